@@ -1,0 +1,90 @@
+"""Sound classes as data: which there are, their AudioSet ids, and the words that describe them."""
+
+from __future__ import annotations
+
+import tomllib
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import cache
+from importlib.resources import files
+from pathlib import Path
+
+from av_tagger.errors import UsageError, did_you_mean
+
+
+@dataclass(frozen=True)
+class SoundClass:
+    label: str
+    id: str = ""  # AudioSet id, such as /m/0284vy3
+    group: str = ""
+    words: tuple[str, ...] = ()  # extra words for the eye
+
+
+@dataclass(frozen=True)
+class ClassList:
+    """An ordered list of distinct sound classes."""
+
+    classes: tuple[SoundClass, ...]
+
+    def __post_init__(self) -> None:
+        if not self.classes:
+            raise UsageError("a class list needs at least one class")
+        twice = [label for label, n in Counter(self.labels).items() if n > 1]
+        if twice:
+            raise UsageError(f"class {twice[0]!r} stands more than once in the list; name each class once")
+
+    def __len__(self) -> int:
+        return len(self.classes)
+
+    def __iter__(self) -> Iterator[SoundClass]:
+        return iter(self.classes)
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        return tuple(c.label for c in self.classes)
+
+    @property
+    def ids(self) -> tuple[str, ...]:
+        return tuple(c.id for c in self.classes)
+
+    def find(self, name: str) -> SoundClass:
+        """The class of this label or AudioSet id, capitals aside."""
+        key = name.strip().casefold()
+        for c in self.classes:
+            if key in (c.label.casefold(), c.id.casefold()):
+                return c
+        raise UsageError(f"there is no sound class {name!r}; {did_you_mean(name, self.labels)}")
+
+    def pick(self, names: Sequence[str]) -> ClassList:
+        return ClassList(tuple(self.find(name) for name in names))
+
+
+@cache
+def dcase2017() -> ClassList:
+    """The 17 classes of DCASE 2017 task 4, in the official order."""
+    text = files("av_tagger").joinpath("resources", "dcase2017.toml").read_text(encoding="utf-8")
+    return _from_toml(text)
+
+
+def read_classes(path: Path) -> ClassList:
+    """A class list from a file: TOML tables as in the package, or plain text with one label a line."""
+    try:
+        text = path.read_text(encoding="utf-8-sig")
+    except (OSError, UnicodeDecodeError) as error:
+        raise UsageError(f"{path}: this class list cannot be read ({error}); give a text file, one label a line") from error
+    try:
+        return _from_toml(text) if path.suffix == ".toml" else _from_lines(text)
+    except (UsageError, tomllib.TOMLDecodeError, KeyError, TypeError) as error:
+        raise UsageError(f"{path}: {error}") from error
+
+
+def _from_toml(text: str) -> ClassList:
+    rows = tomllib.loads(text).get("class", [])
+    return ClassList(tuple(SoundClass(r["label"], r.get("id", ""), r.get("group", ""), tuple(r.get("words", ()))) for r in rows))
+
+
+def _from_lines(text: str) -> ClassList:
+    lines = (line.strip() for line in text.splitlines())
+    known = {c.label.casefold(): c for c in dcase2017()}
+    return ClassList(tuple(known.get(line.casefold(), SoundClass(line)) for line in lines if line and not line.startswith("#")))
