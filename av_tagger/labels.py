@@ -56,6 +56,10 @@ class ClassList:
                 return c
         raise UsageError(f"there is no sound class {name!r}; {did_you_mean(name, self.labels)}")
 
+    def knows(self, name: str) -> bool:
+        key = name.strip().casefold()
+        return any(key in (c.label.casefold(), c.id.casefold()) for c in self.classes)
+
     def pick(self, names: Sequence[str]) -> ClassList:
         return ClassList(tuple(self.find(name) for name in names))
 
@@ -65,6 +69,35 @@ def dcase2017() -> ClassList:
     """The 17 classes of DCASE 2017 task 4, in the official order."""
     text = files("av_tagger").joinpath("resources", "dcase2017.toml").read_text(encoding="utf-8")
     return _from_toml(text)
+
+
+@cache
+def audioset() -> ClassList:
+    """The 527 classes of AudioSet in the order of its label list; those of DCASE 2017 with their extra words.
+
+    Names and ids are AudioSet's (Google, CC BY 4.0).
+    """
+    text = files("av_tagger").joinpath("resources", "audioset.tsv").read_text(encoding="utf-8")
+    known = {c.id: c for c in dcase2017()}
+    rows = (line.split("\t") for line in text.splitlines())
+    return ClassList(tuple(known.get(id_) or SoundClass(label, id_) for id_, label in rows))
+
+
+def choose_classes(choice: str | None) -> ClassList:
+    """What `--classes` means: nothing = DCASE 2017, `all` = AudioSet, an existing file, or names and ids.
+
+    Names are parted by semicolons, since some hold commas; commas part them, too, where the whole is not one name.
+    """
+    if choice is None:
+        return dcase2017()
+    if choice == "all":
+        return audioset()
+    if Path(choice).is_file():
+        return read_classes(Path(choice))
+    names = [name for name in choice.split(";") if name.strip()]
+    if len(names) == 1 and "," in choice and not audioset().knows(choice):
+        names = choice.split(",")
+    return audioset().pick(names)
 
 
 def read_classes(path: Path) -> ClassList:
@@ -86,5 +119,5 @@ def _from_toml(text: str) -> ClassList:
 
 def _from_lines(text: str) -> ClassList:
     lines = (line.strip() for line in text.splitlines())
-    known = {c.label.casefold(): c for c in dcase2017()}
+    known = {key: c for c in audioset() for key in (c.label.casefold(), c.id.casefold())}
     return ClassList(tuple(known.get(line.casefold(), SoundClass(line)) for line in lines if line and not line.startswith("#")))

@@ -1,0 +1,55 @@
+"""Tells which sounds happen in a video, when, and why it thinks so.
+
+    import av_tagger
+    tagger = av_tagger.load()
+    tagged = tagger.tag("video.mp4")
+    for tag in tagged.tags:
+        print(tag.label, tag.probability, tag.events)
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from importlib.metadata import PackageNotFoundError, version
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from av_tagger.assemble import load as load
+    from av_tagger.clip import Clip as Clip
+    from av_tagger.config import Config as Config
+    from av_tagger.errors import AvTaggerError as AvTaggerError
+    from av_tagger.labels import ClassList as ClassList
+    from av_tagger.scores import Failed as Failed
+    from av_tagger.scores import Tagged as Tagged
+    from av_tagger.tagger import Tagger as Tagger
+    from av_tagger.video.keyframes import representatives as representatives
+
+try:
+    __version__ = version("av-tagger")
+except PackageNotFoundError:  # run from a checkout that was never installed
+    __version__ = "0.0.0"
+
+# The public face is loaded on first use: importing the package alone costs no torch.
+_HOMES = {
+    "load": "assemble",
+    "Config": "config",
+    "Tagger": "tagger",
+    "Tagged": "scores",
+    "Failed": "scores",
+    "Clip": "clip",
+    "ClassList": "labels",
+    "AvTaggerError": "errors",
+    "representatives": "video.keyframes",
+}
+
+__all__ = ["AvTaggerError", "ClassList", "Clip", "Config", "Failed", "Tagged", "Tagger", "__version__", "load", "representatives"]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)
+
+
+def __dir__() -> list[str]:
+    return __all__

@@ -1,0 +1,209 @@
+"""The ear as the rest of the program knows it: waveforms in, scores with a timeline out; torch ends here."""
+
+from __future__ import annotations
+
+import ctypes
+import importlib
+import sys
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal, cast
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from av_tagger import weights
+from av_tagger.audio.checkpoint import Header, load_checkpoint
+from av_tagger.audio.network import MilNetwork
+from av_tagger.clip import Waveform
+from av_tagger.errors import DeviceError, MediaError, UsageError, did_you_mean
+from av_tagger.scores import Activity, Scores, Status, Witness
+
+if TYPE_CHECKING:
+    from av_tagger.protocols import AudioBranch
+
+Numbers = NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class EarSettings:
+    """How the ear computes; none of it changes an answer by more than rounding, but `dtype`."""
+
+    dtype: Literal["float32", "bfloat16"] = "float32"
+    batch_seconds: float = 160.0  # sound in one pass, which bounds memory: 16 clips of 10 s
+    longest_seconds: float = 60.0  # longer waveforms are read in windows of this length
+    overlap_seconds: float = 4.0  # between them; half of it on each side is context only
+
+    def __post_init__(self) -> None:
+        if self.dtype not in ("float32", "bfloat16"):
+            raise ValueError(f"the ear computes in float32 or bfloat16: {self.dtype!r}")
+        if not 0 <= self.overlap_seconds < self.longest_seconds or self.batch_seconds <= 0:
+            raise ValueError(f"windows are longer than their overlap: {self.longest_seconds = }, {self.overlap_seconds = }")
+
+
+@dataclass(frozen=True)
+class Piece:
+    """A part of a waveform that goes through the network in one pass, and the frames of its answer that count."""
+
+    owner: int
+    samples: Numbers
+    skip: int  # instances of context before
+    keep: int  # instances that count
+
+
+class MilEar:
+    """Any network of the laboratory as an `AudioBranch`."""
+
+    def __init__(self, network: MilNetwork, header: Header, device: str | torch.device = "cpu", settings: EarSettings | None = None):
+        if network.frontend is None:
+            raise UsageError(f"{header.name}: this network reads features, not sound; it cannot be an ear by itself")
+        quick_memory()
+        self.device = find_device(device)
+        self.settings = settings or EarSettings()
+        self.header = header
+        self.network = network.eval().to(self.device)
+        self._front = network.frontend.settings
+        self._samples = network.extractor.stride * self._front.hop  # an instance
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        return self.header.labels
+
+    @property
+    def rate(self) -> int:
+        return self._front.rate
+
+    @property
+    def witness(self) -> Witness:
+        a = self.header.architecture
+        return Witness(Status.OK, f"{a.extractor}, {a.pooling} pooling", self.header.name)
+
+    def hear(self, waveforms: Sequence[Waveform]) -> list[Scores]:
+        self._check(waveforms)
+        pieces = [piece for owner, w in enumerate(waveforms) for piece in self._pieces(owner, w.samples)]
+        answers = self._answers(pieces)
+        own: list[list[tuple[Numbers, Numbers]]] = [[] for _ in waveforms]
+        for piece, answer in zip(pieces, answers, strict=True):
+            own[piece.owner].append(answer)
+        return [self._scores(w, parts) for w, parts in zip(waveforms, own, strict=True)]
+
+    def _check(self, waveforms: Sequence[Waveform]) -> None:
+        for i, w in enumerate(waveforms):
+            if w.rate != self.rate:
+                raise ValueError(f"this ear listens at {self.rate} Hz, the waveform has {w.rate} Hz: ask the decoder for the ear's rate")
+            if not np.isfinite(w.samples).all():
+                where = f"sound {i + 1} of {len(waveforms)}, from {w.start_seconds:g} s"
+                raise MediaError(where, "holds samples that are not finite numbers", "decode or record it again")
+
+    def _pieces(self, owner: int, samples: Numbers) -> Iterator[Piece]:
+        """Long sound in overlapping windows, cut at whole instances, so that no timeline has a seam."""
+        total = -(-len(samples) // self._samples)
+        window = max(1, int(self.settings.longest_seconds * self.rate / self._samples))
+        context = int(self.settings.overlap_seconds * self.rate / self._samples / 2)
+        step = window if total <= window else max(1, window - 2 * context)
+        for start in range(0, total, step):
+            before = min(context, start) if total > window else 0
+            keep = min(step, total - start)
+            part = samples[(start - before) * self._samples : (start + keep + context) * self._samples]
+            yield Piece(owner, part, before, keep)
+
+    def _answers(self, pieces: Sequence[Piece]) -> list[tuple[Numbers, Numbers]]:
+        """Pieces with the same number of frames share a pass: nobody is padded, so nobody hears another's length."""
+        groups: dict[int, list[int]] = defaultdict(list)
+        for i, piece in enumerate(pieces):
+            groups[self._front.frames(len(piece.samples))].append(i)
+        answers: dict[int, tuple[Numbers, Numbers]] = {}
+        for frames, members in groups.items():
+            size = max(1, int(self.settings.batch_seconds * self.rate / (frames * self._front.hop)))
+            for start in range(0, len(members), size):
+                batch = members[start : start + size]
+                answers.update(zip(batch, self._forward([pieces[i] for i in batch], frames), strict=True))
+        return [answers[i] for i in range(len(pieces))]
+
+    def _forward(self, pieces: Sequence[Piece], frames: int) -> list[tuple[Numbers, Numbers]]:
+        # The front end ends every clip in zeros, so zeros up to a whole frame change nothing.
+        waves = np.zeros((len(pieces), frames * self._front.hop), np.float32)
+        for row, piece in zip(waves, pieces, strict=True):
+            row[: len(piece.samples)] = piece.samples
+        half = self.settings.dtype == "bfloat16"
+        with torch.inference_mode(), torch.autocast(self.device.type, torch.bfloat16, enabled=half):
+            heard = self.network(self.network.features(torch.from_numpy(waves).to(self.device)))
+        bags, instances = heard.bags.float().cpu().numpy(), heard.instances.float().cpu().numpy()
+        return [(bag, timeline[p.skip : p.skip + p.keep]) for bag, timeline, p in zip(bags, instances, pieces, strict=True)]
+
+    def _scores(self, waveform: Waveform, parts: Sequence[tuple[Numbers, Numbers]]) -> Scores:
+        if not parts:
+            return Scores.silent(self.labels, Status.NO_TRACK)  # a track without a single sample
+        bags = np.stack([bag for bag, _ in parts]).astype(np.float64)
+        timeline = np.concatenate([instances for _, instances in parts])
+        activity = Activity(timeline, self.rate / self._samples, waveform.start_seconds)
+        # A clip in several windows holds a sound when one of them does (the standard assumption of METHOD §1.1).
+        return Scores(self.labels, bags.max(axis=0), activity=activity)
+
+
+def load_ear(name: str | Path, device: torch.device | str = "auto", settings: EarSettings | None = None) -> AudioBranch:
+    """An ear by name (`starter`), by kind and name (`efficientat:mn04`), by file, or by the folder of a training run."""
+    kind, _, rest = str(name).partition(":")
+    if kind in KINDS:
+        module, function = KINDS[kind]
+        return cast("AudioBranch", getattr(importlib.import_module(module), function)(rest, device))
+    path = _file_of(name)
+    network, header = load_checkpoint(path)
+    return MilEar(network, header, device, settings)
+
+
+def _file_of(name: str | Path) -> Path:
+    path = Path(name)
+    if path.is_dir():
+        return path / RUN_FILE
+    if path.suffix == ".safetensors" or path.is_file():
+        return path
+    known = EARS | {entry: entry for entry in weights.CATALOGUE}
+    if str(name) not in known:
+        hint = did_you_mean(str(name), [*EARS, *(f"{kind}:..." for kind in KINDS)])
+        raise UsageError(f"there is no ear {str(name)!r}; {hint}; or give a weights file or the folder of a training run")
+    return weights.fetch(known[str(name)])
+
+
+def find_device(device: torch.device | str) -> torch.device:
+    """`auto` takes a GPU where there is one."""
+    if str(device) == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        wanted = torch.device(device)
+    except RuntimeError as error:
+        raise DeviceError(f"there is no device {str(device)!r}; give auto, cpu, cuda or cuda:N") from error
+    if wanted.type not in ("cpu", "cuda", "mps"):
+        raise DeviceError(f"the ear does not run on {wanted.type!r}; give auto, cpu, cuda or cuda:N")
+    if wanted.type == "cuda" and (wanted.index or 0) >= torch.cuda.device_count():
+        raise DeviceError(f"there is no device {str(device)!r}: {torch.cuda.device_count()} CUDA devices found; give --device cpu or auto")
+    if wanted.type == "mps" and not torch.backends.mps.is_available():
+        raise DeviceError("there is no device 'mps' on this machine; give --device cpu or auto")
+    return wanted
+
+
+@cache
+def quick_memory() -> None:
+    """Tell glibc to keep big blocks instead of returning them: fresh pages for every layer cost as much as the arithmetic.
+
+    Measured: 30 ms to 16 ms for a forward pass of 10 s. For inference, before the first big tensor; elsewhere it does nothing.
+    """
+    if sys.platform != "linux":
+        return
+    try:
+        mallopt = ctypes.CDLL(None).mallopt
+    except (AttributeError, OSError):
+        return  # another C library, musl for one
+    mallopt(M_MMAP_MAX, 0)
+    mallopt(M_TRIM_THRESHOLD, 1 << 30)
+
+
+M_TRIM_THRESHOLD, M_MMAP_MAX = -1, -4  # malloc.h
+
+RUN_FILE = "best.safetensors"  # in the folder of a training run
+EARS: dict[str, str] = {"starter": "crnn.starter"}  # short names of weights
+KINDS: dict[str, tuple[str, str]] = {}  # kind: module and function (name, device) -> AudioBranch, imported when asked for

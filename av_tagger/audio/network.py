@@ -1,0 +1,186 @@
+"""One frame for every audio system: front end, extractor, head, pooling, composed from a description that a header can hold."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from av_tagger.audio.extractors import EXTRACTORS
+from av_tagger.audio.frontend import LogMel, LogMelSettings
+from av_tagger.audio.pooling import POOLINGS
+from av_tagger.audio.sockets import Bag, BagShape, Extractor, FeatureShape, Heard, Pooling
+from av_tagger.errors import UsageError, did_you_mean
+from av_tagger.settings import from_table, to_table
+
+
+@dataclass(frozen=True)
+class Architecture:
+    """A network in words and numbers: all that `build_network` needs, and all that a checkpoint's header says of it."""
+
+    classes: int
+    extractor: str = "crnn"
+    extractor_settings: dict[str, Any] = field(default_factory=dict)
+    pooling: str = "max"
+    pooling_settings: dict[str, Any] = field(default_factory=dict)
+    frontend: LogMelSettings | None = field(default_factory=LogMelSettings)  # None: the network reads features, never waveforms
+    features: FeatureShape | None = None  # the shape of those features
+    activation: str = "sigmoid"  # of the instances; one of ACTIVATIONS
+    margin: int = 0  # instances of silence laid around every clip and cut off again, see `MilNetwork`
+
+    def __post_init__(self) -> None:
+        if self.classes < 1 or self.margin < 0:
+            raise ValueError(f"a network has classes and no negative margin: {self.classes = }, {self.margin = }")
+        if (self.frontend is None) == (self.features is None):
+            raise ValueError("a network has either a front end or the shape of the features that it reads")
+        if self.activation not in ACTIVATIONS:
+            raise ValueError(f"the activation is one of {', '.join(ACTIVATIONS)}: {self.activation!r}")
+
+    @property
+    def shape(self) -> FeatureShape:
+        shape = self.features if self.frontend is None else self.frontend.shape
+        assert shape is not None
+        return shape
+
+    def to_table(self) -> dict[str, Any]:
+        return to_table(self)
+
+    @classmethod
+    def from_table(cls, table: Mapping[str, Any], where: str = "architecture") -> Architecture:
+        """A table with `features` and no front end means a network without one."""
+        parts = {"frontend": None, **table} if table.get("features") else table
+        return from_table(cls, parts, where)
+
+
+class Normalise(nn.Module):
+    """Per band: (x - mean) / std, with statistics of the training data that travel in the weights file."""
+
+    mean: Tensor
+    std: Tensor
+
+    def __init__(self, shape: FeatureShape) -> None:
+        super().__init__()
+        self.register_buffer("mean", torch.zeros(shape.channels, shape.bands))
+        self.register_buffer("std", torch.ones(shape.channels, shape.bands))
+
+    def set(self, mean: Tensor, std: Tensor) -> None:
+        """A band that never changed keeps its scale: dividing by nearly nothing would turn rounding into signal."""
+        self.mean.copy_(mean.reshape(self.mean.shape))
+        self.std.copy_(torch.where(std > 1e-5, std, torch.ones_like(std)).reshape(self.std.shape))
+
+    def forward(self, features: Tensor) -> Tensor:
+        return (features - self.mean[:, None]) / self.std[:, None]
+
+
+class Head(nn.Module):
+    """A dense layer to class probabilities, in fp32: a probability near one has no neighbours in half precision."""
+
+    def __init__(self, width: int, classes: int, activation: str) -> None:
+        super().__init__()
+        self.dense = nn.Linear(width, classes)
+        self.activation = activation
+
+    def forward(self, embeddings: Tensor) -> Tensor:
+        probabilities: Tensor = ACTIVATIONS[self.activation](self.dense(embeddings).float())
+        return probabilities
+
+
+class MilNetwork(nn.Module):
+    """Bags in, bag and instance probabilities out.
+
+    Clips end in silence, not in the zeros of a convolution's border: a zero after normalisation is a band at its average level, a sound of
+    its own. So every clip is laid between `margin` instances of silence, in which the GRU settles as it would in a longer silence, and is
+    filled up to whole instances with silence; what comes out of the margins is cut off.
+    """
+
+    silence: Tensor
+
+    def __init__(self, frontend: LogMel | None, extractor: Extractor, head: Head, pooling: Pooling, margin: int = 0) -> None:
+        super().__init__()
+        self.frontend, self.extractor, self.head, self.pooling, self.margin = frontend, extractor, head, pooling, margin
+        shape = extractor.shape
+        self.normalise = Normalise(shape)
+        quiet = torch.zeros(shape.channels, shape.bands) if frontend is None else frontend.silence()
+        self.register_buffer("silence", quiet, persistent=False)
+
+    def features(self, waveforms: Tensor) -> Tensor:
+        """(B, samples) to (B, C, T, M), not yet normalised: what a feature store keeps."""
+        if self.frontend is None:
+            raise UsageError("this network reads features, not waveforms; give it the features it was trained on")
+        features: Tensor = self.frontend(waveforms)
+        return features
+
+    def forward(self, features: Tensor, frames: Tensor | None = None) -> Heard:
+        """Features (B, C, T, M), or (B, T, M) of one channel; `frames` (B,) says how many of T are real, all by default."""
+        x = features.unsqueeze(1) if features.ndim == 3 else features
+        lengths = torch.full((len(x),), x.shape[2]) if frames is None else frames.cpu()
+        if lengths.shape != (len(x),) or int(lengths.min()) < 1 or int(lengths.max()) > x.shape[2]:
+            raise ValueError(f"every bag has between 1 and {x.shape[2]} frames: {lengths.tolist()}")
+        levels = self._levels(x, lengths)
+        counts = -(-lengths // self.extractor.stride)
+        mask = (torch.arange(levels[-1].shape[1]) < counts[:, None]).to(x.device)
+        return self._judge(levels, mask)
+
+    def _judge(self, levels: tuple[Tensor, ...], mask: Tensor) -> Heard:
+        embeddings = levels[-1]
+        instances = self.head(embeddings)
+        bag = Bag(embeddings, instances, mask, self.head, levels if self.pooling.wants_levels else ())
+        return Heard(self.pooling(bag), instances, mask, embeddings)
+
+    def _levels(self, x: Tensor, lengths: Tensor) -> tuple[Tensor, ...]:
+        """In training, short clips end in silence; in use, clips of each length run together, so that company changes no answer."""
+        distinct = sorted(set(lengths.tolist()))
+        if self.training or len(distinct) == 1:
+            return self._extract(self._quieted(x[:, :, : max(distinct)], lengths))
+        rows = {length: (lengths == length).nonzero().flatten().to(x.device) for length in distinct}
+        parts = {length: self._extract(x[index][:, :, :length]) for length, index in rows.items()}
+        stacked = []
+        for depth, longest in enumerate(parts[max(distinct)]):
+            whole = longest.new_zeros(len(x), *longest.shape[1:])
+            for length, index in rows.items():
+                part = parts[length][depth]
+                whole[index, : part.shape[1]] = part
+            stacked.append(whole)
+        return tuple(stacked)
+
+    def _quieted(self, x: Tensor, lengths: Tensor) -> Tensor:
+        if int(lengths.min()) == x.shape[2]:
+            return x
+        real = torch.arange(x.shape[2], device=x.device) < lengths.to(x.device)[:, None]
+        return torch.where(real[:, None, :, None], x, self.silence[:, None])
+
+    def _extract(self, x: Tensor) -> tuple[Tensor, ...]:
+        stride, edge = self.extractor.stride, self.margin
+        count = -(-x.shape[2] // stride)
+        before, after = edge * stride, (edge + count) * stride - x.shape[2]
+        if before or after:
+            quiet = self.silence.to(x.dtype)[None, :, None].expand(len(x), -1, -1, -1)
+            x = torch.cat([quiet.expand(-1, -1, before, -1), x, quiet.expand(-1, -1, after, -1)], dim=2)
+        x = self.normalise(x)
+        levels = self.extractor.levels(x) if self.pooling.wants_levels else (self.extractor(x),)
+        return tuple(level[:, edge : edge + count] for level in levels)
+
+
+def build_network(description: Architecture | Mapping[str, Any]) -> MilNetwork:
+    """A network with fresh weights; a wrong name or number in the description is one clear sentence."""
+    a = description if isinstance(description, Architecture) else Architecture.from_table(description)
+    if a.extractor not in EXTRACTORS:
+        raise UsageError(f"there is no extractor {a.extractor!r}; {did_you_mean(a.extractor, EXTRACTORS)}")
+    if a.pooling not in POOLINGS:
+        raise UsageError(f"there is no pooling {a.pooling!r}; {did_you_mean(a.pooling, POOLINGS)}")
+    extractor_kind, pooling_kind = EXTRACTORS[a.extractor], POOLINGS[a.pooling]
+    settings = from_table(extractor_kind.Settings, a.extractor_settings, f"extractor {a.extractor}")
+    pooling_settings = from_table(pooling_kind.Settings, a.pooling_settings, f"pooling {a.pooling}")
+    try:
+        extractor = extractor_kind(a.shape, settings)
+        pooling = pooling_kind(BagShape(extractor.width, a.classes, extractor.level_widths, a.activation), pooling_settings)
+    except ValueError as error:
+        raise UsageError(f"{a.extractor} with {a.pooling} pooling cannot be built: {error}") from error
+    head = Head(extractor.width, a.classes, a.activation)
+    return MilNetwork(LogMel(a.frontend) if a.frontend else None, extractor, head, pooling, a.margin)
+
+
+ACTIVATIONS = {"sigmoid": torch.sigmoid, "softmax": lambda logits: logits.softmax(dim=-1)}

@@ -1,0 +1,118 @@
+"""What commands that run a tagger have in common: inputs in, a tagger, outputs written."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from rich.console import Console
+from rich.text import Text
+
+from av_tagger.clip import Clip
+from av_tagger.errors import AvTaggerError, UsageError
+from av_tagger.scores import Failed, Outcome, Tagged
+
+if TYPE_CHECKING:
+    from av_tagger.cli.options import ModelOptions, TalkOptions
+    from av_tagger.cli.tag import TagOptions
+    from av_tagger.tagger import Tagger
+
+
+@dataclass(frozen=True)
+class Jobs:
+    """The clips to tag, in the order asked for; what could not be found is already an outcome."""
+
+    items: tuple[Clip | Failed, ...]
+
+    def __len__(self) -> int:
+        return len(self.items)
+
+    def outcomes(self, tagger: Tagger) -> Iterator[Outcome]:
+        for item in self.items:
+            yield item if isinstance(item, Failed) else next(tagger.stream([item]))
+
+
+def gather(inputs: Sequence[str]) -> Jobs:
+    """Files, folders and globs to clips; an input that cannot be found costs itself only."""
+    from av_tagger.media.find import find_media
+
+    if not inputs:
+        raise UsageError("name at least one file, folder or glob, as in: av-tag video.mp4")
+    items: dict[Path, Clip | Failed] = {}
+    for word in inputs:
+        try:
+            items.update((path, Clip(path)) for path in find_media([word]))
+        except AvTaggerError as error:
+            items[Path(word)] = Failed(Clip(Path(word)), error.kind, str(error))
+    return Jobs(tuple(items.values()))
+
+
+def load_tagger(models: ModelOptions, talk: TalkOptions) -> Tagger:
+    """The tagger that the flags and the settings file ask for, and on stderr what it is made of."""
+    from av_tagger.assemble import load
+    from av_tagger.cli.show import used
+    from av_tagger.config import configure
+
+    console = Console(stderr=True)
+    config = configure(models.config, _given(models))
+    with console.status("loading", spinner="dots"):
+        tagger = load(config, say=lambda text: _say(text, console, talk))
+    if not talk.quiet:
+        ear, eye = tagger.witnesses
+        console.print(Text(used(ear, eye, tagger.parts.run.device), style="dim"), soft_wrap=True)
+    return tagger
+
+
+def _given(models: ModelOptions) -> dict[str, object]:
+    """Only the flags that were given: they win over the settings file, which wins over the defaults."""
+    names = ("only", "ear", "device", "classes", "fusion", "threshold", "backend")
+    given = {name: getattr(models, name) for name in names if getattr(models, name) is not None}
+    return given | {name: True for name in ("fast", "offline") if getattr(models, name)}
+
+
+def _say(text: str, console: Console, talk: TalkOptions) -> None:
+    if not talk.quiet:
+        console.print(Text(text, style="yellow"), soft_wrap=True)
+
+
+def check_outputs(options: TagOptions) -> None:
+    """What cannot be written is said before anything is tagged."""
+    from av_tagger.reports.writers import check_formats
+
+    if options.format is not None:
+        check_formats(options.format.split(","))
+        if options.output is None:
+            raise UsageError("--format needs a folder to write into; add -o FOLDER")
+    if options.annotate is not None and len(options.inputs) != 1:
+        raise UsageError("--annotate takes one video at a time")
+
+
+def write_outputs(outcomes: Sequence[Outcome], options: TagOptions) -> None:
+    from av_tagger.reports.writers import write_all
+
+    if options.output is not None:
+        formats = (options.format or "json").split(",")
+        for path in write_all(formats, outcomes, options.output):
+            _say(f"wrote {path}", Console(stderr=True), options)
+    tagged = [o for o in outcomes if isinstance(o, Tagged)]
+    if options.report is not None and tagged:
+        _write_report(tagged, options.report)
+    if options.annotate is not None and tagged:
+        _annotate(tagged[0], options.annotate)
+
+
+def _write_report(tagged: Sequence[Tagged], target: Path) -> None:
+    from av_tagger.reports.html import write_page, write_site
+
+    if len(tagged) == 1 and target.suffix:
+        write_page(tagged[0], target)
+    else:
+        write_site(tagged, target)
+
+
+def _annotate(tagged: Tagged, target: Path) -> None:
+    from av_tagger.reports.annotate import annotate
+
+    annotate(tagged, target)

@@ -1,0 +1,35 @@
+"""DCASE 2017 task 4: its names, lists, ground truth and submissions, and where a user keeps the clips."""
+
+from av_tagger.dcase.find import Found, find_clips
+from av_tagger.dcase.names import ClipName, clip_key, parse_name, public_name
+from av_tagger.dcase.submission import from_outcomes, write_events, write_tags
+from av_tagger.dcase.tables import (
+    ListedClip,
+    SoundEvent,
+    read_class_list,
+    read_download_list,
+    read_list,
+    read_strong,
+    read_submission,
+    read_weak,
+)
+
+__all__ = [
+    "ClipName",
+    "Found",
+    "ListedClip",
+    "SoundEvent",
+    "clip_key",
+    "find_clips",
+    "from_outcomes",
+    "parse_name",
+    "public_name",
+    "read_class_list",
+    "read_download_list",
+    "read_list",
+    "read_strong",
+    "read_submission",
+    "read_weak",
+    "write_events",
+    "write_tags",
+]

@@ -1,0 +1,186 @@
+"""Reading the challenge's tables: class list, download lists, weak and strong ground truth, submissions."""
+
+from __future__ import annotations
+
+import csv
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from av_tagger.dcase.names import ClipName, clip_key, parse_name
+from av_tagger.errors import TableError, UsageError, did_you_mean
+from av_tagger.labels import ClassList, SoundClass, dcase2017
+
+_COLUMNS = "tab-separated columns `file.wav, start, end, label`, or a bare file name"
+_DOWNLOAD = 'comma-separated `id,start,end,"label,label","mid,mid"`'
+
+
+@dataclass(frozen=True)
+class ListedClip:
+    """A clip that a list asks for, with the labels it has there."""
+
+    key: str
+    name: ClipName | None  # None when the name is not one of a YouTube clip
+    labels: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class SoundEvent:
+    """A sound from onset to offset, in seconds of its clip."""
+
+    label: str
+    start: float
+    end: float
+
+
+@dataclass(frozen=True)
+class Row:
+    """One line of a tab-separated table; only the name when nothing else stands there."""
+
+    line: int
+    key: str
+    label: str | None = None
+    start: float = 0.0
+    end: float = 0.0
+
+    @property
+    def unheard(self) -> bool:
+        """Onset = offset = 0: listed, but the sound is not in the clip."""
+        return self.start == 0 and self.end == 0
+
+
+def read_class_list(path: Path) -> ClassList:
+    """The official list of classes: a heading, then `id, confidence, label`, separated by tabs."""
+    classes = [_class_of(path, line, text) for line, text in _lines(path) if not text.casefold().startswith("class_id")]
+    if not classes:
+        raise UsageError(f"{path}: holds no class; expected lines `id, confidence, label` separated by tabs")
+    return ClassList(tuple(classes))
+
+
+def read_download_list(path: Path, classes: ClassList | None = None) -> list[ListedClip]:
+    """`training_set.csv` and its like. Labels hold unescaped commas, so they are told by the ids of the last column."""
+    known = classes or dcase2017()
+    clips = [_listed(path, line, text, known) for line, text in _lines(path)]
+    return _some(path, clips)
+
+
+def read_weak(path: Path, classes: ClassList | None = None) -> dict[str, tuple[str, ...]]:
+    """Labels by clip, every clip of the table, also those without a label."""
+    labels: dict[str, list[str]] = {}
+    for row in _rows(path, classes):
+        mine = labels.setdefault(row.key, [])
+        if row.label is not None and not row.unheard and row.label not in mine:
+            mine.append(row.label)
+    return {key: tuple(found) for key, found in labels.items()}
+
+
+def read_strong(path: Path, classes: ClassList | None = None) -> dict[str, tuple[SoundEvent, ...]]:
+    """Events by clip, every clip of the table; a row `0 0` says that the sound is not heard after all."""
+    events: dict[str, list[SoundEvent]] = {}
+    for row in _rows(path, classes):
+        mine = events.setdefault(row.key, [])
+        if row.label is not None and row.end > row.start:
+            mine.append(SoundEvent(row.label, row.start, row.end))
+    return {key: tuple(found) for key, found in events.items()}
+
+
+def read_submission(path: Path, classes: ClassList | None = None) -> list[Row]:
+    """The rows of a submission to subtask A or B, as they stand."""
+    return list(_rows(path, classes))
+
+
+def read_list(path: Path, classes: ClassList | None = None) -> list[ListedClip]:
+    """The clips that any of the official lists names: a download list, a ground truth, or plain names."""
+    first = next(iter(_lines(path)), (0, ""))[1]
+    if "\t" not in first and "," in first:
+        return read_download_list(path, classes)
+    return [ListedClip(key, parse_name(key), labels) for key, labels in read_weak(path, classes).items()]
+
+
+def _lines(path: Path) -> Iterator[tuple[int, str]]:
+    """Numbered lines that hold something, whatever ends them and whether or not a byte-order mark comes first."""
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        raise UsageError(f"{path}: cannot be read ({error.strerror}); give the path of a table") from error
+    for number, raw in enumerate(data.removeprefix(b"\xef\xbb\xbf").replace(b"\r\n", b"\n").replace(b"\r", b"\n").split(b"\n"), 1):
+        try:
+            text = raw.decode("utf-8")
+        except UnicodeDecodeError as error:
+            raise TableError(path, number, "is not text", "UTF-8") from error
+        if text.strip():
+            yield number, text
+
+
+def _rows(path: Path, classes: ClassList | None) -> Iterator[Row]:
+    known = {c.label: c.label for c in classes or dcase2017()}
+    nothing = True
+    for line, text in _lines(path):
+        nothing = False
+        yield _row(path, line, text, known)
+    if nothing:
+        raise UsageError(f"{path}: is empty; expected {_COLUMNS}")
+
+
+def _row(path: Path, line: int, text: str, known: dict[str, str]) -> Row:
+    cells = [cell.strip() for cell in text.split("\t")]
+    if not cells[0]:
+        raise TableError(path, line, "has no file name", _COLUMNS)
+    if len(cells) == 1 and "," in text and parse_name(text) is None:
+        raise TableError(path, line, "is separated by commas", _COLUMNS)
+    if len(cells) not in (1, 4):
+        raise TableError(path, line, f"has {len(cells)} columns", _COLUMNS)
+    key = clip_key(cells[0])
+    if not any(cells[1:]):
+        return Row(line, key)
+    start, end = _seconds(path, line, cells[1]), _seconds(path, line, cells[2])
+    if end < start:
+        raise TableError(path, line, f"ends ({cells[2]}) before it starts ({cells[1]})", "start <= end, in seconds")
+    return Row(line, key, _label(path, line, cells[3], known), start, end)
+
+
+def _label(path: Path, line: int, text: str, known: dict[str, str]) -> str:
+    if text not in known:
+        raise TableError(path, line, f"{text!r} is not a class; {did_you_mean(text, known)}")
+    return known[text]
+
+
+def _seconds(path: Path, line: int, text: str) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        value = math.nan
+    if not math.isfinite(value) or value < 0:
+        raise TableError(path, line, f"{text!r} is not a time", "seconds from 0, such as 30.000")
+    return value
+
+
+def _listed(path: Path, line: int, text: str, classes: ClassList) -> ListedClip:
+    cells = [cell.strip() for cell in next(csv.reader([text], skipinitialspace=True))]
+    if len(cells) not in (3, 5):
+        raise TableError(path, line, f"has {len(cells)} columns", _DOWNLOAD)
+    start, end = _seconds(path, line, cells[1]), _seconds(path, line, cells[2])
+    name = parse_name(f"{cells[0]}_{start:.3f}_{end:.3f}")
+    if name is None:
+        raise TableError(path, line, f"{cells[0]!r} from {cells[1]} to {cells[2]} is not a clip", "an id of 11 characters, start < end")
+    by_id = {c.id: c.label for c in classes}
+    ids = [mid.strip() for mid in cells[4].split(",") if mid.strip()] if len(cells) == 5 else []
+    unknown = [mid for mid in ids if mid not in by_id]
+    if unknown:
+        raise TableError(path, line, f"no class has the id {unknown[0]!r}", f"ids of the {len(classes)} classes in the last column")
+    return ListedClip(str(name), name, tuple(dict.fromkeys(by_id[mid] for mid in ids)))
+
+
+def _class_of(path: Path, line: int, text: str) -> SoundClass:
+    cells = [cell.strip() for cell in text.split("\t")]
+    if len(cells) != 3 or not cells[0] or not cells[2]:
+        raise TableError(path, line, f"has {len(cells)} columns", "`id, confidence, label` separated by tabs")
+    group = next((c.group for c in dcase2017() if c.id == cells[0]), "")
+    return SoundClass(cells[2], cells[0], group)
+
+
+def _some(path: Path, clips: list[ListedClip]) -> list[ListedClip]:
+    if not clips:
+        raise UsageError(f"{path}: is empty; expected {_DOWNLOAD}")
+    return clips

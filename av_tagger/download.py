@@ -1,0 +1,290 @@
+"""One file from the network to the disk: resumed, verified, and there as a whole or not at all (standard library only)."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import hashlib
+import http.client
+import os
+import shutil
+import socket
+import threading
+import time
+import urllib.error
+import urllib.parse
+import urllib.request
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO
+
+from av_tagger.errors import StorageError, UsageError, WeightsError, sentence
+
+Progress = Callable[[int, int | None], None]
+CHUNK = 1 << 18
+
+
+@dataclass(frozen=True)
+class Expected:
+    """What is known of the file beforehand."""
+
+    sha256: str = ""
+    size: int | None = None
+
+
+@dataclass(frozen=True)
+class Patience:
+    """How long to wait for what."""
+
+    probe_seconds: float = 0.7  # to find out that a host cannot be reached
+    read_seconds: float = 15.0  # without a single byte
+    attempts: int = 3  # at one address
+    pause_seconds: float = 0.5  # before the second attempt; doubled for each further one
+    remember_seconds: float = 60.0  # that a host could not be reached
+
+
+class Broken(Exception):
+    """An attempt that may go better the next time."""
+
+
+class Refused(Exception):
+    """An address that will not give the file, however often it is asked."""
+
+
+PATIENCE = Patience()
+_unreachable: dict[str, float] = {}  # host and port: when it was found out
+
+
+def fetch(addresses: Sequence[str], target: Path, expected: Expected, progress: Progress | None = None, by_hand: str = "") -> None:
+    """From the first address that gives the file; two processes that want the same file download it once."""
+    reasons: list[str] = []
+    with _disk_errors(target):
+        target.parent.mkdir(parents=True, exist_ok=True)
+        with _lock(target):
+            if target.is_file() and _is_whole(target, expected):
+                return
+            for address in addresses:
+                try:
+                    _fetch_from(address, target, expected, progress)
+                except (Broken, Refused) as error:
+                    reasons.append(f"{urllib.parse.urlsplit(address).hostname}: {error}")
+                else:
+                    return
+    raise WeightsError(f"{target.name}: cannot be downloaded ({'; '.join(reasons)})" + (f"; {by_hand}" if by_hand else ""))
+
+
+def part_of(target: Path) -> Path:
+    return target.with_name(target.name + ".part")
+
+
+def sha256_of(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def recorded_sha256(path: Path) -> str:
+    """The checksum that was written down when the file came, or nothing."""
+    record = _record_of(path)
+    return record.read_text(encoding="ascii").split()[0] if record.is_file() and record.stat().st_size else ""
+
+
+def is_reachable(address: str, seconds: float) -> bool:
+    """Whether the host, or the proxy on the way to it, takes a connection; name lookup included in the time."""
+    host, port = _endpoint(address)
+    opened = threading.Event()
+
+    def knock() -> None:
+        with contextlib.suppress(OSError, UnicodeError), socket.create_connection((host, port), timeout=seconds):
+            opened.set()
+
+    knocker = threading.Thread(target=knock, daemon=True)
+    knocker.start()
+    knocker.join(seconds)
+    return opened.is_set()
+
+
+def _fetch_from(address: str, target: Path, expected: Expected, progress: Progress | None) -> None:
+    if urllib.parse.urlsplit(address).scheme not in ("http", "https"):
+        raise UsageError(f"{address}: weights come over http or https; correct $AV_TAGGER_MIRROR")
+    _probe(address)
+    for attempt in range(PATIENCE.attempts):
+        if attempt:
+            time.sleep(PATIENCE.pause_seconds * 2 ** (attempt - 1))
+        try:
+            _attempt(address, part_of(target), expected, progress)
+        except Broken:
+            if attempt + 1 == PATIENCE.attempts:
+                raise
+        else:
+            return _accept(target, expected)
+    return None
+
+
+def _probe(address: str) -> None:
+    host = "{}:{}".format(*_endpoint(address))
+    known = _unreachable.get(host)
+    if known is not None and time.monotonic() - known < PATIENCE.remember_seconds:
+        raise Refused("cannot be reached, as before")
+    if not is_reachable(address, PATIENCE.probe_seconds):
+        _unreachable[host] = time.monotonic()
+        raise Refused(f"cannot be reached within {PATIENCE.probe_seconds:g} s")
+    _unreachable.pop(host, None)
+
+
+def _attempt(address: str, part: Path, expected: Expected, progress: Progress | None) -> None:
+    """One request; what arrives is kept, so that the next attempt goes on where this one ended."""
+    have = _resumable(part, expected)
+    try:
+        with urllib.request.urlopen(_request(address, part, have), timeout=PATIENCE.read_seconds) as answer:  # noqa: S310
+            have = have if answer.status == http.HTTPStatus.PARTIAL_CONTENT and _continues(answer, have) else 0
+            _write(answer, part, have, expected, progress)
+    except urllib.error.HTTPError as error:
+        _judge(error, part)
+    except (OSError, http.client.HTTPException) as error:
+        if isinstance(error, OSError) and error.errno in DISK_ERRORS:
+            raise
+        raise Broken(f"the connection broke ({error or type(error).__name__})") from error
+
+
+def _request(address: str, part: Path, have: int) -> urllib.request.Request:
+    request = urllib.request.Request(address, headers={"User-Agent": "av-tagger"})  # noqa: S310
+    if have:
+        request.add_header("Range", f"bytes={have}-")
+        if mark := _mark(part):
+            request.add_header("If-Range", mark)
+    return request
+
+
+def _resumable(part: Path, expected: Expected) -> int:
+    """How much of an earlier attempt can be built on: only what is known to be of the same version, by mark or by checksum."""
+    if not part.is_file() or not (expected.sha256 or _mark(part)):
+        return 0
+    size = part.stat().st_size
+    return 0 if expected.size is not None and size >= expected.size else size
+
+
+def _continues(answer: http.client.HTTPResponse, have: int) -> bool:
+    if (answer.headers.get("Content-Range") or "").startswith(f"bytes {have}-"):
+        return True
+    raise Broken("the server continued at another place than asked")
+
+
+def _write(answer: http.client.HTTPResponse, part: Path, have: int, expected: Expected, progress: Progress | None) -> None:
+    length = answer.headers.get("Content-Length")
+    total = have + int(length) if length and length.isdigit() else expected.size
+    if expected.size is not None and total != expected.size:
+        raise Refused(f"offers {total} bytes where the file has {expected.size}")
+    if total is not None and shutil.disk_usage(part.parent).free < total - have:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+    _mark_file(part).write_text(_strong_mark(answer), encoding="utf-8")
+    with part.open("ab" if have else "wb") as file:
+        for chunk in iter(lambda: answer.read(CHUNK), b""):
+            file.write(chunk)
+            have += len(chunk)
+            if progress is not None:
+                progress(have, total)
+        os.fsync(file.fileno())
+    if total is not None and have != total:
+        raise Broken(f"the connection ended after {have} of {total} bytes")
+
+
+def _judge(error: urllib.error.HTTPError, part: Path) -> None:
+    error.close()
+    if error.code == http.HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE:
+        part.unlink(missing_ok=True)
+        raise Broken("what was downloaded before does not fit; it starts again")
+    if error.code >= 500 or error.code in (http.HTTPStatus.REQUEST_TIMEOUT, http.HTTPStatus.TOO_MANY_REQUESTS):
+        raise Broken(f"the server answers {error.code} {error.reason}")
+    raise Refused(f"the server answers {error.code} {error.reason}")
+
+
+def _accept(target: Path, expected: Expected) -> None:
+    part = part_of(target)
+    digest = sha256_of(part)
+    if expected.sha256 and digest != expected.sha256:
+        _forget(part)
+        raise Refused(f"the file it gives is another one (sha256 {digest[:12]}..., expected {expected.sha256[:12]}...)")
+    if not expected.sha256:
+        _record_of(target).write_text(f"{digest}  {target.name}\n", encoding="ascii")
+    part.replace(target)
+    _forget(part)
+
+
+def _is_whole(target: Path, expected: Expected) -> bool:
+    """What another process has just put there."""
+    known = expected.sha256 or recorded_sha256(target)
+    return bool(known) and sha256_of(target) == known
+
+
+def _forget(part: Path) -> None:
+    part.unlink(missing_ok=True)
+    _mark_file(part).unlink(missing_ok=True)
+
+
+def _mark_file(part: Path) -> Path:
+    return part.with_name(part.name + ".etag")
+
+
+def _mark(part: Path) -> str:
+    file = _mark_file(part)
+    return file.read_text(encoding="utf-8") if file.is_file() else ""
+
+
+def _strong_mark(answer: http.client.HTTPResponse) -> str:
+    """Weak marks (W/) promise likeness, not the same bytes."""
+    etag = answer.headers.get("ETag") or ""
+    return "" if etag.startswith("W/") else etag
+
+
+def _record_of(path: Path) -> Path:
+    return path.with_name(path.name + ".sha256")
+
+
+def _endpoint(address: str) -> tuple[str, int]:
+    parts = urllib.parse.urlsplit(address)
+    proxy = urllib.request.getproxies().get(parts.scheme)
+    if proxy and not urllib.request.proxy_bypass(parts.hostname or ""):
+        parts = urllib.parse.urlsplit(proxy if "//" in proxy else f"//{proxy}")
+    return parts.hostname or "", parts.port or (443 if parts.scheme == "https" else 80)
+
+
+@contextlib.contextmanager
+def _disk_errors(target: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        remedy = "free some room" if error.errno in (errno.ENOSPC, errno.EDQUOT) else "check the folder's permissions"
+        where = f"{remedy}, or set $AV_TAGGER_CACHE to another folder"
+        raise StorageError(sentence(target.parent, f"cannot be written ({error.strerror or error})", where)) from error
+
+
+@contextlib.contextmanager
+def _lock(target: Path) -> Iterator[None]:
+    """Held by the process; the system lets go of it when the process ends, however it ends."""
+    with target.with_name(target.name + ".lock").open("ab") as file:
+        _hold(file)
+        yield
+
+
+try:
+    import fcntl
+
+    def _hold(file: IO[bytes]) -> None:
+        fcntl.flock(file, fcntl.LOCK_EX)
+
+except ImportError:  # Windows
+    import msvcrt
+
+    def _hold(file: IO[bytes]) -> None:
+        while True:
+            try:
+                file.seek(0)
+                msvcrt.locking(file.fileno(), msvcrt.LK_LOCK, 1)  # type: ignore[attr-defined,unused-ignore]
+            except OSError:
+                continue  # it waits ten seconds, then gives up
+            else:
+                return
+
+
+DISK_ERRORS = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM, errno.EIO, errno.EFBIG)

@@ -1,0 +1,65 @@
+"""Weighing ear against eye: the named ways, and reading one from a file."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from pathlib import Path
+
+from av_tagger.errors import UsageError, did_you_mean
+from av_tagger.fusion.file import build, method_of, read_fusion, write_fusion
+from av_tagger.fusion.weighing import EarOnly, EyeOnly, MaxFusion, StackedFusion, Thresholds, WeightedFusion, Weighing
+
+__all__ = [
+    "FUSIONS",
+    "EarOnly",
+    "EyeOnly",
+    "MaxFusion",
+    "StackedFusion",
+    "Thresholds",
+    "WeightedFusion",
+    "Weighing",
+    "load_fusion",
+    "method_of",
+    "read_fusion",
+    "write_fusion",
+]
+
+
+def load_fusion(source: Path | str, labels: Sequence[str], strict: bool = False) -> Weighing:
+    """The fusion of this name or in this file for these classes; `.neutral` tells which of them it knows nothing of."""
+    if str(source) in FUSIONS:
+        return FUSIONS[str(source)](tuple(labels))
+    path = Path(source)
+    if path.suffix.casefold() not in (".json", ".toml") and not path.exists():
+        raise UsageError(f"there is no fusion {str(source)!r}; {did_you_mean(str(source), FUSIONS)}; or give a fusion file (.json, .toml)")
+    return read_fusion(path, labels, strict)
+
+
+def shipped(name: str) -> Path:
+    """A fusion file that came with the program, or the user's own of the same name in $AV_TAGGER_WEIGHTS."""
+    package = Path(__file__).resolve().parent.parent
+    places = [package / "shipped_weights", package.parent / "weights"]
+    own = os.environ.get("AV_TAGGER_WEIGHTS")
+    found = [folder / name for folder in ([Path(own)] if own else []) + places if (folder / name).is_file()]
+    if not found:
+        raise UsageError(f"the fusion file {name} did not come with this installation; install again, or give one that `av-tag tune` made")
+    return found[0]
+
+
+def _shipped(name: str, labels: tuple[str, ...]) -> Weighing:
+    return read_fusion(shipped(name), labels)
+
+
+def _plain(method: str, labels: tuple[str, ...]) -> Weighing:
+    return build(method, labels, {})
+
+
+FUSIONS: Mapping[str, Callable[[tuple[str, ...]], Weighing]] = {
+    "paper": partial(_shipped, "fusion.paper.json"),  # AV §3.4
+    "even": partial(_plain, "weighted"),
+    "max": partial(_plain, "max"),
+    "ear": partial(_plain, "ear"),
+    "eye": partial(_plain, "eye"),
+}

@@ -1,0 +1,95 @@
+"""Honest figures: fitted on folds, measured on the rest; clips of one group are never on both sides."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from av_tagger.errors import UsageError
+from av_tagger.fusion.fit import Bools, FitSettings, FusionFitter, Table
+from av_tagger.fusion.thresholds import f_score
+
+Ints = NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class Counts:
+    """Right, predicted and positive clips of every class."""
+
+    right: Ints
+    predicted: Ints
+    positives: Ints
+
+    @classmethod
+    def of(cls, said: Bools, truth: Bools) -> Counts:
+        return cls((said & truth).sum(0), said.sum(0), truth.sum(0))
+
+    @property
+    def precision(self) -> float:
+        return float(self.right.sum() / max(1, self.predicted.sum()))
+
+    @property
+    def recall(self) -> float:
+        return float(self.right.sum() / max(1, self.positives.sum()))
+
+    @property
+    def micro_f1(self) -> float:
+        return f_score(int(self.right.sum()), int(self.predicted.sum()), int(self.positives.sum()))
+
+    @property
+    def class_f1(self) -> NDArray[np.float64]:
+        return np.array([f_score(int(t), int(p), int(n)) for t, p, n in zip(self.right, self.predicted, self.positives, strict=True)])
+
+
+@dataclass(frozen=True)
+class Honest:
+    """Each witness alone and the two fused, on clips that the fit had not seen."""
+
+    heard: Counts
+    seen: Counts
+    fused: Counts
+    folds: int
+
+
+def cross_validate(table: Table, settings: FitSettings, groups: Sequence[str] | None = None, folds: int = 5) -> Honest:
+    """Every clip is decided by a fit to the other folds; counts are pooled before any ratio is taken."""
+    parts = split(table.truth, groups, folds, settings.seed)
+    said = {name: np.zeros_like(table.truth) for name in ("heard", "seen", "fused")}
+    for fold in np.unique(parts):
+        held = parts == fold
+        rest = table.rows(~held)
+        if not rest.truth.any():
+            raise UsageError("one group holds every clip that has a class; cross-validation needs them in several groups")
+        fusion = FusionFitter(settings).fit(rest.heard, rest.seen, rest.truth).fusion_
+        said["fused"][held] = fusion.decide(table.heard[held], table.seen[held])
+        said["heard"][held] = table.heard[held] >= fusion.rows.ear
+        said["seen"][held] = table.seen[held] >= fusion.rows.eye
+    counts = {name: Counts.of(values, table.truth) for name, values in said.items()}
+    return Honest(**counts, folds=len(np.unique(parts)))
+
+
+def split(truth: ArrayLike, groups: Sequence[str] | None, folds: int, seed: int) -> Ints:
+    """A fold for every clip: rare classes are dealt out first, whole groups at a time; the order of rows does not matter to named groups."""
+    y = np.asarray(truth, dtype=np.int64)
+    names, member = np.unique(np.array(groups if groups is not None else range(len(y)), dtype=str), return_inverse=True)
+    if folds < 2 or len(names) < folds:
+        raise UsageError(f"{folds} folds cannot be made of {len(names)} groups of clips; give 2 or more folds, and as many groups")
+    labels = np.zeros((len(names), y.shape[1]), dtype=np.int64)
+    np.add.at(labels, member, y)
+    sizes = np.bincount(member, minlength=len(names))
+    rarest = np.where(labels > 0, y.sum(0), len(y) + 1).argmin(1)  # the rarest class that a group holds
+    rarity = np.where(labels.any(1), y.sum(0)[rarest], len(y) + 1)
+    order = np.lexsort((np.random.default_rng(seed).permutation(len(names)), -sizes, rarity))
+    fold_labels, fold_sizes = np.zeros((folds, y.shape[1]), dtype=np.int64), np.zeros(folds, dtype=np.int64)
+    fold_of = np.empty(len(names), dtype=np.int64)
+    for g in order:
+        crowd = fold_labels[:, rarest[g]] if labels[g].any() else fold_sizes
+        fold = int(np.lexsort((fold_sizes, crowd))[0])
+        fold_of[g] = fold
+        fold_labels[fold] += labels[g]
+        fold_sizes[fold] += sizes[g]
+    result: Ints = fold_of[member]
+    return result

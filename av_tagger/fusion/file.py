@@ -1,0 +1,214 @@
+"""The fusion file: one line a class that a person can read and edit, checked strictly when it is read (JSON or TOML)."""
+
+from __future__ import annotations
+
+import difflib
+import json
+import math
+import os
+import tempfile
+import tomllib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from av_tagger.errors import StorageError, UsageError, WeightsError, did_you_mean, sentence
+from av_tagger.fusion.weighing import (
+    NEUTRAL_THRESHOLD,
+    NEUTRAL_WEIGHT,
+    EarOnly,
+    EyeOnly,
+    Floats,
+    MaxFusion,
+    StackedFusion,
+    Thresholds,
+    WeightedFusion,
+    Weighing,
+)
+
+FORMAT = "av_tagger fusion"
+VERSION = 1
+_TOP = ("format", "version", "method", "note", "classes")
+_ROWS = ("both", "ear", "eye")
+_MISSPELT = 0.85  # likeness from which a spare class of the file is taken for a slip of the pen: not `Train` for `Train horn`
+_LARGEST = 1e300  # beyond it a number is no float, and NaN is not within either
+_HIGHEST_THRESHOLD = 1.01  # above 1: the class is never tagged
+
+
+@dataclass(frozen=True)
+class Column:
+    """A number that each class has under some method: its attribute in the fusion, its range, and what an unknown class gets."""
+
+    attribute: str
+    lowest: float
+    highest: float
+    neutral: float
+
+
+_UNBOUNDED = math.inf
+COLUMNS: Mapping[str, Mapping[str, Column]] = {
+    "weighted": {"weight": Column("weights", 0.0, 1.0, NEUTRAL_WEIGHT)},
+    "stacked": {  # neutral: log-odds of the mean, steep enough to reach both ends
+        "ear_coefficient": Column("ear", -_UNBOUNDED, _UNBOUNDED, 4.0),
+        "eye_coefficient": Column("eye", -_UNBOUNDED, _UNBOUNDED, 4.0),
+        "intercept": Column("intercept", -_UNBOUNDED, _UNBOUNDED, -4.0),
+    },
+    "max": {},
+    "ear": {},
+    "eye": {},
+}
+METHODS: Mapping[str, type[Weighing]] = {
+    "weighted": WeightedFusion,
+    "stacked": StackedFusion,
+    "max": MaxFusion,
+    "ear": EarOnly,
+    "eye": EyeOnly,
+}
+
+
+def read_fusion(path: Path, labels: Sequence[str] | None = None, strict: bool = False) -> Weighing:
+    """The fusion in a file for these classes, in this order; classes that it does not name are neutral, or an error when strict."""
+    content = _parse(path)
+    method = _header(path, content)
+    table = _classes(path, content.get("classes"), method)
+    wanted = tuple(labels) if labels is not None else tuple(table)
+    missing = tuple(label for label in wanted if label not in table)
+    _refuse_missing(path, missing, [name for name in table if name not in wanted], strict)
+    note = str(content.get("note", ""))
+    return build(method, wanted, {label: table[label] for label in wanted if label in table}, neutral=missing, note=note)
+
+
+def build(
+    method: str, labels: tuple[str, ...], table: Mapping[str, Mapping[str, float]], neutral: tuple[str, ...] = (), note: str = ""
+) -> Weighing:
+    """A fusion from its numbers; classes without any get the neutral ones."""
+    columns = COLUMNS[method]
+    rest = {name: column.neutral for name, column in columns.items()} | dict.fromkeys(_ROWS, NEUTRAL_THRESHOLD)
+    full = [table.get(label, rest) for label in labels]
+    rows = Thresholds(*(_column(full, name) for name in _ROWS))
+    extra = {column.attribute: _column(full, name) for name, column in columns.items()}
+    return METHODS[method](labels, rows, neutral=neutral, note=note, **extra)  # type: ignore[arg-type]
+
+
+def write_fusion(fusion: Weighing, path: Path) -> None:
+    """All or nothing: the file appears whole under its name."""
+    text = _to_toml(fusion) if path.suffix.casefold() == ".toml" else _to_json(fusion)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+        with os.fdopen(handle, "w", encoding="utf-8", newline="\n") as file:
+            file.write(text)
+        Path(temporary).chmod(0o644)
+        Path(temporary).replace(path)
+    except OSError as error:
+        raise StorageError(sentence(path, f"cannot be written ({error.strerror})", "free some space or choose another place")) from error
+
+
+def method_of(fusion: Weighing) -> str:
+    return next(name for name, kind in METHODS.items() if type(fusion) is kind)
+
+
+def _parse(path: Path) -> dict[str, Any]:
+    try:
+        text = path.read_text(encoding="utf-8-sig")
+        content = tomllib.loads(text) if path.suffix.casefold() == ".toml" else json.loads(text, object_pairs_hook=_no_key_twice)
+    except OSError as error:
+        raise WeightsError(sentence(path, f"cannot be read ({error.strerror})", "give the path of a fusion file, or the name of one")) from error
+    except ValueError as error:  # of JSON, of TOML, of the encoding
+        raise WeightsError(sentence(path, f"is not a fusion file ({error})", "make one with `av-tag tune`")) from error
+    if not isinstance(content, dict):
+        raise WeightsError(sentence(path, "is not a fusion file", "make one with `av-tag tune`"))
+    return content
+
+
+def _no_key_twice(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    result = dict(pairs)
+    if len(result) < len(pairs):
+        keys = [key for key, _ in pairs]
+        raise ValueError(f"{next(key for key in keys if keys.count(key) > 1)!r} stands twice")
+    return result
+
+
+def _header(path: Path, content: Mapping[str, Any]) -> str:
+    if content.get("format") != FORMAT:
+        raise WeightsError(sentence(path, f"does not say format = {FORMAT!r}", "make a fusion file with `av-tag tune`"))
+    if content.get("version") != VERSION:
+        raise WeightsError(sentence(path, f"has version {content.get('version')!r}, this program reads {VERSION}", "make it again with `av-tag tune`"))
+    _refuse_unknown(path, "the file", content, _TOP)
+    method = content.get("method")
+    if method not in METHODS:
+        raise WeightsError(sentence(path, f"there is no method {method!r}", did_you_mean(str(method), METHODS)))
+    return str(method)
+
+
+def _classes(path: Path, rows: object, method: str) -> dict[str, dict[str, float]]:
+    if not isinstance(rows, list) or not rows:
+        raise WeightsError(sentence(path, "has no list of classes", "give `classes`, one entry a class"))
+    table: dict[str, dict[str, float]] = {}
+    for number, row in enumerate(rows, 1):
+        label = row.get("label") if isinstance(row, dict) else None
+        if not isinstance(label, str) or not label.strip():
+            raise WeightsError(sentence(path, f"class {number} has no label", "write label = its name"))
+        if label in table:
+            raise WeightsError(sentence(path, f"class {label!r} stands twice", "keep one of the two"))
+        table[label] = _numbers(path, label, row, method)
+    return table
+
+
+def _numbers(path: Path, label: str, row: Mapping[str, Any], method: str) -> dict[str, float]:
+    limits = {name: (column.lowest, column.highest) for name, column in COLUMNS[method].items()}
+    limits |= dict.fromkeys(_ROWS, (0.0, _HIGHEST_THRESHOLD))
+    _refuse_unknown(path, f"class {label!r}", row, ("label", *limits))
+    return {name: _number(path, label, name, row.get(name), bounds) for name, bounds in limits.items()}
+
+
+def _number(path: Path, label: str, name: str, value: object, bounds: tuple[float, float]) -> float:
+    if value is None:
+        raise WeightsError(sentence(path, f"class {label!r} has no {name!r}", "write a number"))
+    if isinstance(value, bool) or not isinstance(value, int | float) or not -_LARGEST < value < _LARGEST:
+        raise WeightsError(sentence(path, f"{name!r} of class {label!r} is {value!r}", "write a number"))
+    if not bounds[0] <= value <= bounds[1]:
+        raise WeightsError(sentence(path, f"{name!r} of class {label!r} is {value:g}", f"it lies between {bounds[0]:g} and {bounds[1]:g}"))
+    return float(value)
+
+
+def _refuse_unknown(path: Path, where: str, found: Mapping[str, Any], known: Sequence[str]) -> None:
+    for key in found:
+        if key not in known:
+            raise WeightsError(sentence(path, f"{where} has an unknown key {key!r}", did_you_mean(key, known)))
+
+
+def _refuse_missing(path: Path, missing: Sequence[str], spare: Sequence[str], strict: bool) -> None:
+    """A missing class is neutral, but one that looks misspelt in the file is not passed over."""
+    for label in missing:
+        misspelt = difflib.get_close_matches(label, spare, n=1, cutoff=_MISSPELT)
+        if misspelt or strict:
+            remedy = f"is {misspelt[0]!r} meant for it?" if misspelt else "add a line for it"
+            raise UsageError(sentence(path, f"has no class {label!r}", remedy))
+
+
+def _column(rows: Sequence[Mapping[str, float]], name: str) -> Floats:
+    return np.array([row[name] for row in rows], dtype=np.float64)
+
+
+def _lines(fusion: Weighing) -> list[dict[str, Any]]:
+    columns = {name: getattr(fusion, column.attribute) for name, column in COLUMNS[method_of(fusion)].items()}
+    columns |= {name: getattr(fusion.rows, name) for name in _ROWS}
+    return [{"label": label} | {name: float(values[k]) for name, values in columns.items()} for k, label in enumerate(fusion.labels)]
+
+
+def _to_json(fusion: Weighing) -> str:
+    head = {"format": FORMAT, "version": VERSION, "method": method_of(fusion), "note": fusion.note}
+    top = "".join(f"  {json.dumps(key)}: {json.dumps(value, ensure_ascii=False)},\n" for key, value in head.items())
+    rows = ",\n".join("    " + json.dumps(line, ensure_ascii=False) for line in _lines(fusion))
+    return "{\n" + top + '  "classes": [\n' + rows + "\n  ]\n}\n"
+
+
+def _to_toml(fusion: Weighing) -> str:
+    head = {"format": FORMAT, "version": VERSION, "method": method_of(fusion), "note": fusion.note}
+    top = "".join(f"{key} = {json.dumps(value, ensure_ascii=False)}\n" for key, value in head.items())
+    tables = ("\n[[classes]]\n" + "".join(f"{k} = {json.dumps(v, ensure_ascii=False)}\n" for k, v in line.items()) for line in _lines(fusion))
+    return top + "".join(tables)

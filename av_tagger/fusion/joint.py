@@ -1,0 +1,78 @@
+"""Fusion weight and threshold of every class found together, for the best micro-average F.
+
+For a fixed F the classes decouple (see `thresholds`), so the search over weights needs no joint grid: each class keeps, for every
+number of positives found, the fewest predictions that any weight allows, and the exact search runs over what is left. It is exact over
+the weights that are looked at. Those are all that matter where a class has few pairs of a positive and a negative clip (the order of
+two clips changes at one weight only: between two such weights nothing changes), else an even grid.
+"""
+
+from __future__ import annotations
+
+from fractions import Fraction
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from av_tagger.fusion.thresholds import F1, Cut, Floats, Tuned, checked, cuts_of, exact
+
+GRID_STEPS = 20  # weights 0, 0.05 ... 1
+MOST_SWAPS = 400  # pairs up to which every order of the clips is tried
+
+Bools = NDArray[np.bool_]
+
+
+def weigh(heard: Floats, seen: Floats, weights: Floats | float) -> Floats:
+    """p = a heard + (1 - a) seen (AV §2.3); where one has no opinion, the other decides."""
+    mixed = weights * heard + (1.0 - weights) * seen
+    alone: Floats = np.where(np.isfinite(heard), heard, seen)
+    fused: Floats = np.where(np.isfinite(heard) & np.isfinite(seen), mixed, alone)
+    return fused
+
+
+def joint(heard: ArrayLike, seen: ArrayLike, truth: ArrayLike, beta2: Fraction = F1, steps: int = GRID_STEPS) -> tuple[Floats, Tuned]:
+    """The ear's weight of every class and the thresholds; clips that lack a witness in a class take no part in it."""
+    h, y = checked(heard, truth)
+    s, _ = checked(seen, truth)
+    cuts = [weighted_cuts(h[:, k], s[:, k], y[:, k], steps) for k in range(h.shape[1])]
+    tuned = exact(cuts, beta2)
+    chosen = [cut.weight[i] for cut, i in zip(cuts, tuned.chosen, strict=True) if cut.weight is not None]
+    return np.array(chosen), tuned
+
+
+def weighted_cuts(heard: Floats, seen: Floats, truth: Bools, steps: int = GRID_STEPS) -> Cut:
+    """The cuts of one class over all its weights: for each number of positives found, the fewest predictions."""
+    both = np.isfinite(heard) & np.isfinite(seen)
+    h, s, y = heard[both], seen[both], truth[both]
+    weights = candidate_weights(h, s, y, steps)
+    positives = int(y.sum())
+    fewest = np.full(positives + 1, np.iinfo(np.int64).max)
+    kept = np.zeros((3, positives + 1))  # low, high, weight
+    for a in weights:  # from even-handed to one-sided: of equals the first stays
+        cut = cuts_of(weigh(h, s, a), y)
+        better = cut.predicted < fewest[cut.right]
+        at = cut.right[better]
+        fewest[at] = cut.predicted[better]
+        kept[:, at] = cut.low[better], cut.high[better], np.full(len(at), a)
+    reached = np.flatnonzero(fewest < np.iinfo(np.int64).max)
+    return Cut(reached, fewest[reached], kept[0, reached], kept[1, reached], positives, kept[2, reached])
+
+
+def candidate_weights(heard: Floats, seen: Floats, truth: Bools, steps: int = GRID_STEPS) -> Floats:
+    """Weights to try, the even-handed first: one between any two swaps when there are few, with the grid in any case."""
+    grid = np.linspace(0.0, 1.0, steps + 1)
+    if 0 < truth.sum() * (~truth).sum() <= MOST_SWAPS:
+        grid = np.union1d(grid, _between_swaps(heard, seen, truth))
+    order = np.lexsort((grid, np.abs(grid - 0.5)))
+    return grid[order]
+
+
+def _between_swaps(heard: Floats, seen: Floats, truth: Bools) -> Floats:
+    """One weight in each stretch of [0, 1] over which no positive changes places with a negative."""
+    by_ear = heard[truth][:, None] - heard[~truth][None, :]
+    by_eye = seen[truth][:, None] - seen[~truth][None, :]
+    slope = by_ear - by_eye  # positive minus negative = a slope + by_eye
+    with np.errstate(divide="ignore", invalid="ignore"):
+        swaps = -by_eye / slope
+    inside = np.unique(swaps[(swaps > 0) & (swaps < 1)])  # NaN compares false
+    edges = np.concatenate(([0.0], inside, [1.0]))
+    return (edges[:-1] + edges[1:]) / 2

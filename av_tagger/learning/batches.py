@@ -1,0 +1,116 @@
+"""Batches: each a pure function of the seed and its number, so that workers, ranks and a resumed run all get the same ones."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset
+
+from av_tagger.learning.augment import Augment, Background, Wave, mixup, vary
+from av_tagger.learning.bags import Bags, Inputs, Lengths, WaveformBags
+from av_tagger.learning.balance import Balance, Indices, Sampler, generator, sampler
+
+
+@dataclass(frozen=True)
+class Batch:
+    inputs: Tensor  # (b, samples) float32, or (b, instances, features)
+    lengths: Tensor  # (b,) how much of each row is no padding
+    targets: Tensor  # (b, classes), NaN where nobody knows
+
+    def to(self, device: torch.device) -> Batch:
+        move = {"device": device, "non_blocking": True}
+        return Batch(self.inputs.to(**move), self.lengths.to(**move), self.targets.to(**move))
+
+    def pin_memory(self) -> Batch:
+        return Batch(self.inputs.pin_memory(), self.lengths.pin_memory(), self.targets.pin_memory())
+
+
+@dataclass(frozen=True)
+class Draw:
+    """How training draws from its bags."""
+
+    batch: int = 95
+    balance: Balance = "none"
+    seed: int = 0
+    rank: int = 0  # of
+    world: int = 1  # processes, each taking every `world`-th place of a batch
+
+
+@dataclass(frozen=True)
+class TrainingBatches(Dataset[Batch]):
+    """Batch number `step`, for any step from 0 to for ever."""
+
+    bags: Bags
+    draw: Draw
+    augment: Augment = Augment()
+    background: WaveformBags | None = None
+
+    def __getitem__(self, step: int) -> Batch:
+        places = np.arange(step * self.draw.batch, (step + 1) * self.draw.batch)[self.draw.rank :: self.draw.world]
+        chosen = self.chosen(step)[self.draw.rank :: self.draw.world]
+        inputs, lengths = self._varied(chosen, [generator(self.draw.seed, 10, int(place)) for place in places])
+        targets = self.bags.targets[chosen]
+        if self.augment.mixup_alpha:
+            key = generator(self.draw.seed, 11, step, self.draw.rank)
+            inputs, lengths, targets = mixup(inputs, lengths, targets, self.augment, key)
+        return Batch(torch.from_numpy(inputs), torch.from_numpy(lengths), torch.from_numpy(targets))
+
+    def chosen(self, step: int) -> Indices:
+        """Which bags make up a whole batch, before it is shared out among ranks."""
+        return self._sampler.places(step * self.draw.batch, self.draw.batch)
+
+    @cached_property
+    def _sampler(self) -> Sampler:
+        return sampler(self.draw.balance, self.bags.targets, self.draw.seed)
+
+    def _varied(self, chosen: Indices, draws: list[np.random.Generator]) -> tuple[Inputs, Lengths]:
+        inputs, lengths = self.bags.fetch(chosen, draws)
+        if isinstance(self.bags, WaveformBags):
+            beneath = self._beneath if self.background is not None else None
+            for row, n, draw in zip(inputs, lengths, draws, strict=True):
+                row[:n] = vary(row[:n], self.augment, self.bags.store.rate, draw, beneath)
+        return inputs, lengths
+
+    @property
+    def _beneath(self) -> Background:
+        pool = self.background
+        assert pool is not None
+
+        def beneath(draw: np.random.Generator) -> Wave:
+            return pool.wave(int(draw.integers(len(pool))), draw)
+
+        return beneath
+
+
+@dataclass(frozen=True)
+class WholeBags(Dataset[tuple[Indices, Batch]]):
+    """Bags as they are, in batches of like lengths, for validation."""
+
+    bags: Bags
+    batch: int
+
+    def __len__(self) -> int:
+        return -(-len(self.bags) // self.batch)
+
+    def __getitem__(self, step: int) -> tuple[Indices, Batch]:
+        chosen = self._by_length[step * self.batch : (step + 1) * self.batch]
+        inputs, lengths = self.bags.fetch(chosen, None)
+        return chosen, Batch(torch.from_numpy(inputs), torch.from_numpy(lengths), torch.from_numpy(self.bags.targets[chosen]))
+
+    @cached_property
+    def _by_length(self) -> Indices:
+        """Padding costs time; equal lengths need none."""
+        if isinstance(self.bags, WaveformBags):
+            return np.argsort(self.bags.store.samples[self.bags.clips], kind="stable")
+        return np.arange(len(self.bags))
+
+
+def loaded(batches: Dataset[Any], steps: range, workers: int, pin: bool) -> Iterator[Any]:
+    """These batches in order, made by `workers` processes ahead of time (0: here, when asked)."""
+    return iter(DataLoader(batches, sampler=steps, batch_size=None, num_workers=workers, pin_memory=pin))

@@ -1,0 +1,33 @@
+"""Which decoders there are, and which of them are allowed where."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from av_tagger.errors import UsageError, did_you_mean
+from av_tagger.media.windows import Allocate, plain_memory
+from av_tagger.protocols import MediaBackend
+
+DEFAULT = "pyav"
+
+
+def make_backend(name: str, allocate: Allocate = plain_memory) -> MediaBackend:
+    """A decoder in this very process: for workers, benchmarks and files that are trusted."""
+    if name not in BACKENDS:
+        raise UsageError(f"there is no decoder {name!r}; {did_you_mean(name, BACKENDS)}")
+    return BACKENDS[name](allocate)
+
+
+def _pyav(allocate: Allocate) -> MediaBackend:
+    from av_tagger.media.backends.pyav import PyAV
+
+    return PyAV(allocate)
+
+
+def _decord(allocate: Allocate) -> MediaBackend:
+    from av_tagger.media.backends.decord import Decord
+
+    return Decord(allocate)
+
+
+BACKENDS: dict[str, Callable[[Allocate], MediaBackend]] = {"pyav": _pyav, "decord": _decord}

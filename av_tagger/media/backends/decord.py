@@ -1,0 +1,135 @@
+"""decord reads the pictures, PyAV the sound; what decord cannot open is read by PyAV with a note."""
+
+from __future__ import annotations
+
+import heapq
+import math
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from av_tagger.clip import Clip, Media, MediaInfo, TrackInfo
+from av_tagger.errors import MissingExtra
+from av_tagger.media.backends.pyav import PyAV
+from av_tagger.media.picture import target_size
+from av_tagger.media.windows import Allocate, Event, Expected, Note, Picture, Sound, Windows, plain_memory
+from av_tagger.protocols import Want
+
+BATCH = 16  # frames a call: bounds memory, keeps calls few
+
+
+class Decord:
+    """Only for worker processes: it can hang with the interpreter's lock held, and it can crash."""
+
+    name = "decord"
+
+    def __init__(self, allocate: Allocate = plain_memory) -> None:
+        self.allocate = allocate
+        self.pyav = PyAV(allocate)
+
+    def probe(self, path: Path) -> MediaInfo:
+        return self.pyav.probe(path)
+
+    def windows(self, clip: Clip, want: Want) -> Iterator[Media]:
+        info = self.pyav.probe(clip.path)
+        if want.short_side is None or info.video is None:
+            yield from self.pyav.windows(clip, want)
+            return
+        try:
+            pictures = _Pictures(clip, want, info.video)
+        except decord_errors() as error:
+            reason = " ".join(str(error).split("Stack trace")[0].split())[:120]
+            note = f"decord cannot read the {info.video.codec} pictures of this file ({reason}); PyAV took over"
+            yield from _noted(self.pyav.windows(clip, want), note)
+            return
+        yield from self._merged(clip, want, info, pictures)
+
+    def _merged(self, clip: Clip, want: Want, info: MediaInfo, pictures: _Pictures) -> Iterator[Media]:
+        listens = info.audio is not None and want.audio_rate is not None
+        ends = pictures.ends
+        expected = Expected(listens, True, info.duration_seconds, pictures.rate, math.inf, ends)
+        out = Windows(clip, want, expected, self.allocate)
+        sounds = self._sounds(clip, want) if listens else iter(())
+        for _, event in heapq.merge(sounds, pictures.events(), key=lambda timed: timed[0]):
+            yield from out.add(event)
+            if out.complete:
+                break
+        yield from out.finish()
+
+    def _sounds(self, clip: Clip, want: Want) -> Iterator[tuple[float, Event]]:
+        """PyAV's sound, cut without overlap; each piece is due when it begins."""
+        origin: float | None = None
+        for media in self.pyav.windows(clip, replace(want, short_side=None, overlap_seconds=0.0)):
+            for note in media.notes:
+                yield media.start_seconds, Note(note)
+            if media.waveform is None:
+                continue
+            begin = media.waveform.start_seconds
+            origin = begin if origin is None else origin
+            index = round((begin - origin) * media.waveform.rate)
+            step = media.waveform.rate  # a second at a time, so that the two tracks stay side by side
+            for first in range(0, len(media.waveform.samples), step):
+                piece = media.waveform.samples[first : first + step]
+                yield begin + first / media.waveform.rate, Sound(origin, index + first, piece)
+
+
+class _Pictures:
+    """decord's frames by presentation time, in small batches."""
+
+    def __init__(self, clip: Clip, want: Want, track: TrackInfo) -> None:
+        decord = load_decord()
+        width, height = target_size(track.width, track.height, want.short_side or max(track.width, track.height))
+        self.reader: Any = decord.VideoReader(str(clip.path.absolute()), width=width, height=height, num_threads=1)
+        self.clip, self.wanted_rate = clip, want.frame_rate
+        stamps = np.asarray(self.reader.get_frame_timestamp(np.arange(len(self.reader))), np.float64)[:, 0]
+        # Frames that an edit list cuts away have stamps below 0; decord counts them, players do not show them.
+        self.chosen = np.flatnonzero((stamps >= -1e-6) & (np.diff(stamps, prepend=-math.inf) > 0))
+        self.times = np.maximum(stamps[self.chosen], 0.0)
+        self.rate = float(self.reader.get_avg_fps()) or 25.0
+        self.ends = float(self.times[-1]) if len(self.times) else 0.0
+        self._select()
+
+    def _select(self) -> None:
+        end = math.inf if self.clip.end_seconds is None else self.clip.end_seconds
+        inside = (self.times >= self.clip.start_seconds - 1e-6) & (self.times < end)
+        if self.wanted_rate is not None:
+            slots = np.floor(self.times * self.wanted_rate + 1e-3)
+            first = np.ones(len(slots), bool)
+            kept = slots[inside]
+            first[inside] = np.diff(kept, prepend=-math.inf) > 0
+            inside &= first
+        self.chosen, self.times = self.chosen[inside], self.times[inside]
+
+    def events(self) -> Iterator[tuple[float, Event]]:
+        for first in range(0, len(self.chosen), BATCH):
+            rows = self.chosen[first : first + BATCH]
+            try:
+                images = self.reader.get_batch(rows).asnumpy()
+            except decord_errors() as error:
+                yield self.times[first], Note(f"decord lost the pictures from {self.times[first]:.1f} s on ({str(error).splitlines()[0]})")
+                return
+            for seconds, image in zip(self.times[first : first + BATCH], images, strict=True):
+                yield float(seconds), Picture(float(seconds), image)
+
+
+def _noted(windows: Iterator[Media], note: str) -> Iterator[Media]:
+    for number, media in enumerate(windows):
+        yield replace(media, notes=(note, *media.notes)) if number == 0 else media
+
+
+def load_decord() -> Any:
+    try:
+        import decord
+    except (ImportError, OSError) as error:
+        raise MissingExtra(f"decord cannot be loaded ({error}); choose the decoder pyav, or install decord") from error
+    decord.logging.set_level(decord.logging.QUIET)
+    return decord
+
+
+def decord_errors() -> tuple[type[BaseException], ...]:
+    """Its own error class derives from RuntimeError in some builds and from Exception in others."""
+    decord = load_decord()
+    return (decord.DECORDError, RuntimeError, ValueError, IndexError)

@@ -1,0 +1,324 @@
+"""PyAV: FFmpeg in its own wheel, reads everything; sound and pictures in one pass over the file."""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from av_tagger.clip import Clip, Media, MediaInfo, TrackInfo
+from av_tagger.errors import MediaError
+from av_tagger.media.clock import Clock
+from av_tagger.media.opening import BROKEN, CHECK, Tracks, codec_name, describe, duration_of, open_container, origin_of, pick_tracks
+from av_tagger.media.picture import Painter, Turn, pixel_stretch, shown_size, turn_of
+from av_tagger.media.sound import Resampler, to_mono
+from av_tagger.media.windows import Allocate, Event, Expected, Note, Picture, Sound, Windows, plain_memory
+from av_tagger.protocols import Want
+
+SEEK_MARGIN_SECONDS = 0.5  # decoders of sound need a run-up before the first sample that counts
+GAP_SECONDS = 0.1  # a smaller hole or overlap in the stamps of sound is jitter
+PROBE_PACKETS = 200
+FULL_SIZE = None
+
+
+class PyAV:
+    """Decodes with FFmpeg on one thread (a worker each for more); `allocate` says where the pictures are to lie."""
+
+    name = "pyav"
+
+    def __init__(self, allocate: Allocate = plain_memory, threads: int = 1) -> None:
+        self.allocate = allocate
+        self.threads = threads
+
+    def probe(self, path: Path) -> MediaInfo:
+        with open_container(path) as container:
+            tracks = pick_tracks(container)
+            duration = duration_of(container)
+            info = MediaInfo(path, container.format.name, duration, _audio_info(tracks.audio), _video_info(container, tracks.video))
+        if info.audio is None and info.video is None:
+            raise MediaError(path, _nothing_in(tracks), CHECK)
+        return info
+
+    def windows(self, clip: Clip, want: Want) -> Iterator[Media]:
+        with open_container(clip.path) as container:
+            try:
+                yield from _Pass(container, clip, want, self).run()
+            except MemoryError as error:
+                raise MediaError(clip.path, "needs more memory than there is to be decoded", "ask for smaller pictures") from error
+
+
+def _nothing_in(tracks: Tracks) -> str:
+    return "; ".join(tracks.notes) or "has neither an audio nor a video track"
+
+
+def _audio_info(stream: Any | None) -> TrackInfo | None:
+    if stream is None:
+        return None
+    codec = stream.codec_context
+    return TrackInfo(codec_name(stream), _seconds(stream), float(codec.sample_rate or 0), codec.channels)
+
+
+def _video_info(container: Any, stream: Any | None) -> TrackInfo | None:
+    if stream is None:
+        return None
+    codec = stream.codec_context
+    frame = first_frame(container, stream)
+    turn = Turn() if frame is None else turn_of(frame)
+    stretch = 1.0 if frame is None else pixel_stretch(frame, codec)
+    width, height = shown_size(codec.width, codec.height, stretch, turn)
+    return TrackInfo(codec_name(stream), _seconds(stream), frame_rate(stream) or 0.0, 0, width, height, turn.degrees)
+
+
+def first_frame(container: Any, stream: Any) -> Any | None:
+    """The display matrix travels with the frames; a file whose first packets are broken has none to show."""
+    try:
+        for packet in itertools.islice(container.demux(stream), PROBE_PACKETS):
+            for frame in packet.decode():
+                return frame
+    except BROKEN:
+        return None
+    return None
+
+
+def frame_rate(stream: Any) -> float | None:
+    rate = stream.average_rate or stream.guessed_rate
+    return float(rate) if rate and 0.01 <= rate <= 1000 else None
+
+
+def _seconds(stream: Any) -> float | None:
+    return None if not stream.duration or stream.duration < 0 else float(stream.duration * stream.time_base)
+
+
+class _Pass:
+    """One way through a file: packets in, windows out."""
+
+    def __init__(self, container: Any, clip: Clip, want: Want, backend: PyAV) -> None:
+        self.container, self.clip = container, clip
+        self.tracks = _wanted(pick_tracks(container), want, clip.path)
+        self.duration = duration_of(container)
+        origin = origin_of(container, self.tracks)
+        clock = Clock(self.duration, clip.start_seconds)
+        self.readers: dict[int, _SoundTrack | _PictureTrack] = {}
+        if self.tracks.audio is not None:
+            self.readers[self.tracks.audio.index] = _SoundTrack(self.tracks.audio, want.audio_rate or 1, clip, origin, replace(clock))
+        if self.tracks.video is not None:
+            self.tracks.video.codec_context.thread_count = backend.threads
+            self.readers[self.tracks.video.index] = _PictureTrack(self.tracks.video, want, clip, origin, replace(clock))
+        self.out = Windows(clip, want, self._expected(origin), backend.allocate)
+
+    def _expected(self, origin: float) -> Expected:
+        audio, video = self.tracks.audio, self.tracks.video
+        rate = frame_rate(video) if video is not None else None
+        return Expected(audio is not None, video is not None, self.duration, rate or 25.0, _end(audio, origin), _end(video, origin))
+
+    def run(self) -> Iterator[Media]:
+        found = False
+        for event in self._events():
+            for media in self.out.add(event):
+                found = True
+                yield media
+            if self.out.complete:
+                break
+        for media in self.out.finish():
+            found = True
+            yield media
+        if not found:
+            raise MediaError(self.clip.path, self._why_nothing(), CHECK)
+
+    def _events(self) -> Iterator[Event]:
+        for text in self.tracks.notes:
+            yield Note(text)
+        self._seek()
+        streams = [s for s in (self.tracks.audio, self.tracks.video) if s is not None]
+        packets = self.container.demux(streams)
+        while True:
+            try:
+                packet = next(packets, None)
+            except BROKEN as error:
+                yield Note(f"the file breaks off while it is read ({describe(error)})")
+                break
+            if packet is None:
+                break
+            yield from self.readers[packet.stream_index].take(packet)
+        for reader in self.readers.values():
+            yield from reader.finish()
+        yield from self._what_is_missing()
+
+    def _seek(self) -> None:
+        wanted = self.clip.start_seconds - SEEK_MARGIN_SECONDS
+        if wanted <= 0:
+            return
+        try:
+            self.container.seek(int((wanted + origin_of(self.container, self.tracks)) * 1_000_000))
+        except BROKEN:  # no index, no seeking: everything before the clip is decoded and dropped
+            self.container.seek(0)
+
+    def _what_is_missing(self) -> Iterator[Note]:
+        reached = max(self.out.heard, self.out.seen)
+        declared = min(self.duration or 0.0, self.out.end)
+        if math.isfinite(reached) and reached < declared - max(1.0, 0.05 * declared) and not self.out.complete:
+            yield Note(f"the file breaks off at {reached:.1f} s of the {declared:.1f} s that it declares")
+
+    def _why_nothing(self) -> str:
+        if self.duration is not None and self.clip.start_seconds >= self.duration:
+            return f"ends at {self.duration:.2f} s, before the clip starts at {self.clip.start_seconds:.2f} s"
+        codecs = " and ".join(codec_name(s) for s in (self.tracks.audio, self.tracks.video) if s is not None)
+        damaged = sum(r.damaged for r in self.readers.values())
+        return f"holds no sound and no picture that can be decoded ({codecs}; {damaged} damaged packets)"
+
+
+def _end(stream: Any | None, origin: float) -> float:
+    """Where a track says it ends, in seconds of the file."""
+    length = None if stream is None else _seconds(stream)
+    if stream is None or length is None:
+        return math.inf
+    start = 0.0 if stream.start_time is None else float(stream.start_time * stream.time_base) - origin
+    return start + length
+
+
+def _wanted(tracks: Tracks, want: Want, path: Path) -> Tracks:
+    """The tracks that are there and asked for; an error that says what to ask for when they do not meet."""
+    if tracks.audio is None and tracks.video is None:
+        raise MediaError(path, _nothing_in(tracks), CHECK)
+    chosen = Tracks(
+        tracks.audio if want.audio_rate is not None else None, tracks.video if want.short_side is not None else None, tracks.notes
+    )
+    if chosen.audio is None and chosen.video is None:
+        missing, other = ("audio", "eye") if want.audio_rate is not None else ("video", "ear")
+        raise MediaError(path, f"has no {missing} track", f"it can be judged by the {other} alone")
+    return chosen
+
+
+class _Track:
+    """What reading sound and reading pictures share: damaged packets are counted, never fatal."""
+
+    kind = ""
+
+    def __init__(self, stream: Any, clip: Clip, origin: float, clock: Clock) -> None:
+        self.stream, self.clip, self.origin, self.clock = stream, clip, origin, clock
+        self.damaged = 0
+        self.base = float(stream.time_base or 0)
+        self.end = math.inf if clip.end_seconds is None else clip.end_seconds
+
+    def take(self, packet: Any) -> Iterator[Event]:
+        self.damaged += bool(packet.is_corrupt)
+        try:
+            frames = packet.decode()
+        except BROKEN:
+            self.damaged += 1
+            return
+        for frame in frames:
+            try:
+                yield from self.show(frame)
+            except BROKEN:
+                self.damaged += 1
+
+    def stamp(self, frame: Any) -> float | None:
+        return None if frame.pts is None else frame.pts * self.base - self.origin
+
+    def show(self, frame: Any) -> Iterator[Event]:
+        raise NotImplementedError
+
+    def finish(self) -> Iterator[Event]:
+        if self.damaged:
+            yield Note(f"{self.damaged} damaged packets in the {self.kind} track ({codec_name(self.stream)})")
+        if self.clock.mended:
+            yield Note(f"{self.clock.mended} impossible time stamps in the {self.kind} track were mended")
+
+
+class _PictureTrack(_Track):
+    kind = "video"
+
+    def __init__(self, stream: Any, want: Want, clip: Clip, origin: float, clock: Clock) -> None:
+        super().__init__(stream, clip, origin, clock)
+        self.painter = Painter(stream.codec_context, want.short_side)
+        self.wanted_rate = want.frame_rate
+        self.period = 1 / (frame_rate(stream) or 25.0)
+        self.slot = -math.inf
+
+    def show(self, frame: Any) -> Iterator[Event]:
+        last = self.clock.last
+        expected = last + self.period if math.isfinite(last) else max(0.0, self.clip.start_seconds)
+        seconds = self.clock.tick(self.stamp(frame), expected, back=1.0)
+        if seconds <= last:  # two pictures cannot be shown at once
+            seconds = last + min(self.period, 1e-3)
+        self.clock.last = seconds
+        bad = bool(frame.is_corrupt)
+        self.damaged += bad
+        if self.clip.start_seconds - 1e-6 <= seconds < self.end and self._is_candidate(seconds):
+            yield Picture(seconds, self.painter.paint(frame), bad)
+        elif seconds >= self.end:
+            yield Picture(seconds, np.zeros((1, 1, 3), np.uint8))  # says only that the clip is past
+
+    def _is_candidate(self, seconds: float) -> bool:
+        """The first frame in each 1 / rate seconds of the file."""
+        if self.wanted_rate is None:
+            return True
+        slot = math.floor(seconds * self.wanted_rate + 1e-3)
+        if slot == self.slot:
+            return False
+        self.slot = slot
+        return True
+
+
+class _SoundTrack(_Track):
+    kind = "audio"
+
+    def __init__(self, stream: Any, rate: int, clip: Clip, origin: float, clock: Clock) -> None:
+        super().__init__(stream, clip, origin, clock)
+        self.rate = rate
+        self.resampler: Resampler | None = None
+        self.begins: float | None = None  # seconds of the first sample that was kept
+        self.sent = 0  # samples given out at the wanted rate
+
+    def show(self, frame: Any) -> Iterator[Event]:
+        source_rate = frame.sample_rate
+        if not source_rate or not frame.samples:
+            return
+        expected = self.clock.last if math.isfinite(self.clock.last) else max(0.0, self.clip.start_seconds)
+        seconds = self.clock.tick(self.stamp(frame), expected, back=GAP_SECONDS)
+        mono = to_mono(frame)
+        end = seconds + len(mono) / source_rate
+        if self.begins is None:
+            keep_from = max(0, math.ceil((self.clip.start_seconds - seconds) * source_rate - 1e-6))
+            if keep_from >= len(mono):
+                self.clock.last = end
+                return
+            mono, seconds = mono[keep_from:], seconds + keep_from / source_rate
+            self.begins = seconds
+        elif seconds - self.clock.last > GAP_SECONDS:
+            yield from self._silence(seconds - self.clock.last)
+            self.clock.last = seconds
+        self.clock.last = end if self.sent == 0 and self.resampler is None else self.clock.last + len(mono) / source_rate
+        yield from self._push(mono, source_rate)
+
+    def _silence(self, seconds: float) -> Iterator[Event]:
+        source_rate = self.resampler.source_rate if self.resampler is not None else self.rate
+        left = round(seconds * source_rate)
+        while left > 0:
+            yield from self._push(np.zeros(min(left, source_rate), np.float32), source_rate)
+            left -= source_rate
+
+    def _push(self, mono: Any, source_rate: int) -> Iterator[Event]:
+        if self.resampler is None or self.resampler.source_rate != source_rate:
+            yield from self._flush()
+            self.resampler = Resampler(source_rate, self.rate)
+        yield from self._give(self.resampler.push(mono))
+
+    def _give(self, samples: Any) -> Iterator[Event]:
+        if len(samples) and self.begins is not None:
+            yield Sound(self.begins, self.sent, samples)
+            self.sent += len(samples)
+
+    def _flush(self) -> Iterator[Event]:
+        if self.resampler is not None:
+            yield from self._give(self.resampler.flush())
+
+    def finish(self) -> Iterator[Event]:
+        yield from self._flush()
+        yield from super().finish()

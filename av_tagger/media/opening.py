@@ -1,0 +1,149 @@
+"""Opens a container safely, picks its tracks, and says in one sentence why a file cannot be read."""
+
+from __future__ import annotations
+
+import struct
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import av
+import av.error
+from av.stream import Disposition
+
+from av_tagger.errors import MediaError
+
+# Everything FFmpeg and PyAV are known to raise on broken input.
+BROKEN = (av.error.FFmpegError, ValueError, RuntimeError, ArithmeticError, LookupError, AssertionError, TypeError)
+OPTIONS = {"protocol_whitelist": "file,crypto,data"}  # a play list may not reach for the network
+CHECK = "check that it plays in another player, or fetch it again"
+SNIFF_BYTES = 512
+
+
+@dataclass(frozen=True)
+class Tracks:
+    """The tracks of a file that can be decoded, and what is to be said of those that cannot."""
+
+    audio: Any | None
+    video: Any | None
+    notes: tuple[str, ...] = ()
+
+
+def check_path(path: Path) -> None:
+    """The mistakes that need no decoder to be seen."""
+    try:
+        status = path.stat()
+    except (OSError, ValueError) as error:
+        reason = "there is no such file" if isinstance(error, FileNotFoundError) else f"it cannot be reached ({error})"
+        raise MediaError(path, reason, "check the name") from error
+    if path.is_dir():
+        raise MediaError(path, "is a folder, not a media file", "name a file in it")
+    if not path.is_file():
+        raise MediaError(path, "is not a regular file", "copy its content into a file first")
+    if status.st_size == 0:
+        raise MediaError(path, "is empty (0 bytes)", "fetch or record it again")
+
+
+def open_container(path: Path) -> Any:
+    check_path(path)
+    try:
+        return av.open(str(path.absolute()), metadata_errors="replace", container_options=OPTIONS)
+    except MemoryError as error:
+        raise MediaError(path, "needs more memory than there is to be opened", CHECK) from error
+    except PermissionError as error:
+        raise MediaError(path, "may not be read", "check its permissions") from error
+    except (*BROKEN, OSError) as error:
+        raise MediaError(path, *why_unreadable(path, error)) from error
+
+
+def why_unreadable(path: Path, error: Exception) -> tuple[str, str]:
+    """Reason and remedy, from a look at the first bytes and the boxes of the file."""
+    try:
+        with path.open("rb") as file:
+            head = file.read(SNIFF_BYTES)
+    except OSError as problem:
+        return f"cannot be read ({problem})", "check its permissions"
+    if looks_like_text(head):
+        return "is text, not media, whatever its name says", "name a video or sound file"
+    boxes = top_boxes(path)
+    if boxes & {"ftyp", "mdat"} and not boxes & {"moov", "moof"}:
+        return "was never finished: its index (the moov box) is missing", "repair it with a tool for truncated mp4 files, or record it again"
+    if boxes & {"moof", "styp", "sidx"} and "moov" not in boxes:
+        return "is a fragment without its header (no moov box)", "join it to its initialisation segment first"
+    return f"is not media that can be read ({describe(error)})", CHECK
+
+
+def describe(error: BaseException) -> str:
+    """FFmpeg's own words without the number and the path."""
+    words = getattr(error, "strerror", None) or str(error) or type(error).__name__
+    return " ".join(str(words).split())
+
+
+def looks_like_text(head: bytes) -> bool:
+    if b"\0" in head:
+        return False
+    printable = sum(byte >= 32 or byte in b"\t\n\r\f" for byte in head)
+    try:
+        head.decode("utf-8")
+    except UnicodeDecodeError as error:
+        if error.start < len(head) - 4:  # a letter cut at the end of what was read is no sign of anything
+            return False
+    return printable >= 0.95 * len(head)
+
+
+def top_boxes(path: Path, most: int = 64) -> set[str]:
+    """Names of the outermost boxes when the file is of the mp4 family, else nothing of use."""
+    names: set[str] = set()
+    with path.open("rb") as file:
+        for _ in range(most):
+            header = file.read(8)
+            if len(header) < 8:
+                break
+            size, name = struct.unpack(">I4s", header)
+            names.add(name.decode("latin-1"))
+            if size == 1:
+                size = int.from_bytes(file.read(8), "big")
+            if size < 8:
+                break
+            file.seek(size - 8 if header[:4] != b"\0\0\0\1" else size - 16, 1)
+    return names
+
+
+def pick_tracks(container: Any) -> Tracks:
+    """The first track of each kind that has a decoder; cover pictures are no video."""
+    notes: list[str] = []
+    videos = [s for s in container.streams.video if not is_cover(s)]
+    return Tracks(_first(container.streams.audio, "audio", notes), _first(videos, "video", notes), tuple(notes))
+
+
+def _first(streams: Any, kind: str, notes: list[str]) -> Any | None:
+    usable = [s for s in streams if s.codec_context is not None]
+    if streams and not usable:
+        notes.append(f"the {kind} track's codec is unknown to this decoder: the track was left out")
+    return min(usable, key=lambda s: not s.disposition & Disposition.default, default=None)
+
+
+def is_cover(stream: Any) -> bool:
+    return bool(stream.disposition & (Disposition.attached_pic | Disposition.timed_thumbnails))
+
+
+def codec_name(stream: Any) -> str:
+    try:
+        return str(stream.codec_context.codec.canonical_name or stream.codec_context.name)
+    except (*BROKEN, AttributeError):
+        return "unknown codec"
+
+
+def duration_of(container: Any) -> float | None:
+    return None if container.duration is None or container.duration <= 0 else container.duration / av.time_base
+
+
+def origin_of(container: Any, tracks: Tracks) -> float:
+    """The stamp that is second 0 of the file, as players show it.
+
+    Sound may start before 0 with the samples that warm its decoder up; they are dropped, so that is no start.
+    """
+    if tracks.video is not None and tracks.video.start_time is not None and tracks.video.start_time < 0:
+        return float(tracks.video.start_time * tracks.video.time_base)
+    start = container.start_time
+    return max(0.0, start / av.time_base) if start is not None else 0.0

@@ -1,0 +1,97 @@
+"""Decoded pictures become upright RGB at the size that is wanted: scaled by the decoder's own scaler, turned once."""
+
+from __future__ import annotations
+
+import math
+import struct
+from dataclasses import dataclass
+from typing import Any
+
+import av
+import numpy as np
+from av.video.reformatter import VideoReformatter
+
+from av_tagger.clip import Images
+
+# One thread a worker: the scaler would otherwise start one for every core (the setting exists since PyAV 17).
+SCALING: dict[str, Any] = {"threads": 1} if int(av.__version__.split(".")[0]) >= 17 else {}
+MAX_STRETCH = 4.0  # a pixel more oblong than this is a broken header, not a picture format
+
+
+@dataclass(frozen=True)
+class Turn:
+    """A display matrix as what it does to rows and columns: swap them, then mirror each."""
+
+    transposed: bool = False
+    mirror_x: bool = False
+    mirror_y: bool = False
+
+    @property
+    def degrees(self) -> int:
+        """Clockwise, mirrors left aside: 0, 90, 180 or 270."""
+        if self.transposed:
+            return 90 if self.mirror_x else 270
+        return 180 if self.mirror_x and self.mirror_y else 0
+
+    def apply(self, image: Images) -> Images:
+        turned = image.transpose(1, 0, 2) if self.transposed else image
+        return turned[:: -1 if self.mirror_y else 1, :: -1 if self.mirror_x else 1]
+
+
+def turn_of(frame: av.VideoFrame) -> Turn:
+    """The turn that the frame's display matrix asks for: (x, y) is shown at (a x + c y, b x + d y), y downward."""
+    raw = frame.side_data.get("DISPLAYMATRIX")
+    if raw is None or raw.buffer_size < 36:
+        return Turn()
+    a, b, _, c, d = struct.unpack_from("=5i", bytes(raw))
+    if abs(b) > abs(a):
+        return Turn(True, c < 0, b < 0)
+    return Turn(False, a < 0, d < 0)
+
+
+def pixel_stretch(frame: av.VideoFrame, codec: Any) -> float:
+    """Width over height of one pixel."""
+    ratio = getattr(codec, "sample_aspect_ratio", None)
+    stretch = float(ratio) if ratio else 1.0
+    return stretch if 1 / MAX_STRETCH <= stretch <= MAX_STRETCH else 1.0
+
+
+def shown_size(width: int, height: int, stretch: float, turn: Turn) -> tuple[int, int]:
+    """Width and height as people see them."""
+    wide = max(1, round(width * stretch))
+    return (height, wide) if turn.transposed else (wide, height)
+
+
+def target_size(width: int, height: int, short_side: int) -> tuple[int, int]:
+    """Scaled down so that the shorter side has the wanted pixels; never scaled up."""
+    scale = min(1.0, short_side / min(width, height))
+    return max(1, round(width * scale)), max(1, round(height * scale))
+
+
+class Painter:
+    """Turns decoded frames of one track into upright RGB; the first frame settles the size for all."""
+
+    def __init__(self, codec: Any, short_side: int | None) -> None:
+        self.codec = codec
+        self.short_side = short_side  # None: full size
+        self.size: tuple[int, int] | None = None
+        self.reformatter = VideoReformatter()
+
+    def paint(self, frame: av.VideoFrame) -> Images:
+        """(height, width, 3); a view into the decoder's memory, good until the next call."""
+        turn = turn_of(frame)
+        if self.size is None:
+            shown = shown_size(frame.width, frame.height, pixel_stretch(frame, self.codec), turn)
+            self.size = target_size(*shown, self.short_side or max(shown))
+        width, height = self.size[::-1] if turn.transposed else self.size
+        return turn.apply(self._rgb(frame, width, height))
+
+    def _rgb(self, frame: av.VideoFrame, width: int, height: int) -> Images:
+        rgb = self.reformatter.reformat(frame, width, height, "rgb24", interpolation="BILINEAR", **SCALING)
+        plane = rgb.planes[0]
+        rows = np.frombuffer(plane, np.uint8).reshape(-1, plane.line_size)[:height, : width * 3]
+        return rows.reshape(height, width, 3)
+
+
+def is_nan_rate(rate: Any) -> bool:
+    return not rate or not math.isfinite(float(rate))

@@ -1,0 +1,65 @@
+"""Decoded sound of any layout, format and rate becomes mono float32 at one rate, of exactly the right length."""
+
+from __future__ import annotations
+
+import av
+import numpy as np
+from numpy.typing import NDArray
+
+from av_tagger.clip import Samples
+
+FULL_SCALE = {"u8": 2.0**7, "s16": 2.0**15, "s32": 2.0**31, "s64": 2.0**63}
+TAIL_SECONDS = 0.1  # zeros that push the last samples out of the resampler; longer than any of its filters
+
+
+def to_mono(frame: av.AudioFrame) -> Samples:
+    """The plain average of all channels: two equal channels keep their level (a power-preserving mix would be 3 dB louder)."""
+    values: NDArray[np.generic] = frame.to_ndarray()
+    kind = frame.format.name.removesuffix("p")
+    channels = values if frame.format.is_planar else values.reshape(-1, max(1, frame.layout.nb_channels)).T
+    if len(channels) == 1 and kind == "flt":
+        mono = channels[0].astype(np.float32)  # a copy: the decoder reuses its memory
+    else:
+        mono = channels.mean(axis=0, dtype=np.float32 if kind == "flt" else np.float64).astype(np.float32)
+    if kind == "u8":
+        mono -= np.float32(128)
+    if kind in FULL_SCALE:
+        mono /= np.float32(FULL_SCALE[kind])
+    if not np.isfinite(mono).all():
+        mono = np.nan_to_num(mono, nan=0.0, posinf=1.0, neginf=-1.0)
+    return mono
+
+
+class Resampler:
+    """FFmpeg's resampler, fed with mono float32, flushed, and held to the length that the two rates ask for."""
+
+    def __init__(self, source_rate: int, rate: int) -> None:
+        self.source_rate, self.rate = source_rate, rate
+        self.taken = self.given = 0
+        self.resampler = None if source_rate == rate else av.AudioResampler("flt", "mono", rate)
+
+    def push(self, samples: Samples) -> Samples:
+        self.taken += len(samples)
+        out = self._convert(samples)
+        self.given += len(out)
+        return out
+
+    def flush(self) -> Samples:
+        """The rest; exactly round(samples in x ratio) samples have then come out (at least one)."""
+        if self.resampler is None or not self.taken:
+            return np.zeros(0, np.float32)
+        missing = max(1, round(self.taken * self.rate / self.source_rate)) - self.given
+        tail = self._convert(np.zeros(int(self.source_rate * TAIL_SECONDS) + 64, np.float32))
+        out = tail[: max(0, missing)]
+        self.given += len(out)
+        return out
+
+    def _convert(self, samples: Samples) -> Samples:
+        if self.resampler is None:
+            return samples
+        if not len(samples):
+            return samples
+        frame = av.AudioFrame.from_ndarray(samples[None], "flt", "mono")
+        frame.sample_rate = self.source_rate
+        parts = [np.array(f.to_ndarray()[0], np.float32) for f in self.resampler.resample(frame)]
+        return np.concatenate(parts) if parts else np.zeros(0, np.float32)

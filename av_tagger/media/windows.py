@@ -1,0 +1,233 @@
+"""Cuts one stream of sound and pictures into overlapping windows in bounded memory; nothing here knows a codec."""
+
+from __future__ import annotations
+
+import math
+from collections import deque
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from av_tagger.clip import Clip, Frames, Images, Media, Samples, Waveform
+from av_tagger.protocols import Want
+
+LONGEST = 1.5  # windows: what is left of a clip comes as one window up to this length
+PATIENCE_SECONDS = 5.0  # how far one track may run ahead before a window goes out without the rest of the other
+EPSILON = 1e-6  # seconds: rounding of time stamps is no reason to lose a frame
+
+Allocate = Callable[[tuple[int, ...]], Images]
+
+
+def plain_memory(shape: tuple[int, ...]) -> Images:
+    return np.empty(shape, np.uint8)
+
+
+@dataclass(frozen=True)
+class Sound:
+    """Mono samples at the wanted rate; sample n of the track is heard at origin + n / rate."""
+
+    origin: float
+    index: int
+    samples: Samples
+
+
+@dataclass(frozen=True)
+class Picture:
+    """One frame, upright and at its final size; the image is a view that lives until the next event."""
+
+    seconds: float
+    image: Images  # (height, width, 3)
+    damaged: bool = False
+
+
+@dataclass(frozen=True)
+class Note:
+    """Something that could not be read, in words."""
+
+    text: str
+
+
+Event = Sound | Picture | Note
+
+
+@dataclass(frozen=True)
+class Expected:
+    """What the container promises: hints for buffers and early cuts, never relied on."""
+
+    sound: bool
+    pictures: bool
+    duration_seconds: float | None = None
+    frame_rate: float = 25.0
+    sound_ends: float = math.inf
+    pictures_end: float = math.inf
+
+
+@dataclass
+class _Window:
+    """A window while it fills: pictures in one block that grows rarely, sound as a list of views."""
+
+    start: float
+    reach: float  # seconds that it may hold: one window, or LONGEST of them while the end is not in sight
+    sounds: list[Sound] = field(default_factory=list)
+    times: list[float] = field(default_factory=list)
+    images: Images | None = None
+    damaged: int = 0
+
+    def take_picture(self, picture: Picture, capacity: int, allocate: Allocate) -> None:
+        count = len(self.times)
+        if self.images is None:
+            self.images = allocate((capacity, *picture.image.shape))
+        elif count == len(self.images):
+            larger = allocate((count * 3 // 2 + 1, *picture.image.shape))
+            larger[:count] = self.images
+            self.images = larger
+        self.images[count] = picture.image
+        self.times.append(picture.seconds)
+        self.damaged += picture.damaged
+
+    def frames(self, end: float) -> Frames | None:
+        count = int(np.searchsorted(self.times, end - EPSILON))
+        if self.images is None or not count:
+            return None
+        return Frames(self.images[:count], np.array(self.times[:count]), self.damaged)
+
+    def waveform(self, end: float, rate: int) -> Waveform | None:
+        if not self.sounds:
+            return None
+        origin, first = self.sounds[0].origin, self.sounds[0].index
+        samples = np.concatenate([s.samples for s in self.sounds])
+        skip = max(0, _index(self.start, origin, rate) - first)
+        samples = samples[skip : max(skip, _index(end, origin, rate) - first)]
+        return Waveform(samples, rate, origin + (first + skip) / rate) if len(samples) else None
+
+
+def _index(seconds: float, origin: float, rate: int) -> int:
+    """The first sample of a track that is heard at or after a time."""
+    return math.ceil(min(seconds - origin, 1e9) * rate - 1e-3)
+
+
+class Windows:
+    """Feed it events in the order of the file; it hands out each window when both tracks have passed its end."""
+
+    def __init__(self, clip: Clip, want: Want, expected: Expected, allocate: Allocate = plain_memory) -> None:
+        self.clip, self.want, self.expected, self.allocate = clip, want, expected, allocate
+        self.length = want.window_seconds
+        self.hop = max(want.window_seconds - want.overlap_seconds, 0.1 * want.window_seconds)
+        self.end = math.inf if clip.end_seconds is None else clip.end_seconds
+        self.open: deque[_Window] = deque()
+        self.next_start = clip.start_seconds
+        self.heard = self.seen = -math.inf  # how far each track has come
+        self.period = 1 / max(expected.frame_rate, 1e-3)
+        self.notes: list[str] = []
+        self.said: set[str] = set()
+        self.given_until = -math.inf
+        self.held: Images | None = None
+
+    @property
+    def complete(self) -> bool:
+        """Every track has passed the end of the clip: nothing more need be decoded."""
+        return self._passed(self.end)
+
+    def add(self, event: Event) -> Iterator[Media]:
+        match event:
+            case Note(text):
+                self._note(text)
+            case Sound():
+                self._add_sound(event)
+            case Picture():
+                self._add_picture(event)
+        while self.open and self._ready(self.open[0]):
+            media = self._close(self.open.popleft(), final=False)
+            if media is not None:
+                yield media
+
+    def finish(self) -> Iterator[Media]:
+        """What is left; the last window takes the notes that nobody has seen yet."""
+        last: Media | None = None
+        while self.open:
+            window = self.open.popleft()
+            if last is not None and self._content_end() <= last.end_seconds + EPSILON:
+                continue
+            if last is not None:
+                yield last
+            last = self._close(window, final=True) or last
+        if last is not None:
+            notes = (*last.notes, *self.notes)
+            self.notes = []
+            yield Media(last.clip, last.start_seconds, last.end_seconds, last.waveform, last.frames, notes)
+
+    def _note(self, text: str) -> None:
+        if text not in self.said:
+            self.said.add(text)
+            self.notes.append(text)
+
+    def _add_sound(self, sound: Sound) -> None:
+        rate = self.want.audio_rate or 1
+        begin = sound.origin + sound.index / rate
+        finish = begin + len(sound.samples) / rate
+        self.heard = max(self.heard, finish)
+        self._check_late(begin)
+        self._open_until(min(finish, self.end))
+        for window in self.open:
+            if finish > window.start and begin < min(window.start + window.reach, self.end):
+                window.sounds.append(sound)
+
+    def _add_picture(self, picture: Picture) -> None:
+        if math.isfinite(self.seen):
+            self.period = max(picture.seconds - self.seen, 1e-3)
+        self.seen = max(self.seen, picture.seconds)
+        if not self.clip.start_seconds - EPSILON <= picture.seconds < self.end - EPSILON:
+            return
+        self._check_late(picture.seconds + EPSILON)
+        self._open_until(picture.seconds + 2 * EPSILON)
+        for window in self.open:
+            if window.start - EPSILON <= picture.seconds < window.start + window.reach:
+                window.take_picture(picture, self._capacity(window), self.allocate)
+
+    def _capacity(self, window: _Window) -> int:
+        left = min(self.end, self.expected.duration_seconds or math.inf) - window.start
+        rate = min(self.want.frame_rate or math.inf, self.expected.frame_rate, 240.0)
+        return max(1, math.ceil(min(window.reach, max(left, 0.5)) * rate * 1.05) + 2)
+
+    def _check_late(self, seconds: float) -> None:
+        if seconds < self.given_until - self.want.overlap_seconds - 0.5:
+            self._note("sound and pictures lie too far apart in this file: a part came too late and was left out")
+
+    def _open_until(self, seconds: float) -> None:
+        while self.next_start < seconds:
+            ends = self.expected.duration_seconds
+            left = min(self.end, math.inf if ends is None else ends) - self.next_start
+            in_sight = ends is None or left <= LONGEST * self.length + 1.0
+            self.open.append(_Window(self.next_start, self.length * (LONGEST if in_sight else 1.0)))
+            self.next_start += self.hop
+
+    def _passed(self, seconds: float, slack: float = 0.0) -> bool:
+        sound = not self.expected.sound or self.heard >= min(seconds, self.expected.sound_ends - slack)
+        pictures = not self.expected.pictures or self.seen >= min(seconds, self.expected.pictures_end - slack) - EPSILON
+        return sound and pictures and max(self.heard, self.seen) >= seconds - EPSILON
+
+    def _ready(self, window: _Window) -> bool:
+        edge = window.start + window.reach
+        if edge > self.end:
+            return False  # the last window of a clip that has an end goes out when all is done
+        return self._passed(edge, slack=0.5) or max(self.heard, self.seen) >= edge + PATIENCE_SECONDS
+
+    def _content_end(self) -> float:
+        ends = max(self.heard, self.seen + self.period)
+        return min(self.end, ends) if math.isfinite(ends) else self.clip.start_seconds
+
+    def _close(self, window: _Window, final: bool) -> Media | None:
+        longest = window.start + (window.reach if final else self.length)
+        end = min(longest, self._content_end())
+        frames = window.frames(longest)
+        if frames is not None:
+            self.held = frames.images[-1].copy()
+        elif self.held is not None and self.seen > window.start:
+            frames = Frames(self.held[None].copy(), np.array([window.start]))  # the picture that still stands on the screen
+        waveform = window.waveform(longest, self.want.audio_rate) if self.want.audio_rate else None
+        if waveform is None and frames is None:
+            return None
+        notes, self.notes = tuple(self.notes), []
+        self.given_until = end
+        return Media(self.clip, window.start, end, waveform, frames, notes)

@@ -1,0 +1,87 @@
+"""How a report's files come to be: whole or not at all, and under names that no file system minds."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+import unicodedata
+from collections import Counter
+from contextlib import contextmanager, suppress
+from typing import TYPE_CHECKING
+
+from av_tagger.errors import StorageError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Sequence
+    from pathlib import Path
+
+    from av_tagger.clip import Clip
+
+_LONGEST = 80  # characters; three bytes each still fit the 255 bytes of common file systems
+_RESERVED = re.compile(r"(?i)(con|prn|aux|nul|com\d|lpt\d)(\..*)?")  # names of devices on Windows
+
+
+@contextmanager
+def whole(path: Path) -> Iterator[Path]:
+    """A temporary path beside `path` that takes its place when the block ends well, and vanishes when it does not."""
+    temporary = path.with_name(f".{path.name[:_LONGEST]}.{os.getpid()}.part")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        yield temporary
+        temporary.replace(path)
+    except OSError as error:
+        raise StorageError(f"{path}: cannot be written ({error.strerror or error}); choose another folder or make room") from error
+    finally:
+        with suppress(OSError):
+            temporary.unlink()
+
+
+def write_text(path: Path, pieces: Iterable[str]) -> None:
+    """Text in UTF-8 with plain line ends, piece by piece; what is no text (an odd file name) becomes a question mark."""
+    with whole(path) as temporary, temporary.open("w", encoding="utf-8", errors="replace", newline="") as file:
+        file.writelines(pieces)
+
+
+def one_line(text: str) -> str:
+    """Text for a field of a line: every run of white space and control characters is one space."""
+    return " ".join("".join(c if unicodedata.category(c) != "Cc" else " " for c in text).split())
+
+
+def safe_names(clips: Sequence[Clip]) -> list[str]:
+    """A file name without suffix for each clip, all different, also where capitals do not count.
+
+    A name depends on the clips only, not on their order: where two would be equal each gets a few digits of its full path's hash.
+    """
+    names = [_safe_name(clip) for clip in clips]
+    count = Counter(name.casefold() for name in names)
+    told_apart = [name if count[name.casefold()] == 1 else f"{name}-{_digits(clip)}" for name, clip in zip(names, clips, strict=True)]
+    return _numbered(told_apart)
+
+
+def _safe_name(clip: Clip) -> str:
+    stem = unicodedata.normalize("NFC", clip.path.stem)
+    kept = re.sub(r"[^\w.()+-]+", "_", stem, flags=re.UNICODE).strip("._ ") or "clip"
+    kept = re.sub(r"[\ud800-\udfff]", "_", kept)[:_LONGEST]
+    return ("_" + kept if _RESERVED.fullmatch(kept) else kept) + _part(clip)
+
+
+def _part(clip: Clip) -> str:
+    if clip.start_seconds == 0 and clip.end_seconds is None:
+        return ""
+    return f"_{clip.start_seconds:g}-" + ("end" if clip.end_seconds is None else f"{clip.end_seconds:g}")
+
+
+def _digits(clip: Clip) -> str:
+    return hashlib.sha256(clip.name.encode("utf-8", "surrogateescape")).hexdigest()[:8]
+
+
+def _numbered(names: list[str]) -> list[str]:
+    """The same clip given twice: the second time it is -2."""
+    taken: Counter[str] = Counter()
+    result = []
+    for name in names:
+        taken[name.casefold()] += 1
+        again = taken[name.casefold()]
+        result.append(name if again == 1 else f"{name}-{again}")
+    return result

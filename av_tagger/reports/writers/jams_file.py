@@ -1,0 +1,67 @@
+"""Results as a JAMS document: the clip's tags, and the events with their times, both in the namespace `tag_open`."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+from av_tagger.reports.writers.sheet import Sheet, answers, span, timeline
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from av_tagger.scores import Outcome, Tagged
+
+JAMS_VERSION = "0.3.4"  # of the format
+
+
+def jams(outcomes: Sequence[Outcome]) -> Iterator[str]:
+    for tagged in answers(outcomes):
+        yield json.dumps(_document(tagged), indent=1, allow_nan=False) + "\n"
+
+
+def _document(tagged: Tagged) -> dict[str, Any]:
+    start, end = span(tagged)
+    tags = [_row(start, end, tag.label, tag.probability) for tag in tagged.tags]
+    events = [_row(event.start, event.end, tag.label, event.peak) for event, tag in timeline(tagged)]
+    identifiers = {"file": tagged.clip.name}
+    return {
+        "annotations": [_annotation(tagged, tags, "tags of the clip"), _annotation(tagged, events, "events")],
+        "file_metadata": {
+            "title": tagged.clip.path.name,
+            "artist": "",
+            "release": "",
+            "duration": round(end, 3),  # the file is at least as long as the part that was tagged
+            "identifiers": identifiers,
+            "jams_version": JAMS_VERSION,
+        },
+        "sandbox": {"run": {"version": tagged.run.version, "fingerprint": tagged.run.fingerprint}},
+    }
+
+
+def _annotation(tagged: Tagged, data: list[dict[str, Any]], what: str) -> dict[str, Any]:
+    start, _ = span(tagged)
+    return {
+        "namespace": "tag_open",
+        "data": data,
+        "time": round(start, 3),
+        "duration": round(tagged.duration_seconds, 3),
+        "annotation_metadata": {
+            "annotation_tools": f"av-tag {tagged.run.version}",
+            "annotation_rules": what,
+            "data_source": "program",
+            "version": tagged.run.version,
+            "corpus": "",
+            "curator": {"name": "", "email": ""},
+            "annotator": {},
+            "validation": "",
+        },
+        "sandbox": {},
+    }
+
+
+def _row(start: float, end: float, label: str, confidence: float) -> dict[str, Any]:
+    return {"time": round(start, 3), "duration": round(end - start, 3), "value": label, "confidence": round(confidence, 6)}
+
+
+JAMS = Sheet(".jams", jams, each=True)

@@ -1,0 +1,129 @@
+"""Results as tables for any program: JSON lines, CSV, Parquet; one row a result, a tag or an event.
+
+`.tags.csv`: one row a tag. A file without tags, or one that failed (see its column `error`), has one row with an empty label,
+so that every input is there. `.events.csv`: one row an event. Both start with the file and, for a part of a file, where that part
+begins and ends. All times are seconds of the file. Parquet holds the same two tables.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from av_tagger.errors import MissingExtra
+from av_tagger.reports.files import whole
+from av_tagger.reports.schema import as_json, as_line
+from av_tagger.reports.writers.sheet import Sheet
+from av_tagger.scores import Failed, Outcome
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+    from pathlib import Path
+
+Row = dict[str, Any]
+
+CLIP_COLUMNS = ("file", "clip_start", "clip_end")
+TAG_COLUMNS = (*CLIP_COLUMNS, "duration", "label", "probability", "threshold", "heard", "seen", "events", "objects", "error")
+EVENT_COLUMNS = (*CLIP_COLUMNS, "label", "start", "end", "peak")
+_WORDS = {"file", "label", "objects", "error"}  # columns of text; all others are numbers
+
+
+def json_lines(outcomes: Sequence[Outcome]) -> Iterator[str]:
+    return (as_line(outcome) + "\n" for outcome in outcomes)
+
+
+def detailed_json_lines(outcomes: Sequence[Outcome]) -> Iterator[str]:
+    return (as_line(outcome, detail=True) + "\n" for outcome in outcomes)
+
+
+def tag_rows(outcomes: Sequence[Outcome]) -> Iterator[Row]:
+    for outcome in outcomes:
+        document = as_json(outcome)
+        clip = _clip(document)
+        if isinstance(outcome, Failed):
+            yield {**clip, "label": "", "error": outcome.message}
+            continue
+        clip["duration"] = document["duration"]
+        for tag in document["tags"] or [{"label": "", "events": [], "evidence": []}]:
+            objects = "; ".join(dict.fromkeys(e["object"] for e in tag["evidence"]))
+            yield {**clip, **tag, "events": len(tag["events"]) if tag["label"] else None, "objects": objects}
+
+
+def event_rows(outcomes: Sequence[Outcome]) -> Iterator[Row]:
+    for outcome in outcomes:
+        document = as_json(outcome)
+        for tag in document.get("tags", ()):
+            for event in tag["events"]:
+                yield {**_clip(document), "label": tag["label"], **event}
+
+
+def _clip(document: Row) -> Row:
+    part = document.get("clip", {})
+    return {"file": document["file"], "clip_start": part.get("start"), "clip_end": part.get("end")}
+
+
+def _csv(columns: Sequence[str], rows: Iterator[Row]) -> Iterator[str]:
+    yield _csv_line(columns)
+    for row in rows:
+        yield _csv_line(["" if row.get(column) is None else row[column] for column in columns])
+
+
+def _csv_line(cells: Sequence[Any]) -> str:
+    line = io.StringIO()
+    csv.writer(line, lineterminator="\n").writerow(cells)
+    return line.getvalue()
+
+
+def tags_csv(outcomes: Sequence[Outcome]) -> Iterator[str]:
+    return _csv(TAG_COLUMNS, tag_rows(outcomes))
+
+
+def events_csv(outcomes: Sequence[Outcome]) -> Iterator[str]:
+    return _csv(EVENT_COLUMNS, event_rows(outcomes))
+
+
+@dataclass(frozen=True)
+class ParquetSheet:
+    """A writer of one Parquet table."""
+
+    suffix: str
+    events: bool = False
+    each: bool = False
+
+    def write(self, outcomes: Sequence[Outcome], path: Path) -> None:
+        arrow, parquet = _pyarrow()
+        columns = EVENT_COLUMNS if self.events else TAG_COLUMNS
+        rows = list(event_rows(outcomes) if self.events else tag_rows(outcomes))
+        schema = arrow.schema([(c, _arrow_type(arrow, c)) for c in columns])
+        table = arrow.table({c: [_utf8(row.get(c)) for row in rows] for c in columns}, schema=schema)
+        with whole(path) as temporary:
+            parquet.write_table(table, temporary)
+
+
+def _arrow_type(arrow: Any, column: str) -> Any:
+    if column in _WORDS:
+        return arrow.string()
+    return arrow.int64() if column == "events" else arrow.float64()
+
+
+def _utf8(value: Any) -> Any:
+    return value.encode("utf-8", "replace").decode("utf-8") if isinstance(value, str) else value
+
+
+def _pyarrow() -> tuple[Any, Any]:
+    try:
+        import pyarrow as pa
+        from pyarrow import parquet
+    except ImportError as error:
+        raise MissingExtra(f"Parquet files need pyarrow ({error}); install it: pip install 'av-tagger[parquet]'") from error
+    return pa, parquet
+
+
+JSON = Sheet(".jsonl", json_lines)
+JSON_DETAIL = Sheet(".detail.jsonl", detailed_json_lines)
+TAGS_CSV = Sheet(".tags.csv", tags_csv)
+EVENTS_CSV = Sheet(".events.csv", events_csv)
+TAGS_PARQUET = ParquetSheet(".tags.parquet")
+EVENTS_PARQUET = ParquetSheet(".events.parquet", events=True)

@@ -1,0 +1,101 @@
+"""Horns: compressed-air and truck horns, train horns as chords, steam whistles, and the ordinary car horn as a near miss."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from av_tagger.synth.kit import Curve, Draw, Sound, Span, band, curve, drive, eq, fade, partials, place, tone, unit, wander
+
+# Chords of North American locomotive horns in Hz (three- and five-chime bells), and European two-note ones.
+TRAIN_CHORDS = (
+    (311, 415, 494), (311, 370, 415, 494, 622), (255, 311, 440), (277, 370, 440), (261, 329, 392, 440, 523), (220, 277, 311, 370, 440), (311, 370), (370, 660), (300, 363),
+)
+
+
+def bell(d: Draw, span: Span, pitch: float, slope: float) -> Sound:
+    """One trumpet: the pitch scoops up as pressure builds and sags when the valve shuts."""
+    scoop, build = d.between(0.9, 0.99), d.log(0.02, 0.15)
+    f = pitch * curve(span, [(0, scoop), (build, 1.0), (max(build, span.seconds - 0.12), 1.0), (span.seconds, d.between(0.85, 0.99))])
+    return tone(f * wander(d, span, 12, 0.002), span.rate, partials(d, 32, slope, 4.0), d.between(0, 1))
+
+
+def chord(d: Draw, span: Span, pitches: tuple[float, ...], slope: float) -> Sound:
+    x = np.zeros(span.n, np.float32)
+    for p in pitches:
+        x += bell(d, span, p * d.between(0.992, 1.008), slope) * np.float32(d.between(0.5, 1.0))
+    return x
+
+
+def blown(d: Draw, x: Sound, span: Span, breath: float) -> Sound:
+    """Air noise, loudest at the onset, and the lid of attack and release."""
+    hiss = band(d, span, 500, 8000) * (0.3 + np.exp(-span.times() / 0.08)).astype(np.float32)
+    return fade(unit(unit(x) + np.float32(breath) * hiss), span.rate, d.log(0.008, 0.08), d.log(0.03, 0.25))
+
+
+def air_horn_blast(d: Draw, span: Span) -> Sound:
+    pitch = d.log(130, 480) if d.chance(0.7) else d.log(400, 800)
+    pitches: tuple[float, ...] = (pitch,)
+    if d.chance(0.6):
+        pitches = (pitch, pitch * d.pick(1.19, 1.25, 1.26, 1.33, 1.5) * d.between(0.98, 1.02))
+    x = chord(d, span, pitches, d.between(0.5, 6.5))
+    if d.chance(0.35):
+        x = drive(x, d.log(0.5, 3.0))
+    x = eq(x, span.rate, (80, -12), (250, -2), (d.log(500, 3000), d.between(0, 10)), (d.log(4000, 7000), -6), (12000, -24))
+    return blown(d, x, span, d.log(0.02, 0.25))
+
+
+def repeated(d: Draw, span: Span, lengths: tuple[float, float], gaps: tuple[float, float]) -> list[tuple[float, float]]:
+    """(start, length) of blasts until the span is full; the first starts at once."""
+    out, at = [], 0.0
+    while at < span.seconds - 0.15:
+        length = min(d.log(*lengths), span.seconds - at)
+        out.append((at, length))
+        at += length + d.log(*gaps)
+    return out
+
+
+def air_horn(d: Draw, span: Span) -> Sound:
+    """One instrument blown once or a few times: all blasts share its tuning."""
+    seed = int(d.rng.integers(2**31))
+    blasts = repeated(d, span, (0.25, 2.5), (0.08, 1.5))[: d.pick(1, 2, 4, 12)]
+    sounds = [air_horn_blast(Draw(np.random.default_rng(seed)), Span(span.rate, length)) for _, length in blasts]
+    return unit(place(span, sounds, [s for s, _ in blasts]))
+
+
+def train_horn_blast(d: Draw, span: Span, pitches: tuple[float, ...]) -> Sound:
+    x = chord(d, span, pitches, d.between(2, 8))
+    x = eq(x, span.rate, (100, -10), (300, 0), (d.log(600, 2000), d.between(0, 8)), (4000, -8), (9000, -28))
+    return blown(d, x, span, d.log(0.01, 0.15))
+
+
+def train_horn(d: Draw, span: Span) -> Sound:
+    """Long, long, short, long at a crossing, or a single blast; a chord, far more often than not."""
+    tuning = d.between(0.85, 1.18)
+    pitches = tuple(p * tuning for p in TRAIN_CHORDS[d.count(0, len(TRAIN_CHORDS) - 1)])
+    blasts = repeated(d, span, (0.5, 4.0), (0.25, 1.2))[: d.pick(1, 2, 4, 4)]
+    sounds = [train_horn_blast(d, Span(span.rate, length), pitches) for _, length in blasts]
+    return unit(place(span, sounds, [s for s, _ in blasts]))
+
+
+def whistle(d: Draw, span: Span) -> Sound:
+    """Steam through a chime whistle: few partials, much breath, a slide at both ends."""
+    low = d.log(280, 750)
+    ratios: Curve = np.array(d.pick((1.0,), (1.0, 1.26, 1.5), (1.0, 1.2, 1.5, 1.8)))
+    f = curve(span, [(0, 0.75), (d.log(0.08, 0.5), 1.0), (max(0.5, span.seconds - 0.4), 1.0), (span.seconds, 0.7)])
+    x = sum((tone(low * r * f * wander(d, span, 6, 0.004), span.rate, partials(d, 4, 14, 3.0)) for r in ratios), np.zeros(span.n, np.float32))
+    steam = band(d, span, 800, 7000) * np.float32(d.log(0.1, 0.5))
+    return fade(unit(unit(np.asarray(x, np.float32)) + steam), span.rate, 0.08, 0.2)
+
+
+def car_horn(d: Draw, span: Span) -> Sound:
+    """Two electric diaphragms a third apart: near to, but not, an air horn."""
+    low = d.log(300, 520)
+    blasts = repeated(d, span, (0.12, 1.2), (0.08, 0.8))[: d.pick(1, 2, 3, 6)]
+    colour, other = partials(d, 30, d.between(0, 5), 5.0), partials(d, 30, d.between(0, 5), 5.0)
+    ratio = d.pick(1.0, 1.2, 1.25, 1.26)
+    sounds = []
+    for _, length in blasts:
+        s = Span(span.rate, length)
+        x = tone(np.full(s.n, low), s.rate, colour) + tone(np.full(s.n, low * ratio * 1.003), s.rate, other)
+        sounds.append(fade(eq(x, s.rate, (150, -14), (500, 0), (2500, 4), (6000, -10)), s.rate, 0.012, 0.03))
+    return unit(place(span, sounds, [s for s, _ in blasts]))

@@ -1,0 +1,173 @@
+"""Wheels: trains on joints and behind diesels, steam, skateboards, bicycles."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from av_tagger.synth.engines import diesel_engine, run, squeal
+from av_tagger.synth.horns import train_horn, whistle
+from av_tagger.synth.kit import Curve, Draw, Sound, Span, band, curve, eq, fade, noise, partials, place, struck, tone, unit, wander
+
+
+def joints(d: Draw, span: Span) -> Sound:
+    """Ta-tam, ta-tam: two axles of a bogie, then the next bogie, at every joint of the rail."""
+    axle, period = d.log(0.08, 0.3), d.log(0.45, 1.6)
+    follow = d.between(1.6, 3.0) * axle if d.chance(0.6) else None
+    hits: list[Sound] = []
+    starts: list[float] = []
+    gains: list[float] = []
+    modes = [d.log(60, 300), d.log(300, 900), d.log(900, 2500), d.log(2500, 5000)]
+    t = d.between(0, period / 4)
+    while t < span.seconds:
+        for k in (0.0, axle) + ((follow, follow + axle) if follow else ()):
+            hits.append(struck(d, span.rate, modes, [d.log(0.02, 0.09), d.log(0.01, 0.06), 0.01, 0.006], d.between(0.2, 2)))
+            starts.append(t + k)
+            gains.append(d.between(0.5, 1))
+        t += period * d.between(0.96, 1.04)
+    return unit(place(span, hits, starts, gains))
+
+
+def rolling_stock(d: Draw, span: Span) -> Sound:
+    """The broad roar of wheels on rails, swelling as wagons go by."""
+    roar = noise(d, span, (30, -8), (80, 0), (d.log(250, 900), 0), (2500, -d.between(6, 16)), (8000, -35))
+    return unit(roar * wander(d, span, d.log(1, 5), 0.25).astype(np.float32))
+
+
+def locomotive(d: Draw, span: Span) -> Sound:
+    """A very large diesel at one of its notches, with turbo and fans."""
+    f = d.log(10, 60) * curve(span, [(0, 1), (span.seconds, d.pick(1.0, 1.0, d.between(0.7, 1.5)))])
+    x = run(d, span, f, diesel_engine(d))
+    x = eq(x, span.rate, (40, 4), (300, 0), (2000, -d.between(4, 16)), (7000, -30))
+    if d.chance(0.5):
+        x = x + tone(np.full(span.n, d.log(300, 2400)) * wander(d, span, 1, 0.02), span.rate, partials(d, 2, 12)) * np.float32(d.log(0.03, 0.3))
+    return unit(x + noise(d, span, (30, 0), (300, -3), (2000, -15), (8000, -35)) * np.float32(d.log(0.2, 1.5)))
+
+
+def steam(d: Draw, span: Span) -> Sound:
+    """Chuff, chuff: four beats a turn of the wheels, each a puff of noise."""
+    rate = d.log(1.0, 9.0) * curve(span, [(0, 1), (span.seconds, d.log(0.8, 1.7))])
+    turns = np.cumsum(rate / span.rate)
+    beat = np.array([1.0, d.between(0.5, 1), d.between(0.7, 1), d.between(0.5, 1)])[turns.astype(np.int64) % 4]
+    shape = beat * np.exp(-d.between(3, 8) * (turns % 1.0)) * (1 - np.exp(-25 * (turns % 1.0)))
+    puff = noise(d, span, (60, -10), (d.log(200, 700), 0), (2500, -8), (8000, -20)) * (shape + d.between(0, 0.08)).astype(np.float32)
+    return unit(unit(puff) + rolling_stock(d, span) * np.float32(d.log(0.05, 0.4)))
+
+
+def train(d: Draw, span: Span) -> Sound:
+    kind = d.rng.random()
+    if kind < 0.25:
+        x = locomotive(d, span)
+    elif kind < 0.37:
+        x = steam(d, span)
+    else:
+        x = rolling_stock(d, span) + joints(d, span) * np.float32(d.log(0.3, 3.0))
+        if d.chance(0.35):
+            x = x + locomotive(d, span) * np.float32(d.log(0.2, 1.0))
+    if d.chance(0.25):
+        x = x + place(span, [squeal(d, span.part(d.log(0.8, 4)))], [d.between(0, span.seconds / 2)]) * np.float32(d.log(0.2, 1.0))
+    if d.chance(0.12):
+        x = x + (whistle if d.chance(0.5) else train_horn)(d, span) * np.float32(d.log(0.3, 1.0))
+    if d.chance(0.3):
+        x = x * approach(d, span)
+    return unit(x)
+
+
+def approach(d: Draw, span: Span) -> Sound:
+    middle = span.seconds * d.between(0.3, 0.9)
+    return curve(span, [(0, d.between(0.05, 0.4)), (middle, 1.0), (span.seconds, d.between(0.1, 1.0))]).astype(np.float32)
+
+
+def board_roll(d: Draw, span: Span) -> Sound:
+    """Hard wheels on a rough floor: a roar that rattles, with a tick at each crack."""
+    grain = wander(d, span, d.log(60, 400), d.between(0.2, 0.7)).astype(np.float32)
+    roar = noise(d, span, (60, -12), (d.log(150, 400), 0), (d.log(1200, 3500), 0), (7000, -14), (14000, -30)) * grain
+    if d.chance(0.5):
+        gap = d.log(0.08, 0.5)
+        starts: Curve = np.arange(d.between(0, gap), span.seconds, gap)
+        ticks = [struck(d, span.rate, [d.log(200, 500), d.log(700, 2000)], [0.012, 0.006], 1.0) for _ in starts]
+        roar = unit(roar) + unit(place(span, ticks, list(starts))) * np.float32(d.log(0.2, 1.0))
+    return unit(roar)
+
+
+def clack(d: Draw, rate: int) -> Sound:
+    """Maple on concrete: short modes of a board with two trucks, and the slap."""
+    base = d.log(180, 520)
+    modes = [base, base * d.between(1.7, 2.4), base * d.between(3, 5), d.log(1800, 3200), d.log(3200, 6500)]
+    x = struck(d, rate, modes, [d.log(0.01, 0.05), d.log(0.008, 0.03), 0.012, 0.008, 0.006], d.log(1, 6))
+    second = struck(d, rate, [m * 1.07 for m in modes], [0.02, 0.012, 0.009, 0.006, 0.005], d.log(1, 5))
+    both = np.zeros(len(x) + int(0.05 * rate) + len(second), np.float32)
+    both[: len(x)] += x
+    lag = int(d.between(0.005, 0.045) * rate)
+    both[lag : lag + len(second)] += second * np.float32(d.between(0.2, 1))
+    return both
+
+
+def trick(d: Draw, span: Span) -> Sound:
+    """Roll up, pop the tail, fly for a third of a second, land on four wheels, roll away."""
+    pop = span.seconds * d.between(0.15, 0.6)
+    land = pop + d.between(0.25, 0.65)
+    rolling = board_roll(d, span)
+    t = span.times()
+    level = d.log(0.1, 1.0)
+    on_ground = np.where((t > pop) & (t < land), d.between(0.0, 0.15), 1.0) * np.where(t > land, d.between(0.4, 1.6), 1.0)
+    hits = place(span, [clack(d, span.rate), clack(d, span.rate), clack(d, span.rate)], [pop, land, land + d.between(0.02, 0.12)], [1, d.between(0.6, 1.6), d.between(0, 0.8)])
+    hits = hits / max(float(np.abs(hits).max()), 1e-6)
+    return unit(rolling * np.float32(level) * on_ground.astype(np.float32) + hits * np.float32(d.between(0.4, 1.5)))
+
+
+def skateboard(d: Draw, span: Span) -> Sound:
+    if d.chance(0.55):
+        return trick(d, span.part(d.between(1.5, 4.0)))
+    x = board_roll(d, span) * wander(d, span, 1.5, 0.4).astype(np.float32)
+    n = d.count(0, 5)
+    hits = place(span, [clack(d, span.rate) for _ in range(n)], list(d.many(n, 0, span.seconds)))
+    return unit(x + hits * np.float32(d.log(0.2, 1.2)))
+
+
+def bell_stroke(d: Draw, rate: int, pitch: float) -> Sound:
+    ratios = np.array([1.0, 1.012, 1.6, 2.3, 2.76, 3.4]) * pitch
+    return struck(d, rate, list(ratios), list(np.array([0.5, 0.5, 0.3, 0.2, 0.15, 0.1]) * d.log(0.3, 2.0)), 0.5)
+
+
+def bicycle_bell(d: Draw, span: Span) -> Sound:
+    """Ding-dong, or the rattle of a rotating clapper."""
+    pitch = d.log(1300, 3600)
+    starts: list[float] = []
+    t = 0.0
+    rattle = d.chance(0.5)
+    while t < span.seconds - 0.05 and len(starts) < 60:
+        burst = d.count(6, 16) if rattle else d.count(1, 3)
+        step = d.log(0.035, 0.08) if rattle else d.log(0.12, 0.35)
+        starts += [t + k * step for k in range(burst)]
+        t = starts[-1] + d.log(0.3, 2.5)
+    strokes = [bell_stroke(d, span.rate, pitch * (1 if i % 2 or rattle else d.pick(1.0, 1.26))) for i in range(min(len(starts), 6))]
+    return unit(place(span, [strokes[i % len(strokes)] for i in range(len(starts))], starts, list(d.many(len(starts), 0.4, 1))))
+
+
+def ratchet(d: Draw, span: Span) -> Sound:
+    """The freewheel: even metallic ticks that slow down or speed up."""
+    rate = d.log(7, 45) * curve(span, [(0, 1), (span.seconds / 2, d.log(0.6, 1.5)), (span.seconds, d.log(0.4, 1.5))])
+    turns = np.cumsum(rate / span.rate)
+    at = np.flatnonzero(np.diff(turns.astype(np.int64)) > 0) / span.rate
+    modes = [d.log(900, 2500), d.log(2500, 5000), d.log(5000, 9000)]
+    ticks = [struck(d, span.rate, modes, [d.log(0.002, 0.012), d.log(0.002, 0.01), 0.003], d.between(0.3, 2)) for _ in range(4)]
+    return unit(place(span, [ticks[i % 4] for i in range(len(at))], list(at), list(d.many(len(at), 0.6, 1))))
+
+
+def bicycle(d: Draw, span: Span) -> Sound:
+    if d.chance(0.35):
+        x = bicycle_bell(d, span)
+        return unit(x + tyre_hum(d, span) * np.float32(d.log(0.01, 0.3)))
+    x = ratchet(d, span) * np.float32(d.log(0.3, 2.0)) + tyre_hum(d, span) * np.float32(d.log(0.1, 1.0))
+    if d.chance(0.4):
+        beat = 0.5 + 0.5 * np.sin(2 * np.pi * span.times() * d.log(0.8, 2.2))
+        x = x + band(d, span, 1500, 6000) * beat.astype(np.float32) * np.float32(d.log(0.1, 0.8))
+    if d.chance(0.2):
+        x = x + place(span, [squeal(d, span.part(d.log(0.3, 1.2)))], [d.between(0, span.seconds * 0.8)])
+    if d.chance(0.3):
+        x = x + bicycle_bell(d, span) * np.float32(d.log(0.2, 1.0))
+    return fade(unit(x), span.rate, 0.02, 0.02)
+
+
+def tyre_hum(d: Draw, span: Span) -> Sound:
+    return noise(d, span, (60, -6), (250, 0), (d.log(600, 2000), -3), (5000, -18))

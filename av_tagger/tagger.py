@@ -1,0 +1,249 @@
+"""The story: a clip is heard, it is seen, the two are weighed, and it is tagged."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import overload
+
+import numpy as np
+from numpy.typing import NDArray
+
+from av_tagger.audio.events import EventSettings, find_events
+from av_tagger.clip import Clip, Media
+from av_tagger.errors import AvTaggerError, MediaError
+from av_tagger.protocols import AudioBranch, Fusion, VideoBranch, Want
+from av_tagger.scores import (
+    Activity,
+    ClassScore,
+    Event,
+    Failed,
+    KeyFrame,
+    Outcome,
+    Run,
+    Scores,
+    Status,
+    Tag,
+    Tagged,
+    Witness,
+)
+
+PathLike = str | Path | Clip
+Open = Callable[[Clip, Want], Iterator[Media]]
+
+OFF = Witness(Status.OFF, "none")
+
+
+@dataclass(frozen=True)
+class Testimony:
+    """What both witnesses said of one window, and what it came to."""
+
+    start_seconds: float
+    end_seconds: float
+    heard: Scores
+    seen: Scores
+    fused: Scores
+    thresholds: NDArray[np.float64]
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Parts:
+    """Everything a tagger is made of; any part can be another that keeps the same promise."""
+
+    labels: tuple[str, ...]
+    ear: AudioBranch | None
+    eye: VideoBranch | None
+    fusion: Fusion
+    open: Open
+    want: Want
+    events: EventSettings = field(default_factory=EventSettings)
+    threshold: float | None = None  # overrides every class's own
+    run: Run = field(default_factory=lambda: Run("0", "cpu", "", 0.0))
+
+
+class Tagger:
+    """Listens to clips and looks at them, and says which sounds happen in them."""
+
+    def __init__(self, parts: Parts) -> None:
+        self.parts = parts
+
+    @overload
+    def tag(self, inputs: PathLike) -> Tagged: ...
+
+    @overload
+    def tag(self, inputs: Iterable[PathLike]) -> list[Outcome]: ...
+
+    def tag(self, inputs: PathLike | Iterable[PathLike]) -> Tagged | list[Outcome]:
+        """One clip: its tags, or its error raised. Several: one outcome each, in order, a bad one as `Failed`."""
+        if isinstance(inputs, str | Path | Clip):
+            return self._tag_one(_as_clip(inputs))
+        return list(self.stream(_as_clip(item) for item in inputs))
+
+    def stream(self, clips: Iterable[Clip]) -> Iterator[Outcome]:
+        """Tag clips one after another; a clip that cannot be tagged costs itself only."""
+        for clip in clips:
+            try:
+                yield self._tag_one(clip)
+            except AvTaggerError as error:
+                yield Failed(clip, error.kind, str(error))
+
+    def _tag_one(self, clip: Clip) -> Tagged:
+        began = time.perf_counter()
+        testimonies: list[Testimony] = []
+        for window in self.parts.open(clip, self.parts.want):
+            testimonies += self.judge([window])
+        return self.conclude(clip, testimonies, time.perf_counter() - began)
+
+    def judge(self, windows: Sequence[Media]) -> list[Testimony]:
+        """Hear and see a batch of windows, of one clip or of many, and weigh what was heard against what was seen."""
+        heard = self._hear(windows)
+        seen = self._see(windows)
+        fused = self.parts.fusion.fuse(heard, seen)
+        return [
+            Testimony(w.start_seconds, w.end_seconds, h, s, f, self._thresholds(h, s), w.notes)
+            for w, h, s, f in zip(windows, heard, seen, fused, strict=True)
+        ]
+
+    def conclude(self, clip: Clip, testimonies: Sequence[Testimony], seconds: float) -> Tagged:
+        """From the windows of a clip to its tags: for each class the window counts in which it is most certain."""
+        if not testimonies:
+            raise MediaError(clip.path, "holds neither sound nor pictures that can be read", "check that it plays")
+        activity = stitch([t.heard.activity for t in testimonies], [(t.start_seconds, t.end_seconds) for t in testimonies])
+        best = [_best_window(testimonies, k) for k in range(len(self.parts.labels))]
+        scores = {label: _class_score(testimonies[best[k]], k) for k, label in enumerate(self.parts.labels)}
+        tags = [
+            self._tag(label, testimonies[best[k]], score, self._events(activity, k))
+            for k, (label, score) in enumerate(scores.items())
+            if score.fused >= score.threshold
+        ]
+        return Tagged(
+            clip=clip,
+            duration_seconds=testimonies[-1].end_seconds - testimonies[0].start_seconds,
+            tags=tuple(sorted(tags, key=lambda t: -t.probability)),
+            scores=scores,
+            keyframes=_all_keyframes(testimonies),
+            ear=_as_witnessed(self.parts.ear, [t.heard.status for t in testimonies]),
+            eye=_as_witnessed(self.parts.eye, [t.seen.status for t in testimonies]),
+            run=replace(self.parts.run, seconds=seconds),
+            activity=activity,
+            notes=tuple(dict.fromkeys(note for t in testimonies for note in t.notes)),
+        )
+
+    def _hear(self, windows: Sequence[Media]) -> list[Scores]:
+        ear = self.parts.ear
+        sounds = [w.waveform for w in windows]
+        if ear is None:
+            return [Scores.silent(self.parts.labels, Status.OFF)] * len(windows)
+        heard = iter(ear.hear([s for s in sounds if s is not None]))
+        return [self._testify(next(heard) if s is not None else None, w) for s, w in zip(sounds, windows, strict=True)]
+
+    def _see(self, windows: Sequence[Media]) -> list[Scores]:
+        eye = self.parts.eye
+        films = [w.frames if w.frames is not None and len(w.frames) else None for w in windows]
+        if eye is None:
+            return [Scores.silent(self.parts.labels, Status.OFF)] * len(windows)
+        seen = iter(eye.see([f for f in films if f is not None]))
+        return [self._testify(next(seen) if f is not None else None, w) for f, w in zip(films, windows, strict=True)]
+
+    def _testify(self, scores: Scores | None, window: Media) -> Scores:
+        """A witness's scores in the run's class order; a track with damage makes a sound witness a degraded one."""
+        if scores is None:
+            return Scores.silent(self.parts.labels, Status.NO_TRACK)
+        scores = align(scores, self.parts.labels)
+        return replace(scores, status=Status.DEGRADED) if window.notes and scores.status is Status.OK else scores
+
+    def _thresholds(self, heard: Scores, seen: Scores) -> NDArray[np.float64]:
+        if self.parts.threshold is not None:
+            return np.full(len(self.parts.labels), self.parts.threshold)
+        return self.parts.fusion.thresholds(heard, seen)
+
+    def _events(self, activity: Activity | None, k: int) -> tuple[Event, ...]:
+        if activity is None or not np.isfinite(activity.values[:, k]).any():
+            return ()
+        return tuple(find_events(activity.values[:, k], activity.rate, activity.start_seconds, self.parts.events))
+
+    @staticmethod
+    def _tag(label: str, testimony: Testimony, score: ClassScore, events: tuple[Event, ...]) -> Tag:
+        evidence = testimony.seen.evidence.get(label, ())
+        return Tag(label, score.fused, score.threshold, score.heard, score.seen, events, evidence)
+
+
+def align(scores: Scores, labels: tuple[str, ...]) -> Scores:
+    """The same scores with other columns: NaN for a class on which the witness has no opinion."""
+    if scores.labels == labels:
+        return scores
+    position = {label: k for k, label in enumerate(scores.labels)}
+    columns = np.array([position.get(label, -1) for label in labels])
+    probabilities = np.where(columns >= 0, scores.probabilities[columns], np.nan)
+    activity = scores.activity
+    if activity is not None:
+        values = np.where(columns >= 0, activity.values[:, columns], np.float32(np.nan)).astype(np.float32)
+        activity = replace(activity, values=values)
+    return replace(scores, labels=labels, probabilities=probabilities, activity=activity)
+
+
+def stitch(pieces: Sequence[Activity | None], spans: Sequence[tuple[float, float]]) -> Activity | None:
+    """One timeline from overlapping windows: each overlap is shared at its middle, a window that was not heard is NaN."""
+    known = next((p for p in pieces if p is not None), None)
+    if known is None:
+        return None
+    if len(pieces) == 1:
+        return known
+    start, rate = spans[0][0], known.rate
+    cuts = [start, *((spans[i][1] + spans[i + 1][0]) / 2 for i in range(len(spans) - 1)), spans[-1][1]]
+    values = np.full((round((cuts[-1] - start) * rate), known.values.shape[1]), np.nan, dtype=np.float32)
+    for piece, begin, end in zip(pieces, cuts, cuts[1:], strict=False):
+        if piece is not None:
+            _lay(values, piece, (begin, end), start)
+    return Activity(values, rate, start)
+
+
+def _lay(values: NDArray[np.float32], piece: Activity, span: tuple[float, float], start: float) -> None:
+    rate = piece.rate
+    first, last = round((span[0] - start) * rate), min(round((span[1] - start) * rate), len(values))
+    offset = round((piece.start_seconds - start) * rate)
+    rows = piece.values[max(first - offset, 0) : max(last - offset, 0)]
+    first = max(first, offset)
+    values[first : first + len(rows)] = rows
+
+
+def _best_window(testimonies: Sequence[Testimony], k: int) -> int:
+    margins = [t.fused.probabilities[k] - t.thresholds[k] for t in testimonies]
+    return int(np.argmax(np.nan_to_num(margins, nan=-np.inf)))
+
+
+def _class_score(testimony: Testimony, k: int) -> ClassScore:
+    fused = testimony.fused.probabilities[k]
+    return ClassScore(
+        fused=0.0 if np.isnan(fused) else float(fused),
+        heard=_number(testimony.heard.probabilities[k]),
+        seen=_number(testimony.seen.probabilities[k]),
+        threshold=float(testimony.thresholds[k]),
+    )
+
+
+def _number(value: float) -> float | None:
+    return None if np.isnan(value) else float(value)
+
+
+def _all_keyframes(testimonies: Sequence[Testimony]) -> tuple[KeyFrame, ...]:
+    """Key frames of all windows in time; overlap shows a moment twice at most, and weights again sum to one."""
+    many = sum(bool(t.seen.keyframes) for t in testimonies)
+    frames = (replace(frame, weight=frame.weight / many) for t in testimonies for frame in t.seen.keyframes)
+    return tuple(sorted(frames, key=lambda frame: frame.seconds))
+
+
+def _as_witnessed(branch: AudioBranch | VideoBranch | None, statuses: Sequence[Status]) -> Witness:
+    """The witness with the status that it had on this clip: ok where all windows were, else the first that was not."""
+    if branch is None:
+        return OFF
+    if all(s is statuses[0] for s in statuses):
+        return replace(branch.witness, status=statuses[0])
+    return replace(branch.witness, status=Status.DEGRADED)
+
+
+def _as_clip(item: PathLike) -> Clip:
+    return item if isinstance(item, Clip) else Clip(Path(item))

@@ -1,0 +1,34 @@
+"""The names of the objects that a classifier knows, with their synonyms."""
+
+from __future__ import annotations
+
+from functools import cache
+
+from av_tagger.errors import MissingExtra, UsageError
+
+
+@cache
+def object_names(count: int = 1000) -> tuple[str, ...]:
+    """WordNet's names of the classes of ImageNet, synonyms between commas, in the order of every classifier of that size."""
+    try:
+        from timm.data import ImageNetInfo, infer_imagenet_subset
+    except ImportError as error:
+        raise MissingExtra(f"the names of objects need timm ({error}); install it with `pip install timm`") from error
+    subset = infer_imagenet_subset({"num_classes": count})
+    if subset is None:
+        raise UsageError(f"no list of {count} object names is known; choose a classifier of ImageNet with 1000 classes")
+    return tuple(ImageNetInfo(subset).label_descriptions())
+
+
+@cache
+def synsets() -> tuple[str, ...]:
+    """The WordNet ids of the 1000 classes, such as n02701002."""
+    object_names()  # says what is missing
+    from timm.data import ImageNetInfo
+
+    return tuple(ImageNetInfo().label_names())
+
+
+def short(name: str) -> str:
+    """The usual one of an object's names."""
+    return name.split(",")[0].strip()

@@ -1,0 +1,32 @@
+"""Which arithmetic a network runs in: half the bits where the processor has them, never a guess."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Literal
+
+import torch
+
+Precision = Literal["auto", "fp32", "bf16"]
+
+
+def choose(precision: Precision, device: torch.device) -> torch.dtype:
+    """bf16 only where it is in hardware: emulated it is many times slower than fp32."""
+    if precision == "auto":
+        return torch.bfloat16 if has_bf16(device) else torch.float32
+    return torch.bfloat16 if precision == "bf16" else torch.float32
+
+
+def has_bf16(device: torch.device) -> bool:
+    if device.type == "cuda":
+        return torch.cuda.is_bf16_supported(including_emulation=False)
+    return device.type == "cpu" and bool({"avx512_bf16", "amx_bf16"} & _cpu_flags())
+
+
+def _cpu_flags() -> set[str]:
+    """What torch says of the processor; older releases say nothing, then the kernel is asked."""
+    capabilities = getattr(torch.cpu, "get_capabilities", None)
+    if capabilities is not None:
+        return {name for name, has in capabilities().items() if has is True}
+    listing = Path("/proc/cpuinfo")
+    return set(listing.read_text(encoding="utf-8").split()) if listing.is_file() else set()

@@ -1,0 +1,1 @@
+"""The sparse-coding problem behind key frames: problem, bounds, searches, proofs, references; the face is video.keyframes."""

@@ -1,0 +1,193 @@
+"""The search compiled by numba: importing this module compiles it (or loads it from the cache that `compiled` points at)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TypeVar
+
+import numba
+import numpy as np
+from numpy.typing import NDArray
+
+from av_tagger.video.sparse_coding.problem import Matrix, Rows
+
+F = TypeVar("F", bound=Callable[..., object])
+Vector = NDArray[np.float64]
+_EPSILON = 1e-12  # the constants of `plain`, whose steps these are; a test holds the two together
+_MOMENTUM = 0.5
+_PATIENCE = 20
+_MAX_SWAPS = 1000
+
+
+def _compiled(signature: str) -> Callable[[F], F]:
+    fast = {"reassoc", "nsz", "contract", "arcp"}  # sums in any order, so that they vectorise; NaN and infinity stay honest
+    jit: Callable[[F], F] = numba.njit(signature, cache=True, nogil=True, error_model="numpy", fastmath=fast)
+    return jit
+
+
+@_compiled("float64(float64[:, ::1], int64[::1], int64[::1], float64[::1], float64[::1])")
+def _nearest_two(D: Matrix, rows: Rows, near: Rows, d1: Vector, d2: Vector) -> float:
+    n, count = len(D), len(rows)
+    for j in range(n):
+        near[j], d1[j], d2[j] = 0, D[rows[0], j], np.inf
+    for m in range(1, count):
+        for j in range(n):
+            d = D[rows[m], j]
+            if d < d1[j]:
+                near[j], d2[j], d1[j] = m, d1[j], d
+            elif d < d2[j]:
+                d2[j] = d
+    if count == 1:
+        d2[:] = 2.0 * D.max() + 1.0
+    total = 0.0
+    for j in range(n):
+        total += d1[j]
+    return total
+
+
+@_compiled("void(float64[:, ::1], int64[::1], int64[::1], float64[::1], float64[::1], float64, float64[:, ::1])")
+def _swap_costs(D: Matrix, rows: Rows, near: Rows, d1: Vector, d2: Vector, total: float, change: Matrix) -> None:
+    n, count = len(D), len(rows)
+    order = np.argsort(near, kind="mergesort")  # columns cluster by cluster, so that the inner sums need no scatter
+    a, b = d1[order], d2[order]
+    starts = np.searchsorted(near[order], np.arange(count + 1))
+    for i in range(n):
+        gain = 0.0
+        for m in range(count):
+            removal = 0.0
+            for p in range(starts[m], starts[m + 1]):
+                d = D[i, order[p]]
+                close = min(d, a[p])
+                gain += close
+                removal += min(d, b[p]) - close
+            change[i, m] = removal
+        for m in range(count):
+            change[i, m] += gain - total
+    for m in range(count):
+        change[rows[m], :] = np.inf
+
+
+@_compiled("UniTuple(int64, 2)(float64[:, ::1], int64[::1], float64)")
+def _best_swap(change: Matrix, rows: Rows, slack: float) -> tuple[int, int]:
+    n, count = change.shape
+    best, at, out = -slack, -1, -1
+    for i in range(n):
+        for m in range(count):
+            if change[i, m] < best:
+                best, at, out = change[i, m], i, m
+    if at >= 0:
+        return at, out
+    for i in range(n):
+        for m in range(count):
+            if i < rows[m] and change[i, m] <= slack:
+                return i, m
+    return -1, -1
+
+
+@_compiled("float64(float64[:, ::1], int64[::1], int64[::1], float64[::1], float64[::1], float64[:, ::1])")
+def _swap(D: Matrix, rows: Rows, near: Rows, d1: Vector, d2: Vector, change: Matrix) -> float:
+    total = _nearest_two(D, rows, near, d1, d2)
+    for _ in range(_MAX_SWAPS):
+        _swap_costs(D, rows, near, d1, d2, total, change)
+        i, m = _best_swap(change, rows, _EPSILON * len(D))
+        if i < 0:
+            break
+        rows[m] = i
+        total = _nearest_two(D, rows, near, d1, d2)
+    return total
+
+
+@_compiled("void(float64[:, ::1], float64[::1], float64[::1])")
+def _gains(D: Matrix, v: Vector, rho: Vector) -> None:
+    n = len(D)
+    for i in range(n):
+        total = 0.0
+        for j in range(n):
+            total += max(0.0, v[j] - D[i, j])
+        rho[i] = total
+
+
+@_compiled("void(float64[:, ::1], int64[::1])")
+def _greedy(D: Matrix, rows: Rows) -> None:
+    rho = np.empty(len(D))
+    reach = np.full(len(D), 2.0 * D.max() + 1.0)  # above every d, so that the first pick is the least row sum
+    for m in range(len(rows)):
+        _gains(D, reach, rho)
+        rho[rows[:m]] = -1.0
+        rows[m] = np.argmax(rho)
+        for j in range(len(D)):
+            reach[j] = min(reach[j], D[rows[m], j])
+
+
+@_compiled("void(float64[::1], int64[::1])")
+def _largest(rho: Vector, top: Rows) -> None:
+    """The indices of the largest entries, the first of equals first; rho is used up."""
+    for m in range(len(top)):
+        top[m] = np.argmax(rho)
+        rho[top[m]] = -np.inf
+
+
+@_compiled("UniTuple(float64, 2)(float64[:, ::1], float64[::1], int64[::1], float64[::1], float64[::1])")
+def _look(D: Matrix, v: Vector, top: Rows, rho: Vector, slope: Vector) -> tuple[float, float]:
+    """LB_k at v, and the cost of the rows that are worth most there."""
+    _gains(D, v, rho)
+    worth = rho.copy()
+    _largest(rho, top)
+    bound, cost = 0.0, 0.0
+    for m in range(len(top)):
+        bound -= worth[top[m]]
+    for j in range(len(D)):
+        paid, low = 0.0, np.inf
+        for m in range(len(top)):
+            d = D[top[m], j]
+            low = min(low, d)
+            paid += 1.0 if v[j] > d else 0.0
+        bound += v[j]
+        cost += low
+        slope[j] = 1.0 - paid
+    return bound, cost
+
+
+@_compiled("void(float64[::1], float64[::1], float64[::1], float64, float64)")
+def _climb(v: Vector, direction: Vector, slope: Vector, theta: float, gap: float) -> None:
+    square = 1e-30
+    for j in range(len(v)):
+        direction[j] = slope[j] + _MOMENTUM * direction[j]
+        square += direction[j] * direction[j]
+    for j in range(len(v)):
+        v[j] += theta * gap / square * direction[j]
+
+
+@_compiled("Tuple((int64[::1], float64[::1]))(float64[:, ::1], int64, int64, float64)")
+def search(D: Matrix, count: int, iterations: int, tolerance: float) -> tuple[Rows, Vector]:
+    n = len(D)
+    rows, top, near = np.empty(count, np.int64), np.empty(count, np.int64), np.empty(n, np.int64)
+    d1, d2, rho, slope, direction = np.empty(n), np.empty(n), np.empty(n), np.empty(n), np.zeros(n)
+    change = np.empty((n, count))
+    _greedy(D, rows)
+    upper = _swap(D, rows, near, d1, d2, change)
+    v = 0.5 * (d1 + d2)
+    best_v, best, theta, stalled = v.copy(), -np.inf, 1.0, 0
+    for step in range(iterations):
+        bound, cost = _look(D, v, top, rho, slope)
+        if bound > best:
+            best, stalled = bound, 0
+            best_v[:] = v
+        else:
+            stalled += 1
+        if upper - best <= tolerance * upper:
+            break
+        if cost < upper - _EPSILON * n:
+            rows[:] = top
+            upper = _swap(D, rows, near, d1, d2, change)
+        if stalled >= _PATIENCE:
+            theta, stalled = 0.5 * theta, 0
+            v[:] = best_v
+            direction[:] = 0.0
+        else:
+            _climb(v, direction, slope, theta, upper - bound)
+        if step < iterations // 2:
+            for j in range(n):
+                v[j] = min(max(v[j], d1[j]), d2[j])
+    rows.sort()
+    return rows, best_v

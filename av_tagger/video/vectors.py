@@ -1,0 +1,121 @@
+"""Word vectors on disk: the one place that reads GloVe text, plain or zipped, and keeps the few words that are needed."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import zipfile
+import zlib
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO, TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from av_tagger.errors import MissingExtra, WeightsError, sentence
+
+if TYPE_CHECKING:
+    from gensim.models import KeyedVectors
+
+_REMEDY = "fetch it again with `av-tag weights fetch eye`, or name another file of GloVe vectors"
+
+
+def read_vectors(path: Path, needed: Collection[str]) -> KeyedVectors:
+    """Stream a GloVe file of any size and keep the vectors of `needed`: memory grows with those alone."""
+    wanted = {word.encode() for word in needed}
+    found: dict[str, NDArray[np.float32]] = {}
+    with _lines(path) as lines:
+        width = 0
+        for number, line in enumerate(lines, 1):
+            width = width or line.count(b" ")
+            word = line[: line.find(b" ")]
+            if word in wanted and line.count(b" ") == width:  # a few words of the 840B file hold blanks: not ours
+                found.setdefault(word.decode(), _numbers(line, path, number))
+    if not found:
+        raise WeightsError(sentence(path, "holds none of the words that are needed", _REMEDY))
+    return keyed(found)
+
+
+def keyed(found: dict[str, NDArray[np.float32]]) -> KeyedVectors:
+    """The vectors as gensim knows them."""
+    try:
+        from gensim.models import KeyedVectors
+    except ImportError as error:
+        raise MissingExtra(f"the word vectors need gensim ({error}); install it with `pip install gensim`") from error
+    matrix = np.stack(list(found.values()))
+    vectors = KeyedVectors(vector_size=matrix.shape[1], count=len(found), dtype=np.float32)
+    vectors.add_vectors(list(found), matrix)
+    return vectors
+
+
+def cached_vectors(path: Path, needed: Collection[str], folder: Path) -> KeyedVectors:
+    """As `read_vectors`, from a compact file in `folder` when these words were taken from this file before."""
+    compact = folder / f"words-{_fingerprint(path, needed)}.safetensors"
+    if compact.is_file():
+        return load_compact(compact)
+    vectors = read_vectors(path, needed)
+    folder.mkdir(parents=True, exist_ok=True)
+    save_compact(vectors, compact, path.name)
+    return vectors
+
+
+def save_compact(vectors: KeyedVectors, path: Path, source: str) -> None:
+    from safetensors.numpy import save_file
+
+    part = path.with_suffix(f".{os.getpid()}.part")
+    words = json.dumps(list(vectors.index_to_key), ensure_ascii=False)
+    save_file({"vectors": np.asarray(vectors.vectors)}, part, metadata={"words": words, "source": source})
+    part.replace(path)
+
+
+def load_compact(path: Path) -> KeyedVectors:
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        with safe_open(path, "np") as file:
+            words = json.loads(file.metadata()["words"])
+            matrix = file.get_tensor("vectors")
+        return keyed(dict(zip(words, matrix, strict=True)))
+    except (SafetensorError, KeyError, TypeError, ValueError) as error:
+        raise WeightsError(sentence(path, f"is not a file of kept word vectors ({error})", "delete it; it is made anew")) from error
+
+
+@contextmanager
+def _lines(path: Path) -> Iterator[Iterator[bytes]]:
+    try:
+        with path.open("rb") as file:
+            if zipfile.is_zipfile(file):
+                with _member(zipfile.ZipFile(file)) as inside:
+                    yield iter(inside)
+            else:
+                file.seek(0)
+                yield iter(file)
+    except (OSError, EOFError, zlib.error, zipfile.BadZipFile) as error:
+        raise WeightsError(sentence(path, f"cannot be read as word vectors ({error})", _REMEDY)) from error
+
+
+def _member(archive: zipfile.ZipFile) -> IO[bytes]:
+    """The one text in the archive, or the first of several (glove.6B.zip holds four sizes)."""
+    texts = sorted(name for name in archive.namelist() if name.endswith(".txt"))
+    if not texts:
+        raise zipfile.BadZipFile("there is no text file in the archive")
+    return archive.open(texts[0])
+
+
+def _numbers(line: bytes, path: Path, number: int) -> NDArray[np.float32]:
+    try:
+        vector = np.array(line.split()[1:], dtype=np.float32)
+    except ValueError as error:
+        raise WeightsError(sentence(path, f"line {number} is not a word and its numbers ({error})", _REMEDY)) from error
+    if not np.isfinite(vector).all():
+        raise WeightsError(sentence(path, f"line {number} holds numbers that are not finite", _REMEDY))
+    return vector
+
+
+def _fingerprint(path: Path, needed: Collection[str]) -> str:
+    stat = path.stat()
+    parts: list[Any] = [path.name, stat.st_size, stat.st_mtime_ns, sorted(needed)]
+    return hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:16]

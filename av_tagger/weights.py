@@ -1,0 +1,149 @@
+"""Where a weights file is, whether it is whole, and how to get it."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+
+import platformdirs
+
+from av_tagger import download
+from av_tagger.errors import UsageError, WeightsError, did_you_mean
+
+Progress = Callable[[int, int | None], None]  # bytes so far, bytes in all where that is known
+
+
+class State(StrEnum):
+    ABSENT = "absent"
+    PARTIAL = "partly downloaded"
+    UNVERIFIED = "present, no checksum known"
+    WHOLE = "whole"
+    DAMAGED = "damaged"
+
+
+@dataclass(frozen=True)
+class WeightsFile:
+    """A file of the catalogue."""
+
+    name: str
+    filename: str
+    urls: tuple[str, ...] = ()  # tried in this order; none: it travels with the package
+    sha256: str = ""  # empty: recorded beside the file when it is first downloaded
+    size: int | None = None  # bytes
+    licence: str = ""
+    about: str = ""
+
+
+@dataclass(frozen=True)
+class Listed:
+    """A line of `av-tag weights list`."""
+
+    file: WeightsFile
+    state: State
+    path: Path | None
+
+
+def entry(name: str) -> WeightsFile:
+    if name not in CATALOGUE:
+        raise UsageError(f"there are no weights {name!r}; {did_you_mean(name, CATALOGUE)}")
+    return CATALOGUE[name]
+
+
+def cache_folder() -> Path:
+    """Where downloads go: `$AV_TAGGER_CACHE`, else the user's cache of this platform."""
+    chosen = os.environ.get("AV_TAGGER_CACHE")
+    return (Path(chosen) if chosen else platformdirs.user_cache_path("av-tagger", appauthor=False)) / "weights"
+
+
+def folders() -> list[Path]:
+    """Where weights are looked for, in order: `$AV_TAGGER_WEIGHTS`, what was shipped, the cache."""
+    own = [Path(part) for part in os.environ.get("AV_TAGGER_WEIGHTS", "").split(os.pathsep) if part]
+    package = Path(__file__).parent
+    return [*own, package / "shipped_weights", package.parent / "weights", cache_folder()]
+
+
+def locate(name: str) -> Path | None:
+    """The first file of that name that lies in one of the folders; nothing is opened and nothing is fetched."""
+    candidates = (folder / entry(name).filename for folder in folders())
+    return next((path for path in candidates if path.is_file()), None)
+
+
+def fetch(name: str, *, offline: bool = False, progress: Progress | None = None) -> Path:
+    """Where the file is, downloaded first when it is nowhere; a damaged copy in the cache is replaced."""
+    file, target = entry(name), cache_folder() / entry(name).filename
+    found = locate(name)
+    if found is not None and _is_plausible(file, found):
+        return found
+    if found is not None and found != target:
+        raise WeightsError(f"{found}: is damaged, perhaps cut short; delete it and run `av-tag weights fetch {name}`, or put a whole one there")
+    if not file.urls:
+        raise WeightsError(f"{file.filename}: travels with the package, but is not there; install the package again")
+    if offline:
+        raise WeightsError(f"{file.filename}: is not here, and --offline forbids a download; {by_hand(file)}")
+    download.fetch(_addresses(file), target, download.Expected(file.sha256, file.size), progress, by_hand(file))
+    return target
+
+
+def check(name: str) -> State:
+    """Reads the whole file where a checksum is known."""
+    file, path = entry(name), locate(name)
+    if path is None:
+        return State.PARTIAL if download.part_of(cache_folder() / file.filename).is_file() else State.ABSENT
+    if not _is_plausible(file, path):
+        return State.DAMAGED
+    known = file.sha256 or download.recorded_sha256(path)
+    if known:
+        return State.WHOLE if download.sha256_of(path) == known else State.DAMAGED
+    return State.WHOLE if path.suffix == ".safetensors" else State.UNVERIFIED
+
+
+def listing() -> list[Listed]:
+    return [Listed(file, check(name), locate(name)) for name, file in CATALOGUE.items()]
+
+
+def by_hand(file: WeightsFile) -> str:
+    """What a person does where the program cannot reach the network."""
+    address = _addresses(file)[0] if file.urls else "(no address known)"
+    return f"download {address} elsewhere, and put it as {file.filename} into {cache_folder()} or a folder named in $AV_TAGGER_WEIGHTS"
+
+
+def _addresses(file: WeightsFile) -> tuple[str, ...]:
+    """`$AV_TAGGER_MIRROR` stands in for every host: one folder with all files by their names."""
+    mirror = os.environ.get("AV_TAGGER_MIRROR")
+    return (f"{mirror.rstrip('/')}/{file.filename}",) if mirror else file.urls
+
+
+def _is_plausible(file: WeightsFile, path: Path) -> bool:
+    """The size is right, as the catalogue or as the file's own header has it: seen in no time, unlike a checksum."""
+    size = path.stat().st_size
+    if file.size is not None:
+        return size == file.size
+    return size > 0 if path.suffix != ".safetensors" else size == _safetensors_size(path)
+
+
+def _safetensors_size(path: Path) -> int:
+    """The size that a safetensors header promises: 8 bytes of length, the header, then the tensors; -1 for no header."""
+    with path.open("rb") as file:
+        length = int.from_bytes(file.read(8), "little")
+        if length > 100_000_000:
+            return -1
+        try:
+            table = json.loads(file.read(length))
+            ends = [item["data_offsets"][1] for key, item in table.items() if key != "__metadata__"]
+        except (ValueError, KeyError, TypeError, IndexError, AttributeError):
+            return -1
+    return 8 + length + max(ends, default=0)
+
+
+CATALOGUE: dict[str, WeightsFile] = {
+    "crnn.starter": WeightsFile(
+        name="crnn.starter",
+        filename="crnn.starter.safetensors",
+        licence="Apache-2.0",
+        about="the ear of the method, trained on synthetic and licence-clear sounds; a start, not a judge",
+    ),
+}
