@@ -10,7 +10,6 @@
 from __future__ import annotations
 
 from importlib import import_module
-from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -24,10 +23,7 @@ if TYPE_CHECKING:
     from av_tagger.tagger import Tagger as Tagger
     from av_tagger.video.keyframes import representatives as representatives
 
-try:
-    __version__ = version("av-tagger")
-except PackageNotFoundError:  # run from a checkout that was never installed
-    __version__ = "0.0.0"
+    __version__: str
 
 # The public face is loaded on first use: importing the package alone costs no torch.
 _HOMES = {
@@ -46,9 +42,20 @@ __all__ = ["AvTaggerError", "ClassList", "Clip", "Config", "Failed", "Tagged", "
 
 
 def __getattr__(name: str) -> Any:
+    if name == "__version__":
+        return _version()
     if name not in _HOMES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     return getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)
+
+
+def _version() -> str:
+    from importlib.metadata import PackageNotFoundError, version
+
+    try:
+        return version("av-tagger")
+    except PackageNotFoundError:  # run from a checkout that was never installed
+        return "0.0.0"
 
 
 def __dir__() -> list[str]:

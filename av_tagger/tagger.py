@@ -61,6 +61,7 @@ class Parts:
     want: Want
     events: EventSettings = field(default_factory=EventSettings)
     threshold: float | None = None  # overrides every class's own
+    ear_thresholds: NDArray[np.float64] | None = None  # (classes,) from which frame activity counts as an event
     run: Run = field(default_factory=lambda: Run("0", "cpu", "", 0.0))
 
 
@@ -69,6 +70,12 @@ class Tagger:
 
     def __init__(self, parts: Parts) -> None:
         self.parts = parts
+
+    @property
+    def witnesses(self) -> tuple[Witness, Witness]:
+        """Ear and eye as they would testify on a clip that lacks nothing."""
+        ear, eye = self.parts.ear, self.parts.eye
+        return (OFF if ear is None else ear.witness), (OFF if eye is None else eye.witness)
 
     @overload
     def tag(self, inputs: PathLike) -> Tagged: ...
@@ -163,7 +170,10 @@ class Tagger:
     def _events(self, activity: Activity | None, k: int) -> tuple[Event, ...]:
         if activity is None or not np.isfinite(activity.values[:, k]).any():
             return ()
-        return tuple(find_events(activity.values[:, k], activity.rate, activity.start_seconds, self.parts.events))
+        rows = self.parts.ear_thresholds
+        high = self.parts.threshold if self.parts.threshold is not None else None if rows is None else float(rows[k])
+        settings = self.parts.events if high is None else self.parts.events.at(high)
+        return tuple(find_events(activity.values[:, k], activity.rate, activity.start_seconds, settings))
 
     @staticmethod
     def _tag(label: str, testimony: Testimony, score: ClassScore, events: tuple[Event, ...]) -> Tag:

@@ -66,6 +66,11 @@ def folders() -> list[Path]:
     return [*own, package / "shipped_weights", package.parent / "weights", cache_folder()]
 
 
+def find(filename: str) -> Path | None:
+    """The first file of this name in one of the folders, whether the catalogue knows it or not."""
+    return next((folder / filename for folder in folders() if (folder / filename).is_file()), None)
+
+
 def locate(name: str) -> Path | None:
     """The first file of that name that lies in one of the folders; nothing is opened and nothing is fetched."""
     candidates = (folder / entry(name).filename for folder in folders())
@@ -79,7 +84,7 @@ def fetch(name: str, *, offline: bool = False, progress: Progress | None = None)
     if found is not None and _is_plausible(file, found):
         return found
     if found is not None and found != target:
-        raise WeightsError(f"{found}: is damaged, perhaps cut short; delete it and run `av-tag weights fetch {name}`, or put a whole one there")
+        raise WeightsError(f"{found}: is damaged, perhaps cut short; delete it and run `av-tag weights fetch {name}`")
     if not file.urls:
         raise WeightsError(f"{file.filename}: travels with the package, but is not there; install the package again")
     if offline:
@@ -139,11 +144,80 @@ def _safetensors_size(path: Path) -> int:
     return 8 + length + max(ends, default=0)
 
 
+EFFICIENTAT = "https://github.com/fschmid56/EfficientAT/releases/download/v0.0.1"
+
 CATALOGUE: dict[str, WeightsFile] = {
     "crnn.starter": WeightsFile(
         name="crnn.starter",
         filename="crnn.starter.safetensors",
         licence="Apache-2.0",
         about="the ear of the method, trained on synthetic and licence-clear sounds; a start, not a judge",
+    ),
+    "efficientat.mn04": WeightsFile(
+        name="efficientat.mn04",
+        filename="mn04_as_mAP_432.pt",
+        urls=(f"{EFFICIENTAT}/mn04_as_mAP_432.pt",),
+        sha256="899a8c6217063f6941793102a2780b3dd788ab11fce468d9cf5f0577c453321c",
+        size=4_066_513,
+        licence="MIT",
+        about="an ear that knows AudioSet's 527 classes (mAP .432), 1 M parameters",
+    ),
+    "efficientat.mn10": WeightsFile(
+        name="efficientat.mn10",
+        filename="mn10_as_mAP_471.pt",
+        urls=(f"{EFFICIENTAT}/mn10_as_mAP_471.pt",),
+        sha256="0bd7dc2443af498c289a2e739f02ebb515d6aa3fd3ab9db539c86123ae368a4e",
+        licence="MIT",
+        about="the same, wider (mAP .471), 4.9 M parameters",
+    ),
+    "efficientat.mn20": WeightsFile(
+        name="efficientat.mn20",
+        filename="mn20_as_mAP_478.pt",
+        urls=(f"{EFFICIENTAT}/mn20_as_mAP_478.pt",),
+        licence="MIT",
+        about="the same, wider still (mAP .478), 17.9 M parameters",
+    ),
+    "yamnet.h5": WeightsFile(
+        name="yamnet.h5",
+        filename="yamnet.h5",
+        urls=("https://storage.googleapis.com/audioset/yamnet.h5",),
+        licence="Apache-2.0",
+        about="YAMNet as published for Keras; av-tag weights convert yamnet yamnet.h5 makes the next file of it",
+    ),
+    "yamnet": WeightsFile(
+        name="yamnet",
+        filename="yamnet.safetensors",
+        licence="Apache-2.0",
+        about="YAMNet, 521 AudioSet classes, 3.7 M parameters; made from yamnet.h5",
+    ),
+    "alexnet": WeightsFile(
+        name="alexnet",
+        filename="alexnet_conv5.safetensors",
+        licence="BSD-3-Clause",
+        about="the eye's frame features: the convolutions of torchvision's AlexNet, taken from alexnet.full",
+    ),
+    "alexnet.full": WeightsFile(
+        name="alexnet.full",
+        filename="alexnet-owt-7be5be79.pth",
+        urls=("https://download.pytorch.org/models/alexnet-owt-7be5be79.pth",),
+        sha256="7be5be791159472b1fbf3c69796f7cb30dca7ad8466c2df70058c37116cdee02",
+        size=244_408_911,
+        licence="BSD-3-Clause",
+        about="torchvision's AlexNet; only its convolutions are kept",
+    ),
+    "inception_v4": WeightsFile(
+        name="inception_v4",
+        filename="inception_v4.tf_in1k.safetensors",
+        urls=("https://huggingface.co/timm/inception_v4.tf_in1k/resolve/main/model.safetensors",),
+        licence="Apache-2.0",
+        about="the eye's recogniser: 1000 kinds of objects",
+    ),
+    "glove.840B.300d": WeightsFile(
+        name="glove.840B.300d",
+        filename="glove.840B.300d.zip",
+        urls=("https://nlp.stanford.edu/data/glove.840B.300d.zip", "https://downloads.cs.stanford.edu/nlp/data/glove.840B.300d.zip"),
+        sha256="c06db255e65095393609f19a4cfca20bf3a71e20cc53e892aafa490347e3849f",
+        licence="PDDL-1.0",
+        about="the eye's words: 2.2 million word vectors, of which it keeps those it needs",
     ),
 }

@@ -128,7 +128,7 @@ def _check_same(architecture: Architecture, network: MilNetwork) -> None:
     shapes = {name: tensor.shape for name, tensor in network.state_dict().items()}
     described = {name: tensor.shape for name, tensor in build_network(architecture).state_dict().items()}
     if shapes != described:
-        raise WeightsError(f"the header describes another network than the one to be saved ({architecture.extractor}, {architecture.pooling})")
+        raise WeightsError(f"{architecture.extractor}, {architecture.pooling}: the header describes another network than the one given")
 
 
 def _other_classes(found: tuple[str, ...], wanted: tuple[str, ...]) -> str:

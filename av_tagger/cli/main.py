@@ -34,7 +34,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """The console script: `av-tag FILE ...` tags; a first word that is a command's name is that command."""
     words = list(sys.argv[1:] if arguments is None else arguments)
     if words == ["--version"]:
-        words = ["doctor", "--version"]
+        from av_tagger import __version__
+
+        print(f"av-tag {__version__}")
+        sys.exit(0)
     if words and words[0] not in {*COMMANDS, "--help", "--install-completion", "--show-completion"}:
         words.insert(0, "tag")
     sys.exit(run(words))

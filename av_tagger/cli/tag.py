@@ -17,9 +17,9 @@ if TYPE_CHECKING:
     from av_tagger.scores import Outcome
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class TagOptions(TalkOptions, ModelOptions):
-    inputs: Annotated[tuple[str, ...], typer.Argument(help="Files, folders or globs.", metavar="FILE...")] = ()
+    inputs: Annotated[list[str], typer.Argument(help="Files, folders or globs.", metavar="FILE...")]
     json: Annotated[bool, typer.Option("--json", help="JSON lines on stdout, nothing else there.", rich_help_panel=ANSWERS)] = False
     top: Annotated[int | None, typer.Option(min=1, help="Show the N best classes, tags first.", rich_help_panel=ANSWERS)] = None
     output: Annotated[Path | None, typer.Option("-o", "--output", help="Write into this folder.", rich_help_panel=ANSWERS)] = None

@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 import os
-import re
-from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from av_tagger.clip import Clip
-from av_tagger.dcase.names import clip_key, stem_of
-from av_tagger.dcase.tables import ListedClip
+from av_tagger.dcase.names import clip_key, video_ids
 from av_tagger.errors import UsageError
 
-_AUDIO = frozenset("wav flac ogg oga opus mp3 m4a aac wma aif aiff ac3 amr caf mka".split())
-_NO_MEDIA = frozenset("csv tsv txt json jsonl xml html md toml yaml yml log part ytdl tmp vtt srt jpg jpeg png webp description npy npz h5".split())
-_BRACKETED = re.compile(r"\[([\w-]{11})\]$", re.ASCII)  # `Title [id]`, as download tools name files
-_DASHED = re.compile(r"-([\w-]{11})$", re.ASCII)  # `Title-id`, as they used to
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Sequence
+
+    from av_tagger.dcase.tables import ListedClip
+
+_AUDIO = frozenset({"wav", "flac", "ogg", "oga", "opus", "mp3", "m4a", "aac", "wma", "aif", "aiff", "ac3", "amr", "caf", "mka"})
+_TEXT = frozenset({"csv", "tsv", "txt", "json", "jsonl", "xml", "html", "md", "toml", "yaml", "yml", "log", "vtt", "srt", "description"})
+_NO_MEDIA = _TEXT | {"part", "ytdl", "tmp", "jpg", "jpeg", "png", "webp", "npy", "npz", "h5"}
 
 
 @dataclass(frozen=True)
@@ -73,20 +75,10 @@ def _slots(path: Path, keys: set[str], ids: set[str]) -> Iterator[tuple[str, boo
     if key in keys:
         yield key, False
         return
-    for wanted in _whole_ids(stem_of(path.name)):
+    for wanted in video_ids(path.name):
         if wanted in ids:
             yield f"{wanted}/whole", True
             return
-
-
-def _whole_ids(stem: str) -> Iterator[str]:
-    yield stem
-    if len(stem) == 12 and stem.startswith("Y"):
-        yield stem[1:]
-    for pattern in (_BRACKETED, _DASHED):
-        match = pattern.search(stem)
-        if match:
-            yield match[1]
 
 
 def _files(folders: Sequence[Path]) -> Iterator[Path]:

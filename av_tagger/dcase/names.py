@@ -4,10 +4,17 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 # Ids are 11 characters and may hold `_` and `-`: they are counted, never split. Files on disk carry a `Y` in front, lists do not.
 _CUT = re.compile(r"Y?(?P<id>[\w-]{11})_(?P<start>\d+(?:\.\d+)?)_(?P<end>\d+(?:\.\d+)?)", re.ASCII)
 _EXTENSION = re.compile(r"\.(?=\w*[A-Za-z])\w{2,5}$", re.ASCII)  # holds a letter: the `.000` of a bare name is no extension
+
+_BRACKETED = re.compile(r"\[([\w-]{11})\]$", re.ASCII)  # `Title [id]`, as download tools name files
+_DASHED = re.compile(r"-([\w-]{11})$", re.ASCII)  # `Title-id`, as they used to
 
 
 @dataclass(frozen=True)
@@ -44,3 +51,16 @@ def clip_key(name: str) -> str:
 def public_name(name: str) -> str:
     """The name as lists and submissions have it: no `Y`, ends in `.wav`."""
     return f"{clip_key(name)}.wav"
+
+
+def video_ids(name: str) -> Iterator[str]:
+    """The ids that the name of a whole video could mean, the likeliest first."""
+    stem = stem_of(name)
+    if re.fullmatch(r"[\w-]{11}", stem, re.ASCII):
+        yield stem
+    if re.fullmatch(r"Y[\w-]{11}", stem, re.ASCII):
+        yield stem[1:]
+    for pattern in (_BRACKETED, _DASHED):
+        match = pattern.search(stem)
+        if match:
+            yield match[1]

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import os
 import tempfile
-from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from av_tagger.dcase.names import clip_key, parse_name, public_name
 from av_tagger.dcase.tables import SoundEvent
 from av_tagger.errors import StorageError, UsageError, sentence
 from av_tagger.scores import Outcome, Tagged
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
 
 _USUAL_SECONDS = 10.0  # nearly every clip of the challenge; only for names that do not say it
 

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import csv
 import math
-from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 from av_tagger.dcase.names import ClipName, clip_key, parse_name
 from av_tagger.errors import TableError, UsageError, did_you_mean
 from av_tagger.labels import ClassList, SoundClass, dcase2017
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
 
 _COLUMNS = "tab-separated columns `file.wav, start, end, label`, or a bare file name"
 _DOWNLOAD = 'comma-separated `id,start,end,"label,label","mid,mid"`'
@@ -80,7 +83,7 @@ def read_strong(path: Path, classes: ClassList | None = None) -> dict[str, tuple
     events: dict[str, list[SoundEvent]] = {}
     for row in _rows(path, classes):
         mine = events.setdefault(row.key, [])
-        if row.label is not None and row.end > row.start:
+        if row.label is not None and not row.unheard:
             mine.append(SoundEvent(row.label, row.start, row.end))
     return {key: tuple(found) for key, found in events.items()}
 

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from av_tagger.errors import UsageError, did_you_mean
 from av_tagger.fusion.file import build, method_of, read_fusion, write_fusion
-from av_tagger.fusion.weighing import EarOnly, EyeOnly, MaxFusion, StackedFusion, Thresholds, WeightedFusion, Weighing
+from av_tagger.fusion.weighing import EarOnly, EyeOnly, MaxFusion, StackedFusion, Thresholds, Weighing, WeightedFusion
+from av_tagger.weights import folders
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
 
 __all__ = [
     "FUSIONS",
@@ -18,8 +21,8 @@ __all__ = [
     "MaxFusion",
     "StackedFusion",
     "Thresholds",
-    "WeightedFusion",
     "Weighing",
+    "WeightedFusion",
     "load_fusion",
     "method_of",
     "read_fusion",
@@ -38,11 +41,8 @@ def load_fusion(source: Path | str, labels: Sequence[str], strict: bool = False)
 
 
 def shipped(name: str) -> Path:
-    """A fusion file that came with the program, or the user's own of the same name in $AV_TAGGER_WEIGHTS."""
-    package = Path(__file__).resolve().parent.parent
-    places = [package / "shipped_weights", package.parent / "weights"]
-    own = os.environ.get("AV_TAGGER_WEIGHTS")
-    found = [folder / name for folder in ([Path(own)] if own else []) + places if (folder / name).is_file()]
+    """Where a fusion file that came with the program is; the user's own of the same name in $AV_TAGGER_WEIGHTS goes first."""
+    found = [folder / name for folder in folders() if (folder / name).is_file()]
     if not found:
         raise UsageError(f"the fusion file {name} did not come with this installation; install again, or give one that `av-tag tune` made")
     return found[0]

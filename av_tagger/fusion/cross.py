@@ -2,46 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from av_tagger.errors import UsageError
-from av_tagger.fusion.fit import Bools, FitSettings, FusionFitter, Table
-from av_tagger.fusion.thresholds import f_score
+from av_tagger.fusion.counts import Counts
+from av_tagger.fusion.fit import FitSettings, FusionFitter, Table
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 Ints = NDArray[np.int64]
-
-
-@dataclass(frozen=True)
-class Counts:
-    """Right, predicted and positive clips of every class."""
-
-    right: Ints
-    predicted: Ints
-    positives: Ints
-
-    @classmethod
-    def of(cls, said: Bools, truth: Bools) -> Counts:
-        return cls((said & truth).sum(0), said.sum(0), truth.sum(0))
-
-    @property
-    def precision(self) -> float:
-        return float(self.right.sum() / max(1, self.predicted.sum()))
-
-    @property
-    def recall(self) -> float:
-        return float(self.right.sum() / max(1, self.positives.sum()))
-
-    @property
-    def micro_f1(self) -> float:
-        return f_score(int(self.right.sum()), int(self.predicted.sum()), int(self.positives.sum()))
-
-    @property
-    def class_f1(self) -> NDArray[np.float64]:
-        return np.array([f_score(int(t), int(p), int(n)) for t, p, n in zip(self.right, self.predicted, self.positives, strict=True)])
 
 
 @dataclass(frozen=True)
@@ -72,7 +46,7 @@ def cross_validate(table: Table, settings: FitSettings, groups: Sequence[str] | 
 
 
 def split(truth: ArrayLike, groups: Sequence[str] | None, folds: int, seed: int) -> Ints:
-    """A fold for every clip: rare classes are dealt out first, whole groups at a time; the order of rows does not matter to named groups."""
+    """A fold for every clip: rare classes are dealt out first, whole groups at a time; named groups do not mind the order of rows."""
     y = np.asarray(truth, dtype=np.int64)
     names, member = np.unique(np.array(groups if groups is not None else range(len(y)), dtype=str), return_inverse=True)
     if folds < 2 or len(names) < folds:

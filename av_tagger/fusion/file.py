@@ -8,10 +8,9 @@ import math
 import os
 import tempfile
 import tomllib
-from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -21,13 +20,17 @@ from av_tagger.fusion.weighing import (
     NEUTRAL_WEIGHT,
     EarOnly,
     EyeOnly,
-    Floats,
     MaxFusion,
     StackedFusion,
     Thresholds,
-    WeightedFusion,
     Weighing,
+    WeightedFusion,
 )
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from av_tagger.fusion.thresholds import Floats
 
 FORMAT = "av_tagger fusion"
 VERSION = 1
@@ -90,7 +93,7 @@ def build(
     full = [table.get(label, rest) for label in labels]
     rows = Thresholds(*(_column(full, name) for name in _ROWS))
     extra = {column.attribute: _column(full, name) for name, column in columns.items()}
-    return METHODS[method](labels, rows, neutral=neutral, note=note, **extra)  # type: ignore[arg-type]
+    return METHODS[method](labels, rows, neutral=neutral, note=note, **extra)
 
 
 def write_fusion(fusion: Weighing, path: Path) -> None:
@@ -116,7 +119,7 @@ def _parse(path: Path) -> dict[str, Any]:
         text = path.read_text(encoding="utf-8-sig")
         content = tomllib.loads(text) if path.suffix.casefold() == ".toml" else json.loads(text, object_pairs_hook=_no_key_twice)
     except OSError as error:
-        raise WeightsError(sentence(path, f"cannot be read ({error.strerror})", "give the path of a fusion file, or the name of one")) from error
+        raise WeightsError(sentence(path, f"cannot be read ({error.strerror})", "name a fusion file")) from error
     except ValueError as error:  # of JSON, of TOML, of the encoding
         raise WeightsError(sentence(path, f"is not a fusion file ({error})", "make one with `av-tag tune`")) from error
     if not isinstance(content, dict):
@@ -136,7 +139,8 @@ def _header(path: Path, content: Mapping[str, Any]) -> str:
     if content.get("format") != FORMAT:
         raise WeightsError(sentence(path, f"does not say format = {FORMAT!r}", "make a fusion file with `av-tag tune`"))
     if content.get("version") != VERSION:
-        raise WeightsError(sentence(path, f"has version {content.get('version')!r}, this program reads {VERSION}", "make it again with `av-tag tune`"))
+        reason = f"has version {content.get('version')!r}, this program reads {VERSION}"
+        raise WeightsError(sentence(path, reason, "make it again with `av-tag tune`"))
     _refuse_unknown(path, "the file", content, _TOP)
     method = content.get("method")
     if method not in METHODS:
@@ -210,5 +214,5 @@ def _to_json(fusion: Weighing) -> str:
 def _to_toml(fusion: Weighing) -> str:
     head = {"format": FORMAT, "version": VERSION, "method": method_of(fusion), "note": fusion.note}
     top = "".join(f"{key} = {json.dumps(value, ensure_ascii=False)}\n" for key, value in head.items())
-    tables = ("\n[[classes]]\n" + "".join(f"{k} = {json.dumps(v, ensure_ascii=False)}\n" for k, v in line.items()) for line in _lines(fusion))
-    return top + "".join(tables)
+    tables = ["".join(f"{k} = {json.dumps(v, ensure_ascii=False)}\n" for k, v in line.items()) for line in _lines(fusion)]
+    return top + "".join(f"\n[[classes]]\n{table}" for table in tables)

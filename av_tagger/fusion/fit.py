@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from av_tagger.errors import MissingExtra, UsageError, did_you_mean
 from av_tagger.fusion.file import COLUMNS, build
-from av_tagger.fusion.joint import GRID_STEPS, Floats, joint
-from av_tagger.fusion.thresholds import OPERATING_POINTS, all_cuts, best_alone, checked, cuts_of, exact, two_step
+from av_tagger.fusion.joint import GRID_STEPS, joint
+from av_tagger.fusion.thresholds import OPERATING_POINTS, Floats, all_cuts, best_alone, checked, cuts_of, exact, two_step
 from av_tagger.fusion.weighing import NEUTRAL_THRESHOLD, NEUTRAL_WEIGHT, Weighing
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
 
 Bools = NDArray[np.bool_]
 PAPER_WEIGHTS = (0.2, 0.8)  # the ear's share where the eye is better, and where it is not (AV §3.4)
@@ -108,7 +110,7 @@ def paper_rule(table: Table, _settings: FitSettings) -> tuple[str, Columns]:
 def stacked(table: Table, settings: FitSettings) -> tuple[str, Columns]:
     """A logistic regression per class on (heard, seen)."""
     try:
-        from sklearn.linear_model import LogisticRegression  # noqa: PLC0415 a broken scikit-learn costs this method only
+        from sklearn.linear_model import LogisticRegression  # noqa: PLC0415 if broken, it costs this alone
     except ImportError as error:
         raise MissingExtra(f"the method 'stacked' needs scikit-learn, which cannot be loaded ({error}); pip install scikit-learn") from error
     neutral = np.array([column.neutral for column in COLUMNS["stacked"].values()])
@@ -119,7 +121,8 @@ def stacked(table: Table, settings: FitSettings) -> tuple[str, Columns]:
             model = LogisticRegression().fit(np.column_stack((table.heard[both, k], table.seen[both, k])), y)
             numbers[k] = *model.coef_[0], model.intercept_[0]
     found = (table.truth & table.both).sum(0)
-    return "stacked", {name: _drawn(numbers[:, i], float(neutral[i]), found, settings.few) for i, name in enumerate(COLUMNS["stacked"])}
+    drawn = (_drawn(numbers[:, i], float(neutral[i]), found, settings.few) for i in range(len(neutral)))
+    return "stacked", dict(zip(COLUMNS["stacked"], drawn, strict=True))
 
 
 def even(table: Table, _settings: FitSettings) -> tuple[str, Columns]:
@@ -165,7 +168,7 @@ def _drawn(fitted: Floats, neutral: float, positives: NDArray[np.int64], few: in
 
 
 def _as_table(names: Sequence[str], columns: Mapping[str, Floats]) -> dict[str, dict[str, float]]:
-    rows = columns if "both" in columns else columns | dict.fromkeys(("both", "ear", "eye"), np.full(len(names), NEUTRAL_THRESHOLD))
+    rows = dict.fromkeys(("both", "ear", "eye"), np.full(len(names), NEUTRAL_THRESHOLD)) | dict(columns)
     return {name: {column: float(values[k]) for column, values in rows.items()} for k, name in enumerate(names)}
 
 

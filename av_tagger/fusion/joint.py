@@ -8,12 +8,15 @@ two clips changes at one weight only: between two such weights nothing changes),
 
 from __future__ import annotations
 
-from fractions import Fraction
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from av_tagger.fusion.thresholds import F1, Cut, Floats, Tuned, checked, cuts_of, exact
+
+if TYPE_CHECKING:
+    from fractions import Fraction
 
 GRID_STEPS = 20  # weights 0, 0.05 ... 1
 MOST_SWAPS = 400  # pairs up to which every order of the clips is tried

@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
 
 import numpy as np
-from numpy.typing import NDArray
 
-from av_tagger.fusion.joint import Floats, weigh
+from av_tagger.fusion.joint import weigh
 from av_tagger.scores import Scores, Status
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from numpy.typing import NDArray
+
+    from av_tagger.fusion.thresholds import Floats
 
 NEUTRAL_WEIGHT = 0.5
 NEUTRAL_THRESHOLD = 0.5

@@ -80,7 +80,8 @@ def mixup(
     w = np.maximum(w, 1 - w)  # the bag itself stays the louder one
     shape = (-1,) + (1,) * (inputs.ndim - 1)
     mixed = inputs * w.reshape(shape) + inputs[other] * (1 - w).reshape(shape)
-    labels = np.maximum(targets, targets[other]) if how.mixup_labels == "union" else targets * w[:, None] + targets[other] * (1 - w)[:, None]
+    both = targets * w[:, None] + targets[other] * (1 - w)[:, None]
+    labels = np.maximum(targets, targets[other]) if how.mixup_labels == "union" else both
     return mixed.astype(np.float32), np.maximum(lengths, lengths[other]), labels.astype(np.float32)
 
 

@@ -25,9 +25,21 @@ Lengths = NDArray[np.int64]  # (bags,) what of it is not padding
 class Bags(Protocol):
     """n bags with targets; batch first, and the same answer to the same question in any process."""
 
-    kind: Kind
-    labels: tuple[str, ...]
-    targets: Targets  # (n, classes) in [0, 1], NaN where nobody knows
+    @property
+    def kind(self) -> Kind: ...
+
+    @property
+    def labels(self) -> tuple[str, ...]: ...
+
+    @property
+    def targets(self) -> Targets:
+        """(n, classes) in [0, 1], NaN where nobody knows."""
+        ...
+
+    @property
+    def lengths(self) -> Lengths:
+        """(n,) of the whole bags."""
+        ...
 
     def __len__(self) -> int: ...
 
@@ -59,6 +71,10 @@ class WaveformBags:
     def __len__(self) -> int:
         return len(self.clips)
 
+    @property
+    def lengths(self) -> Lengths:
+        return self.store.samples[self.clips]
+
     def fetch(self, bags: Indices, draws: Sequence[np.random.Generator] | None) -> tuple[Inputs, Lengths]:
         waves = [self.wave(bag, draws[i] if draws else None) for i, bag in enumerate(bags)]
         return padded(waves, np.float32)
@@ -70,7 +86,7 @@ class WaveformBags:
             pcm = self.store.read(clip)
         else:
             pcm = self.store.read(clip, int(draw.integers(spare + 1)), round(self.crop_seconds * self.store.rate))
-        return pcm.astype(np.float32) / FULL_SCALE
+        return np.divide(pcm, FULL_SCALE, dtype=np.float32)
 
     @property
     def sha256(self) -> str:
@@ -94,8 +110,12 @@ class EmbeddingBags:
     def __len__(self) -> int:
         return len(self.first) - 1
 
+    @property
+    def lengths(self) -> Lengths:
+        return np.diff(self.first)
+
     def fetch(self, bags: Indices, draws: Sequence[np.random.Generator] | None) -> tuple[Inputs, Lengths]:  # noqa: ARG002
-        lengths = self.first[bags + 1] - self.first[bags]
+        lengths = self.lengths[bags]
         longest = int(lengths.max(initial=0))
         seats = np.minimum(np.arange(longest), lengths[:, None] - 1)  # (b, longest): padding repeats the last row ...
         inputs = self.rows[self.first[bags][:, None] + np.maximum(seats, 0)]  # (b, longest, features): one gather, no loop

@@ -40,7 +40,7 @@ class BatchBalanced:
     def _at(self, place: int) -> int:
         turn, seat = divmod(place, len(self._decks))
         order = generator(self._seed, 3, turn).permutation(len(self._decks))
-        return self._decks[order[seat]][turn]
+        return self._decks[int(order[seat])][turn]
 
 
 class ClassWise:
@@ -85,8 +85,7 @@ class _Deck:
 
     def __init__(self, cards: Indices, key: tuple[int, ...]) -> None:
         self._cards, self._key = cards, key
-        self._round = -1
-        self._order = cards
+        self._round, self._order = -1, cards
 
     def __getitem__(self, place: int) -> int:
         number, seat = divmod(place, len(self._cards))

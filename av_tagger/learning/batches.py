@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
@@ -24,8 +24,8 @@ class Batch:
     targets: Tensor  # (b, classes), NaN where nobody knows
 
     def to(self, device: torch.device) -> Batch:
-        move = {"device": device, "non_blocking": True}
-        return Batch(self.inputs.to(**move), self.lengths.to(**move), self.targets.to(**move))
+        """Lengths stay: the network wants them where it decides, not where it computes."""
+        return Batch(self.inputs.to(device, non_blocking=True), self.lengths, self.targets.to(device, non_blocking=True))
 
     def pin_memory(self) -> Batch:
         return Batch(self.inputs.pin_memory(), self.lengths.pin_memory(), self.targets.pin_memory())
@@ -48,7 +48,7 @@ class TrainingBatches(Dataset[Batch]):
 
     bags: Bags
     draw: Draw
-    augment: Augment = Augment()
+    augment: Augment = field(default_factory=Augment)
     background: WaveformBags | None = None
 
     def __getitem__(self, step: int) -> Batch:
@@ -90,27 +90,35 @@ class TrainingBatches(Dataset[Batch]):
 
 @dataclass(frozen=True)
 class WholeBags(Dataset[tuple[Indices, Batch]]):
-    """Bags as they are, in batches of like lengths, for validation."""
+    """Bags as they are, in batches of like lengths that fill no more memory than one of training, for validation."""
 
     bags: Bags
-    batch: int
+    budget: int  # the longest length times the bags of a batch, at most (one bag always fits)
 
     def __len__(self) -> int:
-        return -(-len(self.bags) // self.batch)
+        return len(self._batches)
 
     def __getitem__(self, step: int) -> tuple[Indices, Batch]:
-        chosen = self._by_length[step * self.batch : (step + 1) * self.batch]
+        chosen = self._batches[step]
         inputs, lengths = self.bags.fetch(chosen, None)
         return chosen, Batch(torch.from_numpy(inputs), torch.from_numpy(lengths), torch.from_numpy(self.bags.targets[chosen]))
 
     @cached_property
-    def _by_length(self) -> Indices:
-        """Padding costs time; equal lengths need none."""
-        if isinstance(self.bags, WaveformBags):
-            return np.argsort(self.bags.store.samples[self.bags.clips], kind="stable")
-        return np.arange(len(self.bags))
+    def _batches(self) -> list[Indices]:
+        order = np.argsort(self.bags.lengths, kind="stable")
+        batches, first = [], 0
+        for place in range(1, len(order) + 1):
+            full = place < len(order) and int(self.bags.lengths[order[place]]) * (place + 1 - first) > self.budget
+            if full or place == len(order):
+                batches.append(order[first:place])
+                first = place
+        return batches
 
 
-def loaded(batches: Dataset[Any], steps: range, workers: int, pin: bool) -> Iterator[Any]:
+def loaded(batches: Dataset[Any], steps: Sequence[int], workers: int, pin: bool) -> Iterator[Any]:
     """These batches in order, made by `workers` processes ahead of time (0: here, when asked)."""
-    return iter(DataLoader(batches, sampler=steps, batch_size=None, num_workers=workers, pin_memory=pin))
+    return iter(DataLoader(batches, sampler=steps, batch_size=None, num_workers=workers, pin_memory=pin, collate_fn=_as_it_is))
+
+
+def _as_it_is(batch: Any) -> Any:
+    return batch

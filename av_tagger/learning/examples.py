@@ -76,15 +76,18 @@ def read_examples(source: Path, classes: ClassList, media: Path | None = None) -
     return _read_dcase(source, classes, media or source.parent)
 
 
-def classes_in(source: Path) -> ClassList:
-    """The labels that occur in a manifest or as folders, in alphabetical order."""
-    if source.is_dir():
-        names = {folder.name for folder in _class_folders(source)} - set(NO_CLASS)
-    else:
-        names = {label for row in _rows(source) for label in _split(row.get("labels"))}
+def classes_in(sources: Sequence[Path]) -> ClassList:
+    """The labels that occur in manifests or as folders, in alphabetical order."""
+    names = {name for source in sources for name in _names_in(source)}
     if not names:
-        raise UsageError(f"{source}: no labels were found in it; name the classes with --classes FILE")
+        raise UsageError(f"{', '.join(map(str, sources))}: no labels were found; name the classes with --classes FILE")
     return ClassList(tuple(SoundClass(name) for name in sorted(names)))
+
+
+def _names_in(source: Path) -> set[str]:
+    if source.is_dir():
+        return {folder.name for folder in _class_folders(source)} - set(NO_CLASS)
+    return {label for row in _rows(source) for label in _split(row.get("labels"))}
 
 
 def summary(skipped: Iterable[Skipped]) -> str:
@@ -188,7 +191,7 @@ def _slug(name: str) -> str:
 
 
 def _read_folders(root: Path, classes: ClassList) -> ExampleSet:
-    known: dict[str, tuple[str, ...]] = {_slug(label): (label,) for label in classes.labels} | {name: () for name in NO_CLASS}
+    known: dict[str, tuple[str, ...]] = {_slug(label): (label,) for label in classes.labels} | dict.fromkeys(NO_CLASS, ())
     examples: list[Example] = []
     skipped: list[Skipped] = []
     for folder in _class_folders(root):
@@ -206,4 +209,7 @@ def _read_folders(root: Path, classes: ClassList) -> ExampleSet:
 
 
 def _read_dcase(source: Path, classes: ClassList, media: Path) -> ExampleSet:
-    raise NotImplementedError(source, classes, media, dcase)
+    listed = dcase.read_list(source, classes)
+    found = dcase.find_clips(listed, [media])
+    skipped = [Skipped(clip.key, "missing", f"{source} lists it, but no file below {media} is it") for clip in found.missing]
+    return _present(classes, (Example(clip, row.labels) for row, clip in found.clips), skipped)

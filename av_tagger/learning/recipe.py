@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import tomllib
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, fields, replace
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
 from importlib.resources import files
 from importlib.resources.abc import Traversable
 from pathlib import Path
@@ -14,6 +14,7 @@ from av_tagger.errors import UsageError, did_you_mean
 from av_tagger.learning.augment import Augment
 from av_tagger.learning.bags import Kind
 from av_tagger.learning.balance import Balance
+from av_tagger.learning.judge import METRICS, Tuning
 from av_tagger.learning.optimise import Optimiser, Schedule
 from av_tagger.settings import fingerprint, from_table, read_toml, to_table
 
@@ -25,6 +26,7 @@ class About:
     paper: str = ""
     row: str = ""  # of which table or system
     published: str = ""  # the figure, with its unit and data
+    classes: int = 17  # for which its parameters are counted
     note: str = ""  # what the paper leaves open, and how it was settled
 
 
@@ -66,7 +68,12 @@ class Keep:
 
     metric: str = "micro_f1"  # on the validation data: the epoch where it is highest is kept
     ema: float = 0.0  # decay a step of the averaged weights that are validated and kept; 0: the weights themselves
+    thresholds: Tuning = "two-step"  # AV §3.3, or the exact maximum of micro-F1
     average: tuple[int, ...] = ()  # iterations whose checkpoints stay, and whose predictions are averaged at the end (ATT)
+
+    def __post_init__(self) -> None:
+        if self.metric not in METRICS:
+            raise ValueError(f"there is no metric {self.metric!r} to keep a model by; {did_you_mean(self.metric, METRICS)}")
 
 
 @dataclass(frozen=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
@@ -28,6 +29,7 @@ Decode = Callable[[Clip, int, float], Pcm]  # clip, rate in Hz, longest in secon
 Progress = Callable[[int, int], None]  # clips done, clips in all
 
 VERSION = 1
+DECODER = "pyav"
 FULL_SCALE = 32_767  # int16: -98 dB of noise, far below any recording, at half the size of float32
 
 
@@ -85,14 +87,24 @@ class Store:
 
 
 def build_store(
-    clips: Sequence[Clip], folder: Path, settings: StoreSettings, progress: Progress | None = None, decode: Decode | None = None
+    clips: Sequence[Clip],
+    folder: Path,
+    settings: StoreSettings,
+    *,
+    progress: Progress | None = None,
+    decode: Decode | None = None,
+    patient: bool = False,
 ) -> Store:
-    """Decode what is not yet in `folder` and open the whole; killed at any point, it goes on where it was."""
+    """Decode what is not yet in `folder` and open the whole; killed at any point, it goes on where it was.
+
+    A patient process waits for another that decodes the same clips.
+    """
     try:
         folder.mkdir(parents=True, exist_ok=True)
         shards = [Shard(tuple(clips[i : i + settings.shard_clips]), settings) for i in range(0, len(clips), settings.shard_clips)]
         done = 0
-        for shard in _finished(shards, folder, decode or decode_clip):
+        finished = _awaited(shards, folder) if patient else _finished(shards, folder, decode or decode_clip)
+        for shard in finished:
             done += len(shard.clips)
             if progress:
                 progress(done, len(clips))
@@ -104,9 +116,9 @@ def build_store(
 def decode_clip(clip: Clip, rate: int, longest_seconds: float, backend: MediaBackend | None = None) -> Pcm:
     """The sound of a clip at `rate`, at most `longest_seconds` of it, in one window."""
     if backend is None:
-        from av_tagger.media import default_backend  # noqa: PLC0415 - decoders load where decoding happens
+        from av_tagger.media.backend import make_backend  # decoders load where decoding happens
 
-        backend = default_backend()
+        backend = make_backend(DECODER)
     want = Want(audio_rate=rate, short_side=None, window_seconds=longest_seconds, overlap_seconds=0.0)
     first = next(iter(backend.windows(clip, want)), None)
     if first is None or first.waveform is None:
@@ -135,6 +147,13 @@ def _finished(shards: Sequence[Shard], folder: Path, decode: Decode) -> Iterator
             todo.append(shard)
     workers = min(todo[0].settings.workers, len(todo)) if todo else 0
     yield from _written_in_parallel(todo, folder, decode, workers) if workers > 1 else _written(todo, folder, decode)
+
+
+def _awaited(shards: Sequence[Shard], folder: Path) -> Iterator[Shard]:
+    for shard in shards:
+        while not _is_whole(folder, shard):
+            time.sleep(0.5)
+        yield shard
 
 
 def _written(shards: Sequence[Shard], folder: Path, decode: Decode) -> Iterator[Shard]:

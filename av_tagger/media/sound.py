@@ -9,11 +9,14 @@ from numpy.typing import NDArray
 from av_tagger.clip import Samples
 
 FULL_SCALE = {"u8": 2.0**7, "s16": 2.0**15, "s32": 2.0**31, "s64": 2.0**63}
+MOST_PLANES = 8  # PyAV looks for the planes of more channels in memory that is not theirs, and crashes
 TAIL_SECONDS = 0.1  # zeros that push the last samples out of the resampler; longer than any of its filters
 
 
 def to_mono(frame: av.AudioFrame) -> Samples:
     """The plain average of all channels: two equal channels keep their level (a power-preserving mix would be 3 dB louder)."""
+    if frame.format.is_planar and frame.layout.nb_channels > MOST_PLANES:
+        frame = _packed(frame)
     values: NDArray[np.generic] = frame.to_ndarray()
     kind = frame.format.name.removesuffix("p")
     channels = values if frame.format.is_planar else values.reshape(-1, max(1, frame.layout.nb_channels)).T
@@ -28,6 +31,13 @@ def to_mono(frame: av.AudioFrame) -> Samples:
     if not np.isfinite(mono).all():
         mono = np.nan_to_num(mono, nan=0.0, posinf=1.0, neginf=-1.0)
     return mono
+
+
+def _packed(frame: av.AudioFrame) -> av.AudioFrame:
+    packed = av.AudioResampler("flt", frame.layout, frame.sample_rate).resample(frame)
+    if len(packed) != 1:
+        raise ValueError(f"a frame of {frame.layout.nb_channels} channels cannot be read")
+    return packed[0]
 
 
 class Resampler:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from av_tagger.synth.kit import (
-    Curve, Draw, Sound, Span, band, curve, drive, eq, fade, noise, partials, place, pulses, resonate, tone, unit, wander, white,
+    Curve, Draw, Sound, Span, band, curve, drive, eq, fade, noise, partials, place, pulses, resonate, tone, unit, wander,
 )
 
 SOUND_SPEED = 343.0  # m/s
@@ -30,8 +30,9 @@ def run(d: Draw, span: Span, firing: Curve, engine: Engine) -> Sound:
     firing = firing * wander(d, span, 15, 0.012) * wander(d, span, 2, 0.015)
     turns = np.cumsum(firing / span.rate) + d.between(0, 4)
     p = pulses(turns, engine.weights, engine.sharpness)
-    breath = white(d, span) * (np.float32(0.15) + p) * np.float32(engine.clatter)
-    x = resonate(p - p.mean() + breath, span.rate, engine.peaks, 0.015)
+    hot = noise(d, span, (30, -6), (200, 0), (1500, -d.between(0, 8)), (8000, -d.between(8, 26)))
+    breath = hot * (np.float32(d.log(0.05, 0.6)) + p) * np.float32(10 * engine.clatter)
+    x = resonate(p - p.mean() + breath, span.rate, engine.peaks, d.log(0.02, 0.3))
     x = drive(x, engine.drive) if engine.drive > 0.05 else unit(x)
     if engine.whine > 0:
         whine = tone(firing * d.between(5.5, 17.0), span.rate, partials(d, 3, 10))
@@ -56,21 +57,21 @@ def car_engine(d: Draw, racing: bool = False) -> Engine:
     n = d.pick(4, 4, 6, 8)
     return Engine(
         cylinders(d, n, d.between(0.05, 0.3)), d.log(2, 9), exhaust(d, (60, 250), d.count(3, 6), 7000 if racing else 4000),
-        d.log(0.05, 0.7), d.log(0.01, 0.25) if d.chance(0.5) else 0.0, d.log(0.05, 2.0) if racing or d.chance(0.3) else 0.0,
+        d.log(0.1, 1.5), d.log(0.01, 0.15) if d.chance(0.4) else 0.0, d.log(0.05, 2.0) if racing or d.chance(0.3) else 0.0,
     )
 
 
 def motorcycle_engine(d: Draw) -> Engine:
     twin = d.chance(0.55)
     weights = np.array([1.0, d.between(0.3, 0.9), 0.0, 0.0, 0.0]) if twin and d.chance(0.5) else cylinders(d, d.pick(1, 2, 4), 0.35)
-    return Engine(weights, d.log(3, 14), exhaust(d, (70, 320), d.count(3, 7), 6500), d.log(0.1, 0.9), d.log(0.01, 0.1), d.log(0.3, 4.0))
+    return Engine(weights, d.log(3, 14), exhaust(d, (70, 320), d.count(3, 7), 6500), d.log(0.3, 2.0), d.log(0.01, 0.06), d.log(0.3, 4.0))
 
 
 def diesel_engine(d: Draw) -> Engine:
     """Sharp knock over a deep boom; the turbo sings along."""
     return Engine(
         cylinders(d, d.pick(4, 6, 6, 8), d.between(0.1, 0.35)), d.log(5, 22), exhaust(d, (40, 140), d.count(4, 7), 5000),
-        d.log(0.3, 1.6), d.log(0.02, 0.25) if d.chance(0.6) else 0.0, d.log(0.1, 1.5) if d.chance(0.5) else 0.0,
+        d.log(0.5, 3.0), d.log(0.01, 0.12) if d.chance(0.5) else 0.0, d.log(0.1, 1.5) if d.chance(0.5) else 0.0,
     )
 
 
@@ -209,7 +210,8 @@ def heavy(d: Draw, span: Span, high: tuple[float, float], shift: tuple[float, fl
     low = d.log(22, 42)
     f = gears(d, span, low, d.log(*high), shift) if d.chance(0.5) else revving(d, span, low, d.log(*high))
     x = started(d, span, run(d, span, f, diesel_engine(d)))
-    return unit(x + noise(d, span, (30, 0), (200, -4), (1000, -16), (5000, -40)) * np.float32(d.log(0.05, 0.8)))
+    road = noise(d, span, (30, 0), (d.log(150, 600), -2), (d.log(900, 2500), -d.between(4, 14)), (6000, -d.between(18, 34)))
+    return unit(x + road * wander(d, span, 1.5, 0.25).astype(np.float32) * np.float32(d.log(0.2, 2.5)))
 
 
 def truck(d: Draw, span: Span) -> Sound:
@@ -237,7 +239,7 @@ def bus(d: Draw, span: Span) -> Sound:
 
 
 def motorcycle(d: Draw, span: Span) -> Sound:
-    low, high = d.log(14, 45), d.log(80, 420)
+    low, high = d.log(7, 40), d.log(60, 420)
     f = gears(d, span, low * 2, high, (0.6, 2.5)) if d.chance(0.45) else revving(d, span, low, high)
     x = started(d, span, run(d, span, f, motorcycle_engine(d)))
     return past(d, x, span, d.log(8, 45)) if d.chance(0.35) else unit(x)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from av_tagger.synth.kit import Curve, Draw, Sound, Span, band, curve, drive, eq, fade, partials, place, tone, unit, wander
+from av_tagger.synth.kit import Curve, Draw, Sound, Span, band, curve, drive, eq, fade, partials, place, noise, tone, unit, wander
+from av_tagger.synth.rooms import in_room
 
 # Chords of North American locomotive horns in Hz (three- and five-chime bells), and European two-note ones.
 TRAIN_CHORDS = (
@@ -64,8 +65,9 @@ def air_horn(d: Draw, span: Span) -> Sound:
 
 def train_horn_blast(d: Draw, span: Span, pitches: tuple[float, ...]) -> Sound:
     x = chord(d, span, pitches, d.between(2, 8))
-    x = eq(x, span.rate, (100, -10), (300, 0), (d.log(600, 2000), d.between(0, 8)), (4000, -8), (9000, -28))
-    return blown(d, x, span, d.log(0.01, 0.15))
+    x = drive(x, d.log(0.2, 2.0)) if d.chance(0.5) else x
+    x = eq(x, span.rate, (100, -10), (300, 0), (d.log(600, 2000), d.between(0, 8)), (4000, -d.between(2, 10)), (9000, -d.between(12, 30)))
+    return blown(d, x, span, d.log(0.03, 0.4))
 
 
 def train_horn(d: Draw, span: Span) -> Sound:
@@ -74,7 +76,11 @@ def train_horn(d: Draw, span: Span) -> Sound:
     pitches = tuple(p * tuning for p in TRAIN_CHORDS[d.count(0, len(TRAIN_CHORDS) - 1)])
     blasts = repeated(d, span, (0.5, 4.0), (0.25, 1.2))[: d.pick(1, 2, 4, 4)]
     sounds = [train_horn_blast(d, Span(span.rate, length), pitches) for _, length in blasts]
-    return unit(place(span, sounds, [s for s, _ in blasts]))
+    x = place(span, sounds, [s for s, _ in blasts])
+    x = in_room(d, x, span.rate, decay=(0.4, 3.0), wet=(0.3, 2.0)) if d.chance(0.75) else unit(x)
+    if d.chance(0.5):
+        x = x + noise(d, span, (30, 0), (d.log(80, 400), -2), (2000, -16), (8000, -40)) * np.float32(d.log(0.03, 0.5))
+    return unit(x)
 
 
 def whistle(d: Draw, span: Span) -> Sound:

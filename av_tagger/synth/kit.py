@@ -24,11 +24,11 @@ class Draw:
         self.rng = rng
 
     def between(self, low: float, high: float) -> float:
-        return float(self.rng.uniform(low, high))
+        return float(self.rng.uniform(min(low, high), max(low, high)))
 
     def log(self, low: float, high: float) -> float:
         """Evenly over octaves: the right prior for frequencies, rates and durations."""
-        return float(np.exp(self.rng.uniform(np.log(low), np.log(high))))
+        return float(np.exp(self.between(np.log(low), np.log(high))))
 
     def count(self, low: int, high: int) -> int:
         return int(self.rng.integers(low, high + 1))

@@ -7,6 +7,7 @@ import numpy as np
 from av_tagger.synth.engines import diesel_engine, run, squeal
 from av_tagger.synth.horns import train_horn, whistle
 from av_tagger.synth.kit import Curve, Draw, Sound, Span, band, curve, eq, fade, noise, partials, place, struck, tone, unit, wander
+from av_tagger.synth.rooms import in_room
 
 
 def joints(d: Draw, span: Span) -> Sound:
@@ -16,15 +17,16 @@ def joints(d: Draw, span: Span) -> Sound:
     hits: list[Sound] = []
     starts: list[float] = []
     gains: list[float] = []
+    thud = d.log(0.5, 8)
     modes = [d.log(60, 300), d.log(300, 900), d.log(900, 2500), d.log(2500, 5000)]
     t = d.between(0, period / 4)
     while t < span.seconds:
         for k in (0.0, axle) + ((follow, follow + axle) if follow else ()):
-            hits.append(struck(d, span.rate, modes, [d.log(0.02, 0.09), d.log(0.01, 0.06), 0.01, 0.006], d.between(0.2, 2)))
+            hits.append(struck(d, span.rate, modes, [d.log(0.02, 0.09), d.log(0.01, 0.06), 0.01, 0.006], thud))
             starts.append(t + k)
             gains.append(d.between(0.5, 1))
         t += period * d.between(0.96, 1.04)
-    return unit(place(span, hits, starts, gains))
+    return in_room(d, place(span, hits, starts, gains), span.rate, decay=(0.15, 0.8), wet=(0.3, 1.5))
 
 
 def rolling_stock(d: Draw, span: Span) -> Sound:
@@ -94,6 +96,7 @@ def clack(d: Draw, rate: int) -> Sound:
     base = d.log(180, 520)
     modes = [base, base * d.between(1.7, 2.4), base * d.between(3, 5), d.log(1800, 3200), d.log(3200, 6500)]
     x = struck(d, rate, modes, [d.log(0.01, 0.05), d.log(0.008, 0.03), 0.012, 0.008, 0.006], d.log(1, 6))
+    x = x + slap(d, rate, len(x))
     second = struck(d, rate, [m * 1.07 for m in modes], [0.02, 0.012, 0.009, 0.006, 0.005], d.log(1, 5))
     both = np.zeros(len(x) + int(0.05 * rate) + len(second), np.float32)
     both[: len(x)] += x
@@ -102,22 +105,30 @@ def clack(d: Draw, rate: int) -> Sound:
     return both
 
 
+def slap(d: Draw, rate: int, n: int) -> Sound:
+    """Urethane and wood on stone: a short wide burst."""
+    burst = band(d, Span(rate, n / rate), d.log(150, 600), d.log(4000, 9000), 15)
+    return np.asarray(burst[:n] * np.exp(-np.arange(len(burst[:n])) / rate / d.log(0.008, 0.05)) * d.log(3, 40), np.float32)
+
+
 def trick(d: Draw, span: Span) -> Sound:
     """Roll up, pop the tail, fly for a third of a second, land on four wheels, roll away."""
     pop = span.seconds * d.between(0.15, 0.6)
     land = pop + d.between(0.25, 0.65)
     rolling = board_roll(d, span)
     t = span.times()
-    level = d.log(0.1, 1.0)
+    level = d.log(0.03, 0.6)
     on_ground = np.where((t > pop) & (t < land), d.between(0.0, 0.15), 1.0) * np.where(t > land, d.between(0.4, 1.6), 1.0)
     hits = place(span, [clack(d, span.rate), clack(d, span.rate), clack(d, span.rate)], [pop, land, land + d.between(0.02, 0.12)], [1, d.between(0.6, 1.6), d.between(0, 0.8)])
     hits = hits / max(float(np.abs(hits).max()), 1e-6)
-    return unit(rolling * np.float32(level) * on_ground.astype(np.float32) + hits * np.float32(d.between(0.4, 1.5)))
+    yard = in_room(d, np.asarray(hits, np.float32), span.rate, decay=(0.15, 0.9), wet=(0.3, 1.5))
+    yard = yard / max(float(np.abs(yard).max()), 1e-6)
+    return unit(rolling * np.float32(level) * on_ground.astype(np.float32) + yard * np.float32(d.between(0.4, 1.5)))
 
 
 def skateboard(d: Draw, span: Span) -> Sound:
-    if d.chance(0.55):
-        return trick(d, span.part(d.between(1.5, 4.0)))
+    if d.chance(0.65):
+        return trick(d, span.part(d.between(0.9, 4.0)))
     x = board_roll(d, span) * wander(d, span, 1.5, 0.4).astype(np.float32)
     n = d.count(0, 5)
     hits = place(span, [clack(d, span.rate) for _ in range(n)], list(d.many(n, 0, span.seconds)))
@@ -155,7 +166,7 @@ def ratchet(d: Draw, span: Span) -> Sound:
 
 
 def bicycle(d: Draw, span: Span) -> Sound:
-    if d.chance(0.35):
+    if d.chance(0.5):
         x = bicycle_bell(d, span)
         return unit(x + tyre_hum(d, span) * np.float32(d.log(0.01, 0.3)))
     x = ratchet(d, span) * np.float32(d.log(0.3, 2.0)) + tyre_hum(d, span) * np.float32(d.log(0.1, 1.0))

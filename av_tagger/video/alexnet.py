@@ -131,8 +131,9 @@ def fitting(state: Mapping[str, Tensor], architecture: str, path: Path) -> None:
     shapes = {key: tuple(value.shape) for key, value in state.items()}
     wanted = {key: tuple(value.shape) for key, value in expected.items()}
     if shapes != wanted:
-        wrong = sorted(set(shapes.items()) ^ set(wanted.items()))[0]
-        raise WeightsError(sentence(path, f"is not {architecture}: {wrong[0]} {list(wrong[1])} does not fit", "choose the network it was made for"))
+        name, shape = min(set(shapes.items()) ^ set(wanted.items()))
+        remedy = "choose the network it was made for"
+        raise WeightsError(sentence(path, f"is not {architecture}: {name} {list(shape)} does not fit", remedy))
 
 
 def read_state(path: Path) -> dict[str, Tensor]:
@@ -144,7 +145,8 @@ def read_state(path: Path) -> dict[str, Tensor]:
         loaded = load_file(path) if path.suffix == ".safetensors" else torch.load(path, map_location="cpu", weights_only=True)
     except (OSError, SafetensorError, RuntimeError, EOFError, ValueError, KeyError, AttributeError, UnpicklingError) as error:
         first = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise WeightsError(sentence(path, f"cannot be read as weights ({first})", "fetch it again with `av-tag weights fetch eye`")) from error
+        remedy = "fetch it again with `av-tag weights fetch eye`"
+        raise WeightsError(sentence(path, f"cannot be read as weights ({first})", remedy)) from error
     state = loaded.get("state_dict", loaded) if isinstance(loaded, dict) else {}
     if not state or not all(isinstance(value, Tensor) for value in state.values()):
         raise WeightsError(sentence(path, "does not hold named tensors", "give a state dict"))

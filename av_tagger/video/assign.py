@@ -34,7 +34,8 @@ def rectify(probabilities: NDArray[np.floating], keep: int = 10) -> Floats:
     np.put_along_axis(kept, order, np.take_along_axis(rows, order, axis=1), axis=1)
     total = kept.sum(axis=1, keepdims=True)
     kept = np.divide(kept, total, out=np.zeros_like(kept), where=total > 0)
-    return kept.reshape(np.shape(probabilities))
+    rectified: Floats = kept.reshape(np.shape(probabilities))
+    return rectified
 
 
 def summarise(probabilities: NDArray[np.floating], keep: int = 10) -> Floats:
@@ -49,17 +50,19 @@ def shares(similarity: NDArray[np.floating], assignment: Assignment) -> Floats:
     best = near.max(axis=1, keepdims=True)
     speaks = np.isfinite(best) & (best >= (-np.inf if assignment.floor is None else assignment.floor))
     given = SHARING[assignment.how](near - np.where(np.isfinite(best), best, 0.0), assignment)
-    return np.where(speaks, given, 0.0)
+    return np.asarray(np.where(speaks, given, 0.0), dtype=np.float64)
 
 
 def _hard(distance: Floats, _: Assignment) -> Floats:
-    return np.eye(distance.shape[1])[distance.argmax(axis=1)]
+    given: Floats = np.eye(distance.shape[1])[distance.argmax(axis=1)]
+    return given
 
 
 def _soft(distance: Floats, assignment: Assignment) -> Floats:
     grown = np.exp(distance / assignment.temperature)
     total = grown.sum(axis=1, keepdims=True)
-    return np.divide(grown, total, out=np.zeros_like(grown), where=total > 0)
+    given: Floats = np.divide(grown, total, out=np.zeros_like(grown), where=total > 0)
+    return given
 
 
 SHARING = {"hard": _hard, "soft": _soft}

@@ -49,7 +49,7 @@ class Folded(nn.Module):
         size = (n, 3, height + 2 * pad, width + 2 * pad)
         framed = torch.empty(size, dtype=kind, device=pixels.device, memory_format=torch.channels_last)
         framed.copy_(self.border.expand(size))
-        framed[:, :, pad : pad + height, pad : pad + width] = pixels.to(kind) - self.centre
+        torch.sub(pixels.to(kind), self.centre, out=framed[:, :, pad : pad + height, pad : pad + width])
         features: Tensor = self.rest(self.first(framed))
         return features.flatten(1)
 
@@ -79,12 +79,15 @@ class Thumbnail(nn.Module):
         return pixels.float().flatten(1) / 255
 
 
+CPU = torch.device("cpu")
+
+
 @dataclass(frozen=True)
 class Described:
     """How a describer runs."""
 
     batch: int = 32
-    device: torch.device = torch.device("cpu")
+    device: torch.device = CPU
     kind: torch.dtype = torch.float32
 
 
@@ -94,9 +97,7 @@ class NetworkFeatures:
     def __init__(self, name: str, network: nn.Module, geometry: Geometry, how: Described) -> None:
         self.name, self.geometry, self.how = name, geometry, how
         network = network.eval().requires_grad_(requires_grad=False)
-        self.network = network.to(how.device, how.kind, memory_format=torch.channels_last)
-        if isinstance(self.network, Folded):  # constants that are subtracted stay exact
-            self.network.centre = self.network.centre.float()
+        self.network = network.to(how.device, how.kind).to(memory_format=torch.channels_last)
 
     def describe(self, clips: Sequence[Frames]) -> list[Tensor]:
         """(frames, features) float32 a clip, on the device."""
@@ -114,7 +115,7 @@ class NetworkFeatures:
         return [self._spread(whole, copies) for whole, (_, copies) in zip(found, distinct, strict=True)]
 
     def _compute(self, pieces: Sequence[Images]) -> Tensor:
-        with torch.inference_mode():
+        with torch.no_grad():
             pixels = torch.cat([prepare(piece, self.geometry, self.how.device) for piece in pieces])
             return self.network(pixels).float()  # type: ignore[no-any-return]
 

@@ -31,4 +31,4 @@ def synsets() -> tuple[str, ...]:
 
 def short(name: str) -> str:
     """The usual one of an object's names."""
-    return name.split(",")[0].strip()
+    return name.split(",", maxsplit=1)[0].strip()

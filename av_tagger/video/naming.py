@@ -36,6 +36,11 @@ def tokens(phrase: str) -> tuple[str, ...]:
     return tuple(_WORD.findall(_POSSESSIVE.sub("", plain)))
 
 
+def plain(phrase: str) -> str:
+    """A phrase as its words alone: what two spellings of one name have in common."""
+    return " ".join(tokens(phrase)).replace("-", " ").lower()
+
+
 def spellings(word: str) -> tuple[str, ...]:
     return tuple(dict.fromkeys((word.lower(), word, word.capitalize(), word.upper())))
 

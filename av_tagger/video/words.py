@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,13 +14,14 @@ from numpy.typing import NDArray
 
 from av_tagger.errors import UsageError, WeightsError, did_you_mean, sentence
 from av_tagger.labels import ClassList
-from av_tagger.video.naming import known_words, needed_words, synonyms
+from av_tagger.video.naming import known_words, needed_words, plain, synonyms
 
 if TYPE_CHECKING:
     from gensim.models import KeyedVectors
 
 Similarity = NDArray[np.float32]
 RuleName = Literal["paper", "ours"]
+BESIDE = 0.99  # the most that any other class may have of an object that is named outright
 ClassWords = Mapping[str, Sequence[str]]  # extra words by label
 
 
@@ -41,7 +43,7 @@ class Reader:
             return np.full(self.vectors.vector_size, np.nan, dtype=np.float32)
         mean = np.mean([self.vectors[word] for word in words], axis=0, dtype=np.float64)
         length = float(np.linalg.norm(mean))
-        return (mean / length if length > 0 else np.full_like(mean, np.nan)).astype(np.float32)
+        return np.asarray(mean / length if length > 0 else np.full_like(mean, np.nan), dtype=np.float32)
 
 
 def paper_rule(vectors: KeyedVectors, objects: Sequence[str], sounds: Sequence[str], words: ClassWords) -> Similarity:
@@ -57,7 +59,8 @@ def our_rule(vectors: KeyedVectors, objects: Sequence[str], sounds: Sequence[str
     """The mean of the nearness to the sound's label and to the nearest of its class words, each for the best synonym.
 
     The words alone cannot tell a car from its alarm (both have the word "car"); the label alone does not know that a
-    locomotive is a train. A side without any known word counts as 0; NaN only where neither side has one.
+    locomotive is a train. A side without any known word counts as 0; NaN only where neither side has one. A synonym that
+    is itself a word of one class, and of no other, settles the matter with a similarity of 1: a "passenger car" is no car.
     """
     reader = Reader(vectors, halves=True)
     names = [synonyms(name) for name in objects]
@@ -69,7 +72,18 @@ def our_rule(vectors: KeyedVectors, objects: Sequence[str], sounds: Sequence[str
     nearest = [_max(to_words[:, end - len(group) : end], axis=1) for group, end in zip(extra, ends, strict=True)]
     both = np.stack([to_labels, np.stack(nearest, axis=1) if nearest else to_labels])
     unknown = np.isnan(both).all(axis=0)
-    return np.where(unknown, np.nan, np.nan_to_num(both).mean(axis=0)).astype(np.float32)
+    near = np.where(unknown, np.nan, np.nan_to_num(both).mean(axis=0))
+    named = _named_outright(names, extra)
+    near = np.where(named.any(axis=1, keepdims=True), np.minimum(near, BESIDE), near)
+    return np.where(named, 1.0, near).astype(np.float32)
+
+
+def _named_outright(names: Sequence[Sequence[str]], words: Sequence[Sequence[str]]) -> NDArray[np.bool_]:
+    """(objects, sounds) where a synonym is a word of that sound alone."""
+    said_of = Counter(word for group in words for word in {plain(word) for word in group})
+    own = [{plain(word) for word in group if said_of[plain(word)] == 1} for group in words]
+    called = [{plain(synonym) for synonym in group} for group in names]
+    return np.array([[bool(mine & theirs) for theirs in own] for mine in called], dtype=bool).reshape(len(names), len(words))
 
 
 RULES: dict[str, Callable[[KeyedVectors, Sequence[str], Sequence[str], ClassWords], Similarity]] = {
@@ -89,7 +103,7 @@ class GloVe:
         return self._rule(self._vectors, objects, sounds, self._words)
 
 
-@dataclass(frozen=True)
+@dataclass
 class Table:
     """A `WordSpace` that was computed before, for named objects and named sounds only."""
 
@@ -144,7 +158,7 @@ def load_table(path: Path, rule: RuleName, classes: ClassList) -> Table | None:
         with safe_open(path, "np") as file:
             facts = file.metadata()
             values = file.get_tensor(rule)
-        made_for = {label: words for label, words in json.loads(facts["classes"])}
+        made_for = dict(json.loads(facts["classes"]))
         objects, sounds = tuple(json.loads(facts["objects"])), tuple(json.loads(facts["sounds"]))
     except (OSError, SafetensorError, KeyError, TypeError, ValueError) as error:
         raise WeightsError(sentence(path, f"is not a table of similarities ({error})", "install av_tagger again")) from error
@@ -163,7 +177,8 @@ def _by_object(reader: Reader, names: Sequence[tuple[str, ...]], others: Sequenc
 
 def _first_known(rows: Similarity) -> Similarity:
     known = np.isfinite(rows).any(axis=1)
-    return rows[int(known.argmax())]
+    first: Similarity = rows[int(known.argmax())]
+    return first
 
 
 def _best(groups: Sequence[Similarity], width: int) -> Similarity:
@@ -173,7 +188,7 @@ def _best(groups: Sequence[Similarity], width: int) -> Similarity:
 def _max(values: Similarity, axis: int) -> Similarity:
     """The maximum of what is known; NaN where nothing is."""
     highest = np.where(np.isnan(values), -np.inf, values).max(axis=axis)
-    return np.where(np.isfinite(highest), highest, np.nan).astype(np.float32)
+    return np.asarray(np.where(np.isfinite(highest), highest, np.nan), dtype=np.float32)
 
 
 def _positions(known: Sequence[str], asked: Sequence[str]) -> list[int]:

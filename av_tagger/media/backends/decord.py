@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import heapq
 import math
+import re
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from av_tagger.clip import Clip, Media, MediaInfo, TrackInfo
 from av_tagger.errors import MissingExtra
 from av_tagger.media.backends.pyav import PyAV
+from av_tagger.media.opening import BROKEN, open_container, origin_of, pick_tracks
 from av_tagger.media.picture import target_size
 from av_tagger.media.windows import Allocate, Event, Expected, Note, Picture, Sound, Windows, plain_memory
 from av_tagger.protocols import Want
@@ -41,8 +44,7 @@ class Decord:
         try:
             pictures = _Pictures(clip, want, info.video)
         except decord_errors() as error:
-            reason = " ".join(str(error).split("Stack trace")[0].split())[:120]
-            note = f"decord cannot read the {info.video.codec} pictures of this file ({reason}); PyAV took over"
+            note = f"decord cannot read the {info.video.codec} pictures of this file ({plainly(error)}); PyAV took over"
             yield from _noted(self.pyav.windows(clip, want), note)
             return
         yield from self._merged(clip, want, info, pictures)
@@ -84,10 +86,11 @@ class _Pictures:
         width, height = target_size(track.width, track.height, want.short_side or max(track.width, track.height))
         self.reader: Any = decord.VideoReader(str(clip.path.absolute()), width=width, height=height, num_threads=1)
         self.clip, self.wanted_rate = clip, want.frame_rate
-        stamps = np.asarray(self.reader.get_frame_timestamp(np.arange(len(self.reader))), np.float64)[:, 0]
-        # Frames that an edit list cuts away have stamps below 0; decord counts them, players do not show them.
-        self.chosen = np.flatnonzero((stamps >= -1e-6) & (np.diff(stamps, prepend=-math.inf) > 0))
-        self.times = np.maximum(stamps[self.chosen], 0.0)
+        stamps, shown = picture_stamps(clip.path)
+        if len(stamps) != len(self.reader):
+            raise ValueError(f"it counts {len(self.reader)} frames where the file has {len(stamps)}")
+        self.chosen = np.flatnonzero(shown & (np.diff(stamps, prepend=-math.inf) > 0))
+        self.times = stamps[self.chosen]
         self.rate = float(self.reader.get_avg_fps()) or 25.0
         self.ends = float(self.times[-1]) if len(self.times) else 0.0
         self._select()
@@ -109,10 +112,33 @@ class _Pictures:
             try:
                 images = self.reader.get_batch(rows).asnumpy()
             except decord_errors() as error:
-                yield self.times[first], Note(f"decord lost the pictures from {self.times[first]:.1f} s on ({str(error).splitlines()[0]})")
+                yield self.times[first], Note(f"decord lost the pictures from {self.times[first]:.1f} s on ({plainly(error)})")
                 return
             for seconds, image in zip(self.times[first : first + BATCH], images, strict=True):
                 yield float(seconds), Picture(float(seconds), image)
+
+
+def picture_stamps(path: Path) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
+    """When each frame is shown, and whether it is (an edit list may hide some): from the packets, without decoding.
+
+    decord's own stamps start at 0 whatever the file says, and it counts hidden frames.
+    """
+    with open_container(path) as container:
+        tracks = pick_tracks(container)
+        origin, base = origin_of(container, tracks), float(tracks.video.time_base)
+        packets = [(p.pts, p.is_discard) for p in container.demux(tracks.video) if p.size]
+    if any(pts is None for pts, _ in packets):
+        raise ValueError("its frames carry no time stamps")
+    packets.sort()
+    stamps = np.array([pts * base - origin for pts, _ in packets], np.float64)
+    shown = np.array([not hidden for _, hidden in packets], bool) & (stamps >= -1e-6)
+    return np.maximum(stamps, 0.0), shown
+
+
+def plainly(error: BaseException) -> str:
+    """decord's message without its time of day, its source lines and its stack."""
+    first = str(error).split("Stack trace")[0].strip().splitlines()
+    return re.sub(r"\[[\d:]+\]\s+\S+:\d+:\s*", "", first[0] if first else type(error).__name__).strip()[:120]
 
 
 def _noted(windows: Iterator[Media], note: str) -> Iterator[Media]:
@@ -132,4 +158,4 @@ def load_decord() -> Any:
 def decord_errors() -> tuple[type[BaseException], ...]:
     """Its own error class derives from RuntimeError in some builds and from Exception in others."""
     decord = load_decord()
-    return (decord.DECORDError, RuntimeError, ValueError, IndexError)
+    return (decord.DECORDError, *BROKEN)

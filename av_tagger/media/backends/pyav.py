@@ -22,8 +22,8 @@ from av_tagger.protocols import Want
 
 SEEK_MARGIN_SECONDS = 0.5  # decoders of sound need a run-up before the first sample that counts
 GAP_SECONDS = 0.1  # a smaller hole or overlap in the stamps of sound is jitter
+WARM_UP_SECONDS = 0.1  # a sound file that says it starts this little before 0 has its clock set wrong
 PROBE_PACKETS = 200
-FULL_SIZE = None
 
 
 class PyAV:
@@ -144,7 +144,7 @@ class _Pass:
                 break
             if packet is None:
                 break
-            yield from self.readers[packet.stream_index].take(packet)
+            yield from self.readers[packet.stream.index].take(packet)
         for reader in self.readers.values():
             yield from reader.finish()
         yield from self._what_is_missing()
@@ -159,7 +159,8 @@ class _Pass:
             self.container.seek(0)
 
     def _what_is_missing(self) -> Iterator[Note]:
-        reached = max(self.out.heard, self.out.seen)
+        # Matroska counts its duration from stamp 0, others from the first stamp: only what both miss is missing.
+        reached = max(self.out.heard, self.out.seen) + origin_of(self.container, self.tracks)
         declared = min(self.duration or 0.0, self.out.end)
         if math.isfinite(reached) and reached < declared - max(1.0, 0.05 * declared) and not self.out.complete:
             yield Note(f"the file breaks off at {reached:.1f} s of the {declared:.1f} s that it declares")
@@ -251,7 +252,7 @@ class _PictureTrack(_Track):
         bad = bool(frame.is_corrupt)
         self.damaged += bad
         if self.clip.start_seconds - 1e-6 <= seconds < self.end and self._is_candidate(seconds):
-            yield Picture(seconds, self.painter.paint(frame), bad)
+            yield Picture(max(0.0, seconds), self.painter.paint(frame), bad)
         elif seconds >= self.end:
             yield Picture(seconds, np.zeros((1, 1, 3), np.uint8))  # says only that the clip is past
 
@@ -273,6 +274,7 @@ class _SoundTrack(_Track):
         super().__init__(stream, clip, origin, clock)
         self.rate = rate
         self.resampler: Resampler | None = None
+        self.alone = stream.container.streams.video == ()
         self.begins: float | None = None  # seconds of the first sample that was kept
         self.sent = 0  # samples given out at the wanted rate
 
@@ -282,6 +284,8 @@ class _SoundTrack(_Track):
             return
         expected = self.clock.last if math.isfinite(self.clock.last) else max(0.0, self.clip.start_seconds)
         seconds = self.clock.tick(self.stamp(frame), expected, back=GAP_SECONDS)
+        if self.begins is None and self.alone and self.clip.start_seconds == 0 and -WARM_UP_SECONDS < seconds < 0:
+            self.clock.shift, seconds = self.clock.shift - seconds, 0.0
         mono = to_mono(frame)
         end = seconds + len(mono) / source_rate
         if self.begins is None:

@@ -1,0 +1,119 @@
+"""YAMNet (Plakal and Ellis, 2020): MobileNet-v1 on patches of 0.96 s, 521 AudioSet classes."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+RATE = 16_000
+WINDOW, HOP, FFT, MELS = 400, 160, 512, 64
+LOW_HZ, HIGH_HZ = 125.0, 7500.0
+PATCH, PATCH_HOP = 96, 48  # frames: 0.96 s every 0.48 s
+STRIDES = (1, 2, 1, 2, 1, 2, 1, 1, 1, 1, 1, 2, 1)
+WIDTHS = (64, 128, 128, 256, 256, 512, 512, 512, 512, 512, 512, 1024, 1024)
+UNSUPPORTED = (  # of AudioSet's 527 labels, those that YAMNet leaves out
+    "/m/05zppz",
+    "/m/02zsn",
+    "/m/04gy_2",
+    "/t/dd00003",
+    "/t/dd00004",
+    "/t/dd00032",
+)
+
+
+class Patches(nn.Module):
+    """(batch, samples) to (batch, patches, 96, 64) of log(mel + 0.001), the waveform filled up to whole patches with zeros."""
+
+    window: Tensor
+    filters: Tensor
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.register_buffer("window", torch.hann_window(WINDOW), persistent=False)
+        self.register_buffer("filters", mel_filters(), persistent=False)
+
+    def forward(self, waveforms: Tensor) -> Tensor:
+        with torch.autocast(waveforms.device.type, enabled=False):
+            x = F.pad(waveforms.float(), (0, filled(waveforms.shape[1]) - waveforms.shape[1]))
+            frames = x.unfold(1, WINDOW, HOP) * self.window
+            magnitudes = torch.fft.rfft(frames, n=FFT).abs()
+            features = (magnitudes @ self.filters + 0.001).log()  # (B, T, 64)
+            return features.unfold(1, PATCH, PATCH_HOP).transpose(2, 3)
+
+
+def filled(samples: int) -> int:
+    """The length at which a whole number of patches fits: at least one, of 0.96 s and the rest of its last window."""
+    least = (PATCH - 1) * HOP + WINDOW
+    hop = PATCH_HOP * HOP
+    return least + math.ceil(max(0, samples - least) / hop) * hop
+
+
+def mel_filters() -> Tensor:
+    """(257, 64): triangles that are straight on the mel axis; the DC bin belongs to none."""
+
+    def mel(hz: Tensor) -> Tensor:
+        return 1127 * torch.log1p(hz / 700)
+
+    low, high = mel(torch.tensor([LOW_HZ, HIGH_HZ], dtype=torch.float64)).tolist()
+    edges = torch.linspace(low, high, MELS + 2, dtype=torch.float64)
+    bins = mel(torch.linspace(0, RATE / 2, FFT // 2 + 1, dtype=torch.float64))[:, None]
+    rising = (bins - edges[:-2]) / (edges[1:-1] - edges[:-2])
+    falling = (edges[2:] - bins) / (edges[2:] - edges[1:-1])
+    filters = torch.minimum(rising, falling).clamp(min=0)
+    filters[0] = 0
+    return filters.float()
+
+
+class Layer(nn.Module):
+    """Convolution without bias, batch normalisation without scale, ReLU; padded as TensorFlow does, the odd cell at the end."""
+
+    def __init__(self, before: int, after: int, kernel: int, stride: int = 1, groups: int = 1) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(before, after, kernel, stride, groups=groups, bias=False)
+        self.beta = nn.Parameter(torch.zeros(after))
+        self.register_buffer("mean", torch.zeros(after))
+        self.register_buffer("variance", torch.ones(after))
+        self.mean: Tensor
+        self.variance: Tensor
+        self.reach = kernel - 1
+        self.stride = stride
+
+    def forward(self, x: Tensor) -> Tensor:
+        total = [max(0, (math.ceil(n / self.stride) - 1) * self.stride + self.reach + 1 - n) for n in x.shape[-2:]]
+        x = F.pad(x, (total[1] // 2, total[1] - total[1] // 2, total[0] // 2, total[0] - total[0] // 2))
+        scale = torch.rsqrt(self.variance + 1e-4)
+        y: Tensor = self.conv(x)
+        return (y * scale[:, None, None] + (self.beta - self.mean * scale)[:, None, None]).relu()
+
+
+class YAMNet(nn.Module):
+    """Waveforms at 16 kHz to probabilities of the clip (the mean over its patches) and of each patch."""
+
+    def __init__(self, classes: int = 521) -> None:
+        super().__init__()
+        self.frontend = Patches()
+        layers: list[nn.Module] = [Layer(1, 32, 3, stride=2)]
+        before = 32
+        for width, stride in zip(WIDTHS, STRIDES, strict=True):
+            layers += [Layer(before, before, 3, stride=stride, groups=before), Layer(before, width, 1)]
+            before = width
+        self.layers = nn.Sequential(*layers)
+        self.logits = nn.Linear(before, classes)
+        self.width = before
+
+    def embed(self, waveforms: Tensor) -> Tensor:
+        """(B, samples) to (B, patches, 1024)."""
+        patches = self.frontend(waveforms)
+        features: Tensor = self.layers(patches.flatten(0, 1).unsqueeze(1))
+        return features.mean(dim=(2, 3)).unflatten(0, patches.shape[:2])
+
+    def head(self, embeddings: Tensor) -> Tensor:
+        logits: Tensor = self.logits(embeddings)
+        return logits.float().sigmoid()
+
+    def forward(self, waveforms: Tensor) -> tuple[Tensor, Tensor]:
+        frames = self.head(self.embed(waveforms))
+        return frames.mean(dim=1), frames

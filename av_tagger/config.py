@@ -1,0 +1,90 @@
+"""All settings of a run, composed of the rooms' own: TOML in, flags over it, fingerprint out."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+from av_tagger.audio.branch import EarSettings
+from av_tagger.audio.events import EventSettings
+from av_tagger.settings import fingerprint, from_table, read_toml, to_table
+from av_tagger.video.branch import EyeSettings
+
+FAST_FRAME_RATE = 8.0  # candidates a second: a third of the work, coverage 0.4 % worse on average
+
+
+@dataclass(frozen=True)
+class MediaSettings:
+    """How files are read."""
+
+    backend: str = "pyav"
+    limit_seconds: float = 120.0  # the longest wait for one window of a file
+    window_seconds: float = 10.0
+    overlap_seconds: float = 1.0
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.overlap_seconds < self.window_seconds or self.limit_seconds <= 0:
+            raise ValueError(f"windows are longer than their overlap: {self.window_seconds = }, {self.overlap_seconds = }")
+
+
+@dataclass(frozen=True)
+class Config:
+    """The whole of a run; every field can stand in a settings file, the plain ones are flags, too."""
+
+    ear: str = "auto"
+    only: Literal["ear", "eye"] | None = None
+    device: str = "auto"
+    classes: str | None = None  # None: DCASE 2017 task 4
+    fusion: str = "auto"  # auto: what was tuned for the ear in use, else the paper's weights
+    threshold: float | None = None
+    backend: str | None = None  # the flag; wins over media.backend
+    fast: bool = False
+    offline: bool = False
+    hearing: EarSettings = field(default_factory=EarSettings)
+    eye: EyeSettings = field(default_factory=EyeSettings)
+    events: EventSettings = field(default_factory=EventSettings)
+    media: MediaSettings = field(default_factory=MediaSettings)
+
+    def __post_init__(self) -> None:
+        if self.threshold is not None and not 0 <= self.threshold <= 1:
+            raise ValueError(f"a threshold lies between 0 and 1, not {self.threshold}")
+
+    @property
+    def frame_rate(self) -> float | None:
+        return self.eye.frame_rate or (FAST_FRAME_RATE if self.fast else None)
+
+    @property
+    def decoder(self) -> str:
+        return self.backend or self.media.backend
+
+    def fingerprint(self, *parts: Any) -> str:
+        """Changes with whatever changes numbers, and with nothing else: not with the device, the pace or the words on the way."""
+        table = to_table(self)
+        for name in ("device", "offline", "backend"):
+            table.pop(name)
+        table["media"].pop("limit_seconds")
+        table["eye"].pop("pictures")
+        return fingerprint(table | {"decoder": self.decoder}, *parts)
+
+
+def configure(path: Path | None = None, flags: Mapping[str, Any] | None = None) -> Config:
+    """Defaults, then the settings file, then the flags."""
+    table: dict[str, Any] = read_toml(path) if path is not None else {}
+    if os.environ.get("AV_TAGGER_OFFLINE"):
+        table.setdefault("offline", True)
+    if path is not None and table:
+        from_table(Config, table, str(path))  # so that a mistake in the file is said of the file
+    return from_table(Config, {**table, **(flags or {})}, "flags" if flags else "settings")
+
+
+def check_device(name: str) -> str:
+    """The device that a name means, as a plain word: `cpu`, `cuda:0`."""
+    from av_tagger.audio.branch import find_device
+
+    found = find_device(name)
+    return str(found)
+
+

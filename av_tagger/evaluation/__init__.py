@@ -1,0 +1,1 @@
+"""Scoring answers against the truth; no model is ever run here."""

@@ -1,0 +1,113 @@
+"""What the decoders of this machine can open, found out by trying."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import os
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from av_tagger.clip import Clip
+from av_tagger.errors import AvTaggerError
+from av_tagger.media.backend import BACKENDS
+from av_tagger.media.guard import open_media
+from av_tagger.protocols import Want
+
+# codec: (encoder, container); what a codec cannot be written with cannot be tried, only looked up
+PICTURES = {
+    "h264": ("libx264", "mp4"),
+    "hevc": ("libx265", "mp4"),
+    "vp9": ("libvpx-vp9", "webm"),
+    "av1": ("libsvtav1", "mkv"),
+    "mpeg4": ("mpeg4", "avi"),
+}
+SOUNDS = {
+    "aac": ("aac", "m4a"),
+    "mp3": ("libmp3lame", "mp3"),
+    "opus": ("libopus", "ogg"),
+    "vorbis": ("vorbis", "ogg"),
+    "flac": ("flac", "flac"),
+    "pcm_s16le": ("pcm_s16le", "wav"),
+}
+OPTIONS = {"libx265": {"x265-params": "log-level=none"}, "libsvtav1": {"preset": "12"}, "vorbis": {"strict": "-2"}}
+DISTRIBUTION = {"pyav": "av", "decord": "decord"}
+
+
+@dataclass(frozen=True)
+class DecoderReport:
+    """One backend: its version (None: not installed), and which codecs it opened or refused; the rest could not be tried."""
+
+    name: str
+    version: str | None
+    opens: tuple[str, ...] = ()
+    refuses: tuple[str, ...] = ()  # another decoder takes over
+    advice: str = ""
+
+
+def decoders(limit_seconds: float = 20.0) -> list[DecoderReport]:
+    """Every backend tried on a tiny file of each codec."""
+    with tempfile.TemporaryDirectory() as folder:
+        samples = dict(_samples(Path(folder)))
+        return [_report(name, samples, limit_seconds) for name in BACKENDS]
+
+
+def _report(name: str, samples: dict[str, Path], limit_seconds: float) -> DecoderReport:
+    package = DISTRIBUTION[name]
+    try:
+        report = DecoderReport(name, importlib.metadata.version(package))
+    except importlib.metadata.PackageNotFoundError:
+        return DecoderReport(name, None, advice=f"pip install {package}, or leave the decoder at its default")
+    opens = {codec: _opens(name, path, limit_seconds) for codec, path in samples.items()}
+    refused = tuple(codec for codec, good in opens.items() if not good)
+    advice = f"PyAV takes over for {', '.join(refused)}" if refused and name != "pyav" else ""
+    return replace(report, opens=tuple(codec for codec, good in opens.items() if good), refuses=refused, advice=advice)
+
+
+def _opens(name: str, path: Path, limit_seconds: float) -> bool:
+    """Whether the backend itself reads the file, without another taking over."""
+    try:
+        media = list(open_media(Clip(path), Want(), backend=name, limit_seconds=limit_seconds))
+    except AvTaggerError:
+        return False
+    return bool(media) and not any("took over" in note for m in media for note in m.notes)
+
+
+def _samples(folder: Path) -> Iterator[tuple[str, Path]]:
+    import av
+
+    os.environ.setdefault("SVT_LOG", "0")  # the AV1 encoder would tell the terminal about itself
+    for codec, (encoder, container) in {**PICTURES, **SOUNDS}.items():
+        path = folder / f"{codec}.{container}"
+        try:
+            with av.open(str(path), "w") as out:
+                _encode(out, encoder, pictures=codec in PICTURES)
+        except (ValueError, av.error.FFmpegError):
+            continue  # not in this FFmpeg: cannot be tried
+        yield codec, path
+
+
+def _encode(out: Any, encoder: str, pictures: bool) -> None:
+    import av
+
+    options = dict(OPTIONS.get(encoder, {}))
+    if pictures:
+        stream = out.add_stream(encoder, rate=10, options=options)
+        stream.width, stream.height, stream.pix_fmt = 64, 64, "yuv420p"
+        frames: list[Any] = [av.VideoFrame.from_ndarray(np.full((64, 64, 3), 40 * n, np.uint8), format="rgb24") for n in range(4)]
+        step = Fraction(1, 10)
+    else:
+        stream = out.add_stream(encoder, rate=48_000, layout="stereo", options=options)
+        frames = [av.AudioFrame.from_ndarray(np.zeros((2, 4800), np.float32), "fltp", "stereo") for _ in range(2)]
+        step = Fraction(4800, 48_000)
+    for number, frame in enumerate(frames):
+        if not pictures:
+            frame.sample_rate = 48_000
+        frame.time_base, frame.pts = Fraction(1, 48_000), round(number * step * 48_000)
+        out.mux(stream.encode(frame))
+    out.mux(stream.encode(None))

@@ -1,0 +1,59 @@
+"""Which files are meant by the names, folders and patterns that a person typed."""
+
+from __future__ import annotations
+
+import glob
+from collections.abc import Iterable
+from pathlib import Path
+
+from av_tagger.errors import MediaError
+
+VIDEO = frozenset(
+    ".3g2 .3gp .asf .avi .f4v .flv .h264 .h265 .hevc .ivf .m1v .m2ts .m2v .m4v .mkv .mov .mp4 .mpeg .mpg .mts .mxf .ogv .ts .vob .webm .wmv".split()
+)
+SOUND = frozenset(
+    ".aac .ac3 .aif .aifc .aiff .alac .amr .ape .au .caf .eac3 .flac .m4a .m4b .mka .mp2 .mp3 .oga .ogg .opus .wav .wma .wv".split()
+)
+MEDIA = VIDEO | SOUND
+MAGIC = frozenset("*?[")
+
+
+def find_media(names: Iterable[Path | str]) -> list[Path]:
+    """Files as named, folders searched through, patterns expanded; each file once, in the order of their names.
+
+    A file that was named is taken whatever its ending is; one that is missing is left for the decoder to report,
+    so that the others are still done.
+    """
+    found: dict[Path, None] = {}
+    for name in names:
+        found.update(dict.fromkeys(_expand(Path(name))))
+    return sorted(found)
+
+
+def _expand(path: Path) -> list[Path]:
+    if path.is_dir():
+        return _inside(path)
+    if path.exists() or not MAGIC & set(str(path)):
+        return [path]
+    matches = [Path(match) for match in glob.glob(str(path.expanduser()), recursive=True)]  # noqa: PTH207 - Path.glob takes no absolute pattern
+    files = [match for match in matches if match.is_file()]
+    for folder in (match for match in matches if match.is_dir()):
+        files += [file for file in folder.rglob("*") if _is_media(file)]
+    if not files:
+        raise MediaError(path, "no file matches this pattern", "check it, and quote it if the shell is not to expand it")
+    return files
+
+
+def _inside(folder: Path) -> list[Path]:
+    try:
+        files = [file for file in folder.rglob("*") if _is_media(file)]
+    except OSError as error:
+        raise MediaError(folder, f"this folder cannot be read ({error.strerror})", "check its permissions") from error
+    if not files:
+        raise MediaError(folder, "this folder holds no media files", "name a folder with videos or sounds, or a file")
+    return files
+
+
+def _is_media(path: Path) -> bool:
+    hidden = path.name.startswith(".")
+    return not hidden and path.suffix.lower() in MEDIA and path.is_file()

@@ -1,0 +1,158 @@
+"""Near, but wrong: what sounds like one of the classes and is none of them."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from av_tagger.synth import voices
+from av_tagger.synth.engines import Engine, run
+from av_tagger.synth.kit import Curve, Draw, Sound, Source, Span, band, curve, drive, eq, fade, noise, partials, place, resonate, struck, tone, unit, wander
+
+SEMITONE = 2 ** (1 / 12)
+
+
+def music(d: Draw, span: Span) -> Sound:
+    """Chords and a melody on plucked, blown or bowed partials, with a beat or without."""
+    root, beat = d.log(90, 350), d.log(0.25, 0.8)
+    scale = d.pick((0, 2, 4, 5, 7, 9, 11), (0, 2, 3, 5, 7, 8, 10), (0, 3, 5, 7, 10))
+    colour, plucked = partials(d, 12, d.between(5, 14), 5.0), d.chance(0.6)
+    notes: list[Sound] = []
+    starts: list[float] = []
+    for t in np.arange(d.between(0, beat), span.seconds, beat):
+        for _ in range(d.pick(1, 1, 2, 3)):
+            part = Span(span.rate, beat * d.pick(0.9, 1.8))
+            f = root * SEMITONE ** (scale[d.count(0, len(scale) - 1)] + 12 * d.count(0, 2))
+            x = tone(np.full(part.n, f) * (1 + 0.006 * np.sin(2 * np.pi * part.times() * 5.5)), span.rate, colour)
+            notes.append(fade(x * np.exp(-part.times() * (d.between(3, 8) if plucked else 0)).astype(np.float32), span.rate, 0.008 if plucked else 0.06, 0.08))
+            starts.append(float(t))
+    x = place(span, notes, starts)
+    return unit(unit(x) + drums(d, span, beat) * np.float32(d.between(0.3, 1.2))) if d.chance(0.4) else unit(x)
+
+
+def drums(d: Draw, span: Span, beat: float) -> Sound:
+    kick, snare = struck(d, span.rate, [55, 90], [0.12, 0.05], 0.3), struck(d, span.rate, [190, 330], [0.05, 0.04], 3.0)
+    starts = list(np.arange(0, span.seconds, beat))
+    return unit(place(span, [kick if i % 2 == 0 else snare for i in range(len(starts))], starts))
+
+
+def human_whistle(d: Draw, span: Span) -> Sound:
+    f = d.log(900, 2200) * wander(d, span, 3, 0.18)
+    x = tone(f * (1 + 0.01 * np.sin(2 * np.pi * span.times() * 6)), span.rate, partials(d, 2, 24))
+    gate = (wander(d, span, 3, 1.0) > 0.7).astype(np.float32)
+    return unit(x * np.convolve(gate, np.ones(400, np.float32) / 400, "same").astype(np.float32) + band(d, span, 1000, 4000) * np.float32(0.05))
+
+
+def phone(d: Draw, span: Span) -> Sound:
+    """Ringing, dialling, notification and alarm-clock tones: short patterns with long pauses, or two warbled tones."""
+    low, ratio = d.log(400, 2600), d.between(1.05, 1.6)
+    on, cycle = d.log(0.04, 0.5), d.pick(0.5, 1.0, 2.0, 3.0)
+    warble = np.where((span.times() * d.pick(8, 16, 20, 25)) % 1.0 < 0.5, 1.0, ratio)
+    x = tone(low * warble, span.rate, partials(d, 4, d.between(6, 20)))
+    bursts = ((span.times() % cycle) % (2 * on) < on) & (span.times() % cycle < min(cycle * 0.7, on * 2 * d.count(1, 4)))
+    return unit(x * bursts.astype(np.float32))
+
+
+def doorbell(d: Draw, span: Span) -> Sound:
+    pitch = d.log(400, 1200)
+    strokes = [struck(d, span.rate, [p, 2.01 * p, 3.9 * p], [0.5, 0.3, 0.1], 0.1) for p in (pitch, pitch * d.pick(0.79, 0.84, 0.67))]
+    starts = [0.0, d.between(0.3, 0.8)]
+    return unit(place(span, strokes, starts))
+
+
+def church_bells(d: Draw, span: Span) -> Sound:
+    pitch = d.log(180, 600)
+    starts = list(np.arange(0, span.seconds, d.log(0.5, 2.0)))
+    bells = [struck(d, span.rate, [pitch * k * SEMITONE ** d.count(0, 5) for k in (0.5, 1, 1.19, 1.5, 2, 2.7)], [1.2, 0.9, 0.7, 0.5, 0.4, 0.2], 0.3) for _ in range(3)]
+    return unit(place(span, [bells[i % 3] for i in range(len(starts))], starts))
+
+
+def mower(d: Draw, span: Span) -> Sound:
+    """Lawn mowers, chain saws, generators, hair dryers: engines and fans that drive nowhere."""
+    engine = Engine(np.ones(1), d.log(2, 8), ((d.log(100, 300), 120, 1.0), (d.log(800, 2500), 700, d.log(0.1, 0.6))), d.log(0.2, 1.0), d.log(0.02, 0.4), d.log(0.3, 2))
+    f = d.log(40, 150) * curve(span, [(0, 1), (span.seconds / 2, d.between(0.9, 1.4)), (span.seconds, 1)])
+    return unit(run(d, span, f, engine) + band(d, span, 300, 5000) * np.float32(d.log(0.05, 0.6)))
+
+
+def fan(d: Draw, span: Span) -> Sound:
+    x = noise(d, span, (60, -8), (d.log(150, 900), 0), (3000, -8), (9000, -25))
+    return unit(x + tone(np.full(span.n, d.log(90, 1500)), span.rate, partials(d, 6, 8)) * np.float32(d.log(0.03, 0.5)))
+
+
+def helicopter(d: Draw, span: Span) -> Sound:
+    turns = span.times() * d.log(9, 24)
+    chop = (np.exp(-d.between(3, 8) * (turns % 1.0)) + 0.15).astype(np.float32)
+    return unit(noise(d, span, (30, 0), (d.log(100, 500), -2), (3000, -16), (9000, -35)) * chop)
+
+
+def aircraft(d: Draw, span: Span) -> Sound:
+    x = noise(d, span, (40, -3), (300, 0), (1500, -5), (6000, -18), (12000, -35))
+    sing = tone(np.full(span.n, d.log(600, 3500)) * curve(span, [(0, 1.05), (span.seconds, 0.9)]), span.rate, partials(d, 3, 8))
+    return unit((x + sing * np.float32(d.log(0.02, 0.4))) * curve(span, [(0, d.between(0.2, 1)), (span.seconds * d.between(0.2, 0.8), 1), (span.seconds, 0.2)]).astype(np.float32))
+
+
+def birdsong(d: Draw, span: Span) -> Sound:
+    base, kind = d.log(1500, 5500), d.count(0, 2)
+    notes, starts, t = [], [], d.between(0, 0.5)
+    while t < span.seconds - 0.1:
+        part = Span(span.rate, d.log(0.03, 0.3))
+        bend = curve(part, [(0, d.between(0.7, 1.3)), (part.seconds / 2, d.between(0.8, 1.3)), (part.seconds, d.between(0.7, 1.3))])
+        trill = 1 + (0.1 if kind == 2 else 0.0) * np.sin(2 * np.pi * part.times() * 40)
+        notes.append(fade(tone(base * bend * trill, span.rate, partials(d, 2, 18)), span.rate, 0.01, 0.02))
+        starts.append(t)
+        t += part.seconds + (d.log(0.03, 0.15) if d.chance(0.7) else d.log(0.3, 2))
+    return unit(place(span, notes, starts, list(d.many(len(starts), 0.3, 1))))
+
+
+def bangs(d: Draw, span: Span) -> Sound:
+    """Shots, doors, hammers, claps, clocks, typing: single knocks that roll on nothing."""
+    gap, modes = d.log(0.08, 1.5), [d.log(80, 400), d.log(400, 1500), d.log(1500, 6000)]
+    starts: Curve = np.arange(0, span.seconds, gap) + d.many(len(np.arange(0, span.seconds, gap)), 0, gap / 2 if d.chance(0.6) else 0.001)
+    knocks = [struck(d, span.rate, modes, [d.log(0.01, 0.1), d.log(0.005, 0.04), 0.006], d.log(0.2, 6)) for _ in range(3)]
+    return unit(place(span, [knocks[i % 3] for i in range(len(starts))], list(starts), list(d.many(len(starts), 0.5, 1))))
+
+
+def thunder(d: Draw, span: Span) -> Sound:
+    x = noise(d, span, (25, 0), (100, 0), (500, -14), (4000, -35)) * wander(d, span, 5, 0.8).astype(np.float32)
+    return unit(x * np.exp(-span.times() / d.between(0.8, 3)).astype(np.float32))
+
+
+def ship(d: Draw, span: Span) -> Sound:
+    """A ship's horn: one very low note, long."""
+    f = np.full(span.n, d.log(70, 180)) * wander(d, span, 3, 0.004)
+    return fade(eq(tone(f, span.rate, partials(d, 20, d.between(3, 9))), span.rate, (60, 0), (1000, -8), (5000, -35)), span.rate, 0.25, 0.4)
+
+
+def theremin(d: Draw, span: Span) -> Sound:
+    """Slides and warbles of synthesizers and toys: too clean, too wide or too slow for a siren."""
+    f = d.log(200, 1500) * wander(d, span, d.log(0.5, 8), d.between(0.15, 0.8))
+    return unit(resonate(tone(np.clip(f, 60, 5000), span.rate, partials(d, d.pick(1, 3, 12), 9)), span.rate, [(1200, 1500, 1.0)], 0.3))
+
+
+def buzzer(d: Draw, span: Span) -> Sound:
+    """Game-show and fire-alarm buzzers, kazoos."""
+    x = drive(tone(np.full(span.n, d.log(90, 800)), span.rate, partials(d, 30, d.between(1, 4))), 2)
+    return fade(x * ((span.times() / d.log(0.4, 4)) % 1 < d.between(0.5, 1)).astype(np.float32), span.rate, 0.01, 0.02)
+
+
+DISTRACTORS: dict[str, Source] = {
+    "music": music,
+    "human whistle": human_whistle,
+    "phone": phone,
+    "doorbell": doorbell,
+    "church bells": church_bells,
+    "mower": mower,
+    "fan": fan,
+    "helicopter": helicopter,
+    "aircraft": aircraft,
+    "birdsong": birdsong,
+    "bangs": bangs,
+    "thunder": thunder,
+    "ship": ship,
+    "theremin": theremin,
+    "buzzer": buzzer,
+    "speech": voices.speech,
+    "babble": voices.babble,
+    "baby": voices.cry,
+    "dog": voices.bark,
+    "animal": voices.animal,
+}

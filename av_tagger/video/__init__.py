@@ -1,0 +1,1 @@
+"""The eye: what is seen becomes evidence for what is heard."""

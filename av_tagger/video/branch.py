@@ -1,0 +1,171 @@
+"""The eye: frames of many clips in, what was seen in them and why out."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from av_tagger.clip import Frames, Images
+from av_tagger.labels import ClassList
+from av_tagger.protocols import FrameFeatures, KeyframeSelector, Recogniser, Representatives, WordSpace
+from av_tagger.scores import Evidence, KeyFrame, Scores, Status, Witness
+from av_tagger.video.assign import Assignment, rectify, shares, summarise
+from av_tagger.video.imagenet import short
+from av_tagger.video.precision import Precision
+from av_tagger.video.words import RuleName
+
+PICTURE_SIDE = 320  # pixels of the longer side of a kept picture
+MOST_EVIDENCE = 5  # per class
+MOST_OBJECTS = 5  # per key frame
+
+
+@dataclass(frozen=True)
+class EyeSettings:
+    """How the eye looks; the defaults are those of AV section 2.2 except for `rule`."""
+
+    network: str = "alexnet"  # alexnet, alexnet_grouped, timm:NAME, thumbnail
+    layer: str = "conv5"
+    selector: str = "sparse"
+    keyframes: int = 4
+    recogniser: str = "inception_v4"  # of timm, or torchvision:NAME
+    keep: int = 10  # objects kept when rectifying
+    rule: RuleName = "ours"
+    assignment: Literal["hard", "soft"] = "hard"
+    floor: float | None = None
+    temperature: float = 0.05
+    batch: int = 16
+    frame_rate: float | None = None  # candidate frames a second; None: every frame
+    precision: Precision = "auto"
+    network_weights: Path | None = None  # None: looked for in the weights folders
+    recogniser_weights: Path | None = None
+    words: Path | None = None  # a file of GloVe vectors
+    pictures: bool = True  # keep a small JPEG of each key frame
+
+    def __post_init__(self) -> None:
+        for name in ("keyframes", "keep", "batch"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name} is at least 1, not {getattr(self, name)}")
+        if self.frame_rate is not None and not self.frame_rate > 0:
+            raise ValueError(f"frame_rate is above 0, not {self.frame_rate}")
+
+    @property
+    def sharing(self) -> Assignment:
+        return Assignment(self.assignment, self.floor, self.temperature)
+
+
+@dataclass(frozen=True)
+class EyeParts:
+    """What an eye is made of; any part can be another that keeps the same promise."""
+
+    features: FrameFeatures
+    selector: KeyframeSelector
+    recogniser: Recogniser | None
+    words: WordSpace | None
+    short_side: int = 342
+    degraded: bool = False  # the features are those of a thumbnail
+    advice: tuple[str, ...] = field(default=())  # what is missing, and what to do about it
+
+
+class SparseEye:
+    """A `VideoBranch`: key frames by sparse coding, objects in them, and the sounds that such objects make."""
+
+    def __init__(self, parts: EyeParts, classes: ClassList, settings: EyeSettings) -> None:
+        self.parts, self.settings = parts, settings
+        self._labels = classes.labels
+        self._similarity: NDArray[np.float32] = np.empty((0, len(classes)), dtype=np.float32)
+        self._shares: NDArray[np.float64] = np.empty((0, len(classes)))
+        self._names = [short(name) for name in parts.recogniser.objects] if parts.recogniser is not None else []
+        if parts.recogniser is not None and parts.words is not None:
+            self._similarity = parts.words.similarity(parts.recogniser.objects, self._labels)
+            self._shares = shares(self._similarity, settings.sharing)
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        return self._labels
+
+    @property
+    def short_side(self) -> int:
+        return self.parts.short_side
+
+    @property
+    def frame_rate(self) -> float | None:
+        return self.settings.frame_rate
+
+    @property
+    def advice(self) -> tuple[str, ...]:
+        return self.parts.advice
+
+    @property
+    def status(self) -> Status:
+        if self.parts.recogniser is None or self.parts.words is None:
+            return Status.NO_WEIGHTS
+        return Status.DEGRADED if self.parts.degraded else Status.OK
+
+    @property
+    def witness(self) -> Witness:
+        parts = self.parts
+        seen_by = parts.recogniser.witness if parts.recogniser is not None else None
+        names = [parts.features.name, parts.selector.name, seen_by.model if seen_by else "no recogniser"]
+        words = f"{seen_by.weights}, {parts.words.name}" if seen_by and parts.words is not None else None
+        return Witness(self.status, ", ".join(names), words)
+
+    def see(self, clips: Sequence[Frames]) -> list[Scores]:
+        """All frames described end to end, all key frames chosen in one call, all of them recognised in one call."""
+        films = [clip for clip in clips if len(clip)]
+        if not films:
+            return [Scores.silent(self.labels, Status.NO_TRACK) for _ in clips]
+        features = self.parts.features.describe(films)
+        chosen = self.parts.selector.select(features, self.settings.keyframes)
+        objects = self._recognise([film.images[pick.rows] for film, pick in zip(films, chosen, strict=True)])
+        seen = iter([self._judge(*item) for item in zip(films, chosen, objects, strict=True)])
+        return [next(seen) if len(clip) else Scores.silent(self.labels, Status.NO_TRACK) for clip in clips]
+
+    def _recognise(self, pictures: Sequence[Images]) -> list[NDArray[np.float64] | None]:
+        """(key frames, objects) rectified probabilities of each clip."""
+        if self.parts.recogniser is None:
+            return [None] * len(pictures)
+        found = rectify(self.parts.recogniser.recognise([image for group in pictures for image in group]), self.settings.keep)
+        return list(np.split(found, np.cumsum([len(group) for group in pictures])[:-1]))
+
+    def _judge(self, film: Frames, chosen: Representatives, objects: NDArray[np.float64] | None) -> Scores:
+        keyframes = tuple(self._keyframe(film, chosen, i, objects) for i in range(len(chosen.rows)))
+        if objects is None or self.parts.words is None:
+            return replace(Scores.silent(self.labels, self.status), keyframes=keyframes)
+        given = summarise(objects, self.settings.keep)[:, None] * self._shares  # (objects, classes)
+        probabilities = given.sum(axis=0).clip(0.0, 1.0)
+        seconds = film.times[chosen.rows][objects.argmax(axis=0)]  # when each object was seen best
+        evidence = {label: self._evidence(given[:, k], k, seconds) for k, label in enumerate(self.labels) if probabilities[k] > 0}
+        return Scores(self.labels, probabilities, self.status, evidence=evidence, keyframes=keyframes)
+
+    def _evidence(self, given: NDArray[np.float64], k: int, seconds: NDArray[np.float64]) -> tuple[Evidence, ...]:
+        strongest = np.argsort(-given, kind="stable")[:MOST_EVIDENCE]
+        return tuple(
+            Evidence(float(seconds[i]), self._names[i], float(given[i]), float(self._similarity[i, k])) for i in strongest if given[i] > 0
+        )
+
+    def _keyframe(self, film: Frames, chosen: Representatives, i: int, objects: NDArray[np.float64] | None) -> KeyFrame:
+        row = int(chosen.rows[i])
+        picture = small_jpeg(film.images[row]) if self.settings.pictures else None
+        named = () if objects is None else self._best_named(objects[i])
+        return KeyFrame(float(film.times[row]), float(chosen.weights[i]), named, picture)
+
+    def _best_named(self, objects: NDArray[np.float64]) -> tuple[tuple[str, float], ...]:
+        best = np.argsort(-objects, kind="stable")[:MOST_OBJECTS]
+        return tuple((self._names[o], float(objects[o])) for o in best if objects[o] > 0)
+
+
+def small_jpeg(image: Images, side: int = PICTURE_SIDE) -> bytes:
+    """A picture for people: its longer side at most `side` pixels."""
+    from PIL import Image
+
+    picture = Image.fromarray(image)
+    picture.thumbnail((side, side))
+    buffer = io.BytesIO()
+    picture.save(buffer, "JPEG", quality=82)
+    return buffer.getvalue()

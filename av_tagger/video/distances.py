@@ -1,0 +1,67 @@
+"""Features to dissimilarities: Euclidean distances of a clip's frames from one centred Gram matrix, exactly repeated frames computed once."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from av_tagger.errors import AvTaggerError
+
+_BLOCK = 64  # rows of the Gram matrix at a time: only the lower triangle's blocks are computed
+
+
+def distances(features: Sequence[Tensor]) -> list[Tensor]:
+    """(n, n) float32 distances for each clip's (n, ...) features, on their device; exact repeats are exactly 0 apart."""
+    return [_distances(one.detach()) for one in features]
+
+
+@torch.no_grad()
+def _distances(features: Tensor) -> Tensor:
+    if not features.numel():
+        raise AvTaggerError("there are no frame features to compare: the clip has no frames, or its features are empty")
+    flat = features.reshape(len(features), -1)
+    first, where = repeats(flat)
+    square = _squares(flat[first].float())
+    if not bool(torch.isfinite(square).all()):
+        raise AvTaggerError("the frame features hold NaN or infinity; check the pictures and the weights of the feature network")
+    return square.sqrt_()[where][:, where]
+
+
+def repeats(flat: Tensor) -> tuple[Tensor, Tensor]:
+    """The first frame of each group of bit for bit equal frames, and for every frame its group.
+
+    An integer checksum finds the candidates, a comparison settles them."""
+    groups: dict[int, list[int]] = {}  # by checksum: the groups' numbers
+    first: list[int] = []
+    where: list[int] = []
+    for i, key in enumerate(_checksums(flat)):
+        same = (g for g in groups.get(key, ()) if torch.equal(flat[first[g]], flat[i]))
+        group = next(same, len(first))
+        if group == len(first):
+            first.append(i)
+            groups.setdefault(key, []).append(group)
+        where.append(group)
+    return torch.tensor(first, device=flat.device), torch.tensor(where, device=flat.device)
+
+
+def _checksums(flat: Tensor) -> list[int]:
+    whole = {1: torch.uint8, 2: torch.int16, 4: torch.int32, 8: torch.int64}[flat.element_size()]
+    keys: list[int] = flat.contiguous().view(whole).sum(dim=1, dtype=torch.int64).tolist()
+    return keys
+
+
+def _squares(flat: Tensor) -> Tensor:
+    """|x_i - x_j|^2 = |x_i|^2 + |x_j|^2 - 2 x_i.x_j about the mean frame, where the cancellation is least; the diagonal exactly 0."""
+    centred = flat - flat.mean(dim=0)
+    n = len(flat)
+    gram = flat.new_zeros(n, n)
+    with torch.autocast(flat.device.type, enabled=False):  # half precision would drown near frames
+        for start in range(0, n, _BLOCK):
+            end = min(n, start + _BLOCK)
+            gram[start:end, :end] = centred[start:end] @ centred[:end].T
+    gram = gram.tril()
+    norms = gram.diagonal()
+    lower = (norms[:, None] + norms - 2.0 * gram).clamp_(min=0.0).tril(-1)
+    return lower + lower.T

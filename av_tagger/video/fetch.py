@@ -1,0 +1,107 @@
+"""Which files the eye needs, where they may lie under which names, and what is kept of them after a download."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+from av_tagger import weights
+from av_tagger.labels import dcase2017
+from av_tagger.video.alexnet import keep_convolutions
+from av_tagger.video.imagenet import object_names
+from av_tagger.video.vectors import cached_vectors
+from av_tagger.video.words import words_to_keep
+
+Progress = Callable[[int, int | None], None]
+ProgressOf = Callable[[str], Progress]  # a bar for each named file
+
+CONVOLUTIONS = "alexnet_conv5.safetensors"  # what is kept of AlexNet's 233 MB
+TABLE = "objects_to_sounds.safetensors"
+GLOVE = ("glove.840B.300d.txt", "glove.840B.300d.zip")
+REMEDY = "get it with `av-tag weights fetch eye`"
+
+
+def fetch_eye(*, offline: bool = False, progress: ProgressOf | None = None) -> list[Path]:
+    """Everything that the default eye needs, each file only if it is nowhere yet."""
+    return [fetch(*_with_bar(name, progress), offline=offline) for name, fetch in STEPS.items()]
+
+
+def fetch_alexnet(progress: Progress | None = None, *, offline: bool = False) -> Path:
+    """AlexNet's convolutions; the rest of a download is thrown away, a file that someone put there is not."""
+    found = find(CONVOLUTIONS)
+    if found is not None:
+        return found
+    source = weights.fetch("alexnet.full", offline=offline, progress=progress)
+    target = weights.cache_folder() / CONVOLUTIONS
+    target.parent.mkdir(parents=True, exist_ok=True)
+    keep_convolutions(source, target)
+    if source.parent == weights.cache_folder():
+        for leftover in source.parent.glob(f"{source.name}*"):
+            leftover.unlink()
+    return target
+
+
+def fetch_recogniser(progress: Progress | None = None, *, offline: bool = False) -> Path:
+    return find(*recogniser_files("inception_v4")) or weights.fetch("inception_v4", offline=offline, progress=progress)
+
+
+def fetch_words(progress: Progress | None = None, *, offline: bool = False) -> Path:
+    """The vectors, and at once the compact file of the words that the default classes need: no run waits for it."""
+    path = find(*GLOVE) or weights.fetch("glove.840B.300d", offline=offline, progress=progress)
+    cached_vectors(path, words_to_keep(object_names(), dcase2017()), words_folder())
+    return path
+
+
+def find(*names: str) -> Path | None:
+    """The first file of these names, earlier names first, in any of the folders where weights may lie."""
+    paths = (folder / name for name in names for folder in weights.folders())
+    return next((path for path in paths if path.is_file()), None)
+
+
+def words_folder() -> Path:
+    return weights.cache_folder() / "words"
+
+
+def network_files(network: str) -> tuple[str, ...]:
+    """File names under which the weights of a network for frame features may lie."""
+    return NETWORK_FILES.get(network) or recogniser_files(network.removeprefix("timm:"))
+
+
+def recogniser_files(name: str) -> tuple[str, ...]:
+    """File names under which a classifier's weights may lie: ours first, then the official ones."""
+    library, _, architecture = name.rpartition(":")
+    official = _torchvision_file(architecture) if library == "torchvision" else _timm_files(architecture)
+    return (*OFFICIAL.get(architecture, ()), f"{architecture}.safetensors", *official, f"{architecture}.pth")
+
+
+def _timm_files(architecture: str) -> tuple[str, ...]:
+    try:
+        from timm.models import get_pretrained_cfg
+    except ImportError:
+        return ()
+    config = get_pretrained_cfg(architecture, allow_unregistered=True)
+    tag, url = (getattr(config, "tag", "") or "", getattr(config, "url", "") or "")
+    tagged = (f"{architecture}.{tag}.safetensors",) if tag else ()
+    return (*tagged, url.rsplit("/", 1)[-1]) if url else tagged
+
+
+def _torchvision_file(architecture: str) -> tuple[str, ...]:
+    try:
+        from torchvision.models import get_model_weights
+
+        url: str = get_model_weights(architecture).DEFAULT.url
+    except (ImportError, ValueError):
+        return ()
+    return (f"{architecture}_torchvision.safetensors", url.rsplit("/", 1)[-1])
+
+
+def _with_bar(name: str, progress: ProgressOf | None) -> tuple[Progress | None]:
+    return (progress(name) if progress is not None else None,)
+
+
+NETWORK_FILES = {
+    "alexnet": (CONVOLUTIONS, "alexnet-owt-7be5be79.pth"),
+    "alexnet_grouped": ("alexnet_grouped_conv5.safetensors", "bvlc_alexnet_features_q7.safetensors"),
+}
+OFFICIAL = {"inception_v4": ("inception_v4.tf_in1k.safetensors", "inceptionv4-8e4777a0.pth")}
+STEPS: dict[str, Callable[..., Path]] = {"alexnet": fetch_alexnet, "inception_v4": fetch_recogniser, "glove.840B.300d": fetch_words}

@@ -1,0 +1,142 @@
+"""What is to be seen in a picture: classifiers by name, each with its own preprocessing."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from av_tagger.clip import Images
+from av_tagger.errors import MissingExtra, UsageError, WeightsError, did_you_mean, sentence
+from av_tagger.scores import Status, Witness
+from av_tagger.video.alexnet import read_state
+from av_tagger.video.features import Described
+from av_tagger.video.imagenet import object_names
+
+Transform = Callable[[Any], Tensor]  # a Pillow picture to a normalised (3, h, w)
+
+
+@dataclass(frozen=True)
+class Classifier:
+    """A network without its weights, and how it wants to look at pictures."""
+
+    network: nn.Module
+    transform: Transform
+    objects: tuple[str, ...]
+    short_side: int  # what the transform resizes to: more pixels do not help
+
+
+class NetworkRecogniser:
+    """A `Recogniser` of any classifier."""
+
+    def __init__(self, name: str, classifier: Classifier, how: Described, weights: str | None = None) -> None:
+        self.name, self.how = name, how
+        self.classifier = classifier
+        network = classifier.network.eval().requires_grad_(requires_grad=False)
+        self.network = network.to(how.device, how.kind).to(memory_format=torch.channels_last)
+        self._witness = Witness(Status.OK, name, weights)
+
+    @property
+    def objects(self) -> tuple[str, ...]:
+        return self.classifier.objects
+
+    @property
+    def short_side(self) -> int:
+        return self.classifier.short_side
+
+    @property
+    def witness(self) -> Witness:
+        return self._witness
+
+    def recognise(self, images: Sequence[NDArray[np.uint8]]) -> NDArray[np.float32]:
+        """(images, objects) probabilities, from batches laid end to end."""
+        found = [self._batch(images[i : i + self.how.batch]) for i in range(0, len(images), self.how.batch)]
+        return np.concatenate(found) if found else np.empty((0, len(self.objects)), dtype=np.float32)
+
+    def _batch(self, images: Sequence[Images]) -> NDArray[np.float32]:
+        from PIL import Image
+
+        with torch.no_grad():
+            x = torch.stack([self.classifier.transform(Image.fromarray(image)) for image in images])
+            x = x.to(self.how.device, self.how.kind, memory_format=torch.channels_last)
+            probabilities: NDArray[np.float32] = self.network(x).float().softmax(dim=1).cpu().numpy()
+        return probabilities
+
+
+def load_recogniser(name: str, path: Path, how: Described) -> NetworkRecogniser:
+    """A classifier of timm (`inception_v4`) or of torchvision (`torchvision:squeezenet1_0`) with weights from a file of ours."""
+    classifier = build_classifier(name)
+    load_strictly(classifier.network, path)
+    return NetworkRecogniser(name, classifier, how, path.name)
+
+
+def build_classifier(name: str) -> Classifier:
+    """The named network, without weights: no library is ever asked to fetch any."""
+    library, _, architecture = name.rpartition(":")
+    if (library or "timm") not in LIBRARIES:
+        raise UsageError(f"there is no library {library!r} of classifiers; {did_you_mean(library, LIBRARIES)}")
+    return LIBRARIES[library or "timm"](architecture)
+
+
+def load_strictly(network: nn.Module, path: Path) -> None:
+    """Every tensor of the file fits, and none is missing; a background class in front of the 1000 is cut off."""
+    state = read_state(path)
+    expected = network.state_dict()
+    state = {key: _without_background(value, expected.get(key)) for key, value in state.items()}
+    try:
+        network.load_state_dict(state, strict=True)
+    except RuntimeError as error:
+        reason = " ".join(str(error).split())[:200]
+        remedy = "choose the network these weights were made for"
+        raise WeightsError(sentence(path, f"does not fit the network ({reason})", remedy)) from error
+
+
+def _without_background(value: Tensor, expected: Tensor | None) -> Tensor:
+    """TensorFlow's classifiers have a class 0, "background": the official files of Inception-v4 hold 1001 rows."""
+    extra = expected is not None and value.ndim > 0 and expected.ndim == value.ndim and len(value) == len(expected) + 1
+    return value[1:] if extra and len(value) == 1001 else value
+
+
+def _of_timm(architecture: str) -> Classifier:
+    network, config = timm_network(architecture)
+    from timm.data import create_transform
+
+    transform = create_transform(**config, is_training=False)
+    side = int(config["input_size"][1] / config["crop_pct"])
+    return Classifier(network, transform, object_names(network.num_classes), side)
+
+
+def timm_network(architecture: str, **arguments: Any) -> tuple[nn.Module, Mapping[str, Any]]:
+    """A network of timm without weights, and its own preprocessing."""
+    try:
+        import timm
+    except ImportError as error:
+        raise MissingExtra(f"the network {architecture!r} needs timm ({error}); install it with `pip install timm`") from error
+    if not timm.is_model(architecture):
+        raise UsageError(f"timm has no network {architecture!r}; {did_you_mean(architecture, timm.list_models())}")
+    network: nn.Module = timm.create_model(architecture, pretrained=False, **arguments)
+    config: Mapping[str, Any] = timm.data.resolve_model_data_config(network)
+    return network, config
+
+
+def _of_torchvision(architecture: str) -> Classifier:
+    try:
+        from torchvision import models
+    except ImportError as error:
+        remedy = "install it with `pip install torchvision`"
+        raise MissingExtra(f"the network {architecture!r} needs torchvision ({error}); {remedy}") from error
+    known = models.list_models(module=models)
+    if architecture not in known:
+        raise UsageError(f"torchvision has no network {architecture!r}; {did_you_mean(architecture, known)}")
+    network = models.get_model(architecture, weights=None)
+    transform = models.get_model_weights(architecture).DEFAULT.transforms()
+    return Classifier(network, transform, object_names(1000), transform.resize_size[0])
+
+
+LIBRARIES: dict[str, Callable[[str], Classifier]] = {"timm": _of_timm, "torchvision": _of_torchvision}

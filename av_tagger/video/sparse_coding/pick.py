@@ -1,0 +1,105 @@
+"""The fixed count: exactly k rows for each matrix of a batch, by whichever form of the search is at hand, with the proof completed."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+
+import numpy as np
+
+from av_tagger.errors import MissingExtra
+from av_tagger.video.sparse_coding import plain
+from av_tagger.video.sparse_coding.bounds import certified, lambda_interval
+from av_tagger.video.sparse_coding.branch import finish
+from av_tagger.video.sparse_coding.compiled import Search, compiled
+from av_tagger.video.sparse_coding.plain import Prices
+from av_tagger.video.sparse_coding.problem import Coding, Effort, Matrix, Rows, coded, evenly, fill_evenly, normalised
+
+Found = list[tuple[Rows, Prices]]
+Form = Callable[[Matrix, int, Effort], Found]  # (b, n, n) normalised -> rows and prices of each
+
+
+def by_itself(batch: Matrix, count: int, effort: Effort) -> Found:
+    """Compiled when that costs no wait, plain numpy meanwhile; the steps are the same."""
+    found = []
+    for D in batch:
+        search = compiled.search()
+        started = time.perf_counter()
+        found.append((search or plain.search)(D, count, effort.iterations, effort.tolerance))
+        if search is None:
+            compiled.spent(time.perf_counter() - started)
+    return found
+
+
+def by_numpy(batch: Matrix, count: int, effort: Effort) -> Found:
+    return [plain.search(D, count, effort.iterations, effort.tolerance) for D in batch]
+
+
+def by_numba(batch: Matrix, count: int, effort: Effort) -> Found:
+    """The compiled form, compiled first if need be."""
+    search: Search | None = compiled.load()
+    if search is None:
+        raise MissingExtra("numba cannot be loaded; the numpy form works without it, or install numba anew")
+    return [search(D, count, effort.iterations, effort.tolerance) for D in batch]
+
+
+def by_torch(device: str) -> Form:
+    """All matrices at once on a device."""
+
+    def search(batch: Matrix, count: int, effort: Effort) -> Found:
+        import torch  # noqa: PLC0415
+
+        from av_tagger.video.sparse_coding import batched  # noqa: PLC0415
+
+        rows, v = batched.search(torch.from_numpy(batch).to(device), count, effort.iterations, effort.tolerance)
+        return list(zip(rows.cpu().numpy(), v.cpu().numpy(), strict=True))
+
+    return search
+
+
+def pick(batch: Matrix, count: int, *, fill: bool = True, effort: Effort | None = None, form: Form = by_itself) -> list[Coding]:
+    """The best `count` rows of each checked matrix; with fewer distinct frames those, and with `fill` more of them evenly in time."""
+    effort = effort or Effort()
+    b, n, _ = batch.shape
+    hard = [i for i in range(b) if n > count and batch[i].max() > 0.0]
+    scaled = [normalised(batch[i]) for i in hard]
+    found = form(np.stack([D for D, _ in scaled]), count, effort) if hard else []
+    proven = {i: _proven(D, scale, rows, v, effort) for i, (D, scale), (rows, v) in zip(hard, scaled, found, strict=True)}
+    return [_distinct(D, proven.get(i) or _easy(D, count), count, fill=fill) for i, D in enumerate(batch)]
+
+
+def _easy(D: Matrix, count: int) -> Coding:
+    """Everything, when there is no choice; evenly spaced rows, when there is no difference."""
+    rows = np.arange(len(D)) if len(D) <= count else evenly(len(D), count)
+    return coded(D, rows, np.inf)
+
+
+def _proven(D: Matrix, scale: float, rows: Rows, v: Prices, effort: Effort) -> Coding:
+    """The certificate, computed here from D and v whatever the search claimed, and completed by branching when a gap stays."""
+    objective, lower = certified(D, rows, v)
+    if objective - lower > effort.tolerance * objective:
+        better, branched = finish(D, rows, v, effort)
+        lower, same = max(lower, branched), np.array_equal(better, rows)
+        lambdas, rows = (lambda_interval(D, v, len(rows)) if same and _links(D, rows, v, effort) else None), better
+    else:
+        lambdas = lambda_interval(D, v, len(rows))
+    answer = coded(D, rows, lower)
+    units = (lambdas[0] * scale, lambdas[1] * scale) if lambdas else None
+    return Coding(answer.rows, answer.weights, answer.objective * scale, answer.lower_bound * scale, units)
+
+
+def _links(D: Matrix, rows: Rows, v: Prices, effort: Effort) -> bool:
+    """Whether the prices alone prove the rows: only then are they an optimum of the *relaxed* program at some lambda."""
+    objective, lower = certified(D, rows, v)
+    return objective - lower <= 100 * effort.tolerance * objective
+
+
+def _distinct(D: Matrix, answer: Coding, count: int, *, fill: bool) -> Coding:
+    """Cost zero: frames that repeat. Rows that stand for nobody go; with `fill` others come, evenly in time."""
+    n = len(D)
+    if answer.objective > 0.0 or (fill and (n <= count or D.max() == 0.0)):
+        return answer
+    used = answer.rows[answer.weights > 0.0]
+    if D.max() == 0.0:
+        used = evenly(n, 1)
+    return coded(D, fill_evenly(used, n, count) if fill else used, np.inf, answer.lambdas)

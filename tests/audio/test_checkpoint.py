@@ -1,0 +1,174 @@
+"""One file explains itself, and every other file is refused in one sentence."""
+
+from __future__ import annotations
+
+import json
+import os
+import pickle
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors import safe_open
+from safetensors.torch import load_file, save_file
+
+from av_tagger.audio.checkpoint import KEY, Header, Thresholds, load_checkpoint, read_header, save_checkpoint
+from av_tagger.audio.network import Architecture, MilNetwork, build_network
+from av_tagger.errors import StorageError, WeightsError
+
+ARCHITECTURE = Architecture(
+    2, extractor_settings={"channels": [4, 6], "pools": [[5, 6], [4, 5]], "units": 5}, pooling="attention", margin=3
+)
+HEADER = Header(
+    "tiny",
+    ARCHITECTURE,
+    ("Bus", "Car alarm"),
+    ("/m/01bjv", "/m/02mfyn"),
+    Thresholds((0.1, 0.2), (0.3, 0.4), (0.5, 0.6)),
+    "Apache-2.0",
+    "by a test",
+    {"micro_f1": 0.5},
+)
+
+
+def network() -> MilNetwork:
+    torch.manual_seed(0)
+    built = build_network(ARCHITECTURE)
+    built.normalise.set(torch.linspace(-9, -5, 60)[None], torch.linspace(1, 3, 60)[None])
+    return built.eval()
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    path = tmp_path / "ear.safetensors"
+    save_checkpoint(path, network(), HEADER)
+    return path
+
+
+def test_comes_back_as_it_was(file: Path) -> None:
+    again, header = load_checkpoint(file, HEADER.labels)
+    assert header == HEADER
+    assert not again.training
+    x = torch.randn(1, 1, 80, 60)
+    with torch.inference_mode():
+        assert torch.equal(again(x).instances, network()(x).instances)
+    assert read_header(file) == HEADER
+
+
+def test_the_header_says_everything_to_any_reader(file: Path) -> None:
+    with safe_open(file, framework="np") as opened:
+        table = json.loads(opened.metadata()[KEY])
+    assert table["architecture"]["frontend"]["rate"] == 20_000
+    assert table["labels"] == ["Bus", "Car alarm"]
+    assert table["thresholds"] == {"both": [0.1, 0.2], "ear": [0.3, 0.4], "eye": [0.5, 0.6]}
+    assert table["licence"] == "Apache-2.0"
+    assert table["made"] == "by a test"
+    assert table["normalisation"]["mean"][0][0] == -9.0
+
+
+def test_nothing_is_left_behind_and_everybody_may_read(file: Path) -> None:
+    assert os.listdir(file.parent) == [file.name]  # noqa: PTH208
+    assert file.stat().st_mode & 0o444 == 0o444
+
+
+def test_a_folder_that_cannot_be_made_is_named(tmp_path: Path) -> None:
+    (tmp_path / "taken").write_text("a file")
+    with pytest.raises(StorageError, match="taken"):
+        save_checkpoint(tmp_path / "taken" / "x.safetensors", network(), HEADER)
+
+
+def test_a_header_of_another_network_is_not_saved(tmp_path: Path) -> None:
+    with pytest.raises(WeightsError, match="another network"):
+        save_checkpoint(tmp_path / "x.safetensors", network(), replace(HEADER, architecture=replace(ARCHITECTURE, pooling="max")))
+
+
+@pytest.mark.parametrize(
+    ("wanted", "message"),
+    [
+        (("Car alarm", "Bus"), "in another order"),
+        (("Bus", "Train"), "does not know the class 'Train'"),
+        (("Bus",), "knows 2 classes where 1 are asked for"),
+    ],
+)
+def test_other_classes(file: Path, wanted: tuple[str, ...], message: str) -> None:
+    with pytest.raises(WeightsError, match=message):
+        load_checkpoint(file, wanted)
+
+
+def refused(path: Path, message: str) -> None:
+    with pytest.raises(WeightsError, match=message) as caught:
+        load_checkpoint(path)
+    text = str(caught.value)
+    assert text.startswith(str(path))
+    assert "\n" not in text
+    assert ";" in text, "no remedy is given"
+
+
+def test_absent(tmp_path: Path) -> None:
+    refused(tmp_path / "none.safetensors", "there is no such weights file")
+    refused(tmp_path, "there is no such weights file")
+
+
+@pytest.mark.parametrize("length", [0, 4, 100, -1, -1000])
+def test_cut_short(file: Path, length: int) -> None:
+    file.write_bytes(file.read_bytes()[:length])
+    refused(file, "cut short or not a safetensors file")
+
+
+def test_foreign_files(tmp_path: Path) -> None:
+    text, pickled = tmp_path / "a.safetensors", tmp_path / "b.pt"
+    text.write_text("these are not weights, but a long enough text\n" * 9)
+    pickled.write_bytes(pickle.dumps({"state": [1, 2, 3]}))
+    for path in (text, pickled):
+        refused(path, "cut short or not a safetensors file")
+
+
+def test_other_safetensors(tmp_path: Path) -> None:
+    other = tmp_path / "other.safetensors"
+    save_file({"w": torch.zeros(2)}, other)
+    refused(other, "not the weights of an ear")
+
+
+def rewritten(file: Path, change: dict[str, torch.Tensor | None], **header: object) -> Path:
+    with safe_open(file, framework="pt") as opened:
+        table = json.loads(opened.metadata()[KEY]) | header
+    tensors = {k: v for k, v in (load_file(file) | change).items() if v is not None}
+    save_file(tensors, file, {KEY: json.dumps(table)})
+    return file
+
+
+def test_wrong_tensors(file: Path) -> None:
+    whole = file.read_bytes()
+    cases = [
+        ({"head.dense.bias": torch.zeros(3)}, r"the tensor 'head.dense.bias' is \(3,\) where its architecture has \(2,\)"),
+        ({"head.dense.bias": None}, "lacks the tensor 'head.dense.bias'"),
+        ({"extra": torch.zeros(1)}, "holds the foreign tensor 'extra'"),
+        ({"head.dense.bias": torch.tensor([0.0, torch.nan])}, "not finite"),
+        ({"normalise.mean": torch.zeros(1, 60)}, "disagree on the normalisation"),
+    ]
+    for change, message in cases:
+        file.write_bytes(whole)
+        refused(rewritten(file, change), message)
+
+
+@pytest.mark.parametrize(
+    ("header", "message"),
+    [
+        ({"labels": ["Bus"]}, "2 classes, the header names 1"),
+        ({"labels": ["Bus", "Bus"]}, "twice"),
+        ({"version": 2}, "update it"),
+        ({"colour": "red"}, "'colour'"),
+        ({"architecture": None}, "header cannot be read"),
+        ({"thresholds": {"ear": [0.5]}}, "1 entries for 2 classes"),
+        ({"architecture": {"classes": 2, "extractor": "transformer"}}, "cannot build"),
+    ],
+)
+def test_wrong_headers(file: Path, header: dict[str, object], message: str) -> None:
+    refused(rewritten(file, {}, **header), message)
+
+
+def test_a_header_that_is_no_table(file: Path) -> None:
+    for text in ("[1]", "not json", "{}"):
+        save_file({"w": torch.zeros(1)}, file, {KEY: text})
+        refused(file, "header cannot be read")

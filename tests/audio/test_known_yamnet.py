@@ -1,0 +1,117 @@
+"""YAMNet rebuilt: structure, parameters, front end, and the converter from a Keras file."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import h5py
+import numpy as np
+import pytest
+import torch
+import torch.nn.functional as F
+from safetensors.torch import load_file
+
+from av_tagger.audio.known.convert import convert_yamnet
+from av_tagger.audio.known.ear import KINDS, KnownEar, load
+from av_tagger.audio.known.yamnet import RATE, STRIDES, WIDTHS, Layer, Patches, YAMNet, filled
+from av_tagger.clip import Waveform
+from av_tagger.errors import WeightsError
+from av_tagger.labels import dcase2017
+
+
+def test_parameters() -> None:
+    """The published 3,729,481 that can be trained, and two running numbers a channel: 3,751,369 in all."""
+    network = YAMNet()
+    channels = [32, *(c for before, after in zip((32, *WIDTHS), WIDTHS, strict=False) for c in (before, after))]
+    kernels = 9 * 32 + sum(9 * before + before * after for before, after in zip((32, *WIDTHS), WIDTHS, strict=False))
+    assert sum(p.numel() for p in network.parameters()) == kernels + sum(channels) + 1024 * 521 + 521 == 3_729_481
+    assert 3_729_481 + 2 * sum(channels) == 3_751_369
+
+
+def test_521_classes_hold_all_of_dcase() -> None:
+    labels = KINDS["yamnet"].labels
+    assert len(labels) == 521
+    assert set(dcase2017().labels) <= set(labels)
+    assert (labels[0], labels[11], labels[294], labels[390], labels[520]) == ("Speech", "Screaming", "Vehicle", "Siren", "Field recording")
+
+
+@pytest.mark.parametrize(("samples", "patches"), [(1, 1), (15_600, 1), (15_601, 2), (15_600 + 7_680, 2), (160_000, 20)])
+def test_patches_every_048_s(samples: int, patches: int) -> None:
+    assert Patches()(torch.zeros(1, samples)).shape == (1, patches, 96, 64)
+    assert filled(samples) >= samples
+
+
+def test_front_end_against_numpy() -> None:
+    x = np.random.default_rng(2).standard_normal(15_600) * 0.2
+    window = 0.5 - 0.5 * np.cos(2 * np.pi * np.arange(400) / 400)
+    frames = np.stack([x[i : i + 400] * window for i in range(0, 15_600 - 399, 160)])
+    magnitudes = np.abs(np.fft.rfft(frames, 512))
+    edges = np.linspace(1127 * np.log1p(125 / 700), 1127 * np.log1p(7500 / 700), 66)
+    mel = 1127 * np.log1p(np.linspace(0, 8000, 257) / 700)
+    filters = np.array([np.interp(mel, edges[i : i + 3], [0, 1, 0]) for i in range(64)]).T
+    filters[0] = 0
+    expected = np.log(magnitudes @ filters + 0.001)
+    np.testing.assert_allclose(Patches()(torch.from_numpy(x[None]).float())[0, 0].numpy(), expected, atol=2e-4)
+
+
+def test_padding_as_tensorflow_does() -> None:
+    """With an even size and stride 2 the odd cell lies at the end: the first output sees cells 0 to 2."""
+    layer = Layer(1, 1, 3, stride=2)
+    with torch.no_grad():
+        layer.conv.weight.copy_(torch.arange(9.0).reshape(1, 1, 3, 3))
+    x = torch.rand(1, 1, 6, 4)
+    expected = F.conv2d(F.pad(x, (0, 1, 0, 1)), layer.conv.weight, stride=2) / np.sqrt(1 + 1e-4)
+    torch.testing.assert_close(layer(x), expected)
+
+
+def test_the_clip_is_the_mean_of_its_patches() -> None:
+    torch.manual_seed(0)
+    ear = KnownEar("yamnet", KINDS["yamnet"], YAMNet(), "cpu")
+    x = Waveform((np.random.default_rng(0).standard_normal(3 * RATE) * 0.1).astype(np.float32), RATE)
+    scores = ear.hear([x])[0]
+    assert scores.activity is not None
+    assert scores.activity.rate == pytest.approx(1 / 0.48)
+    np.testing.assert_allclose(scores.probabilities, scores.activity.values[:6].mean(axis=0), rtol=1e-4)
+
+
+def keras_file(path: Path, network: YAMNet) -> None:
+    """A file in the layout of the release, from a network of ours: groups named as Keras names its layers."""
+    with h5py.File(path, "w") as file:
+        for i, layer in enumerate(network.layers):
+            assert isinstance(layer, Layer)
+            number = 1 if i == 0 else (i + 3) // 2
+            part = "conv" if i == 0 else ("depthwise_conv" if i % 2 else "pointwise_conv")
+            name = f"layer{number}/{part}"
+            kernel = layer.conv.weight.detach().numpy()
+            depthwise = part == "depthwise_conv"
+            kind = "depthwise_kernel" if depthwise else "kernel"
+            file[f"{name}/{name}/{kind}:0"] = kernel.transpose((2, 3, 0, 1) if depthwise else (2, 3, 1, 0))
+            for key, value in (("beta", layer.beta), ("moving_mean", layer.mean), ("moving_variance", layer.variance)):
+                file[f"{name}/bn/{name}/bn/{key}:0"] = value.detach().numpy()
+        file["logits/logits/kernel:0"] = network.logits.weight.detach().numpy().T
+        file["logits/logits/bias:0"] = network.logits.bias.detach().numpy()
+
+
+def test_converter_there_and_back(tmp_path: Path) -> None:
+    torch.manual_seed(3)
+    network = YAMNet()
+    for p in network.parameters():
+        torch.nn.init.normal_(p, std=0.05)
+    keras_file(tmp_path / "yamnet.h5", network)
+    target = convert_yamnet(tmp_path / "yamnet.h5", tmp_path / "yamnet.safetensors")
+    state = load_file(target)
+    for key, value in network.state_dict().items():
+        torch.testing.assert_close(state[key], value)
+    assert load(str(target), "cpu").witness.model == "yamnet"
+    assert not list(tmp_path.glob("*.part"))
+
+
+def test_converter_refuses_what_is_not_yamnet(tmp_path: Path) -> None:
+    (tmp_path / "text.h5").write_text("hello")
+    with pytest.raises(WeightsError, match=r"text.h5: is not an HDF5 file"):
+        convert_yamnet(tmp_path / "text.h5", tmp_path / "out.safetensors")
+    with h5py.File(tmp_path / "other.h5", "w") as file:
+        file["dense/kernel:0"] = np.zeros((3, 4))
+    with pytest.raises(WeightsError, match=r"other.h5: does not fit YAMNet"):
+        convert_yamnet(tmp_path / "other.h5", tmp_path / "out.safetensors")
+    assert not (tmp_path / "out.safetensors").exists()

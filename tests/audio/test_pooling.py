@@ -1,0 +1,135 @@
+"""Each pooling against its formula in plain numpy, its limits, and its gradient."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+
+from av_tagger.audio.pooling import NONLINEARITIES, POOLINGS, Attention, AttentionSettings, shares
+from av_tagger.audio.sockets import Bag, BagShape, Pooling
+
+SHAPE = BagShape(width=6, classes=3)
+ALL = pytest.mark.parametrize("name", sorted(POOLINGS))
+
+
+def bag(lengths: tuple[int, ...] = (7, 7), seed: int = 0) -> Bag:
+    g = torch.Generator().manual_seed(seed)
+    embeddings = torch.randn(len(lengths), max(lengths), 6, generator=g)
+    probabilities = torch.rand(len(lengths), max(lengths), 3, generator=g)
+    mask = torch.arange(max(lengths)) < torch.tensor(lengths)[:, None]
+    return Bag(embeddings, probabilities, mask, lambda x: torch.sigmoid(x[..., :3]))
+
+
+def pooling(name: str) -> Pooling:
+    torch.manual_seed(1)
+    kind = POOLINGS[name]
+    return kind(SHAPE, kind.Settings())
+
+
+def attention(nonlinearity: str = "softmax") -> Attention:
+    torch.manual_seed(1)
+    return Attention(SHAPE, AttentionSettings(nonlinearity))
+
+
+ORACLES = {
+    "max": lambda p: p.max(axis=0),
+    "mean": lambda p: p.mean(axis=0),
+    "linear-softmax": lambda p: (p * p).sum(axis=0) / p.sum(axis=0),
+    "exponential-softmax": lambda p: (p * np.exp(p)).sum(axis=0) / np.exp(p).sum(axis=0),
+}
+
+
+@pytest.mark.parametrize("name", sorted(ORACLES))
+def test_formula(name: str) -> None:
+    b = bag()
+    expected = np.stack([ORACLES[name](p) for p in b.probabilities.numpy()])
+    np.testing.assert_allclose(pooling(name)(b).numpy(), expected, atol=1e-6)
+
+
+@pytest.mark.parametrize("nonlinearity", sorted(NONLINEARITIES))
+def test_attention_formula(nonlinearity: str) -> None:
+    b, module = bag(), attention(nonlinearity)
+    phi = {"relu": lambda v: np.maximum(v, 0), "sigmoid": lambda v: 1 / (1 + np.exp(-v)), "softmax": np.exp}[nonlinearity]
+    W, c = module.look.weight.detach().numpy().astype(np.float64), module.look.bias.detach().numpy()
+    v = phi(b.embeddings.numpy() @ W.T + c)
+    v = np.where(v.sum(axis=1, keepdims=True) > 0, v, 1.0)
+    expected = (v / v.sum(axis=1, keepdims=True) * b.probabilities.numpy()).sum(axis=1)
+    np.testing.assert_allclose(module(b).detach().numpy(), expected, atol=1e-6)
+
+
+@ALL
+def test_a_bag_with_company_answers_as_alone(name: str) -> None:
+    b, module = bag((7, 3, 1)), pooling(name)
+    together = module(b)
+    for i, length in enumerate((7, 3, 1)):
+        alone = replace(
+            b,
+            embeddings=b.embeddings[i : i + 1, :length],
+            probabilities=b.probabilities[i : i + 1, :length],
+            mask=b.mask[i : i + 1, :length],
+        )
+        torch.testing.assert_close(together[i : i + 1], module(alone))
+
+
+@ALL
+def test_order_of_instances_changes_nothing(name: str) -> None:
+    b, module = bag(), pooling(name)
+    order = torch.tensor([3, 1, 6, 0, 2, 5, 4])
+    turned = replace(b, embeddings=b.embeddings[:, order], probabilities=b.probabilities[:, order])
+    torch.testing.assert_close(module(turned), module(b))
+
+
+@ALL
+def test_stays_between_the_least_and_the_greatest_instance(name: str) -> None:
+    b = bag((5, 2))
+    low = b.probabilities.masked_fill(~b.mask[..., None], 2.0).amin(1)
+    high = b.probabilities.masked_fill(~b.mask[..., None], -1.0).amax(1)
+    out = pooling(name)(b)
+    assert bool(((out >= low - 1e-6) & (out <= high + 1e-6)).all())
+
+
+def test_attention_limits_are_mean_and_max() -> None:
+    b, module = bag((7, 4)), attention()
+    with torch.no_grad():
+        module.look.weight.zero_()
+    torch.testing.assert_close(module(b), pooling("mean")(b))
+    one_hot = torch.nn.functional.one_hot(b.probabilities.masked_fill(~b.mask[..., None], -1).argmax(1), 7).transpose(1, 2).float()
+    torch.testing.assert_close((shares(one_hot, b.mask) * b.probabilities).sum(1), pooling("max")(b))
+
+
+def test_weights_sum_to_one_even_when_all_are_zero_or_huge() -> None:
+    mask = bag((7, 2)).mask
+    for weights in (torch.rand(2, 7, 3), torch.zeros(2, 7, 3)):
+        torch.testing.assert_close(shares(weights, mask).sum(1), torch.ones(2, 3))
+    b, module = bag(), attention()
+    with torch.no_grad():
+        module.look.weight.mul_(1e4)
+    assert bool(torch.isfinite(module(b)).all())
+
+
+def test_max_gives_its_gradient_to_one_instance_a_class_and_mean_to_all() -> None:
+    def reached(name: str) -> Tensor:
+        probabilities = bag().probabilities.clone().requires_grad_()
+        pooling(name)(replace(bag(), probabilities=probabilities)).sum().backward()
+        assert probabilities.grad is not None
+        return (probabilities.grad != 0).sum(dim=1)
+
+    assert reached("max").eq(1).all()
+    assert reached("mean").eq(7).all()
+
+
+def test_equal_maxima_share_nothing() -> None:
+    probabilities = torch.full((1, 4, 1), 0.5, requires_grad=True)
+    mask = torch.ones(1, 4, dtype=torch.bool)
+    pooling("max")(Bag(torch.zeros(1, 4, 6), probabilities, mask, torch.sigmoid)).sum().backward()
+    assert probabilities.grad is not None
+    assert int((probabilities.grad != 0).sum()) == 1
+
+
+def test_unknown_nonlinearity_is_named() -> None:
+    with pytest.raises(ValueError, match="'tanh'"):
+        AttentionSettings("tanh")

@@ -1,0 +1,294 @@
+"""The pages in a real Chromium: they load in silence, clicks seek, filters filter."""
+
+from __future__ import annotations
+
+import io
+import re
+from dataclasses import replace
+from fractions import Fraction
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pytest
+
+from av_tagger.clip import Clip, Waveform
+from av_tagger.reports.html import PageOptions, write_page, write_site
+from av_tagger.reports.spectrogram import spectrogram_png
+from av_tagger.scores import Failed, Outcome, Run, Status, Tag, Tagged, Witness
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+pytestmark = pytest.mark.browser
+
+
+@pytest.fixture(scope="module")
+def film(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Ten seconds that every browser plays."""
+    av = pytest.importorskip("av")
+    path: Path = tmp_path_factory.mktemp("film") / "a film.webm"
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("libvpx", rate=5)
+        stream.width, stream.height, stream.pix_fmt = 64, 36, "yuv420p"
+        for n in range(50):
+            frame = av.VideoFrame.from_ndarray(np.full((36, 64, 3), 5 * n, np.uint8), format="rgb24")
+            frame.pts, frame.time_base = n, Fraction(1, 5)
+            container.mux(stream.encode(frame))
+        container.mux(stream.encode())
+    return path
+
+
+@pytest.fixture
+def shown(tagged: Tagged, film: Path, tmp_path: Path, browser: Any) -> Any:
+    """A page with film and spectrogram, opened."""
+    samples = (np.sin(np.arange(200_000) / 20) * 0.3).astype(np.float32)
+    target = tmp_path / "page.html"
+    write_page(replace(tagged, clip=Clip(film)), target, spectrogram_png(Waveform(samples, 20_000)))
+    browser.open(target.as_uri())
+    browser.wait("document.getElementById('media').readyState > 0")
+    return browser
+
+
+def where(browser: Any) -> float:
+    return float(browser.js("document.getElementById('media').currentTime"))
+
+
+def playhead(browser: Any) -> float:
+    """In percent of the track, as it is seen."""
+    return float(
+        browser.js(
+            "(() => { const c = document.querySelector('.cover').getBoundingClientRect(), p = document.querySelector('.playhead')"
+            ".getBoundingClientRect(); return 100 * (p.left + p.width / 2 - c.left) / c.width })()"
+        )
+    )
+
+
+def middle_of(browser: Any, selector: str, share: float = 0.5) -> tuple[float, float]:
+    x, y = browser.js(
+        f"(() => {{ const e = document.querySelector({selector!r}); e.scrollIntoView({{block: 'center'}}); const b = e.getBoundingClientRect();"
+        f" return [b.left + {share} * b.width, b.top + b.height / 2] }})()"
+    )
+    return x, y
+
+
+def test_a_page_loads_in_silence_and_asks_for_nothing_else(shown: Any, tmp_path: Path) -> None:
+    assert shown.complaints() == []
+    asked = [url for url in shown.requests() if not url.startswith("data:image/")]
+    assert {url.rpartition("/")[2] for url in asked} == {"page.html", "a%20film.webm"}
+    assert shown.js("document.getElementById('lost').hidden") is True
+    pictures = shown.js("[...document.images].map(i => i.complete && i.naturalWidth)")
+    assert len(pictures) == 3
+    assert all(pictures)
+
+
+def test_a_click_on_the_timeline_seeks(shown: Any) -> None:
+    shown.click(*middle_of(shown, ".cover", 0.7))
+    shown.wait("Math.abs(document.getElementById('media').currentTime - 7) < 0.05")
+    assert playhead(shown) == pytest.approx(70, abs=0.5)
+    assert shown.js("document.getElementById('lanes').getAttribute('aria-valuetext')") == "0:07.0"
+    # 7.0 s lies in the horn's second event: its card lights up, its lane shows its frame probability
+    assert shown.js("[...document.querySelectorAll('.card.on h3')].map(e => e.textContent)") == ["Train horn"]
+    assert 0 < float(shown.js("document.querySelector('output.now').textContent")) < 0.6
+
+
+def test_times_of_events_and_key_frames_seek(shown: Any) -> None:
+    for selector, seconds in (("[data-seek='6.000']", 6.0), (".shot[data-seek='3.200']", 3.2)):
+        shown.click(*middle_of(shown, selector))
+        shown.wait(f"Math.abs(document.getElementById('media').currentTime - {seconds}) < 0.05")
+        assert playhead(shown) == pytest.approx(10 * seconds, abs=0.5)
+
+
+def test_the_playhead_moves_with_the_film(shown: Any) -> None:
+    shown.js("(async () => { const m = document.getElementById('media'); m.muted = true; m.playbackRate = 4; await m.play() })()")
+    shown.wait("document.getElementById('media').currentTime > 1")
+    assert playhead(shown) > 8
+    shown.js("document.getElementById('media').pause()")
+    shown.wait("document.getElementById('media').paused")
+    assert playhead(shown) == pytest.approx(10 * where(shown), abs=6)
+
+
+def test_keys_move_and_play(shown: Any) -> None:
+    shown.js("document.getElementById('lanes').focus()")
+    for key, code, seconds in (
+        ("ArrowRight", 39, 1.0),
+        ("ArrowRight", 39, 2.0),
+        ("ArrowLeft", 37, 1.0),
+        ("End", 35, 10.0),
+        ("Home", 36, 0.0),
+    ):
+        shown.press(key, code)
+        assert playhead(shown) == pytest.approx(10 * seconds, abs=0.5)
+    shown.js("document.getElementById('media').muted = true")
+    shown.press(" ", 32, " ")
+    shown.wait("!document.getElementById('media').paused")
+    shown.press(" ", 32, " ")
+    shown.wait("document.getElementById('media').paused")
+
+
+def test_the_table_sorts(shown: Any) -> None:
+    def first() -> str:
+        return str(shown.js("document.querySelector('tbody th').firstChild.textContent.trim()"))
+
+    assert first() == "Train horn"
+    shown.js("document.querySelectorAll('thead button')[2].click()")  # seen
+    assert first() == "Bus"
+    shown.js("document.querySelectorAll('thead button')[0].click()")  # class
+    assert first() == "Air horn, truck horn"
+    assert shown.js("document.querySelector('thead th').getAttribute('aria-sort')") == "ascending"
+
+
+def test_a_page_without_its_film_still_has_a_playhead(tagged: Tagged, tmp_path: Path, browser: Any) -> None:
+    write_page(replace(tagged, clip=Clip(tmp_path / "gone.webm")), tmp_path / "page.html")
+    browser.open((tmp_path / "page.html").as_uri())
+    browser.wait("!document.getElementById('lost').hidden")
+    browser.click(*middle_of(browser, ".cover", 0.25))
+    assert playhead(browser) == pytest.approx(25, abs=0.5)
+
+
+def test_an_embedded_film_plays(tagged: Tagged, film: Path, tmp_path: Path, browser: Any) -> None:
+    write_page(replace(tagged, clip=Clip(film)), tmp_path / "page.html", options=PageOptions(embed=True))
+    browser.open((tmp_path / "page.html").as_uri())
+    browser.wait("document.getElementById('media').readyState > 0")
+    assert browser.js("document.getElementById('media').src").startswith("data:video/webm;base64,")
+    assert browser.complaints() == []
+
+
+def test_a_hostile_name_does_nothing(tagged: Tagged, tmp_path: Path, browser: Any) -> None:
+    name = "<script>window.broken=1<∕script><img src=x onerror=window.broken=2>.mp4"
+    tag = Tag("</script><script>window.broken=3</script>", 0.9, 0.1, 0.9, None)
+    bad = replace(tagged, clip=Clip(Path(name)), tags=(tag,))
+    index = write_site([bad, Failed(Clip(Path(name)), "media", name)], tmp_path)
+    for url in (index, *(tmp_path / "pages").iterdir()):
+        browser.open(url.as_uri())
+        assert browser.js("window.broken === undefined")
+        assert browser.js("document.querySelectorAll('script').length") == 2
+    browser.open(index.as_uri())
+    assert browser.js("document.querySelector('.item b').textContent") == name
+
+
+@pytest.mark.parametrize("dark", [False, True])
+@pytest.mark.parametrize("width", [1280, 390, 320])
+def test_a_page_fits_its_screen(tagged: Tagged, tmp_path: Path, browser: Any, width: int, dark: bool) -> None:
+    write_site([tagged], tmp_path)
+    pages = [tmp_path / "index.html", *(tmp_path / "pages").iterdir()]
+    assert len(pages) == 2
+    for path in pages:
+        browser.open(path.as_uri(), (width, 800), dark=dark, phone=width < 600)
+        assert browser.js("document.documentElement.scrollWidth") <= width
+        ink, paper = (luminance(browser.js(f"getComputedStyle(document.body).{name}")) for name in ("color", "backgroundColor"))
+        assert (ink > paper) is dark
+        assert (max(ink, paper) + 0.05) / (min(ink, paper) + 0.05) > 7  # WCAG AAA
+
+
+def luminance(colour: str) -> float:
+    """Relative luminance as WCAG 2 defines it, of a computed colour."""
+    parts = [float(part) / 255 for part in re.findall(r"[\d.]+", colour)[:3]]
+    linear = [c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in parts]
+    return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
+
+
+@pytest.fixture(scope="module")
+def index(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An index of 10,000 files; the pages themselves are left out."""
+    horn, bus = Tag("Train horn", 0.81, 0.3, 0.9, None), Tag("Bus", 0.55, 0.3, None, 0.6)
+    witness = Witness(Status.OK, "m")
+    tags = ((horn,), (bus, horn), (), (bus,))
+    outcomes: list[Outcome] = [
+        Tagged(Clip(Path(f"day {n % 7}/clip {n:05d}.mp4")), n % 100 + 1.0, tags[n % 4], {}, (), witness, witness, Run("0", "cpu", "", 0.0))
+        for n in range(10_000)
+    ]
+    outcomes[42] = Failed(Clip(Path("day 0/clip 00042.mp4")), "media", "cannot be opened")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("av_tagger.reports.html.site.write_page", lambda *_: None)
+        return write_site(outcomes, tmp_path_factory.mktemp("index"))
+
+
+@pytest.fixture
+def many(index: Path, browser: Any) -> Any:
+    browser.open(index.as_uri())
+    return browser
+
+
+def items(browser: Any) -> Sequence[str]:
+    return list(browser.js("[...document.querySelectorAll('.item b')].map(e => e.textContent)"))
+
+
+def count(browser: Any) -> str:
+    return str(browser.js("document.getElementById('count').textContent"))
+
+
+def press_filter(browser: Any, name: str) -> None:
+    browser.js(f"[...document.querySelectorAll('#filters button')].find(b => b.firstChild.textContent.trim() === {name!r}).click()")
+
+
+def test_an_index_of_ten_thousand_holds_few_of_them(many: Any) -> None:
+    assert many.complaints() == []
+    assert count(many) == "10000 files"
+    assert items(many)[0] == "clip 00000.mp4"
+    assert many.js("document.querySelectorAll('.item').length") < 60
+    many.js("window.scrollTo(0, document.body.scrollHeight / 2)")
+    many.wait("document.querySelector('.item b').textContent !== 'clip 00000.mp4'")
+    assert many.js("document.querySelectorAll('.item').length") < 60
+    many.js("window.scrollTo(0, document.body.scrollHeight)")
+    many.wait("[...document.querySelectorAll('.item b')].some(e => e.textContent === 'clip 09999.mp4')")
+
+
+def test_filters_filter(many: Any) -> None:
+    press_filter(many, "Bus")
+    assert count(many) == "5000 of 10000 files"
+    assert items(many)[:3] == ["clip 00001.mp4", "clip 00003.mp4", "clip 00005.mp4"]
+    assert many.js("document.querySelectorAll('.chip.wanted').length === document.querySelectorAll('.item').length")
+    press_filter(many, "Train horn")
+    assert count(many) == "7500 of 10000 files"
+    press_filter(many, "Bus")
+    press_filter(many, "Train horn")
+    press_filter(many, "failed")
+    assert items(many) == ["clip 00042.mp4"]
+    assert many.js("document.querySelector('.item.failed .message').textContent") == "cannot be opened"
+
+
+def test_words_are_searched_in_names_and_folders(many: Any) -> None:
+    many.press("/", 191, "/")
+    for letter in "DAY 6/ 0999":
+        many.press(letter, ord(letter), letter)
+    assert many.js("document.activeElement.id") == "search"
+    assert items(many) == [f"clip {n:05d}.mp4" for n in range(9990, 10_000) if n % 7 == 6]
+    many.press("ArrowDown", 40)
+    assert many.js("document.activeElement.className") == "file"
+    many.js(
+        "document.getElementById('search').value = 'nothing like it'; document.getElementById('search').dispatchEvent(new Event('input'))"
+    )
+    assert items(many) == []
+    assert many.js("document.getElementById('empty').hidden") is False
+
+
+@pytest.mark.parametrize(
+    ("order", "first"),
+    [
+        ("name", "clip 00000.mp4"),
+        ("tags", "clip 00001.mp4"),
+        ("long", "clip 00099.mp4"),
+        ("short", "clip 00000.mp4"),
+        ("sure", "clip 00000.mp4"),
+    ],
+)
+def test_orders_order(many: Any, order: str, first: str) -> None:
+    many.js(f"document.getElementById('order').value = {order!r}; document.getElementById('order').dispatchEvent(new Event('change'))")
+    assert items(many)[0] == first
+
+
+def test_from_the_index_to_a_page_and_back(tagged: Tagged, tmp_path: Path, browser: Any) -> None:
+    browser.open(write_site([tagged], tmp_path).as_uri())
+    browser.click(*middle_of(browser, ".item"))
+    browser.wait("location.pathname.endsWith('/pages/street_corner.html') && document.readyState === 'complete'")
+    browser.click(*middle_of(browser, ".top nav a"))
+    browser.wait("location.pathname.endsWith('/index.html')")
+
+
+def test_pictures_of_pages_are_pictures(shown: Any, tmp_path: Path) -> None:
+    image = pytest.importorskip("PIL.Image")
+    with image.open(io.BytesIO(shown.screenshot(tmp_path / "page.png"))) as picture:
+        assert picture.width == 1280
+        assert picture.height > 1200
+        assert len(picture.convert("RGB").getcolors(1 << 20)) > 500
