@@ -303,7 +303,7 @@ def test_a_read_only_disk(server: Server, target: Path, monkeypatch: pytest.Monk
 
 def test_a_disk_too_small_is_seen_beforehand(server: Server, target: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(shutil, "disk_usage", lambda _: shutil._ntuple_diskusage(10, 10, 1000))
-    with pytest.raises(StorageError, match="No space left on device.*free some room"):
+    with pytest.raises(StorageError, match=r"No space left on device.*free some room"):
         get(server, target)
     assert leftovers(target) == set()
 

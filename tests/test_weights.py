@@ -132,7 +132,7 @@ def test_what_travels_with_the_package_is_not_downloaded(monkeypatch: pytest.Mon
 
 def test_a_damaged_file_of_the_user_is_not_replaced(tmp_path: Path) -> None:
     path = put(tmp_path / "own", CONTENT[:-3])
-    with pytest.raises(WeightsError, match="is damaged.*av-tag weights fetch toy"):
+    with pytest.raises(WeightsError, match=r"is damaged.*av-tag weights fetch toy"):
         weights.fetch("toy")
     assert path.read_bytes() == CONTENT[:-3]
 

@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import ctypes
 import importlib
-import sys
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, cast
 
@@ -18,13 +15,16 @@ from numpy.typing import NDArray
 
 from av_tagger import weights
 from av_tagger.audio.checkpoint import Header, load_checkpoint
+from av_tagger.audio.inference import find_device, folded, quick_memory
 from av_tagger.audio.network import MilNetwork
 from av_tagger.clip import Waveform
-from av_tagger.errors import DeviceError, MediaError, UsageError, did_you_mean
+from av_tagger.errors import MediaError, UsageError, did_you_mean
 from av_tagger.scores import Activity, Scores, Status, Witness
 
 if TYPE_CHECKING:
     from av_tagger.protocols import AudioBranch
+
+__all__ = ["EARS", "KINDS", "RUN_FILE", "EarSettings", "MilEar", "find_device", "load_ear", "quick_memory"]
 
 Numbers = NDArray[np.float32]
 
@@ -65,7 +65,8 @@ class MilEar:
         self.device = find_device(device)
         self.settings = settings or EarSettings()
         self.header = header
-        self.network = network.eval().to(self.device)
+        self.network = network
+        self._quick = folded(network).to(self.device)
         self._front = network.frontend.settings
         self._samples = network.extractor.stride * self._front.hop  # an instance
 
@@ -131,7 +132,7 @@ class MilEar:
             row[: len(piece.samples)] = piece.samples
         half = self.settings.dtype == "bfloat16"
         with torch.inference_mode(), torch.autocast(self.device.type, torch.bfloat16, enabled=half):
-            heard = self.network(self.network.features(torch.from_numpy(waves).to(self.device)))
+            heard = self._quick(self._quick.features(torch.from_numpy(waves).to(self.device)))
         bags, instances = heard.bags.float().cpu().numpy(), heard.instances.float().cpu().numpy()
         return [(bag, timeline[p.skip : p.skip + p.keep]) for bag, timeline, p in zip(bags, instances, pieces, strict=True)]
 
@@ -168,41 +169,6 @@ def _file_of(name: str | Path) -> Path:
         raise UsageError(f"there is no ear {str(name)!r}; {hint}; or give a weights file or the folder of a training run")
     return weights.fetch(known[str(name)])
 
-
-def find_device(device: torch.device | str) -> torch.device:
-    """`auto` takes a GPU where there is one."""
-    if str(device) == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    try:
-        wanted = torch.device(device)
-    except RuntimeError as error:
-        raise DeviceError(f"there is no device {str(device)!r}; give auto, cpu, cuda or cuda:N") from error
-    if wanted.type not in ("cpu", "cuda", "mps"):
-        raise DeviceError(f"the ear does not run on {wanted.type!r}; give auto, cpu, cuda or cuda:N")
-    if wanted.type == "cuda" and (wanted.index or 0) >= torch.cuda.device_count():
-        raise DeviceError(f"there is no device {str(device)!r}: {torch.cuda.device_count()} CUDA devices found; give --device cpu or auto")
-    if wanted.type == "mps" and not torch.backends.mps.is_available():
-        raise DeviceError("there is no device 'mps' on this machine; give --device cpu or auto")
-    return wanted
-
-
-@cache
-def quick_memory() -> None:
-    """Tell glibc to keep big blocks instead of returning them: fresh pages for every layer cost as much as the arithmetic.
-
-    Measured: 30 ms to 16 ms for a forward pass of 10 s. For inference, before the first big tensor; elsewhere it does nothing.
-    """
-    if sys.platform != "linux":
-        return
-    try:
-        mallopt = ctypes.CDLL(None).mallopt
-    except (AttributeError, OSError):
-        return  # another C library, musl for one
-    mallopt(M_MMAP_MAX, 0)
-    mallopt(M_TRIM_THRESHOLD, 1 << 30)
-
-
-M_TRIM_THRESHOLD, M_MMAP_MAX = -1, -4  # malloc.h
 
 RUN_FILE = "best.safetensors"  # in the folder of a training run
 EARS: dict[str, str] = {"starter": "crnn.starter"}  # short names of weights

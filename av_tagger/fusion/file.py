@@ -120,7 +120,7 @@ def _parse(path: Path) -> dict[str, Any]:
         content = tomllib.loads(text) if path.suffix.casefold() == ".toml" else json.loads(text, object_pairs_hook=_no_key_twice)
     except OSError as error:
         raise WeightsError(sentence(path, f"cannot be read ({error.strerror})", "name a fusion file")) from error
-    except ValueError as error:  # of JSON, of TOML, of the encoding
+    except (ValueError, RecursionError) as error:  # of JSON, of TOML, of the encoding
         raise WeightsError(sentence(path, f"is not a fusion file ({error})", "make one with `av-tag tune`")) from error
     if not isinstance(content, dict):
         raise WeightsError(sentence(path, "is not a fusion file", "make one with `av-tag tune`"))

@@ -8,6 +8,7 @@ two clips changes at one weight only: between two such weights nothing changes),
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -22,6 +23,15 @@ GRID_STEPS = 20  # weights 0, 0.05 ... 1
 MOST_SWAPS = 400  # pairs up to which every order of the clips is tried
 
 Bools = NDArray[np.bool_]
+
+
+@dataclass(frozen=True)
+class Steadiness:
+    """How far from the best a weight may be, in roots of the class's positives, and which weights there are."""
+
+    slack: float
+    beta2: Fraction = F1
+    steps: int = GRID_STEPS
 
 
 def weigh(heard: Floats, seen: Floats, weights: Floats | float) -> Floats:
@@ -60,6 +70,16 @@ def weighted_cuts(heard: Floats, seen: Floats, truth: Bools, steps: int = GRID_S
     return Cut(reached, fewest[reached], kept[0, reached], kept[1, reached], positives, kept[2, reached])
 
 
+def steady(heard: Floats, seen: Floats, truth: Bools, f: float, settings: Steadiness) -> Floats:
+    """For every class, of the weights that are as good as the best one at micro-F = f but for chance, the one that ranks best.
+
+    The best weight on some hundred clips is in part luck: a useless witness gets a share when it happens to lift one clip over the
+    threshold. What a weight is worth to its class, (1 + beta²) t - f p, is uncertain by about the root of the positives; within
+    `slack` of that the average precision decides, which looks at all clips and not at one cut.
+    """
+    return np.array([_steady_one(heard[:, k], seen[:, k], truth[:, k], f, settings) for k in range(truth.shape[1])])
+
+
 def candidate_weights(heard: Floats, seen: Floats, truth: Bools, steps: int = GRID_STEPS) -> Floats:
     """Weights to try, the even-handed first: one between any two swaps when there are few, with the grid in any case."""
     grid = np.linspace(0.0, 1.0, steps + 1)
@@ -79,3 +99,19 @@ def _between_swaps(heard: Floats, seen: Floats, truth: Bools) -> Floats:
     inside = np.unique(swaps[(swaps > 0) & (swaps < 1)])  # NaN compares false
     edges = np.concatenate(([0.0], inside, [1.0]))
     return (edges[:-1] + edges[1:]) / 2
+
+
+def _steady_one(heard: Floats, seen: Floats, truth: Bools, f: float, settings: Steadiness) -> float:
+    both = np.isfinite(heard) & np.isfinite(seen)
+    h, s, y = heard[both], seen[both], truth[both]
+    weights = candidate_weights(h, s, y, settings.steps)
+    cuts = [cuts_of(weigh(h, s, a), y) for a in weights]
+    worth = np.array([(float(1 + settings.beta2) * cut.right - f * cut.predicted).max() for cut in cuts])
+    good = worth >= worth.max() - settings.slack * np.sqrt(y.sum())
+    return float(weights[np.argmax(np.where(good, [_average_precision(cut) for cut in cuts], -1.0))])
+
+
+def _average_precision(cut: Cut) -> float:
+    """Every positive enters at one of the cuts, so they hold the whole precision-recall curve that counts."""
+    steps = np.diff(cut.right)
+    return float((steps * cut.right[1:] / cut.predicted[1:]).sum() / max(1, cut.positives))

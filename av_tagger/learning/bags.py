@@ -115,7 +115,7 @@ class EmbeddingBags:
         return np.diff(self.first)
 
     def fetch(self, bags: Indices, draws: Sequence[np.random.Generator] | None) -> tuple[Inputs, Lengths]:  # noqa: ARG002
-        lengths = self.lengths[bags]
+        lengths = self.first[bags + 1] - self.first[bags]
         longest = int(lengths.max(initial=0))
         seats = np.minimum(np.arange(longest), lengths[:, None] - 1)  # (b, longest): padding repeats the last row ...
         inputs = self.rows[self.first[bags][:, None] + np.maximum(seats, 0)]  # (b, longest, features): one gather, no loop

@@ -32,15 +32,13 @@ class BatchBalanced:
 
     def __init__(self, targets: NDArray[np.float32], seed: int) -> None:
         self._decks = [_Deck(members, (seed, 2, k)) for k, members in enumerate(class_members(targets))]
-        self._seed = seed
+        self._turns = _Deck(np.arange(len(self._decks)), (seed, 3))
 
     def places(self, first: int, count: int) -> Indices:
         return np.array([self._at(place) for place in range(first, first + count)], np.int64)
 
     def _at(self, place: int) -> int:
-        turn, seat = divmod(place, len(self._decks))
-        order = generator(self._seed, 3, turn).permutation(len(self._decks))
-        return self._decks[int(order[seat])][turn]
+        return self._decks[self._turns[place]][place // len(self._decks)]
 
 
 class ClassWise:
@@ -66,14 +64,14 @@ def sampler(balance: Balance, targets: NDArray[np.float32], seed: int) -> Sample
 
 def class_members(targets: NDArray[np.float32]) -> list[Indices]:
     """The clips of each class that has any, then the clips known to have none of them."""
-    heard = np.nan_to_num(targets) > 0.5
+    heard = targets > 0.5  # nor is what nobody knows
     members = [np.flatnonzero(column) for column in heard.T]
     members.append(np.flatnonzero(~heard.any(axis=1)))
     return [m for m in members if len(m)]
 
 
 def class_counts(targets: NDArray[np.float32]) -> Indices:
-    return np.asarray((np.nan_to_num(targets) > 0.5).sum(axis=0), np.int64)
+    return np.asarray((targets > 0.5).sum(axis=0), np.int64)
 
 
 def missing_classes(targets: NDArray[np.float32], labels: Sequence[str]) -> tuple[str, ...]:

@@ -55,7 +55,7 @@ class TrainingBatches(Dataset[Batch]):
         places = np.arange(step * self.draw.batch, (step + 1) * self.draw.batch)[self.draw.rank :: self.draw.world]
         chosen = self.chosen(step)[self.draw.rank :: self.draw.world]
         inputs, lengths = self._varied(chosen, [generator(self.draw.seed, 10, int(place)) for place in places])
-        targets = self.bags.targets[chosen]
+        targets = self.bags.targets[chosen].astype(np.float32)
         if self.augment.mixup_alpha:
             key = generator(self.draw.seed, 11, step, self.draw.rank)
             inputs, lengths, targets = mixup(inputs, lengths, targets, self.augment, key)
@@ -101,14 +101,16 @@ class WholeBags(Dataset[tuple[Indices, Batch]]):
     def __getitem__(self, step: int) -> tuple[Indices, Batch]:
         chosen = self._batches[step]
         inputs, lengths = self.bags.fetch(chosen, None)
-        return chosen, Batch(torch.from_numpy(inputs), torch.from_numpy(lengths), torch.from_numpy(self.bags.targets[chosen]))
+        targets = self.bags.targets[chosen].astype(np.float32)
+        return chosen, Batch(torch.from_numpy(inputs), torch.from_numpy(lengths), torch.from_numpy(targets))
 
     @cached_property
     def _batches(self) -> list[Indices]:
-        order = np.argsort(self.bags.lengths, kind="stable")
+        lengths = self.bags.lengths
+        order = np.argsort(lengths, kind="stable")
         batches, first = [], 0
         for place in range(1, len(order) + 1):
-            full = place < len(order) and int(self.bags.lengths[order[place]]) * (place + 1 - first) > self.budget
+            full = place < len(order) and int(lengths[order[place]]) * (place + 1 - first) > self.budget
             if full or place == len(order):
                 batches.append(order[first:place])
                 first = place

@@ -38,7 +38,7 @@ class Judged:
 
 def judge(scores: Probabilities, targets: Targets, loss: float, tuning: Tuning = "two-step", seed: int = 0) -> Judged:
     """AV §3.3: thresholds tuned for micro-F1; where a label is unknown, the clip takes no part in that class."""
-    truth = np.nan_to_num(targets) > 0.5
+    truth = targets > 0.5
     opinions = np.where(np.isnan(targets), np.nan, scores.astype(np.float64))
     cuts = all_cuts(opinions, truth)
     tuned = TUNINGS[tuning](cuts, seed)

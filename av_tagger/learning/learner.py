@@ -42,7 +42,8 @@ class Learner:
             part.load_state_dict(state[name])
 
     def _parts(self) -> dict[str, Any]:
-        parts = {"network": self.network, "optimiser": self.optimiser, "pace": self.pace, "scaler": self.scaler, "averaged": self.averaged}
+        always = {"network": self.network, "optimiser": self.optimiser, "pace": self.pace, "scaler": self.scaler}
+        parts: dict[str, Any] = always | {"averaged": self.averaged}
         return {name: part for name, part in parts.items() if part is not None}
 
     def kept(self) -> MilNetwork:

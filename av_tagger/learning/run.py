@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -41,12 +42,12 @@ class Data:
         if not self.training.targets.max(initial=0) > 0:
             raise UsageError("there is nothing to learn from: no training clip has any of the classes")
 
-    @property
+    @cached_property
     def unlearnt(self) -> tuple[str, ...]:
         """Classes without a training clip."""
         return missing_classes(self.training.targets, self.training.labels)
 
-    @property
+    @cached_property
     def unmeasured(self) -> tuple[str, ...]:
         """Classes that are learnt, but have no validation clip to tune a threshold on."""
         missing = missing_classes(self.validation.targets, self.validation.labels)
@@ -109,6 +110,7 @@ class Run:
     folder: RunFolder
     learner: Learner
     record: Watch
+    identity: dict[str, str]
 
     @property
     def epoch_steps(self) -> int:
@@ -118,11 +120,7 @@ class Run:
     def steps(self) -> int:
         return self.recipe.length.total_steps(len(self.data.training), self.recipe.batch)
 
-    @property
-    def identity(self) -> dict[str, str]:
-        """What must be the same for a run to be resumed."""
-        return identity(self.recipe, self.data)
 
-
-def identity(recipe: Recipe, data: Data) -> dict[str, str]:
+def identity_of(recipe: Recipe, data: Data) -> dict[str, str]:
+    """What must be the same for a run to be resumed."""
     return {"recipe": recipe.fingerprint, "training data": data.training.sha256, "validation data": data.validation.sha256}

@@ -123,7 +123,9 @@ def decode_clip(clip: Clip, rate: int, longest_seconds: float, backend: MediaBac
     first = next(iter(backend.windows(clip, want)), None)
     if first is None or first.waveform is None:
         raise MediaError(clip.path, "has no sound to learn from")
-    return np.rint(np.clip(first.waveform.samples, -1, 1) * FULL_SCALE).astype(np.int16)
+    seconds = longest_seconds if clip.end_seconds is None else min(longest_seconds, clip.end_seconds - first.waveform.start_seconds)
+    samples = first.waveform.samples[: round(seconds * rate)]  # a decoder may hand out the rest of a packet
+    return np.rint(np.clip(samples, -1, 1) * FULL_SCALE).astype(np.int16)
 
 
 # Writing

@@ -23,7 +23,7 @@ from av_tagger.learning.learner import Learner, features_of, loss_of, prepare
 from av_tagger.learning.optimise import clip_gradients
 from av_tagger.learning.recipe import Recipe
 from av_tagger.learning.records import Records, nobody
-from av_tagger.learning.run import Data, Options, Outcome, Progress, Run, Watch, identity
+from av_tagger.learning.run import Data, Options, Outcome, Progress, Run, Watch, identity_of
 from av_tagger.learning.runfolder import RunFolder
 from av_tagger.learning.world import World, joined
 
@@ -40,12 +40,13 @@ def train(recipe: Recipe, data: Data, run: Path, options: Options = Options(), w
             folder.open(resume=options.resume)
         world.gather(0)  # nobody reads the folder before it is there
         learner = prepare(recipe, data.training, world, recipe.length.total_steps(len(data.training), recipe.batch))
-        progress = _resumed(folder, learner, identity(recipe, data)) if options.resume else Progress()
+        same = identity_of(recipe, data)
+        progress = _resumed(folder, learner, same) if options.resume else Progress()
         if not world.leads:
-            return _learn(Run(recipe, data, options, world, folder, learner, nobody), progress)
+            return _learn(Run(recipe, data, options, world, folder, learner, nobody, same), progress)
         records = Records(folder, progress.step, options, watch)
         try:
-            return _learn(Run(recipe, data, options, world, folder, learner, records), progress)
+            return _learn(Run(recipe, data, options, world, folder, learner, records, same), progress)
         finally:
             records.close()
 

@@ -1,4 +1,4 @@
-"""Features to dissimilarities: Euclidean distances of a clip's frames from one centred Gram matrix, exactly repeated frames computed once."""
+"""Features to dissimilarities: Euclidean distances of frames from one centred Gram matrix, exactly repeated frames computed once."""
 
 from __future__ import annotations
 

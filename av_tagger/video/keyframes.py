@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, overload
+from typing import Any
 
 import numpy as np
 import torch
@@ -178,7 +178,9 @@ def _sparse_count(batch: Matrix, count: int, fill: bool, device: str) -> list[Co
     return pick(batch, count, fill=fill, form=by_torch(device) if device == "cuda" else by_itself)
 
 
-def _penalty_count(solve: Callable[[Matrix, float], Coding], norm: Norm, batch: Matrix, count: int, fill: bool, device: str) -> list[Coding]:
+def _penalty_count(  # noqa: PLR0917  # the first two are bound by `_penalised`
+    solve: Callable[[Matrix, float], Coding], norm: Norm, batch: Matrix, count: int, fill: bool, device: str
+) -> list[Coding]:
     """The paper's recipe: the program at the default lambda, and of its rows the `count` with the largest sums."""
     del device
     return [_easy(D, count, fill) or _heaviest(solve, norm, D, count) for D in batch]

@@ -46,7 +46,7 @@ def keyed(found: dict[str, NDArray[np.float32]]) -> KeyedVectors:
     except ImportError as error:
         raise MissingExtra(f"the word vectors need gensim ({error}); install it with `pip install gensim`") from error
     matrix = np.stack(list(found.values()))
-    vectors = KeyedVectors(vector_size=matrix.shape[1], count=len(found), dtype=np.float32)
+    vectors = KeyedVectors(vector_size=matrix.shape[1], dtype=np.float32)
     vectors.add_vectors(list(found), matrix)
     return vectors
 
@@ -88,7 +88,7 @@ def _lines(path: Path) -> Iterator[Iterator[bytes]]:
     try:
         with path.open("rb") as file:
             if zipfile.is_zipfile(file):
-                with _member(zipfile.ZipFile(file)) as inside:
+                with zipfile.ZipFile(file) as archive, _member(archive) as inside:
                     yield iter(inside)
             else:
                 file.seek(0)

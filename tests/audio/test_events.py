@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -59,7 +60,7 @@ def test_at_another_threshold_the_low_one_keeps_its_proportion() -> None:
 
 @pytest.mark.parametrize("wrong", [{"high": 0.2}, {"low": -0.1}, {"minimum_seconds": -1}, {"gap_seconds": -1}])
 def test_settings_that_cannot_be_meant(wrong: dict[str, float]) -> None:
-    with pytest.raises(ValueError, match="threshold|durations"):
+    with pytest.raises(ValueError, match=r"threshold|durations"):
         EventSettings(**wrong)
 
 
@@ -86,7 +87,7 @@ def test_agrees_with_a_loop(values: np.ndarray, a: float, b: float) -> None:
 def test_events_are_apart_long_enough_and_high_enough(values: np.ndarray, minimum: float, gap: float) -> None:
     events = find_events(values, 1.0, 0.0, EventSettings(0.5, 0.25, minimum, gap))
     assert all(e.end - e.start >= minimum - 1e-3 and e.peak >= 0.5 for e in events)
-    assert all(b.start - a.end >= gap - 1e-3 for a, b in zip(events, events[1:], strict=False))
+    assert all(b.start - a.end >= gap - 1e-3 for a, b in pairwise(events))
     assert all(e.peak == values[int(e.start) : int(e.end)].max() for e in events)
 
 

@@ -127,7 +127,8 @@ class Browser:
         high = [fcntl.fcntl(fd, fcntl.F_DUPFD, 20) for fd in (theirs_in, theirs_out)]
         flags = (
             "--headless --no-sandbox --disable-gpu --no-first-run --disable-background-networking --disable-component-update "
-            "--disable-sync --disable-extensions --mute-audio --hide-scrollbars --autoplay-policy=no-user-gesture-required --remote-debugging-pipe"
+            "--disable-sync --disable-extensions --mute-audio --hide-scrollbars "
+            "--autoplay-policy=no-user-gesture-required --remote-debugging-pipe"
         )
 
         def lay_pipes() -> None:  # Chromium reads commands from descriptor 3 and answers on 4
@@ -136,7 +137,7 @@ class Browser:
 
         self.process = subprocess.Popen(
             [program, *flags.split(), f"--user-data-dir={profile}", "about:blank"],
-            preexec_fn=lay_pipes,
+            preexec_fn=lay_pipes,  # noqa: PLW1509 - two calls of dup2 are safe beside threads
             pass_fds=(3, 4),
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,

@@ -58,16 +58,16 @@ def playhead(browser: Any) -> float:
     """In percent of the track, as it is seen."""
     return float(
         browser.js(
-            "(() => { const c = document.querySelector('.cover').getBoundingClientRect(), p = document.querySelector('.playhead')"
-            ".getBoundingClientRect(); return 100 * (p.left + p.width / 2 - c.left) / c.width })()"
+            "(() => { const box = (name) => document.querySelector(name).getBoundingClientRect(), c = box('.cover'), p = box('.playhead');"
+            " return 100 * (p.left + p.width / 2 - c.left) / c.width })()"
         )
     )
 
 
 def middle_of(browser: Any, selector: str, share: float = 0.5) -> tuple[float, float]:
     x, y = browser.js(
-        f"(() => {{ const e = document.querySelector({selector!r}); e.scrollIntoView({{block: 'center'}}); const b = e.getBoundingClientRect();"
-        f" return [b.left + {share} * b.width, b.top + b.height / 2] }})()"
+        f"(() => {{ const e = document.querySelector({selector!r}); e.scrollIntoView({{block: 'center'}});"
+        f" const b = e.getBoundingClientRect(); return [b.left + {share} * b.width, b.top + b.height / 2] }})()"
     )
     return x, y
 

@@ -131,8 +131,7 @@ def test_tuned_lambda_makes_k_medoids_the_optimum_of_the_papers_program(seed: in
 @pytest.mark.parametrize("kind", ["uniform", "ties", "points", "duplicates"])
 @pytest.mark.parametrize("lambda_", [0.0, 0.05, 0.5, 3.0, 100.0])
 def test_penalty_against_the_facility_location_program(kind: str, lambda_: float) -> None:
-    for D in many(kind, 3, 14, seed=7):
-        D = normalised(D)[0]
+    for D in (normalised(D)[0] for D in many(kind, 3, 14, seed=7)):
         answer = penalise(D, lambda_, Effort())
         program = relaxation(D, lambda_=lambda_)
         assert answer.lower_bound <= program * TIGHT + 1e-12
@@ -164,7 +163,9 @@ def test_group_sparse_against_cvxpy(seed: int, lambda_: float) -> None:
 
 def test_simplex_projection_is_the_nearest_point() -> None:
     X = np.random.default_rng(0).normal(size=(6, 40)) * 3
-    Z = l2.on_simplex(X)
+    Z, tau = l2.on_simplex(X)
+    for start in (tau, tau + 0.3, tau - 5.0, tau + 100.0):
+        assert np.allclose(l2.on_simplex(X, start)[0], Z)
     assert np.allclose(Z.sum(axis=0), 1.0)
     assert Z.min() >= 0.0
     others = np.random.default_rng(1).dirichlet(np.ones(6), size=500).T  # a projection p of x has (x - p).(y - p) <= 0 for every y
@@ -175,8 +176,7 @@ def test_simplex_projection_is_the_nearest_point() -> None:
 @pytest.mark.parametrize("n", [12, 30])
 def test_branching_closes_what_the_relaxation_leaves_open(n: int) -> None:
     left_open = 0
-    for D in many("uniform", 6, n, seed=3):
-        D = normalised(D)[0]
+    for D in (normalised(D)[0] for D in many("uniform", 6, n, seed=3)):
         rows, v = plain.search(D, 3, 500, 1e-6)
         left_open += cost(D, rows) - bounds.count_bound(D, v, 3) > 1e-4
         rows, lower = branch.finish(D, rows, v, Effort())

@@ -64,10 +64,10 @@ def points(b: int, n: int) -> np.ndarray:
 
 def test_the_same_steps_as_numpy(search: room.Search) -> None:
     rng = np.random.default_rng(0)
-    batch = [*points(40, 30), *rng.random((40, 12, 12)) + 0.5, *points(20, 6)[:, [0, 0, 1, 1, 2, 3, 4, 5, 5]][:, :, [0, 0, 1, 1, 2, 3, 4, 5, 5]]]
-    for D in batch:
+    twice = [0, 0, 1, 1, 2, 3, 4, 5, 5]
+    batch = [*points(40, 30), *rng.random((40, 12, 12)) + 0.5, *points(20, 6)[:, twice][:, :, twice]]
+    for D in map(np.ascontiguousarray, batch):
         for count in (1, 2, 4):
-            D = np.ascontiguousarray(D)
             rows, v = search(D, count, 200, 1e-6)
             ours, prices = plain.search(D, count, 200, 1e-6)
             assert np.array_equal(rows, ours)
@@ -82,8 +82,7 @@ def test_thousands_of_matrices_to_proof(search: room.Search) -> None:
     batch = np.random.default_rng(1).integers(0, 6, (3000, 7, 7)).astype(float)
     best = np.min([batch[:, list(rows)].min(axis=1).sum(axis=1) for rows in combinations(range(7), 3)], axis=0)
     found = []
-    for D in batch:
-        D, scale = normalised(D)
+    for D, scale in map(normalised, batch):
         rows, v = search(D, 3, 500, 1e-6)
         found.append((cost(D, rows) * scale, bounds.count_bound(D, v, 3) * scale))
     objective, lower = np.array(found).T

@@ -16,7 +16,7 @@ import threading
 import time
 from collections.abc import Callable
 from functools import cache
-from importlib import metadata
+from importlib import import_module, metadata
 from pathlib import Path
 from types import ModuleType
 
@@ -149,8 +149,7 @@ def _version(distribution: str) -> str:
 
 def _processor() -> str:
     try:
-        from llvmlite import binding  # noqa: PLC0415
-
+        binding = import_module("llvmlite.binding")
         return f"{binding.get_host_cpu_name()} {binding.get_host_cpu_features().flatten()}"
     except Exception:  # noqa: BLE001  # any way in which llvmlite may be broken: the import of numba will say so
         return "unknown"

@@ -46,7 +46,9 @@ def _nearest_two(D: Matrix, rows: Rows, near: Rows, d1: Vector, d2: Vector) -> f
 
 
 @_compiled("void(float64[:, ::1], int64[::1], int64[::1], float64[::1], float64[::1], float64, float64[:, ::1])")
-def _swap_costs(D: Matrix, rows: Rows, near: Rows, d1: Vector, d2: Vector, total: float, change: Matrix) -> None:
+def _swap_costs(  # noqa: PLR0917  # buffers that are filled
+    D: Matrix, rows: Rows, near: Rows, d1: Vector, d2: Vector, total: float, change: Matrix
+) -> None:
     n, count = len(D), len(rows)
     order = np.argsort(near, kind="mergesort")  # columns cluster by cluster, so that the inner sums need no scatter
     a, b = d1[order], d2[order]
@@ -85,7 +87,9 @@ def _best_swap(change: Matrix, rows: Rows, slack: float) -> tuple[int, int]:
 
 
 @_compiled("float64(float64[:, ::1], int64[::1], int64[::1], float64[::1], float64[::1], float64[:, ::1])")
-def _swap(D: Matrix, rows: Rows, near: Rows, d1: Vector, d2: Vector, change: Matrix) -> float:
+def _swap(  # noqa: PLR0917  # buffers that are filled
+    D: Matrix, rows: Rows, near: Rows, d1: Vector, d2: Vector, change: Matrix
+) -> float:
     total = _nearest_two(D, rows, near, d1, d2)
     for _ in range(_MAX_SWAPS):
         _swap_costs(D, rows, near, d1, d2, total, change)

@@ -12,17 +12,17 @@ ROW = 1e-3  # of a frame: a row with a smaller sum is a zero of the solver, not 
 _ITERATIONS = 20_000
 _LOOK = 10  # iterations between two computations of the gap
 _RELAXATION = 1.6
-START = 1.0
 
 
 def group_sparse(D: Matrix, lambda_: float, tolerance: float = TOLERANCE) -> Coding:
     """min_Z lambda sum_i ||z_i||_2 + sum_ij z_ij d_ij, columns of Z on the simplex, for a normalised D."""
     n = len(D)
     Y, U = np.full((n, n), 1.0 / n), np.zeros((n, n))
-    rho = START / max(1.0, np.sqrt(n))
+    rho = 1.0 / max(1.0, np.sqrt(n))
     lower, upper, best = -np.inf, np.inf, Y
+    tau = None
     for step in range(1, _ITERATIONS + 1):
-        Z = on_simplex(Y - U - D / rho)
+        Z, tau = on_simplex(Y - U - D / rho, tau)
         before, mixed = Y, _RELAXATION * Z + (1.0 - _RELAXATION) * Y
         Y = shrink(mixed + U, lambda_ / rho)
         U = U + mixed - Y  # rho U lies in the dual ball by construction of Y
@@ -35,7 +35,7 @@ def group_sparse(D: Matrix, lambda_: float, tolerance: float = TOLERANCE) -> Cod
                 upper, best = value, candidate
         if upper - lower <= tolerance * upper:
             break
-        rho, U = _balanced(rho, U, np.linalg.norm(Z - Y), rho * np.linalg.norm(Y - before))
+        rho, U = _balanced(rho, U, float(np.linalg.norm(Z - Y)), rho * float(np.linalg.norm(Y - before)))
     rows = np.flatnonzero(best.sum(axis=1) > ROW)
     return Coding(rows, best[rows].sum(axis=1) / n, upper, min(max(lower, 0.0), upper), (lambda_, lambda_))
 
@@ -56,15 +56,22 @@ def prices_bound(D: Matrix, v: NDArray[np.float64], lambda_: float) -> float:
     return ball_bound(D, np.maximum(0.0, v - D), lambda_)
 
 
-def on_simplex(X: Matrix) -> Matrix:
-    """Every column's nearest point with entries >= 0 that sum to 1 (Michelot: drop the negative, share the rest, again)."""
-    low = (X.sum(axis=0) - 1.0) / len(X)
-    while True:
-        active = low < X
-        better = (np.where(active, X, 0.0).sum(axis=0) - 1.0) / np.maximum(1, active.sum(axis=0))
-        if np.all(better <= low + 1e-15 * (1.0 + np.abs(low))):
-            return np.asarray(np.maximum(X - better, 0.0))
-        low = better
+def on_simplex(X: Matrix, start: NDArray[np.float64] | None = None) -> tuple[Matrix, NDArray[np.float64]]:
+    """Every column's nearest point max(0, x - tau) with entries >= 0 that sum to 1, and tau.
+
+    Newton on sum_i max(0, x_i - tau) = 1, convex and piecewise linear in tau: from any start with something above it, the first step
+    lands at or below the root and the others rise to it; a start from the last iteration needs two or three."""
+    lowest = X.max(axis=0) - 1.0
+    tau = lowest if start is None else np.minimum(start, lowest + 1.0 - 1.0 / len(X))  # the root lies between the two
+    for _ in range(len(X) + 1):
+        over = np.maximum(X - tau, 0.0)
+        active = np.count_nonzero(over, axis=0)
+        step = (over.sum(axis=0) - 1.0) / np.maximum(active, 1)
+        tau = np.where(active > 0, tau + step, lowest)
+        if np.all(np.abs(step) <= 1e-14 * (1.0 + np.abs(tau))):
+            break
+    Z = np.maximum(X - tau, 0.0)
+    return Z / Z.sum(axis=0), tau
 
 
 def shrink(X: Matrix, by: float) -> Matrix:

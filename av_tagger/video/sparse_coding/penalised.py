@@ -42,7 +42,7 @@ def local_search(D: Matrix, lambda_: float, rows: Rows | None = None) -> Rows:
     return np.sort(rows)
 
 
-def _moved(rows: Rows, change: Matrix, add: NDArray[np.float64], drop: NDArray[np.float64], best: float) -> Rows:
+def _moved(rows: Rows, change: Matrix, add: NDArray[np.float64], drop: NDArray[np.floating], best: float) -> Rows:
     if add.min() == best:
         return np.append(rows, add.argmin())
     if drop.min() == best and len(rows) > 1:

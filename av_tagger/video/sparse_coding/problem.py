@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Literal
 
 import numpy as np
@@ -71,7 +72,7 @@ def normalised(D: Matrix) -> tuple[Matrix, float]:
 def assign(D: Matrix, rows: Rows) -> tuple[NDArray[np.int64], Matrix]:
     """For every column which of the rows is nearest (the first of equals), and how near."""
     near = D[rows].argmin(axis=0)
-    return near, D[rows, :][near, np.arange(D.shape[1])]
+    return near, np.asarray(D[rows[near], np.arange(D.shape[1])])
 
 
 def shares(D: Matrix, rows: Rows) -> NDArray[np.float64]:
@@ -101,7 +102,7 @@ def fill_evenly(rows: Rows, n: int, count: int) -> Rows:
     chosen = sorted(int(r) for r in rows)
     while len(chosen) < min(n, count):
         edges = [-1, *chosen, n]
-        gaps = [b - a for a, b in zip(edges, edges[1:], strict=False)]
+        gaps = [b - a for a, b in pairwise(edges)]
         widest = int(np.argmax(gaps))
         chosen.insert(widest, (edges[widest] + edges[widest + 1]) // 2)
     return np.array(chosen, dtype=np.int64)

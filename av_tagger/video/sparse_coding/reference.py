@@ -44,7 +44,7 @@ def _answer(D: Matrix, Z: Matrix, dual: Matrix, lambda_: float, norm: Norm) -> C
 def _solver(name: str, norm: Norm) -> str:
     name = name.lower() or ("highs" if norm == "inf" else "clarabel")
     if name == "osqp":
-        raise UsageError("OSQP stops at its iteration limit on key-frame programs and returns a wrong answer; use cvxpy:highs or cvxpy:clarabel")
+        raise UsageError("OSQP stops at its iteration limit on key-frame programs, with a wrong answer; use cvxpy:highs or cvxpy:clarabel")
     if name not in _SOLVERS:
         raise UsageError(f"cvxpy is used with no solver {name!r} here; {did_you_mean(name, _SOLVERS)}")
     if name == "highs" and norm == "l2":
@@ -56,5 +56,5 @@ def _cvxpy() -> ModuleType:
     try:
         import cvxpy  # noqa: PLC0415
     except Exception as error:
-        raise MissingExtra(f"cvxpy cannot be loaded ({error}); install it, or use the default solver 'sparse', which needs nothing") from error
+        raise MissingExtra(f"cvxpy cannot be loaded ({error}); install it, or use the default solver 'sparse'") from error
     return cvxpy  # type: ignore[no-any-return]

@@ -13,7 +13,7 @@ from av_tagger.video.sparse_coding import compiled
 def main(notes: list[str]) -> int:
     if hasattr(os, "nice"):
         with contextlib.suppress(OSError):
-            os.nice(10)
+            os.nice(5)
     done = compiled.warm()
     for note in notes:
         Path(note).unlink(missing_ok=True)

@@ -1,0 +1,56 @@
+"""Quicker, and the same answers."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from torch import nn
+
+from av_tagger.audio.inference import find_device, folded, quick_memory
+from av_tagger.audio.network import Architecture, build_network
+from av_tagger.errors import DeviceError
+
+
+def test_folding_leaves_no_norm_and_changes_no_answer() -> None:
+    torch.manual_seed(0)
+    network = build_network(Architecture(3, extractor_settings={"channels": (4, 6), "pools": ((5, 6), (4, 5)), "units": 5}))
+    for module in network.modules():
+        if isinstance(module, nn.BatchNorm2d):
+            nn.init.uniform_(module.weight, 0.5, 2)
+            nn.init.uniform_(module.bias, -1, 1)
+            module.running_mean = torch.randn(module.num_features)
+            module.running_var = torch.rand(module.num_features) + 0.1
+    network.eval()
+    names = set(network.state_dict())
+    quick = folded(network)
+    assert not any(isinstance(m, nn.BatchNorm2d) for m in quick.modules())
+    assert set(network.state_dict()) == names, "the original is left alone"
+    x = torch.randn(2, 1, 80, 60)
+    with torch.inference_mode():
+        torch.testing.assert_close(quick(x).instances, network(x).instances, atol=1e-5, rtol=0)
+
+
+def test_a_network_in_training_is_copied_for_use_and_goes_on_training() -> None:
+    network = nn.Sequential(nn.Conv2d(1, 2, 3), nn.BatchNorm2d(2)).train()
+    assert not folded(network).training
+    assert network.training
+
+
+def test_a_norm_that_follows_something_else_stays() -> None:
+    network = nn.Sequential(nn.BatchNorm2d(1), nn.Conv2d(1, 2, 3), nn.ReLU(), nn.BatchNorm2d(2))
+    assert [type(m).__name__ for m in folded(network)] == ["BatchNorm2d", "Conv2d", "ReLU", "BatchNorm2d"]
+
+
+def test_devices() -> None:
+    assert find_device("cpu").type == "cpu"
+    assert find_device("auto").type in ("cpu", "cuda")
+    for name in ("gpu", "cuda:99", "meta"):
+        with pytest.raises(DeviceError, match="auto"):
+            find_device(name)
+
+
+def test_memory_advice_is_harmless_twice() -> None:
+    quick_memory()
+    quick_memory()
+    assert quick_memory.cache_info().hits >= 1
+    assert float(torch.ones(1000, 1000).sum()) == 1e6

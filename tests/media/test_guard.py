@@ -1,0 +1,145 @@
+"""A decoder that hangs or dies costs its file, and nothing else."""
+
+from __future__ import annotations
+
+import gc
+import os
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+from tests_assets import make_audio, make_video
+
+from av_tagger.clip import Clip
+from av_tagger.errors import MediaError, TimedOut, UsageError
+from av_tagger.media import GuardedWorker, close_workers, make_backend, open_backend, open_media, probe, warm_up
+from av_tagger.media.transport import SharedMemory
+from av_tagger.protocols import MediaBackend, Want
+
+HERE = Path(__file__).parent
+CLIP = Clip(Path("some clip.mp4"))
+
+
+@pytest.fixture(autouse=True)
+def no_workers_left() -> Iterator[None]:
+    yield
+    close_workers()
+
+
+def fake(name: str) -> GuardedWorker:
+    return GuardedWorker(name, factory="fake_backends:make", search=[HERE])
+
+
+@pytest.mark.parametrize("name", ["good", "copied"])
+def test_windows_arrive_as_they_were_made(name: str) -> None:
+    with fake(name) as worker:
+        found = list(worker.windows(CLIP, Want(), 20))
+    assert [m.start_seconds for m in found] == [0.0, 1.0, 2.0]
+    for number, media in enumerate(found):
+        assert media.frames is not None
+        assert media.waveform is not None
+        assert media.frames.images.shape == (2, 4, 6, 3)
+        assert (media.frames.images == number + 1).all()
+        assert (media.waveform.samples == number).all()
+        assert int(media.notes[0]) != os.getpid()
+
+
+@pytest.mark.parametrize("name", ["hang", "hang with lock"])
+def test_a_hang_ends_at_the_limit(name: str) -> None:
+    with fake(name) as worker:
+        windows = worker.windows(CLIP, Want(), 1.0)
+        next(windows)
+        begin = time.monotonic()
+        with pytest.raises(TimedOut, match=r"some clip\.mp4: took longer than 1 s"):
+            next(windows)
+        assert time.monotonic() - begin < 20
+        worker.backend = "good"
+        assert len(list(worker.windows(CLIP, Want(), 20))) == 3, "the worker was replaced"
+
+
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        ("crash", "its decoder crashed .signal SIGSEGV."),
+        ("exit", "its decoder crashed .exit status 3."),
+        ("memory", "needs more memory"),
+        ("error", "is haunted; call a priest"),
+    ],
+)
+def test_a_death_costs_one_file(name: str, words: str) -> None:
+    with fake(name) as worker:
+        with pytest.raises(MediaError, match=rf"some clip\.mp4: {words}"):
+            list(worker.windows(CLIP, Want(), 20))
+        worker.backend = "good"
+        assert len(list(worker.windows(CLIP, Want(), 20))) == 3
+
+
+def test_an_abandoned_file_does_not_answer_for_the_next() -> None:
+    with fake("good") as worker:
+        next(worker.windows(CLIP, Want(), 20))
+        other = Clip(Path("other.mp4"))
+        assert [m.clip.name for m in worker.windows(other, Want(), 20)] == ["other.mp4"] * 3
+
+
+def test_any_function_can_be_guarded() -> None:
+    with fake("good") as worker:
+        assert worker.call("fake_backends:add", 2, 3, path=CLIP.path, limit_seconds=20) == 5
+
+
+def test_shared_memory_is_given_back() -> None:
+    memory = SharedMemory()
+    images = memory.allocate((2, 3, 4, 3))
+    images[...] = 7
+    view = images[1:]
+    del images
+    gc.collect()
+    assert (view == 7).all()
+    assert len(memory.descriptors) == 1
+    del view
+    gc.collect()
+    assert memory.descriptors == {}
+
+
+def test_the_guarded_decoder_gives_what_the_plain_one_gives(tmp_path: Path) -> None:
+    path = make_video(tmp_path / "a.mp4", seconds=1.0)
+    (plain,) = make_backend("pyav").windows(Clip(path), Want())
+    (guarded,) = open_media(Clip(path), Want())
+    (unguarded,) = open_media(Clip(path), Want(), guarded=False)
+    for media in (guarded, unguarded):
+        assert media.frames is not None
+        assert plain.frames is not None
+        assert media.waveform is not None
+        assert plain.waveform is not None
+        np.testing.assert_array_equal(media.frames.images, plain.frames.images)
+        np.testing.assert_array_equal(media.frames.times, plain.frames.times)
+        np.testing.assert_array_equal(media.waveform.samples, plain.waveform.samples)
+
+
+def test_two_files_can_be_open_at_once(tmp_path: Path) -> None:
+    a, b = make_audio(tmp_path / "a.wav", 3.0), make_audio(tmp_path / "b.wav", 3.0)
+    want = Want(window_seconds=1.0, overlap_seconds=0.0)
+    pairs = list(zip(open_media(Clip(a), want), open_media(Clip(b), want), strict=True))
+    assert [(x.clip.path.name, y.clip.path.name) for x, y in pairs] == [("a.wav", "b.wav")] * len(pairs)
+    assert len(pairs) >= 2
+
+
+def test_backends_are_media_backends() -> None:
+    for name in ("pyav", "decord"):
+        assert isinstance(open_backend(name), MediaBackend)
+        assert open_backend(name).name == name
+
+
+def test_an_unknown_backend_is_a_usage_error() -> None:
+    with pytest.raises(UsageError, match="did you mean 'pyav'"):
+        open_media(CLIP, Want(), backend="pyaw")
+    with pytest.raises(UsageError, match="no decoder 'ffmpeg'"):
+        open_backend("ffmpeg")
+
+
+def test_probe_goes_through_the_worker(tmp_path: Path) -> None:
+    warm_up()
+    info = probe(make_video(tmp_path / "a.mp4"))
+    assert info.video is not None
+    assert (info.video.width, info.video.height) == (96, 64)

@@ -1,0 +1,145 @@
+from __future__ import annotations
+
+from dataclasses import replace
+from fractions import Fraction
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pytest
+
+from av_tagger.clip import Clip
+from av_tagger.errors import MediaError
+from av_tagger.reports.annotate import COLOURS, Annotator, Layout, annotate, draw
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from av_tagger.scores import Tagged
+
+
+def grey(width: int = 640, height: int = 360) -> np.ndarray:
+    return np.full((height, width, 3), 90, np.uint8)
+
+
+def playhead_column(image: np.ndarray, layout: Layout) -> int:
+    """The column that is white from the top of the panel to its bottom."""
+    panel = image[layout.height - layout.panel :]
+    columns = np.flatnonzero((panel == 255).all(axis=(0, 2)))
+    assert len(columns) == 2
+    return int(columns[-1])
+
+
+def test_the_picture_given_stays_as_it_is_and_only_the_panel_and_badges_change(tagged: Tagged) -> None:
+    image = grey()
+    drawn = draw(image, 4.5, tagged)
+    assert (image == 90).all()
+    assert drawn.shape == image.shape
+    layout = Layout.of(640, 360, 2)
+    assert (drawn[: 360 - layout.panel] == 90).all()  # nothing sounds at 4.5 s and no key frame is near
+    assert (drawn[360 - layout.panel :] != 90).mean() > 0.9
+
+
+@pytest.mark.parametrize(("seconds", "badges"), [(4.5, 0), (2.0, 1), (3.0, 1), (8.0, 1), (6.5, 1)])
+def test_badges_say_what_is_there_now(tagged: Tagged, seconds: float, badges: int) -> None:
+    layout = Layout.of(640, 360, 2)
+    above = draw(grey(), seconds, tagged)[: 360 - layout.panel]
+    assert bool((above != 90).any()) is bool(badges)
+    colour = any((above == np.array(COLOURS[0], np.uint8)).all(axis=2).any() for _ in range(1))
+    assert colour is (seconds in (2.0, 6.5))  # the horn's colour, only while it sounds
+
+
+def test_the_playhead_runs_with_time(tagged: Tagged) -> None:
+    layout = Layout.of(640, 360, 2)
+    left, right = layout.track
+    annotator = Annotator(replace(tagged, keyframes=()))
+    for seconds, share in ((0.0, 0.0), (5.0, 0.5), (10.0, 1.0), (99.0, 1.0)):
+        expected = left + share * (right - left)
+        assert playhead_column(annotator(grey(), seconds), layout) == pytest.approx(expected, abs=1)
+
+
+def test_a_window_begins_at_its_own_start(sample: list[Tagged]) -> None:
+    layout = Layout.of(640, 360, 2)
+    left, right = layout.track
+    assert playhead_column(draw(grey(), 65.0, sample[1]), layout) == pytest.approx((left + right) / 2, abs=1)
+
+
+def test_event_bars_stand_where_events_are(tagged: Tagged) -> None:
+    """With the curves taken away, the columns in which the first lane is coloured are those of its events."""
+    layout = Layout.of(640, 360, 2)
+    drawn = draw(grey(), 0.0, replace(tagged, activity=None, keyframes=()))
+    line = drawn[360 - layout.panel + layout.row // 2].astype(int)
+    left, right = layout.track
+    coloured = (line[:, 2] - line[:, 0] > 15)[left + 1 : right]
+    expected = [(1.0, 2.5), (6.0, 7.25)]
+    seconds = (np.arange(len(coloured)) + 1) / (right - left) * 10
+    inside = np.any([(seconds > a + 0.05) & (seconds < b - 0.05) for a, b in expected], axis=0)
+    outside = np.all([(seconds < a - 0.05) | (seconds > b + 0.05) for a, b in expected], axis=0)
+    assert coloured[inside].all()
+    assert not coloured[outside].any()
+
+
+@pytest.mark.parametrize(("width", "height"), [(16, 16), (64, 36), (33, 200), (320, 240), (1921, 1081), (400, 30)])
+def test_every_size_can_be_drawn_on(tagged: Tagged, width: int, height: int) -> None:
+    drawn = draw(grey(width, height), 2.0, tagged)
+    assert drawn.shape == (height, width, 3)
+    assert drawn.dtype == np.uint8
+    assert Layout.of(width, height, 2).panel <= 0.4 * height
+
+
+def test_results_without_tags_or_curves_can_be_drawn(tagged: Tagged) -> None:
+    nothing = replace(tagged, tags=(), keyframes=())
+    assert (draw(grey(), 1.0, nothing) == 90).all()
+
+
+def make_film(path: Path, seconds: float = 2.0, fps: int = 10) -> None:
+    av = pytest.importorskip("av")
+    with av.open(str(path), "w") as out:
+        video = out.add_stream("mpeg4", rate=fps)
+        video.width, video.height, video.pix_fmt = 160, 120, "yuv420p"
+        sound = out.add_stream("aac", rate=16_000, layout="mono")
+        for n in range(round(seconds * fps)):
+            frame = av.VideoFrame.from_ndarray(np.full((120, 160, 3), 90, np.uint8), format="rgb24")
+            frame.pts, frame.time_base = n, Fraction(1, fps)
+            out.mux(video.encode(frame))
+        wave = np.sin(np.arange(round(seconds * 16_000)) / 8).astype(np.float32)[None]
+        for at in range(0, wave.shape[1], 1024):
+            frame = av.AudioFrame.from_ndarray(np.ascontiguousarray(wave[:, at : at + 1024]), "fltp", "mono")
+            frame.sample_rate, frame.pts, frame.time_base = 16_000, at, Fraction(1, 16_000)
+            out.mux(sound.encode(frame))
+        out.mux(video.encode())
+        out.mux(sound.encode())
+
+
+def packets(path: Path) -> list[bytes]:
+    av = pytest.importorskip("av")
+    with av.open(str(path)) as container:
+        return [bytes(p) for p in container.demux(audio=0) if p.size]
+
+
+def pictures(path: Path) -> list[tuple[float, np.ndarray]]:
+    av = pytest.importorskip("av")
+    with av.open(str(path)) as container:
+        return [(f.time, f.to_ndarray(format="rgb24")) for f in container.decode(video=0)]
+
+
+def test_a_copy_keeps_sound_and_duration_and_shows_the_result(tagged: Tagged, tmp_path: Path) -> None:
+    source, target = tmp_path / "film.mp4", tmp_path / "told.mp4"
+    make_film(source)
+    film = replace(tagged, clip=Clip(source), duration_seconds=2.0)
+    assert annotate(film, target) == target
+    assert packets(target) == packets(source)  # the sound is not even encoded again
+    before, after = pictures(source), pictures(target)
+    assert len(before) == len(after)
+    assert [t for t, _ in after] == pytest.approx([t for t, _ in before], abs=0.01)
+    layout = Layout.of(160, 120, 2)
+    assert layout.rows
+    for _, image in after:
+        assert abs(float(image[: layout.height // 3].mean()) - 90) < 40
+        assert image[layout.height - layout.panel :].mean() < 75  # the dark panel
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["film.mp4", "told.mp4"]
+
+
+def test_a_file_without_pictures_is_an_error(tagged: Tagged, tmp_path: Path) -> None:
+    with pytest.raises(MediaError):
+        annotate(replace(tagged, clip=Clip(tmp_path / "gone.mp4")), tmp_path / "told.mp4")
+    assert list(tmp_path.iterdir()) == []

@@ -1,0 +1,87 @@
+"""Class lists: order, ids, files, and every mistake in them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from av_tagger.errors import UsageError
+from av_tagger.labels import audioset, choose_classes, dcase2017, read_classes
+
+
+def test_the_official_order() -> None:
+    labels = dcase2017().labels
+    assert len(labels) == 17
+    assert labels[:3] == ("Train horn", "Air horn, truck horn", "Car alarm")
+    assert labels[-1] == "Train"
+    assert sum(c.group == "warning" for c in dcase2017()) == 9
+
+
+def test_agrees_with_the_official_list(shared: Path) -> None:
+    rows = (shared / "data/dcase2017/sound_event_list_17_classes.txt").read_text().splitlines()[1:]
+    assert [tuple(row.split("\t")[::2]) for row in rows] == [(c.id, c.label) for c in dcase2017()]
+
+
+def test_audioset_holds_dcase() -> None:
+    assert len(audioset()) == 527
+    assert len(set(audioset().ids)) == 527
+    assert audioset().pick([c.id for c in dcase2017()]).labels == dcase2017().labels
+
+
+@pytest.mark.parametrize(
+    ("choice", "labels"),
+    [
+        ("Siren", ("Siren",)),
+        ("siren;/m/0bt9lr", ("Siren", "Dog")),
+        ("Dog,Cat", ("Dog", "Cat")),
+        ("Air horn, truck horn", ("Air horn, truck horn",)),
+        ("Air horn, truck horn;Dog", ("Air horn, truck horn", "Dog")),
+    ],
+)
+def test_choices(choice: str, labels: tuple[str, ...]) -> None:
+    assert choose_classes(choice).labels == labels
+
+
+def test_all_and_none() -> None:
+    assert choose_classes("all") is audioset()
+    assert choose_classes(None) is dcase2017()
+
+
+def test_an_unknown_name_is_met_with_the_nearest() -> None:
+    with pytest.raises(UsageError, match="did you mean 'Motorcycle'"):
+        choose_classes("Motorcycel")
+
+
+def test_files(tmp_path: Path) -> None:
+    text = tmp_path / "classes.txt"
+    text.write_text("# mine\nTrain horn\n/m/0bt9lr\nMy own sound\n\n", encoding="utf-8-sig")
+    classes = read_classes(text)
+    assert classes.labels == ("Train horn", "Dog", "My own sound")
+    assert classes.find("train HORN").words == ("train", "horn")
+    toml = tmp_path / "classes.toml"
+    toml.write_text('[[class]]\nlabel = "Drone"\nwords = ["drone", "quadcopter"]\n')
+    assert choose_classes(str(toml)).find("Drone").words == ("drone", "quadcopter")
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        (b"Train\nBus\nTrain\n", "class 'Train' stands more than once"),
+        (b"", "at least one class"),
+        (b"\xff\xfe\x00\x01", "cannot be read"),
+    ],
+)
+def test_bad_files(tmp_path: Path, content: bytes, words: str) -> None:
+    path = tmp_path / "classes.txt"
+    path.write_bytes(content)
+    with pytest.raises(UsageError, match=words) as caught:
+        read_classes(path)
+    assert str(path) in str(caught.value)
+
+
+def test_bad_toml(tmp_path: Path) -> None:
+    path = tmp_path / "classes.toml"
+    path.write_text("[[class]]\nlabel = \n")
+    with pytest.raises(UsageError, match=r"classes.toml"):
+        read_classes(path)

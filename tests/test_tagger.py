@@ -1,0 +1,185 @@
+"""The story with fake rooms: windows, witnesses that are missing, events, order, failures."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from av_tagger.clip import Clip, Frames, Media, Waveform
+from av_tagger.errors import MediaError
+from av_tagger.fusion import Thresholds, WeightedFusion
+from av_tagger.protocols import Want
+from av_tagger.scores import Activity, Evidence, Failed, KeyFrame, Scores, Status, Tagged, Witness
+from av_tagger.tagger import Parts, Tagger, align, stitch
+
+LABELS = ("Siren", "Bicycle", "Train")
+RATE = 100
+
+
+class LoudEar:
+    """Hears `Siren` as loud as the waveform is, frame by frame."""
+
+    labels = ("Train", "Siren")  # another order, and one class less
+    rate = RATE
+    witness = Witness(Status.OK, "loud", "none")
+
+    def hear(self, waveforms: Sequence[Waveform]) -> list[Scores]:
+        return [self._one(w) for w in waveforms]
+
+    def _one(self, w: Waveform) -> Scores:
+        loud = np.abs(w.samples[: len(w.samples) // 10 * 10]).reshape(-1, 10).max(axis=1)
+        values = np.stack([np.zeros_like(loud), loud], axis=1).astype(np.float32)
+        return Scores(self.labels, values.max(axis=0).astype(float), activity=Activity(values, 10.0, w.start_seconds))
+
+
+class RedEye:
+    """Sees a `Bicycle` as much as the first picture is red."""
+
+    labels = LABELS
+    short_side = 4
+    witness = Witness(Status.OK, "red", "none")
+
+    def see(self, clips: Sequence[Frames]) -> list[Scores]:
+        return [self._one(c) for c in clips]
+
+    def _one(self, clip: Frames) -> Scores:
+        red = float(clip.images[0, 0, 0, 0]) / 255
+        why = {"Bicycle": (Evidence(float(clip.times[0]), "bicycle", red, 0.9),)}
+        return Scores(LABELS, np.array([0.0, red, 0.0]), evidence=why, keyframes=(KeyFrame(float(clip.times[0]), 1.0),))
+
+
+def window(start: float, end: float, *, loud: tuple[float, float] | None = None, red: int | None = None, notes: tuple[str, ...] = ()) -> Media:
+    samples = np.zeros(round((end - start) * RATE), np.float32)
+    if loud is not None:
+        samples[round((loud[0] - start) * RATE) : round((loud[1] - start) * RATE)] = 0.9
+    frames = None
+    if red is not None:
+        images = np.zeros((2, 4, 4, 3), np.uint8)
+        images[..., 0] = red
+        frames = Frames(images, np.array([start, start + 1]))
+    return Media(Clip(Path("x.mp4")), start, end, Waveform(samples, RATE, start), frames, notes)
+
+
+def tagger_of(windows: dict[str, list[Media]], **changes: object) -> Tagger:
+    def opened(clip: Clip, want: Want) -> Iterator[Media]:
+        if clip.name not in windows:
+            raise MediaError(clip.path, "there is no such file", "check the name")
+        yield from windows[clip.name]
+
+    rows = Thresholds(np.array([0.3, 0.4, 0.5]), np.array([0.6, 0.6, 0.6]), np.array([0.8, 0.8, 0.8]))
+    fusion = WeightedFusion(LABELS, rows, weights=np.array([0.5, 0.5, 0.5]))
+    parts = {"labels": LABELS, "ear": LoudEar(), "eye": RedEye(), "fusion": fusion, "open": opened, "want": Want()}
+    return Tagger(Parts(**{**parts, **changes}))  # type: ignore[arg-type]
+
+
+def test_one_clip_with_both_witnesses() -> None:
+    tagged = tagger_of({"a.mp4": [window(0, 10, loud=(2, 4), red=255)]}).tag("a.mp4")
+    assert [(t.label, t.probability) for t in tagged.tags] == [("Bicycle", 1.0), ("Siren", pytest.approx(0.45))]
+    bicycle, siren = tagged.tags
+    assert (siren.heard, siren.seen, siren.threshold) == (pytest.approx(0.9), 0.0, 0.3)
+    assert [(e.start, e.end, round(e.peak, 2)) for e in siren.events] == [(2.0, 4.0, 0.9)]
+    assert (bicycle.heard, bicycle.seen) == (None, 1.0)  # this ear knows no bicycles: the eye decides alone, with its own threshold
+    assert bicycle.threshold == 0.8
+    assert bicycle.evidence[0].object == "bicycle"
+    assert (tagged.ear.status, tagged.eye.status) == (Status.OK, Status.OK)
+
+
+def test_a_missing_track_leaves_the_other_with_its_own_threshold() -> None:
+    tagged = tagger_of({"a.mp4": [window(0, 10, loud=(0, 1))]}).tag("a.mp4")
+    assert [(t.label, t.threshold, t.seen) for t in tagged.tags] == [("Siren", 0.6, None)]
+    assert tagged.eye.status is Status.NO_TRACK
+
+
+def test_only_one_witness() -> None:
+    clip = [window(0, 10, loud=(0, 1), red=255)]
+    ear_only = tagger_of({"a.mp4": clip}, eye=None).tag("a.mp4")
+    eye_only = tagger_of({"a.mp4": clip}, ear=None).tag("a.mp4")
+    assert ([t.label for t in ear_only.tags], ear_only.eye.status) == (["Siren"], Status.OFF)
+    assert ([t.label for t in eye_only.tags], eye_only.ear.status) == (["Bicycle"], Status.OFF)
+    assert eye_only.activity is None
+
+
+def test_long_files_keep_the_window_that_speaks_loudest_and_one_timeline() -> None:
+    windows = [window(0, 10, red=10), window(9, 19, loud=(12, 13), red=20), window(18, 28, red=200)]
+    tagged = tagger_of({"a.mp4": windows}).tag("a.mp4")
+    assert [t.label for t in tagged.tags] == ["Siren"]
+    assert [(e.start, e.end) for e in tagged.tags[0].events] == [(12.0, 13.0)]
+    assert tagged.scores["Bicycle"].seen == pytest.approx(200 / 255)
+    assert tagged.activity is not None
+    assert len(tagged.activity.values) == 280
+    assert sum(k.weight for k in tagged.keyframes) == pytest.approx(1.0)
+    assert tagged.duration_seconds == 28
+
+
+def test_an_event_across_a_seam_is_one_event() -> None:
+    windows = [window(0, 10, loud=(8, 10)), window(9, 19, loud=(9, 12))]
+    tags = tagger_of({"a.mp4": windows}).tag("a.mp4").tags
+    assert [(e.start, e.end) for e in tags[0].events] == [(8.0, 12.0)]
+
+
+def test_damage_is_said_and_degrades() -> None:
+    tagged = tagger_of({"a.mp4": [window(0, 10, loud=(0, 1), red=0, notes=("3 frames are damaged",))]}).tag("a.mp4")
+    assert tagged.notes == ("3 frames are damaged",)
+    assert tagged.ear.status is Status.DEGRADED
+
+
+def test_a_threshold_for_all_decides_tags_and_events() -> None:
+    tagged = tagger_of({"a.mp4": [window(0, 10, loud=(2, 4), red=30)]}, threshold=0.1).tag("a.mp4")
+    assert {t.label: t.threshold for t in tagged.tags} == {"Siren": 0.1, "Bicycle": 0.1}
+
+
+def test_a_batch_keeps_its_order_and_loses_only_the_bad_clip() -> None:
+    good = [window(0, 10, loud=(0, 1))]
+    outcomes = tagger_of({"a.mp4": good, "c.mp4": good, "empty.mp4": []}).tag(["a.mp4", "b.mp4", "c.mp4", "empty.mp4"])
+    assert [type(o) for o in outcomes] == [Tagged, Failed, Tagged, Failed]
+    assert isinstance(outcomes[1], Failed)
+    assert "b.mp4: there is no such file" in outcomes[1].message
+    assert isinstance(outcomes[3], Failed)
+    assert "empty.mp4: holds neither sound nor pictures" in outcomes[3].message
+
+
+def test_one_bad_clip_asked_for_alone_raises() -> None:
+    with pytest.raises(MediaError, match=r"b.mp4: there is no such file; check the name"):
+        tagger_of({}).tag("b.mp4")
+
+
+def test_defects_are_not_swallowed() -> None:
+    class Broken(LoudEar):
+        def hear(self, waveforms: Sequence[Waveform]) -> list[Scores]:
+            raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        tagger_of({"a.mp4": [window(0, 10)]}, ear=Broken()).tag(["a.mp4"])
+
+
+def test_align_reorders_and_marks_what_is_unknown() -> None:
+    scores = Scores(("b", "a"), np.array([0.2, 0.1]), activity=Activity(np.array([[0.2, 0.1]], np.float32), 10.0))
+    aligned = align(scores, ("a", "x", "b"))
+    np.testing.assert_array_equal(aligned.probabilities, [0.1, np.nan, 0.2])
+    assert aligned.activity is not None
+    np.testing.assert_allclose(aligned.activity.values, [[0.1, np.nan, 0.2]])
+
+
+@given(st.integers(1, 6), st.integers(2, 10), st.integers(0, 1))
+def test_stitched_windows_of_one_timeline_give_it_back(count: int, seconds: int, overlap: int) -> None:
+    """A timeline cut into overlapping windows is whole again, whatever the cut."""
+    step = seconds - overlap
+    spans = [(float(i * step), float(i * step + seconds)) for i in range(count)]
+    whole = np.arange(round(spans[-1][1] * 10), dtype=np.float32)[:, None]
+    pieces = [Activity(whole[round(a * 10) : round(b * 10)], 10.0, a) for a, b in spans]
+    stitched = stitch(pieces, spans)
+    assert stitched is not None
+    np.testing.assert_array_equal(stitched.values, whole)
+
+
+def test_a_window_that_was_not_heard_is_a_hole() -> None:
+    piece = Activity(np.ones((100, 1), np.float32), 10.0, 9.0)
+    stitched = stitch([None, piece], [(0.0, 10.0), (9.0, 19.0)])
+    assert stitched is not None
+    assert np.isnan(stitched.values[:95]).all()
+    assert np.isfinite(stitched.values[95:]).all()

@@ -1,0 +1,161 @@
+"""Word vectors on disk, similarities under both rules, and the table that ships."""
+
+from __future__ import annotations
+
+import zipfile
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from av_tagger.errors import UsageError, WeightsError
+from av_tagger.labels import ClassList, SoundClass, dcase2017
+from av_tagger.video import words
+from av_tagger.video.imagenet import object_names, short, synsets
+from av_tagger.video.vectors import cached_vectors, keyed, load_compact, read_vectors
+
+ROOT = Path(__file__).resolve().parents[2]
+CLASSES = ClassList((SoundClass("Car"), SoundClass("Car alarm", words=("car", "alarm")), SoundClass("Train", words=("passenger car", "loco"))))
+
+
+@pytest.fixture
+def vectors():  # type: ignore[no-untyped-def]
+    return keyed({k: np.array(v, np.float32) for k, v in {"car": [1, 0, 0], "alarm": [0, 1, 0], "train": [0, 0, 2], "loco": [0, 1, 1]}.items()})
+
+
+@pytest.fixture
+def text(tmp_path: Path) -> Path:
+    path = tmp_path / "glove.txt"
+    path.write_text("the 1 2 3\ncar 1 0 0\n. . 9 9 9\ncar 7 7 7\nTrain 0 0.5 -2e-1\nköln 1 1 1\n", encoding="utf-8")
+    return path
+
+
+def test_only_needed_words_are_kept_and_blanks_in_words_are_no_trap(text: Path) -> None:
+    found = read_vectors(text, {"car", "Train", "köln", ".", "absent"})
+    assert list(found.index_to_key) == ["car", "Train", "köln"]
+    np.testing.assert_allclose(found["Train"], [0, 0.5, -0.2], rtol=1e-6)
+    np.testing.assert_array_equal(found["car"], [1, 0, 0])  # the first of two
+
+
+def test_zipped_text_reads_the_same(text: Path, tmp_path: Path) -> None:
+    archive = tmp_path / "glove.zip"
+    with zipfile.ZipFile(archive, "w", zipfile.ZIP_DEFLATED) as file:
+        file.write(text, "glove.840B.300d.txt")
+    np.testing.assert_array_equal(read_vectors(archive, {"car", "Train"}).vectors, read_vectors(text, {"car", "Train"}).vectors)
+
+
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [(b"", "none of the words"), (b"car 1 x\n", "line 1"), (b"a 1 2\ncar 1 nan\n", "line 2"), (b"PK\x05\x06" + bytes(18), "no text file")],
+)
+def test_bad_vectors_are_named(tmp_path: Path, content: bytes, reason: str) -> None:
+    path = tmp_path / "bad.txt"
+    path.write_bytes(content)
+    with pytest.raises(WeightsError, match=reason) as caught:
+        read_vectors(path, {"car"})
+    assert str(path) in str(caught.value)
+
+
+def test_a_cut_archive_is_named(text: Path, tmp_path: Path) -> None:
+    archive = tmp_path / "cut.zip"
+    with zipfile.ZipFile(archive, "w", zipfile.ZIP_DEFLATED) as file:
+        file.writestr("glove.txt", text.read_bytes() * 500)
+    whole = bytearray(archive.read_bytes())
+    whole[60:90] = bytes(30)
+    archive.write_bytes(whole)
+    with pytest.raises(WeightsError, match=r"cut\.zip"):
+        read_vectors(archive, {"absent"})
+
+
+def test_kept_words_come_back_without_the_source(text: Path, tmp_path: Path) -> None:
+    first = cached_vectors(text, {"car", "köln"}, tmp_path / "kept")
+    (compact,) = (tmp_path / "kept").glob("*.safetensors")
+    before = compact.stat().st_mtime_ns
+    again = cached_vectors(text, {"car", "köln"}, tmp_path / "kept")
+    assert compact.stat().st_mtime_ns == before
+    assert list(again.index_to_key) == list(first.index_to_key) == ["car", "köln"]
+    np.testing.assert_array_equal(again.vectors, first.vectors)
+    compact.write_bytes(b"nonsense")
+    with pytest.raises(WeightsError, match="delete it"):
+        load_compact(compact)
+
+
+def test_reading_agrees_with_gensim(shared: Path) -> None:
+    from gensim.models import KeyedVectors
+
+    path = shared / "data/words/glove.840B.300d.part.txt"
+    oracle = KeyedVectors.load_word2vec_format(path, no_header=True, binary=False)
+    ours = read_vectors(path, set(oracle.index_to_key))
+    assert len(ours) == len(oracle) > 2000
+    np.testing.assert_allclose(ours.vectors, oracle.vectors, rtol=1e-6)
+    assert ours.similarity("car", "truck") == pytest.approx(float(oracle.similarity("car", "truck")), abs=1e-6)
+
+
+def test_the_paper_rule_by_hand(vectors) -> None:  # type: ignore[no-untyped-def]
+    near = words.paper_rule(vectors, ["unheard, alarm", "train car, car", "unheard"], CLASSES.labels, {})
+    half = np.sqrt(0.5)
+    np.testing.assert_allclose(near[0], [0, half, 0], atol=1e-6)  # the first synonym with a known word
+    long = np.sqrt(5)  # "train car" is the mean of (0, 0, 2) and (1, 0, 0)
+    np.testing.assert_allclose(near[1], [1 / long, half / long, 2 / long], atol=1e-6)
+    assert np.isnan(near[2]).all()
+
+
+def test_our_rule_by_hand(vectors) -> None:  # type: ignore[no-untyped-def]
+    half = np.sqrt(0.5)
+    near = words.our_rule(vectors, ["car", "alarm loco", "passenger car", "unheard"], CLASSES.labels, words.class_words(CLASSES))
+    np.testing.assert_allclose(near[0], [1, (half + 1) / 2, 0.5], atol=1e-6)  # "car" tells a car from its alarm by the label
+    # "alarm loco" is (0, 2, 1) / sqrt 5: 2 / sqrt 10 to "car alarm", 2 / sqrt 5 to alarm, 1 / sqrt 5 to train, 3 / sqrt 10 to loco
+    np.testing.assert_allclose(near[1], [0, (np.sqrt(0.4) + 2 / np.sqrt(5)) / 2, (1 / np.sqrt(5) + 3 / np.sqrt(10)) / 2], atol=1e-6)
+    np.testing.assert_allclose(near[2, 2], 1.0)  # named outright
+    assert near[2].argmax() == 2
+    assert np.isnan(near[3]).all()
+
+
+def test_a_word_space_is_batch_in_batch_out(vectors) -> None:  # type: ignore[no-untyped-def]
+    for rule in words.RULES:
+        space = words.GloVe(vectors, "test", rule, words.class_words(CLASSES))
+        assert space.similarity(["car", "loco"], CLASSES.labels).shape == (2, 3)
+        assert space.similarity([], CLASSES.labels).shape == (0, 3)
+
+
+def test_tables_come_back_and_know_what_they_are_for(vectors, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
+    tables = words.build_tables(vectors, "test.txt", ("car", "loco", "car"), CLASSES)
+    words.save_tables(tables, tmp_path / "t.safetensors", "test.txt", CLASSES)
+    table = words.load_table(tmp_path / "t.safetensors", "ours", CLASSES.pick(["Train", "Car"]))
+    assert table is not None
+    np.testing.assert_array_equal(table.similarity(["loco", "car"], ["Train", "Car"]), tables["ours"].values[[1, 0]][:, [2, 0]])
+    assert words.load_table(tmp_path / "t.safetensors", "ours", ClassList((SoundClass("Car", words=("other",)),))) is None
+    assert not table.covers(["boat"], ["Car"])
+    with pytest.raises(UsageError, match="loca"):
+        table.similarity(["loca"], ["Car"])
+    (tmp_path / "t.safetensors").write_bytes(b"junk")
+    with pytest.raises(WeightsError, match="not a table"):
+        words.load_table(tmp_path / "t.safetensors", "ours", CLASSES)
+
+
+def test_the_names_of_objects() -> None:
+    names = object_names()
+    assert len(names) == len(synsets()) == 1000
+    assert names[407] == "ambulance"
+    assert short(names[468]) == "cab"
+    assert "taxi" in names[468]
+    with pytest.raises(UsageError, match="1000"):
+        object_names(7)
+
+
+def test_the_shipped_table_is_whole() -> None:
+    table = words.load_table(ROOT / "weights/objects_to_sounds.safetensors", "ours", dcase2017())
+    assert table is not None, "the table was built for other class words: build it again"
+    assert table.objects == object_names()
+    assert table.values.shape == (1000, 17)
+    assert np.nanmax(table.values) <= 1
+    assert np.isfinite(table.values).any(axis=1).sum() > 800
+
+
+def test_the_shipped_table_is_what_the_vectors_say(shared: Path) -> None:
+    path = shared / "data/words/glove.6B.50d.part.txt"
+    vectors = read_vectors(path, words.words_to_keep(object_names(), dcase2017()))
+    for rule, table in words.build_tables(vectors, path.name, object_names(), dcase2017()).items():
+        shipped = words.load_table(ROOT / "weights/objects_to_sounds.safetensors", rule, dcase2017())  # type: ignore[arg-type]
+        assert shipped is not None
+        np.testing.assert_allclose(shipped.values, table.values, atol=1e-5)
