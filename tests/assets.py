@@ -100,7 +100,7 @@ def frame_times(seconds: float, fps: float, vfr: bool = False) -> list[float]:
     return [t for n, t in enumerate(times) if n % 3 != 1 and (t < seconds / 2 or n % 2 == 0)]
 
 
-def make_video(
+def make_video(  # noqa: PLR0917 - each is one property of the file
     path: Path,
     seconds: float = 1.0,
     fps: float = 24,
@@ -165,7 +165,6 @@ class _Encoder:
         if samples is None:
             samples = tone(seconds, sound.rate, sound.channels, sound.frequency, sound.amplitude)
         self.samples = np.ascontiguousarray(samples, np.float32)
-        self.format = self.stream.codec_context.format.name if encoder != "flac" else "s16"
         self.shift = round((start + sound.delay) * sound.rate)
 
     def until(self, seconds: float) -> None:
@@ -173,7 +172,8 @@ class _Encoder:
             self._encode(self.samples[:, self.at : self.at + 4096])
 
     def _encode(self, samples: Array) -> None:
-        frame = av.AudioFrame.from_ndarray(np.ascontiguousarray(samples), "fltp", LAYOUTS[self.sound.channels])
+        packed = np.ascontiguousarray(samples.T).reshape(1, -1)
+        frame = av.AudioFrame.from_ndarray(packed, "flt", LAYOUTS[self.sound.channels])
         frame.sample_rate, frame.pts, frame.time_base = self.sound.rate, self.at + self.shift, Fraction(1, self.sound.rate)
         self.at += samples.shape[1]
         self.out.mux(self.stream.encode(frame))

@@ -6,6 +6,7 @@ import statistics
 import time
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 import torch
@@ -28,9 +29,7 @@ def main() -> None:
     quick_memory()
     after, quickest = _forward_ms(waves[:1])
     print(f"CPU milliseconds for a {SECONDS}-s clip, one thread, median of {ROUNDS} rounds")
-    print(
-        f"forward pass     {before:7.2f} as built   {after:7.2f} with mallopt   {quickest:7.2f} folded too   ({before / quickest:.2f} x)"
-    )
+    print(f"forward pass     {before:7.2f} as built   {after:7.2f} with mallopt   {quickest:7.2f} folded too   ({before / quickest:.2f} x)")
     _front_end(waves[0])
     _whole_ear(waves)
 
@@ -80,11 +79,11 @@ def _whole_ear(waves: np.ndarray) -> None:
     network = build_network(architecture)
     clips = [Waveform(w, 20_000) for w in waves]
     print(f"parameters       {sum(p.numel() for p in network.parameters()):,}")
-    for dtype in ("float32", "bfloat16"):
-        ear = MilEar(network, header, "cpu", EarSettings(dtype=dtype))  # type: ignore[arg-type]
+    for settings in (EarSettings(), EarSettings(dtype="bfloat16")):
+        ear = MilEar(network, header, "cpu", settings)
         for size in (1, 4, 16):
-            ms = medians(lambda ear=ear, size=size: ear.hear(clips[:size]))[0] / size
-            print(f"whole ear        {ms:7.2f} a clip, {dtype}, batches of {size:2d}   ({SECONDS * 1e3 / ms:.0f} x real time)")
+            ms = medians(partial(ear.hear, clips[:size]))[0] / size
+            print(f"whole ear        {ms:7.2f} a clip, {settings.dtype}, batches of {size:2d}   ({SECONDS * 1e3 / ms:.0f} x real time)")
 
 
 if __name__ == "__main__":

@@ -28,6 +28,7 @@ def _demo(options: DemoOptions) -> int:
     from av_tagger.cli.show import show
     from av_tagger.media.write import write_video
     from av_tagger.reports.html import write_page
+    from av_tagger.reports.spectrogram import draw_clip
     from av_tagger.synth import demo_scene
 
     console, errors = Console(), Console(stderr=True)
@@ -37,7 +38,7 @@ def _demo(options: DemoOptions) -> int:
     write_video(video, demo.frames, demo.fps, demo.scene.samples, demo.scene.rate)
     tagged = load_tagger(options, options).tag(video)
     show(tagged, console, errors)
-    write_page(tagged, page)
+    write_page(tagged, page, draw_clip(tagged.clip))
     truth = ", ".join(f"{e.label} {e.start:.1f}–{e.end:.1f} s" for e in demo.scene.events)
     console.print(Text(f"really in it: {truth}", style="dim"), soft_wrap=True)
     console.print(Text(f"the video: {video}\nits page:  {page}"), soft_wrap=True)

@@ -105,10 +105,11 @@ def _devices() -> Iterator[Finding]:
 
 
 def _decoders() -> Iterator[Finding]:
-    from av_tagger.media.doctor import examine
+    from av_tagger.media.doctor import decoders
 
-    for name, found, advice in examine():
-        yield Finding(f"decoder {name}", found, advice)
+    for report in decoders():
+        found = f"{report.version}, opens {', '.join(report.opens)}" if report.version else "not installed"
+        yield Finding(f"decoder {report.name}", found, report.advice)
 
 
 def _weights() -> Iterator[Finding]:

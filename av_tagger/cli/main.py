@@ -10,7 +10,7 @@ from typing import Any
 
 import typer
 
-from av_tagger.cli import demo, doctor, tag, weights
+from av_tagger.cli import demo, doctor, embed, evaluate, recipes, report, tag, train, tune, weights
 from av_tagger.errors import AvTaggerError
 
 USAGE = 2
@@ -78,6 +78,12 @@ logging.getLogger("av_tagger").addHandler(logging.NullHandler())
 COMMANDS: dict[str, Callable[..., Any] | dict[str, Callable[..., Any]]] = {
     "tag": tag.tag,
     "demo": demo.demo,
+    "report": report.report,
+    "evaluate": evaluate.evaluate,
+    "tune": tune.tune,
+    "train": train.train,
+    "recipes": recipes.recipes,
+    "embed": embed.embed,
     "weights": weights.MEMBERS,
     "doctor": doctor.doctor,
 }

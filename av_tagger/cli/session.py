@@ -105,9 +105,10 @@ def write_outputs(outcomes: Sequence[Outcome], options: TagOptions) -> None:
 
 def _write_report(tagged: Sequence[Tagged], target: Path) -> None:
     from av_tagger.reports.html import write_page, write_site
+    from av_tagger.reports.spectrogram import draw_clip
 
     if len(tagged) == 1 and target.suffix:
-        write_page(tagged[0], target)
+        write_page(tagged[0], target, draw_clip(tagged[0].clip))
     else:
         write_site(tagged, target)
 

@@ -24,22 +24,21 @@ def show(outcome: Outcome, console: Console, errors: Console, *, top: int | None
     if isinstance(outcome, Failed):
         errors.print(Text(f"av-tag: {outcome.message}", style="red"), soft_wrap=True)
         return
-    console.print(table(outcome, top=top))
+    shown = chosen(outcome, top)
+    console.print(table(outcome, shown) if shown else _nothing(outcome), soft_wrap=not shown)
     for note in outcome.notes:
         errors.print(Text(f"{outcome.clip.path}: {note}", style="yellow"), soft_wrap=True)
 
 
-def table(tagged: Tagged, *, top: int | None = None) -> Table:
-    """Tag, probability, what was heard and seen, when, and why; with `top`, the best classes whatever their threshold."""
-    title = Text(f"{tagged.clip.path}", style="bold")
-    title.append(f"  {clock(tagged.duration_seconds)}", style="dim")
-    grid = Table(title=title, title_justify="left", caption=None if tagged.tags or top else _nothing(tagged), caption_justify="left")
+def table(tagged: Tagged, tags: Sequence[Tag]) -> Table:
+    """Tag, probability, what was heard and seen, when, and why; classes below their threshold are dim."""
+    grid = Table(title=_title(tagged), title_justify="left")
     grid.add_column("tag", style="bold cyan")
     for name in ("probability", "heard", "seen"):
         grid.add_column(name, justify="right")
     grid.add_column("when")
     grid.add_column("why", overflow="fold")
-    for tag in chosen(tagged, top):
+    for tag in tags:
         style = "" if tag.probability >= tag.threshold else "dim"
         grid.add_row(tag.label, f"{tag.probability:.2f}", _score(tag.heard), _score(tag.seen), when(tag.events), why(tag.evidence), style=style)
     return grid
@@ -61,7 +60,7 @@ def used(ear: Witness, eye: Witness, device: str) -> str:
 
 
 def when(events: Sequence[Event]) -> str:
-    spans = [f"{clock(e.start)}–{clock(e.end)}" for e in events[:MORE_EVENTS]]
+    spans = [f"{clock(e.start).removesuffix(' s')}–{clock(e.end)}" for e in events[:MORE_EVENTS]]
     more = len(events) - MORE_EVENTS
     return ", ".join(spans) + (f" and {more} more" if more > 0 else "")
 
@@ -90,8 +89,14 @@ def _score(value: float | None) -> str:
     return "–" if value is None else f"{value:.2f}"
 
 
-def _nothing(tagged: Tagged) -> str:
+def _title(tagged: Tagged) -> Text:
+    return Text(f"{tagged.clip.path}", style="bold").append(f"  {clock(tagged.duration_seconds)}", style="dim")
+
+
+def _nothing(tagged: Tagged) -> Text:
+    """One line for a clip without tags: how near the nearest class came."""
     if not tagged.scores:
-        return "no tags"
+        return _title(tagged).append("  no tags", style="dim")
     label, score = max(tagged.scores.items(), key=lambda item: item[1].fused - item[1].threshold)
-    return f"no class reaches its threshold (nearest: {label} {score.fused:.2f} of {score.threshold:.2f})"
+    near = f"  no tags (nearest: {label} {score.fused:.2f}, threshold {score.threshold:.2f})"
+    return _title(tagged).append(near, style="dim")

@@ -98,8 +98,10 @@ def features_of(network: MilNetwork, batch: Batch) -> tuple[Tensor, Tensor]:
 
 def loss_of(loss: Loss, heard: Heard, targets: Tensor) -> Tensor:
     """The loss, blind where nobody knows the label: there the answer itself is the target, whose gradient is nothing."""
-    bags = heard.bags.float().clamp(0, 1)  # a mean of ones can be one and a rounding error
-    return loss(replace(heard, bags=bags), torch.where(targets.isnan(), bags.detach(), targets))
+    said = heard.bags.float()
+    bags = said.nan_to_num(0.5).clamp(0, 1)  # a mean of ones can be one and a rounding error; entropies take nothing else
+    wrong = loss(replace(heard, bags=bags), torch.where(targets.isnan(), bags.detach(), targets))
+    return wrong + 0 * said.sum()  # what is not a number stays none, to be seen by whoever reads the loss
 
 
 def make_loss(choice: LossChoice, training: Bags) -> Loss:

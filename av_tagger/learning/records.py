@@ -16,12 +16,12 @@ class Records:
     """One record a line; a resumed run first takes back what lies beyond its state."""
 
     def __init__(self, folder: RunFolder, step: int, options: Options, watch: Watch | None) -> None:
+        self._board = _tensorboard(folder.path, step) if options.tensorboard else None  # first: it can fail
         lines = folder.log.read_text(encoding="utf-8").splitlines() if folder.log.exists() else []
         kept = [line for line in lines if _step(line) <= step]
         folder.log.write_text("".join(f"{line}\n" for line in kept), encoding="utf-8")
         self._log = folder.log.open("a", encoding="utf-8")
         self._watch = watch or nobody
-        self._board = _tensorboard(folder.path, step) if options.tensorboard else None
 
     def __call__(self, record: Mapping[str, Any]) -> None:
         print(json.dumps(record), file=self._log, flush=True)

@@ -84,7 +84,7 @@ def _learn(run: Run, at: Progress) -> Outcome:
             losses += loss.detach()
             at.step += 1
             if at.step % options.log_steps == 0:
-                _note_step(run, at, float(loss))
+                _note_step(run, at, float(loss.detach()))
             if at.step in recipe.keep.average:
                 _keep_checkpoint(run, at.step)
             if at.step % options.save_steps == 0 and at.step < end:  # at the end of an epoch the validation comes first

@@ -19,13 +19,13 @@ def make_backend(name: str, allocate: Allocate = plain_memory) -> MediaBackend:
 
 
 def _pyav(allocate: Allocate) -> MediaBackend:
-    from av_tagger.media.backends.pyav import PyAV
+    from av_tagger.media.backends.pyav import PyAV  # noqa: PLC0415 - only where it is used
 
     return PyAV(allocate)
 
 
 def _decord(allocate: Allocate) -> MediaBackend:
-    from av_tagger.media.backends.decord import Decord
+    from av_tagger.media.backends.decord import Decord  # noqa: PLC0415 - only where it is used
 
     return Decord(allocate)
 

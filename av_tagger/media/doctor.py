@@ -11,6 +11,7 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
+import av
 import numpy as np
 
 from av_tagger.clip import Clip
@@ -79,8 +80,6 @@ def _opens(name: str, path: Path, limit_seconds: float) -> bool:
 
 
 def _samples(folder: Path) -> Iterator[tuple[str, Path]]:
-    import av
-
     os.environ.setdefault("SVT_LOG", "0")  # the AV1 encoder would tell the terminal about itself
     for codec, (encoder, container) in {**PICTURES, **SOUNDS}.items():
         path = folder / f"{codec}.{container}"
@@ -93,8 +92,6 @@ def _samples(folder: Path) -> Iterator[tuple[str, Path]]:
 
 
 def _encode(out: Any, encoder: str, pictures: bool) -> None:
-    import av
-
     options = dict(OPTIONS.get(encoder, {}))
     if pictures:
         stream = out.add_stream(encoder, rate=10, options=options)

@@ -9,10 +9,17 @@ from pathlib import Path
 from av_tagger.errors import MediaError
 
 VIDEO = frozenset(
-    ".3g2 .3gp .asf .avi .f4v .flv .h264 .h265 .hevc .ivf .m1v .m2ts .m2v .m4v .mkv .mov .mp4 .mpeg .mpg .mts .mxf .ogv .ts .vob .webm .wmv".split()
+    {
+        ".3g2", ".3gp", ".asf", ".avi", ".f4v", ".flv", ".h264", ".h265", ".hevc", ".ivf", ".m1v", ".m2ts",
+        ".m2v", ".m4v", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg", ".mts", ".mxf", ".ogv", ".ts", ".vob",
+        ".webm", ".wmv",
+    }
 )
 SOUND = frozenset(
-    ".aac .ac3 .aif .aifc .aiff .alac .amr .ape .au .caf .eac3 .flac .m4a .m4b .mka .mp2 .mp3 .oga .ogg .opus .wav .wma .wv".split()
+    {
+        ".aac", ".ac3", ".aif", ".aifc", ".aiff", ".alac", ".amr", ".ape", ".au", ".caf", ".eac3", ".flac",
+        ".m4a", ".m4b", ".mka", ".mp2", ".mp3", ".oga", ".ogg", ".opus", ".wav", ".wma", ".wv",
+    }
 )
 MEDIA = VIDEO | SOUND
 MAGIC = frozenset("*?[")

@@ -12,7 +12,7 @@ import threading
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 from av_tagger import errors
 from av_tagger.clip import Clip, Media, MediaInfo
@@ -54,7 +54,8 @@ class GuardedWorker:
         with theirs:
             command = [sys.executable, "-m", "av_tagger.media.worker", *self.search]
             voice = None if os.environ.get("AV_TAGGER_WORKER_STDERR") else subprocess.DEVNULL
-            self.process = subprocess.Popen(command, stdin=theirs.fileno(), stdout=voice, stderr=voice, env={**os.environ, **ours})
+            environment = {**os.environ, **ours}
+            self.process = subprocess.Popen(command, stdin=theirs.fileno(), stdout=voice, stderr=voice, env=environment)  # noqa: S603 - our own module
 
     def close(self) -> None:
         """Kills without asking: a worker holds nothing that is worth saving."""
@@ -67,7 +68,7 @@ class GuardedWorker:
             process.kill()
             process.wait()
 
-    def __enter__(self) -> GuardedWorker:
+    def __enter__(self) -> Self:
         self.start()
         return self
 

@@ -67,7 +67,7 @@ def why_unreadable(path: Path, error: Exception) -> tuple[str, str]:
         return "is text, not media, whatever its name says", "name a video or sound file"
     boxes = top_boxes(path)
     if boxes & {"ftyp", "mdat"} and not boxes & {"moov", "moof"}:
-        return "was never finished: its index (the moov box) is missing", "repair it with a tool for truncated mp4 files, or record it again"
+        return "was never finished: its index (the moov box) is missing", "repair it with a tool for cut mp4 files, or record it again"
     if boxes & {"moof", "styp", "sidx"} and "moov" not in boxes:
         return "is a fragment without its header (no moov box)", "join it to its initialisation segment first"
     return f"is not media that can be read ({describe(error)})", CHECK

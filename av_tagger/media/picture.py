@@ -48,7 +48,7 @@ def turn_of(frame: av.VideoFrame) -> Turn:
     return Turn(False, a < 0, d < 0)
 
 
-def pixel_stretch(frame: av.VideoFrame, codec: Any) -> float:
+def pixel_stretch(codec: Any) -> float:
     """Width over height of one pixel."""
     ratio = getattr(codec, "sample_aspect_ratio", None)
     stretch = float(ratio) if ratio else 1.0
@@ -81,7 +81,7 @@ class Painter:
         """(height, width, 3); a view into the decoder's memory, good until the next call."""
         turn = turn_of(frame)
         if self.size is None:
-            shown = shown_size(frame.width, frame.height, pixel_stretch(frame, self.codec), turn)
+            shown = shown_size(frame.width, frame.height, pixel_stretch(self.codec), turn)
             self.size = target_size(*shown, self.short_side or max(shown))
         width, height = self.size[::-1] if turn.transposed else self.size
         return turn.apply(self._rgb(frame, width, height))
@@ -92,5 +92,5 @@ class Painter:
             frame = self.scaler.reformat(frame, width, height, "yuv420p", interpolation="AREA", **SCALING)
         rgb = self.colours.reformat(frame, width, height, "rgb24", interpolation="AREA", **SCALING)
         plane = rgb.planes[0]
-        rows = np.frombuffer(plane, np.uint8).reshape(-1, plane.line_size)[:height, : width * 3]
+        rows: Images = np.frombuffer(memoryview(plane), np.uint8).reshape(-1, plane.line_size)[:height, : width * 3]
         return rows.reshape(height, width, 3)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import av
 import numpy as np
 from numpy.typing import NDArray
@@ -9,7 +11,7 @@ from numpy.typing import NDArray
 from av_tagger.clip import Samples
 
 FULL_SCALE = {"u8": 2.0**7, "s16": 2.0**15, "s32": 2.0**31, "s64": 2.0**63}
-MOST_PLANES = 8  # PyAV looks for the planes of more channels in memory that is not theirs, and crashes
+MOST_PLANES = 7  # PyAV looks for the end of more planes in memory that is not theirs, and crashes
 TAIL_SECONDS = 0.1  # zeros that push the last samples out of the resampler; longer than any of its filters
 
 
@@ -17,13 +19,13 @@ def to_mono(frame: av.AudioFrame) -> Samples:
     """The plain average of all channels: two equal channels keep their level (a power-preserving mix would be 3 dB louder)."""
     if frame.format.is_planar and frame.layout.nb_channels > MOST_PLANES:
         frame = _packed(frame)
-    values: NDArray[np.generic] = frame.to_ndarray()
+    values: NDArray[Any] = frame.to_ndarray()
     kind = frame.format.name.removesuffix("p")
     channels = values if frame.format.is_planar else values.reshape(-1, max(1, frame.layout.nb_channels)).T
     if len(channels) == 1 and kind == "flt":
-        mono = channels[0].astype(np.float32)  # a copy: the decoder reuses its memory
+        mono: Samples = np.array(channels[0], np.float32)  # a copy: the decoder reuses its memory
     else:
-        mono = channels.mean(axis=0, dtype=np.float32 if kind == "flt" else np.float64).astype(np.float32)
+        mono = np.asarray(channels.mean(axis=0, dtype=np.float32 if kind == "flt" else np.float64), np.float32)
     if kind == "u8":
         mono -= np.float32(128)
     if kind in FULL_SCALE:
@@ -46,11 +48,23 @@ class Resampler:
     def __init__(self, source_rate: int, rate: int) -> None:
         self.source_rate, self.rate = source_rate, rate
         self.taken = self.given = 0
+        self.waiting: list[Samples] = []
+        self.waits = 0  # samples
         self.resampler = None if source_rate == rate else av.AudioResampler("flt", "mono", rate)
 
     def push(self, samples: Samples) -> Samples:
+        """What comes out for these samples and those before them; a call of the resampler takes a quarter of a second."""
         self.taken += len(samples)
-        out = self._convert(samples)
+        if self.resampler is None:
+            self.given += len(samples)
+            return samples
+        self.waiting.append(samples)
+        self.waits += len(samples)
+        return self._pass_on() if self.waits >= self.source_rate // 4 else np.zeros(0, np.float32)
+
+    def _pass_on(self) -> Samples:
+        out = self._convert(np.concatenate(self.waiting)) if self.waits else np.zeros(0, np.float32)
+        self.waiting, self.waits = [], 0
         self.given += len(out)
         return out
 
@@ -58,17 +72,15 @@ class Resampler:
         """The rest; exactly round(samples in x ratio) samples have then come out (at least one)."""
         if self.resampler is None or not self.taken:
             return np.zeros(0, np.float32)
+        rest = self._pass_on()
         missing = max(1, round(self.taken * self.rate / self.source_rate)) - self.given
         tail = self._convert(np.zeros(int(self.source_rate * TAIL_SECONDS) + 64, np.float32))
         out = tail[: max(0, missing)]
         self.given += len(out)
-        return out
+        return np.concatenate([rest, out])
 
     def _convert(self, samples: Samples) -> Samples:
-        if self.resampler is None:
-            return samples
-        if not len(samples):
-            return samples
+        assert self.resampler is not None
         frame = av.AudioFrame.from_ndarray(samples[None], "flt", "mono")
         frame.sample_rate = self.source_rate
         parts = [np.array(f.to_ndarray()[0], np.float32) for f in self.resampler.resample(frame)]

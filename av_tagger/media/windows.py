@@ -218,7 +218,7 @@ class Windows:
         return min(self.end, ends) if math.isfinite(ends) else self.clip.start_seconds
 
     def _close(self, window: _Window, final: bool) -> Media | None:
-        longest = window.start + (window.reach if final else self.length)
+        longest = min(self.end, window.start + (window.reach if final else self.length))
         end = min(longest, self._content_end())
         frames = window.frames(longest)
         if frames is not None:

@@ -116,6 +116,18 @@ def read_outcomes(path: Path) -> Iterator[Outcome]:
             raise TableError(path, number, str(error)) from error
 
 
+def find_results(path: Path) -> Path:
+    """The file of JSON lines that is meant: itself, or the one in a run's folder."""
+    if path.is_dir():
+        inside = path / "results.jsonl"
+        if not inside.is_file():
+            raise UsageError(f"{path}: this folder holds no results.jsonl; name the folder of a run, or a file of JSON lines")
+        return inside
+    if not path.is_file():
+        raise UsageError(f"{path}: there is no such file or folder; name what av-tag has written")
+    return path
+
+
 # Writing.
 
 

@@ -8,13 +8,16 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from av_tagger.errors import MissingExtra
+from av_tagger.errors import AvTaggerError, MissingExtra
+from av_tagger.protocols import Want
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from av_tagger.clip import Waveform
+    from av_tagger.clip import Clip, Waveform
 
+_WINDOW_SECONDS = 60.0
+_SILENCE_DB = -90.0  # as loud or less is dark, so that silence does not look like noise
 _CHUNK = 256  # columns worked on at a time: bounds the memory of long files
 # Dark blue over violet and orange to pale yellow: even steps of lightness, readable in print and with any colour vision.
 _RAMP = np.array([[10, 10, 35], [58, 20, 98], [128, 38, 116], [199, 67, 93], [244, 122, 62], [252, 190, 92], [252, 246, 200]], np.float64)
@@ -32,31 +35,45 @@ class SpectrogramSettings:
 
 def spectrogram_png(waveform: Waveform, settings: SpectrogramSettings | None = None) -> bytes:
     """The picture as a PNG, low sounds at the bottom; every column is the loudest of the moments that it stands for."""
+    settings = settings or SpectrogramSettings()
+    return _png(levels(mel_peaks(waveform, settings), settings))
+
+
+def draw_clip(clip: Clip, settings: SpectrogramSettings | None = None) -> bytes | None:
+    """The same of a clip, read window by window; None when it cannot be heard, for a report stands without it, too."""
+    from av_tagger.media import open_media
+
+    settings = settings or SpectrogramSettings()
+    want = Want(audio_rate=round(2 * settings.highest_hz), short_side=None, window_seconds=_WINDOW_SECONDS, overlap_seconds=0.0)
     try:
-        from PIL import Image
-    except ImportError as error:
-        raise MissingExtra(f"pictures need Pillow ({error}); install it: pip install pillow") from error
-    levels = mel_levels(waveform, settings or SpectrogramSettings())
-    image = Image.fromarray(_coloured(levels[::-1]))
-    buffer = io.BytesIO()
-    image.quantize(128).save(buffer, "PNG", optimize=True)
-    return buffer.getvalue()
+        peaks = [mel_peaks(w.waveform, settings) for w in open_media(clip, want) if w.waveform is not None and len(w.waveform.samples)]
+    except AvTaggerError:
+        return None
+    return _png(levels(np.concatenate(peaks), settings)) if peaks else None
 
 
-def mel_levels(waveform: Waveform, settings: SpectrogramSettings) -> NDArray[np.float64]:
-    """(bands, columns) loudness between 0, dark, and 1, the loudest."""
+def mel_peaks(waveform: Waveform, settings: SpectrogramSettings) -> NDArray[np.float64]:
+    """(columns, bands) power: of at most `width` equal pieces of time the loudest moment."""
     size = max(16, round(settings.window_seconds * waveform.rate))
     samples = np.pad(waveform.samples.astype(np.float64), (size // 2, size))
-    starts = np.arange(0, max(1, len(waveform.samples)), max(1, size // 2))
+    starts = np.arange(0, max(1, len(waveform.samples)), size // 2)
     weights = mel_weights(settings, waveform.rate, size)
     power = np.concatenate([_power(samples, starts[i : i + _CHUNK], size) @ weights.T for i in range(0, len(starts), _CHUNK)])
-    columns = np.minimum(len(power), settings.width)
-    edges = np.linspace(0, len(power), columns + 1).astype(int)[:-1]
-    peaks = np.maximum.reduceat(power, edges, axis=0)  # (columns, bands)
-    decibels = 10 * np.log10(peaks + 1e-10)
-    floor = max(decibels.max() - settings.range_db, -90.0)  # silence stays dark
-    levels: NDArray[np.float64] = np.clip((decibels - floor) / settings.range_db, 0.0, 1.0).T
-    return levels
+    return _fewer(power, settings.width)
+
+
+def levels(power: NDArray[np.float64], settings: SpectrogramSettings) -> NDArray[np.float64]:
+    """(bands, columns) loudness between 0, dark, and 1, the loudest."""
+    decibels = 10 * np.log10(_fewer(power, settings.width) + 1e-10)
+    floor = max(float(decibels.max()) - settings.range_db, _SILENCE_DB)
+    shown: NDArray[np.float64] = np.clip((decibels - floor) / settings.range_db, 0.0, 1.0).T
+    return shown
+
+
+def _fewer(power: NDArray[np.float64], columns: int) -> NDArray[np.float64]:
+    edges = np.linspace(0, len(power), min(len(power), columns) + 1).astype(int)[:-1]
+    fewer: NDArray[np.float64] = np.maximum.reduceat(power, edges, axis=0)
+    return fewer
 
 
 def _power(samples: NDArray[np.float64], starts: NDArray[np.int64], size: int) -> NDArray[np.float64]:
@@ -84,6 +101,16 @@ def _mel(hz: float) -> float:
 
 def _hz(mel: NDArray[np.float64]) -> NDArray[np.float64]:
     return 700 * (10 ** (mel / 2595) - 1)
+
+
+def _png(shown: NDArray[np.float64]) -> bytes:
+    try:
+        from PIL import Image
+    except ImportError as error:
+        raise MissingExtra(f"pictures need Pillow ({error}); install it: pip install pillow") from error
+    buffer = io.BytesIO()
+    Image.fromarray(_coloured(shown[::-1])).quantize(128).save(buffer, "PNG", optimize=True)
+    return buffer.getvalue()
 
 
 def _coloured(levels: NDArray[np.float64]) -> NDArray[np.uint8]:

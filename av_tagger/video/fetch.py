@@ -70,8 +70,11 @@ def network_files(network: str) -> tuple[str, ...]:
 def recogniser_files(name: str) -> tuple[str, ...]:
     """File names under which a classifier's weights may lie: ours first, then the official ones."""
     library, _, architecture = name.rpartition(":")
-    official = _torchvision_file(architecture) if library == "torchvision" else _timm_files(architecture)
-    return (*OFFICIAL.get(architecture, ()), f"{architecture}.safetensors", *official, f"{architecture}.pth")
+    if library == "torchvision":
+        official = _torchvision_file(architecture)
+    else:
+        official = OFFICIAL.get(architecture) or _timm_files(architecture)  # the default eye asks no library for names
+    return (*official, f"{architecture}.safetensors", f"{architecture}.pth")
 
 
 def _timm_files(architecture: str) -> tuple[str, ...]:

@@ -55,7 +55,7 @@ def test_ten_seconds_have_a_hundred_frames_and_the_greatest_is_the_answer() -> N
     assert scores.activity.values.std() > 0.005, "the timeline is flat, nothing is tested"
 
 
-@pytest.mark.parametrize("batch_seconds", [0.1, 25.0, 160.0])
+@pytest.mark.parametrize("batch_seconds", [0.1, 25.0, 60.0])
 def test_a_batch_answers_as_single_runs(batch_seconds: float) -> None:
     heard = ear(EarSettings(batch_seconds=batch_seconds))
     waves = [wave(n, seed) for seed, n in enumerate([200_000, 1, 150, 19_999, 200_000, 20_000, 199_950, 3000])]
@@ -140,7 +140,7 @@ def test_half_precision_gives_nearly_the_same() -> None:
     assert half.probabilities.dtype == np.float64
 
 
-@pytest.mark.parametrize("wrong", [{"dtype": "int8"}, {"overlap_seconds": 60.0}, {"batch_seconds": 0}])
+@pytest.mark.parametrize("wrong", [{"dtype": "int8"}, {"overlap_seconds": 30.0}, {"batch_seconds": 0}])
 def test_settings_that_cannot_be_meant(wrong: dict[str, object]) -> None:
     with pytest.raises(ValueError, match=r"float32 or bfloat16|longer than their overlap"):
         EarSettings(**wrong)  # type: ignore[arg-type]

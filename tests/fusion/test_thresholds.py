@@ -168,6 +168,7 @@ def test_a_class_without_positives_is_never_said() -> None:
     assert exact(all_cuts(np.zeros((3, 1)), np.zeros((3, 1)))).score() == 0.0
 
 
+@settings(max_examples=50, deadline=None)
 @given(st.floats(0, 1), st.floats(0, 1))
 def test_a_short_threshold_lies_where_it_must(a: float, b: float) -> None:
     low, high = min(a, b), max(a, b)

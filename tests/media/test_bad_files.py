@@ -98,8 +98,8 @@ def try_all(files: list[Path], backend: str) -> dict[str, str]:
             windows = sum(1 for _ in open_media(Clip(path), Want(short_side=64), backend=backend, limit_seconds=20))
             found[path.name] = f"{windows} windows"
         except AvTaggerError as error:
-            assert str(error).startswith(str(path)), error
-            found[path.name] = "refused"
+            found[path.name] = "refused" if str(error).startswith(f"{path}: ") else f"refused without its name: {error}"
+    assert set(found.values()) - {"refused"} == {what for what in found.values() if what.endswith(" windows")}
     return found
 
 

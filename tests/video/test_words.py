@@ -80,6 +80,7 @@ def test_kept_words_come_back_without_the_source(text: Path, tmp_path: Path) -> 
         load_compact(compact)
 
 
+@pytest.mark.filterwarnings("ignore::ResourceWarning", "ignore::pytest.PytestUnraisableExceptionWarning")  # gensim leaves its file open
 def test_reading_agrees_with_gensim(shared: Path) -> None:
     from gensim.models import KeyedVectors
 

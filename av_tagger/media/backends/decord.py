@@ -83,8 +83,12 @@ class _Pictures:
 
     def __init__(self, clip: Clip, want: Want, track: TrackInfo) -> None:
         decord = load_decord()
+        if track.rotation:
+            raise ValueError("it shears pictures that are scaled and turned at once")
         width, height = target_size(track.width, track.height, want.short_side or max(track.width, track.height))
         self.reader: Any = decord.VideoReader(str(clip.path.absolute()), width=width, height=height, num_threads=1)
+        if self.reader[0].shape != (height, width, 3):
+            raise ValueError(f"it gives pictures of {self.reader[0].shape} for {(height, width, 3)}")
         self.clip, self.wanted_rate = clip, want.frame_rate
         stamps, shown = picture_stamps(clip.path)
         if len(stamps) != len(self.reader):
@@ -125,6 +129,7 @@ def picture_stamps(path: Path) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
     """
     with open_container(path) as container:
         tracks = pick_tracks(container)
+        assert tracks.video is not None  # probed before
         origin, base = origin_of(container, tracks), float(tracks.video.time_base)
         packets = [(p.pts, p.is_discard) for p in container.demux(tracks.video) if p.size]
     if any(pts is None for pts, _ in packets):
@@ -148,7 +153,7 @@ def _noted(windows: Iterator[Media], note: str) -> Iterator[Media]:
 
 def load_decord() -> Any:
     try:
-        import decord
+        import decord  # noqa: PLC0415 - only where it is used
     except (ImportError, OSError) as error:
         raise MissingExtra(f"decord cannot be loaded ({error}); choose the decoder pyav, or install decord") from error
     decord.logging.set_level(decord.logging.QUIET)

@@ -21,6 +21,7 @@ from av_tagger.media.windows import Allocate, Event, Expected, Note, Picture, So
 from av_tagger.protocols import Want
 
 SEEK_MARGIN_SECONDS = 0.5  # decoders of sound need a run-up before the first sample that counts
+RUN_UP_SECONDS = 0.05  # what the resampler hears before a clip's first sample, so that the cut leaves no click
 GAP_SECONDS = 0.1  # a smaller hole or overlap in the stamps of sound is jitter
 WARM_UP_SECONDS = 0.1  # a sound file that says it starts this little before 0 has its clock set wrong
 PROBE_PACKETS = 200
@@ -69,7 +70,7 @@ def _video_info(container: Any, stream: Any | None) -> TrackInfo | None:
     codec = stream.codec_context
     frame = first_frame(container, stream)
     turn = Turn() if frame is None else turn_of(frame)
-    stretch = 1.0 if frame is None else pixel_stretch(frame, codec)
+    stretch = 1.0 if frame is None else pixel_stretch(codec)
     width, height = shown_size(codec.width, codec.height, stretch, turn)
     return TrackInfo(codec_name(stream), _seconds(stream), frame_rate(stream) or 0.0, 0, width, height, turn.degrees)
 
@@ -289,7 +290,7 @@ class _SoundTrack(_Track):
         mono = to_mono(frame)
         end = seconds + len(mono) / source_rate
         if self.begins is None:
-            keep_from = max(0, math.ceil((self.clip.start_seconds - seconds) * source_rate - 1e-6))
+            keep_from = max(0, math.ceil((self.clip.start_seconds - RUN_UP_SECONDS - seconds) * source_rate - 1e-6))
             if keep_from >= len(mono):
                 self.clock.last = end
                 return

@@ -34,6 +34,7 @@ class PageOptions:
 
     embed: bool = False  # the media file inside the page instead of a link to it
     embed_limit: int = 200_000_000  # bytes; a larger file is linked all the same
+    listen: bool = True  # read the media file once more and draw its spectrogram, where the result brings none
     index: str | None = None  # link to the list of all files
 
 

@@ -8,10 +8,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
+from av_tagger.errors import TableError, UsageError
 from av_tagger.reports.files import safe_names, write_text
 from av_tagger.reports.html.markup import Html, data_block, document, h, join
 from av_tagger.reports.html.page import PageOptions, page
-from av_tagger.scores import Failed, Outcome, Tagged
+from av_tagger.reports.schema import from_json, read_documents, spectrogram_of
+from av_tagger.reports.spectrogram import draw_clip
+from av_tagger.scores import Failed, Outcome, Status, Tagged
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -29,7 +32,10 @@ class Exhibit:
 
 def write_page(tagged: Tagged, target: Path, spectrogram: bytes | None = None, options: PageOptions | None = None) -> None:
     """One file's page, self-contained but for the media file that it links to (or embeds)."""
-    write_text(target, [page(tagged, target, spectrogram, options or PageOptions())])
+    options = options or PageOptions()
+    if spectrogram is None and options.listen and tagged.ear.status is not Status.NO_TRACK:
+        spectrogram = draw_clip(tagged.clip)
+    write_text(target, [page(tagged, target, spectrogram, options)])
 
 
 def write_site(outcomes: Sequence[Outcome], folder: Path, options: PageOptions | None = None) -> Path:
@@ -58,6 +64,15 @@ def _write_pages(
         target = folder / PAGES / f"{name}.html"
         write_page(outcome, target, exhibit.spectrogram, options)
         yield _light(outcome), f"{PAGES}/{quote(target.name)}"
+
+
+def read_exhibits(results: Path) -> Iterator[Exhibit]:
+    """The exhibits of a file of JSON lines one by one, spectrograms included where they travel in the detail."""
+    for number, found in enumerate(read_documents(results), 1):
+        try:
+            yield Exhibit(from_json(found), spectrogram_of(found))
+        except UsageError as error:
+            raise TableError(results, number, str(error)) from error
 
 
 def _light(tagged: Tagged) -> Tagged:

@@ -69,15 +69,15 @@ def normalised(D: Matrix) -> tuple[Matrix, float]:
     return np.ascontiguousarray(D / scale), scale
 
 
-def assign(D: Matrix, rows: Rows) -> tuple[NDArray[np.int64], Matrix]:
+def assign(D: Matrix, rows: Rows) -> tuple[Rows, NDArray[np.float64]]:
     """For every column which of the rows is nearest (the first of equals), and how near."""
-    near = D[rows].argmin(axis=0)
-    return near, np.asarray(D[rows[near], np.arange(D.shape[1])])
+    part = D[rows]
+    return part.argmin(axis=0), part.min(axis=0)
 
 
 def shares(D: Matrix, rows: Rows) -> NDArray[np.float64]:
     """Row sums of the binary Z over n: every frame goes to its nearest representative."""
-    return np.bincount(assign(D, rows)[0], minlength=len(rows)) / D.shape[1]
+    return np.asarray(np.bincount(assign(D, rows)[0], minlength=len(rows)) / D.shape[1])
 
 
 def cost(D: Matrix, rows: Rows) -> float:

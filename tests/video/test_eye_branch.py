@@ -1,0 +1,189 @@
+"""The eye as a whole: evidence, key frames, what it does when something is missing, and its contact sheet."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from numpy.typing import NDArray
+from PIL import Image
+
+from av_tagger.clip import Frames
+from av_tagger.errors import DeviceError, UsageError
+from av_tagger.labels import ClassList, SoundClass, dcase2017
+from av_tagger.protocols import Representatives, VideoBranch
+from av_tagger.scores import KeyFrame, Status, Witness
+from av_tagger.video.branch import EyeParts, EyeSettings, SparseEye, small_jpeg
+from av_tagger.video.features import Described
+from av_tagger.video.load import load_eye, thumbnail
+from av_tagger.video.sheet import draw_sheet, save_sheet
+
+torch.set_num_threads(1)
+CLASSES = ClassList((SoundClass("Bell"), SoundClass("Dog"), SoundClass("Rain")))
+OBJECTS = ("gong, tam-tam", "poodle", "umbrella", "wall")
+SETTINGS = EyeSettings(keep=2)
+
+
+class Ends:
+    """Chooses the first and the last frame."""
+
+    name = "ends"
+
+    def __init__(self) -> None:
+        self.calls: list[int] = []
+
+    def select(self, features: Sequence[torch.Tensor], count: int) -> list[Representatives]:
+        self.calls.append(len(features))
+        rows = [np.unique([0, len(f) - 1])[:count] for f in features]
+        return [Representatives(r, np.full(len(r), 1 / len(r)), 0.0, 0.0) for r in rows]
+
+
+@dataclass
+class ByRed:
+    """Recognises by the red value of the first pixel."""
+
+    known: dict[int, list[float]] = field(default_factory=dict)
+    calls: list[int] = field(default_factory=list)
+    objects: tuple[str, ...] = OBJECTS
+    witness: Witness = field(default_factory=lambda: Witness(Status.OK, "by red", "red.weights"))
+
+    def recognise(self, images: Sequence[NDArray[np.uint8]]) -> NDArray[np.float32]:
+        self.calls.append(len(images))
+        return np.array([self.known[int(image[0, 0, 0])] for image in images], dtype=np.float32)
+
+
+class Near:
+    name = "near"
+
+    def similarity(self, objects: Sequence[str], sounds: Sequence[str]) -> NDArray[np.float32]:
+        nan = np.nan
+        return np.array([[0.9, 0.1, 0.2], [0.0, 0.8, 0.1], [0.1, 0.0, 0.7], [nan, nan, nan]], dtype=np.float32)
+
+
+def film(reds: Sequence[int], start: float = 0.0) -> Frames:
+    images = np.zeros((len(reds), 40, 64, 3), dtype=np.uint8)
+    images[..., 0] = np.array(reds)[:, None, None]
+    return Frames(images, start + np.arange(len(reds)) / 4)
+
+
+KNOWN = {10: [0.6, 0.3, 0.1, 0.0], 20: [0.1, 0.2, 0.0, 0.7]}
+
+
+def eye(settings: EyeSettings = SETTINGS, **parts: object) -> SparseEye:
+    whole = EyeParts(thumbnail(Described()), Ends(), ByRed(KNOWN), Near())
+    return SparseEye(replace(whole, **parts), CLASSES, settings)  # type: ignore[arg-type]
+
+
+def test_by_hand() -> None:
+    """Kept: (2/3, 1/3, 0, 0) and (0, 2/9, 0, 7/9); their sum kept and renormalised: gong 2/3, wall 7/9 of 13/9; a wall sounds like nothing."""
+    (seen,) = eye().see([film([10, 15, 20], start=3.0)])
+    np.testing.assert_allclose(seen.probabilities, [6 / 13, 0, 0])
+    assert seen.status is Status.OK
+    (evidence,) = seen.evidence["Bell"]
+    assert (evidence.seconds, evidence.object) == (3.0, "gong")
+    assert (evidence.probability, evidence.similarity) == pytest.approx((6 / 13, 0.9))
+    assert set(seen.evidence) == {"Bell"}
+    first, last = seen.keyframes
+    assert (first.seconds, last.seconds, first.weight) == (3.0, 3.5, 0.5)
+    assert [name for name, _ in first.objects] == ["gong", "poodle"]
+    assert dict(last.objects)["wall"] == pytest.approx(7 / 9)
+
+
+def test_many_clips_are_one_flow_and_none_knows_of_another() -> None:
+    clips = [film([10, 11, 20]), film([]), film([20]), film([10, 20])]
+    whole = eye()
+    together = whole.see(clips)
+    assert whole.parts.selector.calls == [3]  # type: ignore[attr-defined]
+    assert whole.parts.recogniser.calls == [5]  # type: ignore[union-attr]
+    for clip, seen in zip(clips, together, strict=True):
+        (alone,) = eye().see([clip])
+        np.testing.assert_array_equal(seen.probabilities, alone.probabilities)
+        assert (seen.keyframes, seen.evidence, seen.status) == (alone.keyframes, alone.evidence, alone.status)
+    assert together[1].status is Status.NO_TRACK
+    assert eye().see([]) == []
+
+
+def test_every_class_that_received_something_says_why() -> None:
+    settings = EyeSettings(keep=4, assignment="soft", temperature=0.5)
+    (seen,) = eye(settings).see([film([10, 20])])
+    assert seen.probabilities.sum() < 1  # the wall gave nothing
+    for label, probability in zip(seen.labels, seen.probabilities, strict=True):
+        given = [e.probability for e in seen.evidence[label]]
+        assert given == sorted(given, reverse=True)
+        assert sum(given) == pytest.approx(probability)
+
+
+def test_a_floor_refuses_objects() -> None:
+    (seen,) = eye(EyeSettings(keep=4, floor=0.85)).see([film([10])])
+    np.testing.assert_allclose(seen.probabilities, [0.6, 0, 0], rtol=1e-6)
+
+
+def test_without_a_recogniser_people_still_see_what_happened() -> None:
+    blind = eye(recogniser=None, words=None, degraded=True)
+    (seen,) = blind.see([film([10, 20])])
+    assert seen.status is Status.NO_WEIGHTS
+    assert np.isnan(seen.probabilities).all()
+    assert len(seen.keyframes) == 2
+    assert all(frame.picture and not frame.objects for frame in seen.keyframes)
+
+
+def test_without_words_objects_are_named_but_no_class_is() -> None:
+    (seen,) = eye(words=None).see([film([10])])
+    assert seen.status is Status.NO_WEIGHTS
+    assert not seen.has_opinion
+    assert seen.keyframes[0].objects[0][0] == "gong"
+
+
+def test_thumbnail_features_are_said_to_be_a_makeshift() -> None:
+    seen = eye(degraded=True).see([film([10])])[0]
+    assert seen.status is Status.DEGRADED
+    assert seen.has_opinion
+    assert "by red" in eye().witness.model
+    assert isinstance(eye(), VideoBranch)
+
+
+@pytest.mark.parametrize("size", [(720, 1280), (1280, 720), (20, 30), (1, 1)])
+def test_kept_pictures_are_small(size: tuple[int, int]) -> None:
+    picture = Image.open(io.BytesIO(small_jpeg(np.full((*size, 3), 90, dtype=np.uint8))))
+    assert picture.format == "JPEG"
+    assert max(picture.size) == min(320, max(size))
+    assert eye(EyeSettings(pictures=False)).see([film([10])])[0].keyframes[0].picture is None
+
+
+def test_settings_that_cannot_be_meant() -> None:
+    for wrong in ({"keyframes": 0}, {"batch": 0}, {"keep": 0}, {"frame_rate": 0.0}):
+        with pytest.raises(ValueError, match=next(iter(wrong))):
+            EyeSettings(**wrong)  # type: ignore[arg-type]
+
+
+def test_a_machine_without_weights_has_an_eye() -> None:
+    bare = load_eye(EyeSettings(), dcase2017(), offline=True)
+    assert bare.witness.status is Status.NO_WEIGHTS
+    assert any("alexnet" in line and "av-tag weights fetch eye" in line for line in bare.advice)
+    assert any("inception_v4" in line for line in bare.advice)
+    (seen,) = bare.see([film([10, 10, 20, 20, 30, 30])])
+    assert [frame.seconds for frame in seen.keyframes] == [0.0, 0.5, 1.0]
+    assert sum(frame.weight for frame in seen.keyframes) == pytest.approx(1)
+
+
+def test_loading_names_what_is_wrong() -> None:
+    with pytest.raises(UsageError, match="sparse"):
+        load_eye(EyeSettings(selector="sparce"), dcase2017())
+    with pytest.raises(DeviceError, match="choose"):
+        load_eye(EyeSettings(), dcase2017(), "toaster")
+
+
+def test_a_sheet_shows_every_key_frame(tmp_path: Path) -> None:
+    green = small_jpeg(np.full((90, 160, 3), (0, 200, 0), dtype=np.uint8))
+    frames = [KeyFrame(1.0, 0.5, (("gong", 0.7),), green), KeyFrame(2.0, 0.5)]
+    save_sheet(tmp_path / "sheet.png", "a clip – ü", frames)
+    sheet = np.asarray(Image.open(tmp_path / "sheet.png").convert("RGB")).astype(int)
+    is_green = (abs(sheet - (0, 200, 0)).max(axis=2) < 40).sum()
+    assert is_green == pytest.approx(160 * 90, rel=0.05)
+    assert draw_sheet("a", frames * 2).width > 1.9 * sheet.shape[1]
+    assert draw_sheet("none", []).width > 320
