@@ -40,8 +40,8 @@ def load(config: Config | str | Path | None = None, *, say: Say | None = None, *
     warm_up(config.decoder)
     classes = choose_classes(config.classes)
     ear = _ear(config, device, speak)
-    eye = _eye(config, classes, device, speak)
     fusion = _fusion(config, classes, ear)
+    eye = _eye(config, classes, device, speak)
     want = Want(
         audio_rate=ear.rate if ear is not None else None,
         short_side=eye.short_side if eye is not None else None,

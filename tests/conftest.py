@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import importlib.util
 import logging
 import os
 import socket
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -15,6 +17,14 @@ ROOT = Path(__file__).resolve().parent.parent
 SHARED = ROOT.parent / "shared"
 
 os.environ.setdefault("MPLBACKEND", "Agg")
+
+# Media made by code, for every test: `from tests_assets import make_video`.
+_spec = importlib.util.spec_from_file_location("tests_assets", ROOT / "tests" / "assets.py")
+assert _spec is not None
+assert _spec.loader is not None
+if "tests_assets" not in sys.modules:
+    sys.modules["tests_assets"] = importlib.util.module_from_spec(_spec)
+    _spec.loader.exec_module(sys.modules["tests_assets"])
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -42,6 +52,7 @@ def own_cache(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.Monk
     """No test reads or writes the user's cache."""
     monkeypatch.setenv("AV_TAGGER_CACHE", str(tmp_path_factory.getbasetemp() / "cache"))
     monkeypatch.delenv("AV_TAGGER_WEIGHTS", raising=False)
+    monkeypatch.delenv("AV_TAGGER_MIRROR", raising=False)
 
 
 @pytest.fixture(autouse=True)

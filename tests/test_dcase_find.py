@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
 from av_tagger.clip import Clip
 from av_tagger.dcase import ListedClip, find_clips, parse_name
 from av_tagger.errors import UsageError
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 
 def listed(*names: str) -> list[ListedClip]:

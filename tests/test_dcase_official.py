@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections import Counter
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
 from av_tagger.dcase import clip_key, find_clips, read_class_list, read_download_list, read_strong, read_weak, write_events, write_tags
 from av_tagger.evaluation.report import evaluate_events, evaluate_officially, evaluate_tags
 from av_tagger.labels import dcase2017
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 # Labels of the test set, class by class, in the official order.
 TEST_COUNTS = (30, 30, 30, 30, 30, 30, 32, 35, 31, 35, 30, 60, 32, 31, 60, 30, 50)

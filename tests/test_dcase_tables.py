@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 from hypothesis import given, settings
@@ -30,6 +30,9 @@ from av_tagger.dcase import (
 from av_tagger.errors import StorageError, TableError, UsageError
 from av_tagger.labels import dcase2017
 from av_tagger.scores import Event, Failed, Run, Status, Tag, Tagged, Witness
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 LABELS = dcase2017().labels
 ids = st.text("abzAZ09_-", min_size=11, max_size=11)
@@ -70,7 +73,7 @@ def test_every_spelling_of_a_clip_is_one_key(id_: str, start_ms: int, length_ms:
 
 def test_the_class_list(tmp_path: Path) -> None:
     path = tmp_path / "classes.txt"
-    path.write_bytes("Class_ID        Confidence        Class_Label\r\n/m/05x_td\t9\tAir horn, truck horn\r\n/m/0k4j\t10\tCar\r\n".encode())
+    path.write_bytes(b"Class_ID        Confidence        Class_Label\r\n/m/05x_td\t9\tAir horn, truck horn\r\n/m/0k4j\t10\tCar\r\n")
     classes = read_class_list(path)
     assert classes.labels == ("Air horn, truck horn", "Car")
     assert classes.ids == ("/m/05x_td", "/m/0k4j")
@@ -87,7 +90,8 @@ def test_a_download_list_tells_labels_by_their_ids(tmp_path: Path) -> None:
     ]
     path.write_bytes(("\ufeff" + "\r\n".join(rows) + "\r\n").encode())
     clips = read_download_list(path)
-    assert [c.labels for c in clips] == [("Train horn", "Air horn, truck horn", "Train"), ("Train horn",), ("Fire engine, fire truck (siren)",)]
+    three = ("Train horn", "Air horn, truck horn", "Train")
+    assert [c.labels for c in clips] == [three, ("Train horn",), ("Fire engine, fire truck (siren)",)]
     assert [c.key for c in clips] == ["-Gbohom8C4Q_30.000_40.000", "-GCwoyCnYsY_0.000_10.000", "_a_b_c_d_e__1.000_2.500"]
     assert read_list(path) == clips
 
@@ -203,7 +207,8 @@ def test_bytes_that_are_no_text_are_named(tmp_path: Path) -> None:
 
 def test_a_submission_to_subtask_a(tmp_path: Path) -> None:
     path = tmp_path / "new" / "a.csv"
-    write_tags(path, {"Y-5QrBL6MzLg_60.000_70.000.mp4": ("Train", "Air horn, truck horn"), "-GCwoyCnYsY_0.000_10.000": (), "my.wav": ("Car",)})
+    two = ("Train", "Air horn, truck horn")
+    write_tags(path, {"Y-5QrBL6MzLg_60.000_70.000.mp4": two, "-GCwoyCnYsY_0.000_10.000": (), "my.wav": ("Car",)})
     assert path.read_bytes() == (
         b"-5QrBL6MzLg_60.000_70.000.wav\t60.000\t70.000\tTrain\n"
         b"-5QrBL6MzLg_60.000_70.000.wav\t60.000\t70.000\tAir horn, truck horn\n"

@@ -49,10 +49,11 @@ def read_predictions(path: Path, classes: ClassList) -> Predictions:
     file = path / RESULTS if path.is_dir() else path
     if path.is_dir() and not file.is_file():
         raise UsageError(f"{path}: holds no {RESULTS}; name the folder of a run, a file of JSON lines or a submission")
-    return _from_json_lines(file, classes) if _is_json(file) else _from_table(file, classes)
+    return _from_json_lines(file, classes) if is_json(file) else _from_table(file, classes)
 
 
-def _is_json(path: Path) -> bool:
+def is_json(path: Path) -> bool:
+    """Whether a file holds results rather than a table."""
     try:
         with path.open("rb") as file:
             return file.read(64).removeprefix(b"\xef\xbb\xbf").lstrip().startswith(b"{")

@@ -11,7 +11,7 @@ from av_tagger.errors import UsageError, did_you_mean
 from av_tagger.evaluation.detection import EventScores, score_events
 from av_tagger.evaluation.development import Development, side_by_side
 from av_tagger.evaluation.official import OfficialScores, read_official, score_officially, table_of
-from av_tagger.evaluation.predictions import Predictions, read_predictions
+from av_tagger.evaluation.predictions import Predictions, is_json, read_predictions
 from av_tagger.evaluation.ranking import Ranking, curves, rank
 from av_tagger.evaluation.tagging import TagScores, confusion, matrix, score_tags
 
@@ -91,7 +91,7 @@ def evaluate_events(predictions: Path, truth: Path, classes: ClassList) -> Event
 
 def evaluate_officially(predictions: Path, truth: Path, classes: ClassList) -> OfficialReport:
     """A table is read as the script reads it; results in JSON are scored as the submission that they would be."""
-    if predictions.is_dir() or predictions.suffix in (".json", ".jsonl"):
+    if predictions.is_dir() or is_json(predictions):
         told = read_predictions(predictions, classes)
         table = table_of({public_name(name).removesuffix(".wav"): clip.tags for name, clip in told.clips.items()})
     else:

@@ -120,7 +120,7 @@ def stacked(table: Table, settings: FitSettings) -> tuple[str, Columns]:
     try:
         from sklearn.linear_model import LogisticRegression  # noqa: PLC0415 if broken, it costs this alone
     except ImportError as error:
-        raise MissingExtra(f"the method 'stacked' needs scikit-learn, which cannot be loaded ({error}); pip install scikit-learn") from error
+        raise MissingExtra(f"the method 'stacked' needs scikit-learn, which does not load ({error}); pip install scikit-learn") from error
     neutral = np.array([column.neutral for column in COLUMNS["stacked"].values()])
     numbers = np.tile(neutral, (table.truth.shape[1], 1))
     for k, both in enumerate(table.both.T):

@@ -60,7 +60,7 @@ def class_f1(scores: Mapping[str, ArrayLike], labels: Sequence[str], micro: Mapp
         axes.set(xlim=(0, 1), xlabel="F1", title="Which witness knows which class", ylim=(-0.6, len(labels) - 0.4))
         axes.set_yticks(range(len(labels)), [labels[i] for i in order])
         axes.tick_params(axis="y", length=0)
-        axes.legend(loc="upper center", bbox_to_anchor=(0.4, -0.09 - 0.6 / len(labels)), ncols=3)
+        figure.legend(loc="outside lower center", ncols=3)
     return figure
 
 
@@ -95,11 +95,24 @@ def weight_curves(curves: ArrayLike, labels: Sequence[str], chosen: Mapping[str,
                 weight = float(np.asarray(weights)[k])
                 axes.plot(weight, np.interp(weight, grid, table[k]), "o", color=CYCLE[number], markersize=6, label=name if k == 0 else None)
             axes.set(xlim=(-0.03, 1.03), ylim=(0, 1.05), xticks=[0, 0.5, 1], yticks=[0, 0.5, 1])
-            axes.set_title(label, fontsize=9)
+            axes.set_title(_short(label), fontsize=9)
         figure.supxlabel("the ear's weight (0: the eye alone, 1: the ear alone)", fontsize=10)
         figure.supylabel("best F1 of the class", fontsize=10)
         if chosen:
             figure.legend(loc="lower right", ncols=len(chosen))
+    return figure
+
+
+def cost_map(points: ArrayLike, labels: Sequence[str]) -> Figure:
+    """(classes, weights): how many points of micro-F1 are lost when one class's ear weight, from 0 to 1, is that one."""
+    table = np.asarray(points, dtype=np.float64)
+    with _figure(7.0, 0.3 * len(labels) + 1.6) as (figure, axes):
+        image = axes.imshow(table, cmap="YlOrBr", aspect="auto", extent=(-0.025, 1.025, len(labels) - 0.5, -0.5), vmin=0)
+        axes.set_yticks(range(len(labels)), labels)
+        axes.tick_params(axis="y", length=0)
+        axes.set(xlabel="the ear's weight in this class", title="What a wrong weight costs")
+        bar = figure.colorbar(image, ax=axes, pad=0.02, label="points of micro-F1")
+        bar.outline.set_visible(False)  # type: ignore[operator]
     return figure
 
 
@@ -121,8 +134,8 @@ def threshold_curves(
                     float(np.asarray(chosen)[k]), color="#d9590b", linewidth=1.2, linestyle="--", label="chosen" if k == shown[0] else None
                 )
             axes.set(xlim=(0, 1), ylim=(0, 1.05), xticks=[0, 0.5, 1], yticks=[0, 0.5, 1])
-            axes.set_title(f"{labels[k]}  ({int(y[:, k].sum())} clips)", fontsize=9)
-        figure.supxlabel("threshold", fontsize=10)
+            axes.set_title(_short(labels[k], f" ({int(y[:, k].sum())})"), fontsize=9)
+        figure.supxlabel("threshold (in brackets: how many clips have the class)", fontsize=10)
         figure.legend(loc="lower right", ncols=4)
     return figure
 
@@ -143,7 +156,7 @@ def precision_recall(scores: Mapping[str, ArrayLike], truth: ArrayLike, labels: 
                 axes.step(recall, precision, where="pre", color=_colour(name, number), linewidth=1.6, label=name if k == shown[0] else None)
             axes.axhline(y[:, k].mean(), color="#c4c6cc", linewidth=1, linestyle=":")
             axes.set(xlim=(0, 1.02), ylim=(0, 1.05), xticks=[0, 0.5, 1], yticks=[0, 0.5, 1])
-            axes.set_title(labels[k], fontsize=9)
+            axes.set_title(_short(labels[k]), fontsize=9)
         figure.supxlabel("recall", fontsize=10)
         figure.supylabel("precision", fontsize=10)
         figure.legend(loc="lower right", ncols=len(scores))
@@ -265,6 +278,12 @@ def save(figure: Figure, path: Path, dots_per_inch: int = 110) -> None:
             bbox_inches="tight",
             metadata={"Software": None} if path.suffix == ".png" else None,
         )
+
+
+def _short(label: str, rest: str = "") -> str:
+    """A label that fits over a small panel."""
+    room = 23 - len(rest)
+    return (label if len(label) <= room else f"{label[: room - 1].rstrip(' (,')}…") + rest
 
 
 def _colour(name: str, number: int) -> str:

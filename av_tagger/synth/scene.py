@@ -67,7 +67,7 @@ def audible(x: Sound, rate: int) -> tuple[float, float]:
     hop = max(1, rate // 200)
     frames = np.abs(x[: len(x) // hop * hop]).reshape(-1, hop).max(1)
     loud = np.flatnonzero(frames > AUDIBLE * max(float(frames.max(initial=0.0)), 1e-9))
-    return (0.0, len(x) / rate) if len(loud) == 0 else (loud[0] * hop / rate, (loud[-1] + 1) * hop / rate)
+    return (0.0, len(x) / rate) if len(loud) == 0 else (float(loud[0]) * hop / rate, float(loud[-1] + 1) * hop / rate)
 
 
 def laid(d: Draw, label: str, span: Span, alone: bool) -> tuple[Sound, SceneEvent]:

@@ -7,8 +7,7 @@ import math
 import sys
 import types
 import warnings
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
@@ -20,6 +19,9 @@ from av_tagger.errors import UsageError
 from av_tagger.evaluation.detection import Events, score_events
 from av_tagger.evaluation.report import evaluate_events
 from av_tagger.labels import ClassList, SoundClass
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 LABELS = ("Bus", "Car", "Train")
 CLASSES = ClassList(tuple(SoundClass(label) for label in LABELS))
@@ -103,7 +105,8 @@ def test_overall_and_class_figures_equal_those_of_sed_eval(sed_eval: Any, truth:
 
 def test_sed_eval_agrees_on_a_table_that_surely_has_everything(sed_eval: Any) -> None:
     truth = {"a": (SoundEvent("Car", 0.5, 3.5), SoundEvent("Bus", 1.0, 2.0)), "b": (SoundEvent("Train", 0.0, 9.9),), "c": ()}
-    said = {"a": (SoundEvent("Car", 2.0, 5.0),), "b": (SoundEvent("Train", 3.0, 4.0), SoundEvent("Bus", 3.0, 4.0)), "c": (SoundEvent("Car", 1, 2),)}
+    two = (SoundEvent("Train", 3.0, 4.0), SoundEvent("Bus", 3.0, 4.0))
+    said = {"a": (SoundEvent("Car", 2.0, 5.0),), "b": two, "c": (SoundEvent("Car", 1, 2),)}
     overall = reference(sed_eval, truth, said)["overall"]
     scores = score_events(truth, said, LABELS)
     assert scores.error_rate == pytest.approx(overall["error_rate"]["error_rate"])

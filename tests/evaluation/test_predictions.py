@@ -53,7 +53,8 @@ def test_what_the_program_writes_is_read(tmp_path: Path) -> None:
 
 
 def test_a_line_needs_no_more_than_is_scored(tmp_path: Path) -> None:
-    told = read_predictions(lines(tmp_path / "r.jsonl", {"schema": 1, "file": "street.mp4", "tags": [{"label": "Bus", "probability": 0.9}]}), CLASSES)
+    least = {"schema": 1, "file": "street.mp4", "tags": [{"label": "Bus", "probability": 0.9}]}
+    told = read_predictions(lines(tmp_path / "r.jsonl", least), CLASSES)
     assert told.clips["street"].tags == ("Bus",)
     assert not told.has_scores
 

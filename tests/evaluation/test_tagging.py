@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
@@ -17,11 +17,15 @@ from av_tagger.evaluation.report import evaluate_officially, evaluate_tags
 from av_tagger.evaluation.tagging import confusion, matrix, score_tags
 from av_tagger.labels import ClassList, SoundClass
 
+if TYPE_CHECKING:
+    from pathlib import Path
+
 LABELS = ("Car", "Bus", "Train")
 CLASSES = ClassList(tuple(SoundClass(label) for label in LABELS))
 TRUTH = {"a": ("Car", "Bus"), "b": ("Car",), "c": ("Train",), "d": ()}
 
 Tags = Mapping[str, Sequence[str]]
+Rows = list[tuple[str, str]]
 some_tags = st.dictionaries(st.sampled_from("abcdef"), st.lists(st.sampled_from(LABELS), max_size=3, unique=True), max_size=6)
 rows_with_everything = st.lists(st.tuples(st.sampled_from("abcdef"), st.sampled_from([*LABELS, "Dog", ""])), max_size=14)
 
@@ -67,41 +71,45 @@ def test_micro_and_class_figures_equal_scikit_learns(truth: Tags, said: Tags) ->
     np.testing.assert_allclose((scores.counts.class_precision, scores.counts.class_recall, scores.counts.class_f1), each[:3])
 
 
+def retold_table(path: Path) -> dict[str, list[str]]:
+    table: dict[str, list[str]] = {}
+    for line in path.read_text(encoding="utf-8").splitlines():
+        cells = line.split("\t")
+        if len(cells) == 4 and float(cells[2]) == 0.0:
+            continue
+        labels = table.setdefault(cells[0].replace(".wav", "").strip(), [])
+        if len(cells) > 3 and cells[3].strip():
+            labels.append(cells[3].strip())
+    return table
+
+
+def retold_pair(real: list[str], said: list[str], classes: dict[str, list[int]]) -> tuple[int, int, int]:
+    """Right, wrong and missed labels of one clip; `classes` counts the same class by class."""
+    tp = fp = 0
+    found = [False] * len(real)
+    for label in said:
+        for i, other in enumerate(real):
+            if label == other and not found[i]:
+                found[i] = True
+                tp += 1
+                break
+        else:
+            fp += 1
+    for label in real:
+        classes.setdefault(label, [0, 0, 0])[0 if label in said else 2] += 1
+    for label in said:
+        if label not in real:
+            classes.setdefault(label, [0, 0, 0])[1] += 1
+    return tp, fp, found.count(False)
+
+
 def retold(truth: Path, predicted: Path) -> tuple[float, float, float, float, float]:
     """What the official script does, told line by line: micro P and R, class-based P, R and F1, in percent."""
 
-    def read(path: Path) -> dict[str, list[str]]:
-        table: dict[str, list[str]] = {}
-        for line in path.read_text(encoding="utf-8").splitlines():
-            cells = line.split("\t")
-            if len(cells) == 4 and float(cells[2]) == 0.0:
-                continue
-            labels = table.setdefault(cells[0].replace(".wav", "").strip(), [])
-            if len(cells) > 3 and cells[3].strip():
-                labels.append(cells[3].strip())
-        return table
-
-    real, said = read(truth), read(predicted)
-    tp = fp = fn = 0
+    real, said = retold_table(truth), retold_table(predicted)
     classes: dict[str, list[int]] = {}
-    for name in said:
-        if name not in real:
-            continue
-        found = [False] * len(real[name])
-        for label in said[name]:
-            for i, other in enumerate(real[name]):
-                if label == other and not found[i]:
-                    found[i] = True
-                    tp += 1
-                    break
-            else:
-                fp += 1
-        fn += found.count(False)
-        for label in real[name]:
-            classes.setdefault(label, [0, 0, 0])[0 if label in said[name] else 2] += 1
-        for label in said[name]:
-            if label not in real[name]:
-                classes.setdefault(label, [0, 0, 0])[1] += 1
+    counts = [retold_pair(real[name], said[name], classes) for name in said if name in real]
+    tp, fp, fn = (sum(column) for column in zip(*counts, strict=True)) if counts else (0, 0, 0)
     p = sum(t / (t + f) for t, f, _ in classes.values() if t + f) / len(classes)
     r = sum(t / (t + m) for t, _, m in classes.values() if t + m) / len(classes)
     return tp / max(1, tp + fp), tp / max(1, tp + fn), p, r, 2 * p * r / (p + r) if p + r else 0.0
@@ -116,7 +124,7 @@ def write(path: Path, rows: Sequence[tuple[str, str]], odd: bool = False) -> Pat
 
 @settings(max_examples=80, deadline=None)
 @given(rows_with_everything, rows_with_everything)
-def test_the_official_way_equals_its_retelling(tmp_path_factory: pytest.TempPathFactory, real: list[tuple[str, str]], said: list[tuple[str, str]]) -> None:
+def test_the_official_way_equals_its_retelling(tmp_path_factory: pytest.TempPathFactory, real: Rows, said: Rows) -> None:
     folder = tmp_path_factory.mktemp("official")
     truth, predicted = write(folder / "truth.csv", real, odd=True), write(folder / "said.csv", said)
     try:

@@ -53,8 +53,10 @@ def test_on_unseen_clips_the_fused_beat_each_alone(method: str) -> None:
 
 def test_joint_is_at_least_as_good_as_every_other_weighting_on_its_own_data() -> None:
     data = witnesses(400)
-    scores = {m: Counts.of(FusionFitter(FitSettings(m, few=0, slack=0)).fit(*data).predict(*data[:2]), data[2]).f1 for m in FITS if m != "stacked"}
-    assert scores["joint"] == max(scores[m] for m in ("joint", "even", "ear", "eye", "paper-rule"))
+    fitted = {m: FusionFitter(FitSettings(m, few=0, slack=0)).fit(*data) for m in ("joint", "even", "ear", "eye", "paper-rule")}
+    scores = {m: Counts.of(fitter.predict(*data[:2]), data[2]).f1 for m, fitter in fitted.items()}
+    assert scores["joint"] == max(scores.values())
+    assert scores["joint"] > max(scores["ear"], scores["eye"])
 
 
 def test_steadying_gives_up_little_here_and_wins_on_unseen_clips() -> None:

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
@@ -14,13 +13,17 @@ from av_tagger.errors import StorageError, UsageError, WeightsError
 from av_tagger.fusion import load_fusion, method_of, read_fusion, write_fusion
 from av_tagger.fusion.file import COLUMNS, METHODS, build
 
+if TYPE_CHECKING:
+    from pathlib import Path
+
 LABELS = ('Air horn, "truck" horn', "Bus", "Zug, Güter")
 
 
 def some(method: str) -> Any:
     rng = np.random.default_rng(5)
     names = [*COLUMNS[method], "both", "ear", "eye"]
-    return build(method, LABELS, {label: dict(zip(names, rng.random(len(names)).tolist(), strict=True)) for label in LABELS}, note='by "me"')
+    table = {label: dict(zip(names, rng.random(len(names)).tolist(), strict=True)) for label in LABELS}
+    return build(method, LABELS, table, note='by "me"')
 
 
 @pytest.mark.parametrize("suffix", [".json", ".toml"])

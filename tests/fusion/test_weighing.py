@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from numpy.typing import NDArray
 
 from av_tagger.errors import UsageError
-from av_tagger.fusion import FUSIONS, EarOnly, EyeOnly, MaxFusion, StackedFusion, Thresholds, WeightedFusion, Weighing, load_fusion
+from av_tagger.fusion import FUSIONS, EarOnly, EyeOnly, MaxFusion, StackedFusion, Thresholds, Weighing, WeightedFusion, load_fusion
 from av_tagger.fusion.file import build
 from av_tagger.labels import dcase2017
 from av_tagger.protocols import Fusion
@@ -101,7 +100,11 @@ def test_the_fused_scores_keep_timeline_evidence_and_say_when_degraded() -> None
 
 @pytest.mark.parametrize(
     ("ear", "eye", "status"),
-    [(Status.NO_TRACK, Status.OFF, Status.NO_TRACK), (Status.OFF, Status.NO_WEIGHTS, Status.NO_WEIGHTS), (Status.OFF, Status.OFF, Status.OFF)],
+    [
+        (Status.NO_TRACK, Status.OFF, Status.NO_TRACK),
+        (Status.OFF, Status.NO_WEIGHTS, Status.NO_WEIGHTS),
+        (Status.OFF, Status.OFF, Status.OFF),
+    ],
 )
 def test_without_any_witness_the_status_says_why(ear: Status, eye: Status, status: Status) -> None:
     fused = weighted(0.5, 0.5, 0.5).fuse([Scores.silent(LABELS, ear)], [Scores.silent(LABELS, eye)])[0]

@@ -1,0 +1,179 @@
+"""Playing with fusion weights: what every weight of every class is worth, and sliders over it for a notebook."""
+
+from __future__ import annotations
+
+import io
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from av_tagger.errors import MissingExtra, UsageError
+from av_tagger.fusion.counts import Counts
+from av_tagger.fusion.joint import weigh
+from av_tagger.fusion.thresholds import Cut, Tuned, best_alone, cuts_of, exact
+from av_tagger.reports import plots
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from matplotlib.figure import Figure
+    from numpy.typing import ArrayLike
+
+Floats = NDArray[np.float64]
+STEPS = 20  # weights are tried in twentieths
+
+
+@dataclass(frozen=True)
+class Examples:
+    """Saved scores: what ear and eye said of clips, and the truth; all (clips, classes)."""
+
+    labels: tuple[str, ...]
+    heard: Floats
+    seen: Floats
+    truth: NDArray[np.bool_]
+
+    def half(self, which: int) -> Examples:
+        """Every second clip: 0 to fit on, 1 to judge with."""
+        return Examples(self.labels, self.heard[which::2], self.seen[which::2], self.truth[which::2])
+
+
+class FusionExplorer:
+    """Micro-F1 as a function of the class weights; thresholds are always the best ones for the weights given."""
+
+    def __init__(self, examples: Examples) -> None:
+        self.examples = examples
+        self.labels = examples.labels
+        self.grid = np.linspace(0, 1, STEPS + 1)
+        self._cuts: dict[tuple[int, float], Cut] = {}
+
+    def curves(self) -> Floats:
+        """(classes, weights) the best F1 of every class at every weight."""
+        cuts = [self._cut(k, a) for k in range(len(self.labels)) for a in self.grid]
+        return best_alone(cuts).reshape(len(self.labels), -1)
+
+    def best(self) -> Floats:
+        """(classes,) of the weights at which a class does best by itself, the one nearest to even-handed."""
+        curves = self.curves()
+        near = -np.abs(self.grid - 0.5)
+        return np.array([self.grid[np.lexsort((near, row))[-1]] for row in curves])
+
+    def tuned(self, weights: ArrayLike) -> Tuned:
+        """The best micro-F1 that these weights allow, and the thresholds that reach it."""
+        chosen = self._checked(weights)
+        return exact([self._cut(k, float(a)) for k, a in enumerate(chosen)])
+
+    def costs(self, weights: ArrayLike) -> Floats:
+        """(classes, weights) micro-F1 when one class's weight is changed and all others stay: what a wrong one costs."""
+        chosen = self._checked(weights)
+        table = np.empty((len(self.labels), len(self.grid)))
+        for k in range(len(self.labels)):
+            for i, a in enumerate(self.grid):
+                table[k, i] = self.tuned(np.where(np.arange(len(chosen)) == k, a, chosen)).score()
+        return table
+
+    def judge(self, weights: ArrayLike, thresholds: ArrayLike) -> Counts:
+        """Right, said and true of every class on these clips."""
+        fused = weigh(self.examples.heard, self.examples.seen, self._checked(weights))
+        return Counts.of(fused >= np.asarray(thresholds, dtype=np.float64), self.examples.truth)
+
+    def _cut(self, k: int, weight: float) -> Cut:
+        key = (k, round(weight, 6))
+        if key not in self._cuts:
+            fused = weigh(self.examples.heard[:, k], self.examples.seen[:, k], weight)
+            self._cuts[key] = cuts_of(fused, self.examples.truth[:, k])
+        return self._cuts[key]
+
+    def _checked(self, weights: ArrayLike) -> Floats:
+        values = np.asarray(weights, dtype=np.float64)
+        if values.shape != (len(self.labels),):
+            raise UsageError(f"there are {len(self.labels)} classes and each needs a weight; {values.size} were given")
+        return values
+
+    def sliders(self, weights: ArrayLike) -> Any:
+        """One slider a class over its F1 curve, and the micro-F1 that they come to together; for a notebook."""
+        widgets = _ipywidgets()
+        rows = [_Row.of(widgets, label, float(a)) for label, a in zip(self.labels, self._checked(weights), strict=True)]
+        total, picture = widgets.HTML(), widgets.Image(format="png")
+        curves = self.curves()
+
+        def refresh(_: object = None) -> None:
+            chosen = np.array([row.slider.value for row in rows])
+            tuned = self.tuned(chosen)
+            total.value = f"<b style='font-size:1.3em'>micro-F1 {tuned.score():.3f}</b>"
+            for row, curve, threshold in zip(rows, curves, tuned.thresholds, strict=True):
+                row.tell(float(np.interp(row.slider.value, self.grid, curve)), float(threshold))
+            picture.value = _png(plots.weight_curves(curves, self.labels, {"your weights": chosen}))
+
+        for row in rows:
+            row.slider.observe(refresh, names="value")
+        refresh()
+        return widgets.VBox([total, widgets.GridBox([row.box for row in rows], layout={"grid_template_columns": "1fr 1fr"}), picture])
+
+
+@dataclass(frozen=True)
+class _Row:
+    """A class's slider with its numbers."""
+
+    box: Any
+    slider: Any
+    text: Any
+
+    @classmethod
+    def of(cls, widgets: Any, label: str, weight: float) -> _Row:
+        slider = widgets.FloatSlider(
+            value=weight,
+            min=0,
+            max=1,
+            step=1 / STEPS,
+            description=label,
+            continuous_update=False,
+            readout_format=".2f",
+            style={"description_width": "12em"},
+            layout={"width": "26em"},
+        )
+        text = widgets.Label()
+        return cls(widgets.HBox([slider, text]), slider, text)
+
+    def tell(self, f1: float, threshold: float) -> None:
+        self.text.value = f"F1 at best {f1:.2f}, threshold " + (f"{threshold:.2f}" if np.isfinite(threshold) else "never")
+
+
+def made_up_scores(labels: Sequence[str], by_eye: Sequence[str], clips: int = 400, seed: int = 0) -> Examples:
+    """Scores that nobody measured: each witness separates the classes it is good at well, and the others barely.
+
+    Classes are rare (one to two a clip), and a tenth of the clips lack the ear or the eye.
+    """
+    random = np.random.default_rng(seed)
+    truth = np.zeros((clips, len(labels)), dtype=bool)
+    for row in truth:
+        row[random.choice(len(labels), size=random.integers(1, 3), replace=False)] = True
+    eye = np.isin(labels, by_eye)
+    heard = _witness(random, truth, np.where(eye, random.uniform(0.6, 1.4, len(labels)), random.uniform(1.8, 3.4, len(labels))))
+    seen = _witness(random, truth, np.where(eye, random.uniform(1.8, 3.0, len(labels)), random.uniform(0.0, 1.2, len(labels))))
+    lacking = random.random(clips)
+    heard[lacking < 0.05] = np.nan
+    seen[lacking > 0.95] = np.nan
+    return Examples(tuple(labels), heard, seen, truth)
+
+
+def _witness(random: np.random.Generator, truth: NDArray[np.bool_], skill: Floats) -> Floats:
+    """Log-odds from two normal distributions `skill` standard deviations apart, as probabilities."""
+    odds = random.normal(size=truth.shape) + skill * (truth - 0.5) * 1.0 - 0.9
+    probabilities: Floats = np.round(1 / (1 + np.exp(-1.5 * odds)), 4)
+    return probabilities
+
+
+def _png(figure: Figure) -> bytes:
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format="png", dpi=80)
+    return buffer.getvalue()
+
+
+def _ipywidgets() -> Any:
+    try:
+        import ipywidgets
+    except ImportError as error:
+        raise MissingExtra(f"sliders need ipywidgets ({error}); install it: pip install 'av-tagger[notebook]'") from error
+    return ipywidgets
