@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
 from pathlib import Path
+from typing import Any
 
 from av_tagger.errors import UsageError, did_you_mean
 
@@ -19,6 +20,7 @@ class SoundClass:
     id: str = ""  # AudioSet id, such as /m/0284vy3
     group: str = ""
     words: tuple[str, ...] = ()  # extra words for the eye
+    also: tuple[str, ...] = ()  # ids of narrower AudioSet classes that count for this one
 
 
 @dataclass(frozen=True)
@@ -114,7 +116,11 @@ def read_classes(path: Path) -> ClassList:
 
 def _from_toml(text: str) -> ClassList:
     rows = tomllib.loads(text).get("class", [])
-    return ClassList(tuple(SoundClass(r["label"], r.get("id", ""), r.get("group", ""), tuple(r.get("words", ()))) for r in rows))
+    return ClassList(tuple(_sound_class(row) for row in rows))
+
+
+def _sound_class(row: dict[str, Any]) -> SoundClass:
+    return SoundClass(row["label"], row.get("id", ""), row.get("group", ""), tuple(row.get("words", ())), tuple(row.get("also", ())))
 
 
 def _from_lines(text: str) -> ClassList:

@@ -22,9 +22,9 @@ from numpy.typing import NDArray
 from av_tagger.video.keyframes import default_lambda, representatives
 from av_tagger.video.sparse_coding import bounds, reference
 from av_tagger.video.sparse_coding.compiled import compiled
-from av_tagger.video.sparse_coding.penalised import linear_program
 from av_tagger.video.sparse_coding.pick import by_numba, by_numpy, by_torch, pick
 from av_tagger.video.sparse_coding.problem import Matrix, cost, fill_by_coverage, normalised
+from av_tagger.video.sparse_coding.program import linear_program
 
 COUNT = 4
 FIXED = 25  # clips on which a fixed lambda is tried: with many rows its linear program takes long

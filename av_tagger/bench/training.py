@@ -122,7 +122,8 @@ def compare_recipes(epochs: int, device: str) -> None:
         recipe = read_recipe(name, [*SMALL, f"length.epochs={epochs}", "length.patience=0", *changes])
         outcome = train(recipe, data, folder / f"run-{i}", Options(device=device, precision=precision))
         f1, ap = _tested(outcome.best, test, outcome.judged.thresholds)
-        print(f"{name:12s} {precision:9s} {' '.join(changes):45s} after {outcome.steps} steps: micro-F1 {f1:.3f}  mAP {ap:.3f} on the test half")
+        case = f"{name:12s} {precision:9s} {' '.join(changes):45s}"
+        print(f"{case} after {outcome.steps} steps: micro-F1 {f1:.3f}  mAP {ap:.3f} on the test half")
 
 
 def _tested(weights: Path, test: WaveformBags, thresholds: Sequence[float]) -> tuple[float, float]:

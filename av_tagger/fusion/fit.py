@@ -169,8 +169,8 @@ def _tuned(scores: Floats, truth: Bools, settings: FitSettings) -> Floats:
 
 
 def _drawn(fitted: Floats, neutral: float, positives: NDArray[np.int64], few: int) -> Floats:
-    """Fitted values, drawn towards neutral by 1 - n / few where only n < few positives speak for them; none at all: neutral."""
-    trust = np.where(positives == 0, 0.0, np.minimum(1.0, positives / few) if few else 1.0)
+    """Fitted values, drawn towards neutral by 1 - n / few where only n < few positives speak for them."""
+    trust = np.minimum(1.0, positives / few) if few else np.ones(len(positives))
     drawn: Floats = np.where(trust == 1.0, fitted, np.round(trust * fitted + (1.0 - trust) * neutral, 4))
     return drawn
 

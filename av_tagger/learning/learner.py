@@ -57,7 +57,7 @@ class Learner:
 def prepare(recipe: Recipe, training: Bags, world: World, steps: int) -> Learner:
     """A fresh learner; the same seed gives the same weights on every machine."""
     if training.kind != recipe.data:
-        raise UsageError(f"recipe {recipe.name} learns from {recipe.data}, the data are {training.kind}; choose another recipe or other data")
+        raise UsageError(f"recipe {recipe.name} learns from {recipe.data}, the data are {training.kind}; choose another recipe or data")
     torch.manual_seed(int(generator(recipe.seed, 20).integers(2**62)))
     architecture = architecture_of(recipe, len(training.labels))
     network = build_network(architecture)

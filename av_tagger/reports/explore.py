@@ -140,31 +140,6 @@ class _Row:
         self.text.value = f"F1 at best {f1:.2f}, threshold " + (f"{threshold:.2f}" if np.isfinite(threshold) else "never")
 
 
-def made_up_scores(labels: Sequence[str], by_eye: Sequence[str], clips: int = 400, seed: int = 0) -> Examples:
-    """Scores that nobody measured: each witness separates the classes it is good at well, and the others barely.
-
-    Classes are rare (one to two a clip), and a tenth of the clips lack the ear or the eye.
-    """
-    random = np.random.default_rng(seed)
-    truth = np.zeros((clips, len(labels)), dtype=bool)
-    for row in truth:
-        row[random.choice(len(labels), size=random.integers(1, 3), replace=False)] = True
-    eye = np.isin(labels, by_eye)
-    heard = _witness(random, truth, np.where(eye, random.uniform(0.6, 1.4, len(labels)), random.uniform(1.8, 3.4, len(labels))))
-    seen = _witness(random, truth, np.where(eye, random.uniform(1.8, 3.0, len(labels)), random.uniform(0.0, 1.2, len(labels))))
-    lacking = random.random(clips)
-    heard[lacking < 0.05] = np.nan
-    seen[lacking > 0.95] = np.nan
-    return Examples(tuple(labels), heard, seen, truth)
-
-
-def _witness(random: np.random.Generator, truth: NDArray[np.bool_], skill: Floats) -> Floats:
-    """Log-odds from two normal distributions `skill` standard deviations apart, as probabilities."""
-    odds = random.normal(size=truth.shape) + skill * (truth - 0.5) * 1.0 - 0.9
-    probabilities: Floats = np.round(1 / (1 + np.exp(-1.5 * odds)), 4)
-    return probabilities
-
-
 def _png(figure: Figure) -> bytes:
     buffer = io.BytesIO()
     figure.savefig(buffer, format="png", dpi=80)

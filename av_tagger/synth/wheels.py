@@ -135,24 +135,30 @@ def skateboard(d: Draw, span: Span) -> Sound:
     return unit(x + hits * np.float32(d.log(0.2, 1.2)))
 
 
-def bell_stroke(d: Draw, rate: int, pitch: float) -> Sound:
-    ratios = np.array([1.0, 1.012, 1.6, 2.3, 2.76, 3.4]) * pitch
-    return struck(d, rate, list(ratios), list(np.array([0.5, 0.5, 0.3, 0.2, 0.15, 0.1]) * d.log(0.3, 2.0)), 0.5)
+def bell_stroke(d: Draw, rate: int, pitch: float, decay: float) -> Sound:
+    """A small steel shell: few modes, about 1 : 2.45 : 4.4 : 6.8, that ring for a second."""
+    ratios = np.array([1.0, 2.45, 4.4, 6.8]) * (1 + d.many(4, -0.03, 0.03))
+    return struck(d, rate, list(pitch * ratios), list(decay * np.array([1.0, 0.8, 0.5, 0.3])), d.log(0.3, 3))
 
 
 def bicycle_bell(d: Draw, span: Span) -> Sound:
-    """Ding-dong, or the rattle of a rotating clapper."""
-    pitch = d.log(1300, 3600)
+    """The thumb lever throws a rotating clapper against the shell, there and back: two short rattles over one long ring; or a plain ding."""
+    pitch, decay = d.log(1300, 3000), d.log(0.25, 0.9)
+    rattles, step = d.chance(0.8), d.log(0.012, 0.035)
     starts: list[float] = []
-    t = 0.0
-    rattle = d.chance(0.5)
-    while t < span.seconds - 0.05 and len(starts) < 60:
-        burst = d.count(6, 16) if rattle else d.count(1, 3)
-        step = d.log(0.035, 0.08) if rattle else d.log(0.12, 0.35)
-        starts += [t + k * step for k in range(burst)]
-        t = starts[-1] + d.log(0.3, 2.5)
-    strokes = [bell_stroke(d, span.rate, pitch * (1 if i % 2 or rattle else d.pick(1.0, 1.26))) for i in range(min(len(starts), 6))]
-    return unit(place(span, [strokes[i % len(strokes)] for i in range(len(starts))], starts, list(d.many(len(starts), 0.4, 1))))
+    gains: list[float] = []
+    t = d.between(0, 0.1)
+    while t < span.seconds - 0.05 and len(starts) < 150:
+        for half in range(2 if rattles else 1):
+            burst = d.count(4, 12) if rattles else 1
+            starts += [t + k * step * d.between(0.8, 1.2) for k in range(burst)]
+            gains += list(d.many(burst, 0.3, 1.0) * (1.0 if half == 0 else d.between(0.5, 1)))
+            t = starts[-1] + d.log(0.06, 0.25)
+        t += d.log(0.15, 2.0)
+    strokes = [bell_stroke(d, span.rate, pitch, decay) for _ in range(min(len(starts), 4))]
+    x = unit(place(span, [strokes[i % len(strokes)] for i in range(len(starts))], starts, gains))
+    gear = band(d, span.part(0.06), 1500, 9000) * np.exp(-span.part(0.06).times() / 0.01).astype(np.float32)
+    return unit(x + place(span, [gear] * len(starts), starts, gains) * np.float32(d.log(0.05, 0.8)))
 
 
 def ratchet(d: Draw, span: Span) -> Sound:

@@ -20,11 +20,10 @@ Forward = Callable[[Tensor], Tensor]  # (b, 3, crop, crop) pixels 0..255 to (b, 
 class Folded(nn.Module):
     """A convolutional network that takes raw pixels: the normalisation is folded into its first convolution.
 
-    With x = (p / 255 - mean) / std, conv(x) = conv'(p - c) + b' for any constant c. Pixels minus the *rounded* mean c are whole
-    numbers of at most eight bits, so bf16 holds them exactly. The border that used to be x = 0 becomes p = 255 mean, the mean pixel.
+    With x = (p / 255 - mean) / std, conv(x) = conv'(p - c) + b' for any constant c. Pixels minus a whole number c near the mean are
+    whole numbers of at most eight bits, so bf16 holds them exactly. The border that used to be x = 0 becomes p = 255 mean, the mean pixel.
     """
 
-    centre: Tensor
     border: Tensor
 
     def __init__(self, network: nn.Sequential, geometry: Geometry) -> None:
@@ -32,7 +31,7 @@ class Folded(nn.Module):
         first = network[0]
         assert isinstance(first, nn.Conv2d)
         mean, std = (255 * torch.tensor(v, dtype=torch.float64)[:, None, None] for v in (geometry.mean, geometry.std))
-        centre = mean.round()
+        self.centre = centre = float(mean.mean().round())  # one for all channels: a constant per channel takes ten times as long
         weight = first.weight.detach().double() / std
         bias = torch.zeros(len(weight)) if first.bias is None else first.bias.detach()
         bias = bias.double() + (weight * (centre - mean)).sum((1, 2, 3))
@@ -40,7 +39,6 @@ class Folded(nn.Module):
         self.first.load_state_dict({"weight": weight.float(), "bias": bias.float()})
         self.rest = network[1:]
         self.padding = int(first.padding[0])
-        self.register_buffer("centre", centre.float())
         self.register_buffer("border", (mean - centre).float())
 
     def forward(self, pixels: Tensor) -> Tensor:
@@ -49,7 +47,7 @@ class Folded(nn.Module):
         size = (n, 3, height + 2 * pad, width + 2 * pad)
         framed = torch.empty(size, dtype=kind, device=pixels.device, memory_format=torch.channels_last)
         framed.copy_(self.border.expand(size))
-        torch.sub(pixels.to(kind), self.centre, out=framed[:, :, pad : pad + height, pad : pad + width])
+        framed[:, :, pad : pad + height, pad : pad + width] = pixels.to(kind, memory_format=torch.channels_last).sub_(self.centre)
         features: Tensor = self.rest(self.first(framed))
         return features.flatten(1)
 
@@ -116,8 +114,8 @@ class NetworkFeatures:
 
     def _compute(self, pieces: Sequence[Images]) -> Tensor:
         with torch.no_grad():
-            pixels = torch.cat([prepare(piece, self.geometry, self.how.device) for piece in pieces])
-            return self.network(pixels).float()  # type: ignore[no-any-return]
+            pixels = [prepare(piece, self.geometry, self.how.device) for piece in pieces]
+            return self.network(pixels[0] if len(pixels) == 1 else torch.cat(pixels)).float()  # type: ignore[no-any-return]
 
     @staticmethod
     def _spread(features: Tensor | None, copies: NDArray[np.int64]) -> Tensor:

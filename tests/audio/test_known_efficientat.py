@@ -109,6 +109,15 @@ def test_a_long_clip_scores_as_its_best_window(ear: KnownEar) -> None:
     np.testing.assert_allclose(ear.hear([clip])[0].probabilities, expected, atol=1e-6)
 
 
+def test_a_bicycle_bell_counts_as_a_bicycle(ear: KnownEar) -> None:
+    scores = ear.hear([noise(2.0)])[0]
+    bicycle, bell = (scores.probabilities[audioset().labels.index(label)] for label in ("Bicycle", "Bicycle bell"))
+    with torch.inference_mode():
+        raw = ear.network(torch.from_numpy(noise(2.0).samples[None]))[0][0]
+    assert bicycle == pytest.approx(max(bell, float(raw[audioset().labels.index("Bicycle")])))
+    assert bicycle >= bell
+
+
 def test_silence_and_no_sample(ear: KnownEar) -> None:
     silent, nothing = ear.hear([Waveform(np.zeros(RATE, np.float32), RATE), Waveform(np.zeros(0, np.float32), RATE)])
     assert np.isfinite(silent.probabilities).all()
@@ -148,10 +157,10 @@ def test_agrees_with_the_published_tagger(shared: Path) -> None:
     ear = load(str(shared / "data/weights/mn04_as_mAP_432.pt"), "cpu")
     columns = [audioset().labels.index(label) for label in dcase2017().labels]
     errors = []
-    for path, row in published(shared)[::10]:
+    for path, row in published(shared)[::12]:
         expected = np.array([float(row[label]) for label in dcase2017().labels])
         errors.append(np.abs(hear_file(ear, path).probabilities[columns] - expected))
-    assert len(errors) > 40
+    assert len(errors) > 30
     assert np.median(errors) < 1e-3
     assert np.mean(errors) < 0.01
 
@@ -161,7 +170,7 @@ def test_disagreement_is_no_larger_than_that_of_a_lossy_copy(shared: Path, tmp_p
     ear = load(str(shared / "data/weights/mn04_as_mAP_432.pt"), "cpu")
     columns = [audioset().labels.index(label) for label in dcase2017().labels]
     to_published, to_copy = [], []
-    for path, row in published(shared)[5::20]:
+    for path, row in published(shared)[5::40]:
         ours = hear_file(ear, path).probabilities[columns]
         samples, rate = soundfile.read(path, dtype="float32")
         soundfile.write(tmp_path / "copy.ogg", samples[: 10 * RATE], rate, format="OGG", subtype="VORBIS")

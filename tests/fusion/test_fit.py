@@ -235,3 +235,14 @@ def test_settings_and_folds_that_cannot_be_meant() -> None:
         cross_validate(table, FitSettings(), ["a", "b"] * 10)
     with pytest.raises(UsageError, match="labels for 6 classes"):
         FusionFitter().fit(*witnesses(20), labels=("Car",))
+
+
+def test_unsteadied_and_undrawn_the_joint_fit_is_the_best_there_is() -> None:
+    from av_tagger.fusion.joint import joint
+
+    heard, seen, truth = witnesses(150)
+    truth[:, 3] = False  # nothing of this class is ever right, so nothing is said of it
+    fitter = FusionFitter(FitSettings(few=0, slack=0)).fit(heard, seen, truth)
+    found = Counts.of(fitter.predict(heard, seen), truth)
+    assert found.f1 == pytest.approx(joint(heard, seen, truth)[1].score(), abs=1e-12)
+    assert found.predicted[3] == 0

@@ -92,5 +92,5 @@ def test_masks_hide_stripes_no_wider_than_told_and_leave_the_rest() -> None:
 
 @pytest.mark.parametrize("wrong", [{"background_share": 1.5}, {"background_snr_db": (5.0, 1.0)}, {"gain_db": -1.0}])
 def test_settings_that_mean_nothing_are_refused(wrong: dict[str, float]) -> None:
-    with pytest.raises(ValueError, match="lies between|not negative"):
+    with pytest.raises(ValueError, match=r"lies between|not negative"):
         Augment(**wrong)  # type: ignore[arg-type]

@@ -54,7 +54,8 @@ def test_a_clip_that_was_not_stored_keeps_its_label_out(tmp_path: Path, classes:
             raise MediaError(clip.path, "is not media")
         return np.ones(rate, np.int16)
 
-    examples = ExampleSet(classes, tuple(Example(Clip(tmp_path / n), (label,)) for n, label in (("x", "low"), ("bad", "deep"), ("y", "high"))))
+    names = (("x", "low"), ("bad", "deep"), ("y", "high"))
+    examples = ExampleSet(classes, tuple(Example(Clip(tmp_path / name), (label,)) for name, label in names))
     store = build_store([e.clip for e in examples.examples], tmp_path / "s", StoreSettings(rate=100), decode=decode)
     bags = waveform_bags(examples, store)
     assert [bags.labels[k] for k in bags.targets.argmax(axis=1)] == ["low", "high"]

@@ -93,7 +93,10 @@ def test_classes_can_be_taken_from_the_data(tmp_path: Path) -> None:
     assert classes_in([table, tmp_path / "folders"]).labels == ("Cat", "Dog", "Owl")
 
 
-@pytest.mark.parametrize(("text", "error", "said"), [("file,tags\na,b\n", TableError, "'labels' is missing"), ("file,labels\n", UsageError, "no labels")])
+@pytest.mark.parametrize(
+    ("text", "error", "said"),
+    [("file,tags\na,b\n", TableError, "'labels' is missing"), ("file,labels\n", UsageError, "no labels")],
+)
 def test_a_table_that_cannot_be_used_says_so(tmp_path: Path, text: str, error: type[Exception], said: str) -> None:
     table = tmp_path / "train.csv"
     table.write_text(text)

@@ -92,5 +92,5 @@ def test_counters_are_copied_not_averaged() -> None:
 
 @pytest.mark.parametrize(("kind", "wrong"), [(Optimiser, {"lr": 0.0}), (Schedule, {"factor": 2.0}), (Schedule, {"patience": 0})])
 def test_settings_that_mean_nothing_are_refused(kind: type, wrong: dict[str, float]) -> None:
-    with pytest.raises(ValueError, match="positive|shares"):
+    with pytest.raises(ValueError, match=r"positive|shares"):
         kind(**wrong)

@@ -47,7 +47,8 @@ def test_counting_gives_what_building_gives() -> None:
 
 
 def test_a_setting_can_be_changed_from_outside_without_being_run() -> None:
-    changed = read_recipe("crnn-av", ["optimiser.lr=0.05", "balance=batch", "architecture.extractor_settings.channels=[8, 8, 8, 8]", "seed = 7"])
+    words = ["optimiser.lr=0.05", "balance=batch", "architecture.extractor_settings.channels=[8, 8, 8, 8]", "seed = 7"]
+    changed = read_recipe("crnn-av", words)
     assert (changed.optimiser.lr, changed.balance, changed.seed) == (0.05, "batch", 7)
     assert changed.architecture["extractor_settings"]["channels"] == [8, 8, 8, 8]
     assert changed.optimiser.momentum == 0.8

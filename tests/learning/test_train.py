@@ -182,7 +182,7 @@ def test_the_card_says_what_was_done(pair: Data, tiny: Tiny, tmp_path: Path) -> 
     assert card["data"]["training"] == {"sha256": pair.training.sha256, "clips": 20, "skipped": {}, "skipped_files": []}
     assert (card["seed"], card["steps"], card["origin"]) == (3, 6, "av-tag train tiny")
     assert card["recipe"]["optimiser"]["clip"] == 1e-3
-    assert card["versions"]["torch"] == str(torch.__version__).split("+", 1)[0] or card["versions"]["torch"] == torch.__version__
+    assert card["versions"]["torch"].split("+")[0] == str(torch.__version__).split("+", maxsplit=1)[0]
     assert [c["threshold"] for c in card["classes"]] == list(outcome.judged.thresholds)
     assert card["figures"]["micro_f1"] == outcome.judged.micro_f1
     words = (tmp_path / "run" / "card.md").read_text()
@@ -193,7 +193,7 @@ def test_the_card_says_what_was_done(pair: Data, tiny: Tiny, tmp_path: Path) -> 
 
 def test_it_stops_when_nothing_gets_better(pair: Data, tiny: Tiny, tmp_path: Path) -> None:
     recipe = tiny("crnn-av", "optimiser.lr=1e-12", "length.epochs=50", "length.epoch_steps=1", "length.patience=2", "keep.metric=map")
-    recipe = replace(recipe, architecture={**recipe.architecture, "extractor_settings": {**recipe.architecture["extractor_settings"], "batch_norm": False}})
+    recipe.architecture["extractor_settings"]["batch_norm"] = False  # its running means would go on moving
     outcome = train(recipe, pair, tmp_path / "run", CPU)
     assert outcome.steps == 3
 
@@ -219,7 +219,8 @@ def test_embeddings_are_learnt_from_like_waveforms(tiny: Tiny, tmp_path: Path) -
     targets = np.eye(2, dtype=np.float32)[draw.integers(0, 2, 40)]
     rows = (draw.integers(0, 60, (40, 5, 8)) + 150 * targets.repeat(4, axis=1)[:, None] * (np.arange(5) == 2)[:, None]).astype(np.uint8)
     bags = EmbeddingBags(rows.reshape(200, 8), np.arange(41) * 5, targets, ("left", "right"))
-    ear = {"features": {"channels": 1, "bands": 8, "rate": 1.0}, "extractor_settings": {"channels": [8], "pools": [[1, 2]], "units": 4, "dropout": 0.0}}
+    settings = {"channels": [8], "pools": [[1, 2]], "units": 4, "dropout": 0.0}
+    ear = {"features": {"channels": 1, "bands": 8, "rate": 1.0}, "extractor_settings": settings}
     recipe = replace(tiny("crnn-modern", *PLAIN, "length.epochs=3", "length.epoch_steps=20"), data="embeddings", architecture=ear)
     assert train(recipe, Data(bags, bags), tmp_path / "run", CPU).judged.micro_f1 > 0.95
 

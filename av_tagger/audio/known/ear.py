@@ -66,6 +66,7 @@ class KnownEar:
         self.name = name
         self.kind = kind
         self.device = find_device(device)
+        self._narrower = _narrower(kind.labels)
         self.network = cast("Network", cast("nn.Module", network).eval().to(self.device))
 
     @property
@@ -135,7 +136,13 @@ class KnownEar:
     def _forward(self, waves: Tensor) -> list[tuple[Numbers, Numbers]]:
         with torch.inference_mode():
             bags, frames = self.network(waves)
-        return list(zip(bags.cpu().numpy(), frames.cpu().numpy(), strict=True))
+        return [(self._widened(bag), self._widened(timeline)) for bag, timeline in zip(bags.cpu().numpy(), frames.cpu().numpy(), strict=True)]
+
+    def _widened(self, probabilities: Numbers) -> Numbers:
+        """A class is at least as probable as the narrower ones that count for it."""
+        for broad, narrow in self._narrower:
+            np.maximum(probabilities[..., broad], probabilities[..., narrow], out=probabilities[..., broad])
+        return probabilities
 
     def _embed(self, waves: Tensor) -> list[Numbers]:
         with torch.inference_mode():
@@ -155,6 +162,12 @@ class KnownEar:
             _lay(timeline, frames, round(start * self.kind.frame_rate / self.rate))
         bags = np.stack([bag for _, bag, _ in parts]).astype(np.float64)
         return Scores(self.labels, bags.max(axis=0), activity=Activity(_filled(timeline), self.kind.frame_rate, waveform.start_seconds))
+
+
+def _narrower(labels: tuple[str, ...]) -> list[tuple[int, int]]:
+    by_id = {c.id: c.label for c in audioset()}
+    pairs = [(c.label, by_id[id_]) for c in audioset() for id_ in c.also]
+    return [(labels.index(broad), labels.index(narrow)) for broad, narrow in pairs if broad in labels and narrow in labels]
 
 
 def _lay(timeline: Numbers, values: Numbers, first: int) -> None:

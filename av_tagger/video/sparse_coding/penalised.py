@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 from av_tagger.video.sparse_coding.bounds import gains, penalty_bound
 from av_tagger.video.sparse_coding.plain import EPSILON, MAX_SWAPS, Ascent, Prices, nearest_two, swap_costs
 from av_tagger.video.sparse_coding.problem import Coding, Effort, Matrix, Rows, assign, cost, shares
+from av_tagger.video.sparse_coding.program import linear_program
 
 _ROUNDS = 60  # of adding columns to the restricted linear program
 
@@ -93,19 +94,3 @@ def _restricted(D: Matrix, rows: Rows, v: Prices, lambda_: float, effort: Effort
     Z, objective = answer
     kept = np.flatnonzero(Z.sum(axis=1) > 1e-9)
     return Coding(kept, Z[kept].sum(axis=1) / len(D), objective, min(lower, objective), (lambda_, lambda_))
-
-
-def linear_program(D: Matrix, lambda_: float, use: NDArray[np.bool_]) -> tuple[Matrix, Prices]:
-    """min lambda sum_i y_i + sum d_ij z_ij, sum_i z_ij = 1, z_ij <= y_i, over the entries in use; Z and the prices of the columns."""
-    from scipy import optimize, sparse  # noqa: PLC0415
-
-    i, j = np.nonzero(use)
-    n, m = len(D), len(i)
-    at = np.arange(m)
-    one = sparse.csr_array((np.ones(m), (j, at)), shape=(n, m + n))
-    below = sparse.csr_array((np.r_[np.ones(m), -np.ones(m)], (np.r_[at, at], np.r_[at, m + i])), shape=(m, m + n))
-    costs = np.r_[D[i, j], np.full(n, lambda_)]
-    solved = optimize.linprog(costs, A_ub=below, b_ub=np.zeros(m), A_eq=one, b_eq=np.ones(n), bounds=(0, None), method="highs")
-    Z = np.zeros_like(D)
-    Z[i, j] = np.maximum(0.0, solved.x[:m])
-    return Z / Z.sum(axis=0), np.asarray(solved.eqlin.marginals)
