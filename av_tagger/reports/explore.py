@@ -16,8 +16,6 @@ from av_tagger.fusion.thresholds import Cut, Tuned, best_alone, cuts_of, exact
 from av_tagger.reports import plots
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from matplotlib.figure import Figure
     from numpy.typing import ArrayLike
 

@@ -91,7 +91,7 @@ def test_timeline_has_a_lane_a_tag_with_its_events(tagged: Tagged) -> None:
     figure = plots.timeline(tagged, Waveform(np.zeros(200_000, np.float32), 20_000))
     sound, horn, bus = figure.axes
     assert len(sound.images) == 1
-    spans = [patch for patch in horn.patches]
+    spans = list(horn.patches)
     assert [(round(p.get_x(), 2), round(p.get_x() + p.get_width(), 2)) for p in spans] == [(1.0, 2.5), (6.0, 7.25)]
     assert not bus.patches
     assert horn.get_xlim() == (0, 10)
@@ -118,11 +118,11 @@ def test_heat_and_confusion_and_cost_show_their_tables() -> None:
 
 def test_figures_belong_to_nobody_and_become_pictures(tagged: Tagged, tmp_path: Path) -> None:
     image = pytest.importorskip("PIL.Image")
-    from matplotlib import pyplot
+    from matplotlib import pyplot as plt
 
     plots.save(plots.contact_sheet(tagged.keyframes), tmp_path / "sheet.png")
     plots.save(plots.sound(Waveform(np.zeros(2000, np.float32), 20_000)), tmp_path / "sound.svg")
-    assert pyplot.get_fignums() == []
+    assert plt.get_fignums() == []
     with image.open(io.BytesIO((tmp_path / "sheet.png").read_bytes())) as picture:
         assert picture.width > 400
     assert b"<svg" in (tmp_path / "sound.svg").read_bytes()

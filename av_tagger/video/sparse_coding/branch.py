@@ -12,11 +12,10 @@ from numpy.typing import NDArray
 from av_tagger.video.sparse_coding.bounds import count_bound, gains
 from av_tagger.video.sparse_coding.plain import Ascent, Prices, swap
 from av_tagger.video.sparse_coding.problem import Effort, Matrix, Rows, cost
-from av_tagger.video.sparse_coding.program import count_prices
 
 _ENUMERATED = 20_000  # choices of rows that are tried outright rather than branched on
 _CHUNK = 512
-_STEPS = 80  # of dual ascent in a node, from its parent's prices
+_STEPS = 40  # of dual ascent in a node, from its parent's prices
 
 Mask = NDArray[np.bool_]
 
@@ -51,7 +50,7 @@ class _Search:
 def finish(D: Matrix, rows: Rows, v: Prices, effort: Effort) -> tuple[Rows, float]:
     """Rows and a lower bound of the cost of *any* k rows: an exhaustive proof when the effort suffices, else the best bound reached."""
     state = _Search(D, len(rows), effort, rows, cost(D, rows))
-    state.waiting.append(_root(state, v))
+    state.waiting.append(_Node(count_bound(D, v, len(rows)), v, (), np.ones(len(D), dtype=bool)))
     while state.waiting and state.nodes < effort.nodes:
         state.waiting.sort(key=lambda node: -node.bound)
         node = state.waiting.pop()
@@ -59,16 +58,6 @@ def finish(D: Matrix, rows: Rows, v: Prices, effort: Effort) -> tuple[Rows, floa
         _explore(state, node)
     open_bounds = [node.bound for node in state.waiting]
     return state.rows, min([state.goal, state.lower, *open_bounds])  # rows were ruled out at the goal: no more is claimed
-
-
-def _root(state: _Search, v: Prices) -> _Node:
-    """Everything is still possible; when the ascent stopped short of the relaxation's value, the linear program goes the rest of the way."""
-    everything = np.ones(len(state.D), dtype=bool)
-    node = _ruled_out(state, _ascend(state, _Node(count_bound(state.D, v, state.count), v, (), everything)))
-    if node.bound >= state.goal or comb(int(node.allowed.sum()), state.count) <= _ENUMERATED:
-        return node
-    prices = count_prices(state.D, state.rows, node.v, node.allowed)
-    return _Node(node.bound, prices, (), node.allowed)
 
 
 def _explore(state: _Search, node: _Node) -> None:

@@ -23,7 +23,7 @@ class Effort:
 
     iterations: int = 500  # of the dual ascent
     tolerance: float = 1e-6  # relative gap at which a proof is complete
-    nodes: int = 300  # of the branching that finishes what the dual alone cannot
+    nodes: int = 600  # of the branching that finishes what the dual alone cannot
 
 
 @dataclass(frozen=True)
