@@ -106,8 +106,10 @@ class Tagger:
 
     def judge(self, windows: Sequence[Media]) -> list[Testimony]:
         """Hear and see a batch of windows, of one clip or of many, and weigh what was heard against what was seen."""
-        heard = self._hear(windows)
-        seen = self._see(windows)
+        return self.weigh(windows, self.hear(windows), self.see(windows))
+
+    def weigh(self, windows: Sequence[Media], heard: Sequence[Scores], seen: Sequence[Scores]) -> list[Testimony]:
+        """What both witnesses said of each window, and what it comes to."""
         fused = self.parts.fusion.fuse(heard, seen)
         return [
             Testimony(w.start_seconds, w.end_seconds, h, s, f, self._thresholds(h, s), w.notes)
@@ -139,7 +141,8 @@ class Tagger:
             notes=tuple(dict.fromkeys(note for t in testimonies for note in t.notes)),
         )
 
-    def _hear(self, windows: Sequence[Media]) -> list[Scores]:
+    def hear(self, windows: Sequence[Media]) -> list[Scores]:
+        """What the ear says of each window."""
         ear = self.parts.ear
         sounds = [w.waveform for w in windows]
         if ear is None:
@@ -147,7 +150,8 @@ class Tagger:
         heard = iter(ear.hear([s for s in sounds if s is not None]))
         return [self._testify(next(heard) if s is not None else None, w) for s, w in zip(sounds, windows, strict=True)]
 
-    def _see(self, windows: Sequence[Media]) -> list[Scores]:
+    def see(self, windows: Sequence[Media]) -> list[Scores]:
+        """What the eye says of each window."""
         eye = self.parts.eye
         films = [w.frames if w.frames is not None and len(w.frames) else None for w in windows]
         if eye is None:

@@ -32,7 +32,7 @@ ALEXNET_FLOP = 2 * (64 * 363 * 55**2 + 192 * 1600 * 27**2 + (384 * 1728 + 256 * 
 Clock = Callable[[], float]
 
 
-@dataclass(frozen=True)
+@dataclass
 class Uniform:
     """A word space that finds everything equally near: what words cost at run time is nothing, their table is made at load."""
 
@@ -82,7 +82,8 @@ def _as_the_paper(image: Images) -> torch.Tensor:
     from torchvision.transforms import functional as T
 
     picture = T.center_crop(T.resize(Image.fromarray(image), [256]), [224])
-    return T.normalize(T.to_tensor(picture), list(IMAGENET_MEAN), list(IMAGENET_STD))[None]
+    x: torch.Tensor = T.normalize(T.to_tensor(picture), list(IMAGENET_MEAN), list(IMAGENET_STD))[None]
+    return x
 
 
 def matmul_rate(kind: torch.dtype, n: int = 2048) -> float:
@@ -121,7 +122,8 @@ def measure_features(clip: Frames, rounds: int) -> None:
             rate = len(clip) / timed(lambda d=describe: d.describe([clip]), time.process_time)  # type: ignore[misc]
             rates.append(rate)
             ratios.append(rate * ALEXNET_FLOP / ceiling)
-        print(f"{kind}: {np.median(rates):.0f} frames a second and thread, {np.median(ratios):.0%} of the matmul rate ({ceiling / 1e9:.0f} GFLOP/s)")
+        share = f"{np.median(ratios):.0%} of the matmul rate ({ceiling / 1e9:.0f} GFLOP/s)"
+        print(f"{kind}: {np.median(rates):.0f} frames a second and thread, {share}")
 
 
 def measure_whole(clip: Frames, rounds: int) -> None:
@@ -129,11 +131,12 @@ def measure_whole(clip: Frames, rounds: int) -> None:
     eye, plain, network = ours(build_classifier("inception_v4"), how), build_classifier("inception_v4"), alexnet()
     plain.network.eval()
     found = in_turn({"naive": lambda: naive(clip, network, plain), "ours": lambda: eye.see([clip])}, rounds)
-    parts = {
+    parts: dict[str, Callable[[], object]] = {
         "features": lambda: eye.parts.features.describe([clip]),
         "recognise": lambda: eye.parts.recogniser and eye.parts.recogniser.recognise(list(clip.images[:4])),
     }
-    print(f"whole eye, {len(clip)} frames: naive {found['naive']:.2f} s, ours {found['ours']:.2f} s, {found['naive'] / found['ours']:.1f} x")
+    times = f"naive {found['naive']:.2f} s, ours {found['ours']:.2f} s"
+    print(f"whole eye, {len(clip)} frames: {times}, {found['naive'] / found['ours']:.1f} x")
     print("of that " + ", ".join(f"{name} {seconds:.2f} s" for name, seconds in in_turn(parts, rounds).items()))
 
 

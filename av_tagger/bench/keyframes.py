@@ -131,7 +131,7 @@ def _excess(n: int, name: str, best: Sequence[float], found: Sequence[float]) ->
 
 def batches(n: int, clips: int) -> None:
     """Milliseconds a clip for a batch, each form in turn, on the CPU and where there is one on a CUDA device."""
-    import torch  # noqa: PLC0415
+    import torch
 
     batch = np.stack([video_like(n, np.random.default_rng([n, 2000 + seed])) for seed in range(clips)])
     forms = {"compiled": by_numba, "numpy": by_numpy, "torch cpu": by_torch("cpu")}

@@ -1,6 +1,6 @@
 """Training, measured: a step of crnn-av in fp32 against bf16, and crnn-av against crnn-modern on a small set of tones.
 
-    python -m av_tagger.bench.training [--batch 16] [--rounds 4] [--epochs 20] [--device cpu]
+    python -m av_tagger.bench.training [--batch 16] [--rounds 4] [--epochs 24] [--device cpu]
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from av_tagger.audio.inference import quick_memory
 from av_tagger.audio.network import build_network
 from av_tagger.clip import Clip
 from av_tagger.labels import ClassList, SoundClass
@@ -51,10 +52,11 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n", 1)[0])
     parser.add_argument("--batch", type=int, default=16, help="clips of 10 s a step (95 needs several GB)")
     parser.add_argument("--rounds", type=int, default=4, help="A B A B ...")
-    parser.add_argument("--epochs", type=int, default=20)
+    parser.add_argument("--epochs", type=int, default=24)
     parser.add_argument("--device", default="cpu")
     arguments = parser.parse_args()
     torch.set_num_threads(1)
+    quick_memory()  # as training on a CPU does
     measure_steps(arguments.batch, arguments.rounds, arguments.device)
     compare_recipes(arguments.epochs, arguments.device)
 
@@ -113,7 +115,6 @@ def compare_recipes(epochs: int, device: str) -> None:
     data = Data(training, validation)
     cases: list[tuple[str, Precision, tuple[str, ...]]] = [
         ("crnn-av", "float32", ()),
-        ("crnn-av", "float32", ("optimiser.clip_by=value",)),
         ("crnn-av", "float32", ("optimiser.clip=1.0",)),
         ("crnn-modern", "float32", ("schedule.warmup_steps=10", "keep.ema=0.95")),
         ("crnn-modern", "bfloat16", ("schedule.warmup_steps=10", "keep.ema=0.95")),
@@ -148,7 +149,7 @@ def _tunes(count: int, seed: int) -> list[tuple[str, ...]]:
 
 
 def _tones(labels: Sequence[tuple[str, ...]], seed: int, folder: Path) -> WaveformBags:
-    """Short, wavering tones of any loudness in noise that is often louder."""
+    """Short, wavering tones of any loudness in noise."""
     examples = tuple(Example(Clip(folder / f"{seed}-{i}"), names) for i, names in enumerate(labels))
     rows = {e.clip.path: _sound(e.labels, generator(seed, 2, i)) for i, e in enumerate(examples)}
 
@@ -161,12 +162,12 @@ def _tones(labels: Sequence[tuple[str, ...]], seed: int, folder: Path) -> Wavefo
 
 
 def _sound(names: Sequence[str], draw: np.random.Generator) -> NDArray[np.float64]:
-    wave = 0.1 * draw.standard_normal(round(SECONDS * RATE))
+    wave = 0.05 * draw.standard_normal(round(SECONDS * RATE))
     for name in names:
         n = int(draw.uniform(0.2, 0.5) * RATE)
         start, time_axis = int(draw.integers(len(wave) - n)), np.arange(n) / RATE
         bend = 0.05 * np.sin(2 * np.pi * draw.uniform(2, 6) * time_axis)
-        wave[start : start + n] += draw.uniform(0.03, 0.2) * np.sin(2 * np.pi * float(name) * (time_axis + bend / 10))
+        wave[start : start + n] += draw.uniform(0.05, 0.3) * np.sin(2 * np.pi * float(name) * (time_axis + bend / 10))
     return wave
 
 

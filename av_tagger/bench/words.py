@@ -84,7 +84,8 @@ def _table(arguments: argparse.Namespace) -> None:
     pictures = sorted(arguments.pictures.glob("n*_*.jpg"))
     seen = recognise(pictures, arguments.recogniser, arguments.weights)
     for rule, table in tables_of(arguments.vectors, dcase2017()).items():
-        print(f"\nrule {rule}, floor {arguments.floor}\n{'object':24} {'its name falls to':32} {'near':>5}  {'recognised':24} the picture falls to")
+        print(f"\nrule {rule}, floor {arguments.floor}")
+        print(f"{'object':24} {'its name falls to':32} {'near':>5}  {'recognised':24} the picture falls to")
         for fate in fates(pictures, seen, table, Assignment(floor=arguments.floor)):
             print(f"{fate.truth:24} {fate.of_name:32} {fate.nearness:5.2f}  {fate.recognised:24} {fate.of_picture}")
 

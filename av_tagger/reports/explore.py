@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -16,7 +15,6 @@ from av_tagger.fusion.thresholds import Cut, Tuned, best_alone, cuts_of, exact
 from av_tagger.reports import plots
 
 if TYPE_CHECKING:
-    from matplotlib.figure import Figure
     from numpy.typing import ArrayLike
 
 Floats = NDArray[np.float64]
@@ -102,7 +100,7 @@ class FusionExplorer:
             total.value = f"<b style='font-size:1.3em'>micro-F1 {tuned.score():.3f}</b>"
             for row, curve, threshold in zip(rows, curves, tuned.thresholds, strict=True):
                 row.tell(float(np.interp(row.slider.value, self.grid, curve)), float(threshold))
-            picture.value = _png(plots.weight_curves(curves, self.labels, {"your weights": chosen}))
+            picture.value = plots.png(plots.weight_curves(curves, self.labels, {"your weights": chosen}))
 
         for row in rows:
             row.slider.observe(refresh, names="value")
@@ -136,12 +134,6 @@ class _Row:
 
     def tell(self, f1: float, threshold: float) -> None:
         self.text.value = f"F1 at best {f1:.2f}, threshold " + (f"{threshold:.2f}" if np.isfinite(threshold) else "never")
-
-
-def _png(figure: Figure) -> bytes:
-    buffer = io.BytesIO()
-    figure.savefig(buffer, format="png", dpi=80)
-    return buffer.getvalue()
 
 
 def _ipywidgets() -> Any:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 from contextlib import contextmanager
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -99,7 +100,7 @@ def weight_curves(curves: ArrayLike, labels: Sequence[str], chosen: Mapping[str,
         figure.supxlabel("the ear's weight (0: the eye alone, 1: the ear alone)", fontsize=10)
         figure.supylabel("best F1 of the class", fontsize=10)
         if chosen:
-            figure.legend(loc="lower right", ncols=len(chosen))
+            figure.legend(loc="outside lower right", ncols=len(chosen))
     return figure
 
 
@@ -136,7 +137,7 @@ def threshold_curves(
             axes.set(xlim=(0, 1), ylim=(0, 1.05), xticks=[0, 0.5, 1], yticks=[0, 0.5, 1])
             axes.set_title(_short(labels[k], f" ({int(y[:, k].sum())})"), fontsize=9)
         figure.supxlabel("threshold (in brackets: how many clips have the class)", fontsize=10)
-        figure.legend(loc="lower right", ncols=4)
+        figure.legend(loc="outside lower right", ncols=4)
     return figure
 
 
@@ -159,7 +160,7 @@ def precision_recall(scores: Mapping[str, ArrayLike], truth: ArrayLike, labels: 
             axes.set_title(_short(labels[k]), fontsize=9)
         figure.supxlabel("recall", fontsize=10)
         figure.supylabel("precision", fontsize=10)
-        figure.legend(loc="lower right", ncols=len(scores))
+        figure.legend(loc="outside lower right", ncols=len(scores))
     return figure
 
 
@@ -286,6 +287,13 @@ def _short(label: str, rest: str = "") -> str:
     return (label if len(label) <= room else f"{label[: room - 1].rstrip(' (,')}…") + rest
 
 
+def png(figure: Figure, dots_per_inch: int = 80) -> bytes:
+    """The figure as it is shown in a notebook."""
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format="png", dpi=dots_per_inch)
+    return buffer.getvalue()
+
+
 def _colour(name: str, number: int) -> str:
     return WITNESSES.get(name, CYCLE[number % len(CYCLE)])
 
@@ -319,4 +327,5 @@ def _grid(width: float, height: float, rows: int, heights: Sequence[float], colu
     with mpl.rc_context(settings):
         figure = Plain(figsize=(width, height), layout="constrained")
         axes = figure.subplots(rows, columns, squeeze=False, sharex=rows > 1 and columns == 1, gridspec_kw={"height_ratios": list(heights)})
+        setattr(figure, "_repr_png_", partial(png, figure))  # noqa: B010 - so that a notebook shows it without any set-up
         yield figure, list(axes.flat)

@@ -46,7 +46,9 @@ class Folded(nn.Module):
         n, _, height, width = pixels.shape
         size = (n, 3, height + 2 * pad, width + 2 * pad)
         framed = torch.empty(size, dtype=kind, device=pixels.device, memory_format=torch.channels_last)
-        framed.copy_(self.border.expand(size))
+        if pad:
+            for edge in (framed[:, :, :pad], framed[:, :, -pad:], framed[..., :pad], framed[..., -pad:]):
+                edge.copy_(self.border.expand_as(edge))
         framed[:, :, pad : pad + height, pad : pad + width] = pixels.to(kind, memory_format=torch.channels_last).sub_(self.centre)
         features: Tensor = self.rest(self.first(framed))
         return features.flatten(1)

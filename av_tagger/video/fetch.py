@@ -70,10 +70,7 @@ def network_files(network: str) -> tuple[str, ...]:
 def recogniser_files(name: str) -> tuple[str, ...]:
     """File names under which a classifier's weights may lie: ours first, then the official ones."""
     library, _, architecture = name.rpartition(":")
-    if library == "torchvision":
-        official = _torchvision_file(architecture)
-    else:
-        official = OFFICIAL.get(architecture) or _timm_files(architecture)  # the default eye asks no library for names
+    official = OFFICIAL.get(architecture) or OF_LIBRARY.get(library, _timm_files)(architecture)  # ours need no library to be found
     return (*official, f"{architecture}.safetensors", f"{architecture}.pth")
 
 
@@ -106,5 +103,6 @@ NETWORK_FILES = {
     "alexnet": (CONVOLUTIONS, "alexnet-owt-7be5be79.pth"),
     "alexnet_grouped": ("alexnet_grouped_conv5.safetensors", "bvlc_alexnet_features_q7.safetensors"),
 }
+OF_LIBRARY = {"torchvision": _torchvision_file}
 OFFICIAL = {"inception_v4": ("inception_v4.tf_in1k.safetensors", "inceptionv4-8e4777a0.pth")}
 STEPS: dict[str, Callable[..., Path]] = {"alexnet": fetch_alexnet, "inception_v4": fetch_recogniser, "glove.840B.300d": fetch_words}

@@ -178,7 +178,7 @@ def _sparse_count(batch: Matrix, count: int, fill: bool, device: str) -> list[Co
     return pick(batch, count, fill=fill, form=by_torch(device) if device == "cuda" else by_itself)
 
 
-def _penalty_count(  # noqa: PLR0917  # the first two are bound by `_penalised`
+def _penalty_count(  # the first two are bound by `_penalised`
     solve: Callable[[Matrix, float], Coding], norm: Norm, batch: Matrix, count: int, fill: bool, device: str
 ) -> list[Coding]:
     """The paper's recipe: the program at the default lambda, and of its rows the `count` with the largest sums."""

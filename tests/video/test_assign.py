@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 
 from av_tagger.video.assign import Assignment, rectify, shares, summarise
 
-PROBABILITIES = arrays(np.float32, array_shapes(min_dims=2, max_dims=2, min_side=12, max_side=30), elements=st.floats(2**-20, 1.0, width=32))
+SHAPES = array_shapes(min_dims=2, max_dims=2, min_side=12, max_side=30)
+PROBABILITIES = arrays(np.float32, SHAPES, elements=st.floats(2**-20, 1.0, width=32))
 NEAR = arrays(np.float64, (7, 4), elements=st.one_of(st.floats(-1, 1), st.just(np.nan)))
 
 

@@ -80,7 +80,7 @@ def eye(settings: EyeSettings = SETTINGS, **parts: object) -> SparseEye:
 
 
 def test_by_hand() -> None:
-    """Kept: (2/3, 1/3, 0, 0) and (0, 2/9, 0, 7/9); their sum kept and renormalised: gong 2/3, wall 7/9 of 13/9; a wall sounds like nothing."""
+    """Kept: (2/3, 1/3, 0, 0) and (0, 2/9, 0, 7/9); of their sum gong 2/3 and wall 7/9 are kept, and a wall sounds like nothing."""
     (seen,) = eye().see([film([10, 15, 20], start=3.0)])
     np.testing.assert_allclose(seen.probabilities, [6 / 13, 0, 0])
     assert seen.status is Status.OK

@@ -71,7 +71,7 @@ def test_the_catalogue_knows_where_the_eye_s_files_are() -> None:
         assert all(url.startswith("https://") for url in file.urls)
         assert file.licence
     assert weights.entry("alexnet.full").sha256.startswith("7be5be79")  # torchvision names the file by it
-    assert fetch.CONVOLUTIONS == weights.entry("alexnet").filename
+    assert weights.entry("alexnet").filename == fetch.CONVOLUTIONS
 
 
 def test_fetch_eye_gets_everything_once_and_keeps_little(mirror: Path, monkeypatch: pytest.MonkeyPatch) -> None:

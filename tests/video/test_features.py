@@ -13,7 +13,15 @@ from torch import Tensor, nn
 from av_tagger.clip import Frames
 from av_tagger.errors import UsageError, WeightsError
 from av_tagger.protocols import FrameFeatures
-from av_tagger.video.alexnet import ARCHITECTURES, IMAGENET_MEAN, IMAGENET_STD, ResponseNorm, keep_convolutions, load_convolutions, read_state
+from av_tagger.video.alexnet import (
+    ARCHITECTURES,
+    IMAGENET_MEAN,
+    IMAGENET_STD,
+    ResponseNorm,
+    keep_convolutions,
+    load_convolutions,
+    read_state,
+)
 from av_tagger.video.branch import EyeSettings
 from av_tagger.video.features import THUMBNAIL, Described, Folded, NetworkFeatures, Normalised, distinct_rows, prepare
 from av_tagger.video.load import load_features, thumbnail

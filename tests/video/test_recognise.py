@@ -111,7 +111,9 @@ def test_a_background_class_is_cut_off(tmp_path: Path) -> None:
     assert torch.equal(network.head.bias, old.head.bias[1:])
 
 
-@pytest.mark.parametrize(("name", "reason"), [("inception_v44", "inception_v4"), ("torchvision:squeezenet", "squeezenet1_"), ("tim:x", "timm")])
+@pytest.mark.parametrize(
+    ("name", "reason"), [("inception_v44", "inception_v4"), ("torchvision:squeezenet", "squeezenet1_"), ("tim:x", "timm")]
+)
 def test_unknown_names_say_what_is_near(name: str, reason: str) -> None:
     with pytest.raises(UsageError, match=reason):
         build_classifier(name)
@@ -127,7 +129,8 @@ def test_no_library_is_asked_for_weights(monkeypatch: pytest.MonkeyPatch) -> Non
 
 
 @pytest.mark.parametrize(
-    ("name", "file", "top1"), [("mobilenetv2_100", "mobilenetv2_100", 0.68), ("torchvision:squeezenet1_0", "squeezenet1_0_torchvision", 0.5)]
+    ("name", "file", "top1"),
+    [("mobilenetv2_100", "mobilenetv2_100", 0.68), ("torchvision:squeezenet1_0", "squeezenet1_0_torchvision", 0.5)],
 )
 def test_real_weights_know_real_pictures(shared: Path, name: str, file: str, top1: float) -> None:
     paths = sorted((shared / "data/pictures").glob("n*_*.jpg"))[::4]

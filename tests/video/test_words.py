@@ -15,12 +15,15 @@ from av_tagger.video.imagenet import object_names, short, synsets
 from av_tagger.video.vectors import cached_vectors, keyed, load_compact, read_vectors
 
 ROOT = Path(__file__).resolve().parents[2]
-CLASSES = ClassList((SoundClass("Car"), SoundClass("Car alarm", words=("car", "alarm")), SoundClass("Train", words=("passenger car", "loco"))))
+CLASSES = ClassList(
+    (SoundClass("Car"), SoundClass("Car alarm", words=("car", "alarm")), SoundClass("Train", words=("passenger car", "loco")))
+)
 
 
 @pytest.fixture
 def vectors():  # type: ignore[no-untyped-def]
-    return keyed({k: np.array(v, np.float32) for k, v in {"car": [1, 0, 0], "alarm": [0, 1, 0], "train": [0, 0, 2], "loco": [0, 1, 1]}.items()})
+    known = {"car": [1, 0, 0], "alarm": [0, 1, 0], "train": [0, 0, 2], "loco": [0, 1, 1]}
+    return keyed({word: np.array(vector, np.float32) for word, vector in known.items()})
 
 
 @pytest.fixture

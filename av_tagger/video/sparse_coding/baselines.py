@@ -23,7 +23,7 @@ def kmeans(D: Matrix, count: int) -> Rows:
     """k-means on coordinates that have the distances D (for distances of features: on the features); each centre's nearest frame."""
     points = embedded(D)
     try:
-        from sklearn.cluster import KMeans  # noqa: PLC0415
+        from sklearn.cluster import KMeans
     except Exception as error:
         raise MissingExtra(f"scikit-learn cannot be loaded ({error}); install it, or use the default solver 'sparse'") from error
     distinct = len(np.unique(points.round(9), axis=0))

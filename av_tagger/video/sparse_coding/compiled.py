@@ -78,7 +78,7 @@ def warm() -> bool:
 @cache
 def folder() -> Path:
     """Where compiled code is kept: the user's cache, or a private folder for this process when that cannot be written."""
-    import platformdirs  # noqa: PLC0415
+    import platformdirs
 
     root = os.environ.get("AV_TAGGER_CACHE") or platformdirs.user_cache_dir("av_tagger", appauthor=False)
     place = Path(root) / "compiled"
@@ -160,12 +160,12 @@ def _import() -> ModuleType | None:
     if _NAME in sys.modules:
         return sys.modules[_NAME]
     try:
-        import numba  # noqa: PLC0415
+        import numba
 
         before = numba.config.CACHE_DIR
         numba.config.CACHE_DIR = str(folder())
         try:
-            from av_tagger.video.sparse_coding import kernel  # noqa: PLC0415
+            from av_tagger.video.sparse_coding import kernel
         finally:
             numba.config.CACHE_DIR = before
     except Exception:  # noqa: BLE001  # a broken numba or LLVM costs speed, nothing else

@@ -46,7 +46,7 @@ def _nearest_two(D: Matrix, rows: Rows, near: Rows, d1: Vector, d2: Vector) -> f
 
 
 @_compiled("void(float64[:, ::1], int64[::1], int64[::1], float64[::1], float64[::1], float64, float64[:, ::1])")
-def _swap_costs(  # noqa: PLR0917  # buffers that are filled
+def _swap_costs(  # buffers that are filled
     D: Matrix, rows: Rows, near: Rows, d1: Vector, d2: Vector, total: float, change: Matrix
 ) -> None:
     n, count = len(D), len(rows)
@@ -87,7 +87,7 @@ def _best_swap(change: Matrix, rows: Rows, slack: float) -> tuple[int, int]:
 
 
 @_compiled("float64(float64[:, ::1], int64[::1], int64[::1], float64[::1], float64[::1], float64[:, ::1])")
-def _swap(  # noqa: PLR0917  # buffers that are filled
+def _swap(  # buffers that are filled
     D: Matrix, rows: Rows, near: Rows, d1: Vector, d2: Vector, change: Matrix
 ) -> float:
     total = _nearest_two(D, rows, near, d1, d2)

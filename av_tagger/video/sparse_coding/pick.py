@@ -47,9 +47,9 @@ def by_torch(device: str) -> Form:
     """All matrices at once on a device."""
 
     def search(batch: Matrix, count: int, effort: Effort) -> Found:
-        import torch  # noqa: PLC0415
+        import torch
 
-        from av_tagger.video.sparse_coding import batched  # noqa: PLC0415
+        from av_tagger.video.sparse_coding import batched
 
         rows, v = batched.search(torch.from_numpy(batch).to(device), count, effort.iterations, effort.tolerance)
         return list(zip(rows.cpu().numpy(), v.cpu().numpy(), strict=True))

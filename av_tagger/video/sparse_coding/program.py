@@ -1,4 +1,4 @@
-"""The relaxed program as a linear program for HiGHS, over the entries of Z that are in use: the last resort of a proof."""
+"""The relaxed program as a linear program for HiGHS, over the entries of Z that are in use."""
 
 from __future__ import annotations
 
@@ -12,9 +12,8 @@ Used = NDArray[np.bool_]
 
 
 def linear_program(D: Matrix, lambda_: float, use: Used) -> tuple[Matrix, Prices]:
-    """min lambda sum_i y_i + sum d_ij z_ij, sum_i z_ij = 1, z_ij <= y_i;
-    Z and the prices of the columns."""
-    from scipy import optimize, sparse  # noqa: PLC0415
+    """min lambda sum_i y_i + sum d_ij z_ij, sum_i z_ij = 1, z_ij <= y_i; Z and the prices of the columns."""
+    from scipy import optimize, sparse
 
     i, j = np.nonzero(use)
     n, m = len(D), len(i)

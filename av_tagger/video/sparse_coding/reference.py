@@ -54,7 +54,7 @@ def _solver(name: str, norm: Norm) -> str:
 
 def _cvxpy() -> ModuleType:
     try:
-        import cvxpy  # noqa: PLC0415
+        import cvxpy
     except Exception as error:
         raise MissingExtra(f"cvxpy cannot be loaded ({error}); install it, or use the default solver 'sparse'") from error
     return cvxpy  # type: ignore[no-any-return]

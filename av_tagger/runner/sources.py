@@ -1,0 +1,81 @@
+"""What is asked for: folders, patterns, lists of paths and the challenge's own lists become items, one at a time."""
+
+from __future__ import annotations
+
+import csv
+import sys
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+
+from av_tagger.clip import Clip
+from av_tagger.dcase import find_clips, public_name, read_list
+from av_tagger.errors import StorageError, UsageError
+from av_tagger.media.find import MEDIA, find_media
+from av_tagger.runner.job import Item
+
+LISTS = frozenset({".txt", ".lst", ".list", ".csv", ".tsv"})
+
+
+def items(inputs: Sequence[str], media: Sequence[Path] = ()) -> Iterator[Item]:
+    """In the order of the inputs; a list of the challenge needs the folders in which its clips lie."""
+    if not inputs:
+        raise UsageError("name a folder, files, a pattern or a list of files, as in: av-tag batch FOLDER -o RUN")
+    for word in inputs:
+        path = Path(word)
+        if word == "-":
+            yield from _plain(sys.stdin, Path())
+        elif path.is_file() and path.suffix.lower() in LISTS:
+            yield from _listed(path, media)
+        else:
+            yield from (Item(Clip(found)) for found in find_media([word]))
+
+
+def _listed(path: Path, media: Sequence[Path]) -> Iterator[Item]:
+    if media:
+        yield from _official(path, media)
+        return
+    if _looks_official(path):
+        raise UsageError(f"{path}: is a list of the challenge; say with --media FOLDER where its clips lie")
+    try:
+        with path.open(encoding="utf-8-sig", errors="surrogateescape") as lines:
+            yield from _plain(lines, path.parent)
+    except OSError as error:
+        raise StorageError(f"{path}: the list cannot be read ({error.strerror}); check its permissions") from error
+
+
+def _plain(lines: Iterable[str], folder: Path) -> Iterator[Item]:
+    """One path a line, as it stands or beside the list; empty lines and those that begin with # are left out."""
+    for line in lines:
+        name = line.strip("\r\n")
+        if not name.strip() or name.startswith("#"):
+            continue
+        path = Path(name)
+        beside = folder / path
+        yield Item(Clip(beside if not path.is_absolute() and not path.exists() and beside.exists() else path))
+
+
+def _looks_official(path: Path) -> bool:
+    with path.open(encoding="utf-8-sig", errors="replace") as lines:
+        first = next((line.strip() for line in lines if line.strip()), "")
+    if Path(first).suffix.lower() in MEDIA and "\t" not in first:
+        return False
+    cells = first.split("\t") if "\t" in first else next(csv.reader([first], skipinitialspace=True), [])
+    return len(cells) >= 3 and all(_is_number(cell) for cell in cells[1:3])
+
+
+def _is_number(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True
+
+
+def _official(path: Path, media: Sequence[Path]) -> Iterator[Item]:
+    """Every clip that the list names, in its order; those that are nowhere are items, too."""
+    rows = read_list(path)
+    found = {row.key: clip for row, clip in find_clips(rows, media).clips}
+    for row in rows:
+        name = public_name(row.key)
+        clip = found.get(row.key)
+        yield Item(Clip(Path(name)), name, "missing") if clip is None else Item(clip, name)
