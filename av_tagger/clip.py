@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -102,4 +102,5 @@ class Media:
     end_seconds: float
     waveform: Waveform | None
     frames: Frames | None
-    notes: tuple[str, ...] = field(default=())  # what could not be read, in words; the track is then degraded
+    notes: tuple[str, ...] = ()  # what could not be read, in words; the track is then degraded
+    remarks: tuple[str, ...] = ()  # what people may want to know, and costs nothing: another decoder took over

@@ -34,7 +34,12 @@ class MediaError(AvTaggerError):
     def __init__(self, path: Path | str, reason: str, remedy: str = "") -> None:
         self.path = Path(path)
         self.reason = reason
+        self.remedy = remedy
         super().__init__(sentence(path, reason, remedy))
+
+    def __reduce__(self) -> tuple[type[MediaError], tuple[Path, str, str]]:
+        """Travels between processes whole."""
+        return type(self), (self.path, self.reason, self.remedy)
 
 
 class TimedOut(MediaError):
@@ -51,8 +56,12 @@ class TableError(AvTaggerError):
     def __init__(self, path: Path | str, line: int, reason: str, expected: str = "") -> None:
         self.path = Path(path)
         self.line = line
+        self._parts = (path, line, reason, expected)
         wanted = f"; expected {expected}" if expected else ""
         super().__init__(f"{path}, line {line}: {reason}{wanted}")
+
+    def __reduce__(self) -> tuple[type[TableError], tuple[Path | str, int, str, str]]:
+        return type(self), self._parts
 
 
 class DeviceError(AvTaggerError):

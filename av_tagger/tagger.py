@@ -112,7 +112,7 @@ class Tagger:
         """What both witnesses said of each window, and what it comes to."""
         fused = self.parts.fusion.fuse(heard, seen)
         return [
-            Testimony(w.start_seconds, w.end_seconds, h, s, f, self._thresholds(h, s), w.notes)
+            Testimony(w.start_seconds, w.end_seconds, h, s, f, self._thresholds(h, s), (*w.notes, *w.remarks))
             for w, h, s, f in zip(windows, heard, seen, fused, strict=True)
         ]
 

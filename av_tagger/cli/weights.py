@@ -72,13 +72,16 @@ def _fetch(options: FetchOptions) -> None:
 
 
 def _fetch_one(name: str, progress: Progress, offline: bool) -> Path:
+    """Most weights are files as published; AlexNet's are cut, YAMNet's translated, the words packed."""
     from av_tagger import weights
-
-    if name != "yamnet":
-        return weights.fetch(name, offline=offline, progress=progress)
     from av_tagger.audio.known.ear import fetch_yamnet
+    from av_tagger.video.fetch import STEPS
 
-    return fetch_yamnet(offline=offline, progress=progress)
+    if name == "yamnet":
+        return fetch_yamnet(offline=offline, progress=progress)
+    if name in STEPS:
+        return STEPS[name](progress, offline=offline)
+    return weights.fetch(name, offline=offline, progress=progress)
 
 
 def _check(options: CheckOptions) -> int:

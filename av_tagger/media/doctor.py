@@ -76,7 +76,7 @@ def _opens(name: str, path: Path, limit_seconds: float) -> bool:
         media = list(open_media(Clip(path), Want(), backend=name, limit_seconds=limit_seconds))
     except AvTaggerError:
         return False
-    return bool(media) and not any("took over" in note for m in media for note in m.notes)
+    return bool(media) and not any(m.remarks for m in media)
 
 
 def _samples(folder: Path) -> Iterator[tuple[str, Path]]:

@@ -81,7 +81,7 @@ def weight_map(weights: Mapping[str, ArrayLike], labels: Sequence[str]) -> Figur
         axes.set_title("How much the ear counts, class by class")
         bar = figure.colorbar(image, ax=axes, pad=0.015, ticks=[0, 0.5, 1])
         bar.ax.set_yticklabels(["eye alone", "even", "ear alone"])
-        bar.outline.set_visible(False)  # type: ignore[operator]
+        bar.outline.set_visible(False)
     return figure
 
 
@@ -113,7 +113,7 @@ def cost_map(points: ArrayLike, labels: Sequence[str]) -> Figure:
         axes.tick_params(axis="y", length=0)
         axes.set(xlabel="the ear's weight in this class", title="What a wrong weight costs")
         bar = figure.colorbar(image, ax=axes, pad=0.02, label="points of micro-F1")
-        bar.outline.set_visible(False)  # type: ignore[operator]
+        bar.outline.set_visible(False)
     return figure
 
 
@@ -226,7 +226,7 @@ def heat(table: ArrayLike, title: str, ylabel: str, xlabel: str = "frames") -> F
     with _figure(9.0, 2.6) as (figure, axes):
         image = axes.imshow(np.asarray(table, dtype=np.float64).T, origin="lower", aspect="auto", cmap="magma", interpolation="nearest")
         axes.set(title=title, xlabel=xlabel, ylabel=ylabel)
-        figure.colorbar(image, ax=axes, pad=0.01).outline.set_visible(False)  # type: ignore[operator]
+        figure.colorbar(image, ax=axes, pad=0.01).outline.set_visible(False)
     return figure
 
 
@@ -323,7 +323,7 @@ def _grid(width: float, height: float, rows: int, heights: Sequence[float], colu
         from matplotlib.figure import Figure as Plain
     except ImportError as error:
         raise MissingExtra(f"figures need Matplotlib ({error}); install it: pip install matplotlib") from error
-    settings: dict[str, Any] = dict(_STYLE)
+    settings: Any = dict(_STYLE)  # newer Matplotlib names every key in its type
     with mpl.rc_context(settings):
         figure = Plain(figsize=(width, height), layout="constrained")
         axes = figure.subplots(rows, columns, squeeze=False, sharex=rows > 1 and columns == 1, gridspec_kw={"height_ratios": list(heights)})

@@ -92,7 +92,8 @@ def mel_weights(settings: SpectrogramSettings, rate: int, size: int) -> NDArray[
     weights = np.maximum(0.0, np.minimum(rising, falling))
     nearest = np.abs(bins - edges[1:-1, None]).argmin(axis=1)
     weights[np.arange(settings.bands), nearest] = np.maximum(weights[np.arange(settings.bands), nearest], 0.5)
-    return weights / weights.sum(axis=1, keepdims=True)
+    shares: NDArray[np.float64] = weights / weights.sum(axis=1, keepdims=True)
+    return shares
 
 
 def _mel(hz: float) -> float:

@@ -116,6 +116,7 @@ class Judge:
             name = f"{threading.current_thread().name} ear"
             self._second = ThreadPoolExecutor(1, name)
             self._ear_stream, self._eye_stream = self._stream(), self._stream()
+            sys.modules["torch"].cuda.synchronize()  # the weights were laid out in another stream
 
     def judge(self, windows: Sequence[Media]) -> list[Testimony]:
         if self._second is None:

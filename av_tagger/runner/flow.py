@@ -19,6 +19,7 @@ from av_tagger.runner.pace import Pace
 from av_tagger.runner.room import Room, Window
 from av_tagger.tagger import Testimony
 
+MOST_TOGETHER = 64  # events between two looks at whose turn it is
 MOST_DEFECTS = 20  # that many clips in a row that fail by a defect of ours are no accident: the run stops with the traceback
 
 
@@ -90,8 +91,8 @@ class Flow:
         self._decoders: list[Decoder] = []
         self._defects = 0
 
-    def records(self, jobs: Iterator[Job]) -> Iterator[Record]:
-        """Closing the iterator ends all threads and decoding processes."""
+    def records(self, jobs: Iterator[Job]) -> Iterator[list[Record]]:
+        """Those that became known together. Closing the iterator ends all threads and decoding processes."""
         self._jobs = enumerate(jobs)
         threads = [*self._start("decoder", self.pace.decoders, self._decode), *self._start("judge", self.pace.judges, self._judge)]
         try:
@@ -116,10 +117,10 @@ class Flow:
         self.room.close()
         with self._turn:
             self._turn.notify_all()
-        for decoder in self._decoders:
-            decoder.interrupt()
-        for thread in threads:
-            thread.join()
+        while alive := [thread for thread in threads if thread.is_alive()]:
+            for decoder in self._decoders:  # again and again: one may have begun to wait just after it was interrupted
+                decoder.interrupt()
+            alive[0].join(0.05)
 
     # Decoders' threads.
 
@@ -209,17 +210,32 @@ class Flow:
 
     # The caller's thread.
 
-    def _collect(self) -> Iterator[Record]:
+    def _collect(self) -> Iterator[list[Record]]:
         decoding = self.pace.decoders
         while decoding or self._pending:
-            event = self._events.get()
-            if isinstance(event, Stopped):
-                if event.error is not None:
-                    raise event.error
-                decoding -= 1
-                continue
-            self._note(event)
-            yield from self._those_whose_turn_it_is()
+            for event in self._news():
+                if isinstance(event, Stopped):
+                    decoding -= self._ended(event)
+                else:
+                    self._note(event)
+            if ready := list(self._those_whose_turn_it_is()):
+                yield ready
+
+    def _news(self) -> list[Judged | Decoded | Stopped]:
+        """Waits for the next event; others that are there already come with it."""
+        events = [self._events.get()]
+        while len(events) < MOST_TOGETHER:
+            try:
+                events.append(self._events.get_nowait())
+            except queue.Empty:
+                break
+        return events
+
+    @staticmethod
+    def _ended(event: Stopped) -> int:
+        if event.error is not None:
+            raise event.error
+        return 1
 
     def _note(self, event: Judged | Decoded) -> None:
         pending = self._pending[event.sequence]

@@ -148,7 +148,7 @@ def plainly(error: BaseException) -> str:
 
 def _noted(windows: Iterator[Media], note: str) -> Iterator[Media]:
     for number, media in enumerate(windows):
-        yield replace(media, notes=(note, *media.notes)) if number == 0 else media
+        yield replace(media, remarks=(note, *media.remarks)) if number == 0 else media
 
 
 def load_decord() -> Any:

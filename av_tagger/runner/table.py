@@ -1,0 +1,60 @@
+"""The table that people read while a run goes on and afterwards: RUN/results.jsonl, made from the journal alone."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+from av_tagger.errors import StorageError
+from av_tagger.reports.files import write_text
+from av_tagger.runner.job import DONE
+from av_tagger.runner.journal import Journal
+
+NAME = "results.jsonl"
+
+
+class Table:
+    """Lines are appended as results come; `write` puts all of them into the order that was asked for, at once or not at all."""
+
+    def __init__(self, journal: Journal) -> None:
+        self.journal, self.path = journal, journal.folder / NAME
+        self.seen = 0
+        self.done = self.failed = 0
+
+    def write(self) -> None:
+        self.seen = self.journal.last()
+        write_text(self.path, (f"{document}\n" for _, document in self.journal.documents()))
+
+    def catch_up(self) -> None:
+        """Append what came since the last time."""
+        while news := self.journal.news(self.seen):
+            self._append("".join(f"{document}\n" for _, _, document in news).encode())
+            self.seen = news[-1][0]
+            done = sum(status == DONE for _, status, _ in news)
+            self.done += done
+            self.failed += len(news) - done
+
+    def _append(self, data: bytes) -> None:
+        try:
+            with self.path.open("ab") as file:
+                length = file.tell()
+                try:
+                    file.write(data)
+                    file.flush()
+                except OSError:
+                    os.truncate(self.path, length)  # no half line stays behind on a full disk
+                    raise
+        except OSError as error:
+            words = "what was recorded is safe in the journal; mend it and run the same command again"
+            raise StorageError(f"{self.path}: cannot be written ({error.strerror or error}); {words}") from error
+
+
+def listed_documents(journal: Journal) -> Iterator[tuple[str, str]]:
+    """(name in the official list, document) of the clips that came from one."""
+    return ((listed, document) for listed, document in journal.documents() if listed)
+
+
+def shards_of(folder: Path) -> list[Path]:
+    """Journals of runs that did a part of this one with --shard."""
+    return sorted(folder.glob("shard-*-of-*/journal.sqlite"))
