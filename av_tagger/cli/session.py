@@ -17,6 +17,7 @@ from av_tagger.scores import Failed, Outcome, Tagged
 if TYPE_CHECKING:
     from av_tagger.cli.options import ModelOptions, TalkOptions
     from av_tagger.cli.tag import TagOptions
+    from av_tagger.config import Config
     from av_tagger.tagger import Tagger
 
 
@@ -53,16 +54,21 @@ def load_tagger(models: ModelOptions, talk: TalkOptions) -> Tagger:
     """The tagger that the flags and the settings file ask for, and on stderr what it is made of."""
     from av_tagger.assemble import load
     from av_tagger.cli.show import used
-    from av_tagger.config import configure
 
     console = Console(stderr=True)
-    config = configure(models.config, _given(models))
+    config = settings_of(models)
     with console.status("loading", spinner="dots"):
         tagger = load(config, say=lambda text: _say(text, console, talk))
     if not talk.quiet:
         ear, eye = tagger.witnesses
         console.print(Text(used(ear, eye, tagger.parts.run.device), style="dim"), soft_wrap=True)
     return tagger
+
+
+def settings_of(models: ModelOptions) -> Config:
+    from av_tagger.config import configure
+
+    return configure(models.config, _given(models))
 
 
 def _given(models: ModelOptions) -> dict[str, object]:

@@ -8,9 +8,12 @@ from pathlib import Path
 
 import pytest
 
+from av_tagger.weights import find
+
 ROOT = Path(__file__).resolve().parents[2]
 FOLDER = ROOT / "notebooks"
 NAMES = ["1_hear", "2_see", "3_fuse", "4_evaluate"]
+
 nbformat = pytest.importorskip("nbformat")
 
 
@@ -53,6 +56,8 @@ def test_a_notebook_tells_what_it_does(name: str) -> None:
 @pytest.mark.parametrize("name", NAMES)
 def test_a_notebook_runs(name: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     nbclient = pytest.importorskip("nbclient")
+    if name == "1_hear" and find("crnn.starter.safetensors") is None:
+        pytest.skip("the starter ear's weights are not in this checkout")
     pytest.importorskip("ipykernel")
     monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(ROOT), *filter(None, [os.environ.get("PYTHONPATH")])]))
     monkeypatch.setenv("IPYTHONDIR", str(tmp_path))

@@ -1,0 +1,64 @@
+"""Dense layers on each frame or embedding alone: SMALL's DNN, the embedding mappings of PROB and ATT, the DCASE 2017 baseline."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from av_tagger.audio.sockets import Extractor, FeatureShape
+
+
+@dataclass(frozen=True)
+class DenseSettings:
+    widths: tuple[int, ...] = (1024, 1024, 1024)  # ATT §VI-C; none: the features themselves are the instances (its depth 0)
+    dropout: float = 0.0  # after each layer
+    context: int = 1  # frames that a layer sees at once, odd; the baseline of DCASE 2017 sees five
+
+    def __post_init__(self) -> None:
+        if any(width < 1 for width in self.widths) or not 0 <= self.dropout < 1:
+            raise ValueError(f"widths are positive, dropout lies in [0, 1): {self.widths = }, {self.dropout = }")
+        if self.context < 1 or self.context % 2 == 0:
+            raise ValueError(f"the context is odd, so that frames keep their place: {self.context = }")
+
+
+class Dense(Extractor):
+    """One instance a frame; each knows nothing of the others, so that it can be judged as soon as it is heard (SMALL §5)."""
+
+    Settings = DenseSettings
+
+    def __init__(self, shape: FeatureShape, settings: DenseSettings) -> None:
+        super().__init__(shape, settings)
+        self.inputs = shape.channels * shape.bands * settings.context
+        self.stride, self.width = 1, (self.inputs, *settings.widths)[-1]
+        sides = zip((self.inputs, *settings.widths), settings.widths, strict=False)
+        self.layers = nn.ModuleList(dense(before, after, settings.dropout) for before, after in sides)
+
+    @property
+    def level_widths(self) -> tuple[int, ...]:
+        return (self.inputs, *self.settings.widths)
+
+    def forward(self, features: Tensor) -> Tensor:
+        return self.levels(features)[-1]
+
+    def levels(self, features: Tensor) -> tuple[Tensor, ...]:
+        """The input, then every hidden layer."""
+        found = [in_context(features, self.settings.context)]
+        for layer in self.layers:
+            found.append(layer(found[-1]))
+        return tuple(found)
+
+
+def dense(before: int, after: int, dropout: float) -> nn.Sequential:
+    return nn.Sequential(nn.Linear(before, after), nn.ReLU(), nn.Dropout(dropout))
+
+
+def in_context(features: Tensor, context: int) -> Tensor:
+    """(B, C, T, M) to (B, T, context x C x M): each frame with its neighbours, the edge frames repeated."""
+    x = features.permute(0, 2, 1, 3).flatten(2)  # (B, T, C x M)
+    if context == 1:
+        return x
+    reach = context // 2
+    padded = torch.cat([x[:, :1].expand(-1, reach, -1), x, x[:, -1:].expand(-1, reach, -1)], dim=1)
+    return padded.unfold(1, context, 1).transpose(2, 3).flatten(2)

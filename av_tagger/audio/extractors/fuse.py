@@ -1,0 +1,104 @@
+"""The fully separated network of FUSE (§3.2): pointwise, frequency-wise and temporal convolutions, never a box."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from av_tagger.audio.sockets import Extractor, FeatureShape
+
+
+@dataclass(frozen=True)
+class FuseSettings:
+    """FUSE Table 1. A pointwise convolution in every block would make 389 K parameters; one a module makes the 139 K of the paper."""
+
+    channels: tuple[int, ...] = (32, 64, 128, 256)  # of each module
+    blocks: int = 3  # n, in each module
+    kernel: int = 3  # of the depthwise convolutions, odd
+
+    def __post_init__(self) -> None:
+        if not self.channels or min(self.channels) < 1 or self.blocks < 1 or self.kernel % 2 == 0:
+            raise ValueError(f"modules have channels, blocks and an odd kernel: {self.channels = }, {self.blocks = }, {self.kernel = }")
+
+
+class Fuse(Extractor):
+    """An instance for every eight frames, as wide as the last module."""
+
+    Settings = FuseSettings
+
+    def __init__(self, shape: FeatureShape, settings: FuseSettings) -> None:
+        super().__init__(shape, settings)
+        pools = len(settings.channels) - 1
+        self.stride, self.width = 2**pools, settings.channels[-1]
+        sides = zip((shape.channels, *settings.channels), settings.channels, strict=False)
+        self.modules_ = nn.ModuleList(Module(before, after, settings) for before, after in sides)
+        self.instances = Collapse(self.width, bands_left(shape.bands, self.stride), self.width)
+
+    def forward(self, features: Tensor) -> Tensor:
+        x = features
+        for module in self.modules_[:-1]:
+            x = nn.functional.max_pool2d(module(x), 2)
+        out: Tensor = self.instances(self.modules_[-1](x))
+        return out
+
+
+class Module(nn.Module):
+    """Equation 9: a pointwise convolution, n blocks after it, and the sum of all that they gave."""
+
+    def __init__(self, before: int, after: int, settings: FuseSettings) -> None:
+        super().__init__()
+        self.pointwise = normed(nn.Conv2d(before, after, 1))
+        self.blocks = nn.ModuleList(_block(after, settings.kernel) for _ in range(settings.blocks))
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = total = self.pointwise(x)
+        for block in self.blocks:
+            x = block(x)
+            total = total + x
+        return total
+
+
+class Collapse(nn.Module):
+    """The instance vector generator: a depthwise convolution over all bands, then a pointwise one: (B, C, T, M) to (B, T, width)."""
+
+    def __init__(self, channels: int, bands: int, width: int) -> None:
+        super().__init__()
+        self.bands = normed(nn.Conv2d(channels, channels, (1, bands), groups=channels))
+        self.pointwise = nn.Conv2d(channels, width, 1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        out: Tensor = self.pointwise(self.bands(x))
+        return out.squeeze(3).transpose(1, 2)
+
+
+def normed(convolution: nn.Conv2d) -> nn.Sequential:
+    return nn.Sequential(convolution, nn.BatchNorm2d(convolution.out_channels), nn.ReLU(inplace=True))
+
+
+def bands_left(bands: int, factor: int) -> int:
+    """What pools of two leave of the bands."""
+    left = bands // factor
+    if left < 1:
+        raise ValueError(f"the pools leave nothing of {bands} bands")
+    return left
+
+
+def _block(channels: int, kernel: int) -> nn.Sequential:
+    frequency = nn.Conv2d(channels, channels, (1, kernel), padding=(0, kernel // 2), groups=channels)
+    temporal = nn.Conv2d(channels, channels, (kernel, 1), padding=(kernel // 2, 0), groups=channels)
+    return nn.Sequential(normed(frequency), normed(temporal))
+
+
+class ResNorm(nn.Module):
+    """lambda x + (x - mean) / std over time and channels of each band: what a device adds to a band is mostly taken out (FUSE §5.5)."""
+
+    def __init__(self, share: float) -> None:
+        super().__init__()
+        self.share = share  # lambda, 0.1 in the work that FUSE cites
+
+    def forward(self, x: Tensor) -> Tensor:  # (B, C, T, M)
+        mean = x.mean(dim=(1, 2), keepdim=True)
+        std = (x.var(dim=(1, 2), keepdim=True, unbiased=False) + 1e-5).sqrt()
+        return torch.add((x - mean) / std, x, alpha=self.share)
