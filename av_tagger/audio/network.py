@@ -10,9 +10,10 @@ import torch
 from torch import Tensor, nn
 
 from av_tagger.audio.extractors import EXTRACTORS
+from av_tagger.audio.extractors.fuse import ResNorm
 from av_tagger.audio.frontend import LogMel, LogMelSettings
 from av_tagger.audio.pooling import POOLINGS
-from av_tagger.audio.sockets import Bag, BagShape, Extractor, FeatureShape, Heard, Pooling
+from av_tagger.audio.sockets import ACTIVATIONS, Bag, BagShape, Extractor, FeatureShape, Heard, Pooling
 from av_tagger.errors import UsageError, did_you_mean
 from av_tagger.settings import from_table, to_table
 
@@ -30,6 +31,7 @@ class Architecture:
     features: FeatureShape | None = None  # the shape of those features
     activation: str = "sigmoid"  # of the instances; one of ACTIVATIONS
     margin: int = 0  # instances of silence laid around every clip and cut off again, see `MilNetwork`
+    residual_norm: float | None = None  # lambda of FUSE's ResNorm on the normalised features; None: there is none
 
     def __post_init__(self) -> None:
         if self.classes < 1 or self.margin < 0:
@@ -103,6 +105,7 @@ class MilNetwork(nn.Module):
         self.frontend, self.extractor, self.head, self.pooling, self.margin = frontend, extractor, head, pooling, margin
         shape = extractor.shape
         self.normalise = Normalise(shape)
+        self.residual: nn.Module = nn.Identity()  # what else is done to the normalised features
         quiet = torch.zeros(shape.channels, shape.bands) if frontend is None else frontend.silence()
         self.register_buffer("silence", quiet, persistent=False)
 
@@ -126,9 +129,10 @@ class MilNetwork(nn.Module):
 
     def _judge(self, levels: tuple[Tensor, ...], mask: Tensor) -> Heard:
         embeddings = levels[-1]
-        instances = self.head(embeddings)
-        bag = Bag(embeddings, instances, mask, self.head, levels if self.pooling.wants_levels else ())
-        return Heard(self.pooling(bag), instances, mask, embeddings)
+        decisions = self.head(embeddings) if self.pooling.decides else embeddings.new_zeros(0)
+        bag = Bag(embeddings, decisions, mask, self.head, levels if self.pooling.wants_levels else ())
+        bags, instances = self.pooling.answers(bag)
+        return Heard(bags, instances, mask, embeddings)
 
     def _levels(self, x: Tensor, lengths: Tensor) -> tuple[Tensor, ...]:
         """In training, short clips end in silence; in use, clips of each length run together, so that company changes no answer."""
@@ -159,7 +163,7 @@ class MilNetwork(nn.Module):
         if before or after:
             quiet = self.silence.to(x.dtype)[None, :, None].expand(len(x), -1, -1, -1)
             x = torch.cat([quiet.expand(-1, -1, before, -1), x, quiet.expand(-1, -1, after, -1)], dim=2)
-        x = self.normalise(x)
+        x = self.residual(self.normalise(x))
         levels = self.extractor.levels(x) if self.pooling.wants_levels else (self.extractor(x),)
         return tuple(level[:, edge : edge + count] for level in levels)
 
@@ -179,8 +183,8 @@ def build_network(description: Architecture | Mapping[str, Any]) -> MilNetwork:
         pooling = pooling_kind(BagShape(extractor.width, a.classes, extractor.level_widths, a.activation), pooling_settings)
     except ValueError as error:
         raise UsageError(f"{a.extractor} with {a.pooling} pooling cannot be built: {error}") from error
-    head = Head(extractor.width, a.classes, a.activation)
-    return MilNetwork(LogMel(a.frontend) if a.frontend else None, extractor, head, pooling, a.margin)
-
-
-ACTIVATIONS = {"sigmoid": torch.sigmoid, "softmax": lambda logits: logits.softmax(dim=-1)}
+    head = Head(pooling.head_width, a.classes, a.activation)
+    network = MilNetwork(LogMel(a.frontend) if a.frontend else None, extractor, head, pooling, a.margin)
+    if a.residual_norm is not None:
+        network.residual = ResNorm(a.residual_norm)
+    return network

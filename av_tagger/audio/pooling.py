@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
-
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-from av_tagger.audio.sockets import Bag, BagShape, Pooling
+from av_tagger.audio.attention import NONLINEARITIES, Attention, AttentionSettings, Jdc, MultiLevel, SelfAttention, shares, weighted
+from av_tagger.audio.embedded import Embedded, FeatureLevel
+from av_tagger.audio.sockets import Bag, Pooling
 
-TINY = 1e-12  # weights of a bag can all be zero (ReLU): the sum is then kept from dividing by it
+__all__ = ["NONLINEARITIES", "POOLINGS", "Attention", "AttentionSettings", "shares", "weighted"]
 
 
 class MaxPooling(Pooling):
@@ -41,59 +40,15 @@ class ExponentialSoftmax(Pooling):
         return weighted(bag, bag.probabilities.exp())
 
 
-@dataclass(frozen=True)
-class AttentionSettings:
-    nonlinearity: str = "softmax"  # phi of PROB; one of NONLINEARITIES
-
-    def __post_init__(self) -> None:
-        if self.nonlinearity not in NONLINEARITIES:
-            raise ValueError(f"an attention's nonlinearity is one of {', '.join(NONLINEARITIES)}: {self.nonlinearity!r}")
-
-
-class Attention(Pooling):
-    """Decision level, PROB: v = phi(W h + b), p_k(x) = v_k(x) / sum_bag v_k, F_k = sum_x p_k(x) f_k(x)."""
-
-    Settings = AttentionSettings
-
-    def __init__(self, shape: BagShape, settings: AttentionSettings) -> None:
-        super().__init__(shape, settings)
-        self.look = nn.Linear(shape.width, shape.classes)
-
-    def forward(self, bag: Bag) -> Tensor:
-        v = NONLINEARITIES[self.settings.nonlinearity](self.look(bag.embeddings).float(), bag.mask)
-        return weighted(bag, v)
-
-
-def weighted(bag: Bag, weights: Tensor) -> Tensor:
-    """The mean of the instance probabilities under non-negative weights (B, I, classes)."""
-    return (shares(weights, bag.mask) * bag.probabilities).sum(dim=1)
-
-
-def shares(weights: Tensor, mask: Tensor) -> Tensor:
-    """Non-negative weights as parts of one along the bag; padding gets none, and a bag without any weight shares evenly."""
-    real = mask.unsqueeze(-1).to(weights.dtype)
-    masked = weights * real
-    total = masked.sum(dim=1, keepdim=True)
-    even = real / real.sum(dim=1, keepdim=True)
-    return torch.where(total > TINY, masked / total.clamp(min=TINY), even)
-
-
-def _softmax(v: Tensor, mask: Tensor) -> Tensor:
-    """exp(v) up to a factor of the bag that the shares cancel; the shift keeps it finite."""
-    hidden = v.masked_fill(~mask.unsqueeze(-1), -torch.inf)
-    return (hidden - hidden.amax(dim=1, keepdim=True).detach()).exp()
-
-
-NONLINEARITIES: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
-    "relu": lambda v, _: v.relu(),
-    "sigmoid": lambda v, _: v.sigmoid(),
-    "softmax": _softmax,
-}
-
 POOLINGS: dict[str, type[Pooling]] = {
     "max": MaxPooling,
     "mean": MeanPooling,
     "linear-softmax": LinearSoftmax,
     "exponential-softmax": ExponentialSoftmax,
     "attention": Attention,
+    "multi-level": MultiLevel,
+    "jdc": Jdc,
+    "self-attention": SelfAttention,
+    "feature-level": FeatureLevel,
+    "embedded": Embedded,
 }

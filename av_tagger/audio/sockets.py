@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
+import torch
 from torch import Tensor, nn
 
 if TYPE_CHECKING:
@@ -79,11 +80,21 @@ class Pooling(nn.Module):
 
     Settings: ClassVar[type[DataclassInstance]] = NoSettings
     wants_levels: ClassVar[bool] = False
+    decides: ClassVar[bool] = True  # it pools decisions on instances; if not, `Bag.probabilities` is empty and the head judges what it pooled
 
     def __init__(self, shape: BagShape, settings: Any = None) -> None:
         super().__init__()
         self.shape = shape
         self.settings = settings
+
+    @property
+    def head_width(self) -> int:
+        """Of what the head judges."""
+        return self.shape.width
+
+    def answers(self, bag: Bag) -> tuple[Tensor, Tensor]:
+        """Bags (B, classes), and instances (B, I, classes), each judged as if it were a bag of its own."""
+        return self(bag), bag.probabilities
 
 
 @dataclass(frozen=True)
@@ -100,3 +111,6 @@ class Loss(Protocol):
     """An answer and its targets (B, classes) in [0, 1] to one number."""
 
     def __call__(self, heard: Heard, targets: Tensor) -> Tensor: ...
+
+
+ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {"sigmoid": torch.sigmoid, "softmax": lambda logits: logits.softmax(dim=-1)}

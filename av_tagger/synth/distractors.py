@@ -29,6 +29,34 @@ def music(d: Draw, span: Span) -> Sound:
     return unit(unit(x) + drums(d, span, beat) * np.float32(d.between(0.3, 1.2))) if d.chance(0.4) else unit(x)
 
 
+def solo(d: Draw, span: Span) -> Sound:
+    """One instrument alone: piano, violin, trumpet, flute, organ, in single held notes."""
+    struck_notes = d.chance(0.4)
+    colour, vibrato = partials(d, 16, d.between(4, 16), 4.0), 0.0 if struck_notes else d.pick(0.0, 0.006, 0.012)
+    root, notes, starts, t = d.log(110, 900), [], [], 0.0
+    while t < span.seconds - 0.1:
+        part = Span(span.rate, min(d.log(0.2, 2.5), span.seconds - t))
+        f = root * SEMITONE ** d.pick(0, 2, 4, 5, 7, 9, 12) * (1 + vibrato * np.sin(2 * np.pi * part.times() * d.between(4.5, 7)))
+        x = tone(np.full(part.n, 1.0) * f, span.rate, colour) * np.exp(-part.times() * (d.between(1, 5) if struck_notes else 0)).astype(np.float32)
+        notes.append(fade(x, span.rate, 0.004 if struck_notes else d.between(0.03, 0.2), 0.08))
+        starts.append(t)
+        t += part.seconds * d.between(0.7, 1.05)
+    return unit(place(span, notes, starts, list(d.many(len(starts), 0.5, 1))))
+
+
+def applause(d: Draw, span: Span) -> Sound:
+    n = int(d.log(20, 300) * span.seconds)
+    claps = [struck(d, span.rate, [d.log(600, 1500), d.log(1500, 3500)], [0.004, 0.003], d.log(1, 5)) for _ in range(8)]
+    x = place(span, [claps[i % 8] for i in range(n)], list(d.many(n, 0, span.seconds)), list(d.many(n, 0.1, 1)))
+    return unit(unit(x) + band(d, span, 600, 6000) * np.float32(d.log(0.05, 1)))
+
+
+def shower(d: Draw, span: Span) -> Sound:
+    """Rain, surf, frying, crumpling: steady or swelling hiss with or without grains."""
+    x = noise(d, span, (100, -d.between(0, 25)), (d.log(400, 4000), 0), (12000, -d.between(0, 20)))
+    return unit(x * wander(d, span, d.log(0.5, 60), d.between(0, 0.5)).astype(np.float32))
+
+
 def drums(d: Draw, span: Span, beat: float) -> Sound:
     kick, snare = struck(d, span.rate, [55, 90], [0.12, 0.05], 0.3), struck(d, span.rate, [190, 330], [0.05, 0.04], 3.0)
     starts = list(np.arange(0, span.seconds, beat))
@@ -155,4 +183,9 @@ DISTRACTORS: dict[str, Source] = {
     "baby": voices.cry,
     "dog": voices.bark,
     "animal": voices.animal,
+    "beast": voices.beast,
+    "roar": voices.roar,
+    "solo": solo,
+    "applause": applause,
+    "shower": shower,
 }

@@ -238,7 +238,19 @@ def bus(d: Draw, span: Span) -> Sound:
     return past(d, x, span, d.log(4, 14)) if d.chance(0.35) else unit(x)
 
 
+def thumper(d: Draw, span: Span) -> Sound:
+    """A big single or twin at idle: one hears each explosion, a crack with treble in it, and every other one is weaker."""
+    f = d.log(5, 16) * wander(d, span, 6, 0.06)
+    weights = d.pick(np.array([1.0, 0.5]), np.array([1.0, 0.7, 0.0]), np.array([1.0, 0.8, 0.3]), np.ones(1)) * d.between(0.9, 1.1)
+    shape = pulses(np.cumsum(f / span.rate) * len(weights), weights, d.log(2, 7))
+    crack = noise(d, span, (40, 0), (d.log(100, 400), 0), (2000, -d.between(4, 14)), (9000, -d.between(12, 30))) * shape
+    boom = resonate(shape - shape.mean(), span.rate, exhaust(d, (50, 160), 3, 2500), 0.05)
+    return unit(unit(crack) * np.float32(d.log(0.3, 2.0)) + unit(boom) + tyres(d, span) * np.float32(d.log(0.02, 0.2)))
+
+
 def motorcycle(d: Draw, span: Span) -> Sound:
+    if d.chance(0.3):
+        return thumper(d, span)
     low, high = d.log(7, 40), d.log(60, 420)
     f = gears(d, span, low * 2, high, (0.6, 2.5)) if d.chance(0.45) else revving(d, span, low, high)
     x = started(d, span, run(d, span, f, motorcycle_engine(d)))

@@ -123,3 +123,37 @@ def animal(d: Draw, span: Span) -> Sound:
         starts.append(t)
         t += part.seconds + d.log(0.3, 3)
     return unit(place(span, sounds, starts))
+
+
+def beast(d: Draw, span: Span) -> Sound:
+    """Whinnies, bleats, mews, trumpeting and hoots: loud and rough as a scream, but trembling, sliding or short in their own ways."""
+    kind = d.count(0, 4)
+    base, tremor, depth = (
+        (d.log(500, 1100), d.between(10, 16), 0.08),  # horse: falls and trembles
+        (d.log(180, 500), d.between(6, 10), 0.05),  # sheep, goat
+        (d.log(400, 900), 3.0, 0.01),  # cat
+        (d.log(250, 700), d.between(20, 45), 0.06),  # elephant
+        (d.log(400, 1400), 3.0, 0.02),  # monkey, owl
+    )[kind]
+    sounds, starts, t = [], [], 0.0
+    while t < span.seconds - 0.1:
+        length = d.log(0.08, 0.3) if kind == 4 else d.log(0.5, 1.8)
+        part = Span(span.rate, min(length, span.seconds - t))
+        slide = curve(part, [(0, d.between(0.6, 1.1)), (part.seconds * d.between(0.1, 0.6), 1.0), (part.seconds, d.between(0.4, 1.0) if kind != 4 else 1.2)])
+        f = base * slide * (1 + depth * np.sin(2 * np.pi * tremor * part.times()))
+        beat = (1 + 5 * depth * np.sin(2 * np.pi * tremor * part.times())).astype(np.float32)
+        x = throat(d, part, f, d.between(0.3, 1.0) if kind == 3 else d.between(0, 0.3)) * beat
+        x = resonate(x + band(d, part, 300, 6000) * np.float32(d.log(0.02, 0.3)), span.rate, [(d.log(500, 1500), 300, 1.0), (d.log(1500, 3500), 600, 0.6)], 0.02)
+        sounds.append(fade(unit(x), span.rate, 0.04, 0.1))
+        starts.append(t)
+        t += part.seconds + (d.log(0.04, 0.2) if kind == 4 else d.log(0.2, 3))
+    return unit(place(span, sounds, starts, list(d.many(len(starts), 0.5, 1))))
+
+
+def roar(d: Draw, span: Span) -> Sound:
+    """Lions, bears, snoring: very low and rough, growing and dying; no engine holds its breath so."""
+    f = d.log(30, 140) * curve(span, [(0, 0.8), (span.seconds * 0.4, 1.2), (span.seconds, 0.7)])
+    x = throat(d, span, f, d.between(0.5, 1.0)) + band(d, span, 80, 900) * np.float32(d.log(0.2, 1.0))
+    x = resonate(x, span.rate, [(d.log(200, 500), 150, 1.0), (d.log(600, 1500), 400, 0.4)], 0.02)
+    breaths = np.abs(np.sin(np.pi * span.times() / d.log(0.8, 4.0))) ** d.between(0.5, 2)
+    return unit(x * breaths.astype(np.float32))

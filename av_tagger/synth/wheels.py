@@ -36,13 +36,16 @@ def rolling_stock(d: Draw, span: Span) -> Sound:
 
 
 def locomotive(d: Draw, span: Span) -> Sound:
-    """A very large diesel at one of its notches, with turbo and fans."""
-    f = d.log(10, 60) * curve(span, [(0, 1), (span.seconds, d.pick(1.0, 1.0, d.between(0.7, 1.5)))])
+    """A very large diesel that stands or pulls at one of its notches: a steady roar in bands, with turbo, fans and generator on top."""
+    f = d.log(8, 60) * curve(span, [(0, 1), (span.seconds, d.pick(1.0, 1.0, 1.0, d.between(0.7, 1.5)))])
     x = run(d, span, f, diesel_engine(d))
-    x = eq(x, span.rate, (40, 4), (300, 0), (2000, -d.between(4, 16)), (7000, -30))
-    if d.chance(0.5):
-        x = x + tone(np.full(span.n, d.log(300, 2400)) * wander(d, span, 1, 0.02), span.rate, partials(d, 2, 12)) * np.float32(d.log(0.03, 0.3))
-    return unit(x + noise(d, span, (30, 0), (300, -3), (2000, -15), (8000, -35)) * np.float32(d.log(0.2, 1.5)))
+    x = eq(x, span.rate, (40, 4), (300, 0), (2000, -d.between(0, 14)), (7000, -d.between(8, 30)))
+    bands = [(d.log(80, 9000), d.between(-14, 6)) for _ in range(6)]
+    roar = noise(d, span, (30, -6), *sorted(bands), (14000, -d.between(8, 40)))
+    x = x + roar * np.float32(d.log(0.2, 3.0))
+    for _ in range(d.pick(0, 1, 1, 2, 3)):
+        x = x + tone(np.full(span.n, d.log(250, 4000)) * wander(d, span, 1, 0.01), span.rate, partials(d, 2, 12)) * np.float32(d.log(0.03, 0.4))
+    return unit(x)
 
 
 def steam(d: Draw, span: Span) -> Sound:
@@ -57,9 +60,9 @@ def steam(d: Draw, span: Span) -> Sound:
 
 def train(d: Draw, span: Span) -> Sound:
     kind = d.rng.random()
-    if kind < 0.25:
+    if kind < 0.35:
         x = locomotive(d, span)
-    elif kind < 0.37:
+    elif kind < 0.5:
         x = steam(d, span)
     else:
         x = rolling_stock(d, span) + joints(d, span) * np.float32(d.log(0.3, 3.0))
@@ -67,8 +70,8 @@ def train(d: Draw, span: Span) -> Sound:
             x = x + locomotive(d, span) * np.float32(d.log(0.2, 1.0))
     if d.chance(0.25):
         x = x + place(span, [squeal(d, span.part(d.log(0.8, 4)))], [d.between(0, span.seconds / 2)]) * np.float32(d.log(0.2, 1.0))
-    if d.chance(0.12):
-        x = x + (whistle if d.chance(0.5) else train_horn)(d, span) * np.float32(d.log(0.3, 1.0))
+    if d.chance(0.3):
+        x = x + (whistle if d.chance(0.3) else train_horn)(d, span) * np.float32(d.log(0.3, 3.0))
     if d.chance(0.3):
         x = x * approach(d, span)
     return unit(x)
@@ -126,9 +129,22 @@ def trick(d: Draw, span: Span) -> Sound:
     return unit(rolling * np.float32(level) * on_ground.astype(np.float32) + yard * np.float32(d.between(0.4, 1.5)))
 
 
+def knocks(d: Draw, span: Span) -> Sound:
+    """A session heard from the side: a few knocks of board and feet over the hiss or the murmur of the place, hardly any rolling."""
+    n = d.count(2, 6)
+    starts = np.sort(d.many(n, 0.02, max(0.05, span.seconds - 0.1)))
+    hits = in_room(d, place(span, [clack(d, span.rate) for _ in range(n)], list(starts), list(d.many(n, 0.15, 1))), span.rate, decay=(0.1, 0.7), wet=(0.4, 2.5))
+    hits = hits / max(float(np.abs(hits).max()), 1e-6)
+    hiss = noise(d, span, (40, 0), (d.log(150, 1000), -d.between(0, 10)), (5000, -d.between(6, 25)), (12000, -d.between(8, 35)))
+    return unit(hits + hiss * np.float32(d.log(0.03, 0.6)) + board_roll(d, span) * np.float32(d.log(0.01, 0.3)))
+
+
 def skateboard(d: Draw, span: Span) -> Sound:
-    if d.chance(0.65):
+    kind = d.rng.random()
+    if kind < 0.4:
         return trick(d, span.part(d.between(0.9, 4.0)))
+    if kind < 0.7:
+        return knocks(d, span.part(d.between(0.9, 4.0)))
     x = board_roll(d, span) * wander(d, span, 1.5, 0.4).astype(np.float32)
     n = d.count(0, 5)
     hits = place(span, [clack(d, span.rate) for _ in range(n)], list(d.many(n, 0, span.seconds)))

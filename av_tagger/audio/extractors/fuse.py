@@ -33,14 +33,14 @@ class Fuse(Extractor):
         pools = len(settings.channels) - 1
         self.stride, self.width = 2**pools, settings.channels[-1]
         sides = zip((shape.channels, *settings.channels), settings.channels, strict=False)
-        self.modules_ = nn.ModuleList(Module(before, after, settings) for before, after in sides)
+        self.steps = nn.ModuleList(Module(before, after, settings) for before, after in sides)
         self.instances = Collapse(self.width, bands_left(shape.bands, self.stride), self.width)
 
     def forward(self, features: Tensor) -> Tensor:
         x = features
-        for module in self.modules_[:-1]:
+        for module in self.steps[:-1]:
             x = nn.functional.max_pool2d(module(x), 2)
-        out: Tensor = self.instances(self.modules_[-1](x))
+        out: Tensor = self.instances(self.steps[-1](x))
         return out
 
 

@@ -102,8 +102,8 @@ def timeline(tagged: Tagged, scale: Scale, lanes: list[Lane], spectrogram: bytes
     others = (
         h(
             "details",
-            {"class": "others"},
-            h("summary", None, f"{len(rest)} other classes"),
+            {"class": "others", "open": not named},
+            h("summary", None, f"{len(rest)} {'other ' if named else ''}classes"),
             h("div", {"class": "lanes quiet"}, [_lane(lane, n + len(named), scale) for n, lane in enumerate(rest)], _cover()),
         )
         if rest

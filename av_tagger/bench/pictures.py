@@ -1,0 +1,113 @@
+"""Draws the pictures of the README: python -m av_tagger.bench.pictures notebooks/pictures [VIDEO]."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from av_tagger.fusion import load_fusion
+from av_tagger.fusion.fit import FusionFitter
+from av_tagger.labels import dcase2017
+from av_tagger.reports import plots
+from av_tagger.reports.explore import FusionExplorer
+from av_tagger.reports.html import write_page
+from av_tagger.reports.made_up import made_up_scores
+
+if TYPE_CHECKING:
+    from av_tagger.scores import Tagged
+
+WIDTH, HEIGHT = 1280, 1010  # of the page as it is shown
+BROWSERS = ("chromium", "chromium-browser", "google-chrome")
+FLAGS = ["--headless", "--no-sandbox", "--disable-gpu", "--hide-scrollbars", "--no-first-run", "--virtual-time-budget=4000"]
+
+
+def main(folder: Path, video: Path | None = None) -> None:
+    """Fusion figures from made-up scores, and a page and an annotated frame of a video (the demo's when none is named)."""
+    folder.mkdir(parents=True, exist_ok=True)
+    draw_fusion(folder)
+    with tempfile.TemporaryDirectory() as scratch:
+        tagged = tag(video or make_demo(Path(scratch) / "demo.mp4"))
+        draw_page(tagged, folder, Path(scratch))
+        draw_frame(tagged, folder / "annotated.png")
+    for picture in sorted(folder.glob("*.png")):
+        make_small(picture)
+        print(f"{picture}  {picture.stat().st_size / 1000:.0f} KB")
+
+
+def draw_fusion(folder: Path) -> None:
+    labels = dcase2017().labels
+    paper: np.ndarray = load_fusion("paper", labels).weights  # type: ignore[attr-defined]
+    examples = made_up_scores(labels, [label for label, a in zip(labels, paper, strict=True) if a < 0.5], seed=3)
+    development, test = FusionExplorer(examples.half(0)), FusionExplorer(examples.half(1))
+    half = examples.half(0)
+    fitted: np.ndarray = FusionFitter().fit(half.heard, half.seen, half.truth, labels).fusion_.weights  # type: ignore[attr-defined]
+    weights = {"heard": np.ones(len(labels)), "seen": np.zeros(len(labels)), "fused": fitted}
+    counts = {name: test.judge(a, development.tuned(a).thresholds) for name, a in weights.items()}
+    figure = plots.class_f1({name: c.class_f1 for name, c in counts.items()}, labels, {name: c.f1 for name, c in counts.items()})
+    plots.save(figure, folder / "class_f1.png", 80)
+    plots.save(plots.weight_map({"paper": paper, "fitted": fitted}, labels), folder / "weights.png", 80)
+
+
+def make_demo(path: Path) -> Path:
+    from av_tagger.media.write import write_video
+    from av_tagger.synth import SceneSettings, scene
+    from av_tagger.synth.pictures import frames
+
+    calm = SceneSettings(counts=(3,), snr_db=(12.0, 24.0), distractor=0.0, recorder=0.0)
+    street = scene(13, 10.0, 20_000, ["Train horn", "Bus", "Fire engine, fire truck (siren)"], calm)
+    return write_video(path, frames(street, seed=13, fps=12.0), 12.0, street.samples, street.rate)
+
+
+def tag(video: Path) -> Tagged:
+    import av_tagger
+
+    tagged: Tagged = av_tagger.load(device="cpu", offline=True, say=print).tag(video)
+    return tagged
+
+
+def draw_page(tagged: Tagged, folder: Path, scratch: Path) -> None:
+    browser = next(filter(None, map(shutil.which, BROWSERS)), None)
+    if browser is None:
+        print("there is no Chromium here: page.png stays as it is")
+        return
+    page = scratch / "page.html"
+    write_page(tagged, page)
+    size = f"--window-size={WIDTH},{HEIGHT}"
+    target = (folder / "page.png").absolute()
+    command = [browser, *FLAGS, size, f"--user-data-dir={scratch / 'profile'}", f"--screenshot={target}", page.as_uri()]
+    subprocess.run(command, check=True, capture_output=True, timeout=120)  # noqa: S603 - our own page in a throw-away profile
+
+
+def draw_frame(tagged: Tagged, target: Path) -> None:
+    """The picture at the middle of the first event, with the result drawn into it."""
+    from PIL import Image
+
+    from av_tagger.media import open_media
+    from av_tagger.protocols import Want
+    from av_tagger.reports.annotate import draw
+
+    events = [event for t in tagged.tags for event in t.events]
+    middle = (events[0].start + events[0].end) / 2 if events else tagged.duration_seconds / 2
+    for window in open_media(tagged.clip, Want(audio_rate=None, short_side=360)):
+        if window.frames is not None and window.start_seconds <= middle <= window.end_seconds:
+            nearest = int(np.abs(window.frames.times - middle).argmin())
+            Image.fromarray(draw(window.frames.images[nearest], float(window.frames.times[nearest]), tagged)).save(target)
+            return
+
+
+def make_small(path: Path) -> None:
+    from PIL import Image
+
+    with Image.open(path) as picture:
+        small = picture.convert("RGB").quantize(200, dither=Image.Dither.NONE)
+    small.save(path, optimize=True)
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]), Path(sys.argv[2]) if len(sys.argv) > 2 else None)

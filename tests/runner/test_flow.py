@@ -1,0 +1,243 @@
+"""One process's flow with fakes: order, back-pressure, bounded memory, and bad clips that cost themselves only."""
+
+from __future__ import annotations
+
+import gc
+import json
+import threading
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from fakes import Decoder, Ear, Live, number_of, tagger, touch, window
+
+from av_tagger.clip import Clip, Media, Waveform
+from av_tagger.errors import StorageError
+from av_tagger.protocols import Want
+from av_tagger.runner.clock import Clock, Profile
+from av_tagger.runner.crew import Crew
+from av_tagger.runner.flow import MOST_DEFECTS, Flow
+from av_tagger.runner.job import Job, Record
+from av_tagger.runner.pace import GIB, Pace, suited
+from av_tagger.runner.room import Room, Window
+
+NAMES = ["0-slow.mp4", *(f"{i}.mp4" for i in range(1, 9)), "9-two.mp4", "10-bad.mp4", "11-long.mp4", *(f"{i}.mp4" for i in range(12, 30))]
+
+
+def pace(**changes: Any) -> Pace:
+    given = {"decoders": 3, "judges": 2, "threads": 1, "batch": 4, "memory_bytes": 1 << 20, "ahead": 8}
+    return Pace(**{**given, **changes})
+
+
+def flow(settings: Pace, live: Live | None = None, ear: Ear | None = None, delay: float = 0.0) -> Flow:
+    return Flow(Crew(tagger(ear), lambda: Decoder(live, delay)), settings)
+
+
+def jobs(names: Sequence[str]) -> Iterator[Job]:
+    return (Job(i, Clip(Path(name)), was_there=False) for i, name in enumerate(names))
+
+
+def all_of(made: Flow, names: Sequence[str]) -> list[Record]:
+    return [record for group in made.records(jobs(names)) for record in group]
+
+
+def test_records_come_in_the_order_of_the_jobs() -> None:
+    found = all_of(flow(pace()), NAMES)
+    assert [r.position for r in found] == list(range(len(NAMES)))
+    assert [json.loads(r.document)["file"] for r in found] == NAMES
+    assert [r.kind for r in found if r.status == "failed"] == ["media"]
+    assert json.loads(found[11].document)["duration"] == 20
+
+
+@pytest.mark.parametrize("changes", [{"batch": 1}, {"decoders": 1, "judges": 1}, {"decoders": 5, "batch": 16}, {"ahead": 1}, {"memory_bytes": 1}])
+def test_no_pace_changes_an_answer(changes: dict[str, int]) -> None:
+    expected = all_of(flow(pace()), NAMES)
+    found = all_of(flow(pace(**changes)), NAMES)
+    assert [r.document for r in found] == [r.document for r in expected]
+
+
+def test_answers_are_those_of_the_tagger_alone() -> None:
+    """The oracle: one clip after another, no threads at all."""
+    (tagged,) = all_of(flow(pace()), ["96.mp4"])
+    plain = tagger()
+    direct = plain.conclude(Clip(Path("96.mp4")), plain.judge([window(Clip(Path("96.mp4")))]), 0.0)
+    document = json.loads(tagged.document)
+    assert [t["label"] for t in document["tags"]] == [t.label for t in direct.tags] == ["Siren"]
+    assert document["scores"]["Bicycle"]["seen"] == pytest.approx(96 / 255, abs=1e-6)
+    assert document["scores"]["Siren"]["heard"] == pytest.approx(96 / 97, abs=1e-6)
+
+
+def test_windows_that_live_at_once_are_bounded() -> None:
+    live = Live()
+    settings = pace(decoders=2, judges=1, batch=2)
+    made = flow(settings, live, Ear(lambda _: time.sleep(0.001)))
+    all_of(made, [f"{i}.mp4" for i in range(200)])
+    assert made.room.peak <= 2 * settings.batch * settings.judges + settings.decoders
+    # What the room holds, one in each decoder's hand; nothing is left in the end.
+    assert 0 < live.most <= made.room.peak + settings.decoders
+    del made
+    gc.collect()
+    assert live.now == 0
+
+
+def test_bytes_bound_what_waits() -> None:
+    """With room for a single window the second decoder waits; nothing stands still for ever."""
+    made = flow(pace(memory_bytes=1, judges=1))
+    assert len(all_of(made, [f"{i}-two.mp4" for i in range(10)])) == 10
+    assert made.room.peak == 1
+
+
+def test_decoders_wait_for_a_slow_reader() -> None:
+    """Back-pressure: nobody runs ahead of the reader by more than `ahead` clips."""
+    live = Live()
+    asked: list[int] = []
+
+    def counted() -> Iterator[Job]:
+        for job in jobs([f"{i}.mp4" for i in range(100)]):
+            asked.append(job.position)
+            yield job
+
+    with closing(flow(pace(ahead=5), live).records(counted())) as groups:
+        seen = 0
+        for group in groups:
+            time.sleep(0.005)
+            seen += len(group)
+            assert len(asked) <= seen + 5 + 1
+    assert seen == 100
+
+
+def test_a_slow_first_clip_holds_the_others_within_bounds() -> None:
+    asked: list[int] = []
+
+    class Gate(Decoder):
+        opened = threading.Event()
+
+        def windows(self, clip: Clip, want: Want, limit_seconds: float) -> Iterator[Media]:
+            if number_of(clip.name) == 0:
+                self.opened.wait(20)
+            return super().windows(clip, want, limit_seconds)
+
+    def counted() -> Iterator[Job]:
+        for job in jobs([f"{i}.mp4" for i in range(50)]):
+            asked.append(job.position)
+            yield job
+
+    found: list[Record] = []
+    made = Flow(Crew(tagger(), Gate), pace(ahead=6))
+    reader = threading.Thread(target=lambda: found.extend(r for group in made.records(counted()) for r in group))
+    reader.start()
+    deadline = time.monotonic() + 20
+    while len(asked) < 6 and time.monotonic() < deadline:
+        time.sleep(0.01)
+    time.sleep(0.1)
+    assert asked == list(range(6))
+    assert found == []
+    Gate.opened.set()
+    reader.join(20)
+    assert [r.position for r in found] == list(range(50))
+
+
+def test_in_a_batch_only_the_guilty_clip_pays() -> None:
+    def choke(waveforms: Sequence[Waveform]) -> None:
+        for w in waveforms:
+            if np.isclose(w.samples[0], 5 / 97):
+                raise MemoryError
+            if np.isclose(w.samples[0], 6 / 97):
+                raise ZeroDivisionError("oh")
+
+    found = all_of(flow(pace(batch=16), ear=Ear(choke)), [f"{i}.mp4" for i in range(12)])
+    kinds = {r.position: r.kind for r in found if r.status == "failed"}
+    assert kinds == {5: "memory", 6: "defect"}
+    assert "ZeroDivisionError: oh; this is a defect" in found[6].document
+
+
+def test_a_defect_that_meets_every_clip_ends_the_run() -> None:
+    def broken(_: Sequence[Waveform]) -> None:
+        raise ZeroDivisionError("always")
+
+    with pytest.raises(ZeroDivisionError, match="always"):
+        all_of(flow(pace(), ear=Ear(broken)), [f"{i}.mp4" for i in range(MOST_DEFECTS + 5)])
+
+
+def test_an_error_of_the_source_ends_the_run_and_all_threads() -> None:
+    def broken() -> Iterator[Job]:
+        yield from jobs(["1.mp4"])
+        raise StorageError("the disk is gone")
+
+    before = threading.active_count()
+    with pytest.raises(StorageError, match="the disk is gone"):
+        list(flow(pace()).records(broken()))
+    assert threading.active_count() == before
+
+
+def test_leaving_early_ends_all_threads() -> None:
+    before = threading.active_count()
+    with closing(flow(pace(), delay=0.001).records(jobs([f"{i}.mp4" for i in range(1000)]))) as groups:
+        assert next(groups)
+    assert threading.active_count() == before
+
+
+def test_a_clip_that_takes_too_long_is_given_up() -> None:
+    found = all_of(flow(pace(clip_limit=0.25)), ["1.mp4", "2-long-slow.mp4", "3.mp4"])
+    assert [(r.status, r.kind) for r in found] == [("done", ""), ("failed", "timeout"), ("done", "")]
+    assert "took longer than 0.25 s" in found[1].document
+
+
+def test_a_folder_that_vanished_stops_the_run_and_a_file_that_vanished_does_not(tmp_path: Path) -> None:
+    class Missing(Decoder):
+        def windows(self, clip: Clip, want: Want, limit_seconds: float) -> Iterator[Media]:
+            from av_tagger.media.opening import check_path
+
+            check_path(clip.path)
+            return super().windows(clip, want, limit_seconds)
+
+    first, second = touch(tmp_path / "in", ["1.mp4", "2.mp4"])
+    first.unlink()
+    crew = Crew(tagger(), Missing)
+    found = [r for g in Flow(crew, pace()).records(iter([Job(0, Clip(first)), Job(1, Clip(second))])) for r in g]
+    assert [r.status for r in found] == ["failed", "done"]
+    second.unlink()
+    with pytest.raises(StorageError, match="was there when the run began and is gone"):
+        list(Flow(crew, pace()).records(iter([Job(0, Clip(first)), Job(1, Clip(second))])))
+
+
+def test_the_room_lets_one_window_of_any_size_in() -> None:
+    room = Room(10, 5, 4)
+    big = Window(0, 0, window(Clip(Path("1.mp4"))))
+    assert room.put(big)
+    assert room.take() == [big]
+    threading.Timer(0.05, lambda: room.leave(1, big.size)).start()
+    assert room.put(big), "waits until the first has left"
+    room.close()
+    assert not room.put(big)
+    assert room.take() == []
+
+
+def test_the_clock_knows_where_the_time_went() -> None:
+    clock = Clock()
+    made = Flow(Crew(tagger(Ear(lambda _: time.sleep(0.02))), lambda: Decoder(None, 0.0)), pace(judges=1, batch=1), clock)
+    all_of(made, [f"{i}.mp4" for i in range(10)])
+    profile = Profile.of([clock.as_text(), clock.as_text()])
+    rows = {row.stage: row for row in profile.rows()}
+    assert rows["hear"].times == 20
+    assert rows["hear"].hands == 2
+    assert rows["hear"].seconds >= 0.4
+    assert rows["hear"].busy <= 1.0
+    assert sum(row.share for row in rows.values()) == pytest.approx(1.0)
+    assert 0 < profile.overhead < 1
+
+
+def test_the_pace_suits_the_machine(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("av_tagger.runner.pace.available_cores", lambda: 16)
+    monkeypatch.setattr("av_tagger.runner.pace.memory", lambda: 64 * GIB)
+    cpu, gpu, quarter = suited(Pace(), "cpu"), suited(Pace(), "cuda:0"), suited(Pace(), "cuda:0", 4)
+    assert (cpu.judges, cpu.threads, cpu.decoders) == (16, 1, 16)
+    assert (gpu.judges, gpu.batch, gpu.decoders) == (2, 8, 16)
+    assert (quarter.decoders, quarter.memory_bytes) == (4, 2 * GIB)
+    assert suited(Pace(decoders=3), "cpu").decoders == 3
+    with pytest.raises(ValueError, match="limits are above 0"):
+        Pace(clip_limit=0)
