@@ -78,7 +78,7 @@ class Tagger:
         return (OFF if ear is None else ear.witness), (OFF if eye is None else eye.witness)
 
     @overload
-    def tag(self, inputs: PathLike) -> Tagged: ...
+    def tag(self, inputs: PathLike) -> Tagged: ...  # type: ignore[overload-overlap]  # a text is a path, never a series of letters
 
     @overload
     def tag(self, inputs: Iterable[PathLike]) -> list[Outcome]: ...

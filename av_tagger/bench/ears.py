@@ -137,7 +137,8 @@ def peak_megabytes(name: str, clips: int) -> float:
 
 
 def parameters(ear: AudioBranch) -> int:
-    return sum(p.numel() for p in cast("MilEar | KnownEar", ear).network.parameters())  # type: ignore[union-attr]
+    network = cast("nn.Module", cast("MilEar | KnownEar", ear).network)
+    return sum(p.numel() for p in network.parameters())
 
 
 def main() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import shutil
 import subprocess
 import sys
@@ -29,10 +30,12 @@ FLAGS = ["--headless", "--no-sandbox", "--disable-gpu", "--hide-scrollbars", "--
 
 def main(folder: Path, video: Path | None = None) -> None:
     """Fusion figures from made-up scores, and a page and an annotated frame of a video (the demo's when none is named)."""
+    folder = folder.absolute()
     folder.mkdir(parents=True, exist_ok=True)
     draw_fusion(folder)
-    with tempfile.TemporaryDirectory() as scratch:
-        tagged = tag(video or make_demo(Path(scratch) / "demo.mp4"))
+    video = video.absolute() if video else None
+    with tempfile.TemporaryDirectory() as scratch, contextlib.chdir(scratch):
+        tagged = tag(video or make_demo(Path("films") / "street.mp4"))
         draw_page(tagged, folder, Path(scratch))
         draw_frame(tagged, folder / "annotated.png")
     for picture in sorted(folder.glob("*.png")):
@@ -59,6 +62,7 @@ def make_demo(path: Path) -> Path:
     from av_tagger.synth import SceneSettings, scene
     from av_tagger.synth.pictures import frames
 
+    path.parent.mkdir(exist_ok=True)
     calm = SceneSettings(counts=(3,), snr_db=(12.0, 24.0), distractor=0.0, recorder=0.0)
     street = scene(13, 10.0, 20_000, ["Train horn", "Bus", "Fire engine, fire truck (siren)"], calm)
     return write_video(path, frames(street, seed=13, fps=12.0), 12.0, street.samples, street.rate)

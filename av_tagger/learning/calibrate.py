@@ -47,7 +47,8 @@ def score(ear: str, manifest: Path) -> tuple[Floats, Floats]:
 def thresholds(heard: Floats, truth: Floats) -> Floats:
     """(classes,) a high quantile of each class's negatives, within bounds."""
     rows = [np.quantile(heard[truth[:, k] == 0, k], QUANTILE) for k in range(heard.shape[1])]
-    return np.clip(np.array(rows), LOWEST, HIGHEST).round(3)
+    bounded: Floats = np.clip(np.array(rows), LOWEST, HIGHEST).round(3)
+    return bounded
 
 
 def calibrated(ear: Floats, note: str) -> WeightedFusion:

@@ -37,11 +37,12 @@ class Table:
 
     def _append(self, data: bytes) -> None:
         try:
-            with self.path.open("ab") as file:
+            with self.path.open("ab", buffering=0) as file:
                 length = file.tell()
                 try:
-                    file.write(data)
-                    file.flush()
+                    rest = memoryview(data)
+                    while rest:
+                        rest = rest[file.write(rest) :]
                 except OSError:
                     os.truncate(self.path, length)  # no half line stays behind on a full disk
                     raise

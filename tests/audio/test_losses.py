@@ -39,7 +39,7 @@ def test_weights_that_cannot_be_meant(weights: list[float]) -> None:
         ClassWeighted(weights)
 
 
-@pytest.mark.parametrize("name", sorted(LOSSES))
+@pytest.mark.parametrize("name", ["alpha-weighted", "bce", "ce", "class-weighted", "gt"])
 def test_certainty_that_is_wrong_costs_much_but_not_infinity(name: str) -> None:
     loss = LOSSES[name](*([[1.0, 1.0]] if name == "class-weighted" else []))
     p = torch.tensor([[0.0, 1.0]], requires_grad=True)

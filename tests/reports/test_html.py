@@ -95,6 +95,7 @@ def test_a_page_holds_everything_of_a_result(tagged: Tagged, tmp_path: Path) -> 
     assert len([i for i in reader.all("img") if str(i["src"]).startswith("data:image/png")]) == 1
     assert {"1.000", "6.000", "3.200", "8.100"} <= {str(b.get("data-seek")) for b in reader.all("button")}
     assert all(i.get("alt") for i in reader.all("img"))
+    assert reader.all("video")[0]["poster"] == reader.all("img")[1]["src"]  # the key frame that stands for most
 
 
 def test_a_page_fetches_nothing_but_its_media(tagged: Tagged, tmp_path: Path) -> None:

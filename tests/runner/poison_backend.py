@@ -1,4 +1,4 @@
-"""A backend for the decoding process that does to it what a file's name says."""
+"""A backend for the decoding process that does to it what a file's name says (imports little: its start counts as decoding)."""
 
 from __future__ import annotations
 
@@ -10,9 +10,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from fakes import window
 
-from av_tagger.clip import Clip, Media, MediaInfo
+from av_tagger.clip import Clip, Media, MediaInfo, Waveform
 
 
 class Poison:
@@ -22,7 +21,7 @@ class Poison:
         return MediaInfo(path, "fake", 1.0, None, None)
 
     def windows(self, clip: Clip, want: Any) -> Iterator[Media]:
-        yield window(clip)
+        yield Media(clip, 0.0, 1.0, Waveform(np.zeros(100, np.float32), 100), None)
         match clip.path.stem.rstrip("0123456789"):
             case "hang":
                 threading.Event().wait()

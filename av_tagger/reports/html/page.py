@@ -113,10 +113,17 @@ def _player(tagged: Tagged, target: Path, options: PageOptions) -> Html:
     kind = mimetypes.guess_type(path.name)[0] or ""
     sound_only = tagged.eye.status is Status.NO_TRACK or kind.startswith("audio/")
     attributes = {"id": "media", "controls": True, "preload": "metadata", "playsinline": True, "src": _source(path, target, kind, options)}
-    lost = h(
-        "p", {"id": "lost", "hidden": True}, "This browser cannot play the file, or it is no longer at ", h("code", None, str(path)), "."
-    )
-    return h("div", {"class": "player sound-only" if sound_only else "player"}, h("audio" if sound_only else "video", attributes, ""), lost)
+    lost = ["This browser cannot play the file, or it is no longer at ", h("code", None, str(path)), "."]
+    poster = None if sound_only else _poster(tagged)
+    player = h("audio" if sound_only else "video", attributes | {"poster": poster}, "")
+    return h("div", {"class": "player sound-only" if sound_only else "player"}, player, h("p", {"id": "lost", "hidden": True}, lost))
+
+
+def _poster(tagged: Tagged) -> str | None:
+    """The key frame that stands for most, until the film plays."""
+    shown = [k for k in tagged.keyframes if k.picture is not None]
+    best = max(shown, key=lambda k: k.weight if math.isfinite(k.weight) else -1.0, default=None)
+    return data_uri(best.picture) if best is not None and best.picture is not None else None
 
 
 def _source(path: Path, target: Path, kind: str, options: PageOptions) -> str:

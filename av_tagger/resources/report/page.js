@@ -48,7 +48,7 @@
     if (!media.paused && !media.ended) requestAnimationFrame(follow);
   }
 
-  media.addEventListener("loadedmetadata", () => { media.currentTime = position; });
+  media.addEventListener("loadedmetadata", () => { if (position > 0) media.currentTime = position; });
   media.addEventListener("play", follow);
   media.addEventListener("timeupdate", follow);
   media.addEventListener("error", () => {

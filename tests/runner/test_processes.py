@@ -1,0 +1,94 @@
+"""Several processes on one journal: nothing twice, the same table, and a process that dies costs its file."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+from fakes import FakeCrew, touch
+
+from av_tagger.clip import Clip
+from av_tagger.errors import AvTaggerError, DeviceError, MediaError, StorageError, UsageError
+from av_tagger.runner.crew import Crew, Recipe
+from av_tagger.runner.job import Item
+from av_tagger.runner.journal import Counts
+from av_tagger.runner.local import Here
+from av_tagger.runner.pace import Pace
+from av_tagger.runner.processes import Processes, as_error, devices_of
+from av_tagger.runner.run import Engine, Order, Summary, run
+
+PACE = Pace(2, 1, 1, 4, 1 << 20)
+
+
+@dataclass(frozen=True)
+class Stillborn:
+    """A recipe that ends its process, or says why it cannot be followed."""
+
+    say: str = ""
+
+    def __call__(self) -> Crew:
+        if self.say:
+            raise UsageError(self.say)
+        os.kill(os.getpid(), signal.SIGKILL)
+        raise AssertionError
+
+
+def go(folder: Path, paths: list[Path], engine: Engine) -> Summary:
+    return run(Order(folder, (Item(Clip(p)) for p in paths), "fake"), engine)
+
+
+def two(recipe: Recipe) -> Processes:
+    return Processes([recipe, recipe], PACE, "fake")
+
+
+def test_two_processes_make_the_table_of_one_and_a_death_costs_its_file(tmp_path: Path) -> None:
+    names = [f"{i:02d}.mp4" for i in range(40)]
+    paths = touch(tmp_path / "in", names)
+    straight = go(tmp_path / "one", paths, Here(FakeCrew()(), PACE))
+    assert straight.counts.done == 40
+    deadly = touch(tmp_path / "in", ["17-die.mp4"])
+    summary = go(tmp_path / "two", [*paths[:18], *deadly, *paths[18:]], two(FakeCrew(0.01)))
+    assert summary.counts == Counts(41, 40, 1)
+    assert summary.failures[0][:2] == ("crash", 1)
+    found = (tmp_path / "two" / "results.jsonl").read_text().splitlines()
+    assert json.loads(found.pop(18))["error"]["kind"] == "crash"
+    assert found == (tmp_path / "one" / "results.jsonl").read_text().splitlines()
+
+
+def test_a_process_that_cannot_begin_ends_the_run_in_its_words(tmp_path: Path) -> None:
+    paths = touch(tmp_path / "in", ["1.mp4"])
+    with pytest.raises(UsageError, match="no such ear"):
+        go(tmp_path / "run", paths, Processes([Stillborn("no such ear")], PACE, "fake"))
+    with pytest.raises(UsageError, match="give every machine the same files"):
+        go(tmp_path / "run", paths, Processes([FakeCrew(fingerprint="other")], PACE, "fake"))
+
+
+@pytest.mark.slow
+def test_processes_that_die_at_once_end_the_run(tmp_path: Path) -> None:
+    with pytest.raises(AvTaggerError, match="died one after another"):
+        go(tmp_path / "run", touch(tmp_path / "in", ["1.mp4"]), Processes([Stillborn()], PACE, "fake"))
+
+
+def test_errors_travel_as_words() -> None:
+    assert type(as_error("StorageError", "full")) is StorageError
+    assert type(as_error("MediaError", "broken")) is AvTaggerError
+    assert str(as_error("Exotic", "odd")) == "odd"
+    assert issubclass(MediaError, AvTaggerError)
+
+
+def test_a_device_is_a_process() -> None:
+    assert devices_of(None, "auto", 0) == [None]
+    assert devices_of(None, "cpu", 3) == ["cpu"] * 3
+    assert devices_of("cuda:0, cuda:1", "auto", 0) == ["cuda:0", "cuda:1"]
+
+
+def test_auto_without_a_gpu_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("torch.cuda.device_count", lambda: 0)
+    with pytest.raises(DeviceError, match="no CUDA device"):
+        devices_of("auto", "auto", 0)
+    monkeypatch.setattr("torch.cuda.device_count", lambda: 2)
+    assert devices_of("auto", "auto", 0) == ["cuda:0", "cuda:1"]

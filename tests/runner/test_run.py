@@ -1,0 +1,300 @@
+"""Whole runs: started again after any death the table is the same; disks that fill up, folders that vanish, lists that are official."""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+import resource
+import subprocess
+import sys
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from fakes import HERE, Decoder, FakeCrew, PoisonCrew, tagger, touch
+
+from av_tagger.clip import Clip, Media
+from av_tagger.errors import StorageError, UsageError
+from av_tagger.protocols import Want
+from av_tagger.reports.schema import read_outcomes
+from av_tagger.runner.crew import Crew
+from av_tagger.runner.job import Item, Record
+from av_tagger.runner.journal import Choice, Counts, Journal
+from av_tagger.runner.local import Here
+from av_tagger.runner.pace import Pace
+from av_tagger.runner.run import Order, Summary, run
+from av_tagger.scores import Failed
+
+ROOT = HERE.parents[1]
+PACE = Pace(2, 1, 1, 4, 1 << 20)
+ENVIRONMENT = {**os.environ, "PYTHONPATH": os.pathsep.join([str(ROOT), str(HERE)])}
+
+
+def items(paths: Iterable[Path]) -> Iterator[Item]:
+    return (Item(Clip(path)) for path in paths)
+
+
+def go(folder: Path, paths: Sequence[Path], *, crew: Crew | None = None, pace: Pace = PACE, **order: Any) -> Summary:
+    return run(Order(folder, items(paths), "fake", **order), Here(crew or FakeCrew()(), pace))
+
+
+def lines(folder: Path) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in (folder / "results.jsonl").read_text().splitlines()]
+
+
+def kills(tmp_path: Path, count: int, files: int, seed: int) -> None:
+    names = [f"{i:04d}.mp4" for i in range(files)] + ["5000-bad.mp4", "5001-two.mp4"]
+    paths = touch(tmp_path / "in", names)
+    command = [sys.executable, str(HERE / "killed.py"), str(tmp_path / "run"), str(tmp_path / "log"), str(count), str(seed)]
+    done = subprocess.run(command, env=ENVIRONMENT, capture_output=True, text=True, timeout=250, check=False)
+    assert done.returncode == 0, done.stderr
+    assert int(done.stdout) >= count * 0.8, "the kills came while the run was at work"
+    go(tmp_path / "straight", paths)
+    assert (tmp_path / "run" / "results.jsonl").read_bytes() == (tmp_path / "straight" / "results.jsonl").read_bytes()
+    opened = Counter((tmp_path / "log").read_text().split())
+    assert set(opened) == set(names)
+    again = sum(opened.values()) - len(names)
+    assert again <= count * (6 + 2), "only what was in hand when the run was killed is done again"
+
+
+def test_killed_at_twenty_random_moments_the_table_is_the_same(tmp_path: Path) -> None:
+    kills(tmp_path, 20, 400, seed=1)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", [2, 3])
+def test_killed_at_many_random_moments_the_table_is_the_same(tmp_path: Path, seed: int) -> None:
+    kills(tmp_path, 100, 2000, seed)
+
+
+def test_a_second_start_does_nothing_twice(tmp_path: Path) -> None:
+    paths = touch(tmp_path / "in", ["1.mp4", "2-bad.mp4", "3.mp4"])
+    first = go(tmp_path / "run", paths)
+    table = (tmp_path / "run" / "results.jsonl").read_bytes()
+    second = go(tmp_path / "run", paths)
+    assert (first.counts, first.skipped) == (Counts(3, 2, 1), 0)
+    assert (second.counts, second.skipped) == (Counts(3, 2, 1), 3)
+    assert "decode" not in second.profile.stages
+    assert (tmp_path / "run" / "results.jsonl").read_bytes() == table
+    assert first.failures == [("media", 1, f"{paths[1]}: is haunted; call a priest")]
+    assert first.witnessed == [("ok", "ok", 2)]
+
+
+def test_what_failed_is_tried_again_when_asked(tmp_path: Path) -> None:
+    paths = touch(tmp_path / "in", ["1.mp4", "2-bad.mp4"])
+
+    class Healed(Decoder):
+        def windows(self, clip: Clip, want: Want, limit_seconds: float) -> Iterator[Media]:
+            return super().windows(Clip(clip.path.with_name("2.mp4")), want, limit_seconds)
+
+    go(tmp_path / "run", paths)
+    healed = Crew(tagger(), Healed)
+    assert go(tmp_path / "run", paths, crew=healed).counts.failed == 1
+    retried = go(tmp_path / "run", paths, crew=healed, choice=Choice(retry_failed=True))
+    assert (retried.counts, retried.skipped) == (Counts(2, 2, 0), 1)
+    assert "error" not in lines(tmp_path / "run")[1]
+
+
+def test_fresh_forgets(tmp_path: Path) -> None:
+    paths = touch(tmp_path / "in", ["1.mp4"])
+    go(tmp_path / "run", paths)
+    assert go(tmp_path / "run", paths, fresh=True).skipped == 0
+
+
+def test_shards_make_one_whole(tmp_path: Path) -> None:
+    paths = touch(tmp_path / "in", [f"{i}.mp4" for i in range(7)])
+    for shard in (1, 2):
+        part = go(tmp_path / "run", paths, choice=Choice(shard=(shard, 2)))
+        assert part.folder == tmp_path / "run" / f"shard-{shard}-of-2"
+    whole = go(tmp_path / "run", paths)
+    assert (whole.counts.done, whole.skipped) == (7, 7)
+    assert [Path(line["file"]).name for line in lines(tmp_path / "run")] == [p.name for p in paths]
+
+
+def test_results_appear_while_the_run_goes_on(tmp_path: Path) -> None:
+    paths = touch(tmp_path / "in", [f"{i}.mp4" for i in range(30)])
+    seen: list[tuple[int, int]] = []
+
+    def watch(counts: Counts) -> None:
+        seen.append((counts.done, len(list(read_outcomes(tmp_path / "run" / "results.jsonl")))))
+
+    run(Order(tmp_path / "run", items(paths), "fake"), Here(FakeCrew(0.002)(), replace(PACE, batch=1)), watch)
+    assert len(seen) > 3
+    assert all(done == there for done, there in seen)
+    assert seen[-1] == (30, 30)
+
+
+def test_an_interrupt_leaves_a_whole_table(tmp_path: Path) -> None:
+    paths = touch(tmp_path / "in", [f"{i}.mp4" for i in range(50)])
+
+    def watch(counts: Counts) -> None:
+        if counts.done >= 10:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        run(Order(tmp_path / "run", items(paths), "fake"), Here(FakeCrew(0.002)(), PACE), watch)
+    done = lines(tmp_path / "run")
+    assert 10 <= len(done) < 50
+    summary = go(tmp_path / "run", paths)
+    assert (summary.counts.done, summary.skipped) == (50, len(done))
+
+
+def test_poison_costs_only_the_files_that_carry_it(tmp_path: Path) -> None:
+    """A hang, a crash, a defect and an allocation that cannot be met, inside a real decoding process."""
+    paths = touch(tmp_path / "in", ["1.mp4", "crash2.mp4", "3.mp4", "hang4.mp4", "5.mp4", "memory6.mp4", "error7.mp4", "8.mp4"])
+    summary = go(tmp_path / "run", paths, crew=PoisonCrew()(), pace=replace(PACE, window_limit=4.0))
+    assert summary.counts == Counts(8, 4, 4)
+    said = {Path(o.clip.path).stem: o.message for o in read_outcomes(summary.files[0]) if isinstance(o, Failed)}
+    assert "took longer than 4 s" in said["hang4"]
+    assert "SIGSEGV" in said["crash2"]
+    assert "more memory" in said["memory6"]
+    assert "decoder crashed" in said["error7"]
+
+
+def test_a_full_disk_stops_the_run_and_keeps_what_was_done(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The journal's own limit of pages stands for the disk's: SQLite reports both in the same way."""
+    paths = touch(tmp_path / "in", [f"{i}.mp4" for i in range(200)])
+    original = Journal.record
+
+    def record(self: Journal, records: Sequence[Record]) -> None:
+        original(self, records)
+        if self.counts().done >= 5:
+            pages = self._db.execute("PRAGMA page_count").fetchone()[0]
+            self._db.execute(f"PRAGMA max_page_count = {pages}")
+
+    monkeypatch.setattr(Journal, "record", record)
+    with pytest.raises(StorageError, match="database or disk is full.*run the same command again"):
+        go(tmp_path / "run", paths)
+    monkeypatch.undo()
+    kept = len(lines(tmp_path / "run"))
+    assert kept >= 5
+    summary = go(tmp_path / "run", paths)
+    assert summary.counts.done == 200
+    assert summary.skipped >= kept
+
+
+def test_a_table_that_cannot_grow_ends_with_whole_lines(tmp_path: Path) -> None:
+    """A limit on file size stands for the full disk; it lies above the journal's size and below the table's."""
+    paths = touch(tmp_path / "in", ["1.mp4", "2.mp4"])
+    go(tmp_path / "run", paths)
+    table = tmp_path / "run" / "results.jsonl"
+    size = table.stat().st_size
+    code = """
+import resource, signal, sys
+from pathlib import Path
+from av_tagger.errors import StorageError
+from av_tagger.runner.journal import Journal
+from av_tagger.runner.table import Table
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+with Journal(Path(sys.argv[1])) as journal:
+    table = Table(journal)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (int(sys.argv[2]), int(sys.argv[2])))
+    try:
+        table.catch_up()
+    except StorageError as error:
+        print(error)
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", code, str(tmp_path / "run"), str(size + 700)], env=ENVIRONMENT, capture_output=True, text=True, check=True
+    )
+    assert "results.jsonl: cannot be written" in done.stdout
+    assert os.strerror(errno.EFBIG) in done.stdout
+    assert table.stat().st_size == size, "no half line stays behind"
+
+
+@pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() != 0, reason="only root may mount a small file system")
+def test_a_small_disk_that_really_fills_up(tmp_path: Path) -> None:
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=1200k", "tmpfs", str(disk)], capture_output=True, check=False)  # noqa: S607
+    if mounted.returncode != 0:
+        pytest.skip("a small file system cannot be mounted here")
+    try:
+        paths = touch(tmp_path / "in", [f"{i}.mp4" for i in range(400)])
+        with pytest.raises(StorageError, match=r"disk|space"):
+            go(disk / "run", paths)
+        with Journal(disk / "run") as journal:
+            kept = journal.counts().done
+        assert kept > 0
+        subprocess.run(["mount", "-o", "remount,size=20m", str(disk)], check=True)  # noqa: S607
+        summary = go(disk / "run", paths)
+        assert (summary.counts.done, summary.skipped) == (400, kept)
+    finally:
+        subprocess.run(["umount", str(disk)], check=True)  # noqa: S607
+
+
+def test_a_folder_that_cannot_be_written_says_so(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("in the way")
+    with pytest.raises(StorageError, match="cannot be written .*choose another folder"):
+        go(tmp_path / "file" / "run", touch(tmp_path / "in", ["1.mp4"]))
+
+
+def test_a_journal_that_may_not_be_written_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A read-only connection stands for a read-only folder, which would not stop root."""
+    paths = touch(tmp_path / "in", ["1.mp4"])
+    original = Journal._prepare
+
+    def prepare(self: Journal) -> None:
+        original(self)
+        self._db.execute("PRAGMA query_only = ON")
+
+    monkeypatch.setattr(Journal, "_prepare", prepare)
+    with pytest.raises(StorageError, match="readonly database"):
+        go(tmp_path / "run", paths)
+
+
+def test_two_runs_in_one_folder_are_refused(tmp_path: Path) -> None:
+    paths = touch(tmp_path / "in", ["1.mp4"])
+
+    def second(_: Counts) -> None:
+        go(tmp_path / "run", paths)
+
+    with pytest.raises(UsageError, match="another run is at work"):
+        run(Order(tmp_path / "run", items(paths), "fake"), Here(FakeCrew()(), PACE), second)
+
+
+def test_nothing_to_do_is_an_error(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="nothing to do"):
+        go(tmp_path / "run", [])
+
+
+def test_missing_clips_of_an_official_list_are_failures(tmp_path: Path) -> None:
+    (path,) = touch(tmp_path / "in", ["Y7.mp4"])
+    order = Order(tmp_path / "run", [Item(Clip(path), "a_b.wav"), Item(Clip(Path("c_d.wav")), "c_d.wav", "missing")], "fake")
+    summary = run(order, Here(FakeCrew()(), PACE))
+    assert summary.failures == [("missing", 1, "c_d.wav: is in none of the folders searched")]
+    assert [f.name for f in summary.files] == ["results.jsonl", "submission.task_a.tsv", "submission.task_b.tsv"]
+    assert "a_b.wav" in summary.files[1].read_text()
+
+
+def peak_of(folder: Path, count: int) -> int:
+    """KiB of a process of its own that runs over so many files."""
+    code = f"""
+import resource, sys
+from pathlib import Path
+from fakes import FakeCrew, touch
+from av_tagger.clip import Clip
+from av_tagger.runner.job import Item
+from av_tagger.runner.local import Here
+from av_tagger.runner.pace import Pace
+from av_tagger.runner.run import Order, run
+folder = Path({str(folder)!r})
+items = (Item(Clip(folder / f"{{i}}.mp4")) for i in range({count}))
+summary = run(Order(folder / "run", items, "fake"), Here(FakeCrew()(), Pace(2, 1, 1, 16, 1 << 20)))
+assert summary.counts.done == {count}
+print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
+"""
+    folder.mkdir()
+    done = subprocess.run([sys.executable, "-c", code], env=ENVIRONMENT, capture_output=True, text=True, check=True)
+    return int(done.stdout)
+
+
+@pytest.mark.parametrize("count", [2000, pytest.param(10_000, marks=pytest.mark.slow)])
+def test_memory_does_not_grow_with_the_collection(tmp_path: Path, count: int) -> None:
+    few, many = peak_of(tmp_path / "few", 100), peak_of(tmp_path / "many", count)
+    assert many <= 1.2 * few
+    assert few > 10_000, f"the measure works: {resource.getpagesize() = }"
