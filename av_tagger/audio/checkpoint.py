@@ -44,6 +44,7 @@ class Header:
     made: str = ""  # from which data, by which command
     notes: dict[str, Any] = field(default_factory=dict)  # figures and whatever else a card wants to say
     version: int = 1
+    embedder: str = ""  # the published ear whose embeddings this network reads, by name or file; empty: it hears for itself
 
     def __post_init__(self) -> None:
         n = self.architecture.classes

@@ -57,15 +57,19 @@ class InstanceLoss:
     `entropy` bce is equation 4, weighted with alpha; ce is its variant for softmax, in which negative instances weigh nothing.
     """
 
-    def __init__(self, label: Label, entropy: str = "bce", alpha: float | None = None) -> None:
+    def __init__(
+        self, label: Label, entropy: str = "bce", alpha: float | None = None, weights: Sequence[float] | None = None
+    ) -> None:
         if entropy not in ("bce", "ce"):
             raise ValueError(f"the entropy of an instance is bce or ce: {entropy!r}")
         self.label, self.entropy, self.alpha = label, entropy, _checked(alpha)
+        self.weights = torch.as_tensor(weights if weights is not None else 1.0, dtype=torch.float32)  # of the classes, for bce
 
     def __call__(self, heard: Heard, targets: Tensor) -> Tensor:
         labels = self.label(heard.instances.detach(), targets.to(heard.instances.dtype))
         if self.entropy == "bce":
-            entropies = alpha_entropies(heard.instances, labels, self.alpha).mean(dim=2)
+            weights = self.weights.to(labels.device)
+            entropies = (alpha_entropies(heard.instances, labels, self.alpha) * weights).mean(dim=2)
         else:
             entropies = class_entropies(heard.instances, labels)
         return along_bag(entropies, heard.mask).mean()

@@ -160,10 +160,10 @@ class MilNetwork(nn.Module):
         stride, edge = self.extractor.stride, self.margin
         count = -(-x.shape[2] // stride)
         before, after = edge * stride, (edge + count) * stride - x.shape[2]
+        x = self.residual(self.normalise(x))  # before the silence is laid around it, which is no part of what was recorded
         if before or after:
-            quiet = self.silence.to(x.dtype)[None, :, None].expand(len(x), -1, -1, -1)
+            quiet = self.normalise(self.silence[:, None]).to(x.dtype)[None].expand(len(x), -1, -1, -1)
             x = torch.cat([quiet.expand(-1, -1, before, -1), x, quiet.expand(-1, -1, after, -1)], dim=2)
-        x = self.residual(self.normalise(x))
         levels = self.extractor.levels(x) if self.pooling.wants_levels else (self.extractor(x),)
         return tuple(level[:, edge : edge + count] for level in levels)
 

@@ -141,7 +141,7 @@ def _local(options: BatchOptions, console: Console) -> tuple[Engine, str]:
     tagger = load_tagger(options, options)
     run = tagger.parts.run
     if options.verbose:
-        console.print(in_words(suited(pace, devices[0] or run.device, len(devices)), devices[0] or run.device), style="dim")
+        console.print(in_words(suited(pace, devices[0] or run.device, len(devices)), devices[0] or run.device), style="dim", soft_wrap=True)
     if len(devices) == 1 and devices[0] is None:
         return Here(of(tagger, config.decoder), pace), run.fingerprint
     return Processes([FromConfig(config, device) for device in devices], pace, run.fingerprint), run.fingerprint

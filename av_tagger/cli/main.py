@@ -10,7 +10,7 @@ from typing import Any
 
 import typer
 
-from av_tagger.cli import demo, doctor, embed, evaluate, recipes, report, tag, train, tune, weights
+from av_tagger.cli import batch, demo, doctor, embed, evaluate, recipes, report, tag, train, tune, weights
 from av_tagger.errors import AvTaggerError
 
 USAGE = 2
@@ -77,6 +77,7 @@ logging.getLogger("av_tagger").addHandler(logging.NullHandler())
 
 COMMANDS: dict[str, Callable[..., Any] | dict[str, Callable[..., Any]]] = {
     "tag": tag.tag,
+    "batch": batch.batch,
     "demo": demo.demo,
     "report": report.report,
     "evaluate": evaluate.evaluate,

@@ -44,6 +44,9 @@ class TrainOptions:
         str | None, typer.Option(help="A class list, names, all, or data: the labels that occur.", rich_help_panel=DATA)
     ] = None
     store: Annotated[Path | None, typer.Option(help="Folder of decoded sound. Default: the user's cache.", rich_help_panel=DATA)] = None
+    embeddings: Annotated[
+        Path | None, typer.Option(help="A file of av-tag embed, for recipes on embeddings. Default: made now.", rich_help_panel=DATA)
+    ] = None
     set: Annotated[list[str] | None, typer.Option("--set", help="Change the recipe, such as optimiser.lr=0.05; may be repeated.")] = None
     resume: Annotated[bool, typer.Option("--resume", help="Go on with the run in this folder.")] = False
     device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.", rich_help_panel=COMPUTING)] = "auto"
@@ -69,7 +72,7 @@ def _train(options: TrainOptions) -> int:
     sources = from_table(Sources, _sources(options), "av-tag train")
     computing = Options(options.device, precision(options.precision), options.workers, options.resume, tensorboard=options.tensorboard)
     with _bar(console, "decoding", "clips") as decoded:
-        data = assemble(sources, _classes(options), recipe, decoded)
+        data = assemble(sources, _classes(options, recipe.classes), recipe, decoded)
     _say_what_was_found(console, data, skipped(data))
     with _bar(console, "training", "steps") as stepped:
         outcome = train(recipe, data, options.output, computing, lambda record: _follow(console, stepped, record))
@@ -85,16 +88,18 @@ def _sources(options: TrainOptions) -> dict[str, Any]:
         "media": options.media,
         "hold_out": options.hold_out,
         "store": options.store,
+        "embeddings": options.embeddings,
         "workers": options.decoders or os.cpu_count() or 1,
         "origin": shlex.join(["av-tag", *sys.argv[1:]]),
     }
 
 
-def _classes(options: TrainOptions) -> ClassList:
+def _classes(options: TrainOptions, usual: str) -> ClassList:
     from av_tagger.labels import choose_classes
     from av_tagger.learning.examples import classes_in
 
-    return classes_in(options.data) if options.classes == "data" else choose_classes(options.classes)
+    choice = options.classes or usual or None
+    return classes_in(options.data) if choice == "data" else choose_classes(choice)
 
 
 class _bar:  # noqa: N801 - used like a function

@@ -13,6 +13,7 @@ from av_tagger.errors import UsageError
 from av_tagger.labels import ClassList
 from av_tagger.learning.bags import Kind, WaveformBags, waveform_bags
 from av_tagger.learning.balance import generator
+from av_tagger.learning.embedded import embedding_bags, embeddings_of
 from av_tagger.learning.examples import Example, ExampleSet, Skipped, read_examples
 from av_tagger.learning.learner import architecture_of
 from av_tagger.learning.recipe import Recipe
@@ -30,6 +31,7 @@ class Sources:
     media: Path | None = None
     hold_out: float = 0.1
     store: Path | None = None  # where decoded sound is kept; none: the user's cache
+    embeddings: Path | None = None  # a file of `av-tag embed`; none: clips are embedded here when the recipe wants it
     workers: int = 1  # decoding processes
     origin: str = ""
 
@@ -46,11 +48,7 @@ def assemble(sources: Sources, classes: ClassList, recipe: Recipe, progress: Pro
 
 
 def waveform_data(sources: Sources, classes: ClassList, recipe: Recipe, progress: Progress | None = None) -> Data:
-    training = _read(sources.training, classes, sources.media)
-    if sources.validation:
-        validation = _read(sources.validation, classes, sources.media)
-    else:
-        training, validation = hold_out(training, sources.hold_out, recipe.seed)
+    training, validation = _examples(sources, classes, recipe)
     background = _read(sources.background, classes, sources.media) if sources.background else _without_labels(training)
     folder, settings = sources.store or store_folder(), _settings(sources, recipe)
     sets = [training, validation, *([background] if recipe.augment.background_share and len(background) else [])]
@@ -62,6 +60,27 @@ def waveform_data(sources: Sources, classes: ClassList, recipe: Recipe, progress
         bags.append(waveform_bags(examples, store, recipe.crop_seconds))
     notes = _shared_clips(training, validation)
     return Data(bags[0], bags[1], bags[2] if len(bags) > 2 else None, classes.ids, sources.origin, notes)
+
+
+def embedding_data(sources: Sources, classes: ClassList, recipe: Recipe, progress: Progress | None = None) -> Data:
+    """Clips as an ear that knows many sounds hears them: from a file, or embedded here once and kept."""
+    training, validation = _examples(sources, classes, recipe)
+    found = embeddings_of(sources.embeddings, recipe.embedder, sources.store or store_folder().with_name("embeddings"))
+    total = len(training) + len(validation)
+    bags = (
+        embedding_bags(training, found, _from(0, total, progress)),
+        embedding_bags(validation, found, _from(len(training), total, progress)),
+    )
+    notes = (*_shared_clips(training, validation), *found.notes)
+    return Data(*bags, ids=classes.ids, origin=sources.origin, notes=notes, embedder=found.ear)
+
+
+def _examples(sources: Sources, classes: ClassList, recipe: Recipe) -> tuple[ExampleSet, ExampleSet]:
+    """What to learn from, and what to validate on."""
+    training = _read(sources.training, classes, sources.media)
+    if sources.validation:
+        return training, _read(sources.validation, classes, sources.media)
+    return hold_out(training, sources.hold_out, recipe.seed)
 
 
 def hold_out(examples: ExampleSet, share: float, seed: int) -> tuple[ExampleSet, ExampleSet]:
@@ -95,7 +114,7 @@ def store_folder() -> Path:
 def skipped(data: Data) -> tuple[Skipped, ...]:
     """Everything that was left out, each thing once."""
     bags = (data.training, data.validation, data.background)
-    found = [s for b in bags if isinstance(b, WaveformBags) for s in b.skipped]
+    found = [s for b in bags for s in getattr(b, "skipped", ())]
     return tuple(dict.fromkeys(found))
 
 
@@ -141,4 +160,7 @@ def _shared_clips(training: ExampleSet, validation: ExampleSet) -> tuple[str, ..
     return (f"{len(both)} of the validation clips are training clips, too (such as {one}): the figures are not to be trusted",)
 
 
-READERS: Mapping[Kind, Callable[[Sources, ClassList, Recipe, Progress | None], Data]] = {"waveform": waveform_data}
+READERS: Mapping[Kind, Callable[[Sources, ClassList, Recipe, Progress | None], Data]] = {
+    "waveform": waveform_data,
+    "embeddings": embedding_data,
+}

@@ -103,6 +103,7 @@ class EmbeddingBags:
     labels: tuple[str, ...]
     source_sha256: str = ""
     kind: Kind = "embeddings"
+    skipped: tuple[Skipped, ...] = ()
 
     def __post_init__(self) -> None:
         _check_targets(self.targets, len(self.first) - 1, self.labels)

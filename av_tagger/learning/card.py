@@ -12,8 +12,9 @@ from typing import Any
 
 import numpy as np
 
-from av_tagger.learning.bags import Bags, WaveformBags
+from av_tagger.learning.bags import Bags
 from av_tagger.learning.balance import class_counts
+from av_tagger.learning.examples import Skipped
 from av_tagger.learning.judge import Judged, judge
 from av_tagger.learning.run import Progress, Run
 from av_tagger.settings import to_table
@@ -89,7 +90,7 @@ def _all_bags(run: Run) -> dict[str, Bags]:
 
 
 def _data(bags: Bags) -> dict[str, Any]:
-    skipped = bags.skipped if isinstance(bags, WaveformBags) else ()
+    skipped: Sequence[Skipped] = getattr(bags, "skipped", ())
     return {
         "sha256": bags.sha256,
         "clips": len(bags),

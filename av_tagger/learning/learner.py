@@ -14,7 +14,7 @@ from av_tagger.audio.losses import LOSSES, inverse_frequency
 from av_tagger.audio.network import Architecture, MilNetwork, build_network
 from av_tagger.audio.sockets import Heard, Loss
 from av_tagger.errors import UsageError, did_you_mean
-from av_tagger.learning.bags import Bags
+from av_tagger.learning.bags import Bags, EmbeddingBags
 from av_tagger.learning.balance import class_counts, generator
 from av_tagger.learning.batches import Batch
 from av_tagger.learning.optimise import Averaged, Pace, make_optimiser, make_pace
@@ -59,7 +59,7 @@ def prepare(recipe: Recipe, training: Bags, world: World, steps: int) -> Learner
     if training.kind != recipe.data:
         raise UsageError(f"recipe {recipe.name} learns from {recipe.data}, the data are {training.kind}; choose another recipe or data")
     torch.manual_seed(int(generator(recipe.seed, 20).integers(2**62)))
-    architecture = architecture_of(recipe, len(training.labels))
+    architecture = _fitted(architecture_of(recipe, len(training.labels)), training)
     network = build_network(architecture)
     if recipe.normalise_clips:
         network.normalise.set(*band_statistics(network, training, recipe.normalise_clips, recipe.seed))
@@ -79,6 +79,14 @@ def prepare(recipe: Recipe, training: Bags, world: World, steps: int) -> Learner
 
 def architecture_of(recipe: Recipe, classes: int) -> Architecture:
     return Architecture.from_table({"classes": classes, **recipe.architecture}, f"recipe {recipe.name}: architecture")
+
+
+def _fitted(architecture: Architecture, training: Bags) -> Architecture:
+    """Embeddings are as wide as the network that made them: the first layer follows."""
+    if not isinstance(training, EmbeddingBags) or architecture.frontend is not None:
+        return architecture
+    shape = architecture.shape
+    return replace(architecture, features=replace(shape, bands=training.rows.shape[1] // shape.channels))
 
 
 def parameters(recipe: Recipe, classes: int | None = None) -> int:

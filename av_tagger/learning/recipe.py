@@ -83,6 +83,8 @@ class Recipe:
     name: str
     about: About = field(default_factory=About)
     data: Kind = "waveform"
+    embedder: str = ""  # the ear whose embeddings are learnt from, by name or file; auto: the best that is here
+    classes: Literal["", "data"] = ""  # when no class list is named: DCASE 2017, or the labels that occur in the data
     architecture: dict[str, Any] = field(default_factory=dict)  # of the ear, without the number of classes
     normalise_clips: int = 1000  # how many training clips the band statistics are taken from; 0: none are
     loss: LossChoice = field(default_factory=LossChoice)

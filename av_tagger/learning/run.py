@@ -31,6 +31,7 @@ class Data:
     ids: tuple[str, ...] = ()  # of the classes, for the weights' header
     origin: str = ""  # the command, for the card
     notes: tuple[str, ...] = ()  # what else is to be known of these data
+    embedder: str = ""  # the ear whose embeddings they are
 
     def __post_init__(self) -> None:
         if self.training.labels != self.validation.labels:

@@ -151,6 +151,7 @@ def header(run: Run, judged: Judged, step: int) -> Header:
         ids=run.data.ids,
         thresholds=Thresholds(ear=tuple(NO_EVIDENCE if label in run.data.unmeasured else t for label, t in pairs)),
         made=run.data.origin,
+        embedder=run.data.embedder,
         notes={"micro_f1": judged.micro_f1, "map": judged.map, "step": step, "recipe": run.recipe.fingerprint},
     )
 

@@ -248,6 +248,17 @@ def test_filters_filter(many: Any) -> None:
     assert many.js("document.querySelector('.item.failed .message').textContent") == "cannot be opened"
 
 
+def test_rare_classes_wait_behind_a_button(tmp_path: Path, browser: Any) -> None:
+    witness = Witness(Status.OK, "m")
+    tags = tuple(Tag(f"class {k}", 0.5, 0.3, None, None) for k in range(60))
+    one = Tagged(Clip(Path("a.mp4")), 1.0, tags, {}, (), witness, witness, Run("0", "cpu", "", 0.0))
+    browser.open(write_site([one], tmp_path).as_uri())
+    shown = "[...document.querySelectorAll('#filters button')].filter(b => b.offsetParent).length"
+    assert browser.js(shown) == 25
+    browser.js("document.querySelector('.more').click()")
+    assert browser.js(shown) == 60
+
+
 def test_words_are_searched_in_names_and_folders(many: Any) -> None:
     many.press("/", 191, "/")
     for letter in "DAY 6/ 0999":

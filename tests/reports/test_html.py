@@ -244,3 +244,22 @@ def test_a_site_is_made_from_one_result_at_a_time(tagged: Tagged, tmp_path: Path
 
 def test_pages_are_the_same_each_time(tagged: Tagged) -> None:
     assert page(tagged, Path("a.html"), PNG, PageOptions()) == page(tagged, Path("a.html"), PNG, PageOptions())
+
+
+def test_very_many_classes_and_key_frames_are_kept_in_bounds(tagged: Tagged, tmp_path: Path) -> None:
+    """An hour with all of AudioSet's classes."""
+    scores = {f"class {k}": ClassScore(k / 1000, k / 1000, None, 0.9) for k in range(527)}
+    evidence = (Evidence(7.0, "bus", 0.5, 0.5),)
+    tag = Tag("class 3", 0.95, 0.9, 0.95, None, (), evidence)
+    keyframes = tuple(KeyFrame(float(n), 0.9 if n % 2 else 0.1, (), PNG) for n in range(400))
+    activity = Activity(np.zeros((36_000, 527), np.float32), 10.0)
+    long = replace(tagged, duration_seconds=3600.0, scores=scores, tags=(tag,), keyframes=keyframes, activity=activity)
+    reader = read(long, tmp_path)
+    assert [lane.label for lane in lanes_of(long, scale_of(long))][:2] == ["class 3", "class 526"]
+    assert len([a for a in reader.all("path") if a["class"] == "line"]) == 41
+    assert len(reader.all("tr")) == 528
+    shots = [float(str(b["data-seek"])) for b in reader.all("button") if b.get("class") == "shot"]
+    assert len(shots) == 48
+    assert 7.0 in shots
+    assert shots == sorted(shots)
+    assert (tmp_path / "page.html").stat().st_size < 2_000_000

@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from av_tagger.clip import Clip, Frames, Media, Waveform
-from av_tagger.errors import MediaError
+from av_tagger.errors import MediaError, UsageError
 from av_tagger.fusion import Thresholds, WeightedFusion
 from av_tagger.protocols import Want
 from av_tagger.runner.crew import Crew, Guarded
@@ -152,6 +152,19 @@ class PoisonCrew:
         from av_tagger.media import GuardedWorker
 
         return Crew(tagger(), lambda: Guarded(GuardedWorker("poison", factory="poison_backend:make", search=[HERE])))
+
+
+@dataclass(frozen=True)
+class Stillborn:
+    """A recipe that ends its process, or says why it cannot be followed."""
+
+    say: str = ""
+
+    def __call__(self) -> Crew:
+        if self.say:
+            raise UsageError(self.say)
+        os.kill(os.getpid(), signal.SIGKILL)
+        raise AssertionError
 
 
 def touch(folder: Path, names: Sequence[str]) -> list[Path]:

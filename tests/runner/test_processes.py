@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import json
-import os
-import signal
-from dataclasses import dataclass
+import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
-from fakes import FakeCrew, touch
+from fakes import FakeCrew, Stillborn, touch
 
 from av_tagger.clip import Clip
 from av_tagger.errors import AvTaggerError, DeviceError, MediaError, StorageError, UsageError
-from av_tagger.runner.crew import Crew, Recipe
+from av_tagger.runner.crew import Recipe
 from av_tagger.runner.job import Item
 from av_tagger.runner.journal import Counts
 from av_tagger.runner.local import Here
@@ -22,19 +21,6 @@ from av_tagger.runner.processes import Processes, as_error, devices_of
 from av_tagger.runner.run import Engine, Order, Summary, run
 
 PACE = Pace(2, 1, 1, 4, 1 << 20)
-
-
-@dataclass(frozen=True)
-class Stillborn:
-    """A recipe that ends its process, or says why it cannot be followed."""
-
-    say: str = ""
-
-    def __call__(self) -> Crew:
-        if self.say:
-            raise UsageError(self.say)
-        os.kill(os.getpid(), signal.SIGKILL)
-        raise AssertionError
 
 
 def go(folder: Path, paths: list[Path], engine: Engine) -> Summary:
@@ -86,9 +72,11 @@ def test_a_device_is_a_process() -> None:
     assert devices_of("cuda:0, cuda:1", "auto", 0) == ["cuda:0", "cuda:1"]
 
 
-def test_auto_without_a_gpu_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("torch.cuda.device_count", lambda: 0)
-    with pytest.raises(DeviceError, match="no CUDA device"):
-        devices_of("auto", "auto", 0)
-    monkeypatch.setattr("torch.cuda.device_count", lambda: 2)
-    assert devices_of("auto", "auto", 0) == ["cuda:0", "cuda:1"]
+@pytest.mark.parametrize("count", [0, 2])
+def test_auto_is_a_process_for_each_gpu(monkeypatch: pytest.MonkeyPatch, count: int) -> None:
+    monkeypatch.setitem(sys.modules, "torch", SimpleNamespace(cuda=SimpleNamespace(device_count=lambda: count)))
+    if count:
+        assert devices_of("auto", "auto", 0) == ["cuda:0", "cuda:1"]
+    else:
+        with pytest.raises(DeviceError, match="no CUDA device"):
+            devices_of("auto", "auto", 0)

@@ -19,6 +19,7 @@ from av_tagger.reports.schema import data_uri
 from av_tagger.scores import ClassScore, Event, Evidence, KeyFrame, Status, Tag, Tagged, Witness
 
 _EVENTS_SHOWN = 12
+_MOST_KEYFRAMES = 48
 _EXPLAINED = {
     Status.OK: "",
     Status.DEGRADED: "parts of the track could not be read",
@@ -207,16 +208,19 @@ def _chain(evidence: Evidence, label: str, *, with_time: bool) -> list[Html]:
 
 def _keyframes(tagged: Tagged, lanes: list[Lane]) -> Html:
     colours = {lane.label: lane.colour for lane in lanes}
-    links = [(e, tag.label) for tag in tagged.tags for e in tag.evidence]
-    return h(
-        "ol",
-        {"class": "keyframes"},
-        [_keyframe(k, [(e, label) for e, label in links if _nearest(tagged, e) is k], colours) for k in tagged.keyframes],
-    )
+    links: dict[int, list[tuple[Evidence, str]]] = {}
+    for tag in tagged.tags:
+        for evidence in tag.evidence:
+            links.setdefault(_nearest(tagged, evidence), []).append((evidence, tag.label))
+    ranked = sorted(range(len(tagged.keyframes)), key=lambda i: (i not in links, -tagged.keyframes[i].weight))
+    shown = sorted(ranked[:_MOST_KEYFRAMES])  # a long file has hundreds: those that gave evidence, then those that stand for most
+    more = len(ranked) - len(shown)
+    cards = h("ol", {"class": "keyframes"}, [_keyframe(tagged.keyframes[i], links.get(i, []), colours) for i in shown])
+    return join([cards, h("p", {"class": "keys"}, f"and {more} more")]) if more else cards
 
 
-def _nearest(tagged: Tagged, evidence: Evidence) -> KeyFrame:
-    return min(tagged.keyframes, key=lambda k: abs(k.seconds - evidence.seconds))
+def _nearest(tagged: Tagged, evidence: Evidence) -> int:
+    return min(range(len(tagged.keyframes)), key=lambda i: abs(tagged.keyframes[i].seconds - evidence.seconds), default=-1)
 
 
 def _keyframe(keyframe: KeyFrame, links: list[tuple[Evidence, str]], colours: dict[str, int]) -> Html:

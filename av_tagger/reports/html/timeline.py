@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from av_tagger.scores import Activity, Tag, Tagged
 
 _BINS = 1200  # more than a screen has pixels for
+_MOST_OTHERS = 40  # classes that are no tags; all stand in the table
 _HEIGHT = 100.0  # of a curve, in its own units
 _STEPS = (0.1, 0.2, 0.5, 1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 14400)
 COLOURS = 8  # hues in the style sheet
@@ -51,13 +52,13 @@ def scale_of(tagged: Tagged) -> Scale:
 
 
 def lanes_of(tagged: Tagged, scale: Scale) -> list[Lane]:
-    """Tags first, then every other class that was listened for, the more probable first."""
+    """Tags first, then the other classes that were listened for, the more probable first; of very many only the first."""
     tags = {tag.label: tag for tag in tagged.tags}
     curves = _curves(tagged.activity, tuple(tagged.scores), scale)
-    others = sorted((label for label in tagged.scores if label not in tags), key=lambda label: -_known(tagged.scores[label].fused))
+    others = sorted((label for label in curves if label not in tags), key=lambda label: -_known(tagged.scores[label].fused))
     return [
         Lane(label, number % COLOURS if label in tags else -1, tags.get(label), curves.get(label))
-        for number, label in enumerate([*tags, *(label for label in others if label in curves)])
+        for number, label in enumerate([*tags, *others[:_MOST_OTHERS]])
     ]
 
 

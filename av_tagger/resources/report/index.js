@@ -108,7 +108,9 @@
     paint();
   }
 
-  function addFilter(key, text, count) {
+  const FEW = 24;  // filters that are shown before one asks for more
+
+  function addFilter(key, text, count, hidden) {
     if (!count) return;
     const button = el("button", "chip", text + " ");
     button.type = "button";
@@ -120,14 +122,25 @@
       button.setAttribute("aria-pressed", String(on));
       update();
     });
+    button.hidden = hidden;
+    filters.append(button);
+  }
+
+  function addMore(count) {
+    const button = el("button", "chip more", `and ${count} more`);
+    button.type = "button";
+    button.addEventListener("click", () => {
+      for (const chip of filters.children) chip.hidden = chip === button;
+    });
     filters.append(button);
   }
 
   const counts = data.labels.map(() => 0);
   for (const row of data.rows) if (!failed(row)) for (const [label] of row[TAGS]) counts[label]++;
-  data.labels.map((label, i) => [i, label]).sort((a, b) => counts[b[0]] - counts[a[0]]).forEach(([i, label]) => addFilter(i, label, counts[i]));
-  addFilter("none", "no tags", data.rows.filter((row) => !failed(row) && !row[TAGS].length).length);
-  addFilter("failed", "failed", data.rows.filter(failed).length);
+  data.labels.map((label, i) => [i, label]).sort((a, b) => counts[b[0]] - counts[a[0]]).forEach(([i, label], n) => addFilter(i, label, counts[i], n >= FEW));
+  addFilter("none", "no tags", data.rows.filter((row) => !failed(row) && !row[TAGS].length).length, false);
+  addFilter("failed", "failed", data.rows.filter(failed).length, false);
+  if (data.labels.length > FEW) addMore(data.labels.length - FEW);
 
   let waiting = false;
   const later = () => {
