@@ -17,7 +17,7 @@ from av_tagger.clip import Clip
 from av_tagger.config import Config, check_device, configure
 from av_tagger.errors import AvTaggerError, MediaError, UsageError, WeightsError
 from av_tagger.fusion import Thresholds, Weighing, load_fusion
-from av_tagger.labels import ClassList, choose_classes
+from av_tagger.labels import ClassList, SoundClass, audioset, choose_classes
 from av_tagger.media import make_backend, open_media, warm_up
 from av_tagger.protocols import AudioBranch, VideoBranch, Want
 from av_tagger.scores import Failed, Run
@@ -38,8 +38,9 @@ def load(config: Config | str | Path | None = None, *, say: Say | None = None, *
     device = check_device(config.device)
     make_backend(config.decoder)
     warm_up(config.decoder)
-    classes = choose_classes(config.classes)
+    chosen = choose_classes(config.classes)
     ear = _ear(config, device, speak)
+    classes = chosen if config.classes is not None else _classes_of(ear, chosen)
     fusion = _fusion(config, classes, ear)
     eye = _eye(config, classes, device, speak)
     want = Want(
@@ -59,7 +60,7 @@ def _ear(config: Config, device: str, say: Say) -> AudioBranch | None:
         return None
     if config.ear != "auto":
         return _named_ear(config.ear, config, device)
-    name = next((name for name in BEST_EARS if weights.locate(name) is not None), None)
+    name = _best_here()
     if name is None and not config.offline:
         name = _fetched(say)
     try:
@@ -69,6 +70,10 @@ def _ear(config: Config, device: str, say: Say) -> AudioBranch | None:
             raise
         say(f"{error}; the starter ear takes its place")
         return _named_ear("starter", config, device)
+
+
+def _best_here() -> str | None:
+    return next((name for name in BEST_EARS if weights.locate(name) is not None), None)
 
 
 def _fetched(say: Say) -> str | None:
@@ -91,7 +96,17 @@ def _named_ear(name: str, config: Config, device: str) -> AudioBranch:
         from av_tagger.audio.known.ear import load as load_known
 
         return load_known(name, device)
-    return load_ear(name, device, config.hearing)
+    return load_ear(name, device, config.hearing, offline=config.offline)
+
+
+def _classes_of(ear: AudioBranch | None, usual: ClassList) -> ClassList:
+    """An ear that somebody trained is asked for the classes that it was trained on."""
+    header = getattr(ear, "header", None)
+    if header is None or set(header.labels) == set(usual.labels):
+        return usual
+    known = {c.label: c for c in audioset()}
+    ids = header.ids or [""] * len(header.labels)
+    return ClassList(tuple(known.get(label) or SoundClass(label, id_) for label, id_ in zip(header.labels, ids, strict=True)))
 
 
 def _eye(config: Config, classes: ClassList, device: str, say: Say) -> VideoBranch | None:
@@ -144,8 +159,9 @@ def _numbers(fusion: Weighing) -> dict[str, Any]:
 class Embedder:
     """An ear used for what it knows before it decides."""
 
-    def __init__(self, ear: Any, backend: str = "pyav") -> None:
+    def __init__(self, ear: Any, name: str, backend: str = "pyav") -> None:
         self.ear = ear
+        self.name = name  # by which it is found again
         self.width = int(ear.network.width)
         self._open = partial(open_media, backend=backend)
 
@@ -155,12 +171,13 @@ class Embedder:
         failed = [item for item in items if isinstance(item, Failed)]
         for clip in (item for item in items if isinstance(item, Clip)):
             try:
-                rows[clip.name] = self._embed_one(clip)
+                rows[clip.name] = self.embed_one(clip)
             except AvTaggerError as error:
                 failed.append(Failed(clip, error.kind, str(error)))
         return rows, failed
 
-    def _embed_one(self, clip: Clip) -> NDArray[np.float32]:
+    def embed_one(self, clip: Clip) -> NDArray[np.float32]:
+        """(seconds, width)."""
         want = Want(audio_rate=self.ear.rate, short_side=None, window_seconds=EMBEDDING_WINDOW, overlap_seconds=0.0)
         sounds = [w.waveform for w in self._open(clip, want) if w.waveform is not None and len(w.waveform.samples)]
         if not sounds:
@@ -169,10 +186,23 @@ class Embedder:
 
 
 def load_embedder(ear: str, device: str = "auto", *, offline: bool = False) -> Embedder:
-    loaded = _named_ear(ear, Config(ear=ear, offline=offline), check_device(device))
+    name = embedder_name(ear, offline=offline)
+    loaded = _named_ear(name, Config(ear=name, offline=offline), check_device(device))
     if not hasattr(loaded, "embed"):
-        raise UsageError(f"the ear {ear!r} gives no embeddings; known: efficientat:mn04, efficientat:mn10, efficientat:mn20, yamnet")
-    return Embedder(loaded)
+        raise UsageError(f"the ear {ear!r} gives no embeddings; known: {', '.join(sorted(BEST_EARS))}")
+    return Embedder(loaded, name)
+
+
+def embedder_name(ear: str, *, offline: bool = False) -> str:
+    """The name by which an ear is found again, on another day and another machine; `auto` is the best that is here or can be fetched."""
+    if Path(ear).is_file():
+        return str(Path(ear).resolve())
+    if ear != "auto":
+        return ear.replace(":", ".", 1)
+    name = _best_here()
+    if name is None:
+        weights.fetch(FETCHED_EAR, offline=offline)
+    return name or FETCHED_EAR
 
 
 EMBEDDING_WINDOW = 10.0  # seconds, a whole number: each second of a file is one row

@@ -15,10 +15,10 @@ from numpy.typing import NDArray
 
 from av_tagger import weights
 from av_tagger.audio.checkpoint import Header, load_checkpoint
-from av_tagger.audio.inference import find_device, folded, quick_memory
+from av_tagger.audio.inference import check_waveforms, find_device, folded, quick_memory
 from av_tagger.audio.network import MilNetwork
 from av_tagger.clip import Waveform
-from av_tagger.errors import MediaError, UsageError, did_you_mean
+from av_tagger.errors import UsageError, did_you_mean
 from av_tagger.scores import Activity, Scores, Status, Witness
 
 if TYPE_CHECKING:
@@ -84,21 +84,13 @@ class MilEar:
         return Witness(Status.OK, f"{a.extractor}, {a.pooling} pooling", self.header.name)
 
     def hear(self, waveforms: Sequence[Waveform]) -> list[Scores]:
-        self._check(waveforms)
+        check_waveforms(waveforms, self.rate)
         pieces = [piece for owner, w in enumerate(waveforms) for piece in self._pieces(owner, w.samples)]
         answers = self._answers(pieces)
         own: list[list[tuple[Numbers, Numbers]]] = [[] for _ in waveforms]
         for piece, answer in zip(pieces, answers, strict=True):
             own[piece.owner].append(answer)
         return [self._scores(w, parts) for w, parts in zip(waveforms, own, strict=True)]
-
-    def _check(self, waveforms: Sequence[Waveform]) -> None:
-        for i, w in enumerate(waveforms):
-            if w.rate != self.rate:
-                raise ValueError(f"this ear listens at {self.rate} Hz, the waveform has {w.rate} Hz: ask the decoder for the ear's rate")
-            if not np.isfinite(w.samples).all():
-                where = f"sound {i + 1} of {len(waveforms)}, from {w.start_seconds:g} s"
-                raise MediaError(where, "holds samples that are not finite numbers", "decode or record it again")
 
     def _pieces(self, owner: int, samples: Numbers) -> Iterator[Piece]:
         """Long sound in overlapping windows, cut at whole instances, so that no timeline has a seam."""
@@ -146,7 +138,9 @@ class MilEar:
         return Scores(self.labels, bags.max(axis=0), activity=activity)
 
 
-def load_ear(name: str | Path, device: torch.device | str = "auto", settings: EarSettings | None = None) -> AudioBranch:
+def load_ear(
+    name: str | Path, device: torch.device | str = "auto", settings: EarSettings | None = None, *, offline: bool = False
+) -> AudioBranch:
     """An ear by name (`starter`), by kind and name (`efficientat:mn04`), by file, or by the folder of a training run."""
     kind, _, rest = str(name).partition(":")
     if kind in KINDS:
@@ -154,6 +148,10 @@ def load_ear(name: str | Path, device: torch.device | str = "auto", settings: Ea
         return cast("AudioBranch", getattr(importlib.import_module(module), function)(rest, device))
     path = _file_of(name)
     network, header = load_checkpoint(path)
+    if header.embedder:
+        from av_tagger.audio.known.embedded import embedded_ear
+
+        return embedded_ear(network, header, device, offline=offline)
     return MilEar(network, header, device, settings)
 
 
@@ -172,4 +170,7 @@ def _file_of(name: str | Path) -> Path:
 
 RUN_FILE = "best.safetensors"  # in the folder of a training run
 EARS: dict[str, str] = {"starter": "crnn.starter"}  # short names of weights
-KINDS: dict[str, tuple[str, str]] = {}  # kind: module and function (name, device) -> AudioBranch, imported when asked for
+KINDS: dict[str, tuple[str, str]] = {  # kind: module and function (name, device) -> AudioBranch, imported when asked for
+    "efficientat": ("av_tagger.audio.known.ear", "load_efficientat"),
+    "yamnet": ("av_tagger.audio.known.ear", "load_yamnet"),
+}

@@ -5,14 +5,17 @@ from __future__ import annotations
 import copy
 import ctypes
 import sys
+from collections.abc import Sequence
 from functools import cache
 from typing import TypeVar
 
+import numpy as np
 import torch
 from torch import nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
-from av_tagger.errors import DeviceError
+from av_tagger.clip import Waveform
+from av_tagger.errors import DeviceError, MediaError
 
 N = TypeVar("N", bound=nn.Module)
 
@@ -62,3 +65,13 @@ def quick_memory() -> None:
 
 
 M_TRIM_THRESHOLD, M_MMAP_MAX = -1, -4  # malloc.h
+
+
+def check_waveforms(waveforms: Sequence[Waveform], rate: int) -> None:
+    """An ear takes sound at its own rate, all of it finite."""
+    for i, w in enumerate(waveforms):
+        if w.rate != rate:
+            raise ValueError(f"this ear listens at {rate} Hz, the waveform has {w.rate} Hz: ask the decoder for the ear's rate")
+        if not np.isfinite(w.samples).all():
+            where = f"sound {i + 1} of {len(waveforms)}, from {w.start_seconds:g} s"
+            raise MediaError(where, "holds samples that are not finite numbers", "decode or record it again")

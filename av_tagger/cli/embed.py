@@ -15,7 +15,7 @@ from av_tagger.cli.options import TalkOptions, command
 class EmbedOptions(TalkOptions):
     inputs: Annotated[list[str], typer.Argument(help="Files, folders or globs.", metavar="FILE...")]
     output: Annotated[Path, typer.Option("-o", "--output", help="An .npz or .parquet file.")]
-    ear: Annotated[str, typer.Option(help="efficientat:mn04, efficientat:mn10, yamnet, or a weights file.")] = "efficientat:mn10"
+    ear: Annotated[str, typer.Option(help="auto, efficientat:mn04, efficientat:mn10, yamnet, or a weights file.")] = "auto"
     device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")] = "auto"
     offline: Annotated[bool, typer.Option("--offline", help="Never touch the network.")] = False
 
@@ -36,10 +36,10 @@ def _embed(options: EmbedOptions) -> int:
     rows, failed = embedder.embed(jobs.items)
     for failure in failed:
         errors.print(Text(f"av-tag: {failure.message}", style="red"), soft_wrap=True)
-    write_embeddings(rows, options.output)
+    write_embeddings(rows, options.output, embedder.name)
     if not options.quiet:
         seconds = sum(len(values) for values in rows.values())
-        errors.print(f"{len(rows)} files, {seconds} seconds, {embedder.width} numbers each: {options.output}", soft_wrap=True)
+        errors.print(f"{len(rows)} files, {seconds} seconds, {embedder.width} numbers each by {embedder.name}: {options.output}", soft_wrap=True)
     return 1 if failed else 0
 
 

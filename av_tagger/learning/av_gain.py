@@ -1,6 +1,6 @@
 """What the eye adds to the ear, measured: an ear alone against both, weighed as fitted on one half of the clips, on the other half.
 
-    python -m av_tagger.learning.av_gain --shared ../shared -o FOLDER [--ear starter|efficientat:mn04|FILE] [--clips N] [--deals N] [--seed N]
+    python -m av_tagger.learning.av_gain --shared ../shared -o FOLDER [--ear starter|efficientat:mn04|FILE] [--clips N] [--seed N]
 
 Sounds: recordings of sounds/dev.csv, and scenes of the synthesiser whose seeds no training draws. Pictures: moving windows over the photos
 of pictures/, looked at by the whole eye. What the witnesses say is kept in FOLDER, so that a second run takes seconds.
@@ -24,6 +24,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from av_tagger import weights
+from av_tagger.audio.branch import RUN_FILE
 from av_tagger.download import sha256_of
 from av_tagger.errors import UsageError
 from av_tagger.fusion import WeightedFusion, load_fusion
@@ -32,7 +33,17 @@ from av_tagger.fusion.fit import FitSettings, FusionFitter, Table
 from av_tagger.fusion.joint import weigh
 from av_tagger.labels import dcase2017
 from av_tagger.learning.av_gain_clips import (
-    LABELS, SHOWS, Deal, GainSettings, Sound, collect, deal, frames_of, pictures_in, truths, waveform,
+    LABELS,
+    SHOWS,
+    Deal,
+    GainSettings,
+    Sound,
+    collect,
+    deal,
+    frames_of,
+    pictures_in,
+    truths,
+    waveform,
 )
 from av_tagger.protocols import AudioBranch, VideoBranch
 from av_tagger.reports import plots
@@ -154,8 +165,7 @@ class Experiment:
 
     def heard(self, sounds: Sequence[Sound]) -> Floats:
         key = fingerprint([s.name for s in sounds], sha256_of(ear_file(self.ear)), to_table(self.settings))
-        name = self.ear if Path(self.ear).suffix == "" else Path(self.ear).stem
-        return kept(self.folder / f"heard.{name.replace(':', '.')}.npz", key, lambda: hear(load_the_ear(self.ear), sounds, self.settings))
+        return kept(self.folder / f"heard.{short(self.ear)}.npz", key, lambda: hear(load_the_ear(self.ear), sounds, self.settings))
 
     def seen(self, dealt: Deal, pictures: Mapping[str, Path], number: int) -> Floats:
         films = [[*film.pictures, *film.seed] for film in dealt.films]
@@ -180,15 +190,14 @@ def run(experiment: Experiment) -> dict[str, Any]:
     return figures
 
 
-def described(sounds: Sequence[Sound], deals: Sequence[Deal]) -> dict[str, int]:
+def described(sounds: Sequence[Sound], deals: Sequence[Deal]) -> dict[str, int | float]:
     """What the clips are made of."""
     return {
-        "recordings with a class": sum(s.file is not None and bool(s.labels) for s in sounds),
-        "scenes with a class": sum(s.file is None and bool(s.labels) for s in sounds),
-        "recordings without": sum(s.file is not None and not s.labels for s in sounds),
-        "scenes without": sum(s.file is None and not s.labels for s in sounds),
-        "of a class that can be seen": sum(any(x in SHOWS for x in s.labels) for s in sounds),
-        "films that show their source, in all deals": sum(film.shows for d in deals for film in d.films),
+        "recordings_with_a_class": sum(s.file is not None and bool(s.labels) for s in sounds),
+        "scenes_with_a_class": sum(s.file is None and bool(s.labels) for s in sounds),
+        "without_a_class": sum(not s.labels for s in sounds),
+        "of_a_class_with_pictures": sum(any(x in SHOWS for x in s.labels) for s in sounds),
+        "show_their_source": sum(film.shows for d in deals for film in d.films) / len(deals),
     }
 
 
@@ -221,8 +230,13 @@ def _spread(values: Floats) -> dict[str, float]:
 
 def in_words(figures: Mapping[str, Any], command: str) -> str:
     """The result as Markdown."""
-    made = ", ".join(f"{n} {what}" for what, n in figures["clips"].items())
-    lines = [f"    {command}", "", f"Clips: {made}.", "", "| | micro-F1 | gain | on recordings | on scenes |", "|---|---|---|---|---|"]
+    c, settings = figures["clips"], figures["settings"]
+    made = (
+        f"{settings['clips']} clips: {c['recordings_with_a_class']} recordings and {c['scenes_with_a_class']} scenes of one of the classes, "
+        f"{c['without_a_class']} sounds without any. The pictures of {c['show_their_source']:.0f} clips show the source of the sound, "
+        f"of {c['of_a_class_with_pictures']} whose class has pictures."
+    )
+    lines = [f"    {command}", "", made, "", "| | micro-F1 | gain | on recordings | on scenes |", "|---|---|---|---|---|"]
     for way in WAYS:
         f1, kinds = figures["micro_f1"][way], figures["micro_f1_by_sound"]
         gain = "" if way == "heard" else f"{100 * figures['gain'][way]['mean']:+.1f} ± {100 * figures['gain'][way]['std']:.1f}"
@@ -241,7 +255,7 @@ def draw(figures: Mapping[str, Any], path: Path) -> None:
     """AV figure 3: every class heard, seen and fused; (V) where the paper's rule trusts the eye in most fits."""
     rows = figures["classes"]
     names = [f"{label} (V)" if row["trusts_eye"] > figures["fits"] / 2 else label for label, row in rows.items()]
-    columns = {shown: way for shown, way in (("heard", "heard"), ("seen", "seen"), ("fused", "fitted"))}
+    columns = {"heard": "heard", "seen": "seen", "fused": "fitted"}
     scores = {shown: [row[way] for row in rows.values()] for shown, way in columns.items()}
     micro = {shown: figures["micro_f1"][way]["mean"] for shown, way in columns.items()}
     plots.save(plots.class_f1(scores, names, micro), path)
@@ -261,10 +275,15 @@ def write_clips(path: Path, sounds: Sequence[Sound], deals: Sequence[Deal]) -> N
 def ear_file(name: str) -> Path:
     """The weights behind an ear's name."""
     path = Path(name)
-    found = path if path.is_file() else weights.locate("crnn.starter" if name == "starter" else name.replace(":", ".", 1))
+    found = path if path.is_file() else path / RUN_FILE if path.is_dir() else weights.locate("crnn.starter" if name == "starter" else name.replace(":", ".", 1))
     if found is None:
         raise UsageError(f"the weights of the ear {name!r} are not here; name a weights file, or see av-tag weights list")
     return found
+
+
+def short(ear: str) -> str:
+    """An ear's name as part of a file's."""
+    return (Path(ear).stem if Path(ear).suffix in (".pt", ".safetensors") else Path(ear).name).replace(":", ".")
 
 
 def load_the_ear(name: str) -> AudioBranch:
@@ -298,7 +317,7 @@ EYE_FILES = ("bvlc_alexnet_features_q7.safetensors", "mobilenetv2_100.safetensor
 
 def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--shared", type=Path, required=True, help="the folder that has data/sounds, data/pictures, data/weights and data/words")
+    parser.add_argument("--shared", type=Path, required=True, help="the folder with data/sounds, pictures, weights and words")
     parser.add_argument("-o", "--output", type=Path, required=True)
     parser.add_argument("--ear", default="starter")
     for name in ("clips", "deals", "seed"):
@@ -312,9 +331,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     said = sys.argv[1:] if arguments is None else list(arguments)
     command = f"python -m av_tagger.learning.av_gain {shlex.join(said)}"
     text = in_words(figures, command)
-    name = given.ear if Path(given.ear).suffix == "" else Path(given.ear).stem
-    stem = f"gain.{name.replace(':', '.')}"
-    write_text(given.output / f"{stem}.json", [json.dumps(figures | {"command": command, "paper": FROM_PAPER}, indent=1, ensure_ascii=False), "\n"])
+    stem = f"gain.{short(given.ear)}"
+    everything = figures | {"command": command, "paper": FROM_PAPER}
+    write_text(given.output / f"{stem}.json", [json.dumps(everything, indent=1, ensure_ascii=False), "\n"])
     write_text(given.output / f"{stem}.md", [text])
     draw(figures, given.output / f"{stem}.png")
     print(text)

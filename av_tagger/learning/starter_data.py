@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import zlib
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -47,6 +48,12 @@ class Recording:
     samples: Sound  # at RATE
     targets: Targets
     name: str
+    group: str  # recordings of one group never stand on both sides of a split
+
+    @property
+    def held_out(self) -> bool:
+        """One group in seven is kept from training, for thresholds."""
+        return zlib.crc32(self.group.encode()) % 7 == 0
 
 
 def targets_of(labels: tuple[str, ...], indefinite: tuple[str, ...] = ()) -> Targets:
@@ -79,7 +86,7 @@ def read_recordings(manifest: Path) -> list[Recording]:
             mono = samples if samples.ndim == 1 else samples.mean(1)
             mono = mono if rate == RATE else resample_poly(mono, RATE, rate).astype(np.float32)
             labels, vague = (tuple(x for x in row[k].split("|") if x) for k in ("labels", "ambiguous"))
-            out.append(Recording(mono, targets_of(labels, vague), row["file"]))
+            out.append(Recording(mono, targets_of(labels, vague), row["file"], row["recording"]))
     return out
 
 

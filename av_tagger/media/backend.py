@@ -5,29 +5,29 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from av_tagger.errors import UsageError, did_you_mean
-from av_tagger.media.windows import Allocate, plain_memory
+from av_tagger.media.windows import Allocate
 from av_tagger.protocols import MediaBackend
 
 DEFAULT = "pyav"
 
 
-def make_backend(name: str, allocate: Allocate = plain_memory) -> MediaBackend:
+def make_backend(name: str, allocate: Allocate | None = None) -> MediaBackend:
     """A decoder in this very process: for workers, benchmarks and files that are trusted."""
     if name not in BACKENDS:
         raise UsageError(f"there is no decoder {name!r}; {did_you_mean(name, BACKENDS)}")
     return BACKENDS[name](allocate)
 
 
-def _pyav(allocate: Allocate) -> MediaBackend:
+def _pyav(allocate: Allocate | None) -> MediaBackend:
     from av_tagger.media.backends.pyav import PyAV  # noqa: PLC0415 - only where it is used
 
     return PyAV(allocate)
 
 
-def _decord(allocate: Allocate) -> MediaBackend:
+def _decord(allocate: Allocate | None) -> MediaBackend:
     from av_tagger.media.backends.decord import Decord  # noqa: PLC0415 - only where it is used
 
     return Decord(allocate)
 
 
-BACKENDS: dict[str, Callable[[Allocate], MediaBackend]] = {"pyav": _pyav, "decord": _decord}
+BACKENDS: dict[str, Callable[[Allocate | None], MediaBackend]] = {"pyav": _pyav, "decord": _decord}

@@ -141,6 +141,7 @@ class Windows:
             media = self._close(self.open.popleft(), final=False)
             if media is not None:
                 yield media
+                del media  # whoever was given it may let its pictures go
 
     def finish(self) -> Iterator[Media]:
         """What is left; the last window takes the notes that nobody has seen yet."""

@@ -35,11 +35,12 @@ class Worker:
     def serve(self) -> None:
         while True:
             try:
-                verb, limit, *rest = receive(self.channel)
+                verb, limit, released, *rest = receive(self.channel)
             except (EOFError, ConnectionError):
                 return
             # The system's own alarm ends a decoder that hangs with the interpreter's lock held, even when nobody is left to kill it.
             signal.setitimer(signal.ITIMER_REAL, limit + SPARE_SECONDS)
+            self.memory.take_back(released)
             try:
                 answer = self.answer(verb, rest)
             except MemoryError:
@@ -50,6 +51,7 @@ class Worker:
                 answer = ("refused", type(error).__name__, str(error))
             signal.setitimer(signal.ITIMER_REAL, 0)
             send(self.channel, answer, self.memory)
+            del answer  # its block is used again as soon as its owner lets it go, too
 
     def answer(self, verb: str, rest: list[Any]) -> Any:
         if verb == "call":

@@ -1,7 +1,8 @@
-"""Embeddings as a file: one row a second of each file, in npz or Parquet."""
+"""Embeddings as a file: one row a second of each file, in npz or Parquet, and the name of the ear that made them."""
 
 from __future__ import annotations
 
+import zipfile
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -15,13 +16,16 @@ if TYPE_CHECKING:
 
 Rows = Mapping[str, NDArray[np.float32]]  # file: (seconds, width)
 
+EAR = "av_tagger.ear"  # key of Parquet's metadata
+COLUMNS = ("file", "second", "embedding")
+
 
 def check_target(path: Path) -> None:
     if path.suffix not in (".npz", ".parquet"):
         raise UsageError(sentence(path, "embeddings are written as .npz or .parquet", "choose one of the two endings"))
 
 
-def write_embeddings(rows: Rows, path: Path) -> None:
+def write_embeddings(rows: Rows, path: Path, ear: str = "") -> None:
     """Columns `file`, `second`, `embedding`; the file appears whole or not at all."""
     check_target(path)
     if not rows:
@@ -29,7 +33,7 @@ def write_embeddings(rows: Rows, path: Path) -> None:
     part = path.with_name(f".{path.stem}.part{path.suffix}")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        (_write_npz if path.suffix == ".npz" else _write_parquet)(rows, part)
+        (_write_npz if path.suffix == ".npz" else _write_parquet)(rows, part, ear)
         part.replace(path)
     except OSError as error:
         raise StorageError(sentence(path, f"cannot be written ({error.strerror})", "choose another folder")) from error
@@ -39,15 +43,41 @@ def write_embeddings(rows: Rows, path: Path) -> None:
 
 def read_embeddings(path: Path) -> dict[str, NDArray[np.float32]]:
     """What `write_embeddings` wrote."""
+    files, seconds, values, _ = _read(path)
+    names, first, codes = np.unique(files, return_index=True, return_inverse=True)
+    order = np.lexsort((seconds, codes))
+    parts = np.split(values[order], np.searchsorted(codes[order], np.arange(1, len(names))))
+    return {str(names[k]): parts[k] for k in np.argsort(first)}
+
+
+def made_by(path: Path) -> str:
+    """The ear that made them, as `--ear` takes it; empty where the file does not say."""
+    return _read(path)[3]
+
+
+def _read(path: Path) -> tuple[NDArray[np.str_], NDArray[np.int64], NDArray[np.float32], str]:
     check_target(path)
-    if path.suffix == ".npz":
-        with np.load(path, allow_pickle=False) as stored:
-            files, seconds, values = stored["file"], stored["second"], stored["embedding"]
-    else:
-        table = _pyarrow().read_table(path)
-        files, seconds = np.array(table["file"].to_pylist()), table["second"].to_numpy()
-        values = np.array(table["embedding"].to_pylist(), dtype=np.float32)
-    return {str(name): values[files == name][np.argsort(seconds[files == name])] for name in dict.fromkeys(files.tolist())}
+    remedy = "make such a file with av-tag embed"
+    if not path.is_file():
+        raise UsageError(sentence(path, "there is no such file", remedy))
+    try:
+        return _read_npz(path) if path.suffix == ".npz" else _read_parquet(path)
+    except (OSError, EOFError, ValueError, KeyError, zipfile.BadZipFile) as error:
+        raise UsageError(sentence(path, f"holds no embeddings of {', '.join(COLUMNS)} ({error})", remedy)) from error
+
+
+def _read_npz(path: Path) -> tuple[NDArray[np.str_], NDArray[np.int64], NDArray[np.float32], str]:
+    with np.load(path, allow_pickle=False) as stored:
+        files, seconds, values = (stored[name] for name in COLUMNS)
+        return files, seconds, values, str(stored["ear"]) if "ear" in stored else ""
+
+
+def _read_parquet(path: Path) -> tuple[NDArray[np.str_], NDArray[np.int64], NDArray[np.float32], str]:
+    table = _pyarrow().read_table(path)
+    files, seconds, vectors = (table[name].combine_chunks() for name in COLUMNS)
+    values = vectors.flatten().to_numpy(zero_copy_only=False).astype(np.float32).reshape(len(vectors), -1)
+    ear = (table.schema.metadata or {}).get(EAR.encode(), b"").decode()
+    return np.array(files.to_pylist()), seconds.to_numpy(), values, ear
 
 
 def _columns(rows: Rows) -> tuple[list[str], NDArray[np.int32], NDArray[np.float32]]:
@@ -56,18 +86,19 @@ def _columns(rows: Rows) -> tuple[list[str], NDArray[np.int32], NDArray[np.float
     return files, seconds, np.concatenate(list(rows.values()))
 
 
-def _write_npz(rows: Rows, path: Path) -> None:
+def _write_npz(rows: Rows, path: Path, ear: str) -> None:
     files, seconds, values = _columns(rows)
-    np.savez_compressed(path, file=np.array(files), second=seconds, embedding=values)
+    np.savez_compressed(path, allow_pickle=False, file=np.array(files), second=seconds, embedding=values, ear=np.array(ear))
 
 
-def _write_parquet(rows: Rows, path: Path) -> None:
+def _write_parquet(rows: Rows, path: Path, ear: str) -> None:
     parquet = _pyarrow()
     import pyarrow as pa
 
     files, seconds, values = _columns(rows)
     vectors = pa.FixedSizeListArray.from_arrays(pa.array(values.ravel()), values.shape[1])
-    parquet.write_table(pa.table({"file": files, "second": seconds, "embedding": vectors}), path)
+    table = pa.table({"file": files, "second": seconds, "embedding": vectors})
+    parquet.write_table(table.replace_schema_metadata({EAR: ear}), path)
 
 
 def _pyarrow() -> Any:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from av_tagger.synth.kit import Curve, Draw, Sound, Span, band, curve, drive, eq, fade, partials, place, noise, tone, unit, wander
+from av_tagger.synth.kit import Curve, Draw, Sound, Span, band, curve, drive, eq, fade, partials, place, noise, resonate, tone, unit, wander
 from av_tagger.synth.rooms import in_room
 
 # Chords of North American locomotive horns in Hz (three- and five-chime bells), and European two-note ones.
@@ -55,8 +55,33 @@ def repeated(d: Draw, span: Span, lengths: tuple[float, float], gaps: tuple[floa
     return out
 
 
+def buzz(d: Draw, span: Span) -> Sound:
+    """The electronic horn of an emergency amplifier, or a recorded one in a loop: a steady, dense buzz with one loud region, and no end."""
+    f = np.full(span.n, d.log(55, 420))
+    x = tone(f, span.rate, partials(d, 60, d.between(-1, 4), 4.0))
+    for _ in range(d.pick(0, 0, 1, 2)):
+        x = x + tone(f * d.pick(1.19, 1.25, 1.33, 1.5, d.between(1.02, 1.9)), span.rate, partials(d, 40, d.between(-1, 5), 4.0))
+    x = drive(x, d.log(0.4, 4.0)) if d.chance(0.5) else unit(x)
+    peaks = [(d.log(350, 2600), d.log(80, 1200), 1.0), (d.log(350, 5000), d.log(150, 1500), d.log(0.1, 0.8))]
+    x = resonate(x, span.rate, peaks, d.log(0.02, 0.3))
+    return unit(x + band(d, span, 300, 6000) * np.float32(d.log(0.005, 0.1)))
+
+
+def canned(d: Draw, span: Span) -> Sound:
+    """A gas horn as at a stadium: the pitch starts a half higher and falls to its place in a third of a second."""
+    low, fall = d.log(250, 650), d.log(0.03, 0.25)
+    f = low * (1 + d.between(0.1, 0.6) * np.exp(-span.times() / fall))
+    x = tone(f, span.rate, partials(d, 40, d.between(-1, 3), 4.0))
+    return fade(unit(eq(x, span.rate, (200, -6), (1000, 0), (5000, -2), (9000, -14)) + band(d, span, 1000, 8000) * np.float32(d.log(0.01, 0.2))), span.rate, 0.01, 0.04)
+
+
 def air_horn(d: Draw, span: Span) -> Sound:
     """One instrument blown once or a few times: all blasts share its tuning."""
+    kind = d.rng.random()
+    if kind < 0.4:
+        return buzz(d, span)
+    if kind < 0.5:
+        return canned(d, span.part(d.log(0.4, 3.0)))
     seed = int(d.rng.integers(2**31))
     blasts = repeated(d, span, (0.25, 2.5), (0.08, 1.5))[: d.pick(1, 2, 4, 12)]
     sounds = [air_horn_blast(Draw(np.random.default_rng(seed)), Span(span.rate, length)) for _, length in blasts]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from av_tagger.synth.horns import air_horn_blast
+from av_tagger.synth.horns import air_horn_blast, buzz
 from av_tagger.synth.kit import Curve, Draw, Sound, Span, band, curve, drive, eq, fade, partials, resonate, tone, unit, wander
 
 # Two-tone horns by service, in Hz (French, German, Italian, British practice): the only sirens that tell their owner by pitch.
@@ -122,7 +122,8 @@ def with_blasts(d: Draw, span: Span) -> Sound:
     out = np.zeros(span.n, np.float32)
     at = d.between(0, span.seconds / 2)
     while at < span.seconds - 0.3:
-        blast = air_horn_blast(d, Span(span.rate, d.log(0.25, 1.5)))
+        part = Span(span.rate, d.log(0.25, 1.5))
+        blast = fade(buzz(d, part), span.rate, 0.01, 0.02) if d.chance(0.4) else air_horn_blast(d, part)
         a = int(at * span.rate)
         out[a : a + len(blast)] += blast[: span.n - a]
         at += len(blast) / span.rate + d.log(0.2, 2.5)
@@ -160,7 +161,7 @@ def reversing_beeps(d: Draw, span: Span) -> Sound:
 
 def chirp(d: Draw, span: Span) -> Curve:
     """One of the voices of a car alarm."""
-    low, high = d.log(600, 1500), d.log(1600, 3500)
+    low, high = d.log(350, 1500) if d.chance(0.4) else d.log(600, 1500), d.log(1600, 3500)
     kind = d.count(0, 4)
     if kind == 0:
         return sweep(d, span, low, high, d.log(0.08, 0.35))
@@ -178,7 +179,7 @@ def car_alarm(d: Draw, span: Span) -> Sound:
     if d.chance(0.25):
         return honking(d, span)
     voices, length = d.pick(1, 3, 4, 6), d.log(0.7, 3.0)
-    colour = partials(d, 9, d.between(4, 12), 4.0)
+    colour = partials(d, 14, d.between(1, 6) if d.chance(0.4) else d.between(4, 12), 4.0)
     parts: list[Sound] = []
     while sum(len(p) for p in parts) < span.n:
         part = Span(span.rate, length)
@@ -189,7 +190,7 @@ def car_alarm(d: Draw, span: Span) -> Sound:
         if len(parts) >= voices:
             parts = parts * (2 + span.n // (len(parts) * part.n))
     x = np.concatenate(parts)[: span.n]
-    return unit(eq(x, span.rate, (400, -20), (1200, 0), (d.log(1800, 3200), 6), (6000, -6), (12000, -20)))
+    return unit(eq(x, span.rate, (200, -20), (d.log(400, 1200), 0), (d.log(1800, 3200), d.between(0, 8)), (6000, -6), (12000, -20)))
 
 
 def honking(d: Draw, span: Span) -> Sound:

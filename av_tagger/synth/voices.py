@@ -30,8 +30,9 @@ def scream_contour(d: Draw, span: Span, top: float) -> Curve:
 def one_scream(d: Draw, span: Span, top: float, roughness: float, tract: float) -> Sound:
     x = throat(d, span, scream_contour(d, span, top), roughness)
     x = unit(x + band(d, span, 1000, 8000) * np.float32(d.log(0.02, 0.5)))
-    peaks = [(f * tract * d.between(0.9, 1.15), f * d.between(0.1, 0.3), g) for f, g in zip((950, 1500, 2900, 3900), (1.0, 0.9, 0.8, 0.5), strict=True)]
-    x = resonate(x, span.rate, peaks, 0.03)
+    gains = (d.log(0.2, 1.0), 1.0, d.log(0.2, 1.0), d.log(0.1, 0.6))
+    peaks = [(f * tract * d.between(0.85, 1.2), f * d.between(0.1, 0.5), g) for f, g in zip((950, 1500, 2900, 3900), gains, strict=True)]
+    x = resonate(x, span.rate, peaks, d.log(0.02, 0.15))
     return fade(drive(x, d.log(0.2, 2.5)), span.rate, d.log(0.01, 0.12), d.log(0.05, 0.4))
 
 
@@ -43,7 +44,7 @@ def screaming(d: Draw, span: Span) -> Sound:
         rough = d.between(0.0, 1.0)
         t = 0.0
         while t < span.seconds - 0.25:
-            length = min(d.log(0.4, 2.8), span.seconds - t)
+            length = min(d.log(0.3, 4.5), span.seconds - t)
             x = one_scream(d, Span(span.rate, length), top * d.between(0.85, 1.15), rough, tract)
             a = int(t * span.rate)
             out[a : a + len(x)] += (x * np.float32(d.between(0.5, 1)))[: span.n - a]

@@ -8,6 +8,7 @@ from av_tagger.synth.engines import diesel_engine, run, squeal
 from av_tagger.synth.horns import train_horn, whistle
 from av_tagger.synth.kit import Curve, Draw, Sound, Span, band, curve, eq, fade, noise, partials, place, struck, tone, unit, wander
 from av_tagger.synth.rooms import in_room
+from av_tagger.synth.voices import speech
 
 
 def joints(d: Draw, span: Span) -> Sound:
@@ -136,7 +137,8 @@ def knocks(d: Draw, span: Span) -> Sound:
     hits = in_room(d, place(span, [clack(d, span.rate) for _ in range(n)], list(starts), list(d.many(n, 0.15, 1))), span.rate, decay=(0.1, 0.7), wet=(0.4, 2.5))
     hits = hits / max(float(np.abs(hits).max()), 1e-6)
     hiss = noise(d, span, (40, 0), (d.log(150, 1000), -d.between(0, 10)), (5000, -d.between(6, 25)), (12000, -d.between(8, 35)))
-    return unit(hits + hiss * np.float32(d.log(0.03, 0.6)) + board_roll(d, span) * np.float32(d.log(0.01, 0.3)))
+    murmur = speech(d, span) * np.float32(d.log(0.02, 0.5)) if d.chance(0.25) else np.zeros(span.n, np.float32)
+    return unit(hits + hiss * np.float32(d.log(0.05, 1.2)) + board_roll(d, span) * np.float32(d.log(0.02, 0.6)) + murmur)
 
 
 def skateboard(d: Draw, span: Span) -> Sound:
@@ -144,7 +146,7 @@ def skateboard(d: Draw, span: Span) -> Sound:
     if kind < 0.4:
         return trick(d, span.part(d.between(0.9, 4.0)))
     if kind < 0.7:
-        return knocks(d, span.part(d.between(0.9, 4.0)))
+        return knocks(d, span.part(d.log(0.9, 4.0)))
     x = board_roll(d, span) * wander(d, span, 1.5, 0.4).astype(np.float32)
     n = d.count(0, 5)
     hits = place(span, [clack(d, span.rate) for _ in range(n)], list(d.many(n, 0, span.seconds)))

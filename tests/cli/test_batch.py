@@ -38,7 +38,7 @@ def clips(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("clips")
     make_video(folder / f"{NAMES[0]}.mp4", seconds=2.0)
     make_audio(folder / f"{NAMES[1]}.wav", seconds=2.0)
-    (folder / "broken.mp4").write_bytes(b"I am a text, not a film\n" * 30)
+    (folder / "broken.mp4").write_bytes(b"hello, I am a text\n" * 50)
     return folder
 
 

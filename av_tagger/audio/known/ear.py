@@ -17,13 +17,13 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from av_tagger import weights
-from av_tagger.audio.branch import find_device, quick_memory
+from av_tagger.audio.inference import check_waveforms, find_device, folded, quick_memory
 from av_tagger.audio.known.efficientat import HOP, RATE, STRIDE, EfficientAT
 from av_tagger.audio.known.yamnet import PATCH_HOP, UNSUPPORTED, YAMNet, filled
 from av_tagger.audio.known.yamnet import HOP as YAMNET_HOP
 from av_tagger.audio.known.yamnet import RATE as YAMNET_RATE
 from av_tagger.clip import Waveform
-from av_tagger.errors import MediaError, UsageError, WeightsError, did_you_mean, sentence
+from av_tagger.errors import UsageError, WeightsError, did_you_mean, sentence
 from av_tagger.labels import audioset
 from av_tagger.scores import Activity, Scores, Status, Witness
 
@@ -67,7 +67,8 @@ class KnownEar:
         self.kind = kind
         self.device = find_device(device)
         self._narrower = _narrower(kind.labels)
-        self.network = cast("Network", cast("nn.Module", network).eval().to(self.device))
+        quick = folded(cast("nn.Module", network)).to(self.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.network = cast("Network", quick)
 
     @property
     def labels(self) -> tuple[str, ...]:
@@ -99,12 +100,7 @@ class KnownEar:
         return [_per_second(_filled(t), self.kind.frame_rate) for t in timelines]
 
     def _checked_pieces(self, waveforms: Sequence[Waveform]) -> list[Piece]:
-        for i, w in enumerate(waveforms):
-            if w.rate != self.rate:
-                raise ValueError(f"this ear listens at {self.rate} Hz, the waveform has {w.rate} Hz: ask the decoder for the ear's rate")
-            if not np.isfinite(w.samples).all():
-                where = f"sound {i + 1} of {len(waveforms)}, from {w.start_seconds:g} s"
-                raise MediaError(where, "holds samples that are not finite numbers", "decode or record it again")
+        check_waveforms(waveforms, self.rate)
         return [piece for owner, w in enumerate(waveforms) for piece in self._pieces(owner, w.samples)]
 
     def _pieces(self, owner: int, samples: Numbers) -> Iterator[Piece]:

@@ -16,9 +16,10 @@ from numpy.typing import NDArray
 from av_tagger.clip import Clip, Media, MediaInfo, TrackInfo
 from av_tagger.errors import MissingExtra
 from av_tagger.media.backends.pyav import PyAV
+from av_tagger.media.blocks import Blocks
 from av_tagger.media.opening import BROKEN, open_container, origin_of, pick_tracks
 from av_tagger.media.picture import target_size
-from av_tagger.media.windows import Allocate, Event, Expected, Note, Picture, Sound, Windows, plain_memory
+from av_tagger.media.windows import Allocate, Event, Expected, Note, Picture, Sound, Windows
 from av_tagger.protocols import Want
 
 BATCH = 16  # frames a call: bounds memory, keeps calls few
@@ -29,9 +30,9 @@ class Decord:
 
     name = "decord"
 
-    def __init__(self, allocate: Allocate = plain_memory) -> None:
-        self.allocate = allocate
-        self.pyav = PyAV(allocate)
+    def __init__(self, allocate: Allocate | None = None) -> None:
+        self.allocate = allocate or Blocks().allocate
+        self.pyav = PyAV(self.allocate)
 
     def probe(self, path: Path) -> MediaInfo:
         return self.pyav.probe(path)

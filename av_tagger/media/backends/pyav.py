@@ -13,11 +13,12 @@ import numpy as np
 
 from av_tagger.clip import Clip, Media, MediaInfo, TrackInfo
 from av_tagger.errors import MediaError
+from av_tagger.media.blocks import Blocks
 from av_tagger.media.clock import Clock
 from av_tagger.media.opening import BROKEN, CHECK, Tracks, codec_name, describe, duration_of, open_container, origin_of, pick_tracks
 from av_tagger.media.picture import Painter, Turn, pixel_stretch, shown_size, turn_of
 from av_tagger.media.sound import Resampler, to_mono
-from av_tagger.media.windows import Allocate, Event, Expected, Note, Picture, Sound, Windows, plain_memory
+from av_tagger.media.windows import Allocate, Event, Expected, Note, Picture, Sound, Windows
 from av_tagger.protocols import Want
 
 SEEK_MARGIN_SECONDS = 0.5  # decoders of sound need a run-up before the first sample that counts
@@ -32,8 +33,8 @@ class PyAV:
 
     name = "pyav"
 
-    def __init__(self, allocate: Allocate = plain_memory, threads: int = 1) -> None:
-        self.allocate = allocate
+    def __init__(self, allocate: Allocate | None = None, threads: int = 1) -> None:
+        self.allocate = allocate or Blocks().allocate
         self.threads = threads
 
     def probe(self, path: Path) -> MediaInfo:
@@ -123,6 +124,7 @@ class _Pass:
             for media in self.out.add(event):
                 found = True
                 yield media
+                del media
             if self.out.complete:
                 break
         for media in self.out.finish():

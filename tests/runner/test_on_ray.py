@@ -1,0 +1,115 @@
+"""The Ray engine on small clusters of this machine: the same table, whoever dies."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+from fakes import HERE, FakeCrew, touch
+
+from av_tagger.clip import Clip
+from av_tagger.errors import MissingExtra
+from av_tagger.runner.job import Item, Job
+from av_tagger.runner.journal import Journal
+from av_tagger.runner.local import Here
+from av_tagger.runner.on_ray import Hand, OnRay
+from av_tagger.runner.pace import Pace
+from av_tagger.runner.run import Order, run
+
+PACE = Pace(2, 1, 1, 4, 1 << 20)
+ROOT = HERE.parents[1]
+ENVIRONMENT = {**os.environ, "PYTHONPATH": os.pathsep.join([str(ROOT), str(HERE)]), "RAY_health_check_period_ms": "500"}
+needs_ray = pytest.mark.skipif(importlib.util.find_spec("ray") is None, reason="ray is not installed")
+
+
+def command(folder: Path, media: Path, kind: str, actors: int) -> list[str]:
+    return [sys.executable, str(HERE / "on_ray_once.py"), str(folder), str(media), kind, str(actors)]
+
+
+def on_ray(folder: Path, media: Path, kind: str, actors: int = 2) -> dict[str, Any]:
+    done = subprocess.run(command(folder, media, kind, actors), env=ENVIRONMENT, capture_output=True, text=True, timeout=200, check=False)
+    assert done.returncode == 0, done.stderr[-3000:]
+    said: dict[str, Any] = json.loads(done.stdout.strip().splitlines()[-1])
+    return said
+
+
+def straight(folder: Path, paths: list[Path]) -> list[str]:
+    run(Order(folder, (Item(Clip(p)) for p in paths), "fake"), Here(FakeCrew()(), PACE))
+    return (folder / "results.jsonl").read_text().splitlines()
+
+
+def test_an_actor_answers_with_what_it_has_finished() -> None:
+    """The actor's own life, without Ray: fed in two portions, it gives everything back once and then ends."""
+    hand = Hand(FakeCrew(), PACE, "fake", 1)
+    assert hand.hello().records == []
+    jobs = [Job(i, Clip(Path(f"{i}.mp4")), was_there=False) for i in range(10)]
+    found = [*hand.exchange(jobs[:6]).records, *hand.exchange(jobs[6:]).records]
+    while len(found) < 10:
+        found += hand.exchange([]).records
+    assert [r.position for r in found] == list(range(10))
+    last = hand.exchange([], True)
+    assert last.records == []
+    assert json.loads(last.timings)["stages"]["decode"]
+
+
+def test_an_actor_with_other_weights_says_so() -> None:
+    hand = Hand(FakeCrew(fingerprint="other"), PACE, "fake", 1)
+    answer = hand.exchange([])
+    assert answer.error is not None
+    assert "give every machine the same files" in answer.error[1]
+
+
+def test_without_ray_the_remedy_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "ray", None)
+    with Journal(tmp_path) as journal, pytest.raises(MissingExtra, match=r"pip install 'av-tagger\[ray\]'"):
+        OnRay(FakeCrew(), PACE, "fake")(journal, lambda: None)
+
+
+@needs_ray
+@pytest.mark.slow
+def test_an_actor_that_is_killed_costs_its_file_only(tmp_path: Path) -> None:
+    paths = touch(tmp_path / "in", [f"{i:02d}.mp4" for i in range(60)])
+    expected = straight(tmp_path / "straight", paths)
+    touch(tmp_path / "in", ["30-die.mp4"])
+    said = on_ray(tmp_path / "run", tmp_path / "in", "plain")
+    assert (said["done"], [f[:2] for f in said["failed"]]) == (60, [["crash", 1]])
+    assert said["started"] >= 3
+    found = (tmp_path / "run" / "results.jsonl").read_text().splitlines()
+    assert json.loads(found.pop(30))["error"]["kind"] == "crash"
+    assert found == expected
+
+
+@needs_ray
+@pytest.mark.slow
+def test_a_node_that_is_killed_costs_nothing(tmp_path: Path) -> None:
+    paths = touch(tmp_path / "in", [f"{i:03d}.mp4" for i in range(150)])
+    said = on_ray(tmp_path / "run", tmp_path / "in", "node")
+    assert (said["done"], said["failed"]) == (150, [])
+    assert said["started"] >= 3, "the lost actor was replaced"
+    assert (tmp_path / "run" / "results.jsonl").read_text().splitlines() == straight(tmp_path / "straight", paths)
+
+
+@needs_ray
+@pytest.mark.slow
+def test_a_driver_that_is_killed_goes_on_when_started_again(tmp_path: Path) -> None:
+    paths = touch(tmp_path / "in", [f"{i:03d}.mp4" for i in range(200)])
+    driver = subprocess.Popen(command(tmp_path / "run", tmp_path / "in", "plain", 2), env=ENVIRONMENT)
+    table = tmp_path / "run" / "results.jsonl"
+    deadline = time.monotonic() + 90
+    while time.monotonic() < deadline and not (table.exists() and table.read_bytes().count(b"\n") > 20):
+        time.sleep(0.1)
+    driver.send_signal(signal.SIGKILL)
+    driver.wait()
+    with Journal(tmp_path / "run") as journal:
+        kept = journal.counts().done
+    assert 20 < kept < 200
+    assert on_ray(tmp_path / "run", tmp_path / "in", "plain")["done"] == 200
+    assert table.read_text().splitlines() == straight(tmp_path / "straight", paths)
