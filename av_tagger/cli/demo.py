@@ -29,17 +29,17 @@ def _demo(options: DemoOptions) -> int:
     from av_tagger.media.write import write_video
     from av_tagger.reports.html import write_page
     from av_tagger.reports.spectrogram import draw_clip
-    from av_tagger.synth import demo_scene
+    from av_tagger.synth.pictures import demo_scene
 
     console, errors = Console(), Console(stderr=True)
     video, page = options.output / "demo.mp4", options.output / "demo.html"
     options.output.mkdir(parents=True, exist_ok=True)
-    demo = demo_scene(options.seed)
-    write_video(video, demo.frames, demo.fps, demo.scene.samples, demo.scene.rate)
+    scene, frames, fps = demo_scene(options.seed)
+    write_video(video, frames, fps, scene.samples, scene.rate)
     tagged = load_tagger(options, options).tag(video)
     show(tagged, console, errors)
     write_page(tagged, page, draw_clip(tagged.clip))
-    truth = ", ".join(f"{e.label} {e.start:.1f}–{e.end:.1f} s" for e in demo.scene.events)
+    truth = ", ".join(f"{e.label} {e.start:.1f}–{e.end:.1f} s" for e in scene.events)
     console.print(Text(f"really in it: {truth}", style="dim"), soft_wrap=True)
     console.print(Text(f"the video: {video}\nits page:  {page}"), soft_wrap=True)
     return 0

@@ -11,6 +11,7 @@ import platformdirs
 
 from av_tagger.errors import UsageError
 from av_tagger.labels import ClassList
+from av_tagger.learning.audioset import embedding_data
 from av_tagger.learning.bags import Kind, WaveformBags, waveform_bags
 from av_tagger.learning.balance import generator
 from av_tagger.learning.embedded import embedding_bags, embeddings_of

@@ -16,7 +16,7 @@ import os
 import shlex
 import sys
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +24,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from av_tagger import weights
-from av_tagger.audio.branch import RUN_FILE
+from av_tagger.audio.branch import EARS, RUN_FILE
 from av_tagger.download import sha256_of
 from av_tagger.errors import UsageError
 from av_tagger.fusion import WeightedFusion, load_fusion
@@ -163,13 +163,18 @@ class Experiment:
     def data(self) -> Path:
         return self.shared / "data"
 
+    @property
+    def _lasting(self) -> dict[str, Any]:
+        """What a witness's answers depend on: another deal changes none of them."""
+        return to_table(replace(self.settings, deals=1))
+
     def heard(self, sounds: Sequence[Sound]) -> Floats:
-        key = fingerprint([s.name for s in sounds], sha256_of(ear_file(self.ear)), to_table(self.settings))
+        key = fingerprint([s.name for s in sounds], sha256_of(ear_file(self.ear)), self._lasting)
         return kept(self.folder / f"heard.{short(self.ear)}.npz", key, lambda: hear(load_the_ear(self.ear), sounds, self.settings))
 
     def seen(self, dealt: Deal, pictures: Mapping[str, Path], number: int) -> Floats:
         films = [[*film.pictures, *film.seed] for film in dealt.films]
-        key = fingerprint(films, {n: sha256_of(p) for n, p in pictures.items()}, eye_files(), to_table(self.settings))
+        key = fingerprint(films, {n: sha256_of(p) for n, p in pictures.items()}, eye_files(), self._lasting)
         return kept(self.folder / f"seen.{number}.npz", key, lambda: see(load_the_eye(), dealt, pictures, self.settings))
 
 
@@ -232,8 +237,8 @@ def in_words(figures: Mapping[str, Any], command: str) -> str:
     """The result as Markdown."""
     c, settings = figures["clips"], figures["settings"]
     made = (
-        f"{settings['clips']} clips: {c['recordings_with_a_class']} recordings and {c['scenes_with_a_class']} scenes of one of the classes, "
-        f"{c['without_a_class']} sounds without any. The pictures of {c['show_their_source']:.0f} clips show the source of the sound, "
+        f"{settings['clips']} clips: {c['recordings_with_a_class']} recordings and {c['scenes_with_a_class']} scenes of one of the "
+        f"classes, {c['without_a_class']} sounds without any. The pictures of {c['show_their_source']:.0f} clips show the source, "
         f"of {c['of_a_class_with_pictures']} whose class has pictures."
     )
     lines = [f"    {command}", "", made, "", "| | micro-F1 | gain | on recordings | on scenes |", "|---|---|---|---|---|"]
@@ -274,8 +279,8 @@ def write_clips(path: Path, sounds: Sequence[Sound], deals: Sequence[Deal]) -> N
 
 def ear_file(name: str) -> Path:
     """The weights behind an ear's name."""
-    path = Path(name)
-    found = path if path.is_file() else path / RUN_FILE if path.is_dir() else weights.locate("crnn.starter" if name == "starter" else name.replace(":", ".", 1))
+    path = Path(name) / RUN_FILE if Path(name).is_dir() else Path(name)
+    found = path if path.is_file() else weights.locate(EARS.get(name, name.replace(":", ".", 1)))
     if found is None:
         raise UsageError(f"the weights of the ear {name!r} are not here; name a weights file, or see av-tag weights list")
     return found

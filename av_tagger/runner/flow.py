@@ -84,7 +84,7 @@ class Flow:
         self.crew, self.pace, self.clock = crew, pace, clock or Clock()
         self.room = Room(pace.memory_bytes, 2 * pace.batch * pace.judges + pace.decoders, pace.batch)
         self._events: queue.SimpleQueue[Judged | Decoded | Stopped] = queue.SimpleQueue()
-        self._turn = threading.Condition()
+        self._turn, self._source = threading.Condition(), threading.Lock()
         self._finished = 0  # clips whose records have left
         self._pending: dict[int, Pending] = {}
         self._stopping = False
@@ -136,11 +136,11 @@ class Flow:
 
     def _next_job(self) -> tuple[int, Job] | None:
         """The next clip, once it is near enough to the oldest unfinished one."""
-        with self.clock.of("clips"), self._turn:
-            self._turn.wait_for(lambda: self._stopping or len(self._pending) < self.pace.ahead)
-            if self._stopping:
-                return None
-            sequence, job = next(self._jobs, (0, None))
+        with self.clock.of("clips"), self._source:
+            with self._turn:
+                self._turn.wait_for(lambda: self._stopping or len(self._pending) < self.pace.ahead)
+            # Outside that lock: the source may wait for jobs itself, and what is finished must still be able to leave.
+            sequence, job = (0, None) if self._stopping else next(self._jobs, (0, None))
             if job is None:
                 return None
             self._pending[sequence] = Pending(job)
