@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import sys
 import tempfile
 import time
@@ -20,7 +21,7 @@ from av_tagger.reports.made_up import as_results, made_up_events, made_up_scores
 from av_tagger.scores import Activity
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from av_tagger.scores import Tagged
 
@@ -42,18 +43,15 @@ def main(count: int = 10_000) -> None:
         seconds = time.perf_counter() - began
         size = index.stat().st_size
         page = next((Path(folder) / "pages").iterdir()).stat().st_size
-    print(
-        f"{count} pages with curves: {seconds:.1f} s, {1000 * seconds / count:.2f} ms each; index {size / 1e6:.2f} MB, a page {page / 1e3:.0f} kB"
-    )
-    print(f"memory of Python at its highest, over {count // 10} pages: {_peak(source, count // 10):.1f} MB")
+    each = f"{1000 * seconds / count:.2f} ms each; index {size / 1e6:.2f} MB, a page {page / 1e3:.0f} kB"
+    print(f"{count} pages with curves: {seconds:.1f} s, {each}")
+    print(f"memory of Python at its highest, over 1000 pages: {_peak(source, 1000):.1f} MB")
 
 
-def _peak(source: object, count: int) -> float:
-    import itertools
-
+def _peak(source: Callable[[], Iterator[Exhibit]], count: int) -> float:
     tracemalloc.start()
     with tempfile.TemporaryDirectory() as folder:
-        write_exhibits(lambda: itertools.islice(source(), count), Path(folder), PageOptions(listen=False))  # type: ignore[operator]
+        write_exhibits(lambda: itertools.islice(source(), count), Path(folder), PageOptions(listen=False))
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     return peak / 1e6

@@ -11,7 +11,7 @@ import platformdirs
 
 from av_tagger.errors import UsageError
 from av_tagger.labels import ClassList
-from av_tagger.learning.audioset import embedding_data
+from av_tagger.learning.audioset import is_released, released_data
 from av_tagger.learning.bags import Kind, WaveformBags, waveform_bags
 from av_tagger.learning.balance import generator
 from av_tagger.learning.embedded import embedding_bags, embeddings_of
@@ -64,7 +64,9 @@ def waveform_data(sources: Sources, classes: ClassList, recipe: Recipe, progress
 
 
 def embedding_data(sources: Sources, classes: ClassList, recipe: Recipe, progress: Progress | None = None) -> Data:
-    """Clips as an ear that knows many sounds hears them: from a file, or embedded here once and kept."""
+    """Clips as an ear that knows many sounds hears them: from a file, or embedded here once and kept; or AudioSet's released features."""
+    if is_released(sources):
+        return released_data(sources, classes, recipe, progress)
     training, validation = _examples(sources, classes, recipe)
     found = embeddings_of(sources.embeddings, recipe.embedder, sources.store or store_folder().with_name("embeddings"))
     total = len(training) + len(validation)

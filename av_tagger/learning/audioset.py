@@ -18,12 +18,15 @@ from numpy.typing import NDArray
 from av_tagger.errors import StorageError, TableError, UsageError, sentence
 from av_tagger.labels import ClassList, SoundClass, audioset
 from av_tagger.learning.bags import EmbeddingBags
+from av_tagger.learning.balance import generator
 from av_tagger.learning.tfrecord import Sequence as Example
 from av_tagger.learning.tfrecord import read_sequences
 from av_tagger.settings import fingerprint
 
 if TYPE_CHECKING:
     from av_tagger.learning.assemble import Sources
+    from av_tagger.learning.recipe import Recipe
+    from av_tagger.learning.run import Data
 
 FEATURE = "audio_embedding"  # the released files' list of one vector of 128 bytes a second
 ROWS, INDEX, CARD = "rows.bin", "index.npz", "store.json"
@@ -201,12 +204,13 @@ def read_class_labels(path: Path) -> ClassList:
     return ClassList(tuple(SoundClass(name.strip(), mid.strip()) for _, (_, mid, name) in rows))
 
 
-def embedding_data(sources: Sources, classes: ClassList, recipe: Any, progress: Progress | None = None) -> Any:
-    """The data of a recipe that learns from embeddings.
+def is_released(sources: Sources) -> bool:
+    """Whether a source is of AudioSet's release: TFRecord files, a packed store, or a segments list with such features."""
+    return sources.embeddings is None and any(_holds_features(path) for path in (*sources.training, *filter(None, [sources.media])))
 
-    A source is a folder of TFRecord files, a packed store, or a segments list whose features lie below `media`.
-    """
-    from av_tagger.learning.balance import generator
+
+def released_data(sources: Sources, classes: ClassList, recipe: Recipe, progress: Progress | None = None) -> Data:
+    """A source is a folder of TFRecord files, a packed store, or a segments list whose features lie below `media`."""
     from av_tagger.learning.run import Data
 
     training = [source_bags(source, sources, classes, progress) for source in sources.training]
@@ -249,6 +253,10 @@ def part_of(bags: EmbeddingBags, chosen: NDArray[np.int64]) -> EmbeddingBags:
     first = np.concatenate([[0], lengths.cumsum()])
     index = np.repeat(bags.first[chosen] - first[:-1], lengths) + np.arange(first[-1])
     return EmbeddingBags(bags.rows[index], first, bags.targets[chosen], bags.labels, bags.source_sha256)
+
+
+def _holds_features(path: Path) -> bool:
+    return path.suffix == ".tfrecord" or (path / CARD).is_file() or (path.is_dir() and next(path.rglob("*.tfrecord"), None) is not None)
 
 
 def _packed(features: Path, sources: Sources, progress: Progress | None) -> EmbeddingStore:

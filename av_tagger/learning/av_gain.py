@@ -16,7 +16,7 @@ import os
 import shlex
 import sys
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -163,18 +163,14 @@ class Experiment:
     def data(self) -> Path:
         return self.shared / "data"
 
-    @property
-    def _lasting(self) -> dict[str, Any]:
-        """What a witness's answers depend on: another deal changes none of them."""
-        return to_table(replace(self.settings, deals=1))
-
     def heard(self, sounds: Sequence[Sound]) -> Floats:
-        key = fingerprint([s.name for s in sounds], sha256_of(ear_file(self.ear)), self._lasting)
+        lengths = (self.settings.scene_seconds, self.settings.longest_seconds)
+        key = fingerprint([s.name for s in sounds], sha256_of(ear_file(self.ear)), lengths)
         return kept(self.folder / f"heard.{short(self.ear)}.npz", key, lambda: hear(load_the_ear(self.ear), sounds, self.settings))
 
     def seen(self, dealt: Deal, pictures: Mapping[str, Path], number: int) -> Floats:
-        films = [[*film.pictures, *film.seed] for film in dealt.films]
-        key = fingerprint(films, {n: sha256_of(p) for n, p in pictures.items()}, eye_files(), self._lasting)
+        films = [[*film.pictures, *film.seed, self.settings.frames] for film in dealt.films]
+        key = fingerprint(films, {n: sha256_of(p) for n, p in pictures.items()}, eye_files())
         return kept(self.folder / f"seen.{number}.npz", key, lambda: see(load_the_eye(), dealt, pictures, self.settings))
 
 

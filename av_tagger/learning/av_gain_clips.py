@@ -52,11 +52,11 @@ class GainSettings:
     clips: int = 400
     with_class: float = 0.8  # share of clips that have one of the classes, each class as many
     shown: float = 0.7  # share of the clips whose class can be seen that do show it, in one of their two shots
-    frames: int = 24  # of a film: half of them are its first shot
-    frame_rate: float = 4.0
+    frames: int = 12  # of a film: half of them are its first shot
+    frame_rate: float = 2.0
     scene_seconds: float = 5.0
     longest_seconds: float = 10.0  # of a recording
-    deals: int = 4  # times that recordings and pictures are dealt out to the two halves anew
+    deals: int = 3  # times that recordings and pictures are dealt out to the two halves anew
     seed: int = 0
 
     def __post_init__(self) -> None:

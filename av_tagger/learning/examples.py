@@ -67,10 +67,14 @@ def targets_of(examples: Sequence[Example], labels: Sequence[str]) -> Targets:
 
 def read_examples(source: Path, classes: ClassList, media: Path | None = None) -> ExampleSet:
     """Read a folder named by class, a manifest with a header, or a DCASE list; `media` is where a table's files lie."""
+    from av_tagger.learning import scenes  # it makes the examples of this module
+
     if source.is_dir():
         return _read_folders(source, classes)
     if not source.is_file():
         raise UsageError(f"{source}: there is no such data; give a folder with a sub-folder a class, a manifest or a DCASE list")
+    if scenes.is_meta(source):
+        return _present(classes, scenes.read_scenes(source, classes, media or source.parent.parent), [])
     if _has_header(source):
         return _read_manifest(source, classes, media or source.parent)
     return _read_dcase(source, classes, media or source.parent)
@@ -85,6 +89,10 @@ def classes_in(sources: Sequence[Path]) -> ClassList:
 
 
 def _names_in(source: Path) -> set[str]:
+    from av_tagger.learning import scenes
+
+    if scenes.is_meta(source):
+        return {row.scene for row in scenes.read_meta(source)}
     if source.is_dir():
         return {folder.name for folder in _class_folders(source)} - set(NO_CLASS)
     return {label for row in _rows(source) for label in _split(row.get("labels"))}

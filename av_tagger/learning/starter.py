@@ -25,7 +25,16 @@ from av_tagger.audio.frontend import LogMel
 from av_tagger.audio.network import MilNetwork
 from av_tagger.fusion import WeightedFusion, load_fusion
 from av_tagger.labels import dcase2017
-from av_tagger.learning.starter_data import EAR_RATE, LABELS, Library, Recording, alone_example, empty_example, over_example, read_recordings, scene_example, to_ear
+from av_tagger.learning.starter_data import (
+    LABELS,
+    Library,
+    alone_example,
+    empty_example,
+    over_example,
+    read_recordings,
+    scene_example,
+    to_ear,
+)
 from av_tagger.learning.starter_make import features, make, read
 from av_tagger.learning.starter_score import average_precision, false_alarms, listen, micro_f1, read_manifest, tune
 from av_tagger.learning.starter_train import Lessons, StarterSettings, train
@@ -65,7 +74,7 @@ def thresholds(network: MilNetwork, manifest: Path) -> Thresholds:
     paper = load_fusion("paper", LABELS)
     assert isinstance(paper, WeightedFusion)
     both = (paper.weights * ear + (1 - paper.weights) * EYE).round(3)
-    return Thresholds(*(tuple(float(v) for v in row) for row in (both, ear, np.full(len(LABELS), EYE))))
+    return Thresholds(*(tuple(round(float(v), 3) for v in row) for row in (both, ear, np.full(len(LABELS), EYE))))
 
 
 def report(check: tuple[list[Numbers], Numbers] | None, epoch: int, network: MilNetwork) -> None:
@@ -112,7 +121,9 @@ def run_score(arguments: argparse.Namespace) -> None:
         writer.writerows([name, *(f"{v:.5f}" for v in row)] for name, row in zip(files, scores, strict=True))
     ear = np.array(header.thresholds.ear, np.float32)
     found = average_precision(scores, truth)
-    print(f"mean AP {np.mean(list(found.values())):.3f}, micro-F1 {micro_f1(scores, truth, ear):.3f}, {100 * false_alarms(scores, truth, ear):.1f} % of clips without any class tagged")
+    print(
+        f"mean AP {np.mean(list(found.values())):.3f}, micro-F1 {micro_f1(scores, truth, ear):.3f}, {100 * false_alarms(scores, truth, ear):.1f} % of clips without any class tagged"
+    )
 
 
 def main() -> None:

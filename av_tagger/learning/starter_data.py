@@ -189,4 +189,15 @@ def to_ear(x: Sound) -> NDArray[np.int16]:
     return np.round(np.clip(y, -1, 1) * 32767).astype(np.int16)
 
 
-KINDS = (scene_example, scene_example, alone_example, alone_example, over_example, over_example, real_example, real_example, pair_example, empty_example)
+KINDS = (
+    scene_example,
+    scene_example,
+    alone_example,
+    alone_example,
+    over_example,
+    over_example,
+    real_example,
+    real_example,
+    pair_example,
+    empty_example,
+)

@@ -74,7 +74,9 @@ class Batch:
 class Lessons:
     """Features with targets, drawn in random batches and altered a little each time."""
 
-    def __init__(self, x: NDArray[np.float16], known: Numbers, opinions: NDArray[np.float16], settings: StarterSettings, silence: Tensor) -> None:
+    def __init__(
+        self, x: NDArray[np.float16], known: Numbers, opinions: NDArray[np.float16], settings: StarterSettings, silence: Tensor
+    ) -> None:
         known = implied(known)
         self.x, self.opinions, self.settings, self.silence = x, opinions.astype(np.float32), settings, silence
         self.y = targets(known, self.opinions, settings.trust)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import struct
 from dataclasses import dataclass
 from typing import Any
@@ -76,10 +77,13 @@ class Painter:
         self.short_side = short_side  # None: full size
         self.size: tuple[int, int] | None = None
         self.scaler, self.colours = VideoReformatter(), VideoReformatter()
+        self.turn, self.rotation = Turn(), math.nan
 
     def paint(self, frame: av.VideoFrame) -> Images:
         """(height, width, 3); a view into the decoder's memory, good until the next call."""
-        turn = turn_of(frame)
+        if frame.rotation != self.rotation:  # side data is looked at no oftener: it ties the frame into a knot that only the collector unties
+            self.turn, self.rotation = turn_of(frame), frame.rotation
+        turn = self.turn
         if self.size is None:
             shown = shown_size(frame.width, frame.height, pixel_stretch(self.codec), turn)
             self.size = target_size(*shown, self.short_side or max(shown))

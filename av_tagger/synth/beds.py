@@ -25,7 +25,11 @@ def rain(d: Draw, span: Span) -> Sound:
     x = noise(d, span, (200, -18), (1500, -4), (d.log(3000, 8000), 0), (14000, -8))
     n = int(d.log(5, 60) * span.seconds)
     drops = [struck(d, span.rate, [d.log(800, 4000)], [d.log(0.003, 0.012)], 0.3) for _ in range(6)]
-    return unit(x + unit(place(span, [drops[i % 6] for i in range(n)], list(d.many(n, 0, span.seconds)), list(d.many(n, 0.1, 1)))) * np.float32(d.between(0, 1)))
+    return unit(
+        x
+        + unit(place(span, [drops[i % 6] for i in range(n)], list(d.many(n, 0, span.seconds)), list(d.many(n, 0.1, 1))))
+        * np.float32(d.between(0, 1))
+    )
 
 
 def hum(d: Draw, span: Span) -> Sound:

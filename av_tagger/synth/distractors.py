@@ -6,7 +6,26 @@ import numpy as np
 
 from av_tagger.synth import voices
 from av_tagger.synth.engines import Engine, run
-from av_tagger.synth.kit import Curve, Draw, Sound, Source, Span, band, curve, drive, eq, fade, noise, partials, place, resonate, struck, tone, unit, wander
+from av_tagger.synth.kit import (
+    Curve,
+    Draw,
+    Sound,
+    Source,
+    Span,
+    band,
+    curve,
+    drive,
+    eq,
+    fade,
+    noise,
+    partials,
+    place,
+    resonate,
+    struck,
+    tone,
+    unit,
+    wander,
+)
 
 SEMITONE = 2 ** (1 / 12)
 
@@ -23,7 +42,14 @@ def music(d: Draw, span: Span) -> Sound:
             part = Span(span.rate, beat * d.pick(0.9, 1.8))
             f = root * SEMITONE ** (scale[d.count(0, len(scale) - 1)] + 12 * d.count(0, 2))
             x = tone(np.full(part.n, f) * (1 + 0.006 * np.sin(2 * np.pi * part.times() * 5.5)), span.rate, colour)
-            notes.append(fade(x * np.exp(-part.times() * (d.between(3, 8) if plucked else 0)).astype(np.float32), span.rate, 0.008 if plucked else 0.06, 0.08))
+            notes.append(
+                fade(
+                    x * np.exp(-part.times() * (d.between(3, 8) if plucked else 0)).astype(np.float32),
+                    span.rate,
+                    0.008 if plucked else 0.06,
+                    0.08,
+                )
+            )
             starts.append(float(t))
     x = place(span, notes, starts)
     return unit(unit(x) + drums(d, span, beat) * np.float32(d.between(0.3, 1.2))) if d.chance(0.4) else unit(x)
@@ -37,7 +63,9 @@ def solo(d: Draw, span: Span) -> Sound:
     while t < span.seconds - 0.1:
         part = Span(span.rate, min(d.log(0.2, 2.5), span.seconds - t))
         f = root * SEMITONE ** d.pick(0, 2, 4, 5, 7, 9, 12) * (1 + vibrato * np.sin(2 * np.pi * part.times() * d.between(4.5, 7)))
-        x = tone(np.full(part.n, 1.0) * f, span.rate, colour) * np.exp(-part.times() * (d.between(1, 5) if struck_notes else 0)).astype(np.float32)
+        x = tone(np.full(part.n, 1.0) * f, span.rate, colour) * np.exp(-part.times() * (d.between(1, 5) if struck_notes else 0)).astype(
+            np.float32
+        )
         notes.append(fade(x, span.rate, 0.004 if struck_notes else d.between(0.03, 0.2), 0.08))
         starts.append(t)
         t += part.seconds * d.between(0.7, 1.05)
@@ -67,7 +95,9 @@ def human_whistle(d: Draw, span: Span) -> Sound:
     f = d.log(900, 2200) * wander(d, span, 3, 0.18)
     x = tone(f * (1 + 0.01 * np.sin(2 * np.pi * span.times() * 6)), span.rate, partials(d, 2, 24))
     gate = (wander(d, span, 3, 1.0) > 0.7).astype(np.float32)
-    return unit(x * np.convolve(gate, np.ones(400, np.float32) / 400, "same").astype(np.float32) + band(d, span, 1000, 4000) * np.float32(0.05))
+    return unit(
+        x * np.convolve(gate, np.ones(400, np.float32) / 400, "same").astype(np.float32) + band(d, span, 1000, 4000) * np.float32(0.05)
+    )
 
 
 def phone(d: Draw, span: Span) -> Sound:
@@ -90,13 +120,25 @@ def doorbell(d: Draw, span: Span) -> Sound:
 def church_bells(d: Draw, span: Span) -> Sound:
     pitch = d.log(180, 600)
     starts = list(np.arange(0, span.seconds, d.log(0.5, 2.0)))
-    bells = [struck(d, span.rate, [pitch * k * SEMITONE ** d.count(0, 5) for k in (0.5, 1, 1.19, 1.5, 2, 2.7)], [1.2, 0.9, 0.7, 0.5, 0.4, 0.2], 0.3) for _ in range(3)]
+    bells = [
+        struck(
+            d, span.rate, [pitch * k * SEMITONE ** d.count(0, 5) for k in (0.5, 1, 1.19, 1.5, 2, 2.7)], [1.2, 0.9, 0.7, 0.5, 0.4, 0.2], 0.3
+        )
+        for _ in range(3)
+    ]
     return unit(place(span, [bells[i % 3] for i in range(len(starts))], starts))
 
 
 def mower(d: Draw, span: Span) -> Sound:
     """Lawn mowers, chain saws, generators, hair dryers: engines and fans that drive nowhere."""
-    engine = Engine(np.ones(1), d.log(2, 8), ((d.log(100, 300), 120, 1.0), (d.log(800, 2500), 700, d.log(0.1, 0.6))), d.log(0.2, 1.0), d.log(0.02, 0.4), d.log(0.3, 2))
+    engine = Engine(
+        np.ones(1),
+        d.log(2, 8),
+        ((d.log(100, 300), 120, 1.0), (d.log(800, 2500), 700, d.log(0.1, 0.6))),
+        d.log(0.2, 1.0),
+        d.log(0.02, 0.4),
+        d.log(0.3, 2),
+    )
     f = d.log(40, 150) * curve(span, [(0, 1), (span.seconds / 2, d.between(0.9, 1.4)), (span.seconds, 1)])
     return unit(run(d, span, f, engine) + band(d, span, 300, 5000) * np.float32(d.log(0.05, 0.6)))
 
@@ -115,7 +157,10 @@ def helicopter(d: Draw, span: Span) -> Sound:
 def aircraft(d: Draw, span: Span) -> Sound:
     x = noise(d, span, (40, -3), (300, 0), (1500, -5), (6000, -18), (12000, -35))
     sing = tone(np.full(span.n, d.log(600, 3500)) * curve(span, [(0, 1.05), (span.seconds, 0.9)]), span.rate, partials(d, 3, 8))
-    return unit((x + sing * np.float32(d.log(0.02, 0.4))) * curve(span, [(0, d.between(0.2, 1)), (span.seconds * d.between(0.2, 0.8), 1), (span.seconds, 0.2)]).astype(np.float32))
+    return unit(
+        (x + sing * np.float32(d.log(0.02, 0.4)))
+        * curve(span, [(0, d.between(0.2, 1)), (span.seconds * d.between(0.2, 0.8), 1), (span.seconds, 0.2)]).astype(np.float32)
+    )
 
 
 def birdsong(d: Draw, span: Span) -> Sound:

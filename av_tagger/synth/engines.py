@@ -7,7 +7,23 @@ from dataclasses import dataclass
 import numpy as np
 
 from av_tagger.synth.kit import (
-    Curve, Draw, Sound, Span, band, curve, drive, eq, fade, noise, partials, place, pulses, resonate, tone, unit, wander,
+    Curve,
+    Draw,
+    Sound,
+    Span,
+    band,
+    curve,
+    drive,
+    eq,
+    fade,
+    noise,
+    partials,
+    place,
+    pulses,
+    resonate,
+    tone,
+    unit,
+    wander,
 )
 
 SOUND_SPEED = 343.0  # m/s
@@ -56,8 +72,12 @@ def exhaust(d: Draw, low: tuple[float, float], count: int, top: float) -> tuple[
 def car_engine(d: Draw, racing: bool = False) -> Engine:
     n = d.pick(4, 4, 6, 8)
     return Engine(
-        cylinders(d, n, d.between(0.05, 0.3)), d.log(2, 9), exhaust(d, (60, 250), d.count(3, 6), 7000 if racing else 4000),
-        d.log(0.1, 1.5), d.log(0.01, 0.15) if d.chance(0.4) else 0.0, d.log(0.05, 2.0) if racing or d.chance(0.3) else 0.0,
+        cylinders(d, n, d.between(0.05, 0.3)),
+        d.log(2, 9),
+        exhaust(d, (60, 250), d.count(3, 6), 7000 if racing else 4000),
+        d.log(0.1, 1.5),
+        d.log(0.01, 0.15) if d.chance(0.4) else 0.0,
+        d.log(0.05, 2.0) if racing or d.chance(0.3) else 0.0,
     )
 
 
@@ -70,8 +90,12 @@ def motorcycle_engine(d: Draw) -> Engine:
 def diesel_engine(d: Draw) -> Engine:
     """Sharp knock over a deep boom; the turbo sings along."""
     return Engine(
-        cylinders(d, d.pick(4, 6, 6, 8), d.between(0.1, 0.35)), d.log(5, 22), exhaust(d, (40, 140), d.count(4, 7), 5000),
-        d.log(0.5, 3.0), d.log(0.01, 0.12) if d.chance(0.5) else 0.0, d.log(0.1, 1.5) if d.chance(0.5) else 0.0,
+        cylinders(d, d.pick(4, 6, 6, 8), d.between(0.1, 0.35)),
+        d.log(5, 22),
+        exhaust(d, (40, 140), d.count(4, 7), 5000),
+        d.log(0.5, 3.0),
+        d.log(0.01, 0.12) if d.chance(0.5) else 0.0,
+        d.log(0.1, 1.5) if d.chance(0.5) else 0.0,
     )
 
 
@@ -189,7 +213,9 @@ def air_brake(d: Draw, span: Span) -> Sound:
     """Psssh: the tanks blow off."""
     hiss = band(d, span, d.log(1500, 4000), 12000, 25)
     shape = np.exp(-span.times() / d.log(0.08, 0.5)) + d.between(0, 0.3)
-    squeak = tone(np.full(span.n, d.log(1500, 4000)) * wander(d, span, 10, 0.02), span.rate, partials(d, 3, 8)) * np.float32(0.3 * d.chance(0.3))
+    squeak = tone(np.full(span.n, d.log(1500, 4000)) * wander(d, span, 10, 0.02), span.rate, partials(d, 3, 8)) * np.float32(
+        0.3 * d.chance(0.3)
+    )
     return fade((hiss + squeak) * shape.astype(np.float32), span.rate, 0.004, 0.06)
 
 
@@ -202,7 +228,9 @@ def squeal(d: Draw, span: Span) -> Sound:
     """Brake pads or flanges: a few wandering, very pure tones."""
     x = np.zeros(span.n, np.float32)
     for _ in range(d.count(1, 3)):
-        x += tone(np.full(span.n, d.log(1800, 6000)) * wander(d, span, 4, 0.01), span.rate, partials(d, 3, 10)) * wander(d, span, 8, 0.8).astype(np.float32)
+        x += tone(np.full(span.n, d.log(1800, 6000)) * wander(d, span, 4, 0.01), span.rate, partials(d, 3, 10)) * wander(
+            d, span, 8, 0.8
+        ).astype(np.float32)
     return fade(unit(x), span.rate, 0.15, 0.3)
 
 

@@ -4,12 +4,20 @@ from __future__ import annotations
 
 import numpy as np
 
-from av_tagger.synth.kit import Curve, Draw, Sound, Span, band, curve, drive, eq, fade, partials, place, noise, resonate, tone, unit, wander
+from av_tagger.synth.kit import Curve, Draw, Sound, Span, band, curve, drive, eq, fade, noise, partials, place, resonate, tone, unit, wander
 from av_tagger.synth.rooms import in_room
 
 # Chords of North American locomotive horns in Hz (three- and five-chime bells), and European two-note ones.
 TRAIN_CHORDS = (
-    (311, 415, 494), (311, 370, 415, 494, 622), (255, 311, 440), (277, 370, 440), (261, 329, 392, 440, 523), (220, 277, 311, 370, 440), (311, 370), (370, 660), (300, 363),
+    (311, 415, 494),
+    (311, 370, 415, 494, 622),
+    (255, 311, 440),
+    (277, 370, 440),
+    (261, 329, 392, 440, 523),
+    (220, 277, 311, 370, 440),
+    (311, 370),
+    (370, 660),
+    (300, 363),
 )
 
 
@@ -72,7 +80,12 @@ def canned(d: Draw, span: Span) -> Sound:
     low, fall = d.log(250, 650), d.log(0.03, 0.25)
     f = low * (1 + d.between(0.1, 0.6) * np.exp(-span.times() / fall))
     x = tone(f, span.rate, partials(d, 40, d.between(-1, 3), 4.0))
-    return fade(unit(eq(x, span.rate, (200, -6), (1000, 0), (5000, -2), (9000, -14)) + band(d, span, 1000, 8000) * np.float32(d.log(0.01, 0.2))), span.rate, 0.01, 0.04)
+    return fade(
+        unit(eq(x, span.rate, (200, -6), (1000, 0), (5000, -2), (9000, -14)) + band(d, span, 1000, 8000) * np.float32(d.log(0.01, 0.2))),
+        span.rate,
+        0.01,
+        0.04,
+    )
 
 
 def air_horn(d: Draw, span: Span) -> Sound:
@@ -113,7 +126,9 @@ def whistle(d: Draw, span: Span) -> Sound:
     low = d.log(280, 750)
     ratios: Curve = np.array(d.pick((1.0,), (1.0, 1.26, 1.5), (1.0, 1.2, 1.5, 1.8)))
     f = curve(span, [(0, 0.75), (d.log(0.08, 0.5), 1.0), (max(0.5, span.seconds - 0.4), 1.0), (span.seconds, 0.7)])
-    x = sum((tone(low * r * f * wander(d, span, 6, 0.004), span.rate, partials(d, 4, 14, 3.0)) for r in ratios), np.zeros(span.n, np.float32))
+    x = sum(
+        (tone(low * r * f * wander(d, span, 6, 0.004), span.rate, partials(d, 4, 14, 3.0)) for r in ratios), np.zeros(span.n, np.float32)
+    )
     steam = band(d, span, 800, 7000) * np.float32(d.log(0.1, 0.5))
     return fade(unit(unit(np.asarray(x, np.float32)) + steam), span.rate, 0.08, 0.2)
 

@@ -16,8 +16,18 @@ Picture = NDArray[np.uint8]  # (height, width, 3) RGB
 Colour = tuple[int, int, int]
 
 DEMO_CLASSES = (
-    "Train horn", "Air horn, truck horn", "Bicycle", "Skateboard", "Ambulance (siren)", "Fire engine, fire truck (siren)", "Police car (siren)",
-    "Car", "Bus", "Truck", "Motorcycle", "Train",
+    "Train horn",
+    "Air horn, truck horn",
+    "Bicycle",
+    "Skateboard",
+    "Ambulance (siren)",
+    "Fire engine, fire truck (siren)",
+    "Police car (siren)",
+    "Car",
+    "Bus",
+    "Truck",
+    "Motorcycle",
+    "Train",
 )
 DARK: Colour = (30, 30, 34)
 GLASS: Colour = (170, 205, 225)
@@ -52,9 +62,21 @@ BODIES: dict[str, Body] = {
     "train": Body(1.4, 0.13, tuple(np.linspace(0.05, 0.95, 14)), 0.016, (0.9, 0.99), (0.0, 0.9), ((60, 80, 120), (150, 40, 40))),
 }
 SHOWN_AS: dict[str, str] = {
-    "Train horn": "train", "Train": "train", "Air horn, truck horn": "truck", "Truck": "truck", "Reversing beeps": "truck", "Car alarm": "car",
-    "Car": "car", "Car passing by": "car", "Bus": "bus", "Motorcycle": "motorcycle", "Bicycle": "bicycle", "Skateboard": "skateboard",
-    "Ambulance (siren)": "ambulance", "Fire engine, fire truck (siren)": "fire", "Police car (siren)": "police",
+    "Train horn": "train",
+    "Train": "train",
+    "Air horn, truck horn": "truck",
+    "Truck": "truck",
+    "Reversing beeps": "truck",
+    "Car alarm": "car",
+    "Car": "car",
+    "Car passing by": "car",
+    "Bus": "bus",
+    "Motorcycle": "motorcycle",
+    "Bicycle": "bicycle",
+    "Skateboard": "skateboard",
+    "Ambulance (siren)": "ambulance",
+    "Fire engine, fire truck (siren)": "fire",
+    "Police car (siren)": "police",
 }
 
 
@@ -177,5 +199,7 @@ def demo_scene(
     seed: int, seconds: float = 10.0, rate: int = 20_000, size: tuple[int, int] = (640, 360), fps: float = 12.0
 ) -> tuple[Scene, Iterator[Picture], float]:
     """What the demo video is made of: a scene, its pictures (RGB), and how many of them a second."""
-    made = scene(seed, seconds, rate, DEMO_CLASSES, SceneSettings(counts=(2, 3), snr_db=(10, 30), distractor=0.0, recorder=0.0, peak_db=(-6.0, -1.0)))
+    made = scene(
+        seed, seconds, rate, DEMO_CLASSES, SceneSettings(counts=(2, 3), snr_db=(10, 30), distractor=0.0, recorder=0.0, peak_db=(-6.0, -1.0))
+    )
     return made, frames(made, seed, size, fps), fps

@@ -31,7 +31,16 @@ def at_distance(d: Draw, x: Sound, rate: int) -> Sound:
     """Air swallows treble: about 1 dB per 100 m at 2 kHz, six times that at 8 kHz (ISO 9613-1, 20 degrees, dry)."""
     metres = d.log(10, 600)
     per_100m = metres / 100
-    return eq(x, rate, (200, 0), (1000, -0.5 * per_100m), (2000, -1.0 * per_100m), (4000, -3.0 * per_100m), (8000, -min(40.0, 9.0 * per_100m)), (16000, -min(60.0, 22.0 * per_100m)))
+    return eq(
+        x,
+        rate,
+        (200, 0),
+        (1000, -0.5 * per_100m),
+        (2000, -1.0 * per_100m),
+        (4000, -3.0 * per_100m),
+        (8000, -min(40.0, 9.0 * per_100m)),
+        (16000, -min(60.0, 22.0 * per_100m)),
+    )
 
 
 def through_recorder(d: Draw, x: Sound, rate: int) -> Sound:

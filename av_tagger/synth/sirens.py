@@ -52,7 +52,17 @@ def electronic(d: Draw, frequency: Curve, span: Span) -> Sound:
     x = drive(x, d.log(0.3, 4.0)) if d.chance(0.6) else x
     low, high = d.log(250, 600), d.log(2500, 9000)
     peak = d.log(800, 2500)
-    y = eq(x, span.rate, (low / 2, -d.between(12, 30)), (low, 0), (peak / 1.4, 0), (peak, d.between(0, 9)), (peak * 1.4, 0), (high, -3), (high * 2, -24))
+    y = eq(
+        x,
+        span.rate,
+        (low / 2, -d.between(12, 30)),
+        (low, 0),
+        (peak / 1.4, 0),
+        (peak, d.between(0, 9)),
+        (peak * 1.4, 0),
+        (high, -3),
+        (high * 2, -24),
+    )
     return unit(y)
 
 

@@ -24,7 +24,11 @@ def scream_contour(d: Draw, span: Span, top: float) -> Curve:
     end = d.between(0.45, 1.0)
     rise = span.seconds * d.between(0.02, 0.3)
     hold = span.seconds * d.between(0.4, 0.9)
-    return top * curve(span, [(0, d.between(0.5, 1.0)), (rise, 1.0), (hold, d.between(0.85, 1.1)), (span.seconds, end)]) * wander(d, span, 6, 0.03)
+    return (
+        top
+        * curve(span, [(0, d.between(0.5, 1.0)), (rise, 1.0), (hold, d.between(0.85, 1.1)), (span.seconds, end)])
+        * wander(d, span, 6, 0.03)
+    )
 
 
 def one_scream(d: Draw, span: Span, top: float, roughness: float, tract: float) -> Sound:
@@ -57,7 +61,9 @@ def screaming(d: Draw, span: Span) -> Sound:
 def syllable(d: Draw, span: Span, pitch: float, tract: float) -> Sound:
     f = pitch * curve(span, [(0, d.between(0.85, 1.15)), (span.seconds, d.between(0.75, 1.1))])
     vowel = VOWELS[d.count(0, len(VOWELS) - 1)]
-    x = resonate(throat(d, span, f, 0.0), span.rate, [(v * tract, 60 + v * 0.06, g) for v, g in zip(vowel, (1.0, 0.5, 0.25), strict=True)], 0.004)
+    x = resonate(
+        throat(d, span, f, 0.0), span.rate, [(v * tract, 60 + v * 0.06, g) for v, g in zip(vowel, (1.0, 0.5, 0.25), strict=True)], 0.004
+    )
     return fade(unit(x), span.rate, 0.03, 0.06)
 
 
@@ -118,7 +124,11 @@ def animal(d: Draw, span: Span) -> Sound:
     while t < span.seconds - 0.3:
         part = Span(span.rate, min(d.log(0.4, 2.0), span.seconds - t))
         trill = 1 + d.pick(0.0, 0.0, 0.06) * np.sin(2 * np.pi * part.times() * d.between(7, 14))
-        f = low * trill * curve(part, [(0, d.between(0.7, 1.0)), (part.seconds / 2, d.between(0.9, 1.5)), (part.seconds, d.between(0.5, 1.0))])
+        f = (
+            low
+            * trill
+            * curve(part, [(0, d.between(0.7, 1.0)), (part.seconds / 2, d.between(0.9, 1.5)), (part.seconds, d.between(0.5, 1.0))])
+        )
         x = resonate(throat(d, part, f, d.between(0, 0.5)), span.rate, [(d.log(300, 1100), 200, 1.0), (d.log(1100, 2800), 400, 0.5)], 0.01)
         sounds.append(fade(x, span.rate, 0.08, 0.15))
         starts.append(t)
@@ -140,11 +150,23 @@ def beast(d: Draw, span: Span) -> Sound:
     while t < span.seconds - 0.1:
         length = d.log(0.08, 0.3) if kind == 4 else d.log(0.5, 1.8)
         part = Span(span.rate, min(length, span.seconds - t))
-        slide = curve(part, [(0, d.between(0.6, 1.1)), (part.seconds * d.between(0.1, 0.6), 1.0), (part.seconds, d.between(0.4, 1.0) if kind != 4 else 1.2)])
+        slide = curve(
+            part,
+            [
+                (0, d.between(0.6, 1.1)),
+                (part.seconds * d.between(0.1, 0.6), 1.0),
+                (part.seconds, d.between(0.4, 1.0) if kind != 4 else 1.2),
+            ],
+        )
         f = base * slide * (1 + depth * np.sin(2 * np.pi * tremor * part.times()))
         beat = (1 + 5 * depth * np.sin(2 * np.pi * tremor * part.times())).astype(np.float32)
         x = throat(d, part, f, d.between(0.3, 1.0) if kind == 3 else d.between(0, 0.3)) * beat
-        x = resonate(x + band(d, part, 300, 6000) * np.float32(d.log(0.02, 0.3)), span.rate, [(d.log(500, 1500), 300, 1.0), (d.log(1500, 3500), 600, 0.6)], 0.02)
+        x = resonate(
+            x + band(d, part, 300, 6000) * np.float32(d.log(0.02, 0.3)),
+            span.rate,
+            [(d.log(500, 1500), 300, 1.0), (d.log(1500, 3500), 600, 0.6)],
+            0.02,
+        )
         sounds.append(fade(unit(x), span.rate, 0.04, 0.1))
         starts.append(t)
         t += part.seconds + (d.log(0.04, 0.2) if kind == 4 else d.log(0.2, 3))

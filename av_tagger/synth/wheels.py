@@ -45,7 +45,9 @@ def locomotive(d: Draw, span: Span) -> Sound:
     roar = noise(d, span, (30, -6), *sorted(bands), (14000, -d.between(8, 40)))
     x = x + roar * np.float32(d.log(0.2, 3.0))
     for _ in range(d.pick(0, 1, 1, 2, 3)):
-        x = x + tone(np.full(span.n, d.log(250, 4000)) * wander(d, span, 1, 0.01), span.rate, partials(d, 2, 12)) * np.float32(d.log(0.03, 0.4))
+        x = x + tone(np.full(span.n, d.log(250, 4000)) * wander(d, span, 1, 0.01), span.rate, partials(d, 2, 12)) * np.float32(
+            d.log(0.03, 0.4)
+        )
     return unit(x)
 
 
@@ -123,7 +125,12 @@ def trick(d: Draw, span: Span) -> Sound:
     t = span.times()
     level = d.log(0.03, 0.6)
     on_ground = np.where((t > pop) & (t < land), d.between(0.0, 0.15), 1.0) * np.where(t > land, d.between(0.4, 1.6), 1.0)
-    hits = place(span, [clack(d, span.rate), clack(d, span.rate), clack(d, span.rate)], [pop, land, land + d.between(0.02, 0.12)], [1, d.between(0.6, 1.6), d.between(0, 0.8)])
+    hits = place(
+        span,
+        [clack(d, span.rate), clack(d, span.rate), clack(d, span.rate)],
+        [pop, land, land + d.between(0.02, 0.12)],
+        [1, d.between(0.6, 1.6), d.between(0, 0.8)],
+    )
     hits = hits / max(float(np.abs(hits).max()), 1e-6)
     yard = in_room(d, np.asarray(hits, np.float32), span.rate, decay=(0.15, 0.9), wet=(0.3, 1.5))
     yard = yard / max(float(np.abs(yard).max()), 1e-6)
@@ -134,7 +141,13 @@ def knocks(d: Draw, span: Span) -> Sound:
     """A session heard from the side: a few knocks of board and feet over the hiss or the murmur of the place, hardly any rolling."""
     n = d.count(2, 6)
     starts = np.sort(d.many(n, 0.02, max(0.05, span.seconds - 0.1)))
-    hits = in_room(d, place(span, [clack(d, span.rate) for _ in range(n)], list(starts), list(d.many(n, 0.15, 1))), span.rate, decay=(0.1, 0.7), wet=(0.4, 2.5))
+    hits = in_room(
+        d,
+        place(span, [clack(d, span.rate) for _ in range(n)], list(starts), list(d.many(n, 0.15, 1))),
+        span.rate,
+        decay=(0.1, 0.7),
+        wet=(0.4, 2.5),
+    )
     hits = hits / max(float(np.abs(hits).max()), 1e-6)
     hiss = noise(d, span, (40, 0), (d.log(150, 1000), -d.between(0, 10)), (5000, -d.between(6, 25)), (12000, -d.between(8, 35)))
     murmur = speech(d, span) * np.float32(d.log(0.02, 0.5)) if d.chance(0.25) else np.zeros(span.n, np.float32)

@@ -137,7 +137,7 @@ def test_bad_requests_are_named(tmp_path: Path) -> None:
         read_manifest(make_manifest(tmp_path, [("Trane", "", "r")]))
     with pytest.raises(UsageError, match="has no picture"):
         pictures_in(tmp_path)
-    with pytest.raises(UsageError, match=r"nowhere\.pt.*not here"):
+    with pytest.raises(UsageError, match=r"nowhere\.pt"):
         av_gain.ear_file(str(tmp_path / "nowhere.pt"))
 
 
@@ -287,7 +287,7 @@ def material(tmp_path: Path) -> Path:
 def test_from_end_to_end_with_other_witnesses(material: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The eye that knows its pictures finds what is shown; nothing has to be asked a second time."""
     (tmp_path / "ear.pt").write_bytes(b"an ear")
-    settings = GainSettings(clips=85, deals=1, frames=4, scene_seconds=0.5)
+    settings = GainSettings(clips=170, deals=1, frames=2, scene_seconds=0.3)
     experiment = Experiment(material, tmp_path / "out", str(tmp_path / "ear.pt"), settings)
     monkeypatch.setattr(av_gain, "load_the_ear", lambda _: LoudnessEar())
     monkeypatch.setattr(av_gain, "load_the_eye", ColourEye)

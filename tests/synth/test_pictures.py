@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 import numpy as np
 
 from av_tagger.synth import SOURCES
@@ -30,7 +32,7 @@ def test_what_sounds_is_seen_and_moves():
     event = made.events[0]
     middle = images[int((event.start + event.end) / 2 * fps)]
     assert np.any(middle != empty, axis=-1).mean() > 0.002
-    assert any(np.any(a != b) for a, b in zip(images, images[1:], strict=False))
+    assert any(np.any(a != b) for a, b in itertools.pairwise(images))
 
 
 def test_every_body_is_drawn_for_a_known_class():

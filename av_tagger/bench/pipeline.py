@@ -1,0 +1,283 @@
+"""The whole pipeline against the paper's steps done one by one, on clips made here; and how far each stage is from its own limit.
+
+    python -m av_tagger.bench.pipeline [--clips 4] [--rounds 2] [--fast] [--kinds h264:640x360,mpeg4:640x360]
+
+All weights are drawn at random: this measures speed alone, and says nothing of what is recognised. Naive and runner take turns
+(A B A B) over the same clips in one run, each with all the cores that the process may use; medians are printed. Wall time counts when
+the machine is idle; processor time, printed beside it, is hardly disturbed by neighbours.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import resource
+import statistics
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import av
+import numpy as np
+import torch
+
+from av_tagger.audio.branch import MilEar
+from av_tagger.audio.checkpoint import Header
+from av_tagger.audio.network import Architecture, build_network
+from av_tagger.bench.eye import ALEXNET_FLOP, film, matmul_rate, ours
+from av_tagger.bench.naive import Naive, build
+from av_tagger.clip import Clip, Media
+from av_tagger.config import FAST_FRAME_RATE
+from av_tagger.fusion import load_fusion
+from av_tagger.labels import dcase2017
+from av_tagger.media import GuardedWorker, open_media
+from av_tagger.protocols import Want
+from av_tagger.runner.clock import WAITING, WORK, Profile
+from av_tagger.runner.crew import Crew, Decoder
+from av_tagger.runner.job import Item
+from av_tagger.runner.local import Here
+from av_tagger.runner.pace import Pace, available_cores, in_words, suited
+from av_tagger.runner.run import Order, run
+from av_tagger.tagger import Parts, Tagger
+from av_tagger.video.features import Described
+from av_tagger.video.precision import choose
+from av_tagger.video.recognise import build_classifier
+
+INCEPTION_FLOP = 98e9 / 4  # a picture
+ENCODERS = {"h264": "libx264", "hevc": "libx265", "vp9": "libvpx-vp9", "mpeg4": "mpeg4"}
+OPTIONS = {
+    "libx264": {"preset": "veryfast", "crf": "23"},
+    "libx265": {"preset": "ultrafast", "x265-params": "log-level=none"},
+    "libvpx-vp9": {"deadline": "realtime", "cpu-used": "8"},
+}
+FPS, KEYFRAMES = 24, 4
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What is measured."""
+
+    clips: int = 4
+    rounds: int = 2
+    seconds: float = 10.0
+    kinds: str = "h264:640x360"
+    fast: bool = False
+    device: str = "cpu"
+    decoders: int = 0
+
+
+@dataclass(frozen=True)
+class Cost:
+    """What one pass over the clips took."""
+
+    wall: float
+    cpu: float
+
+
+@dataclass
+class Hands:
+    """Decoders that outlive a run: starting processes is not what is measured."""
+
+    workers: list[GuardedWorker] = field(default_factory=list)
+    idle: list[GuardedWorker] = field(default_factory=list)
+
+    def __call__(self) -> Decoder:
+        if not self.idle:
+            self.workers.append(GuardedWorker())
+            self.idle.append(self.workers[-1])
+        return Kept(self.idle.pop(), self.idle)
+
+    def cpu(self) -> float:
+        return sum(_cpu_of(w.process.pid) for w in self.workers if w.process is not None)
+
+    def peak_kib(self) -> int:
+        return max((_peak_of(w.process.pid) for w in self.workers if w.process is not None), default=0)
+
+    def close(self) -> None:
+        for worker in self.workers:
+            worker.close()
+
+
+@dataclass(frozen=True)
+class Kept:
+    """A decoder that goes back to the others when it is closed."""
+
+    worker: GuardedWorker
+    idle: list[GuardedWorker]
+
+    def windows(self, clip: Clip, want: Want, limit_seconds: float) -> Iterator[Media]:
+        return self.worker.windows(clip, want, limit_seconds)
+
+    def interrupt(self) -> None:
+        pass
+
+    def close(self) -> None:
+        self.idle.append(self.worker)
+
+
+def make_clip(path: Path, codec: str, size: tuple[int, int], seconds: float) -> Path:
+    """A few scenes with slow motion and noise, and a tone in noise beneath."""
+    width, height = size
+    count = round(seconds * FPS)
+    images = film(count, height, width).images
+    sound = (0.2 * np.random.default_rng(0).standard_normal((1, round(seconds * 44_100)))).clip(-1, 1).astype(np.float32)
+    with av.open(str(path), "w") as out:
+        encoder = ENCODERS[codec]
+        video: Any = out.add_stream(encoder, rate=Fraction(FPS), options=OPTIONS.get(encoder, {}))
+        video.width, video.height, video.pix_fmt = width, height, "yuv420p"
+        audio: Any = out.add_stream("aac", rate=44_100, layout="mono")
+        for image in images:
+            out.mux(video.encode(av.VideoFrame.from_ndarray(np.ascontiguousarray(image), format="rgb24")))
+        out.mux(video.encode(None))
+        frame = av.AudioFrame.from_ndarray(sound, "fltp", "mono")
+        frame.sample_rate, frame.pts, frame.time_base = 44_100, 0, Fraction(1, 44_100)
+        out.mux([*audio.encode(frame), *audio.encode(None)])
+    return path
+
+
+def make_clips(folder: Path, settings: Settings) -> list[Path]:
+    kinds = [kind.partition(":")[::2] for kind in settings.kinds.split(",")]
+    made = []
+    for i in range(settings.clips):
+        codec, size = kinds[i % len(kinds)]
+        width, height = map(int, size.split("x"))
+        suffix = "webm" if codec == "vp9" else "mp4"
+        made.append(make_clip(folder / f"{i}.{codec}.{suffix}", codec, (width, height), settings.seconds))
+    return made
+
+
+def make_tagger(settings: Settings) -> Tagger:
+    """The real pipeline with random weights."""
+    device = torch.device(settings.device)
+    eye = ours(build_classifier("inception_v4"), Described(16, device, choose("auto", device)))
+    labels = dcase2017().labels
+    architecture = Architecture(17, margin=5)
+    ear = MilEar(build_network(architecture), Header("random", architecture, labels), settings.device)
+    want = Want(audio_rate=ear.rate, short_side=eye.short_side, frame_rate=FAST_FRAME_RATE if settings.fast else None)
+    return Tagger(Parts(labels, ear, eye, load_fusion("paper", labels), open_media, want))
+
+
+def by_runner(tagger: Tagger, hands: Hands, clips: Sequence[Path], pace: Pace) -> Profile:
+    """With its journal, its table and everything."""
+    with tempfile.TemporaryDirectory() as folder:
+        items = (Item(Clip(path)) for path in clips)
+        summary = run(Order(Path(folder) / "run", items, "bench"), Here(Crew(tagger, hands), pace))
+    if summary.counts.failed:
+        raise RuntimeError(f"the runner failed: {summary.failures}")
+    return summary.profile
+
+
+def by_naive(naive: Naive, clips: Sequence[Path], *, fast: bool) -> None:
+    for path in clips:
+        naive.tag(path, fast=fast)
+
+
+def decode_only(hands: Hands, clips: Sequence[Path], want: Want, workers: int) -> None:
+    def one(path: Path) -> None:
+        decoder = hands()
+        for _ in decoder.windows(Clip(path), want, 120.0):
+            pass
+        decoder.close()
+
+    with ThreadPoolExecutor(workers) as pool:
+        list(pool.map(one, clips))
+
+
+def timed(work: Callable[[], object], hands: Hands) -> Cost:
+    wall, cpu = time.perf_counter(), time.process_time() + hands.cpu()
+    work()
+    return Cost(time.perf_counter() - wall, time.process_time() + hands.cpu() - cpu)
+
+
+def median(costs: Sequence[Cost]) -> Cost:
+    return Cost(statistics.median(c.wall for c in costs), statistics.median(c.cpu for c in costs))
+
+
+def measure(settings: Settings, clips: Sequence[Path]) -> None:
+    cores = available_cores()
+    torch.manual_seed(0)
+    naive, tagger, hands = build(), make_tagger(settings), Hands()
+    pace = suited(Pace(decoders=settings.decoders), settings.device)
+    print(in_words(pace, settings.device))
+    try:
+        decode_only(hands, clips, tagger.parts.want, pace.decoders)  # warms up the page cache and the decoders
+        by_runner(tagger, hands, clips[:2], pace)
+        by_naive(naive, clips[:1], fast=settings.fast)
+        sides: dict[str, list[Cost]] = {"naive": [], "runner": [], "decode only": []}
+        for _ in range(settings.rounds):
+            torch.set_num_threads(cores)
+            sides["naive"].append(timed(lambda: by_naive(naive, clips, fast=settings.fast), hands))
+            profiles: list[Profile] = []
+            sides["runner"].append(timed(lambda: profiles.append(by_runner(tagger, hands, clips, pace)), hands))  # noqa: B023 - called at once
+            sides["decode only"].append(timed(lambda: decode_only(hands, clips, tagger.parts.want, pace.decoders), hands))
+        torch.set_num_threads(1)
+        rate = matmul_rate(choose("auto", torch.device("cpu")))
+        _report(settings, {name: median(costs) for name, costs in sides.items()}, rate, cores)
+        _show(profiles[-1])
+        print(f"peak memory: {_self_peak_kib() / 1024:.0f} MiB here, {hands.peak_kib() / 1024:.0f} MiB in the largest decoder")
+    finally:
+        hands.close()
+
+
+def _report(settings: Settings, found: dict[str, Cost], rate: float, cores: int) -> None:
+    clips, naive, ours_ = settings.clips, found["naive"], found["runner"]
+    print(f"{'':12s} {'clips/s':>8s} {'x real time':>12s} {'wall s/clip':>12s} {'CPU s/clip':>11s}")
+    for name, cost in found.items():
+        real = settings.seconds * clips / cost.wall
+        print(f"{name:12s} {clips / cost.wall:8.2f} {real:12.1f} {cost.wall / clips:12.2f} {cost.cpu / clips:11.2f}")
+    print(f"runner against naive: {naive.wall / ours_.wall:.2f} x by wall, {naive.cpu / ours_.cpu:.2f} x by processor time")
+    frames = settings.seconds * (FAST_FRAME_RATE if settings.fast else FPS)
+    networks = (frames * ALEXNET_FLOP + KEYFRAMES * INCEPTION_FLOP) / rate
+    decoding = found["decode only"].cpu / clips
+    floor = networks + decoding
+    print(f"floor: decoding {decoding:.2f} + networks at the matmul rate ({rate / 1e9:.0f} GFLOP/s a thread) {networks:.2f} = {floor:.2f} CPU s/clip;")
+    print(f"       the runner is at {floor / (ours_.cpu / clips):.0%} of it by processor time, {floor / cores / (ours_.wall / clips):.0%} by wall")
+
+
+def _show(profile: Profile) -> None:
+    for row in profile.rows():
+        share = f"{row.share:6.1%} of the work" if row.stage in WORK else " " * 18
+        print(f"  {WAITING.get(row.stage, row.stage):26s} {row.seconds:7.2f} s {share}, its {row.hands} hand(s) busy {row.busy:4.0%}")
+    print(f"  all but decoding and networks: {profile.overhead:.1%} of the work")
+
+
+def _cpu_of(pid: int) -> float:
+    """Processor seconds of another process, as Linux tells them."""
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+def _peak_of(pid: int) -> int:
+    lines = Path(f"/proc/{pid}/status").read_text().splitlines()
+    return next((int(line.split()[1]) for line in lines if line.startswith("VmHWM")), 0)
+
+
+def _self_peak_kib() -> int:
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+
+
+def bench(settings: Settings) -> None:
+    print("random weights: this measures speed alone")
+    with tempfile.TemporaryDirectory() as folder:
+        measure(settings, make_clips(Path(folder), settings))
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--clips", type=int, default=Settings.clips)
+    parser.add_argument("--rounds", type=int, default=Settings.rounds)
+    parser.add_argument("--seconds", type=float, default=Settings.seconds)
+    parser.add_argument("--kinds", default=Settings.kinds)
+    parser.add_argument("--fast", action="store_true")
+    parser.add_argument("--device", default=Settings.device)
+    parser.add_argument("--decoders", type=int, default=Settings.decoders)
+    bench(Settings(**vars(parser.parse_args())))
+
+
+if __name__ == "__main__":
+    main()
