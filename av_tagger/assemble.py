@@ -81,7 +81,7 @@ def _fetched(say: Say) -> str | None:
     try:
         weights.fetch(FETCHED_EAR)
     except AvTaggerError as error:
-        say(f"listening with the starter ear, since a better one is not here ({error})")
+        say(f"a better ear is not here, the starter listens instead: {error}")
         return None
     return FETCHED_EAR
 

@@ -74,7 +74,7 @@ def read_examples(source: Path, classes: ClassList, media: Path | None = None) -
     if not source.is_file():
         raise UsageError(f"{source}: there is no such data; give a folder with a sub-folder a class, a manifest or a DCASE list")
     if scenes.is_meta(source):
-        return _present(classes, scenes.read_scenes(source, classes, media or source.parent.parent), [])
+        return _present(classes, scenes.read_scenes(source, classes, media or scenes.root_of(source)), [])
     if _has_header(source):
         return _read_manifest(source, classes, media or source.parent)
     return _read_dcase(source, classes, media or source.parent)

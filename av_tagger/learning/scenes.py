@@ -43,10 +43,10 @@ class Row:
     scene: str
     line: int
 
-    @property
-    def device(self) -> str:
-        """The recording device, which ends the file's name: a is the good one, b, c and s1 ... s6 are phones and made-up phones."""
-        return Path(self.name).stem.rpartition("-")[2]
+
+def device_of(name: str) -> str:
+    """The recording device, which ends a file's name: a is the good one, b, c and s1 ... s6 are phones and made-up phones."""
+    return Path(name).stem.rpartition("-")[2]
 
 
 def is_meta(source: Path) -> bool:
@@ -66,6 +66,11 @@ def read_meta(source: Path) -> list[Row]:
     if not rows:
         raise UsageError(f"{source}: names no clip; give meta.csv, fold1_train.csv or fold1_evaluate.csv")
     return rows
+
+
+def root_of(source: Path) -> Path:
+    """The data set's folder, which holds meta.csv and the folders audio and evaluation_setup."""
+    return source.parent if (source.parent / "audio").is_dir() else source.parent.parent
 
 
 def read_scenes(source: Path, classes: ClassList, media: Path) -> Iterator[Example]:

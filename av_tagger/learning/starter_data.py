@@ -152,12 +152,12 @@ def pair_example(d: Draw, library: Library, n: int) -> tuple[Sound, Targets]:
     return leveled(d, x), both(a.targets, b.targets)
 
 
-def scene_example(d: Draw, library: Library, n: int) -> tuple[Sound, Targets]:
+def scene_example(d: Draw, _library: Library, n: int) -> tuple[Sound, Targets]:
     s = scene(int(d.rng.integers(2**62)), n / RATE, RATE, settings=SceneSettings(bed=0.6))
     return s.samples, targets_of(s.labels)
 
 
-def alone_example(d: Draw, library: Library, n: int) -> tuple[Sound, Targets]:
+def alone_example(d: Draw, _library: Library, n: int) -> tuple[Sound, Targets]:
     """As in a library of effects: one class, no background."""
     settings = SceneSettings(counts=(1,), bed=0.15, distractor=0.05, snr_db=(15, 40))
     s = scene(int(d.rng.integers(2**62)), n / RATE, RATE, settings=settings)
@@ -172,7 +172,7 @@ def over_example(d: Draw, library: Library, n: int) -> tuple[Sound, Targets]:
     return leveled(d, x), both(targets_of(s.labels), r.targets)
 
 
-def empty_example(d: Draw, library: Library, n: int) -> tuple[Sound, Targets]:
+def empty_example(d: Draw, _library: Library, n: int) -> tuple[Sound, Targets]:
     return empty_scene(int(d.rng.integers(2**62)), n / RATE, RATE).samples, targets_of(())
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -138,15 +138,7 @@ def draw_body(pen: ImageDraw.ImageDraw, p: Passage, left: float, size: tuple[int
     if b.rider:
         draw_rider(pen, p, at)
     else:
-        slab(0.0, 1.0, 0.18, 0.55, p.colour)
-        if b.box:
-            slab(*b.box, 0.2, 1.0, p.colour)
-        if b.cabin:
-            slab(*b.cabin, 0.2, 0.95, p.colour)
-            slab(b.cabin[0] + 0.03, b.cabin[1] - 0.02, 0.58, 0.85, GLASS)
-        elif b.box:
-            for x in np.arange(b.box[0] + 0.04, b.box[1] - 0.1, 0.13):
-                slab(float(x), float(x) + 0.1, 0.55, 0.85, GLASS)
+        draw_hull(p, slab)
     if b.ladder:
         slab(0.05, 0.8, 1.04, 1.1, (200, 200, 205))
     if b.light:
@@ -157,9 +149,22 @@ def draw_body(pen: ImageDraw.ImageDraw, p: Passage, left: float, size: tuple[int
         pen.ellipse((x - r * 0.4, ground - 1.4 * r, x + r * 0.4, ground - 0.6 * r), fill=(160, 160, 165))
 
 
-def draw_rider(pen: ImageDraw.ImageDraw, p: Passage, at: object) -> None:
+def draw_hull(p: Passage, slab: Callable[[float, float, float, float, Colour], None]) -> None:
+    """Chassis, load or wagon, cabin, and windows in either."""
+    b = p.body
+    slab(0.0, 1.0, 0.18, 0.55, p.colour)
+    if b.box:
+        slab(*b.box, 0.2, 1.0, p.colour)
+    if b.cabin:
+        slab(*b.cabin, 0.2, 0.95, p.colour)
+        slab(b.cabin[0] + 0.03, b.cabin[1] - 0.02, 0.58, 0.85, GLASS)
+    elif b.box:
+        for x in np.arange(b.box[0] + 0.04, b.box[1] - 0.1, 0.13):
+            slab(float(x), float(x) + 0.1, 0.55, 0.85, GLASS)
+
+
+def draw_rider(pen: ImageDraw.ImageDraw, p: Passage, at: Callable[[float, float], tuple[float, float]]) -> None:
     """A frame or a board, and somebody on it."""
-    assert callable(at)
     pen.line([at(0.18, 0.4), at(0.5, 0.5), at(0.82, 0.4)], fill=p.colour, width=4)
     pen.line([at(0.5, 0.5), at(0.45, 1.2), at(0.62, 1.9)], fill=(40, 50, 90), width=5)
     pen.line([at(0.6, 1.6), at(0.78, 1.0)], fill=(40, 50, 90), width=4)

@@ -1,4 +1,4 @@
-"""A sound scene: one to three events over a bed, in a room, at distances, with weak labels and true onsets; the same seed gives the same scene."""
+"""A sound scene: one to three events over a bed, in a room, at distances, with weak labels and true onsets; seeded."""
 
 from __future__ import annotations
 

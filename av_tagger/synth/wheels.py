@@ -173,7 +173,7 @@ def bell_stroke(d: Draw, rate: int, pitch: float, decay: float) -> Sound:
 
 
 def bicycle_bell(d: Draw, span: Span) -> Sound:
-    """The thumb lever throws a rotating clapper against the shell, there and back: two short rattles over one long ring; or a plain ding."""
+    """The thumb lever throws a rotating clapper against the shell, there and back: two rattles over one long ring; or a plain ding."""
     pitch, decay = d.log(1300, 3000), d.log(0.25, 0.9)
     rattles, step = d.chance(0.8), d.log(0.012, 0.035)
     starts: list[float] = []

@@ -323,4 +323,4 @@ def test_with_real_witnesses(shared: Path, tmp_path: Path, capsys: pytest.Captur
     assert figures["micro_f1"]["heard"]["mean"] > 0.2
     assert figures["clips"]["recordings_with_a_class"] > 30
     assert (tmp_path / "gain.efficientat.mn04.png").stat().st_size > 10_000
-    assert av_gain_clips.LABELS == tuple(figures["classes"])
+    assert tuple(figures["classes"]) == av_gain_clips.LABELS
