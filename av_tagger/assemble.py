@@ -16,7 +16,7 @@ from av_tagger.audio.branch import load_ear
 from av_tagger.clip import Clip
 from av_tagger.config import Config, check_device, configure
 from av_tagger.errors import AvTaggerError, MediaError, UsageError, WeightsError
-from av_tagger.fusion import Thresholds, Weighing, load_fusion
+from av_tagger.fusion import Thresholds, WeightedFusion, Weighing, load_fusion
 from av_tagger.labels import ClassList, SoundClass, audioset, choose_classes
 from av_tagger.media import make_backend, open_media, warm_up
 from av_tagger.protocols import AudioBranch, VideoBranch, Want
@@ -128,9 +128,22 @@ def _fusion(config: Config, classes: ClassList, ear: AudioBranch | None) -> Weig
     own = weights.find(f"fusion.{family}.json") if family else None
     if own is not None:
         return load_fusion(own, classes.labels)
-    fusion = load_fusion("paper", classes.labels)
     header = getattr(ear, "header", None)
-    return fusion if header is None else replace(fusion, rows=_rows_of(header, fusion))
+    return load_fusion("paper", classes.labels) if header is None else _with_own(header, classes.labels)
+
+
+def _with_own(header: Any, labels: tuple[str, ...]) -> Weighing:
+    """The ear's thresholds. A class that only this ear was taught is its alone to decide: the eye has no more than a name to go by."""
+    try:
+        fusion = load_fusion("paper", labels)
+    except UsageError:  # a label that looks like one of the paper's, misspelt
+        fusion = replace(load_fusion("even", labels), neutral=labels)
+    rows = _rows_of(header, fusion)
+    taught = set(fusion.neutral) & set(header.labels) if not header.thresholds.both else set()
+    own = np.array([label in taught for label in labels])
+    rows = Thresholds(np.where(own, rows.ear, rows.both), rows.ear, rows.eye)
+    assert isinstance(fusion, WeightedFusion)
+    return replace(fusion, rows=rows, weights=np.where(own, 1.0, fusion.weights))
 
 
 def _rows_of(header: Any, fusion: Weighing) -> Thresholds:

@@ -57,9 +57,7 @@ class InstanceLoss:
     `entropy` bce is equation 4, weighted with alpha; ce is its variant for softmax, in which negative instances weigh nothing.
     """
 
-    def __init__(
-        self, label: Label, entropy: str = "bce", alpha: float | None = None, weights: Sequence[float] | None = None
-    ) -> None:
+    def __init__(self, label: Label, entropy: str = "bce", alpha: float | None = None, weights: Sequence[float] | None = None) -> None:
         if entropy not in ("bce", "ce"):
             raise ValueError(f"the entropy of an instance is bce or ce: {entropy!r}")
         self.label, self.entropy, self.alpha = label, entropy, _checked(alpha)

@@ -80,7 +80,9 @@ class Pooling(nn.Module):
 
     Settings: ClassVar[type[DataclassInstance]] = NoSettings
     wants_levels: ClassVar[bool] = False
-    decides: ClassVar[bool] = True  # it pools decisions on instances; if not, `Bag.probabilities` is empty and the head judges what it pooled
+    decides: ClassVar[bool] = (
+        True  # it pools decisions on instances; if not, `Bag.probabilities` is empty and the head judges what it pooled
+    )
 
     def __init__(self, shape: BagShape, settings: Any = None) -> None:
         super().__init__()

@@ -120,4 +120,5 @@ def _prepared(frame: NDArray[np.uint8], resize: int, crop: int) -> torch.Tensor:
     from torchvision.transforms import functional as T
 
     picture = T.center_crop(T.resize(Image.fromarray(frame), [resize]), [crop])
-    return T.normalize(T.to_tensor(picture), [0.485, 0.456, 0.406], [0.229, 0.224, 0.225])[None]
+    batch: torch.Tensor = T.normalize(T.to_tensor(picture), [0.485, 0.456, 0.406], [0.229, 0.224, 0.225])[None]
+    return batch

@@ -69,6 +69,7 @@ class Settings:
     fast: bool = False
     device: str = "cpu"
     decoders: int = 0
+    threads: int = 0  # of the naive side; 0: all cores
 
 
 @dataclass(frozen=True)
@@ -206,14 +207,14 @@ def measure(settings: Settings, clips: Sequence[Path]) -> None:
     print(in_words(pace, settings.device))
     try:
         decode_only(hands, clips, tagger.parts.want, pace.decoders)  # warms up the page cache and the decoders
-        by_runner(tagger, hands, clips[:2], pace)
-        by_naive(naive, clips[:1], fast=settings.fast)
+        by_runner(tagger, hands, clips[:1], pace)
+        naive.tag(clips[0], fast=True)
         sides: dict[str, list[Cost]] = {"naive": [], "runner": [], "decode only": []}
+        profiles: list[Profile] = []
         for _ in range(settings.rounds):
-            torch.set_num_threads(cores)
+            torch.set_num_threads(settings.threads or cores)
             sides["naive"].append(timed(lambda: by_naive(naive, clips, fast=settings.fast), hands))
-            profiles: list[Profile] = []
-            sides["runner"].append(timed(lambda: profiles.append(by_runner(tagger, hands, clips, pace)), hands))  # noqa: B023 - called at once
+            sides["runner"].append(timed(lambda: profiles.append(by_runner(tagger, hands, clips, pace)), hands))
             sides["decode only"].append(timed(lambda: decode_only(hands, clips, tagger.parts.want, pace.decoders), hands))
         torch.set_num_threads(1)
         rate = matmul_rate(choose("auto", torch.device("cpu")))
@@ -235,8 +236,9 @@ def _report(settings: Settings, found: dict[str, Cost], rate: float, cores: int)
     networks = (frames * ALEXNET_FLOP + KEYFRAMES * INCEPTION_FLOP) / rate
     decoding = found["decode only"].cpu / clips
     floor = networks + decoding
-    print(f"floor: decoding {decoding:.2f} + networks at the matmul rate ({rate / 1e9:.0f} GFLOP/s a thread) {networks:.2f} = {floor:.2f} CPU s/clip;")
-    print(f"       the runner is at {floor / (ours_.cpu / clips):.0%} of it by processor time, {floor / cores / (ours_.wall / clips):.0%} by wall")
+    print(f"floor: decoding {decoding:.2f} + networks {networks:.2f} (at {rate / 1e9:.0f} GFLOP/s a thread) = {floor:.2f} CPU s/clip")
+    by_cpu, by_wall = floor / (ours_.cpu / clips), floor / cores / (ours_.wall / clips)
+    print(f"       the runner is at {by_cpu:.0%} of it by processor time, {by_wall:.0%} by wall")
 
 
 def _show(profile: Profile) -> None:
@@ -276,6 +278,7 @@ def main() -> None:
     parser.add_argument("--fast", action="store_true")
     parser.add_argument("--device", default=Settings.device)
     parser.add_argument("--decoders", type=int, default=Settings.decoders)
+    parser.add_argument("--threads", type=int, default=Settings.threads, help="of the naive side; 0: all cores")
     bench(Settings(**vars(parser.parse_args())))
 
 

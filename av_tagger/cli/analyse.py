@@ -27,7 +27,8 @@ class AnalyseOptions:
     store: Annotated[Path | None, typer.Option(help="Folder of decoded sound. Default: the user's cache.")] = None
     clips: Annotated[int, typer.Option(min=1, help="Look into so many clips at most.")] = 200
     beside: Annotated[
-        list[Path] | None, typer.Option("--with", help="Another run on the same validation clips: compared, and they vote; may be repeated.")
+        list[Path] | None,
+        typer.Option("--with", help="Another run on the same validation clips: compared, and they vote; may be repeated."),
     ] = None
     quality: Annotated[Path | None, typer.Option(help="Label quality of classes: a CSV of label, quality.")] = None
     json: Annotated[bool, typer.Option("--json", help="Figures as JSON on stdout, nothing else there.")] = False
@@ -157,7 +158,9 @@ def _say(options: AnalyseOptions, console: Console, analysis: Analysis, figures:
         console.print(f"AP and {name}: PCC {c['r']:.3f}, p = {c['p']:.2g}, {c['classes']} classes", highlight=False)
     for name, found in figures.get("instances", {}).items():
         accuracies = ", ".join(f"{assumption.upper()} {100 * found[assumption]:.1f}" for assumption in ("smi", "cmi", "tmi"))
-        console.print(f"{name}: {100 * found['found']:.1f} % of the instances positive; likeliest class right: {accuracies} %", highlight=False)
+        console.print(
+            f"{name}: {100 * found['found']:.1f} % of the instances positive; likeliest class right: {accuracies} %", highlight=False
+        )
     for device, found in figures.get("devices", {}).items():
         console.print(f"device {device}: {100 * found['accuracy']:.1f} % of {found['clips']} clips", highlight=False)
     if "vote" in figures:

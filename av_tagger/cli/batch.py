@@ -24,11 +24,11 @@ INTERRUPTED = 130
 
 @dataclass(frozen=True, kw_only=True)
 class BatchOptions(TalkOptions, ModelOptions):
-    inputs: Annotated[list[str], typer.Argument(help="Folders, files, globs, lists of paths, or DCASE lists.", metavar="LIST_OR_FOLDER...")]
+    inputs: Annotated[list[str], typer.Argument(help="Folders, files, globs, lists of paths, DCASE lists.", metavar="LIST_OR_FOLDER...")]
     output: Annotated[Path, typer.Option("-o", "--output", help="The run's folder: journal, results.jsonl.", rich_help_panel=ANSWERS)]
     format: Annotated[str | None, typer.Option(help="More formats: csv, dcase, srt ..., comma-separated.", rich_help_panel=ANSWERS)] = None
     detail: Annotated[bool, typer.Option("--detail", help="Keep curves and pictures, for reports.", rich_help_panel=ANSWERS)] = False
-    profile: Annotated[bool, typer.Option("--profile", help="Where the time went: a table and RUN/profile.png.", rich_help_panel=ANSWERS)] = False
+    profile: Annotated[bool, typer.Option("--profile", help="Where the time went; RUN/profile.png.", rich_help_panel=ANSWERS)] = False
     media: Annotated[list[Path] | None, typer.Option(help="Folder of the clips that a DCASE list names.", rich_help_panel=WHICH)] = None
     retry_failed: Annotated[bool, typer.Option("--retry-failed", help="Try again what failed.", rich_help_panel=WHICH)] = False
     fresh: Annotated[bool, typer.Option("--fresh", help="Forget what this folder knows.", rich_help_panel=WHICH)] = False
@@ -59,7 +59,7 @@ def _batch(options: BatchOptions) -> int:
     _check(options)
     order, engine = _order(options, console)
     try:
-        with _watching(console, options) as watch:
+        with _Bar(console, options) as watch:
             summary = run(order, engine, watch)
     except KeyboardInterrupt:
         say_how_to_go_on(console, order)
@@ -160,7 +160,7 @@ def _ray(options: BatchOptions, console: Console) -> tuple[Engine, str]:
     return OnRay(FromConfig(config), pace, fingerprint, options.address, options.processes), fingerprint
 
 
-class _watching:
+class _Bar:
     """A bar with rate, time left and live failures, where a person watches; else nothing."""
 
     def __init__(self, console: Console, options: BatchOptions) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -51,14 +50,14 @@ def _printer(options: TagOptions) -> Callable[[Outcome], None]:
     from rich.console import Console
 
     from av_tagger.cli.show import show
-    from av_tagger.reports.schema import as_json
+    from av_tagger.reports.schema import as_line
 
     console, errors = Console(), Console(stderr=True)
 
     def print_json(outcome: Outcome) -> None:
         if _failed(outcome) and not options.quiet:
             show(outcome, console, errors)
-        sys.stdout.write(json.dumps(as_json(outcome), ensure_ascii=False) + "\n")
+        sys.stdout.write(as_line(outcome).rstrip("\n") + "\n")
         sys.stdout.flush()
 
     return print_json if options.json else lambda outcome: show(outcome, console, errors, top=options.top)

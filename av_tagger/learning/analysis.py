@@ -160,7 +160,7 @@ def correlation(x: Numbers, y: Numbers) -> Correlation | None:
 
 
 def confusions(scores: NDArray[np.float32], targets: NDArray[np.float32]) -> NDArray[np.int64]:
-    """(true, said): a clip of n labels says its n likeliest classes; a label that is not among them was taken for the likeliest wrong one."""
+    """(true, said): a clip of n labels says its n likeliest; a label that is not among them was taken for the likeliest wrong one."""
     table = np.zeros((targets.shape[1],) * 2, np.int64)
     for row, truth in zip(scores, targets > 0.5, strict=True):
         order = np.argsort(-row, kind="stable")
@@ -192,7 +192,9 @@ def d_prime(area: float) -> float:
     return float(np.sqrt(2) * NormalDist().inv_cdf(area))
 
 
-def _figures(entry: Mapping[str, Any], scores: NDArray[np.float32], targets: NDArray[np.float32], quality: Mapping[str, float]) -> ClassFigures:
+def _figures(
+    entry: Mapping[str, Any], scores: NDArray[np.float32], targets: NDArray[np.float32], quality: Mapping[str, float]
+) -> ClassFigures:
     known = ~np.isnan(targets)
     found, truth = scores[known].astype(np.float64), targets[known] > 0.5
     ap, area = average_precision(found, truth), auc(found, truth)

@@ -10,7 +10,7 @@ import tempfile
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -112,7 +112,9 @@ class Packer:
         if not self.names:
             self.width, self.dtype = rows.shape[1], str(rows.dtype)
         if rows.shape[1] != self.width or str(rows.dtype) != self.dtype:
-            raise ValueError(f"embeddings of one store are alike: {name} has {rows.shape[1]} x {rows.dtype}, not {self.width} x {self.dtype}")
+            raise ValueError(
+                f"embeddings of one store are alike: {name} has {rows.shape[1]} x {rows.dtype}, not {self.width} x {self.dtype}"
+            )
         self._out.write(np.ascontiguousarray(rows).tobytes())
         self._digest.update(rows.tobytes())
         self.names.append(name)
@@ -120,7 +122,7 @@ class Packer:
         self.first.append(self.first[-1] + len(rows))
         self.labels_first.append(len(self.labels))
 
-    def __enter__(self) -> Packer:
+    def __enter__(self) -> Self:
         self.folder.parent.mkdir(parents=True, exist_ok=True)
         self._part = Path(tempfile.mkdtemp(dir=self.folder.parent, prefix=f".{self.folder.name}."))
         self._out = (self._part / ROWS).open("wb")
@@ -149,7 +151,9 @@ class Packer:
         (self._part / CARD).write_text(json.dumps(card) + "\n", encoding="utf-8")
 
 
-def pack_tfrecords(files: Sequence[Path], folder: Path, classes: ClassList | None = None, progress: Progress | None = None) -> EmbeddingStore:
+def pack_tfrecords(
+    files: Sequence[Path], folder: Path, classes: ClassList | None = None, progress: Progress | None = None
+) -> EmbeddingStore:
     """Read TFRecord files into a store; their label numbers are places in AudioSet's list, or in `classes`."""
     if not files:
         raise UsageError("there is no TFRecord file to pack; name a folder that holds *.tfrecord files")
@@ -175,7 +179,9 @@ def open_store(folder: Path) -> EmbeddingStore:
     except (OSError, ValueError, KeyError) as error:
         raise StorageError(sentence(folder, f"is no whole store of embeddings ({error})", "remove it, and it is packed anew")) from error
     if len(rows) != first[-1]:
-        raise StorageError(sentence(folder, f"holds {len(rows)} embeddings where its index has {first[-1]}", "remove it, and it is packed anew"))
+        raise StorageError(
+            sentence(folder, f"holds {len(rows)} embeddings where its index has {first[-1]}", "remove it, and it is packed anew")
+        )
     return EmbeddingStore(folder, rows, first, names, labels, labels_first, tuple(card["classes"]), card["sha256"])
 
 
@@ -279,7 +285,9 @@ def _pack(packer: Packer, file: Path, example: Example, classes: int) -> None:
         raise StorageError(sentence(file, f"the embeddings of {name} have different widths", "fetch the file again"))
     labels = example.context["labels"].integers if "labels" in example.context else ()
     if any(not 0 <= label < classes for label in labels):
-        raise StorageError(sentence(file, f"{name} has a label outside 0 ... {classes - 1}: {max(labels)}", "give the class list that it was made for"))
+        raise StorageError(
+            sentence(file, f"{name} has a label outside 0 ... {classes - 1}: {max(labels)}", "give the class list that it was made for")
+        )
     packer.add(name, np.frombuffer(b"".join(vectors), np.uint8).reshape(len(vectors), -1), labels)
 
 

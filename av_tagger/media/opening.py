@@ -16,6 +16,8 @@ from av_tagger.errors import MediaError
 # Everything FFmpeg and PyAV are known to raise on broken input.
 BROKEN = (av.error.FFmpegError, ValueError, RuntimeError, ArithmeticError, LookupError, AssertionError, TypeError)
 OPTIONS = {"protocol_whitelist": "file,crypto,data"}  # a play list may not reach for the network
+# Names in an unknown alphabet are no reason to refuse a file; PyAV 19 never does, and knows the setting no longer.
+LENIENT: dict[str, Any] = {"metadata_errors": "replace"} if int(av.__version__.split(".")[0]) < 19 else {}
 CHECK = "check that it plays in another player, or fetch it again"
 SNIFF_BYTES = 512
 
@@ -47,7 +49,7 @@ def check_path(path: Path) -> None:
 def open_container(path: Path) -> Any:
     check_path(path)
     try:
-        return av.open(str(path.absolute()), metadata_errors="replace", container_options=OPTIONS)
+        return av.open(str(path.absolute()), container_options=OPTIONS, **LENIENT)
     except MemoryError as error:
         raise MediaError(path, "needs more memory than there is to be opened", CHECK) from error
     except PermissionError as error:

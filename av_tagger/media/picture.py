@@ -15,6 +15,7 @@ from av_tagger.clip import Images
 
 # One thread a worker: the scaler would otherwise start one for every core (the setting exists since PyAV 17).
 SCALING: dict[str, Any] = {"threads": 1} if int(av.__version__.split(".")[0]) >= 17 else {}
+NEAR = 1.1  # times the wanted size: scaling by less costs more, here and later, than the few pixels it saves
 MAX_STRETCH = 4.0  # a pixel more oblong than this is a broken header, not a picture format
 
 
@@ -64,8 +65,9 @@ def shown_size(width: int, height: int, stretch: float, turn: Turn) -> tuple[int
 
 
 def target_size(width: int, height: int, short_side: int) -> tuple[int, int]:
-    """Scaled down so that the shorter side has the wanted pixels; never scaled up."""
-    scale = min(1.0, short_side / min(width, height))
+    """Scaled down so that the shorter side has the wanted pixels; never scaled up, and left as it is when it is near."""
+    short = min(width, height)
+    scale = 1.0 if short <= NEAR * short_side else short_side / short
     return max(1, round(width * scale)), max(1, round(height * scale))
 
 

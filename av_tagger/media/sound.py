@@ -42,6 +42,35 @@ def _packed(frame: av.AudioFrame) -> av.AudioFrame:
     return packed[0]
 
 
+class Mixer:
+    """Gathers frames until they last a quarter of a second, then makes them mono in one go: calls cost more than samples."""
+
+    def __init__(self) -> None:
+        self.fifo: av.AudioFifo | None = None
+
+    def add(self, frame: av.AudioFrame) -> Samples:
+        """Mono samples when enough have come together, or when frames of another kind begin."""
+        frame.pts = None  # times are kept elsewhere; the queue would refuse to hold frames with a gap between them
+        if self.fifo is None:
+            return self._begin(frame)
+        try:
+            self.fifo.write(frame)
+        except ValueError:  # another format, layout or rate
+            done = self.rest()
+            return np.concatenate([done, self._begin(frame)])
+        return self.rest() if 4 * self.fifo.samples >= frame.sample_rate else np.zeros(0, np.float32)
+
+    def _begin(self, frame: av.AudioFrame) -> Samples:
+        self.fifo = av.AudioFifo()
+        self.fifo.write(frame)
+        return np.zeros(0, np.float32)
+
+    def rest(self) -> Samples:
+        """What has not been given yet."""
+        frame = None if self.fifo is None or not self.fifo.samples else self.fifo.read(0, True)
+        return np.zeros(0, np.float32) if frame is None else to_mono(frame)
+
+
 class Resampler:
     """FFmpeg's resampler, fed with mono float32, flushed, and held to the length that the two rates ask for."""
 

@@ -88,7 +88,11 @@ def _columns(rows: Rows) -> tuple[list[str], NDArray[np.int32], NDArray[np.float
 
 def _write_npz(rows: Rows, path: Path, ear: str) -> None:
     files, seconds, values = _columns(rows)
-    np.savez_compressed(path, allow_pickle=False, file=np.array(files), second=seconds, embedding=values, ear=np.array(ear))
+    arrays = dict(zip(COLUMNS, (np.array(files), seconds, values), strict=True)) | {"ear": np.array(ear)}
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:  # numpy's own savez takes no array of the name `file`
+        for name, array in arrays.items():
+            with archive.open(f"{name}.npy", "w", force_zip64=True) as member:
+                np.lib.format.write_array(member, array, allow_pickle=False)
 
 
 def _write_parquet(rows: Rows, path: Path, ear: str) -> None:

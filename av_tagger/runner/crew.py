@@ -143,7 +143,8 @@ class Judge:
     def _stream(self) -> Any:
         import torch
 
-        return torch.cuda.Stream(torch.device(self.device))
+        cuda: Any = torch.cuda
+        return cuda.Stream(torch.device(self.device))
 
     @staticmethod
     def _in(stream: Any) -> AbstractContextManager[Any]:

@@ -42,7 +42,9 @@ CREATE TABLE IF NOT EXISTS plan (
 CREATE INDEX IF NOT EXISTS next_of_plan ON plan (state, turn, position);
 CREATE TABLE IF NOT EXISTS timings (owner TEXT PRIMARY KEY, profile TEXT NOT NULL);
 """
-_PLANNED = "INSERT OR IGNORE INTO plan (position, turn, key, path, start, finish, size, mtime_ns, fingerprint, listed) VALUES (?,?,?,?,?,?,?,?,?,?)"
+_PLANNED = """
+INSERT OR IGNORE INTO plan (position, turn, key, path, start, finish, size, mtime_ns, fingerprint, listed) VALUES (?,?,?,?,?,?,?,?,?,?)
+"""
 _CLAIM = """
 UPDATE plan SET state = 1, owner = ? WHERE position IN (SELECT position FROM plan WHERE state = 0 AND (attempts > 0) = ?
 ORDER BY turn, position LIMIT ?) RETURNING turn, position, path, start, finish, size, attempts
@@ -128,14 +130,16 @@ class Journal:
         return self.counts()
 
     def _settle_known(self, db: sqlite3.Connection, *, retry: bool) -> None:
-        known = "SELECT key FROM results" + (f" WHERE status = '{DONE}'" if retry else "")
-        db.execute(f"UPDATE plan SET state = {SETTLED} WHERE key IN ({known})")  # noqa: S608 - our own words
+        statuses = (DONE,) if retry else (DONE, FAILED)
+        marks = ", ".join("?" * len(statuses))
+        known = f"SELECT key FROM results WHERE status IN ({marks})"  # noqa: S608 - our own words
+        db.execute(f"UPDATE plan SET state = {SETTLED} WHERE key IN ({known})", statuses)
 
     def give_up_missing(self) -> None:
         """Listed clips that are nowhere are failures like others, known before anything is opened."""
         rows = self._read("SELECT position, path, listed FROM plan WHERE state = 0 AND listed != '' AND size < 0")
-        missing = [failure(Job(p, Clip(_path(path))), "missing", f"{listed}: is in none of the folders searched") for p, path, listed in rows]
-        self.record(missing)
+        words = "is in none of the folders searched"
+        self.record([failure(Job(p, Clip(_path(path))), "missing", f"{listed}: {words}") for p, path, listed in rows])
 
     def adopt(self, other: Path) -> None:
         """Take over what another journal knows, such as that of a shard."""
@@ -201,7 +205,8 @@ class Journal:
 
     def failures(self) -> list[tuple[str, int, str]]:
         """(kind, how many, one example)."""
-        words = "SELECT kind, count(*), min(document) FROM plan JOIN results USING (key) WHERE status = 'failed' GROUP BY kind ORDER BY 2 DESC"
+        failed = "FROM plan JOIN results USING (key) WHERE status = 'failed'"
+        words = f"SELECT kind, count(*), min(document) {failed} GROUP BY kind ORDER BY 2 DESC"  # noqa: S608 - our own words
         return [(kind, count, json.loads(document)["error"]["message"]) for kind, count, document in self._read(words)]
 
     def witnessed(self) -> list[tuple[str, str, int]]:

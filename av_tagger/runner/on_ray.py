@@ -50,7 +50,7 @@ class Hand:
         """Says that there is a place for this actor: until then it is given no jobs."""
         return Answer([])
 
-    def exchange(self, jobs: list[Job], last: bool = False) -> Answer:  # noqa: FBT001, FBT002 - Ray passes plain arguments
+    def exchange(self, jobs: list[Job], last: bool = False) -> Answer:
         """Takes new jobs, gives what is finished, after a moment at the latest."""
         for job in jobs:
             self._jobs.put(job)
@@ -135,9 +135,9 @@ class OnRay:
         count = self.actors or _suitable(ray)
         empty = [number for number in range(count) if number not in self.seats]
         for number in empty[:waiting]:
-            self.seats[number] = self._start(ray, journal, count)
+            self.seats[number] = self._start(ray, count)
 
-    def _start(self, ray: Any, journal: Journal, count: int) -> Seat:
+    def _start(self, ray: Any, count: int) -> Seat:
         self.started += 1
         resources = _resources(ray, count)
         sharing = max(1, round(1 / resources["num_gpus"])) if resources.get("num_gpus") else max(1, count)
@@ -210,7 +210,8 @@ def _cluster(ray: Any, address: str | None, options: dict[str, Any]) -> Iterator
     """The cluster that is named, or one on this machine for this run; what someone else has started is left running."""
     ours = not ray.is_initialized()
     if ours:
-        given = {"address": address} if address else {"include_dashboard": False}
+        # "local" always starts one: without it a cluster that a killed driver left behind would be joined while it dies.
+        given: dict[str, Any] = {"address": address} if address else {"address": "local", "include_dashboard": False}
         search = os.pathsep.join(p for p in sys.path if p)  # a checkout that is not installed must be found by the actors, too
         ray.init(**given, log_to_driver=False, runtime_env={"env_vars": {"PYTHONPATH": search}}, **options)
     try:

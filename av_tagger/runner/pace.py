@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 GIB = 1 << 30
 MOST_DECODERS = 64
@@ -48,7 +49,8 @@ def suited(pace: Pace, device: str, sharing: int = 1) -> Pace:
         "batch": GPU_BATCH if gpu else CPU_BATCH,
         "memory_bytes": max(GIB // 2, min((8 if gpu else 4) * GIB, memory() // 4) // sharing),
     }
-    return replace(pace, **{name: value for name, value in chosen.items() if getattr(pace, name) == 0})
+    undecided: dict[str, Any] = {name: value for name, value in chosen.items() if getattr(pace, name) == 0}
+    return replace(pace, **undecided)
 
 
 def in_words(pace: Pace, device: str) -> str:

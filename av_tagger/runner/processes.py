@@ -70,8 +70,8 @@ class Processes:
         owner = f"process {seat + 1}.{self.started}"
         ours, theirs = multiprocessing.Pipe(duplex=False)
         context = multiprocessing.get_context("spawn")  # a fork would share CUDA and locks
-        arguments = (folder, self.recipes[seat], self.pace, owner, self.fingerprint, len(self.recipes), theirs)
-        process = context.Process(target=member, args=arguments, name=owner, daemon=True)
+        post = Post(folder, self.recipes[seat], self.pace, owner, self.fingerprint, len(self.recipes))
+        process = context.Process(target=member, args=(post, theirs), name=owner, daemon=True)
         process.start()
         theirs.close()
         return Member(owner, process, ours)
@@ -106,18 +106,28 @@ class Processes:
         self.members.clear()
 
 
-def member(
-    folder: Path, recipe: Recipe, pace: Pace, owner: str, fingerprint: str, sharing: int, channel: Connection  # noqa: PLR0917
-) -> None:
+@dataclass(frozen=True)
+class Post:
+    """What a process is told when it begins."""
+
+    folder: Path
+    recipe: Recipe
+    pace: Pace
+    owner: str
+    fingerprint: str
+    sharing: int
+
+
+def member(post: Post, channel: Connection) -> None:
     """The life of one process."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the driver's to handle
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     threading.Thread(target=_follow_parent, daemon=True).start()
     try:
-        crew = recipe()
-        check_same(crew.tagger.parts.run.fingerprint, fingerprint, owner)
-        with Journal(folder) as journal:
-            work(journal, crew, suited(pace, crew.device, sharing), owner, _nothing)
+        crew = post.recipe()
+        check_same(crew.tagger.parts.run.fingerprint, post.fingerprint, post.owner)
+        with Journal(post.folder) as journal:
+            work(journal, crew, suited(post.pace, crew.device, post.sharing), post.owner, _nothing)
     except AvTaggerError as error:
         channel.send((type(error).__name__, str(error)))
 
@@ -125,7 +135,8 @@ def member(
 def check_same(mine: str, theirs: str, where: str) -> None:
     """Weights differ from machine to machine sooner or later: such a table would be of two minds."""
     if mine != theirs:
-        raise UsageError(f"{where}: its weights or settings ({mine}) are not those of the run ({theirs}); give every machine the same files")
+        reason = f"its weights or settings ({mine}) are not those of the run ({theirs})"
+        raise UsageError(f"{where}: {reason}; give every machine the same files")
 
 
 def _follow_parent() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -41,7 +42,7 @@ def count(name: str, settings: dict[str, Any], shape: tuple[int, int], classes: 
 
 
 def dense(*widths: int) -> int:
-    return sum(a * b + b for a, b in zip(widths, widths[1:], strict=False))
+    return sum(a * b + b for a, b in pairwise(widths))
 
 
 def convolution(before: int, after: int, cells: int, bias: bool = True, norm: bool = True) -> int:
@@ -92,7 +93,7 @@ def test_bc_resnet_has_the_parameters_of_its_own_paper() -> None:
 def test_instances_stand_where_they_should(name: str) -> None:
     built = network(name)
     stride = built.extractor.stride
-    settings, shape = SMALL[name]
+    _, shape = SMALL[name]
     with torch.inference_mode():
         heard = built(torch.randn(2, shape.channels, 6 * stride, shape.bands))
     assert heard.instances.shape == (2, 6, 3)

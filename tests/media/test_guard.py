@@ -15,6 +15,7 @@ from tests_assets import make_audio, make_video
 from av_tagger.clip import Clip
 from av_tagger.errors import MediaError, TimedOut, UsageError
 from av_tagger.media import GuardedWorker, close_workers, make_backend, open_backend, open_media, probe, warm_up
+from av_tagger.media.blocks import Blocks
 from av_tagger.media.transport import SharedMemory
 from av_tagger.protocols import MediaBackend, Want
 
@@ -49,6 +50,7 @@ def test_windows_arrive_as_they_were_made(name: str) -> None:
 @pytest.mark.parametrize("name", ["hang", "hang with lock"])
 def test_a_hang_ends_at_the_limit(name: str) -> None:
     with fake(name) as worker:
+        worker.call("fake_backends:add", 2, 3, path=CLIP.path)  # a slow start is no hang
         windows = worker.windows(CLIP, Want(), 1.0)
         next(windows)
         begin = time.monotonic()
@@ -88,18 +90,73 @@ def test_any_function_can_be_guarded() -> None:
         assert worker.call("fake_backends:add", 2, 3, path=CLIP.path, limit_seconds=20) == 5
 
 
-def test_shared_memory_is_given_back() -> None:
-    memory = SharedMemory()
-    images = memory.allocate((2, 3, 4, 3))
+def address(images: np.ndarray) -> int:
+    return int(images.__array_interface__["data"][0])
+
+
+@pytest.mark.parametrize("make", [Blocks, SharedMemory])
+def test_memory_is_used_again_when_nobody_looks_at_it(make: type[Blocks]) -> None:
+    memory = make()
+    images = memory.allocate((2, 300, 400, 3))
     images[...] = 7
-    view = images[1:]
+    first, view = address(images), images[1:]
     del images
     gc.collect()
+    other = memory.allocate((2, 300, 400, 3))
+    other[...] = 8
+    assert address(other) != first, "a view of a part keeps the whole"
     assert (view == 7).all()
-    assert len(memory.descriptors) == 1
     del view
-    gc.collect()
-    assert memory.descriptors == {}
+    assert address(memory.allocate((2, 299, 400, 3))) == first
+    assert (other == 8).all()
+
+
+def test_a_much_larger_block_is_kept_for_a_larger_need() -> None:
+    memory = Blocks()
+    large = address(memory.allocate((30, 600, 400, 3)))
+    small = memory.allocate((3, 600, 400, 3))
+    assert address(small) != large
+    assert address(memory.allocate((29, 600, 400, 3))) == large
+
+
+def test_few_blocks_wait() -> None:
+    memory = Blocks()
+    kept = [memory.allocate((1, 1000, 1000, 3)) for _ in range(5)]
+    addresses = {address(images) for images in kept}
+    del kept
+    again = [memory.allocate((1, 1000, 1000, 3)) for _ in range(2)]
+    assert {address(images) for images in again} <= addresses
+    assert len(memory._spare) == 0
+    assert len(memory._freed) == 0
+
+
+def test_sent_memory_waits_for_both_processes() -> None:
+    memory = SharedMemory()
+    images = memory.allocate((2, 300, 400, 3))
+    first = address(images)
+    block = memory.send_out(images)
+    del images
+    assert address(memory.allocate((2, 300, 400, 3))) != first, "its new owner still looks at it"
+    memory.take_back([block.name])
+    del block
+    assert address(memory.allocate((2, 300, 400, 3))) == first
+    assert memory.away == {}
+
+
+def test_windows_that_are_kept_keep_their_pictures(tmp_path: Path) -> None:
+    """Many windows of many files, some kept: no block is written to while somebody looks at it."""
+    path = make_video(tmp_path / "a.mp4", seconds=3.0)
+    want = Want(short_side=32, window_seconds=0.5, overlap_seconds=0.1)
+    plain = [m.frames.images.copy() for m in make_backend("pyav").windows(Clip(path), want) if m.frames is not None]
+    with GuardedWorker() as worker:
+        kept = [m for _ in range(2) for m in worker.windows(Clip(path), want)]
+        for number, media in enumerate(worker.windows(Clip(path), want)):
+            assert media.frames is not None
+            np.testing.assert_array_equal(media.frames.images, plain[number])
+    assert len(kept) == 2 * len(plain) > 6
+    for media, expected in zip(kept, plain * 2, strict=True):
+        assert media.frames is not None
+        np.testing.assert_array_equal(media.frames.images, expected)
 
 
 def test_the_guarded_decoder_gives_what_the_plain_one_gives(tmp_path: Path) -> None:

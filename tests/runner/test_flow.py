@@ -53,7 +53,9 @@ def test_records_come_in_the_order_of_the_jobs() -> None:
     assert json.loads(found[11].document)["duration"] == 20
 
 
-@pytest.mark.parametrize("changes", [{"batch": 1}, {"decoders": 1, "judges": 1}, {"decoders": 5, "batch": 16}, {"ahead": 1}, {"memory_bytes": 1}])
+@pytest.mark.parametrize(
+    "changes", [{"batch": 1}, {"decoders": 1, "judges": 1}, {"decoders": 5, "batch": 16}, {"ahead": 1}, {"memory_bytes": 1}]
+)
 def test_no_pace_changes_an_answer(changes: dict[str, int]) -> None:
     expected = all_of(flow(pace()), NAMES)
     found = all_of(flow(pace(**changes)), NAMES)

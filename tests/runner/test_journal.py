@@ -119,7 +119,8 @@ def test_a_death_makes_suspects_and_only_the_guilty_is_given_up(journal: Journal
     journal.record([done(first)])
     journal.claim("b", 1, suspects=True)
     journal.release("b", died=True)
-    assert journal.failures() == [("crash", 1, f"{tmp_path}/in/001.mp4: the process that worked on it died 2 times; tag it alone to see why")]
+    words = "the process that worked on it died 2 times; tag it alone to see why"
+    assert journal.failures() == [("crash", 1, f"{tmp_path}/in/001.mp4: {words}")]
     assert names(journal.claim("c", 9, suspects=True)) == ["002", "003", "004"], "those of the second death are suspects, too"
 
 

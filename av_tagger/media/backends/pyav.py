@@ -11,13 +11,13 @@ from typing import Any
 
 import numpy as np
 
-from av_tagger.clip import Clip, Media, MediaInfo, TrackInfo
+from av_tagger.clip import Clip, Media, MediaInfo, Samples, TrackInfo
 from av_tagger.errors import MediaError
 from av_tagger.media.blocks import Blocks
 from av_tagger.media.clock import Clock
 from av_tagger.media.opening import BROKEN, CHECK, Tracks, codec_name, describe, duration_of, open_container, origin_of, pick_tracks
 from av_tagger.media.picture import Painter, Turn, pixel_stretch, shown_size, turn_of
-from av_tagger.media.sound import Resampler, to_mono
+from av_tagger.media.sound import Mixer, Resampler, to_mono
 from av_tagger.media.windows import Allocate, Event, Expected, Note, Picture, Sound, Windows
 from av_tagger.protocols import Want
 
@@ -276,6 +276,7 @@ class _SoundTrack(_Track):
     def __init__(self, stream: Any, rate: int, clip: Clip, origin: float, clock: Clock) -> None:
         super().__init__(stream, clip, origin, clock)
         self.rate = rate
+        self.mixer, self.source_rate = Mixer(), 0
         self.resampler: Resampler | None = None
         self.alone = stream.container.streams.video == ()
         self.begins: float | None = None  # seconds of the first sample that was kept
@@ -289,32 +290,38 @@ class _SoundTrack(_Track):
         seconds = self.clock.tick(self.stamp(frame), expected, back=GAP_SECONDS)
         if self.begins is None and self.alone and self.clip.start_seconds == 0 and -WARM_UP_SECONDS < seconds < 0:
             self.clock.shift, seconds = self.clock.shift - seconds, 0.0
-        mono = to_mono(frame)
-        end = seconds + len(mono) / source_rate
+        samples = frame.samples
         if self.begins is None:
             keep_from = max(0, math.ceil((self.clip.start_seconds - RUN_UP_SECONDS - seconds) * source_rate - 1e-6))
-            if keep_from >= len(mono):
-                self.clock.last = end
+            if keep_from >= samples:
+                self.clock.last = seconds + samples / source_rate
                 return
-            mono, seconds = mono[keep_from:], seconds + keep_from / source_rate
-            self.begins = seconds
-        elif seconds - self.clock.last > GAP_SECONDS:
+            mono = to_mono(frame)[keep_from:]
+            self.begins, self.source_rate = seconds + keep_from / source_rate, source_rate
+            self.clock.last = seconds + samples / source_rate
+            yield from self._push(mono)
+            return
+        if seconds - self.clock.last > GAP_SECONDS:
             yield from self._silence(seconds - self.clock.last)
             self.clock.last = seconds
-        self.clock.last = end if self.sent == 0 and self.resampler is None else self.clock.last + len(mono) / source_rate
-        yield from self._push(mono, source_rate)
+        if source_rate != self.source_rate:
+            yield from self._push(self.mixer.rest())
+            self.source_rate = source_rate
+        mono = self.mixer.add(frame)
+        self.clock.last += samples / source_rate
+        yield from self._push(mono)
 
     def _silence(self, seconds: float) -> Iterator[Event]:
-        source_rate = self.resampler.source_rate if self.resampler is not None else self.rate
-        left = round(seconds * source_rate)
+        yield from self._push(self.mixer.rest())
+        left = round(seconds * self.source_rate)
         while left > 0:
-            yield from self._push(np.zeros(min(left, source_rate), np.float32), source_rate)
-            left -= source_rate
+            yield from self._push(np.zeros(min(left, self.source_rate), np.float32))
+            left -= self.source_rate
 
-    def _push(self, mono: Any, source_rate: int) -> Iterator[Event]:
-        if self.resampler is None or self.resampler.source_rate != source_rate:
+    def _push(self, mono: Samples) -> Iterator[Event]:
+        if self.resampler is None or self.resampler.source_rate != self.source_rate:
             yield from self._flush()
-            self.resampler = Resampler(source_rate, self.rate)
+            self.resampler = Resampler(self.source_rate, self.rate)
         yield from self._give(self.resampler.push(mono))
 
     def _give(self, samples: Any) -> Iterator[Event]:
@@ -327,5 +334,7 @@ class _SoundTrack(_Track):
             yield from self._give(self.resampler.flush())
 
     def finish(self) -> Iterator[Event]:
+        if self.begins is not None:
+            yield from self._push(self.mixer.rest())
         yield from self._flush()
         yield from super().finish()
