@@ -26,6 +26,7 @@ class Want:
     frame_rate: float | None = None  # candidate frames a second; None: every frame
     window_seconds: float = 10.0
     overlap_seconds: float = 1.0
+    skip_nonref: bool = False  # leave out frames that no other needs: about half of them at 60 % of the decoding, where the codec has such
 
 
 @runtime_checkable

@@ -58,7 +58,9 @@ class Piece:
 class MilEar:
     """Any network of the laboratory as an `AudioBranch`."""
 
-    def __init__(self, network: MilNetwork, header: Header, device: str | torch.device = "cpu", settings: EarSettings | None = None) -> None:
+    def __init__(
+        self, network: MilNetwork, header: Header, device: str | torch.device = "cpu", settings: EarSettings | None = None
+    ) -> None:
         if network.frontend is None:
             raise UsageError(f"{header.name}: this network reads features, not sound; it cannot be an ear by itself")
         quick_memory()

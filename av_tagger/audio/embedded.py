@@ -45,7 +45,7 @@ class Embedded(Pooling):
     def answers(self, bag: Bag) -> tuple[Tensor, Tensor]:
         count = bag.embeddings.shape[:2]
         alone = self._judged(bag, bag.embeddings.flatten(0, 1).unsqueeze(1), bag.mask.new_ones(count.numel(), 1))
-        return self(bag), alone.unflatten(0, count)
+        return self(bag), alone.view(*count, -1)
 
     def _judged(self, bag: Bag, embeddings: Tensor, mask: Tensor) -> Tensor:
         return bag.classify(self.mapping(AGGREGATES[self.settings.aggregate](embeddings, mask)))

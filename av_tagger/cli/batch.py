@@ -33,7 +33,7 @@ class BatchOptions(TalkOptions, ModelOptions):
     retry_failed: Annotated[bool, typer.Option("--retry-failed", help="Try again what failed.", rich_help_panel=WHICH)] = False
     fresh: Annotated[bool, typer.Option("--fresh", help="Forget what this folder knows.", rich_help_panel=WHICH)] = False
     limit: Annotated[int | None, typer.Option(min=1, help="At most N clips.", rich_help_panel=WHICH)] = None
-    shuffle: Annotated[bool, typer.Option("--shuffle", help="In a random order; with --limit a random sample.", rich_help_panel=WHICH)] = False
+    shuffle: Annotated[bool, typer.Option("--shuffle", help="In a random order; with --limit, a sample.", rich_help_panel=WHICH)] = False
     seed: Annotated[int, typer.Option(help="Of --shuffle.", rich_help_panel=WHICH)] = 0
     shard: Annotated[str | None, typer.Option(help="i/n: every nth clip from the ith on.", rich_help_panel=WHICH)] = None
     engine: Annotated[str, typer.Option(help="local or ray.", rich_help_panel=PACE)] = "local"

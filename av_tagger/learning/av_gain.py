@@ -1,222 +1,341 @@
-"""What looking adds to hearing, measured: sounds nobody trained on, with moving photographs, tagged by ear alone and by ear and eye.
+"""What the eye adds to the ear, measured: an ear alone against both, weighed as fitted on one half of the clips, on the other half.
 
-    python -m av_tagger.learning.av_gain SOUNDS PICTURES --ear starter --recogniser RECOGNISER --words GLOVE -o FOLDER
+    python -m av_tagger.learning.av_gain --shared ../shared -o FOLDER [--ear starter|efficientat:mn04|FILE] [--clips N] [--seed N]
 
-SOUNDS is a manifest (columns file, labels, ambiguous, recording), PICTURES a folder of photographs named SYNSET_object.jpg, RECOGNISER the
-weights of timm's mobilenetv2_100, GLOVE a file of word vectors. Half of the clips sound from held-out seeds of the synthesiser, half are
-recordings. Weights and thresholds are fitted on one half of the clips and measured on the other, both ways; the halves share no recording.
+Sounds: recordings of sounds/dev.csv, and scenes of the synthesiser whose seeds no training draws. Pictures: moving windows over the photos
+of pictures/, looked at by the whole eye. What the witnesses say is kept in FOLDER, so that a second run takes seconds.
 """
 
 from __future__ import annotations
 
 import argparse
 import csv
-import zlib
-from collections import Counter
+import io
+import json
+import os
+import shlex
+import sys
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from av_tagger.clip import Frames, Waveform
+from av_tagger import weights
+from av_tagger.audio.branch import EARS, RUN_FILE
+from av_tagger.download import sha256_of
+from av_tagger.errors import UsageError
+from av_tagger.fusion import WeightedFusion, load_fusion
 from av_tagger.fusion.counts import Counts
-from av_tagger.fusion.fit import FitSettings, FusionFitter
+from av_tagger.fusion.fit import FitSettings, FusionFitter, Table
+from av_tagger.fusion.joint import weigh
 from av_tagger.labels import dcase2017
+from av_tagger.learning.av_gain_clips import (
+    LABELS,
+    SHOWS,
+    Deal,
+    GainSettings,
+    Sound,
+    collect,
+    deal,
+    frames_of,
+    pictures_in,
+    truths,
+    waveform,
+)
 from av_tagger.protocols import AudioBranch, VideoBranch
-from av_tagger.synth import SceneSettings, empty_scene, scene
-from av_tagger.synth.kit import Draw
+from av_tagger.reports import plots
+from av_tagger.reports.files import whole, write_text
+from av_tagger.settings import fingerprint, to_table
+from av_tagger.tagger import align
 
-LABELS = dcase2017().labels
-FIRST_SEED = 700_000_000  # far from every seed that was trained on
-SECONDS, FRAMES = 10.0, 16
-SYSTEMS = {"ear alone": "ear", "eye alone": "eye", "paper's rule": "paper-rule", "fitted weights": "joint"}
+Floats = NDArray[np.float64]
+Bools = NDArray[np.bool_]
 
-# Which photographs show what makes a sound, by words of their names.
-SHOWS: dict[str, tuple[str, ...]] = {
-    "Train horn": ("train", "locomotive"),
-    "Train": ("train", "locomotive", "freight_car", "passenger_car"),
-    "Air horn, truck horn": ("truck", "tow_truck", "moving_van", "pickup"),
-    "Truck": ("truck", "tow_truck", "moving_van", "pickup"),
-    "Reversing beeps": ("garbage_truck", "trailer_truck", "moving_van", "forklift"),
-    "Car alarm": ("cab", "convertible", "limousine", "minivan", "beach_wagon", "sports_car"),
-    "Car": ("cab", "convertible", "limousine", "minivan", "beach_wagon", "sports_car", "jeep", "racer", "Model_T"),
-    "Car passing by": ("cab", "convertible", "limousine", "minivan", "beach_wagon", "sports_car", "jeep", "racer"),
-    "Bicycle": ("bicycle", "mountain_bike", "tricycle", "unicycle"),
-    "Motorcycle": ("moped", "motor_scooter"),
-    "Bus": ("minibus", "school_bus", "trolleybus"),
-    "Ambulance (siren)": ("ambulance",),
-    "Fire engine, fire truck (siren)": ("fire_engine",),
-    "Police car (siren)": ("police_van",),
+WAYS = ("heard", "seen", "paper weights", "paper rule", "fitted")
+IN_WORDS = {
+    "heard": "ear alone",
+    "seen": "eye alone",
+    "paper weights": "both, the paper's weights",
+    "paper rule": "both, weights by the paper's rule",
+    "fitted": "both, fitted weights",
 }
+FROM_PAPER = {"heard": 0.506, "paper weights": 0.559}  # AV table 1, evaluation data
 
 
 @dataclass(frozen=True)
-class Example:
-    waveform: Waveform
-    frames: Frames
-    labels: tuple[str, ...]
-    half: int
-    real: bool
+class Half:
+    """Fitted on one half, counted on the other."""
+
+    counts: Mapping[str, Counts]  # by way
+    by_kind: Mapping[str, Mapping[str, Counts]]  # the same on recordings and on scenes alone
+    weights: Floats  # the ear's share, fitted
+    trusts_eye: Bools  # by the paper's rule: the eye beat the ear on the half that was fitted on
+
+
+def measure(table: Table, halves: NDArray[np.int64], kinds: Mapping[str, Bools]) -> list[Half]:
+    """Both directions."""
+    return [_measure_one(table, halves == half, halves != half, kinds) for half in (0, 1)]
+
+
+def _measure_one(table: Table, fit: Bools, held: Bools, kinds: Mapping[str, Bools]) -> Half:
+    mine, other = table.rows(fit), table.rows(held)
+    shares = weights_of(mine)
+    said = {way: decided(mine, other, share) for way, share in shares.items()}
+    counts = {way: Counts.of(told, other.truth) for way, told in said.items()}
+    by_kind = {
+        kind: {way: Counts.of(told[which[held]], other.truth[which[held]]) for way, told in said.items()} for kind, which in kinds.items()
+    }
+    return Half(counts, by_kind, shares["fitted"], shares["paper rule"] < 0.5)
+
+
+def weights_of(mine: Table) -> dict[str, Floats]:
+    """The ear's share in every class, by way."""
+    paper = load_fusion("paper", LABELS)
+    assert isinstance(paper, WeightedFusion)
+    ones = np.ones(len(LABELS))
+    return dict(zip(WAYS, (ones, 0 * ones, paper.weights, _fitted(mine, "paper-rule"), _fitted(mine, "joint")), strict=True))
+
+
+def _fitted(mine: Table, method: str) -> Floats:
+    fusion = FusionFitter(FitSettings(method)).fit(mine.heard, mine.seen, mine.truth, LABELS).fusion_
+    assert isinstance(fusion, WeightedFusion)
+    return fusion.weights
+
+
+def decided(mine: Table, other: Table, share: Floats) -> Bools:
+    """Thresholds are fitted in the same way whatever the weights are, so that only the weights make a difference."""
+    fused, silent = weigh(mine.heard, mine.seen, share), np.full(mine.heard.shape, np.nan)
+    fitter = FusionFitter(FitSettings("ear")).fit(fused, silent, mine.truth, LABELS)
+    return fitter.predict(weigh(other.heard, other.seen, share), np.full(other.heard.shape, np.nan))
+
+
+def pooled(counts: Sequence[Counts]) -> Counts:
+    return Counts(*(np.sum([getattr(c, name) for c in counts], axis=0) for name in ("right", "predicted", "positives")))
+
+
+def hear(ear: AudioBranch, sounds: Sequence[Sound], settings: GainSettings) -> Floats:
+    """(clips, classes); one at a time, so that memory stays small."""
+    rows = []
+    for sound in sounds:
+        (scores,) = ear.hear([waveform(sound, ear.rate, settings)])
+        rows.append(align(scores, LABELS).probabilities)
+    return np.stack(rows)
+
+
+def see(eye: VideoBranch, dealt: Deal, pictures: Mapping[str, Path], settings: GainSettings, say: Callable[[str], None] = print) -> Floats:
+    """(clips, classes)."""
+    rows = []
+    for start in range(0, len(dealt.films), 8):
+        films = [frames_of(film, pictures, eye.short_side, settings) for film in dealt.films[start : start + 8]]
+        rows += [scores.probabilities for scores in eye.see(films)]
+        if start % 80 == 0:
+            say(f"  {start} of {len(dealt.films)} films")
+    return np.stack(rows)
+
+
+def kept(path: Path, key: str, make: Callable[[], Floats]) -> Floats:
+    """What a witness said before of the same clips, else what it says now."""
+    if path.is_file():
+        with np.load(path) as stored:
+            if str(stored["key"]) == key:
+                return np.asarray(stored["scores"], dtype=np.float64)
+    scores = make()
+    buffer = io.BytesIO()
+    np.savez(buffer, key=np.array(key), scores=scores)
+    with whole(path) as temporary:
+        temporary.write_bytes(buffer.getvalue())
+    return scores
 
 
 @dataclass(frozen=True)
-class Judged:
-    """What both witnesses said of every example, and what is true."""
+class Experiment:
+    """Where everything is."""
 
-    heard: NDArray[np.float64]
-    seen: NDArray[np.float64]
-    truth: NDArray[np.bool_]
-    half: NDArray[np.int64]
+    shared: Path
+    folder: Path
+    ear: str
+    settings: GainSettings
 
+    @property
+    def data(self) -> Path:
+        return self.shared / "data"
 
-class Album:
-    """Photographs to pan over; each belongs to one half where its class has two of them."""
+    def heard(self, sounds: Sequence[Sound]) -> Floats:
+        lengths = (self.settings.scene_seconds, self.settings.longest_seconds)
+        key = fingerprint([s.name for s in sounds], sha256_of(ear_file(self.ear)), lengths)
+        return kept(self.folder / f"heard.{short(self.ear)}.npz", key, lambda: hear(load_the_ear(self.ear), sounds, self.settings))
 
-    def __init__(self, folder: Path) -> None:
-        self.paths = sorted(folder.glob("*.jpg"))
-        words = {w for ws in SHOWS.values() for w in ws}
-        self.others = [p for p in self.paths if not any(w in p.stem for w in words)]
-
-    def pick(self, d: Draw, labels: tuple[str, ...], half: int) -> Path:
-        """Mostly of something that sounds; one clip in five shows something else, as videos do."""
-        fitting = [p for p in self.paths if any(w in p.stem for label in labels for w in SHOWS.get(label, ()))]
-        if not fitting or d.chance(0.2):
-            return d.pick(*self.others)
-        own = [p for i, p in enumerate(fitting) if i % 2 == half]
-        return d.pick(*(own or fitting))
+    def seen(self, dealt: Deal, pictures: Mapping[str, Path], number: int) -> Floats:
+        films = [[*film.pictures, *film.seed, self.settings.frames] for film in dealt.films]
+        key = fingerprint(films, {n: sha256_of(p) for n, p in pictures.items()}, eye_files())
+        return kept(self.folder / f"seen.{number}.npz", key, lambda: see(load_the_eye(), dealt, pictures, self.settings))
 
 
-def pan(d: Draw, path: Path, size: int = 256) -> Frames:
-    """A crop that drifts and zooms over one photograph."""
-    from PIL import Image
-
-    with Image.open(path) as opened:
-        image = opened.convert("RGB")
-    side = min(image.size)
-    scales, xs, ys = (np.linspace(d.between(lo, 1), d.between(lo, 1), FRAMES) for lo in (0.65, 0.0, 0.0))
-    pictures = []
-    for scale, x, y in zip(scales, xs, ys, strict=True):
-        edge = side * scale
-        left, top = x * (image.width - edge), y * (image.height - edge)
-        pictures.append(np.asarray(image.resize((size, size), box=(left, top, left + edge, top + edge))))
-    return Frames(np.stack(pictures), np.arange(FRAMES) * (SECONDS / FRAMES))
-
-
-def synthetic(album: Album, rate: int, count: int) -> list[Example]:
-    """Scenes of every class in turn, one in six without any."""
-    out = []
-    for i in range(count):
-        d = Draw(np.random.default_rng(FIRST_SEED + i))
-        chosen = (LABELS[i % len(LABELS)],)
-        settings = SceneSettings(counts=(1,), snr_db=(-3, 20))
-        s = empty_scene(FIRST_SEED + i, SECONDS, rate) if i % 6 == 5 else scene(FIRST_SEED + i, SECONDS, rate, chosen, settings)
-        half = int(d.chance(0.5))
-        out.append(Example(s.waveform, pan(d, album.pick(d, s.labels, half)), s.labels, half, real=False))
-    return out
+def run(experiment: Experiment) -> dict[str, Any]:
+    """Every deal in both directions: the figures; the list of clips lies in the folder."""
+    settings = experiment.settings
+    sounds, pictures = collect(experiment.data / "sounds/dev.csv", settings), pictures_in(experiment.data / "pictures")
+    truth, unclear = truths(sounds)
+    real = np.array([sound.file is not None for sound in sounds])
+    heard = np.where(unclear, np.nan, experiment.heard(sounds))
+    results: list[Half] = []
+    deals = [deal(sounds, tuple(pictures), number, settings) for number in range(settings.deals)]
+    for number, dealt in enumerate(deals):
+        seen = np.where(unclear, np.nan, experiment.seen(dealt, pictures, number))
+        results += measure(Table.of(heard, seen, truth), dealt.halves, {"recordings": real, "scenes": ~real})
+    write_clips(experiment.folder / "clips.csv", sounds, deals)
+    return {"ear": experiment.ear, "settings": to_table(settings), "clips": described(sounds, deals)} | summary(results)
 
 
-def recorded(manifest: Path, album: Album, rate: int, most: int) -> list[Example]:
-    """Recordings with sure labels, at most `most` of a class, and as many as of the commonest class without any."""
-    import soundfile
-    from scipy.signal import resample_poly
-
-    with manifest.open(newline="", encoding="utf-8") as f:
-        rows = [r for r in csv.DictReader(f) if not r["ambiguous"]]
-    rows.sort(key=lambda r: zlib.crc32(r["file"].encode()))
-    seen: Counter[str] = Counter()
-    out = []
-    for r in rows:
-        labels = tuple(x for x in r["labels"].split("|") if x)
-        key = labels[0] if labels else ""
-        seen[key] += 1
-        if seen[key] > (most if key else 3 * most):
-            continue
-        x, original = soundfile.read(manifest.parent / r["file"], dtype="float32")
-        common = int(np.gcd(original, rate))
-        samples = resample_poly(x[: int(SECONDS * original)], rate // common, original // common).astype(np.float32)
-        d, half = Draw(np.random.default_rng(zlib.crc32(r["file"].encode()))), zlib.crc32(r["recording"].encode()) % 2
-        out.append(Example(Waveform(samples, rate), pan(d, album.pick(d, labels, half)), labels, half, real=True))
-    return out
+def described(sounds: Sequence[Sound], deals: Sequence[Deal]) -> dict[str, int | float]:
+    """What the clips are made of."""
+    return {
+        "recordings_with_a_class": sum(s.file is not None and bool(s.labels) for s in sounds),
+        "scenes_with_a_class": sum(s.file is None and bool(s.labels) for s in sounds),
+        "without_a_class": sum(not s.labels for s in sounds),
+        "of_a_class_with_pictures": sum(any(x in SHOWS for x in s.labels) for s in sounds),
+        "show_their_source": sum(film.shows for d in deals for film in d.films) / len(deals),
+    }
 
 
-def judge(examples: list[Example], ear: AudioBranch, eye: VideoBranch, batch: int = 8) -> Judged:
-    heard, seen = [], []
-    for at in range(0, len(examples), batch):
-        part = examples[at : at + batch]
-        heard += [s.probabilities for s in ear.hear([e.waveform for e in part])]
-        seen += [s.probabilities for s in eye.see([e.frames for e in part])]
-    truth = np.array([[label in e.labels for label in LABELS] for e in examples])
-    return Judged(np.stack(heard), np.stack(seen), truth, np.array([e.half for e in examples]))
+def summary(results: Sequence[Half]) -> dict[str, Any]:
+    """Means and spreads over all fits, and the classes, counted over all of them."""
+    f1 = {way: np.array([half.counts[way].f1 for half in results]) for way in WAYS}
+    classes = {way: pooled([half.counts[way] for half in results]) for way in WAYS}
+    kinds = {kind: {way: pooled([half.by_kind[kind][way] for half in results]).f1 for way in WAYS} for kind in results[0].by_kind}
+    return {
+        "fits": len(results),
+        "micro_f1": {way: _spread(values) for way, values in f1.items()},
+        "gain": {way: _spread(f1[way] - f1["heard"]) for way in WAYS[1:]},
+        "micro_f1_by_sound": kinds,
+        "classes": {
+            label: {
+                "clips": int(classes["heard"].positives[k]) // (len(results) // 2),  # a deal measures every clip once
+                **{way: float(classes[way].class_f1[k]) for way in WAYS},
+                "ear_weight": float(np.mean([half.weights[k] for half in results])),
+                "trusts_eye": int(sum(half.trusts_eye[k] for half in results)),
+                "can_be_seen": label in SHOWS,
+            }
+            for k, label in enumerate(LABELS)
+        },
+    }
 
 
-def decisions(judged: Judged, method: str) -> NDArray[np.bool_]:
-    """Each half decided by what was fitted on the other."""
-    said = np.zeros_like(judged.truth)
-    for half in (0, 1):
-        learn, measure = judged.half != half, judged.half == half
-        fitter = FusionFitter(FitSettings(method=method, few=2)).fit(judged.heard[learn], judged.seen[learn], judged.truth[learn], LABELS)
-        said[measure] = fitter.predict(judged.heard[measure], judged.seen[measure])
-    return said
+def _spread(values: Floats) -> dict[str, float]:
+    return {"mean": float(values.mean()), "std": float(values.std(ddof=1)), "least": float(values.min()), "most": float(values.max())}
 
 
-def table(counts: dict[str, Counts]) -> str:
-    lines = [f"{'class':34s} {'clips':>5s} " + " ".join(f"{name:>16s}" for name in counts)]
-    first = next(iter(counts.values()))
-    for k, label in enumerate(LABELS):
-        lines.append(f"{label:34s} {first.positives[k]:5d} " + " ".join(f"{100 * c.class_f1[k]:16.1f}" for c in counts.values()))
-    lines.append(f"{'micro-F1':34s} {'':5s} " + " ".join(f"{100 * c.f1:16.1f}" for c in counts.values()))
-    pairs = (f"{100 * c.precision:8.1f}{100 * c.recall:8.1f}" for c in counts.values())
-    lines.append(f"{'precision, recall':34s} {'':5s} " + " ".join(pairs))
-    return "\n".join(lines)
+def in_words(figures: Mapping[str, Any], command: str) -> str:
+    """The result as Markdown."""
+    c, settings = figures["clips"], figures["settings"]
+    made = (
+        f"{settings['clips']} clips: {c['recordings_with_a_class']} recordings and {c['scenes_with_a_class']} scenes of one of the "
+        f"classes, {c['without_a_class']} sounds without any. The pictures of {c['show_their_source']:.0f} clips show the source, "
+        f"of {c['of_a_class_with_pictures']} whose class has pictures."
+    )
+    lines = [f"    {command}", "", made, "", "| | micro-F1 | gain | on recordings | on scenes |", "|---|---|---|---|---|"]
+    for way in WAYS:
+        f1, kinds = figures["micro_f1"][way], figures["micro_f1_by_sound"]
+        gain = "" if way == "heard" else f"{100 * figures['gain'][way]['mean']:+.1f} ± {100 * figures['gain'][way]['std']:.1f}"
+        cells = (f"{100 * f1['mean']:.1f} ± {100 * f1['std']:.1f}", gain, *(f"{100 * kinds[kind][way]:.1f}" for kind in kinds))
+        lines.append(f"| {IN_WORDS[way]} | {' | '.join(cells)} |")
+    lines += ["", f"Mean ± standard deviation over {figures['fits']} fits; each on one half of the clips, measured on the other.", ""]
+    lines += ["| class | clips | heard | seen | fused | the ear's weight | the eye trusted |", "|---|---|---|---|---|---|---|"]
+    for label, row in figures["classes"].items():
+        values = " | ".join(f"{100 * row[way]:.0f}" for way in ("heard", "seen", "fitted"))
+        name = label if row["can_be_seen"] else f"{label} (no picture)"
+        lines.append(f"| {name} | {row['clips']} | {values} | {row['ear_weight']:.2f} | {row['trusts_eye']} of {figures['fits']} |")
+    return "\n".join(lines) + "\n"
 
 
-def picture(counts: dict[str, Counts], folder: Path) -> Path:
-    """The paper's figure 3: F1 of each class, ear alone beside ear and eye."""
-    from av_tagger.reports.plots import class_f1
+def draw(figures: Mapping[str, Any], path: Path) -> None:
+    """AV figure 3: every class heard, seen and fused; (V) where the paper's rule trusts the eye in most fits."""
+    rows = figures["classes"]
+    names = [f"{label} (V)" if row["trusts_eye"] > figures["fits"] / 2 else label for label, row in rows.items()]
+    columns = {"heard": "heard", "seen": "seen", "fused": "fitted"}
+    scores = {shown: [row[way] for row in rows.values()] for shown, way in columns.items()}
+    micro = {shown: figures["micro_f1"][way]["mean"] for shown, way in columns.items()}
+    plots.save(plots.class_f1(scores, names, micro), path)
 
-    shown = {name: counts[name].class_f1 for name in ("ear alone", "fitted weights")}
-    figure = class_f1(shown, LABELS, {name: counts[name].f1 for name in shown})
-    path = folder / "av_gain.png"
-    figure.savefig(path, dpi=120)
-    return path
+
+def write_clips(path: Path, sounds: Sequence[Sound], deals: Sequence[Deal]) -> None:
+    """Who stood where, for people who want to check."""
+    text = io.StringIO()
+    table = csv.writer(text, lineterminator="\n")
+    table.writerow(["deal", "half", "sound", "labels", "recording", "first shot", "second shot", "shows"])
+    for number, dealt in enumerate(deals):
+        for sound, half, film in zip(sounds, dealt.halves, dealt.films, strict=True):
+            table.writerow([number, int(half), sound.name, "|".join(sound.labels), sound.recording, *film.pictures, int(film.shows)])
+    write_text(path, [text.getvalue()])
 
 
-def load_witnesses(arguments: argparse.Namespace) -> tuple[AudioBranch, VideoBranch]:
-    from av_tagger.audio.branch import load_ear
+def ear_file(name: str) -> Path:
+    """The weights behind an ear's name."""
+    path = Path(name) / RUN_FILE if Path(name).is_dir() else Path(name)
+    found = path if path.is_file() else weights.locate(EARS.get(name, name.replace(":", ".", 1)))
+    if found is None:
+        raise UsageError(f"the weights of the ear {name!r} are not here; name a weights file, or see av-tag weights list")
+    return found
+
+
+def short(ear: str) -> str:
+    """An ear's name as part of a file's."""
+    return (Path(ear).stem if Path(ear).suffix in (".pt", ".safetensors") else Path(ear).name).replace(":", ".")
+
+
+def load_the_ear(name: str) -> AudioBranch:
+    from av_tagger.assemble import load
+
+    ear = load(ear=name, only="ear", device="cpu", offline=True).parts.ear
+    assert ear is not None
+    return ear
+
+
+def load_the_eye() -> VideoBranch:
+    """The whole eye with the weights that lie in the shared folder."""
     from av_tagger.video.branch import EyeSettings
     from av_tagger.video.load import load_eye
 
-    settings = EyeSettings(
-        network="thumbnail",
-        recogniser="mobilenetv2_100",
-        recogniser_weights=arguments.recogniser,
-        words=arguments.words,
-        pictures=False,
-    )
-    return load_ear(arguments.ear, device="cpu"), load_eye(settings, dcase2017())
+    eye = load_eye(EyeSettings(**EYE, pictures=False), dcase2017(), offline=True)
+    if eye.advice:
+        raise UsageError("; ".join(eye.advice))
+    return eye
 
 
-def main() -> None:
+def eye_files() -> list[str]:
+    """What the eye's answers depend on besides the pictures."""
+    found = [weights.find(name) for name in EYE_FILES]
+    return [*EYE.values(), *(sha256_of(path) if path is not None else "not here" for path in found)]
+
+
+EYE: dict[str, Any] = {"network": "alexnet_grouped", "recogniser": "mobilenetv2_100"}
+EYE_FILES = ("bvlc_alexnet_features_q7.safetensors", "mobilenetv2_100.safetensors", "glove.6B.50d.part.txt")
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("sounds", type=Path)
-    parser.add_argument("pictures", type=Path)
-    parser.add_argument("--ear", default="starter")
-    parser.add_argument("--recogniser", type=Path, required=True)
-    parser.add_argument("--words", type=Path, required=True)
-    parser.add_argument("--count", type=int, default=200, help="synthetic clips")
-    parser.add_argument("--most", type=int, default=14, help="recordings of a class")
+    parser.add_argument("--shared", type=Path, required=True, help="the folder with data/sounds, pictures, weights and words")
     parser.add_argument("-o", "--output", type=Path, required=True)
-    arguments = parser.parse_args()
-    ear, eye = load_witnesses(arguments)
-    album = Album(arguments.pictures)
-    examples = synthetic(album, ear.rate, arguments.count) + recorded(arguments.sounds, album, ear.rate, arguments.most)
-    judged = judge(examples, ear, eye)
-    counts = {name: Counts.of(decisions(judged, method), judged.truth) for name, method in SYSTEMS.items()}
-    text = f"{len(examples)} clips, {sum(e.real for e in examples)} of them recordings; ear: {ear.witness.model}\n\n{table(counts)}\n"
-    arguments.output.mkdir(parents=True, exist_ok=True)
-    (arguments.output / "av_gain.txt").write_text(text, encoding="utf-8")
-    print(text + f"\n{picture(counts, arguments.output)}")
+    parser.add_argument("--ear", default="starter")
+    for name in ("clips", "deals", "seed"):
+        parser.add_argument(f"--{name}", type=int, default=getattr(GainSettings(), name))
+    given = parser.parse_args(arguments)
+    data = given.shared / "data"
+    others = os.environ.get("AV_TAGGER_WEIGHTS", "")
+    os.environ["AV_TAGGER_WEIGHTS"] = os.pathsep.join(filter(None, (str(data / "weights"), str(data / "words"), others)))
+    settings = GainSettings(clips=given.clips, deals=given.deals, seed=given.seed)
+    figures = run(Experiment(given.shared, given.output, given.ear, settings))
+    said = sys.argv[1:] if arguments is None else list(arguments)
+    command = f"python -m av_tagger.learning.av_gain {shlex.join(said)}"
+    text, stem = in_words(figures, command), f"gain.{short(given.ear)}"
+    everything = figures | {"command": command, "paper": FROM_PAPER}
+    write_text(given.output / f"{stem}.json", [json.dumps(everything, indent=1, ensure_ascii=False), "\n"])
+    write_text(given.output / f"{stem}.md", [text])
+    draw(figures, given.output / f"{stem}.png")
+    print(text)
 
 
 if __name__ == "__main__":

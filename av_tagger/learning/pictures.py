@@ -81,8 +81,8 @@ def neighbours(instances: Instances, labels: Sequence[str], most: int = 600, see
         for number, k in enumerate(sorted(set(owners.tolist()))):
             colour = CYCLE[number % len(CYCLE)]
             sure, unsure = (owners == k) & positive, (owners == k) & ~positive
-            axes.scatter(*places[sure].T, s=14, color=colour, label=labels[k])
-            axes.scatter(*places[unsure].T, s=14, facecolors="none", edgecolors=colour, linewidths=0.8)
+            axes.scatter(places[sure, 0], places[sure, 1], s=14, color=colour, label=labels[k])
+            axes.scatter(places[unsure, 0], places[unsure, 1], s=14, facecolors="none", edgecolors=colour, linewidths=0.8)
         axes.set(xticks=[], yticks=[], title="Instances: filled are positive, hollow are not")
         axes.legend(loc="center left", bbox_to_anchor=(1.0, 0.5), fontsize=8)
     return figure
@@ -123,7 +123,7 @@ def _said(found: Correlation | None) -> str:
 def _confidence(instances: Instances, bag: int) -> NDArray[np.float64]:
     """Of each instance in the clip's classes: the surest of them."""
     own = instances.probabilities[bag][:, instances.targets[bag] > 0.5]
-    return np.clip(own.max(axis=1), 0, 1).astype(np.float64)
+    return np.asarray(np.clip(own.max(axis=1), 0, 1), np.float64)
 
 
 def _telling(instances: Instances, most: int) -> list[int]:

@@ -64,7 +64,7 @@ class Found:
     false_alarms: float  # share of the other instances that are told above a half for the bag's class
 
 
-def experiment(world: World, method: Method, seed: int = 0, steps: int = 150, bags: int = 200) -> Found:
+def experiment(world: World, method: Method, seed: int = 0, steps: int = 250, bags: int = 200) -> Found:
     """Learn from `bags` bags, all of them each step, and look at as many others."""
     training, unseen = world.bags(bags, seed), world.bags(bags, seed + 1000)
     network = learnt(world, method, training, seed, steps)
@@ -84,20 +84,19 @@ def learnt(world: World, method: Method, training: Bags, seed: int, steps: int) 
     torch.manual_seed(seed)
     shape = FeatureShape(1, world.width, 1.0)
     layers = {"widths": (method.hidden,)}
-    network = build_network(
-        Architecture(world.classes, "dense", layers, method.pooling, method.settings, frontend=None, features=shape),
-    )
+    description = Architecture(world.classes, "dense", layers, method.pooling, method.settings, frontend=None, features=shape)
+    network = build_network(description)
     losses = [LOSSES[name]() for name in (method.loss, method.instance) if name]
     optimiser = torch.optim.Adam(network.parameters(), 0.01)
     for _ in range(steps):
         heard = network(training.rows)
         optimiser.zero_grad()
-        torch.stack([loss(heard, training.targets) for loss in losses]).sum().backward()
+        torch.stack([loss(heard, training.targets) for loss in losses]).sum().backward()  # type: ignore[no-untyped-call]
         optimiser.step()
     return network.eval()
 
 
-RARE, COMMON = World(instances=20, positive=0.05), World(instances=10, positive=0.6, distance=2.0)
+RARE, COMMON = World(instances=20, positive=0.05, distance=4.0), World(instances=10, positive=0.6)
 
 POOLINGS_COMPARED: dict[str, Method] = {
     "mean": Method("mean", loss="bce"),

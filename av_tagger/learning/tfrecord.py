@@ -98,8 +98,8 @@ def crc32c(blocks: list[bytes]) -> NDArray[np.uint32]:
         now = crc[:busy]
         crc[:busy] = table[(now ^ row[:busy]) & np.uint32(0xFFFF)] ^ (now >> np.uint32(16))
     single = _table_of_bytes()
-    for lane in np.flatnonzero(lengths[order] % 2):  # the odd last byte
-        crc[lane] = single[(int(crc[lane]) ^ blocks[order[lane]][-1]) & 0xFF] ^ (int(crc[lane]) >> 8)
+    for odd in np.flatnonzero(lengths[order] % 2):  # the odd last byte
+        crc[odd] = single[(int(crc[odd]) ^ blocks[order[odd]][-1]) & 0xFF] ^ (int(crc[odd]) >> 8)
     found = np.empty_like(crc)
     found[order] = crc ^ np.uint32(0xFFFFFFFF)
     return found

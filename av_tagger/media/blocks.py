@@ -46,7 +46,8 @@ class Blocks:
         with self._lock:
             block = self._find(size)
             block.users = 1
-        array = np.frombuffer(block.memory, np.uint8, count=size)
+        # Through a memoryview: an array upon an array would pass its base on to its own views, and be gone before them.
+        array = np.frombuffer(memoryview(block.memory), np.uint8, count=size)
         weakref.finalize(array, self.done, block).atexit = False
         images: Images = array[: int(np.prod(shape, dtype=np.int64))].reshape(shape)  # a view of a view keeps `array` alive, too
         return images, block

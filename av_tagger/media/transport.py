@@ -82,7 +82,7 @@ class SharedMemory(Blocks):
 def map_images(descriptor: int, shape: Shape, name: int, released: deque[int]) -> Images:
     """The pictures behind a descriptor; when the last array that uses them goes, the block's name is put among the released."""
     size = int(np.prod(shape, dtype=np.int64))
-    array = np.frombuffer(mmap.mmap(descriptor, max(1, size), mmap.MAP_SHARED | POPULATE), np.uint8)
+    array = np.frombuffer(memoryview(mmap.mmap(descriptor, max(1, size), mmap.MAP_SHARED | POPULATE)), np.uint8)
     weakref.finalize(array, released.append, name).atexit = False
     return array[:size].reshape(shape)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import zipfile
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -38,7 +39,8 @@ def write_embeddings(rows: Rows, path: Path, ear: str = "") -> None:
     except OSError as error:
         raise StorageError(sentence(path, f"cannot be written ({error.strerror})", "choose another folder")) from error
     finally:
-        part.unlink(missing_ok=True)
+        with suppress(OSError):
+            part.unlink()
 
 
 def read_embeddings(path: Path) -> dict[str, NDArray[np.float32]]:
@@ -67,7 +69,7 @@ def _read(path: Path) -> tuple[NDArray[np.str_], NDArray[np.int64], NDArray[np.f
 
 
 def _read_npz(path: Path) -> tuple[NDArray[np.str_], NDArray[np.int64], NDArray[np.float32], str]:
-    with np.load(path, allow_pickle=False) as stored:
+    with path.open("rb") as file, np.load(file, allow_pickle=False) as stored:
         files, seconds, values = (stored[name] for name in COLUMNS)
         return files, seconds, values, str(stored["ear"]) if "ear" in stored else ""
 

@@ -104,7 +104,7 @@ class NetworkFeatures:
         distinct = [distinct_rows(clip.images) for clip in clips]
         found: list[Tensor | None] = [None] * len(clips)
         for spans in _micro_batches([len(rows) for rows, _ in distinct], self.how.batch):
-            features = self._compute([clips[c].images[distinct[c][0][a:b]] for c, a, b in spans])
+            features = self._compute([_rows(clips[c].images, distinct[c][0][a:b]) for c, a, b in spans])
             begin = 0
             for c, a, b in spans:
                 whole = found[c]
@@ -138,6 +138,12 @@ def prepare(images: Images, geometry: Geometry, device: torch.device) -> Tensor:
         x = F.interpolate(whole, size=size, mode=geometry.mode, antialias=True, align_corners=False)
         x = x if x.dtype == torch.uint8 else x.round_().clamp_(0, 255).to(torch.uint8)
     return _centre(x, geometry.crop)
+
+
+def _rows(images: Images, rows: NDArray[np.int64]) -> Images:
+    """Those rows, without a copy where they lie side by side."""
+    first, last = int(rows[0]), int(rows[-1])
+    return images[first : last + 1] if last - first + 1 == len(rows) else images[rows]
 
 
 def _centre(x: Tensor, crop: int) -> Tensor:

@@ -1,4 +1,20 @@
-"""Extractors by name: each turns features into instances; an architecture names one and gives its settings."""
+"""Extractors by name: each turns features into instances; an architecture names one and gives its settings.
+
+Parameters of whole systems, against the papers' counts; where a paper leaves something open, its count has settled it:
+
+| system | here | paper | what was open, and how it was settled |
+|---|---|---|---|
+| SMALL, MLP baseline | 13,467 | 13 K | the challenge's own: five frames of 40 bands, 50-50, 17 classes |
+| SMALL, MIL-DNN-Embed | 691,729 | 700 K | nothing |
+| SMALL, MIL-DNN-AudioSet | 495,121 | 700 K | the paper repeats the count of embeddings of 512; on 128 it is less |
+| SMALL, MIL-RNN-Embed | 6,483,707 | 6.5 M | units of the LSTM: 305 a direction |
+| SMALL, MIL-CNN | 28,497,425 | 29 M | pools: VGG's own leave 96 cells, 80 M; 29 M means 30 or 31 cells, so the last pool is 4 x 3 and leaves 6 x 5 |
+| FUSE | 139,082 | 139 K | where the pointwise convolutions stand: in every block 389 K, one a module 139 K; no norm after the last |
+| VGG-like, 40 bands | 453,994 | 454 K | layers: the two counts differ by 27 cells of 128 x 256 weights, so three pools of two before a full-height layer |
+| VGG-like, 256 bands | 1,338,730 | 1.34 M | the same |
+| BC-ResNet | 362,170 | not told | 80 channels; with its own pointwise classifier 314,960, the 315 K of FUSE Table 9 |
+| ResNet | 133,090 | not told | stem, pools and instances as in FUSE |
+"""
 
 from __future__ import annotations
 

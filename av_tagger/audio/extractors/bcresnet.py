@@ -87,9 +87,9 @@ class PartNorm(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         batch, channels, frames, bands = x.shape
-        split = x.unflatten(3, (self.parts, bands // self.parts)).transpose(2, 3)  # (B, C, parts, T, M / parts)
-        out: Tensor = self.norm(split.flatten(1, 2)).unflatten(1, (channels, self.parts))
-        return out.transpose(2, 3).reshape(batch, channels, frames, bands)
+        split = x.reshape(batch, channels, frames, self.parts, bands // self.parts).permute(0, 1, 3, 2, 4)  # (B, C, parts, T, M / parts)
+        out: Tensor = self.norm(split.flatten(1, 2)).reshape(split.shape)
+        return out.permute(0, 1, 3, 2, 4).reshape(batch, channels, frames, bands)
 
 
 def _stages(settings: BcResNetSettings) -> list[nn.Sequential]:

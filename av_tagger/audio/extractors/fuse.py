@@ -53,7 +53,8 @@ class Module(nn.Module):
         self.blocks = nn.ModuleList(_block(after, settings.kernel) for _ in range(settings.blocks))
 
     def forward(self, x: Tensor) -> Tensor:
-        x = total = self.pointwise(x)
+        total: Tensor = self.pointwise(x)
+        x = total
         for block in self.blocks:
             x = block(x)
             total = total + x

@@ -59,7 +59,7 @@ class Vgg3(Extractor):
         bags, _, count = segments.shape[:3]
         x = segments.permute(0, 2, 1, 4, 3).flatten(0, 1)  # (B x I, C, frames, M)
         embeddings: Tensor = self.dense(self.convolutions(x).flatten(1))
-        return embeddings.unflatten(0, (bags, count))
+        return embeddings.view(bags, count, self.width)
 
 
 def _groups(channels: int, settings: Vgg3Settings) -> list[nn.Module]:

@@ -132,7 +132,9 @@ class KnownEar:
     def _forward(self, waves: Tensor) -> list[tuple[Numbers, Numbers]]:
         with torch.inference_mode():
             bags, frames = self.network(waves)
-        return [(self._widened(bag), self._widened(timeline)) for bag, timeline in zip(bags.cpu().numpy(), frames.cpu().numpy(), strict=True)]
+        return [
+            (self._widened(bag), self._widened(timeline)) for bag, timeline in zip(bags.cpu().numpy(), frames.cpu().numpy(), strict=True)
+        ]
 
     def _widened(self, probabilities: Numbers) -> Numbers:
         """A class is at least as probable as the narrower ones that count for it."""
@@ -251,8 +253,6 @@ _LABELS = audioset().labels
 _YAMNET_LABELS = tuple(c.label for c in audioset() if c.id not in UNSUPPORTED)
 KINDS = {
     "efficientat": Kind(RATE, RATE / (HOP * STRIDE), _LABELS, 10 * RATE, 16 * HOP),
-    "yamnet": Kind(
-        YAMNET_RATE, YAMNET_RATE / (YAMNET_HOP * PATCH_HOP), _YAMNET_LABELS, filled(9 * YAMNET_RATE), 1
-    ),
+    "yamnet": Kind(YAMNET_RATE, YAMNET_RATE / (YAMNET_HOP * PATCH_HOP), _YAMNET_LABELS, filled(9 * YAMNET_RATE), 1),
 }
 EARS = {f"efficientat.{size}": KINDS["efficientat"] for size in ("mn04", "mn10", "mn20")} | {"yamnet": KINDS["yamnet"]}

@@ -110,6 +110,8 @@ class _Pass:
             self.readers[self.tracks.audio.index] = _SoundTrack(self.tracks.audio, want.audio_rate or 1, clip, origin, replace(clock))
         if self.tracks.video is not None:
             self.tracks.video.codec_context.thread_count = backend.threads
+            if want.skip_nonref:
+                self.tracks.video.codec_context.skip_frame = "NONREF"
             self.readers[self.tracks.video.index] = _PictureTrack(self.tracks.video, want, clip, origin, replace(clock))
         self.out = Windows(clip, want, self._expected(origin), backend.allocate)
 

@@ -1,0 +1,86 @@
+"""What is saved changes nothing that counts: pictures that are nearly small enough, frames that no other needs, memory by the hour."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import av
+import numpy as np
+import pytest
+from tests_assets import frame_times, make_video, picture
+
+from av_tagger.bench.media import child, make_long
+from av_tagger.clip import Clip, Frames
+from av_tagger.media import close_workers, make_backend
+from av_tagger.media.picture import target_size
+from av_tagger.media.sound import Mixer
+from av_tagger.protocols import Want
+
+
+def frames_of(path: Path, want: Want) -> Frames:
+    (media,) = make_backend("pyav").windows(Clip(path), want)
+    assert media.frames is not None
+    return media.frames
+
+
+@pytest.mark.parametrize(
+    ("size", "short_side", "expected"),
+    [((640, 360), 342, (640, 360)), ((640, 360), 320, (569, 320)), ((320, 180), 342, (320, 180)), ((1080, 1920), 342, (342, 608))],
+)
+def test_pictures_near_the_wanted_size_stay_as_they_are(size: tuple[int, int], short_side: int, expected: tuple[int, int]) -> None:
+    assert target_size(*size, short_side) == expected
+
+
+def with_skippable_frames(path: Path) -> Path:
+    with av.open(str(path), "w") as out:
+        stream: Any = out.add_stream("libx264", rate=24, options={"preset": "ultrafast", "bf": "1", "b-adapt": "0", "b-pyramid": "none"})
+        stream.width, stream.height, stream.pix_fmt = 96, 64, "yuv420p"
+        for number, seconds in enumerate(frame_times(2.0, 24)):
+            frame = av.VideoFrame.from_ndarray(picture(seconds, (96, 64)), format="rgb24")
+            frame.pts, frame.time_base = number, Fraction(1, 24)
+            out.mux(stream.encode(frame))
+        out.mux(stream.encode(None))
+    return path
+
+
+def test_frames_that_no_other_needs_can_be_left_out(tmp_path: Path) -> None:
+    path = with_skippable_frames(tmp_path / "a.mp4")
+    whole, fewer = (frames_of(path, Want(skip_nonref=skip)) for skip in (False, True))
+    assert len(whole) == 48
+    assert 20 <= len(fewer) <= 30
+    same = np.searchsorted(whole.times, fewer.times - 1e-3)
+    np.testing.assert_allclose(whole.times[same], fewer.times, atol=1e-6)
+    np.testing.assert_array_equal(whole.images[same], fewer.images)
+
+
+def test_a_format_without_such_frames_keeps_all(tmp_path: Path) -> None:
+    path = make_video(tmp_path / "a.mp4", 1.0)
+    assert len(frames_of(path, Want(skip_nonref=True))) == 24
+
+
+def test_sound_of_changing_format_is_mixed_in_order() -> None:
+    mixer, given = Mixer(), []
+    levels = np.array([0.1, 0.2, 0.3, 0.4], np.float32)
+    for level, layout in zip(levels, ("mono", "mono", "stereo", "mono"), strict=True):
+        values = np.full((2 if layout == "stereo" else 1, 100), level, np.float32)
+        frame = av.AudioFrame.from_ndarray(values, "fltp", layout)
+        frame.sample_rate, frame.pts = 8_000, 12_345
+        given.append(mixer.add(frame))
+    given.append(mixer.rest())
+    np.testing.assert_allclose(np.concatenate(given), np.repeat(levels, 100), rtol=1e-6)
+    assert len(mixer.rest()) == 0
+
+
+@pytest.mark.slow
+def test_an_hour_needs_hardly_more_memory_than_a_minute(tmp_path: Path) -> None:
+    """Both processes added, each by its own high-water mark."""
+    peaks = {}
+    for seconds in (60, 3600):
+        make_long(tmp_path / f"{seconds}.mp4", seconds, (320, 180))
+        found = child(tmp_path / f"{seconds}.mp4", "both", True)
+        assert found["windows"] >= seconds / 9 - 2
+        peaks[seconds] = found["peak_MiB"]
+    close_workers()
+    assert peaks[3600] <= 1.3 * peaks[60]
