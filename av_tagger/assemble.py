@@ -16,7 +16,7 @@ from av_tagger.audio.branch import load_ear
 from av_tagger.clip import Clip
 from av_tagger.config import Config, check_device, configure
 from av_tagger.errors import AvTaggerError, MediaError, UsageError, WeightsError
-from av_tagger.fusion import Thresholds, WeightedFusion, Weighing, load_fusion
+from av_tagger.fusion import Thresholds, Weighing, WeightedFusion, load_fusion
 from av_tagger.labels import ClassList, SoundClass, audioset, choose_classes
 from av_tagger.media import make_backend, open_media, warm_up
 from av_tagger.protocols import AudioBranch, VideoBranch, Want

@@ -37,10 +37,10 @@ def main() -> None:
     _synthetic()
 
 
-def medians(device: torch.device, *runs: Callable[[], object]) -> list[float]:
+def medians(device: torch.device, *runs: Callable[[], object], rounds: int = ROUNDS) -> list[float]:
     """Seconds of each; A B A B, so that a busy neighbour disturbs all alike."""
     times: list[list[float]] = [[] for _ in runs]
-    for round_ in range(ROUNDS + 1):
+    for round_ in range(rounds + 1):
         for i, run in enumerate(runs):
             began = _now(device)
             run()
@@ -63,9 +63,8 @@ def _store(folder: Path) -> EmbeddingStore:
         for clip in range(CLIPS):
             packer.add(f"clip {clip}", draw.integers(0, 256, (10, 128), np.uint8), draw.integers(0, 527, 2).tolist())
     seconds = time.process_time() - began
-    print(
-        f"packing          {CLIPS / seconds:9.0f} clips/s   (all {ALL_CLIPS:,} of AudioSet: {ALL_CLIPS / CLIPS * seconds / 60:.1f} min, files aside)"
-    )
+    every = ALL_CLIPS / CLIPS * seconds / 60
+    print(f"packing          {CLIPS / seconds:9.0f} clips/s   (AudioSet's {ALL_CLIPS:,}: {every:.1f} min, files aside)")
     return open_store(folder)
 
 
@@ -88,7 +87,7 @@ def _att(store: EmbeddingStore, device: torch.device, batch_seconds: float) -> N
     bags = store.bags(audioset())
     batch = TrainingBatches(bags, Draw(BATCH, "batch"))[0].to(device)
     steps = [_stepper(name, bags.labels, batch, device) for name in ("att/feature-attention", "att/feature-attention-width-2048")]
-    for width, seconds in zip((1024, 2048), medians(device, *steps), strict=True):
+    for width, seconds in zip((1024, 2048), medians(device, *steps, rounds=50 if device.type == "cuda" else 1), strict=True):
         hours = STEPS * max(seconds, batch_seconds) / 3600
         print(f"ATT width {width:4d}   {1 / seconds:9.2f} steps/s   ({STEPS:,} steps: {hours:.2f} h)")
 

@@ -98,7 +98,8 @@ def main() -> None:
     count = len(parts.judged)
     print(f"{len(parts.learnt)} clips learnt, {count} judged, {len(ANIMALS)} classes (chance: accuracy {1 / len(ANIMALS):.3f})")
     print(f"accuracy {found.judged.accuracy:.3f}, mAP {found.judged.map:.3f}; {found.right} of {count} get their own tag and no other")
-    print(f"embedding and training {found.training_seconds:.1f} s, loading and tagging {found.tagging_seconds:.1f} s, CPU in all {cpu:.1f} s")
+    print(f"embedding and training {found.training_seconds:.1f} s, loading and tagging {found.tagging_seconds:.1f} s")
+    print(f"on the processor {cpu:.1f} s in all, besides decoding, which has a process of its own")
 
 
 if __name__ == "__main__":

@@ -39,7 +39,8 @@ def _embed(options: EmbedOptions) -> int:
     write_embeddings(rows, options.output, embedder.name)
     if not options.quiet:
         seconds = sum(len(values) for values in rows.values())
-        errors.print(f"{len(rows)} files, {seconds} seconds, {embedder.width} numbers each by {embedder.name}: {options.output}", soft_wrap=True)
+        counts = f"{len(rows)} files, {seconds} seconds, {embedder.width} numbers each by {embedder.name}"
+        errors.print(f"{counts}: {options.output}", soft_wrap=True)
     return 1 if failed else 0
 
 

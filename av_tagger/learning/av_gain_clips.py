@@ -219,10 +219,15 @@ def shot(path: Path, count: int, short_side: int, random: np.random.Generator) -
         image = file.convert("RGB")
     if random.random() < 0.5:
         image = ImageOps.mirror(image)
-    heights = np.linspace(*random.uniform(0.65, 0.95, 2), count) * min(image.height, image.width * 3 / 4)
-    tops = np.linspace(*random.uniform(0, 1, 2), count) * (image.height - heights)
-    lefts = np.linspace(*random.uniform(0, 1, 2), count) * (image.width - heights * 4 / 3)
-    boxes = zip(lefts, tops, lefts + heights * 4 / 3, tops + heights, strict=True)
+    heights = _way(0.65, 0.95, count, random) * min(image.height, image.width * 3 / 4)
+    tops = _way(0.0, 1.0, count, random) * (image.height - heights)
+    lefts = _way(0.0, 1.0, count, random) * (image.width - heights * 4 / 3)
     size = (round(short_side * 4 / 3), short_side)
-    resized = (image.resize(size, Image.Resampling.BILINEAR, box=tuple(map(float, box))) for box in boxes)
-    return np.stack([np.asarray(picture, dtype=np.uint8) for picture in resized])
+    boxes = ((float(x), float(y), float(x + h * 4 / 3), float(y + h)) for x, y, h in zip(lefts, tops, heights, strict=True))
+    return np.stack([np.asarray(image.resize(size, Image.Resampling.BILINEAR, box=box), dtype=np.uint8) for box in boxes])
+
+
+def _way(low: float, high: float, count: int, random: np.random.Generator) -> NDArray[np.float64]:
+    """Evenly from one place between the two to another."""
+    start, end = random.uniform(low, high, 2)
+    return np.linspace(float(start), float(end), count)

@@ -54,7 +54,8 @@ class TrainingBatches(Dataset[Batch]):
     def __getitem__(self, step: int) -> Batch:
         places = np.arange(step * self.draw.batch, (step + 1) * self.draw.batch)[self.draw.rank :: self.draw.world]
         chosen = self.chosen(step)[self.draw.rank :: self.draw.world]
-        inputs, lengths = self._varied(chosen, [generator(self.draw.seed, 10, int(place)) for place in places])
+        varied = self.bags.kind == "waveform"  # embeddings are taken as they are, and generators cost more than fetching them
+        inputs, lengths = self._varied(chosen, [generator(self.draw.seed, 10, int(place)) for place in places] if varied else None)
         targets = self.bags.targets[chosen].astype(np.float32)
         if self.augment.mixup_alpha:
             key = generator(self.draw.seed, 11, step, self.draw.rank)
@@ -69,9 +70,9 @@ class TrainingBatches(Dataset[Batch]):
     def _sampler(self) -> Sampler:
         return sampler(self.draw.balance, self.bags.targets, self.draw.seed)
 
-    def _varied(self, chosen: Indices, draws: list[np.random.Generator]) -> tuple[Inputs, Lengths]:
+    def _varied(self, chosen: Indices, draws: list[np.random.Generator] | None) -> tuple[Inputs, Lengths]:
         inputs, lengths = self.bags.fetch(chosen, draws)
-        if isinstance(self.bags, WaveformBags):
+        if draws and isinstance(self.bags, WaveformBags):
             beneath = self._beneath if self.background is not None else None
             for row, n, draw in zip(inputs, lengths, draws, strict=True):
                 row[:n] = vary(row[:n], self.augment, self.bags.store.rate, draw, beneath)

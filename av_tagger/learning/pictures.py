@@ -28,6 +28,8 @@ def precision_beside_counts(analysis: Analysis) -> Figure:
     with drawing(max(7.0, min(24.0, 0.32 * len(classes))), 5.2, 2) as (figure, (upper, lower)):
         upper.bar(places, [max(c.training, 0.5) for c in classes], color=CYCLE[0], width=0.8)
         upper.set(yscale="log", ylabel="training clips", title=f"{analysis.name}: {_said(analysis.by_count)}")
+        upper.set_ylim(bottom=0.7)
+        upper.yaxis.set_major_formatter("{x:g}")
         lower.bar(places, [c.ap for c in classes], color=CYCLE[1], width=0.8, label="average precision")
         if any(np.isfinite(c.quality) for c in classes):
             lower.plot(places, [c.quality for c in classes], "+", color=CYCLE[2], label=f"label quality ({_said(analysis.by_quality)})")

@@ -83,7 +83,8 @@ class Painter:
 
     def paint(self, frame: av.VideoFrame) -> Images:
         """(height, width, 3); a view into the decoder's memory, good until the next call."""
-        if frame.rotation != self.rotation:  # side data is looked at no oftener: it ties the frame into a knot that only the collector unties
+        # Side data is looked at no oftener: it ties the frame into a knot that only the garbage collector unties.
+        if frame.rotation != self.rotation:
             self.turn, self.rotation = turn_of(frame), frame.rotation
         turn = self.turn
         if self.size is None:

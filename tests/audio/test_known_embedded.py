@@ -114,7 +114,7 @@ def test_long_sound_holds_what_one_of_its_parts_holds(ear: EmbeddedEar, monkeypa
 
 
 def test_widths_must_agree(published: KnownEar) -> None:
-    with pytest.raises(UsageError, match="reads 384 numbers a second, but efficientat.tiny gives 96"):
+    with pytest.raises(UsageError, match=r"reads 384 numbers a second, but efficientat\.tiny gives 96"):
         EmbeddedEar(published, build_network(architecture(384)), header(architecture=architecture(384)))
 
 

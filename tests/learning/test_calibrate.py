@@ -18,7 +18,8 @@ LABELS = dcase2017().labels
 def test_a_high_quantile_of_the_negatives_within_bounds() -> None:
     """101 negatives at 0, 0.0015, ... 0.15: 99 of 100 steps up lies 0.1485; positives and unclear clips have no say."""
     negatives = np.linspace(0, 0.15, 101)
-    heard = np.stack([np.append(negatives, [0.9, 0.99]), np.append(negatives / 10, [0.9, 0.99]), np.append(negatives * 5, [0.9, 0.0])], axis=1)
+    columns = (np.append(negatives, [0.9, 0.99]), np.append(negatives / 10, [0.9, 0.99]), np.append(negatives * 5, [0.9, 0.0]))
+    heard = np.stack(columns, axis=1)
     truth = np.zeros((103, 3))
     truth[101], truth[102] = 1, np.nan
     assert thresholds(heard, truth).tolist() == [pytest.approx(0.1485, abs=6e-4), LOWEST, HIGHEST]

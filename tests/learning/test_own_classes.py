@@ -32,7 +32,7 @@ from av_tagger.reports.embeddings import write_embeddings
 
 Rows = NDArray[np.float32]
 HERTZ = {"hum": 200.0, "whistle": 3000.0}
-QUICK = ["length.epochs=8", "length.epoch_steps=15", "batch=8"]
+QUICK = ["length.epochs=3", "length.epoch_steps=30", "batch=8"]
 
 
 def play(path: Path, name: str, seed: int, seconds: float = 1.0) -> Path:
@@ -55,7 +55,8 @@ def published(tmp_path_factory: pytest.TempPathFactory) -> Path:
     t = torch.arange(32_000) / 32_000
     with torch.no_grad():
         for level in (0.3, 0.1):
-            network.embed(torch.stack([level * torch.sin(2 * torch.pi * f * t) + 0.01 * torch.randn(len(t)) for f in (0, 190, 210, 2900, 3100)]))
+            tones = [level * torch.sin(2 * torch.pi * f * t) for f in (0, 190, 210, 2900, 3100)]
+            network.embed(torch.stack(tones) + 0.01 * torch.randn(5, len(t)))
     path = tmp_path_factory.mktemp("weights") / "tiny.pt"
     torch.save(network.state_dict(), path)
     return path

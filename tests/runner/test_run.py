@@ -293,7 +293,7 @@ print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
     return int(done.stdout)
 
 
-@pytest.mark.parametrize("count", [2000, pytest.param(10_000, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("count", [1000, pytest.param(10_000, marks=pytest.mark.slow)])
 def test_memory_does_not_grow_with_the_collection(tmp_path: Path, count: int) -> None:
     few, many = peak_of(tmp_path / "few", 100), peak_of(tmp_path / "many", count)
     assert many <= 1.2 * few

@@ -8,9 +8,9 @@ Parameters of whole systems, against the papers' counts; where a paper leaves so
 | SMALL, MIL-DNN-Embed | 691,729 | 700 K | nothing |
 | SMALL, MIL-DNN-AudioSet | 495,121 | 700 K | the paper repeats the count of embeddings of 512; on 128 it is less |
 | SMALL, MIL-RNN-Embed | 6,483,707 | 6.5 M | units of the LSTM: 305 a direction |
-| SMALL, MIL-CNN | 28,497,425 | 29 M | pools: VGG's own leave 96 cells, 80 M; 29 M means 30 or 31 cells, so the last pool is 4 x 3 and leaves 6 x 5 |
-| FUSE | 139,082 | 139 K | where the pointwise convolutions stand: in every block 389 K, one a module 139 K; no norm after the last |
-| VGG-like, 40 bands | 453,994 | 454 K | layers: the two counts differ by 27 cells of 128 x 256 weights, so three pools of two before a full-height layer |
+| SMALL, MIL-CNN | 28,497,425 | 29 M | pools: VGG's own leave 96 cells, 80 M; a last pool of 4 x 3 leaves 30, as near as cells come |
+| FUSE | 139,082 | 139 K | pointwise convolutions: in every block 389 K, one a module 139 K; no norm after the last |
+| VGG-like, 40 bands | 453,994 | 454 K | layers: the counts differ by 27 x 128 x 256, so three pools, then a full-height layer to 256 |
 | VGG-like, 256 bands | 1,338,730 | 1.34 M | the same |
 | BC-ResNet | 362,170 | not told | 80 channels; with its own pointwise classifier 314,960, the 315 K of FUSE Table 9 |
 | ResNet | 133,090 | not told | stem, pools and instances as in FUSE |
