@@ -158,9 +158,8 @@ def _say(options: AnalyseOptions, console: Console, analysis: Analysis, figures:
         console.print(f"AP and {name}: PCC {c['r']:.3f}, p = {c['p']:.2g}, {c['classes']} classes", highlight=False)
     for name, found in figures.get("instances", {}).items():
         accuracies = ", ".join(f"{assumption.upper()} {100 * found[assumption]:.1f}" for assumption in ("smi", "cmi", "tmi"))
-        console.print(
-            f"{name}: {100 * found['found']:.1f} % of the instances positive; likeliest class right: {accuracies} %", highlight=False
-        )
+        line = f"{name}: {100 * found['found']:.1f} % of the instances positive; likeliest class right: {accuracies} %"
+        console.print(line, highlight=False, markup=False, soft_wrap=True)
     for device, found in figures.get("devices", {}).items():
         console.print(f"device {device}: {100 * found['accuracy']:.1f} % of {found['clips']} clips", highlight=False)
     if "vote" in figures:

@@ -60,9 +60,14 @@ def held_out(manifest: Path, count: int = 400) -> tuple[list[Numbers], Numbers]:
         d = Draw(np.random.default_rng(HELD_OUT_SEED + i))
         kind = (scene_example, alone_example, over_example, empty_example)[i % 4]
         x, y = kind(d, Library(kept), int(32_000 * d.log(1.5, 10.0)))
-        clips.append(to_ear(x).astype(np.float32) / 32767)
+        clips.append(as_heard(x))
         truth.append(y)
-    return clips + [to_ear(r.samples).astype(np.float32) / 32767 for r in kept], np.array(truth + [r.targets for r in kept])
+    return clips + [as_heard(r.samples) for r in kept], np.array(truth + [r.targets for r in kept])
+
+
+def as_heard(x: Numbers) -> Numbers:
+    """As stored and read again."""
+    return np.asarray(to_ear(x) / np.float32(32767), np.float32)
 
 
 def thresholds(network: MilNetwork, manifest: Path) -> Thresholds:

@@ -75,7 +75,7 @@ def targets_of(labels: tuple[str, ...], indefinite: tuple[str, ...] = ()) -> Tar
 
 def read_recordings(manifest: Path) -> list[Recording]:
     """The clips of a manifest (columns file, labels, ambiguous, licence) whose licence is clear."""
-    import soundfile
+    import soundfile  # type: ignore[import-untyped]
 
     out = []
     with manifest.open(newline="", encoding="utf-8") as f:
@@ -186,7 +186,7 @@ def example(seed: int, library: Library) -> tuple[Sound, Targets]:
 def to_ear(x: Sound) -> NDArray[np.int16]:
     """At the ear's rate, 16 bits."""
     y = resample_poly(x, EAR_RATE // 4000, RATE // 4000).astype(np.float32)
-    return np.round(np.clip(y, -1, 1) * 32767).astype(np.int16)
+    return np.asarray(np.round(np.clip(y, -1, 1) * 32767), np.int16)
 
 
 KINDS = (

@@ -42,7 +42,7 @@ def listen(network: MilNetwork, clips: Sequence[Numbers]) -> Numbers:
 
 def read_manifest(manifest: Path) -> tuple[list[str], list[Numbers], Numbers]:
     """Files, waveforms at the ear's rate, and the truth: 1, 0, NaN unknown."""
-    import soundfile
+    import soundfile  # type: ignore[import-untyped]
 
     files, clips, truth = [], [], []
     with manifest.open(newline="", encoding="utf-8") as f:
@@ -85,13 +85,18 @@ def false_alarms(scores: Numbers, truth: Numbers, thresholds: Numbers) -> float:
 
 
 def tune(scores: Numbers, truth: Numbers, alarms: float) -> Numbers:
-    """A threshold a class: the best F1 of the class first, then all raised together until few clips without any class get a tag."""
+    """A threshold a class: where the class's F1 is best, but never so low that its share of the allowed false alarms is exceeded.
+
+    The share is the same for every class and as large as the sum allows: a class that is never taken for something else keeps its best F1.
+    """
     rows = np.array([best_f1(scores[:, k], truth[:, k]) for k in range(scores.shape[1])], np.float32)
-    for lift in np.arange(0, 6, 0.05):
-        raised = np.asarray(1 / (1 + (1 - rows) / rows * np.exp(-lift)), np.float32)
+    empty = scores[without_any(truth)]
+    for share in np.linspace(alarms, 0, 61):
+        floor = np.quantile(empty, 1 - share, axis=0) + 1e-3
+        raised = np.asarray(np.clip(np.maximum(rows, floor), 0.05, 0.95), np.float32)
         if false_alarms(scores, truth, raised) <= alarms:
-            return np.asarray(np.minimum(raised, 0.95).round(3), np.float32)
-    return np.full(scores.shape[1], 0.95, np.float32)
+            break
+    return np.asarray(raised.round(3), np.float32)
 
 
 def best_f1(scores: Numbers, truth: Numbers) -> float:

@@ -121,7 +121,7 @@ class Lessons:
 
     def _stripes(self, n: int, length: int, widths: tuple[int, int]) -> Tensor:
         width = self.rng.integers(*widths, (n, 1)) * (self.rng.random((n, 1)) < self.settings.mask)
-        start = self.rng.integers(0, length - widths[1], (n, 1))
+        start = self.rng.integers(0, max(1, length - widths[1]), (n, 1))
         place = np.arange(length)[None]
         return torch.from_numpy((place >= start) & (place < start + width))
 
@@ -158,7 +158,7 @@ def train(lessons: Lessons, settings: StarterSettings, report: Any = None) -> Mi
         for batch in lessons.epoch():
             loss = loss_of(network, second, batch, rarity, settings.distil)
             optimiser.zero_grad()
-            loss.backward()
+            loss.backward()  # type: ignore[no-untyped-call]
             nn.utils.clip_grad_norm_(parameters, 2.0)
             optimiser.step()
             schedule.step()

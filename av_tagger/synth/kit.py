@@ -67,7 +67,7 @@ Source = Callable[[Draw, Span], Sound]
 def curve(span: Span, points: Sequence[tuple[float, float]]) -> Curve:
     """A line through (second, value) points, held at both ends."""
     t, v = zip(*points, strict=True)
-    return np.interp(span.times(), t, v)
+    return np.asarray(np.interp(span.times(), t, v))
 
 
 def wander(d: Draw, span: Span, rate: float, depth: float) -> Curve:
@@ -102,7 +102,7 @@ def spectrum_gain(n: int, rate: int, points: Sequence[tuple[float, float]]) -> N
     """Gains over the bins of a real FFT from (Hz, dB) points, straight lines over log frequency."""
     hz, db = zip(*points, strict=True)
     f = np.log(np.maximum(np.arange(n // 2 + 1) * (rate / n), 5.0))
-    return (10 ** (np.interp(f, np.log(hz), db) / 20)).astype(np.float32)
+    return np.asarray(10 ** (np.interp(f, np.log(hz), db) / 20), np.float32)
 
 
 def filtered(x: Sound, gain: Callable[[int], NDArray[np.float32]]) -> Sound:

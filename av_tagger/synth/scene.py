@@ -128,7 +128,7 @@ def scene(
     count = min(settings.counts[d.count(0, len(settings.counts) - 1)], len(names))
     chosen = [names[i] for i in d.rng.permutation(len(names))[:count]]
     parts = [laid(d, label, span, count == 1) for label in chosen]
-    events = np.sum([x * np.float32(d.log(0.3, 1.0)) for x, _ in parts], axis=0, dtype=np.float32)
+    events = np.asarray(np.sum([x * np.float32(d.log(0.3, 1.0)) for x, _ in parts], axis=0, dtype=np.float32), np.float32)
     samples = finished(d, mixed(d, events, span, settings), span, settings)
     spoken = sorted((e for _, e in parts), key=lambda e: e.start)
     return Scene(samples, rate, tuple(n for n in SOURCES if n in chosen), tuple(spoken))

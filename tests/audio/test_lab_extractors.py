@@ -11,6 +11,7 @@ import torch
 from av_tagger.audio.extractors import EXTRACTORS
 from av_tagger.audio.extractors.bcresnet import PartNorm
 from av_tagger.audio.extractors.fuse import ResNorm
+from av_tagger.audio.inference import folded
 from av_tagger.audio.network import Architecture, MilNetwork, build_network
 from av_tagger.audio.sockets import FeatureShape
 from av_tagger.errors import UsageError
@@ -192,3 +193,18 @@ def test_residual_norm_takes_out_what_a_device_does_to_a_band() -> None:
 def test_settings_that_cannot_be_meant(name: str, settings: dict[str, Any], said: str) -> None:
     with pytest.raises(UsageError, match=said):
         build_network(Architecture(3, name, settings, frontend=None, features=FeatureShape(1, 16, 10.0)))
+
+
+@ALL
+def test_folding_batch_norms_for_use_changes_no_answer(name: str) -> None:
+    built = network(name)
+    draw = torch.Generator().manual_seed(2)
+    for norm in (m for m in built.modules() if isinstance(m, torch.nn.BatchNorm2d)):
+        assert norm.running_mean is not None
+        assert norm.running_var is not None
+        norm.running_mean.normal_(generator=draw)
+        norm.running_var.uniform_(0.5, 2.0, generator=draw)
+    _, shape = SMALL[name]
+    x = torch.randn(2, shape.channels, 3 * built.extractor.stride + 1, shape.bands, generator=draw)
+    with torch.inference_mode():
+        torch.testing.assert_close(folded(built)(x).instances, built(x).instances, atol=1e-5, rtol=1e-4)
