@@ -173,9 +173,10 @@ def by_runner(tagger: Tagger, hands: Hands, clips: Sequence[Path], pace: Pace) -
     return summary.profile
 
 
-def by_naive(naive: Naive, clips: Sequence[Path], *, fast: bool) -> None:
+def by_naive(naive: Naive, clips: Sequence[Path]) -> None:
+    """All frames, also when the runner takes fewer: what `--fast` saves is a part of what is measured."""
     for path in clips:
-        naive.tag(path, fast=fast)
+        naive.tag(path)
 
 
 def decode_only(hands: Hands, clips: Sequence[Path], want: Want, workers: int) -> None:
@@ -213,7 +214,7 @@ def measure(settings: Settings, clips: Sequence[Path]) -> None:
         profiles: list[Profile] = []
         for _ in range(settings.rounds):
             torch.set_num_threads(settings.threads or cores)
-            sides["naive"].append(timed(lambda: by_naive(naive, clips, fast=settings.fast), hands))
+            sides["naive"].append(timed(lambda: by_naive(naive, clips), hands))
             sides["runner"].append(timed(lambda: profiles.append(by_runner(tagger, hands, clips, pace)), hands))
             sides["decode only"].append(timed(lambda: decode_only(hands, clips, tagger.parts.want, pace.decoders), hands))
         torch.set_num_threads(1)

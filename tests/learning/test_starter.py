@@ -119,9 +119,11 @@ def test_thresholds_find_the_best_f1_and_keep_silence():
     truth[np.arange(200), np.arange(200) % 17] = 1
     scores = np.clip(0.15 * rng.random((300, 17)) + 0.7 * truth, 0, 1).astype(np.float32)
     assert 0.14 < best_f1(scores[:, 0], truth[:, 0]) <= 0.75
-    rows = tune(scores, truth, 0.02)
+    rows, higher = tune(scores, truth, 0.0), tune(scores, truth, 0.5)
     assert micro_f1(scores, truth, rows) == 1
-    assert false_alarms(scores, truth, rows) <= 0.02
+    assert false_alarms(scores, truth, rows) == 0
+    assert (higher > rows).all()
+    assert np.log(higher / (1 - higher)) - np.log(rows / (1 - rows)) == pytest.approx(np.full(17, 0.5), abs=0.02)
     assert false_alarms(scores, truth, np.zeros(17, np.float32)) == 1
 
 

@@ -41,7 +41,8 @@ class Patches(nn.Module):
             frames = x.unfold(1, WINDOW, HOP) * self.window
             magnitudes = torch.fft.rfft(frames, n=FFT).abs()
             features = (magnitudes @ self.filters + 0.001).log()  # (B, T, 64)
-            return features.unfold(1, PATCH, PATCH_HOP).transpose(2, 3)
+            patches: Tensor = features.unfold(1, PATCH, PATCH_HOP).transpose(2, 3)
+            return patches
 
 
 def filled(samples: int) -> int:
@@ -108,7 +109,7 @@ class YAMNet(nn.Module):
         """(B, samples) to (B, patches, 1024)."""
         patches = self.frontend(waveforms)
         features: Tensor = self.layers(patches.flatten(0, 1).unsqueeze(1))
-        return features.mean(dim=(2, 3)).unflatten(0, patches.shape[:2])
+        return features.mean(dim=(2, 3)).reshape(*patches.shape[:2], self.width)
 
     def head(self, embeddings: Tensor) -> Tensor:
         logits: Tensor = self.logits(embeddings)
