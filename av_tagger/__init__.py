@@ -1,10 +1,10 @@
 """Tells which sounds happen in a video, when, and why it thinks so.
 
-    import av_tagger
-    tagger = av_tagger.load()
-    tagged = tagger.tag("video.mp4")
-    for tag in tagged.tags:
-        print(tag.label, tag.probability, tag.events)
+import av_tagger
+tagger = av_tagger.load()
+tagged = tagger.tag("video.mp4")
+for tag in tagged.tags:
+    print(tag.label, tag.probability, tag.events)
 """
 
 from __future__ import annotations

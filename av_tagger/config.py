@@ -86,5 +86,3 @@ def check_device(name: str) -> str:
 
     found = find_device(name)
     return str(found)
-
-

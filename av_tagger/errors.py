@@ -1,14 +1,14 @@
 """What can go wrong that the user can mend; anything else is a defect and keeps its traceback.
 
-    AvTaggerError
-    ├── UsageError      a flag, a setting or a class list that cannot be meant
-    ├── MediaError      a file that is missing, is not media, or breaks while it is read
-    │   └── TimedOut    a file that took longer than its wall-clock limit
-    ├── WeightsError    weights that are missing, cut short, foreign or of another shape
-    ├── TableError      a line of a table (list, ground truth, manifest) that cannot be read
-    ├── DeviceError     a device that is not there
-    ├── MissingExtra    an optional library that is not installed or cannot be loaded
-    └── StorageError    a folder that cannot be written, a full disk, a store that is damaged
+AvTaggerError
+├── UsageError      a flag, a setting or a class list that cannot be meant
+├── MediaError      a file that is missing, is not media, or breaks while it is read
+│   └── TimedOut    a file that took longer than its wall-clock limit
+├── WeightsError    weights that are missing, cut short, foreign or of another shape
+├── TableError      a line of a table (list, ground truth, manifest) that cannot be read
+├── DeviceError     a device that is not there
+├── MissingExtra    an optional library that is not installed or cannot be loaded
+└── StorageError    a folder that cannot be written, a full disk, a store that is damaged
 """
 
 from __future__ import annotations

@@ -100,7 +100,7 @@ def frame_times(seconds: float, fps: float, vfr: bool = False) -> list[float]:
     return [t for n, t in enumerate(times) if n % 3 != 1 and (t < seconds / 2 or n % 2 == 0)]
 
 
-def make_video(  # noqa: PLR0917 - each is one property of the file
+def make_video(
     path: Path,
     seconds: float = 1.0,
     fps: float = 24,

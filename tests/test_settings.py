@@ -35,7 +35,16 @@ class Outer:
 
 
 def test_everything_arrives() -> None:
-    table = {"rate": 2, "on": True, "kind": "b", "pair": [1, 2], "many": ["x"], "where": "f", "inner": {"size": 3, "name": "n"}, "free": {"k": 1}}
+    table = {
+        "rate": 2,
+        "on": True,
+        "kind": "b",
+        "pair": [1, 2],
+        "many": ["x"],
+        "where": "f",
+        "inner": {"size": 3, "name": "n"},
+        "free": {"k": 1},
+    }
     expected = Outer(2.0, True, "b", (1, 2), ("x",), Path("f"), Inner(3, "n"), {"k": 1})
     assert from_table(Outer, table, "t") == expected
     assert from_table(Outer, to_table(expected), "t") == expected

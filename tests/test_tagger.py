@@ -53,7 +53,9 @@ class RedEye:
         return Scores(LABELS, np.array([0.0, red, 0.0]), evidence=why, keyframes=(KeyFrame(float(clip.times[0]), 1.0),))
 
 
-def window(start: float, end: float, *, loud: tuple[float, float] | None = None, red: int | None = None, notes: tuple[str, ...] = ()) -> Media:
+def window(
+    start: float, end: float, *, loud: tuple[float, float] | None = None, red: int | None = None, notes: tuple[str, ...] = ()
+) -> Media:
     samples = np.zeros(round((end - start) * RATE), np.float32)
     if loud is not None:
         samples[round((loud[0] - start) * RATE) : round((loud[1] - start) * RATE)] = 0.9

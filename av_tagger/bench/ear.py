@@ -58,7 +58,7 @@ def _forward_ms(waves: np.ndarray) -> tuple[float, float]:
 
 
 def _front_end(wave: np.ndarray) -> None:
-    import librosa  # noqa: PLC0415  # a library for tests, and slow to import
+    import librosa  # a library for tests, and slow to import
 
     s = LogMelSettings()
     single, exact = LogMel(s), LogMel(replace(s, exact=True))

@@ -14,6 +14,7 @@ import resource
 import statistics
 import time
 from collections.abc import Callable, Sequence
+from itertools import pairwise
 from multiprocessing.queues import SimpleQueue
 from pathlib import Path
 from typing import cast
@@ -43,7 +44,7 @@ class Cnn14(nn.Module):
     def __init__(self) -> None:
         super().__init__()
         channels = (1, 64, 128, 256, 512, 1024, 2048)
-        self.blocks = nn.ModuleList(self._block(a, b) for a, b in zip(channels, channels[1:], strict=False))
+        self.blocks = nn.ModuleList(self._block(a, b) for a, b in pairwise(channels))
         self.dense, self.out = nn.Linear(2048, 2048), nn.Linear(2048, 527)
         self.register_buffer("window", torch.hann_window(1024))
         self.register_buffer("mel", torch.rand(64, 513))

@@ -1,6 +1,6 @@
 """Training, measured: a step of crnn-av in fp32 against bf16, and crnn-av against crnn-modern on a small set of tones.
 
-    python -m av_tagger.bench.training [--batch 16] [--rounds 4] [--epochs 24] [--device cpu]
+python -m av_tagger.bench.training [--batch 16] [--rounds 4] [--epochs 24] [--device cpu]
 """
 
 from __future__ import annotations

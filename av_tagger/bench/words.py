@@ -1,7 +1,7 @@
 """The eye's words: build the table that ships, and print which sound class each object and each picture falls to.
 
-    python -m av_tagger.bench.words build VECTORS.txt --out weights/objects_to_sounds.safetensors
-    python -m av_tagger.bench.words table VECTORS.txt PICTURES --recogniser mobilenetv2_100 --weights FILE
+python -m av_tagger.bench.words build VECTORS.txt --out weights/objects_to_sounds.safetensors
+python -m av_tagger.bench.words table VECTORS.txt PICTURES --recogniser mobilenetv2_100 --weights FILE
 """
 
 from __future__ import annotations

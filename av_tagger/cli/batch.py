@@ -38,9 +38,9 @@ class BatchOptions(TalkOptions, ModelOptions):
     shard: Annotated[str | None, typer.Option(help="i/n: every nth clip from the ith on.", rich_help_panel=WHICH)] = None
     engine: Annotated[str, typer.Option(help="local or ray.", rich_help_panel=PACE)] = "local"
     address: Annotated[str | None, typer.Option(help="Of the Ray cluster; default: one on this machine.", rich_help_panel=PACE)] = None
-    devices: Annotated[
-        str | None, typer.Option(help="One process for each: cuda:0,cuda:1 or auto for all GPUs.", rich_help_panel=PACE)
-    ] = None
+    devices: Annotated[str | None, typer.Option(help="One process for each: cuda:0,cuda:1 or auto for all GPUs.", rich_help_panel=PACE)] = (
+        None
+    )
     processes: Annotated[int, typer.Option(min=0, help="Processes (Ray: actors); 0: one, or one a GPU.", rich_help_panel=PACE)] = 0
     workers: Annotated[int, typer.Option(min=0, help="Decoders of a process; 0: one a core.", rich_help_panel=PACE)] = 0
     batch: Annotated[int, typer.Option(min=0, help="Windows judged together; 0: suits the device.", rich_help_panel=PACE)] = 0

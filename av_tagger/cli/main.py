@@ -10,7 +10,7 @@ from typing import Any
 
 import typer
 
-from av_tagger.cli import batch, demo, doctor, embed, evaluate, recipes, report, tag, train, tune, weights
+from av_tagger.cli import analyse, batch, bench, demo, doctor, embed, evaluate, recipes, report, tag, train, tune, weights
 from av_tagger.errors import AvTaggerError
 
 USAGE = 2
@@ -84,8 +84,10 @@ COMMANDS: dict[str, Callable[..., Any] | dict[str, Callable[..., Any]]] = {
     "tune": tune.tune,
     "train": train.train,
     "recipes": recipes.recipes,
+    "analyse": analyse.analyse,
     "embed": embed.embed,
     "weights": weights.MEMBERS,
+    "bench": bench.bench,
     "doctor": doctor.doctor,
 }
 

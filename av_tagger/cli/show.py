@@ -40,7 +40,9 @@ def table(tagged: Tagged, tags: Sequence[Tag]) -> Table:
     grid.add_column("why", overflow="fold")
     for tag in tags:
         style = "" if tag.probability >= tag.threshold else "dim"
-        grid.add_row(tag.label, f"{tag.probability:.2f}", _score(tag.heard), _score(tag.seen), when(tag.events), why(tag.evidence), style=style)
+        grid.add_row(
+            tag.label, f"{tag.probability:.2f}", _score(tag.heard), _score(tag.seen), when(tag.events), why(tag.evidence), style=style
+        )
     return grid
 
 
@@ -50,7 +52,9 @@ def chosen(tagged: Tagged, top: int | None) -> Sequence[Tag]:
         return tagged.tags
     named = {tag.label for tag in tagged.tags}
     rest = sorted((s.fused, label) for label, s in tagged.scores.items() if label not in named)[::-1]
-    others = [Tag(label, fused, tagged.scores[label].threshold, tagged.scores[label].heard, tagged.scores[label].seen) for fused, label in rest]
+    others = [
+        Tag(label, fused, tagged.scores[label].threshold, tagged.scores[label].heard, tagged.scores[label].seen) for fused, label in rest
+    ]
     return [*tagged.tags, *others][:top]
 
 

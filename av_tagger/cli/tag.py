@@ -63,9 +63,7 @@ def _printer(options: TagOptions) -> Callable[[Outcome], None]:
     return print_json if options.json else lambda outcome: show(outcome, console, errors, top=options.top)
 
 
-def _watched(
-    outcomes: Iterator[Outcome], total: int, show: Callable[[Outcome], None], options: TalkOptions
-) -> Iterator[Outcome]:
+def _watched(outcomes: Iterator[Outcome], total: int, show: Callable[[Outcome], None], options: TalkOptions) -> Iterator[Outcome]:
     """The same outcomes, each shown as it comes, with a progress bar on stderr where a person watches."""
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
@@ -82,4 +80,3 @@ def _watched(
 
 
 tag = command(TagOptions, _tag)
-

@@ -40,9 +40,9 @@ class TrainOptions:
     media: Annotated[
         Path | None, typer.Option(help="Folder of the files that tables name. Default: beside them.", rich_help_panel=DATA)
     ] = None
-    classes: Annotated[
-        str | None, typer.Option(help="A class list, names, all, or data: the labels that occur.", rich_help_panel=DATA)
-    ] = None
+    classes: Annotated[str | None, typer.Option(help="A class list, names, all, or data: the labels that occur.", rich_help_panel=DATA)] = (
+        None
+    )
     store: Annotated[Path | None, typer.Option(help="Folder of decoded sound. Default: the user's cache.", rich_help_panel=DATA)] = None
     embeddings: Annotated[
         Path | None, typer.Option(help="A file of av-tag embed, for recipes on embeddings. Default: made now.", rich_help_panel=DATA)

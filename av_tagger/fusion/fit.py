@@ -118,7 +118,7 @@ def paper_rule(table: Table, _settings: FitSettings) -> tuple[str, Columns]:
 def stacked(table: Table, settings: FitSettings) -> tuple[str, Columns]:
     """A logistic regression per class on (heard, seen)."""
     try:
-        from sklearn.linear_model import LogisticRegression  # noqa: PLC0415 if broken, it costs this alone
+        from sklearn.linear_model import LogisticRegression
     except ImportError as error:
         raise MissingExtra(f"the method 'stacked' needs scikit-learn, which does not load ({error}); pip install scikit-learn") from error
     neutral = np.array([column.neutral for column in COLUMNS["stacked"].values()])

@@ -71,9 +71,7 @@ def looped(wave: Wave, count: int, draw: np.random.Generator) -> Wave:
     return np.take(wave, np.arange(start, start + count), mode="wrap") if len(wave) else np.zeros(count, np.float32)
 
 
-def mixup(
-    inputs: Inputs, lengths: Lengths, targets: Targets, how: Augment, draw: np.random.Generator
-) -> tuple[Inputs, Lengths, Targets]:
+def mixup(inputs: Inputs, lengths: Lengths, targets: Targets, how: Augment, draw: np.random.Generator) -> tuple[Inputs, Lengths, Targets]:
     """Every bag with another of the batch: x = w a + (1 - w) b, and its labels alike or united."""
     other = draw.permutation(len(inputs))
     w = draw.beta(how.mixup_alpha, how.mixup_alpha, len(inputs)).astype(np.float32)

@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from av_tagger.assemble import load
-from av_tagger.fusion import Thresholds, WeightedFusion, Weighing, load_fusion, write_fusion
+from av_tagger.fusion import Thresholds, Weighing, WeightedFusion, load_fusion, write_fusion
 from av_tagger.labels import dcase2017
 from av_tagger.learning.starter_data import targets_of
 from av_tagger.scores import Failed
@@ -88,7 +88,7 @@ def main() -> None:
         return
     note = (
         f"The paper's weights (section 3.4; weight is the ear's share). Ear thresholds: the {QUANTILE:.0%} quantile of the scores of "
-        f"{arguments.ear} on training clips without the class, within [{LOWEST}, {HIGHEST}]; made by python -m av_tagger.learning.calibrate."
+        f"{arguments.ear} on training clips without the class, within [{LOWEST}, {HIGHEST}]; made by av_tagger.learning.calibrate."
     )
     fusion = calibrated(thresholds(heard, truth), note)
     write_fusion(fusion, arguments.output)

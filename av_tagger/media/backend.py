@@ -19,13 +19,13 @@ def make_backend(name: str, allocate: Allocate | None = None) -> MediaBackend:
 
 
 def _pyav(allocate: Allocate | None) -> MediaBackend:
-    from av_tagger.media.backends.pyav import PyAV  # noqa: PLC0415 - only where it is used
+    from av_tagger.media.backends.pyav import PyAV
 
     return PyAV(allocate)
 
 
 def _decord(allocate: Allocate | None) -> MediaBackend:
-    from av_tagger.media.backends.decord import Decord  # noqa: PLC0415 - only where it is used
+    from av_tagger.media.backends.decord import Decord
 
     return Decord(allocate)
 

@@ -48,6 +48,7 @@ def check_path(path: Path) -> None:
 
 def open_container(path: Path) -> Any:
     check_path(path)
+    refuse_text(path)
     try:
         return av.open(str(path.absolute()), container_options=OPTIONS, **LENIENT)
     except MemoryError as error:
@@ -58,15 +59,19 @@ def open_container(path: Path) -> Any:
         raise MediaError(path, *why_unreadable(path, error)) from error
 
 
-def why_unreadable(path: Path, error: Exception) -> tuple[str, str]:
-    """Reason and remedy, from a look at the first bytes and the boxes of the file."""
+def refuse_text(path: Path) -> None:
+    """Before FFmpeg may guess: it takes some text for CD graphics, and play lists for what they name."""
     try:
         with path.open("rb") as file:
             head = file.read(SNIFF_BYTES)
     except OSError as problem:
-        return f"cannot be read ({problem})", "check its permissions"
+        raise MediaError(path, f"cannot be read ({problem})", "check its permissions") from problem
     if looks_like_text(head):
-        return "is text, not media, whatever its name says", "name a video or sound file"
+        raise MediaError(path, "is text, not media, whatever its name says", "name a video or sound file")
+
+
+def why_unreadable(path: Path, error: Exception) -> tuple[str, str]:
+    """Reason and remedy, from a look at the boxes of the file."""
     boxes = top_boxes(path)
     if boxes & {"ftyp", "mdat"} and not boxes & {"moov", "moof"}:
         return "was never finished: its index (the moov box) is missing", "repair it with a tool for cut mp4 files, or record it again"

@@ -71,7 +71,7 @@ def remedy_of(error: MediaError) -> str:
 def limit_memory() -> None:
     """A file that asks for more than the machine has gets a MemoryError, not the machine."""
     try:
-        import resource  # noqa: PLC0415 - only where it is used
+        import resource
 
         physical = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
         resource.setrlimit(resource.RLIMIT_AS, (physical, resource.getrlimit(resource.RLIMIT_AS)[1]))

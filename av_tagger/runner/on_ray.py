@@ -232,5 +232,3 @@ def _resources(ray: Any, count: int) -> dict[str, float]:
     gpus, cores = known.get("GPU", 0), known.get("CPU", 1)
     share = min(1.0, gpus / count) if gpus else 0.0
     return {"num_gpus": share, "num_cpus": 0 if gpus else max(0.01, round(min(1.0, cores / count), 2))}
-
-

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 from av_tagger.errors import MissingExtra
 from av_tagger.reports.files import whole
@@ -26,7 +27,7 @@ def draw(profile: Profile, path: Path) -> None:
         figure.savefig(temporary, format="png", dpi=110)
 
 
-def _lanes(axes, profile: Profile) -> None:  # type: ignore[no-untyped-def]
+def _lanes(axes: Any, profile: Profile) -> None:
     names = sorted({span.lane for span in profile.spans})
     for row, lane in enumerate(names):
         mine = [span for span in profile.spans if span.lane == lane]
@@ -38,7 +39,7 @@ def _lanes(axes, profile: Profile) -> None:  # type: ignore[no-untyped-def]
     axes.set_title("what every pair of hands did (pale: waiting)", loc="left")
 
 
-def _shares(axes, profile: Profile) -> None:  # type: ignore[no-untyped-def]
+def _shares(axes: Any, profile: Profile) -> None:
     rows = profile.rows()[::-1]
     axes.barh([WAITING.get(r.stage, r.stage) for r in rows], [100 * r.busy for r in rows], color=[COLOURS.get(r.stage, PALE) for r in rows])
     for y, row in enumerate(rows):

@@ -13,7 +13,7 @@ from safetensors.torch import load_file
 
 from av_tagger.audio.known.convert import convert_yamnet
 from av_tagger.audio.known.ear import KINDS, KnownEar, load
-from av_tagger.audio.known.yamnet import RATE, STRIDES, WIDTHS, Layer, Patches, YAMNet, filled
+from av_tagger.audio.known.yamnet import RATE, WIDTHS, Layer, Patches, YAMNet, filled
 from av_tagger.clip import Waveform
 from av_tagger.errors import WeightsError
 from av_tagger.labels import dcase2017

@@ -13,12 +13,12 @@ import jsonschema
 import numpy as np
 import pytest
 import torch
+from tests_assets import make_audio, make_video
 
 from av_tagger.audio.checkpoint import Header, save_checkpoint
 from av_tagger.audio.network import Architecture, build_network
 from av_tagger.cli.main import COMMANDS, main
 from av_tagger.labels import dcase2017
-from tests_assets import make_audio, make_video
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -104,6 +104,7 @@ def test_the_same_twice_and_alone_as_in_a_batch(video: Path, ear: Path, tmp_path
     [
         ("empty.mp4", b"", "is empty (0 bytes)"),
         ("text.mp4", b"hello, I am a text\n" * 50, "is text, not media"),
+        ("cdg.mp4", b"I am a text, not a film\n" * 30, "is text, not media"),  # CD graphics to FFmpeg
         ("noise.mp4", np.random.default_rng(0).bytes(5000), "is not media that can be read"),
     ],
 )

@@ -50,7 +50,9 @@ def test_every_useless_row_is_named_and_counted_and_the_others_stay(tmp_path: Pa
     touch(tmp_path / "good.wav", tmp_path / "mislabelled.wav", tmp_path / "times.wav")
     (tmp_path / "empty.wav").touch()
     table = tmp_path / "train.csv"
-    table.write_text("file,labels,start,end\ngood.wav,Dog,,\nmissing.wav,Dog,,\nempty.wav,Owl,,\nmislabelled.wav,Dgo,,\ntimes.wav,Dog,5,2\n,Dog,,\n")
+    table.write_text(
+        "file,labels,start,end\ngood.wav,Dog,,\nmissing.wav,Dog,,\nempty.wav,Owl,,\nmislabelled.wav,Dgo,,\ntimes.wav,Dog,5,2\n,Dog,,\n"
+    )
     found = read_examples(table, PETS)
     assert [e.clip.path.name for e in found.examples] == ["good.wav"]
     assert summary(found.skipped) == "5 skipped: 2 unreadable row, 1 mislabelled, 1 missing, 1 empty"

@@ -235,5 +235,3 @@ def test_a_run_on_nameless_rows_says_that_it_cannot_tag(clips: Path, published: 
     assert "cannot tag sound" in data.warnings[-1]
     with pytest.raises(UsageError, match="reads features, not sound"):
         load(ear=str(outcome.run), only="ear", offline=True)
-
-

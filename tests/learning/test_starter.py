@@ -144,10 +144,12 @@ def test_long_clips_are_read_in_windows_that_overlap():
 
 
 def test_a_few_steps_tell_a_tone_from_noise():
-    """The whole loop in small: two kinds of sound, ten epochs, the right class on top."""
+    """The whole loop in small: two kinds of sound, twenty epochs, the right class on top."""
     settings = StarterSettings(
         frontend=LogMelSettings(window=800, hop=400, mels=32), channels=(4, 8), pools=((5, 4), (1, 4)), units=8,
-        epochs=10, batch=8, mix=0.0, mask=0.0, average=0.8, distil=0.1,
+        epochs=20,
+        rate=0.02,
+        margin=2, batch=8, mix=0.0, mask=0.0, average=0.8, distil=0.1,
     )  # fmt: skip
     rng = np.random.default_rng(1)
     t = np.arange(10_000) / 20_000

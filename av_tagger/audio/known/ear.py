@@ -19,8 +19,8 @@ from torch import Tensor, nn
 from av_tagger import weights
 from av_tagger.audio.inference import check_waveforms, find_device, folded, quick_memory
 from av_tagger.audio.known.efficientat import HOP, RATE, STRIDE, EfficientAT
-from av_tagger.audio.known.yamnet import PATCH_HOP, UNSUPPORTED, YAMNet, filled
 from av_tagger.audio.known.yamnet import HOP as YAMNET_HOP
+from av_tagger.audio.known.yamnet import PATCH_HOP, UNSUPPORTED, YAMNet, filled
 from av_tagger.audio.known.yamnet import RATE as YAMNET_RATE
 from av_tagger.clip import Waveform
 from av_tagger.errors import UsageError, WeightsError, did_you_mean, sentence

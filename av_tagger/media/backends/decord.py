@@ -154,7 +154,7 @@ def _noted(windows: Iterator[Media], note: str) -> Iterator[Media]:
 
 def load_decord() -> Any:
     try:
-        import decord  # noqa: PLC0415 - only where it is used
+        import decord
     except (ImportError, OSError) as error:
         raise MissingExtra(f"decord cannot be loaded ({error}); choose the decoder pyav, or install decord") from error
     decord.logging.set_level(decord.logging.QUIET)
