@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import atexit
 import importlib.util
 import logging
 import os
+import shutil
 import socket
 import sys
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -47,12 +50,13 @@ def shared() -> Path:
     return SHARED
 
 
-@pytest.fixture(autouse=True)
-def own_cache(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
-    """No test reads or writes the user's cache."""
-    monkeypatch.setenv("AV_TAGGER_CACHE", str(tmp_path_factory.getbasetemp() / "cache"))
-    monkeypatch.delenv("AV_TAGGER_WEIGHTS", raising=False)
-    monkeypatch.delenv("AV_TAGGER_MIRROR", raising=False)
+def pytest_configure() -> None:
+    """No test reads or writes the user's cache, also not where a fixture is made once for a whole module."""
+    folder = tempfile.mkdtemp(prefix="av-tagger-tests-")
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    os.environ["AV_TAGGER_CACHE"] = folder
+    for name in ("AV_TAGGER_WEIGHTS", "AV_TAGGER_MIRROR", "AV_TAGGER_OFFLINE"):
+        os.environ.pop(name, None)
 
 
 @pytest.fixture(autouse=True)
