@@ -3,7 +3,7 @@
     python -m av_tagger.bench.ears [--clips 8] [--rounds 5] [--threads N]
 
 Weights that are not here are drawn at random: speed does not depend on them, and nothing else is measured.
-CNN14 is the structure of PANNs (Kong et al. 2020), rebuilt here only to be compared with.
+"Folded" counts parameters after batch normalisation has become a part of the convolutions. CNN14 is the structure of PANNs (Kong et al. 2020), rebuilt here only to be compared with.
 """
 
 from __future__ import annotations
@@ -157,7 +157,7 @@ def main() -> None:
             spent = seconds(ear, clips[name])
             times[name] += [spent] if turn else []
     print(f"{arguments.clips} clips of {SECONDS} s a call, {arguments.threads} thread(s), median of {arguments.rounds} rounds in turn")
-    print(f"{'ear':20s} {'clips a CPU second':>20s} {'against mn04':>13s} {'parameters':>12s} {'peak memory':>12s}")
+    print(f"{'ear':20s} {'clips a CPU second':>20s} {'against mn04':>13s} {'folded':>12s} {'peak memory':>12s}")
     reference = statistics.median(times["mn04"])
     for name, ear in ears.items():
         spent = statistics.median(times[name])
