@@ -3,7 +3,8 @@
     python -m av_tagger.bench.ears [--clips 8] [--rounds 5] [--threads N]
 
 Weights that are not here are drawn at random: speed does not depend on them, and nothing else is measured.
-"Folded" counts parameters after batch normalisation has become a part of the convolutions. CNN14 is the structure of PANNs (Kong et al. 2020), rebuilt here only to be compared with.
+"Folded" counts parameters after batch normalisation has become a part of the convolutions.
+CNN14 is the structure of PANNs (Kong et al. 2020), rebuilt here only to be compared with.
 """
 
 from __future__ import annotations

@@ -2,7 +2,8 @@
 
     python -m av_tagger.bench.whole [--hour]
 
-Each is a process of its own, at work offline with the ear and eye that are here; memory is that of the tagging process, decoding worker apart.
+Each is a process of its own, at work offline with the starter ear and the eye that is here.
+Memory is that of the tagging process, its decoding worker apart.
 """
 
 from __future__ import annotations
@@ -35,7 +36,7 @@ class Cost:
 def run(words: tuple[str, ...]) -> Cost:
     """One command in a fresh process; `wait4` tells its own account, children that it waited for included in the time."""
     began = time.perf_counter()
-    process = subprocess.Popen([*COMMAND, *words], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    process = subprocess.Popen([*COMMAND, *words], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)  # noqa: S603 - our own words
     _, status, usage = os.wait4(process.pid, 0)
     process.returncode = os.waitstatus_to_exitcode(status)
     if process.returncode:
