@@ -37,6 +37,16 @@ class ModelOptions:
 
 
 @dataclass(frozen=True)
+class OutputOptions:
+    """Flags that say what is written, and where to."""
+
+    output: Annotated[Path | None, typer.Option("-o", "--output", help="Write into this folder.", rich_help_panel=ANSWERS)] = None
+    format: Annotated[str | None, typer.Option(help="With -o: json, csv, srt ..., comma-separated.", rich_help_panel=ANSWERS)] = None
+    report: Annotated[Path | None, typer.Option(help="Write a page with timeline and key frames.", rich_help_panel=ANSWERS)] = None
+    annotate: Annotated[Path | None, typer.Option(help="Write a copy of the video with the tags burnt in.", rich_help_panel=ANSWERS)] = None
+
+
+@dataclass(frozen=True)
 class TalkOptions:
     """Flags of every command that talks while it works."""
 

@@ -15,8 +15,7 @@ from av_tagger.errors import AvTaggerError, UsageError
 from av_tagger.scores import Failed, Outcome, Tagged
 
 if TYPE_CHECKING:
-    from av_tagger.cli.options import ModelOptions, TalkOptions
-    from av_tagger.cli.tag import TagOptions
+    from av_tagger.cli.options import ModelOptions, OutputOptions, TalkOptions
     from av_tagger.config import Config
     from av_tagger.tagger import Tagger
 
@@ -58,7 +57,7 @@ def load_tagger(models: ModelOptions, talk: TalkOptions) -> Tagger:
     console = Console(stderr=True)
     config = settings_of(models)
     with console.status("loading", spinner="dots"):
-        tagger = load(config, say=lambda text: _say(text, console, talk))
+        tagger = load(config, say=lambda text: say(text, talk, console))
     if not talk.quiet:
         ear, eye = tagger.witnesses
         console.print(Text(used(ear, eye, tagger.parts.run.device), style="dim"), soft_wrap=True)
@@ -78,12 +77,13 @@ def _given(models: ModelOptions) -> dict[str, object]:
     return given | {name: True for name in ("fast", "offline") if getattr(models, name)}
 
 
-def _say(text: str, console: Console, talk: TalkOptions) -> None:
+def say(text: str, talk: TalkOptions, console: Console | None = None) -> None:
+    """A remark on stderr, unless nobody wants to hear it."""
     if not talk.quiet:
-        console.print(Text(text, style="yellow"), soft_wrap=True)
+        (console or Console(stderr=True)).print(Text(text, style="yellow"), soft_wrap=True)
 
 
-def check_outputs(options: TagOptions) -> None:
+def check_outputs(options: OutputOptions, inputs: int) -> None:
     """What cannot be written is said before anything is tagged."""
     from av_tagger.reports.writers import check_formats
 
@@ -91,22 +91,22 @@ def check_outputs(options: TagOptions) -> None:
         check_formats(options.format.split(","))
         if options.output is None:
             raise UsageError("--format needs a folder to write into; add -o FOLDER")
-    if options.annotate is not None and len(options.inputs) != 1:
+    if options.annotate is not None and inputs != 1:
         raise UsageError("--annotate takes one video at a time")
 
 
-def write_outputs(outcomes: Sequence[Outcome], options: TagOptions) -> None:
+def write_outputs(outcomes: Sequence[Outcome], options: OutputOptions) -> list[Path]:
+    """Everything that the flags ask for; the files that `-o` made."""
     from av_tagger.reports.writers import write_all
 
-    if options.output is not None:
-        formats = (options.format or "json").split(",")
-        for path in write_all(formats, outcomes, options.output):
-            _say(f"wrote {path}", Console(stderr=True), options)
+    formats = (options.format or "json").split(",")
+    written = [] if options.output is None else write_all(formats, outcomes, options.output)
     tagged = [o for o in outcomes if isinstance(o, Tagged)]
     if options.report is not None and tagged:
         _write_report(tagged, options.report)
     if options.annotate is not None and tagged:
         _annotate(tagged[0], options.annotate)
+    return written
 
 
 def _write_report(tagged: Sequence[Tagged], target: Path) -> None:

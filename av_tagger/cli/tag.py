@@ -5,37 +5,33 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from av_tagger.cli.options import ANSWERS, ModelOptions, TalkOptions, command
+from av_tagger.cli.options import ANSWERS, ModelOptions, OutputOptions, TalkOptions, command
 
 if TYPE_CHECKING:
     from av_tagger.scores import Outcome
 
 
 @dataclass(frozen=True, kw_only=True)
-class TagOptions(TalkOptions, ModelOptions):
+class TagOptions(TalkOptions, OutputOptions, ModelOptions):
     inputs: Annotated[list[str], typer.Argument(help="Files, folders or globs.", metavar="FILE...")]
     json: Annotated[bool, typer.Option("--json", help="JSON lines on stdout, nothing else there.", rich_help_panel=ANSWERS)] = False
     top: Annotated[int | None, typer.Option(min=1, help="Show the N best classes, tags first.", rich_help_panel=ANSWERS)] = None
-    output: Annotated[Path | None, typer.Option("-o", "--output", help="Write into this folder.", rich_help_panel=ANSWERS)] = None
-    format: Annotated[str | None, typer.Option(help="With -o: json, csv, srt ..., comma-separated.", rich_help_panel=ANSWERS)] = None
-    report: Annotated[Path | None, typer.Option(help="Write a page with timeline and key frames.", rich_help_panel=ANSWERS)] = None
-    annotate: Annotated[Path | None, typer.Option(help="Write a copy of the video with the tags burnt in.", rich_help_panel=ANSWERS)] = None
 
 
 def _tag(options: TagOptions) -> int:
     """Tag files: which sounds happen in them, when, and why."""
-    from av_tagger.cli.session import check_outputs, gather, load_tagger, write_outputs
+    from av_tagger.cli.session import check_outputs, gather, load_tagger, say, write_outputs
 
-    check_outputs(options)
+    check_outputs(options, len(options.inputs))
     jobs = gather(options.inputs)
     tagger = load_tagger(options, options)
     outcomes = list(_watched(jobs.outcomes(tagger), len(jobs), _printer(options), options))
-    write_outputs(outcomes, options)
+    for path in write_outputs(outcomes, options):
+        say(f"wrote {path}", options)
     return 1 if any(_failed(o) for o in outcomes) else 0
 
 
