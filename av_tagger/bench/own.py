@@ -1,6 +1,6 @@
 """Own classes from a few dozen clips: eight animals learnt from recordings of some publishers, judged on those of others.
 
-    AV_TAGGER_WEIGHTS=FOLDER python -m av_tagger.bench.own ../shared/data/sounds --ear efficientat:mn04
+    AV_TAGGER_WEIGHTS=FOLDER python -m av_tagger.bench.own SOUNDS --ear efficientat:mn04
 
 Embedding, training and tagging are timed on one core, nothing being kept from earlier.
 """
