@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
 CLASSES = ("Train horn", "Bus", "Fire engine, fire truck (siren)", "Skateboard", "Motorcycle", "Car passing by")
 WIDTH, HEIGHT = 1280, 1010  # of the page as it is shown
+OURS = ("annotated", "class_f1", "page", "weights")
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 FLAGS = ["--headless", "--no-sandbox", "--disable-gpu", "--hide-scrollbars", "--no-first-run", "--virtual-time-budget=4000"]
 
@@ -39,7 +40,7 @@ def main(folder: Path, video: Path | None = None) -> None:
         tagged = tag(video or make_demo(Path("films") / "street.mp4"))
         draw_page(tagged, folder, Path(scratch))
         draw_frame(tagged, folder / "annotated.png")
-    for picture in sorted(folder.glob("*.png")):
+    for picture in (folder / f"{name}.png" for name in OURS if (folder / f"{name}.png").exists()):
         make_small(picture)
         print(f"{picture}  {picture.stat().st_size / 1000:.0f} KB")
 
