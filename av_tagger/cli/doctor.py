@@ -42,14 +42,15 @@ class Finding:
 def _doctor(options: DoctorOptions) -> None:
     """Say what is here: versions, devices, decoders, weights, disk; and what is missing."""
     from rich.console import Console
-    from rich.table import Table
+    from rich.text import Text
 
     del options
-    grid = Table(show_header=False, box=None, padding=(0, 2, 0, 0))
+    console = Console()
     for finding in findings():
-        mark = "[green]✓[/green]" if not finding.advice else "[yellow]![/yellow]"
-        grid.add_row(mark, finding.subject, finding.found, f"[yellow]{finding.advice}[/yellow]" if finding.advice else "")
-    Console().print(grid)
+        mark = ("! ", "yellow") if finding.advice else ("✓ ", "green")
+        console.print(Text.assemble(mark, f"{finding.subject:26s} {finding.found}"), soft_wrap=True)
+        if finding.advice:
+            console.print(Text(f"  → {finding.advice}", style="yellow"), soft_wrap=True)
 
 
 def findings() -> Iterator[Finding]:
