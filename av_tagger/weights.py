@@ -150,8 +150,6 @@ CATALOGUE: dict[str, WeightsFile] = {
     "crnn.starter": WeightsFile(
         name="crnn.starter",
         filename="crnn.starter.safetensors",
-        sha256="f966b575014f011e62239057e520549df29e74c364a26db835e80fe2675da9cb",
-        size=1_515_536,
         licence="Apache-2.0",
         about="the ear of the method, trained on synthetic and licence-clear sounds; a start, not a judge",
     ),
