@@ -114,7 +114,7 @@ def _eye(config: Config, classes: ClassList, device: str, say: Say) -> VideoBran
         return None
     from av_tagger.video.load import load_eye
 
-    eye = load_eye(config.eye, classes, device, offline=config.offline)
+    eye = load_eye(config.looking, classes, device, offline=config.offline)
     for advice in eye.advice:
         say(advice)
     return eye

@@ -52,21 +52,81 @@ class Waveform:
 
 
 @dataclass(frozen=True)
-class Frames:
-    """A run of pictures, uint8 RGB, each with its presentation time."""
+class Luma:
+    """How luma and two colour differences become red, green and blue: the shares of red and blue in luma, and the range of values."""
 
-    images: Images  # (n, height, width, 3)
+    red: float = 0.299  # ITU-R BT.601; green has the rest
+    blue: float = 0.114
+    full: bool = False  # 0..255, as in JPEG, instead of 16..235
+
+    @property
+    def matrix(self) -> NDArray[np.float64]:
+        """(3, 3): (R, G, B) = matrix @ (Y - black, U - 128, V - 128)."""
+        green = 1 - self.red - self.blue
+        u, v = 2 * (1 - self.blue), 2 * (1 - self.red)  # of B and R, for differences within [-0.5, 0.5]
+        plain = np.array([[1, 0, v], [1, -u * self.blue / green, -v * self.red / green], [1, u, 0]])
+        luma, chroma = (1.0, 1.0) if self.full else (255 / 219, 255 / 224)
+        return plain * [luma, chroma, chroma]
+
+    @property
+    def black(self) -> int:
+        return 0 if self.full else 16
+
+    def rgb(self, y: Images, u: Images, v: Images) -> Images:
+        """One (height, width, 3) picture; each colour difference counts for the two by two pixels that share it."""
+        height, width = y.shape
+        scale = self.matrix.astype(np.float32)
+        bright = y * scale[0, 0] + (0.5 - scale[0, 0] * self.black)  # half a step: whole numbers are cut off below
+        bright = bright.reshape(height // 2, 2, width // 2, 2)
+        blue, red = u - np.float32(128), v - np.float32(128)
+        out = np.empty((height, width, 3), np.uint8)
+        for colour, (_, of_u, of_v) in enumerate(scale):
+            value = bright + (of_u * blue + of_v * red)[:, None, :, None]
+            out[..., colour] = np.clip(value, 0, 255, out=value).reshape(height, width)
+        return out
+
+
+@dataclass(frozen=True)
+class Frames:
+    """A run of pictures, each with its presentation time: RGB, or as decoders have them, which is half the bytes."""
+
+    images: Images  # (n, height, width, 3) RGB; with `luma` (n, height * 3 / 2, width): all of Y, then U and V, a quarter of it each
     times: Times  # (n,) seconds, rising
     damaged: int = 0  # frames that the decoder reported as corrupt
+    luma: Luma | None = None
 
     def __post_init__(self) -> None:
-        if self.images.ndim != 4 or self.images.shape[-1] != 3 or self.images.dtype != np.uint8:
-            raise ValueError(f"frames are uint8 RGB: {self.images.shape = }, {self.images.dtype = }")
+        shape = self.images.shape
+        known = shape[1] % 3 == 0 and shape[2] % 2 == 0 if self.luma is not None and len(shape) == 3 else shape[3:] == (3,)
+        if self.images.dtype != np.uint8 or not known or len(shape) != (4 if self.luma is None else 3):
+            raise ValueError(f"frames are uint8, RGB or planes of even sides: {shape = }, {self.images.dtype = }, {self.luma = }")
         if self.times.shape != (len(self.images),):
-            raise ValueError(f"every frame has a time: {self.times.shape = }, {self.images.shape = }")
+            raise ValueError(f"every frame has a time: {self.times.shape = }, {shape = }")
 
     def __len__(self) -> int:
         return len(self.images)
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """Height and width in pixels."""
+        rows, width = self.images.shape[1:3]
+        return (rows, width) if self.luma is None else (rows * 2 // 3, width)
+
+    def planes(self) -> tuple[Images, Images, Images]:
+        """Views of (n, height, width) luma and (n, height / 2, width / 2) colour differences; only where there is `luma`."""
+        height, width = self.size
+        flat, luma, chroma = self.images.reshape(len(self), -1), height * width, height * width // 4
+        half = (len(self), height // 2, width // 2)
+        u, v = flat[:, luma : luma + chroma], flat[:, luma + chroma :]
+        return flat[:, :luma].reshape(len(self), height, width), u.reshape(half), v.reshape(half)
+
+    def rgb(self, rows: NDArray[np.int64] | slice = slice(None)) -> Images:
+        """(rows, height, width, 3) as people see them."""
+        if self.luma is None:
+            return self.images[rows]
+        y, u, v = (plane[rows] for plane in self.planes())
+        pictures = [self.luma.rgb(*picture) for picture in zip(y, u, v, strict=True)]
+        return np.stack(pictures) if pictures else np.empty((0, *self.size, 3), np.uint8)
 
 
 @dataclass(frozen=True)

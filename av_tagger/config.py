@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -57,6 +57,11 @@ class Config:
         return self.eye.frame_rate or (FAST_FRAME_RATE if self.fast else None)
 
     @property
+    def looking(self) -> EyeSettings:
+        """The eye's settings: `--fast` reckons in whole numbers where nothing else was asked for."""
+        return replace(self.eye, precision="int8") if self.fast and self.eye.precision == "auto" else self.eye
+
+    @property
     def decoder(self) -> str:
         return self.backend or self.media.backend
 
@@ -82,7 +87,7 @@ def configure(path: Path | None = None, flags: Mapping[str, Any] | None = None) 
 
 def check_device(name: str) -> str:
     """The device that a name means, as a plain word: `cpu`, `cuda:0`."""
-    from av_tagger.audio.branch import find_device
+    from av_tagger.networks import find_device
 
     found = find_device(name)
     return str(found)

@@ -13,6 +13,9 @@ from typing import Any
 import av
 import numpy as np
 from numpy.typing import NDArray
+from PIL import Image
+
+from av_tagger.clip import Frames, Luma
 
 os.environ.setdefault("SVT_LOG", "0")  # the AV1 encoder would tell the terminal about itself
 
@@ -195,3 +198,26 @@ def _write_matrix(path: Path, values: Sequence[int]) -> None:
             break
         at = data.find(b"tkhd", at + 4)
     path.write_bytes(data)
+
+
+def smooth_pictures(n: int, height: int, width: int) -> NDArray[np.uint8]:
+    """Smooth pictures, each of its own, of colours that no form has to clip."""
+    small = np.random.default_rng(0).integers(60, 196, (n, 9, 12, 3), dtype=np.uint8)
+    return np.stack([np.asarray(Image.fromarray(s).resize((width, height), Image.Resampling.BICUBIC)) for s in small])
+
+
+def as_planes(images: NDArray[np.uint8], luma: Luma) -> Frames:
+    """The forward transform by the definition of the standards, colour differences averaged over two by two pixels."""
+    rgb = images.astype(np.float64) / 255
+    y = rgb @ [luma.red, 1 - luma.red - luma.blue, luma.blue]
+    u, v = (rgb[..., 2] - y) / (2 * (1 - luma.blue)), (rgb[..., 0] - y) / (2 * (1 - luma.red))
+    low, bright, colour = (0, 255, 255) if luma.full else (16, 219, 224)
+    n, height, width = y.shape
+    halves = [c.reshape(n, height // 2, 2, width // 2, 2).mean(axis=(2, 4)) * colour + 128 for c in (u, v)]
+    flat = np.concatenate([(y * bright + low).reshape(n, -1), *(h.reshape(n, -1) for h in halves)], axis=1)
+    whole = flat.round().clip(0, 255).astype(np.uint8).reshape(n, height * 3 // 2, width)
+    return Frames(whole, np.arange(n) / 24, luma=luma)
+
+
+def in_rgb(frames: Frames) -> Frames:
+    return Frames(frames.rgb(), frames.times)

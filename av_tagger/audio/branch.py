@@ -15,16 +15,17 @@ from numpy.typing import NDArray
 
 from av_tagger import weights
 from av_tagger.audio.checkpoint import Header, load_checkpoint
-from av_tagger.audio.inference import check_waveforms, find_device, folded, quick_memory
 from av_tagger.audio.network import MilNetwork
+from av_tagger.audio.waveforms import check_waveforms
 from av_tagger.clip import Waveform
 from av_tagger.errors import UsageError, did_you_mean
+from av_tagger.networks import find_device, folded, quick_memory, upload
 from av_tagger.scores import Activity, Scores, Status, Witness
 
 if TYPE_CHECKING:
     from av_tagger.protocols import AudioBranch
 
-__all__ = ["EARS", "KINDS", "RUN_FILE", "EarSettings", "MilEar", "find_device", "load_ear", "quick_memory"]
+__all__ = ["EARS", "KINDS", "RUN_FILE", "EarSettings", "MilEar", "load_ear"]
 
 Numbers = NDArray[np.float32]
 
@@ -126,7 +127,7 @@ class MilEar:
             row[: len(piece.samples)] = piece.samples
         half = self.settings.dtype == "bfloat16"
         with torch.inference_mode(), torch.autocast(self.device.type, torch.bfloat16, enabled=half):
-            heard = self._quick(self._quick.features(torch.from_numpy(waves).to(self.device)))
+            heard = self._quick(self._quick.features(upload(torch.from_numpy(waves), self.device)))
         bags, instances = heard.bags.float().cpu().numpy(), heard.instances.float().cpu().numpy()
         return [(bag, timeline[p.skip : p.skip + p.keep]) for bag, timeline, p in zip(bags, instances, pieces, strict=True)]
 

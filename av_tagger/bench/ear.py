@@ -14,9 +14,9 @@ import torch
 from av_tagger.audio.branch import EarSettings, MilEar
 from av_tagger.audio.checkpoint import Header
 from av_tagger.audio.frontend import LogMel, LogMelSettings
-from av_tagger.audio.inference import folded, quick_memory
 from av_tagger.audio.network import Architecture, build_network
 from av_tagger.clip import Waveform
+from av_tagger.networks import folded, quick_memory
 
 SECONDS = 10
 ROUNDS = 15

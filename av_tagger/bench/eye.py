@@ -23,7 +23,8 @@ from av_tagger.labels import dcase2017
 from av_tagger.video.alexnet import ARCHITECTURES, IMAGENET_MEAN, IMAGENET_STD
 from av_tagger.video.assign import rectify, summarise
 from av_tagger.video.branch import EyeParts, EyeSettings, SparseEye
-from av_tagger.video.features import Described, Folded, NetworkFeatures
+from av_tagger.video.features import CPU_BATCH, Described, NetworkFeatures
+from av_tagger.video.folded import Folded
 from av_tagger.video.keyframes import representatives, selector
 from av_tagger.video.precision import choose
 from av_tagger.video.recognise import Classifier, NetworkRecogniser, build_classifier
@@ -114,7 +115,7 @@ def measure_features(clip: Frames, rounds: int) -> None:
     cpu = torch.device("cpu")
     for kind in dict.fromkeys([choose("auto", cpu), torch.float32]):
         geometry = ARCHITECTURES["alexnet"].geometry
-        describe = NetworkFeatures("alexnet", Folded(alexnet(), geometry), geometry, Described(EyeSettings().batch, cpu, kind))
+        describe = NetworkFeatures("alexnet", Folded(alexnet(), geometry), geometry, Described(CPU_BATCH, cpu, kind))
         describe.describe([clip])
         rates, ratios = [], []
         for _ in range(rounds):
@@ -127,7 +128,7 @@ def measure_features(clip: Frames, rounds: int) -> None:
 
 
 def measure_whole(clip: Frames, rounds: int) -> None:
-    how = Described(EyeSettings().batch, torch.device("cpu"), choose("auto", torch.device("cpu")))
+    how = Described(CPU_BATCH, torch.device("cpu"), choose("auto", torch.device("cpu")))
     eye, plain, network = ours(build_classifier("inception_v4"), how), build_classifier("inception_v4"), alexnet()
     plain.network.eval()
     found = in_turn({"naive": lambda: naive(clip, network, plain), "ours": lambda: eye.see([clip])}, rounds)

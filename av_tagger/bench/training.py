@@ -16,7 +16,6 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from av_tagger.audio.inference import quick_memory
 from av_tagger.audio.network import build_network
 from av_tagger.clip import Clip
 from av_tagger.labels import ClassList, SoundClass
@@ -30,6 +29,7 @@ from av_tagger.learning.run import Data, Options
 from av_tagger.learning.store import StoreSettings, build_store
 from av_tagger.learning.train import train
 from av_tagger.learning.world import Precision
+from av_tagger.networks import quick_memory
 
 RATE, SECONDS = 8_000, 2.0
 TONES = (300, 500, 800, 1_300, 2_100)  # Hz

@@ -12,9 +12,8 @@ import torch
 import torch.distributed as dist
 from torch import Tensor, nn
 
-from av_tagger.audio.branch import find_device
-from av_tagger.audio.inference import quick_memory
 from av_tagger.errors import UsageError, did_you_mean
+from av_tagger.networks import find_device, quick_memory
 
 T = TypeVar("T")
 Precision = Literal["auto", "float32", "bfloat16", "float16"]

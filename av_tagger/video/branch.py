@@ -39,7 +39,7 @@ class EyeSettings:
     assignment: Literal["hard", "soft"] = "hard"
     floor: float | None = None
     temperature: float = 0.05
-    batch: int = 16
+    batch: int = 0  # pictures a network sees at once; 0: what suits the device
     frame_rate: float | None = None  # candidate frames a second; None: every frame
     precision: Precision = "auto"
     network_weights: Path | None = None  # None: looked for in the weights folders
@@ -48,9 +48,11 @@ class EyeSettings:
     pictures: bool = True  # keep a small JPEG of each key frame
 
     def __post_init__(self) -> None:
-        for name in ("keyframes", "keep", "batch"):
+        for name in ("keyframes", "keep"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} is at least 1, not {getattr(self, name)}")
+        if self.batch < 0:
+            raise ValueError(f"batch is not negative, as {self.batch} is")
         if self.frame_rate is not None and not self.frame_rate > 0:
             raise ValueError(f"frame_rate is above 0, not {self.frame_rate}")
 
@@ -70,6 +72,16 @@ class EyeParts:
     short_side: int = 342
     degraded: bool = False  # the features are those of a thumbnail
     advice: tuple[str, ...] = field(default=())  # what is missing, and what to do about it
+
+
+@dataclass(frozen=True)
+class Shown:
+    """A clip, its key frames, and what is in them."""
+
+    film: Frames
+    chosen: Representatives
+    pictures: Images  # RGB
+    objects: NDArray[np.float64] | None  # (key frames, objects) rectified probabilities
 
 
 class SparseEye:
@@ -122,8 +134,9 @@ class SparseEye:
             return [Scores.silent(self.labels, Status.NO_TRACK) for _ in clips]
         features = self.parts.features.describe(films)
         chosen = self.parts.selector.select(features, self.settings.keyframes)
-        objects = self._recognise([film.images[pick.rows] for film, pick in zip(films, chosen, strict=True)])
-        seen = iter([self._judge(*item) for item in zip(films, chosen, objects, strict=True)])
+        pictures = [film.rgb(pick.rows) for film, pick in zip(films, chosen, strict=True)]
+        objects = self._recognise(pictures)
+        seen = iter([self._judge(Shown(*item)) for item in zip(films, chosen, pictures, objects, strict=True)])
         return [next(seen) if len(clip) else Scores.silent(self.labels, Status.NO_TRACK) for clip in clips]
 
     def _recognise(self, pictures: Sequence[Images]) -> list[NDArray[np.float64] | None]:
@@ -133,8 +146,9 @@ class SparseEye:
         found = rectify(self.parts.recogniser.recognise([image for group in pictures for image in group]), self.settings.keep)
         return list(np.split(found, np.cumsum([len(group) for group in pictures])[:-1]))
 
-    def _judge(self, film: Frames, chosen: Representatives, objects: NDArray[np.float64] | None) -> Scores:
-        keyframes = tuple(self._keyframe(film, chosen, i, objects) for i in range(len(chosen.rows)))
+    def _judge(self, shown: Shown) -> Scores:
+        film, chosen, objects = shown.film, shown.chosen, shown.objects
+        keyframes = tuple(self._keyframe(shown, i) for i in range(len(chosen.rows)))
         if objects is None or self.parts.words is None:
             return replace(Scores.silent(self.labels, self.status), keyframes=keyframes)
         given = summarise(objects, self.settings.keep)[:, None] * self._shares  # (objects, classes)
@@ -149,11 +163,10 @@ class SparseEye:
             Evidence(float(seconds[i]), self._names[i], float(given[i]), float(self._similarity[i, k])) for i in strongest if given[i] > 0
         )
 
-    def _keyframe(self, film: Frames, chosen: Representatives, i: int, objects: NDArray[np.float64] | None) -> KeyFrame:
-        row = int(chosen.rows[i])
-        picture = small_jpeg(film.images[row]) if self.settings.pictures else None
-        named = () if objects is None else self._best_named(objects[i])
-        return KeyFrame(float(film.times[row]), float(chosen.weights[i]), named, picture)
+    def _keyframe(self, shown: Shown, i: int) -> KeyFrame:
+        picture = small_jpeg(shown.pictures[i]) if self.settings.pictures else None
+        named = () if shown.objects is None else self._best_named(shown.objects[i])
+        return KeyFrame(float(shown.film.times[shown.chosen.rows[i]]), float(shown.chosen.weights[i]), named, picture)
 
     def _best_named(self, objects: NDArray[np.float64]) -> tuple[tuple[str, float], ...]:
         best = np.argsort(-objects, kind="stable")[:MOST_OBJECTS]

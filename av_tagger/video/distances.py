@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 
 import torch
@@ -12,31 +13,33 @@ from av_tagger.errors import AvTaggerError
 _BLOCK = 64  # rows of the Gram matrix at a time: only the lower triangle's blocks are computed
 
 
-def distances(features: Sequence[Tensor]) -> list[Tensor]:
-    """(n, n) float32 distances for each clip's (n, ...) features, on their device; exact repeats are exactly 0 apart."""
-    return [_distances(one.detach()) for one in features]
-
-
 @torch.no_grad()
-def _distances(features: Tensor) -> Tensor:
-    if not features.numel():
+def distances(features: Sequence[Tensor]) -> list[Tensor]:
+    """(n, n) float32 distances for each clip's (n, ...) features, on their device; exact repeats are exactly 0 apart.
+
+    A device is asked twice for all clips together, not for each: what waits for an answer keeps it idle.
+    """
+    if any(not one.numel() for one in features):
         raise AvTaggerError("there are no frame features to compare: the clip has no frames, or its features are empty")
-    flat = features.reshape(len(features), -1)
-    first, where = repeats(flat)
-    square = _squares(flat[first].float())
-    if not bool(torch.isfinite(square).all()):
+    flat = [one.detach().reshape(len(one), -1) for one in features]
+    grouped = [_groups(one, keys) for one, keys in zip(flat, _checksums(flat), strict=True)]
+    squares = [_squares(one[first].float()) for one, (first, _) in zip(flat, grouped, strict=True)]
+    if squares and not bool(torch.stack([torch.isfinite(square).all() for square in squares]).all()):
         raise AvTaggerError("the frame features hold NaN or infinity; check the pictures and the weights of the feature network")
-    return square.sqrt_()[where][:, where]
+    return [square.sqrt_()[where][:, where] for square, (_, where) in zip(squares, grouped, strict=True)]
 
 
 def repeats(flat: Tensor) -> tuple[Tensor, Tensor]:
-    """The first frame of each group of bit for bit equal frames, and for every frame its group.
+    """The first frame of each group of bit for bit equal frames, and for every frame its group."""
+    return _groups(flat, _checksums([flat])[0])
 
-    An integer checksum finds the candidates, a comparison settles them."""
+
+def _groups(flat: Tensor, keys: Sequence[int]) -> tuple[Tensor, Tensor]:
+    """An integer checksum finds the candidates, a comparison settles them."""
     groups: dict[int, list[int]] = {}  # by checksum: the groups' numbers
     first: list[int] = []
     where: list[int] = []
-    for i, key in enumerate(_checksums(flat)):
+    for i, key in enumerate(keys):
         same = (g for g in groups.get(key, ()) if torch.equal(flat[first[g]], flat[i]))
         group = next(same, len(first))
         if group == len(first):
@@ -46,10 +49,13 @@ def repeats(flat: Tensor) -> tuple[Tensor, Tensor]:
     return torch.tensor(first, device=flat.device), torch.tensor(where, device=flat.device)
 
 
-def _checksums(flat: Tensor) -> list[int]:
-    whole = {1: torch.uint8, 2: torch.int16, 4: torch.int32, 8: torch.int64}[flat.element_size()]
-    keys: list[int] = flat.contiguous().view(whole).sum(dim=1, dtype=torch.int64).tolist()
-    return keys
+def _checksums(clips: Sequence[Tensor]) -> list[list[int]]:
+    """A number for each frame, equal for equal frames."""
+    whole = {1: torch.uint8, 2: torch.int16, 4: torch.int32, 8: torch.int64}
+    sums = [flat.contiguous().view(whole[flat.element_size()]).sum(dim=1, dtype=torch.int64) for flat in clips]
+    keys = torch.cat(sums).tolist() if sums else []
+    ends = itertools.accumulate(len(flat) for flat in clips)
+    return [keys[end - len(flat) : end] for flat, end in zip(clips, ends, strict=True)]
 
 
 def _squares(flat: Tensor) -> Tensor:

@@ -7,15 +7,18 @@ from pathlib import Path
 
 import torch
 
-from av_tagger.errors import DeviceError, MissingExtra, UsageError, WeightsError, did_you_mean
+from av_tagger.errors import MissingExtra, UsageError, WeightsError, did_you_mean
 from av_tagger.labels import ClassList
+from av_tagger.networks import find_device, quick_memory
 from av_tagger.protocols import Recogniser, WordSpace
 from av_tagger.video import fetch
 from av_tagger.video.alexnet import ARCHITECTURES, Geometry, load_convolutions
 from av_tagger.video.branch import EyeParts, EyeSettings, SparseEye
-from av_tagger.video.features import THUMBNAIL, Described, Folded, NetworkFeatures, Normalised, Thumbnail
+from av_tagger.video.features import CPU_BATCH, GPU_BATCH, THUMBNAIL, Described, NetworkFeatures
+from av_tagger.video.folded import Folded, Normalised, Thumbnail
 from av_tagger.video.keyframes import selector
-from av_tagger.video.precision import choose
+from av_tagger.video.precision import choose, has_int8
+from av_tagger.video.quantised import Quantised, works
 from av_tagger.video.recognise import NetworkRecogniser, load_recogniser, load_strictly, timm_network
 from av_tagger.video.vectors import cached_vectors
 from av_tagger.video.words import GloVe, class_words, load_table, words_to_keep
@@ -33,6 +36,8 @@ def load_eye(settings: EyeSettings, classes: ClassList, device: str = "cpu", *, 
     del offline  # the same promise either way: `av-tag weights fetch eye` alone reaches the network
     how = _describe(settings, device)
     advice: list[str] = []
+    if how.device.type == "cpu":
+        quick_memory()
     features = _features(settings, how, advice)
     recogniser = _recogniser(settings, how, advice)
     words = _words(settings, classes, recogniser, advice)
@@ -67,8 +72,11 @@ def load_features(settings: EyeSettings, how: Described) -> NetworkFeatures:
 def _alexnet_features(settings: EyeSettings, path: Path, how: Described) -> NetworkFeatures:
     architecture = ARCHITECTURES[settings.network]
     network = architecture.up_to(settings.layer, load_convolutions(path, settings.network))
-    name = f"{settings.network} {settings.layer}"
-    return NetworkFeatures(name, Folded(network, architecture.geometry), architecture.geometry, how)
+    folded = Folded(network, architecture.geometry)
+    if how.whole:
+        name = f"{settings.network} {settings.layer} int8"
+        return NetworkFeatures(name, Quantised(folded), architecture.geometry, replace(how, kind=torch.float32))
+    return NetworkFeatures(f"{settings.network} {settings.layer}", folded, architecture.geometry, how)
 
 
 def _timm_features(settings: EyeSettings, path: Path, how: Described) -> NetworkFeatures:
@@ -87,13 +95,9 @@ def thumbnail(how: Described) -> NetworkFeatures:
 
 
 def _describe(settings: EyeSettings, device: str) -> Described:
-    try:
-        where = torch.device(("cuda" if torch.cuda.is_available() else "cpu") if device == "auto" else device)
-    except RuntimeError as error:
-        raise DeviceError(f"{device}: is no device; choose auto, cpu, cuda or cuda:1") from error
-    if where.type == "cuda" and not torch.cuda.is_available():
-        raise DeviceError(f"{device}: there is no CUDA device that torch can use; choose --device cpu")
-    return Described(settings.batch, where, choose(settings.precision, where))
+    where = find_device(device)
+    whole = settings.precision == "int8" and has_int8(where) and works()
+    return Described(settings.batch or (CPU_BATCH if where.type == "cpu" else GPU_BATCH), where, choose(settings.precision, where), whole)
 
 
 def _features(settings: EyeSettings, how: Described, advice: list[str]) -> NetworkFeatures:

@@ -7,12 +7,13 @@ from typing import Literal
 
 import torch
 
-Precision = Literal["auto", "fp32", "bf16"]
+Precision = Literal["auto", "fp32", "bf16", "int8"]
+BYTES = frozenset({"avx512_vnni", "avx_vnni", "amx_int8"})  # instructions that multiply bytes
 
 
 def choose(precision: Precision, device: torch.device) -> torch.dtype:
-    """bf16 only where it is in hardware: emulated it is many times slower than fp32."""
-    if precision == "auto":
+    """bf16 only where it is in hardware: emulated it is many times slower than fp32. With int8, what stays float does as with auto."""
+    if precision in ("auto", "int8"):
         return torch.bfloat16 if has_bf16(device) else torch.float32
     return torch.bfloat16 if precision == "bf16" else torch.float32
 
@@ -21,6 +22,10 @@ def has_bf16(device: torch.device) -> bool:
     if device.type == "cuda":
         return bool(torch.cuda.is_bf16_supported(including_emulation=False))
     return device.type == "cpu" and bool({"avx512_bf16", "amx_bf16"} & _cpu_flags())
+
+
+def has_int8(device: torch.device) -> bool:
+    return device.type == "cpu" and bool(BYTES & _cpu_flags())
 
 
 def _cpu_flags() -> set[str]:

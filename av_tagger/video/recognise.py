@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from av_tagger.clip import Images
 from av_tagger.errors import MissingExtra, UsageError, WeightsError, did_you_mean, sentence
+from av_tagger.networks import folded, upload
 from av_tagger.scores import Status, Witness
 from av_tagger.video.alexnet import read_state
 from av_tagger.video.features import Described
@@ -37,9 +38,9 @@ class NetworkRecogniser:
 
     def __init__(self, name: str, classifier: Classifier, how: Described, weights: str | None = None) -> None:
         self.name, self.how = name, how
-        self.classifier = classifier
-        network = classifier.network.eval().requires_grad_(requires_grad=False)
+        network = folded(classifier.network).requires_grad_(requires_grad=False)
         self.network = network.to(how.device, how.kind).to(memory_format=torch.channels_last)
+        self.classifier = replace(classifier, network=self.network)  # the network as it came is not kept
         self._witness = Witness(Status.OK, name, weights)
 
     @property
@@ -64,7 +65,7 @@ class NetworkRecogniser:
 
         with torch.no_grad():
             x = torch.stack([self.classifier.transform(Image.fromarray(image)) for image in images])
-            x = x.to(self.how.device, self.how.kind, memory_format=torch.channels_last)
+            x = upload(x, self.how.device).to(self.how.kind, memory_format=torch.channels_last)
             probabilities: NDArray[np.float32] = self.network(x).float().softmax(dim=1).cpu().numpy()
         return probabilities
 

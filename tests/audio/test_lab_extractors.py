@@ -11,10 +11,10 @@ import torch
 from av_tagger.audio.extractors import EXTRACTORS
 from av_tagger.audio.extractors.bcresnet import PartNorm
 from av_tagger.audio.extractors.fuse import ResNorm
-from av_tagger.audio.inference import folded
 from av_tagger.audio.network import Architecture, MilNetwork, build_network
 from av_tagger.audio.sockets import FeatureShape
 from av_tagger.errors import UsageError
+from av_tagger.networks import folded
 
 SMALL: dict[str, tuple[dict[str, Any], FeatureShape]] = {
     "crnn": ({"channels": (4,), "pools": ((2, 4),), "units": 3}, FeatureShape(1, 16, 10.0)),

