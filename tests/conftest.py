@@ -35,11 +35,20 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    if config.getoption("--slow"):
-        return
     for item in items:
-        if "slow" in item.keywords:
+        if "slow" in item.keywords and not config.getoption("--slow"):
             item.add_marker(pytest.mark.skip(reason="takes minutes; run with --slow"))
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Without a GPU what needs one is skipped; where one was promised (AV_TAGGER_GPU=1) that is a failure."""
+    if "gpu" not in item.keywords:
+        return
+    import torch
+
+    if not torch.cuda.is_available():
+        verdict = pytest.fail if os.environ.get("AV_TAGGER_GPU") else pytest.skip
+        verdict("there is no CUDA device that torch can use")
 
 
 @pytest.fixture

@@ -11,7 +11,7 @@ from __future__ import annotations
 import argparse
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -27,6 +27,7 @@ from av_tagger.video.features import CPU_BATCH, Described, NetworkFeatures
 from av_tagger.video.folded import Folded
 from av_tagger.video.keyframes import representatives, selector
 from av_tagger.video.precision import choose
+from av_tagger.video.quantised import Quantised
 from av_tagger.video.recognise import Classifier, NetworkRecogniser, build_classifier
 
 ALEXNET_FLOP = 2 * (64 * 363 * 55**2 + 192 * 1600 * 27**2 + (384 * 1728 + 256 * 3456 + 256 * 2304) * 13**2)  # a picture, conv1-5
@@ -60,7 +61,10 @@ def alexnet() -> nn.Sequential:
 
 
 def ours(classifier: Classifier, how: Described) -> SparseEye:
-    features = NetworkFeatures("alexnet", Folded(alexnet(), ARCHITECTURES["alexnet"].geometry), ARCHITECTURES["alexnet"].geometry, how)
+    geometry = ARCHITECTURES["alexnet"].geometry
+    folded = Folded(alexnet(), geometry)
+    kind = replace(how, kind=torch.float32) if how.whole else how
+    features = NetworkFeatures("alexnet", Quantised(folded) if how.whole else folded, geometry, kind)
     recogniser = NetworkRecogniser("inception_v4", classifier, how)
     return SparseEye(EyeParts(features, selector("sparse"), recogniser, Uniform()), dcase2017(), EyeSettings())
 

@@ -15,6 +15,7 @@ from av_tagger.clip import Frames, Images
 from av_tagger.labels import ClassList
 from av_tagger.protocols import FrameFeatures, KeyframeSelector, Recogniser, Representatives, WordSpace
 from av_tagger.scores import Evidence, KeyFrame, Scores, Status, Witness
+from av_tagger.stages import stage
 from av_tagger.video.assign import Assignment, rectify, shares, summarise
 from av_tagger.video.imagenet import short
 from av_tagger.video.precision import Precision
@@ -132,11 +133,16 @@ class SparseEye:
         films = [clip for clip in clips if len(clip)]
         if not films:
             return [Scores.silent(self.labels, Status.NO_TRACK) for _ in clips]
-        features = self.parts.features.describe(films)
-        chosen = self.parts.selector.select(features, self.settings.keyframes)
-        pictures = [film.rgb(pick.rows) for film, pick in zip(films, chosen, strict=True)]
-        objects = self._recognise(pictures)
-        seen = iter([self._judge(Shown(*item)) for item in zip(films, chosen, pictures, objects, strict=True)])
+        with stage("features"):
+            features = self.parts.features.describe(films)
+        with stage("key frames"):
+            chosen = self.parts.selector.select(features, self.settings.keyframes)
+            pictures = [film.rgb(pick.rows) for film, pick in zip(films, chosen, strict=True)]
+        with stage("recognise"):
+            objects = self._recognise(pictures)
+        with stage("words"):
+            shown = [Shown(*item) for item in zip(films, chosen, pictures, objects, strict=True)]
+            seen = iter([self._judge(one) for one in shown])
         return [next(seen) if len(clip) else Scores.silent(self.labels, Status.NO_TRACK) for clip in clips]
 
     def _recognise(self, pictures: Sequence[Images]) -> list[NDArray[np.float64] | None]:

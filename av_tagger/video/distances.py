@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from av_tagger.errors import AvTaggerError
+from av_tagger.networks import upload
 
 _BLOCK = 64  # rows of the Gram matrix at a time: only the lower triangle's blocks are computed
 
@@ -46,7 +47,7 @@ def _groups(flat: Tensor, keys: Sequence[int]) -> tuple[Tensor, Tensor]:
             first.append(i)
             groups.setdefault(key, []).append(group)
         where.append(group)
-    return torch.tensor(first, device=flat.device), torch.tensor(where, device=flat.device)
+    return upload(torch.tensor(first), flat.device), upload(torch.tensor(where), flat.device)
 
 
 def _checksums(clips: Sequence[Tensor]) -> list[list[int]]:

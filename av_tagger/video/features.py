@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from av_tagger.clip import Frames, Images
+from av_tagger.networks import upload
 from av_tagger.video.alexnet import Geometry
 from av_tagger.video.pixels import Pixels, prepare
 
@@ -73,7 +74,7 @@ class NetworkFeatures:
     def _spread(features: Tensor | None, copies: NDArray[np.int64]) -> Tensor:
         if features is None:
             return torch.empty((0, 0))
-        return features if len(features) == len(copies) else features[torch.from_numpy(copies).to(features.device)]
+        return features if len(features) == len(copies) else features[upload(torch.from_numpy(copies), features.device)]
 
 
 def distinct_rows(images: Images) -> tuple[Rows, Rows]:

@@ -148,8 +148,6 @@ def test_settings_that_cannot_be_meant(wrong: dict[str, object]) -> None:
 
 @pytest.mark.gpu
 def test_a_gpu_hears_the_same() -> None:
-    if not torch.cuda.is_available():
-        pytest.skip("needs a CUDA device")
     w = wave(60_000)
     there = MilEar(ear().network, HEADER, "cuda")
     np.testing.assert_allclose(there.hear([w])[0].probabilities, ear().hear([w])[0].probabilities, atol=1e-3)

@@ -190,8 +190,6 @@ def test_images_as_features() -> None:
 
 @pytest.mark.gpu
 def test_the_device_and_the_host_agree() -> None:
-    if not torch.cuda.is_available():
-        pytest.skip("no CUDA device here")
     batch = torch.stack([torch.from_numpy(far(scenes(9, 7, 5, 13, seed=s, noise=2.0))) for s in range(8)])
     for host, device in zip(representatives(batch, 4), representatives(batch.cuda(), 4), strict=True):
         assert device.objective == pytest.approx(host.objective, rel=1e-6)
