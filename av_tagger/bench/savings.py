@@ -29,7 +29,7 @@ from av_tagger.video.branch import EyeSettings, SparseEye
 from av_tagger.video.distances import distances
 from av_tagger.video.keyframes import representatives
 
-REFERENCE = "fp32"
+REFERENCE, FAST = "fp32", "--fast"
 WAYS: dict[str, dict[str, Any]] = {
     REFERENCE: {"precision": "fp32"},
     "bf16": {"precision": "bf16"},
@@ -76,9 +76,11 @@ class Film:
         return float(self.distances[rows].min(axis=0).sum())
 
 
-def ways(settings: EyeSettings) -> dict[str, Way]:
-    made = {name: _way(Config(ear="starter", offline=True, eye=replace(settings, **changes))) for name, changes in WAYS.items()}
-    return made | {"--fast": _way(Config(ear="starter", offline=True, fast=True, eye=settings))}
+def ways(settings: EyeSettings, names: Sequence[str]) -> dict[str, Way]:
+    plain = Config(ear="starter", offline=True, eye=settings)
+    known = {name: replace(plain, eye=replace(settings, **changes)) for name, changes in WAYS.items()}
+    known[FAST] = replace(plain, fast=True)
+    return {name: _way(config) for name, config in known.items() if name in (REFERENCE, *names)}
 
 
 def _way(config: Config) -> Way:
@@ -141,10 +143,11 @@ def main() -> None:
         parser.add_argument(f"--{name}", default=getattr(EyeSettings, name))
     for name in ("network-weights", "recogniser-weights", "words"):
         parser.add_argument(f"--{name}", type=Path, default=None)
+    parser.add_argument("--ways", default=",".join([*WAYS, FAST]), help="those to compare, comma-separated")
     arguments = vars(parser.parse_args())
-    folder = arguments.pop("folder")
+    folder, names = arguments.pop("folder"), arguments.pop("ways").split(",")
     torch.set_num_threads(1)
-    found = ways(EyeSettings(pictures=False, **arguments))
+    found = ways(EyeSettings(pictures=False, **arguments), names)
     for film in films(folder, found[REFERENCE]):
         compare(film, found)
     show(found)

@@ -20,6 +20,8 @@ from av_tagger.video.alexnet import read_state
 from av_tagger.video.features import Described
 from av_tagger.video.imagenet import object_names
 
+FEWEST_WEIGHTS = 16  # a filter
+
 Transform = Callable[[Any], Tensor]  # a Pillow picture to a normalised (3, h, w)
 
 
@@ -39,7 +41,8 @@ class NetworkRecogniser:
     def __init__(self, name: str, classifier: Classifier, how: Described, weights: str | None = None) -> None:
         self.name, self.how = name, how
         network = folded(classifier.network).requires_grad_(requires_grad=False)
-        self.network = network.to(how.device, how.kind).to(memory_format=torch.channels_last)
+        self.kind = how.kind if bears_rounding(network) else torch.float32
+        self.network = network.to(how.device, self.kind).to(memory_format=torch.channels_last)
         self.classifier = replace(classifier, network=self.network)  # the network as it came is not kept
         self._witness = Witness(Status.OK, name, weights)
 
@@ -65,9 +68,14 @@ class NetworkRecogniser:
 
         with torch.no_grad():
             x = torch.stack([self.classifier.transform(Image.fromarray(image)) for image in images])
-            x = upload(x, self.how.device).to(self.how.kind, memory_format=torch.channels_last)
+            x = upload(x, self.how.device).to(self.kind, memory_format=torch.channels_last)
             probabilities: NDArray[np.float32] = self.network(x).float().softmax(dim=1).cpu().numpy()
         return probabilities
+
+
+def bears_rounding(network: nn.Module) -> bool:
+    """Whether half the bits will do: the roundings of many weights average out, those of a depthwise filter's nine do not."""
+    return all(m.weight[0].numel() >= FEWEST_WEIGHTS for m in network.modules() if isinstance(m, nn.Conv2d))
 
 
 def load_recogniser(name: str, path: Path, how: Described) -> NetworkRecogniser:

@@ -143,3 +143,16 @@ def test_real_weights_know_real_pictures(shared: Path, name: str, file: str, top
 
 GOLDEN_OBJECTS = [880, 141, 232]
 GOLDEN_PROBABILITIES = [0.0050738, 0.0036413, 0.0033988]
+
+
+def test_networks_of_small_filters_keep_full_precision() -> None:
+    """A depthwise filter has nine weights, whose roundings do not average out."""
+    from av_tagger.video.recognise import bears_rounding
+
+    depthwise = nn.Sequential(nn.Conv2d(3, 8, 3), nn.Conv2d(8, 8, 3, groups=8))
+    dense = nn.Sequential(nn.Conv2d(3, 8, 3), nn.Conv2d(8, 8, 3), nn.Conv2d(32, 8, 1))
+    assert not bears_rounding(depthwise)
+    assert bears_rounding(dense)
+    half = Described(2, kind=torch.bfloat16)
+    assert NetworkRecogniser("tiny", tiny(), half).kind == torch.bfloat16
+    assert NetworkRecogniser("mobilenet", build_classifier("mobilenetv2_100"), half).kind == torch.float32
