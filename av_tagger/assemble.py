@@ -49,6 +49,7 @@ def load(config: Config | str | Path | None = None, *, say: Say | None = None, *
         frame_rate=config.frame_rate,
         window_seconds=config.media.window_seconds,
         overlap_seconds=config.media.overlap_seconds,
+        skip_nonref=config.skip_nonref,
     )
     run = Run(__version__, device, config.fingerprint(classes.labels, *map(_identity, (ear, eye)), _numbers(fusion)), 0.0)
     opener = partial(open_media, backend=config.decoder, limit_seconds=config.media.limit_seconds)

@@ -23,6 +23,7 @@ import numpy as np
 
 from av_tagger.clip import Clip
 from av_tagger.media import GuardedWorker, close_workers, make_backend, open_media
+from av_tagger.media.worker import keep_freed_memory
 from av_tagger.protocols import Want
 
 RATE = 44_100
@@ -99,6 +100,7 @@ def child(path: Path, want: str, guarded: bool) -> dict[str, float]:
 
 
 def decode_only(path: Path) -> None:
+    """Sound and pictures decoded on as many threads as below, and dropped: what no program that looks at them can do without."""
     with av.open(str(path)) as container:
         video, audio = container.streams.video[0], container.streams.audio[0]
         video.codec_context.thread_count = 1
@@ -109,6 +111,16 @@ def decode_only(path: Path) -> None:
 def decode_for_both(path: Path) -> None:
     for _ in BACKEND.windows(Clip(path), Want()):
         pass
+
+
+def pictures_of(path: Path) -> str:
+    """Size and memory of what the eye gets of the first window."""
+    frames = next(iter(BACKEND.windows(Clip(path), Want()))).frames
+    if frames is None:
+        return "no pictures"
+    height, width = frames.size
+    kind = "RGB" if frames.luma is None else "planes"
+    return f"{len(frames)} pictures of {width} x {height} as {kind}, {frames.images.nbytes / 1e6:.0f} MB"
 
 
 def decode_guarded(path: Path) -> None:
@@ -124,6 +136,7 @@ def seconds_of(work: Callable[[Path], None], path: Path, clock: Callable[[], flo
 
 def ratios(path: Path, repeats: int) -> None:
     """A B A B, medians: CPU seconds in one process, and wall seconds with the worker process."""
+    keep_freed_memory()  # as a worker does, for both sides of the comparison
     cpu: dict[str, list[float]] = {"only": [], "both": []}
     wall: dict[str, list[float]] = {"here": [], "guarded": []}
     decode_guarded(path)  # the worker starts once for all files
@@ -138,6 +151,7 @@ def ratios(path: Path, repeats: int) -> None:
     here, guarded = statistics.median(wall["here"]), statistics.median(wall["guarded"])
     print(f"  CPU s: decode only {only:.3f}, for ear and eye {both:.3f}: ratio {both / only:.2f}")
     print(f"  wall s: in this process {here:.3f}, in the guarded worker {guarded:.3f}: ratio {guarded / here:.2f}")
+    print(f"  first window: {pictures_of(path)}")
 
 
 def main() -> None:

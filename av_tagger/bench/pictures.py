@@ -103,7 +103,7 @@ def draw_frame(tagged: Tagged, target: Path) -> None:
     for window in open_media(tagged.clip, Want(audio_rate=None, short_side=360)):
         if window.frames is not None and window.start_seconds <= middle <= window.end_seconds:
             nearest = int(np.abs(window.frames.times - middle).argmin())
-            Image.fromarray(draw(window.frames.images[nearest], float(window.frames.times[nearest]), tagged)).save(target)
+            Image.fromarray(draw(window.frames.rgb(np.array([nearest]))[0], float(window.frames.times[nearest]), tagged)).save(target)
             return
 
 

@@ -30,7 +30,7 @@ class ModelOptions:
     classes: Annotated[str | None, typer.Option(help="A file with one class a line, names or ids, or all.", rich_help_panel=LOOKS)] = None
     fusion: Annotated[str | None, typer.Option(help="Weights and thresholds: a file made by av-tag tune.", rich_help_panel=LOOKS)] = None
     threshold: Annotated[float | None, typer.Option(min=0.0, max=1.0, help="One threshold for all classes.", rich_help_panel=LOOKS)] = None
-    fast: Annotated[bool, typer.Option("--fast", help="Look at 8 candidate frames a second, not at all.", rich_help_panel=LOOKS)] = False
+    fast: Annotated[bool, typer.Option("--fast", help="Look at 8 frames a second, in whole numbers.", rich_help_panel=LOOKS)] = False
     backend: Annotated[str | None, typer.Option(help="Decoder: pyav or decord.", rich_help_panel=LOOKS)] = None
     config: Annotated[Path | None, typer.Option(help="Settings as a TOML file; flags win over it.", rich_help_panel=LOOKS)] = None
     offline: Annotated[bool, typer.Option("--offline", help="Never touch the network.", rich_help_panel=LOOKS)] = False

@@ -9,7 +9,6 @@ import socket
 import subprocess
 import sys
 import threading
-from collections import deque
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -20,7 +19,7 @@ from av_tagger.clip import Clip, Media, MediaInfo
 from av_tagger.errors import AvTaggerError, MediaError, TimedOut
 from av_tagger.media.backend import BACKENDS, DEFAULT, make_backend
 from av_tagger.media.opening import CHECK, check_path
-from av_tagger.media.transport import receive, send
+from av_tagger.media.transport import Arrivals, receive, send
 from av_tagger.protocols import Want
 
 LIMIT_SECONDS = 120.0
@@ -42,7 +41,7 @@ class GuardedWorker:
         self.search = [str(folder) for folder in search]
         self.process: subprocess.Popen[bytes] | None = None
         self.channel: socket.socket | None = None
-        self.released: deque[int] = deque()  # blocks that nobody here uses any more: the worker may
+        self.arrivals = Arrivals()
         self.files = 0
 
     def start(self) -> None:
@@ -53,7 +52,7 @@ class GuardedWorker:
         paths = [root, *filter(None, [os.environ.get("PYTHONPATH")])]
         ours = {"PYTHONPATH": os.pathsep.join(paths), "OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"}
         self.channel, theirs = socket.socketpair()
-        self.released = deque()  # a new worker knows nothing of the blocks of the old one
+        self.arrivals = Arrivals()  # a new worker knows nothing of the blocks of the old one
         with theirs:
             command = [sys.executable, "-m", "av_tagger.media.worker", *self.search]
             voice = None if os.environ.get("AV_TAGGER_WORKER_STDERR") else subprocess.DEVNULL
@@ -98,9 +97,9 @@ class GuardedWorker:
         assert self.channel is not None
         try:
             self.channel.settimeout(limit_seconds)
-            released = [self.released.popleft() for _ in range(len(self.released))]
+            released = [self.arrivals.released.popleft() for _ in range(len(self.arrivals.released))]
             send(self.channel, (verb, limit_seconds, released, *rest))
-            answer = receive(self.channel, self.released)
+            answer = receive(self.channel, self.arrivals)
         except TimeoutError as error:
             self.close()
             reason = f"took longer than {limit_seconds:g} s to decode and was given up"

@@ -35,19 +35,38 @@ class Turn:
         return 180 if self.mirror_x and self.mirror_y else 0
 
     def apply(self, image: Images) -> Images:
-        turned = image.transpose(1, 0, 2) if self.transposed else image
+        turned = image.swapaxes(0, 1) if self.transposed else image
         return turned[:: -1 if self.mirror_y else 1, :: -1 if self.mirror_x else 1]
+
+
+UPRIGHT = Turn()
 
 
 def turn_of(frame: av.VideoFrame) -> Turn:
     """The turn that the frame's display matrix asks for: (x, y) is shown at (a x + c y, b x + d y), y downward."""
     raw = frame.side_data.get("DISPLAYMATRIX")
     if raw is None or raw.buffer_size < 36:
-        return Turn()
+        return UPRIGHT
     a, b, _, c, d = struct.unpack_from("=5i", bytes(raw))
     if abs(b) > abs(a):
         return Turn(True, c < 0, b < 0)
     return Turn(False, a < 0, d < 0)
+
+
+class Turning:
+    """The turn of a track's frames, looked up only when it changes.
+
+    To look into side data ties a frame into a knot that only the garbage collector unties.
+    """
+
+    def __init__(self) -> None:
+        self.turn, self.rotation = UPRIGHT, math.nan
+
+    def turn_for(self, frame: av.VideoFrame) -> Turn:
+        if frame.rotation != self.rotation:
+            turn = turn_of(frame)
+            self.turn, self.rotation = UPRIGHT if turn == UPRIGHT else turn, frame.rotation
+        return self.turn
 
 
 def pixel_stretch(codec: Any) -> float:
@@ -79,14 +98,11 @@ class Painter:
         self.short_side = short_side  # None: full size
         self.size: tuple[int, int] | None = None
         self.scaler, self.colours = VideoReformatter(), VideoReformatter()
-        self.turn, self.rotation = Turn(), math.nan
+        self.turning = Turning()
 
     def paint(self, frame: av.VideoFrame) -> Images:
         """(height, width, 3); a view into the decoder's memory, good until the next call."""
-        # Side data is looked at no oftener: it ties the frame into a knot that only the garbage collector unties.
-        if frame.rotation != self.rotation:
-            self.turn, self.rotation = turn_of(frame), frame.rotation
-        turn = self.turn
+        turn = self.turning.turn_for(frame)
         if self.size is None:
             shown = shown_size(frame.width, frame.height, pixel_stretch(self.codec), turn)
             self.size = target_size(*shown, self.short_side or max(shown))

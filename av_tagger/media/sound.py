@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import av
@@ -12,6 +13,7 @@ from av_tagger.clip import Samples
 
 FULL_SCALE = {"u8": 2.0**7, "s16": 2.0**15, "s32": 2.0**31, "s64": 2.0**63}
 MOST_PLANES = 7  # PyAV looks for the end of more planes in memory that is not theirs, and crashes
+NOTHING: Samples = np.zeros(0, np.float32)
 TAIL_SECONDS = 0.1  # zeros that push the last samples out of the resampler; longer than any of its filters
 
 
@@ -19,13 +21,14 @@ def to_mono(frame: av.AudioFrame) -> Samples:
     """The plain average of all channels: two equal channels keep their level (a power-preserving mix would be 3 dB louder)."""
     if frame.format.is_planar and frame.layout.nb_channels > MOST_PLANES:
         frame = _packed(frame)
-    values: NDArray[Any] = frame.to_ndarray()
     kind = frame.format.name.removesuffix("p")
-    channels = values if frame.format.is_planar else values.reshape(-1, max(1, frame.layout.nb_channels)).T
-    if len(channels) == 1 and kind == "flt":
-        mono: Samples = np.array(channels[0], np.float32)  # a copy: the decoder reuses its memory
-    else:
-        mono = np.asarray(channels.mean(axis=0, dtype=np.float32 if kind == "flt" else np.float64), np.float32)
+    channels = _channels(frame)
+    # A copy, for the decoder uses its memory again; not `mean`, which divides in double precision, four times as slow.
+    mono: NDArray[Any] = np.array(channels[0], np.float32 if kind == "flt" else np.float64)
+    for channel in channels[1:]:
+        mono += channel
+    mono /= len(channels)
+    mono = np.asarray(mono, np.float32)
     if kind == "u8":
         mono -= np.float32(128)
     if kind in FULL_SCALE:
@@ -33,6 +36,14 @@ def to_mono(frame: av.AudioFrame) -> Samples:
     if not np.isfinite(mono).all():
         mono = np.nan_to_num(mono, nan=0.0, posinf=1.0, neginf=-1.0)
     return mono
+
+
+def _channels(frame: av.AudioFrame) -> Sequence[NDArray[Any]]:
+    """Views of a frame of packed samples, or of planes."""
+    if frame.format.name == "fltp":  # what most decoders give; `to_ndarray` would copy it first
+        return [np.frombuffer(plane, np.float32, frame.samples) for plane in frame.planes]
+    values: NDArray[Any] = frame.to_ndarray()
+    return list(values if frame.format.is_planar else values.reshape(-1, max(1, frame.layout.nb_channels)).T)
 
 
 def _packed(frame: av.AudioFrame) -> av.AudioFrame:
@@ -43,7 +54,7 @@ def _packed(frame: av.AudioFrame) -> av.AudioFrame:
 
 
 class Mixer:
-    """Gathers frames until they last a quarter of a second, then makes them mono in one go: calls cost more than samples."""
+    """Gathers frames until they last half a second, then makes them mono in one go: calls cost more than samples."""
 
     def __init__(self) -> None:
         self.fifo: av.AudioFifo | None = None
@@ -58,17 +69,17 @@ class Mixer:
         except ValueError:  # another format, layout or rate
             done = self.rest()
             return np.concatenate([done, self._begin(frame)])
-        return self.rest() if 4 * self.fifo.samples >= frame.sample_rate else np.zeros(0, np.float32)
+        return self.rest() if 2 * self.fifo.samples >= frame.sample_rate else NOTHING
 
     def _begin(self, frame: av.AudioFrame) -> Samples:
         self.fifo = av.AudioFifo()
         self.fifo.write(frame)
-        return np.zeros(0, np.float32)
+        return NOTHING
 
     def rest(self) -> Samples:
         """What has not been given yet."""
         frame = None if self.fifo is None or not self.fifo.samples else self.fifo.read(0, True)
-        return np.zeros(0, np.float32) if frame is None else to_mono(frame)
+        return NOTHING if frame is None else to_mono(frame)
 
 
 class Resampler:
@@ -77,40 +88,30 @@ class Resampler:
     def __init__(self, source_rate: int, rate: int) -> None:
         self.source_rate, self.rate = source_rate, rate
         self.taken = self.given = 0
-        self.waiting: list[Samples] = []
-        self.waits = 0  # samples
         self.resampler = None if source_rate == rate else av.AudioResampler("flt", "mono", rate)
 
     def push(self, samples: Samples) -> Samples:
-        """What comes out for these samples and those before them; a call of the resampler takes a quarter of a second."""
+        """What comes out for these samples, and for the last of those before them."""
         self.taken += len(samples)
-        if self.resampler is None:
-            self.given += len(samples)
-            return samples
-        self.waiting.append(samples)
-        self.waits += len(samples)
-        return self._pass_on() if self.waits >= self.source_rate // 4 else np.zeros(0, np.float32)
-
-    def _pass_on(self) -> Samples:
-        out = self._convert(np.concatenate(self.waiting)) if self.waits else np.zeros(0, np.float32)
-        self.waiting, self.waits = [], 0
+        out = samples if self.resampler is None else self._convert(samples)
         self.given += len(out)
         return out
 
     def flush(self) -> Samples:
         """The rest; exactly round(samples in x ratio) samples have then come out (at least one)."""
         if self.resampler is None or not self.taken:
-            return np.zeros(0, np.float32)
-        rest = self._pass_on()
+            return NOTHING
         missing = max(1, round(self.taken * self.rate / self.source_rate)) - self.given
         tail = self._convert(np.zeros(int(self.source_rate * TAIL_SECONDS) + 64, np.float32))
         out = tail[: max(0, missing)]
         self.given += len(out)
-        return np.concatenate([rest, out])
+        return out
 
     def _convert(self, samples: Samples) -> Samples:
         assert self.resampler is not None
+        if not len(samples):
+            return NOTHING
         frame = av.AudioFrame.from_ndarray(samples[None], "flt", "mono")
         frame.sample_rate = self.source_rate
-        parts = [np.array(f.to_ndarray()[0], np.float32) for f in self.resampler.resample(frame)]
-        return np.concatenate(parts) if parts else np.zeros(0, np.float32)
+        parts: list[Samples] = [f.to_ndarray()[0] for f in self.resampler.resample(frame)]  # copies
+        return np.concatenate(parts) if len(parts) > 1 else parts[0] if parts else NOTHING

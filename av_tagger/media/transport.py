@@ -1,4 +1,4 @@
-"""How decoded windows travel from a worker process to its owner: pictures by shared memory, the rest by pickle."""
+"""How decoded windows travel from a worker process to its owner: pictures by shared memory that is mapped once, the rest by pickle."""
 
 from __future__ import annotations
 
@@ -21,7 +21,6 @@ from av_tagger.clip import Frames, Images, Media
 from av_tagger.media.blocks import Block, Blocks, Shape
 
 HEADER = struct.Struct("<QB")  # bytes of pickle that follow, and how many file descriptors come with them
-POPULATE = getattr(mmap, "MAP_POPULATE", 0)  # Linux: all pages at once instead of a fault for every few
 
 
 def anonymous_file() -> int:
@@ -48,13 +47,15 @@ class SharedMemory(Blocks):
         self._names = itertools.count(1)
         self._here: weakref.WeakValueDictionary[int, Block] = weakref.WeakValueDictionary()  # by address
         self.away: dict[int, Block] = {}  # by name: what the other process still needs
+        self.known: set[int] = set()  # names of the blocks that the other process has mapped
+        self._gone: deque[int] = deque()  # by finalizers
 
     def _new(self, size: int) -> SharedBlock:
-        descriptor = anonymous_file()
+        descriptor, name = anonymous_file(), next(self._names)
         os.ftruncate(descriptor, size)
         memory = mmap.mmap(descriptor, size)
-        weakref.finalize(memory, os.close, descriptor).atexit = False
-        return SharedBlock(memory, size, 0, descriptor, next(self._names))
+        weakref.finalize(memory, _give_up, descriptor, name, self._gone).atexit = False
+        return SharedBlock(memory, size, 0, descriptor, name)
 
     def allocate(self, shape: Shape) -> Images:
         images, block = self._lend(shape)
@@ -78,13 +79,52 @@ class SharedMemory(Blocks):
         for name in names:
             self.done(self.away.pop(name))
 
+    def introduce(self, block: SharedBlock) -> list[int]:
+        """The descriptor that the other process needs to map a block; none when it has mapped it."""
+        new = block.name not in self.known
+        self.known.add(block.name)
+        return [block.descriptor] if new else []
 
-def map_images(descriptor: int, shape: Shape, name: int, released: deque[int]) -> Images:
-    """The pictures behind a descriptor; when the last array that uses them goes, the block's name is put among the released."""
-    size = int(np.prod(shape, dtype=np.int64))
-    array = np.frombuffer(memoryview(mmap.mmap(descriptor, max(1, size), mmap.MAP_SHARED | POPULATE)), np.uint8)
-    weakref.finalize(array, released.append, name).atexit = False
-    return array[:size].reshape(shape)
+    def farewell(self) -> list[int]:
+        """Names of blocks that the other process has mapped, and that there are no more."""
+        gone = [self._gone.popleft() for _ in range(len(self._gone))]
+        mapped = [name for name in gone if name in self.known]
+        self.known.difference_update(mapped)
+        return mapped
+
+
+def _give_up(descriptor: int, name: int, gone: deque[int]) -> None:
+    os.close(descriptor)
+    gone.append(name)
+
+
+@dataclass(frozen=True)
+class _Parcel:
+    """A window whose pictures lie in a block."""
+
+    media: Media  # without its frames
+    name: int  # of the block
+    shape: Shape
+    rest: tuple[Any, ...]  # of the frames
+    gone: list[int]
+
+
+class Arrivals:
+    """The blocks of one other process, mapped when they first come: to map the same memory for each window costs as much as to copy it."""
+
+    def __init__(self) -> None:
+        self.released: deque[int] = deque()  # names of blocks whose pictures nobody here uses any more: the other process may
+        self._mapped: dict[int, mmap.mmap] = {}
+
+    def unpack(self, parcel: _Parcel, descriptors: list[int]) -> Media:
+        for name in parcel.gone:
+            self._mapped.pop(name, None)  # pictures that somebody kept keep their own hold on it
+        if descriptors:
+            self._mapped[parcel.name] = mmap.mmap(descriptors[0], 0, mmap.MAP_SHARED)
+        size = int(np.prod(parcel.shape, dtype=np.int64))
+        array = np.frombuffer(memoryview(self._mapped[parcel.name]), np.uint8)
+        weakref.finalize(array, self.released.append, parcel.name).atexit = False
+        return replace(parcel.media, frames=Frames(array[:size].reshape(parcel.shape), *parcel.rest))
 
 
 def _address(images: Images) -> int:
@@ -96,27 +136,23 @@ def send(channel: socket.socket, message: Any, memory: SharedMemory | None = Non
     if isinstance(message, Media) and message.frames is not None and memory is not None:
         frames = message.frames
         block = memory.send_out(frames.images)
-        descriptors.append(block.descriptor)
-        message = (replace(message, frames=None), block.name, frames.images.shape, frames.times, frames.damaged)
+        descriptors = memory.introduce(block)
+        rest = (frames.times, frames.damaged, frames.luma)
+        message = _Parcel(replace(message, frames=None), block.name, frames.images.shape, rest, memory.farewell())
     body = pickle.dumps(message, protocol=pickle.HIGHEST_PROTOCOL)
     socket.send_fds(channel, [HEADER.pack(len(body), len(descriptors))], descriptors)
     channel.sendall(body)
 
 
-def receive(channel: socket.socket, released: deque[int] | None = None) -> Any:
-    """The next message; EOFError when the other side is gone. `released` gets the names of blocks whose pictures are no longer used."""
+def receive(channel: socket.socket, arrivals: Arrivals | None = None) -> Any:
+    """The next message; EOFError when the other side is gone."""
     head, descriptors, _, _ = socket.recv_fds(channel, HEADER.size, 1)
     try:
         head += _exactly(channel, HEADER.size - len(head)) if head else b""
         if len(head) < HEADER.size:
             raise EOFError
-        length, count = HEADER.unpack(head)
-        message = pickle.loads(_exactly(channel, length))  # noqa: S301 - from our own worker, over a private socket
-        if not count:
-            return message
-        media, name, shape, times, damaged = message
-        images = map_images(descriptors[0], shape, name, deque() if released is None else released)
-        return replace(media, frames=Frames(images, times, damaged))
+        message = pickle.loads(_exactly(channel, HEADER.unpack(head)[0]))  # noqa: S301 - from our own worker, over a private socket
+        return (arrivals or Arrivals()).unpack(message, descriptors) if isinstance(message, _Parcel) else message
     finally:
         for descriptor in descriptors:
             os.close(descriptor)

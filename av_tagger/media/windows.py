@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import math
 from collections import deque
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field, replace
+from functools import partial
 
 import numpy as np
 
-from av_tagger.clip import Clip, Frames, Images, Media, Samples, Waveform
+from av_tagger.clip import Clip, Frames, Images, Luma, Media, Samples, Waveform
 from av_tagger.protocols import Want
 
 LONGEST = 1.5  # windows: what is left of a clip comes as one window up to this length
@@ -33,12 +34,33 @@ class Sound:
 
 
 @dataclass(frozen=True)
+class Painting:
+    """One picture, upright and at its final size, that still lies with its decoder: good until the next event."""
+
+    shape: tuple[int, ...]  # of one of `Frames.images`: RGB, or planes where there is luma
+    put: Callable[[Images], None]  # into memory of that shape
+    luma: Luma | None = None
+
+
+def painting_of(image: Images) -> Painting:
+    """Of an RGB picture that is there already."""
+    return Painting(image.shape, partial(np.copyto, src=image))
+
+
+@dataclass(frozen=True)
 class Picture:
-    """One frame, upright and at its final size; the image is a view that lives until the next event."""
+    """One frame, and when it is shown."""
 
     seconds: float
-    image: Images  # (height, width, 3)
+    painting: Painting
     damaged: bool = False
+
+
+@dataclass(frozen=True)
+class Passed:
+    """Pictures have come as far as this, and none of these is wanted."""
+
+    seconds: float
 
 
 @dataclass(frozen=True)
@@ -48,7 +70,7 @@ class Note:
     text: str
 
 
-Event = Sound | Picture | Note
+Event = Sound | Picture | Passed | Note
 
 
 @dataclass(frozen=True)
@@ -69,20 +91,22 @@ class _Window:
 
     start: float
     reach: float  # seconds that it may hold: one window, or LONGEST of them while the end is not in sight
+    capacity: int  # pictures that are expected
     sounds: list[Sound] = field(default_factory=list)
     times: list[float] = field(default_factory=list)
     images: Images | None = None
+    luma: Luma | None = None
     damaged: int = 0
 
-    def take_picture(self, picture: Picture, capacity: int, allocate: Allocate) -> None:
-        count = len(self.times)
+    def take_picture(self, picture: Picture, allocate: Allocate) -> None:
+        count, painting = len(self.times), picture.painting
         if self.images is None:
-            self.images = allocate((capacity, *picture.image.shape))
+            self.images, self.luma = allocate((self.capacity, *painting.shape)), painting.luma
         elif count == len(self.images):
-            larger = allocate((count * 3 // 2 + 1, *picture.image.shape))
+            larger = allocate((count * 3 // 2 + 1, *painting.shape))
             larger[:count] = self.images
             self.images = larger
-        self.images[count] = picture.image
+        painting.put(self.images[count])
         self.times.append(picture.seconds)
         self.damaged += picture.damaged
 
@@ -90,7 +114,7 @@ class _Window:
         count = int(np.searchsorted(self.times, end - EPSILON))
         if self.images is None or not count:
             return None
-        return Frames(self.images[:count], np.array(self.times[:count]), self.damaged)
+        return Frames(self.images[:count], np.array(self.times[:count]), self.damaged, self.luma)
 
     def waveform(self, end: float, rate: int) -> Waveform | None:
         if not self.sounds:
@@ -122,21 +146,26 @@ class Windows:
         self.notes: list[str] = []
         self.said: set[str] = set()
         self.given_until = -math.inf
-        self.held: Images | None = None
+        self.held: Frames | None = None  # the last picture that was given out
 
     @property
     def complete(self) -> bool:
         """Every track has passed the end of the clip: nothing more need be decoded."""
         return self._passed(self.end)
 
-    def add(self, event: Event) -> Iterator[Media]:
+    def add(self, event: Event) -> Iterable[Media]:
         match event:
-            case Note(text):
-                self._note(text)
-            case Sound():
-                self._add_sound(event)
             case Picture():
                 self._add_picture(event)
+            case Sound():
+                self._add_sound(event)
+            case Passed(seconds):
+                self._come_to(seconds)
+            case Note(text):
+                self._note(text)
+        return self._give_out() if self.open and self._ready(self.open[0]) else ()
+
+    def _give_out(self) -> Iterator[Media]:
         while self.open and self._ready(self.open[0]):
             media = self._close(self.open.popleft(), final=False)
             if media is not None:
@@ -174,22 +203,25 @@ class Windows:
             if finish > window.start and begin < min(window.start + window.reach, self.end):
                 window.sounds.append(sound)
 
-    def _add_picture(self, picture: Picture) -> None:
+    def _come_to(self, seconds: float) -> None:
         if math.isfinite(self.seen):
-            self.period = max(picture.seconds - self.seen, 1e-3)
-        self.seen = max(self.seen, picture.seconds)
+            self.period = max(seconds - self.seen, 1e-3)
+        self.seen = max(self.seen, seconds)
+
+    def _add_picture(self, picture: Picture) -> None:
+        self._come_to(picture.seconds)
         if not self.clip.start_seconds - EPSILON <= picture.seconds < self.end - EPSILON:
             return
         self._check_late(picture.seconds + EPSILON)
         self._open_until(picture.seconds + 2 * EPSILON)
         for window in self.open:
             if window.start - EPSILON <= picture.seconds < window.start + window.reach:
-                window.take_picture(picture, self._capacity(window), self.allocate)
+                window.take_picture(picture, self.allocate)
 
-    def _capacity(self, window: _Window) -> int:
-        left = min(self.end, self.expected.duration_seconds or math.inf) - window.start
+    def _capacity(self, start: float, reach: float) -> int:
+        left = min(self.end, self.expected.duration_seconds or math.inf) - start
         rate = min(self.want.frame_rate or math.inf, self.expected.frame_rate, 240.0)
-        return max(1, math.ceil(min(window.reach, max(left, 0.5)) * rate * 1.05) + 2)
+        return max(1, math.ceil(min(reach, max(left, 0.5)) * rate * 1.05) + 2)
 
     def _check_late(self, seconds: float) -> None:
         if seconds < self.given_until - self.want.overlap_seconds - 0.5:
@@ -200,7 +232,8 @@ class Windows:
             ends = self.expected.duration_seconds
             left = min(self.end, math.inf if ends is None else ends) - self.next_start
             in_sight = ends is None or left <= LONGEST * self.length + 1.0
-            self.open.append(_Window(self.next_start, self.length * (LONGEST if in_sight else 1.0)))
+            reach = self.length * (LONGEST if in_sight else 1.0)
+            self.open.append(_Window(self.next_start, reach, self._capacity(self.next_start, reach)))
             self.next_start += self.hop
 
     def _passed(self, seconds: float, slack: float = 0.0) -> bool:
@@ -223,9 +256,9 @@ class Windows:
         end = min(longest, self._content_end())
         frames = window.frames(longest)
         if frames is not None:
-            self.held = frames.images[-1].copy()
-        elif self.held is not None and self.seen > window.start:
-            frames = Frames(self.held[None].copy(), np.array([window.start]))  # the picture that still stands on the screen
+            self.held = replace(frames, images=frames.images[-1:].copy(), times=frames.times[-1:], damaged=0)
+        elif self.held is not None and self.seen > window.start:  # the picture that still stands on the screen
+            frames = replace(self.held, images=self.held.images.copy(), times=np.array([window.start]))
         waveform = window.waveform(longest, self.want.audio_rate) if self.want.audio_rate else None
         if waveform is None and frames is None:
             return None

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ctypes
 import os
 import signal
+import sys
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -58,3 +59,7 @@ def make(name: str, allocate: Allocate) -> Fake:
 
 def add(left: int, right: int) -> int:
     return left + right
+
+
+def is_loaded(module: str) -> bool:
+    return module in sys.modules

@@ -143,6 +143,22 @@ def test_sent_memory_waits_for_both_processes() -> None:
     assert memory.away == {}
 
 
+def test_a_block_is_mapped_once_until_it_is_gone() -> None:
+    memory = SharedMemory()
+    block = memory.send_out(memory.allocate((2, 300, 400, 3)))
+    assert memory.introduce(block) == [block.descriptor]
+    assert memory.introduce(block) == []
+    assert memory.farewell() == []
+    memory.take_back([block.name])
+    name = block.name
+    unsent = memory.allocate((2, 300, 400, 3))
+    del block, unsent
+    kept = [memory.allocate((n, 1000, 1000, 3)) for n in (9, 19, 39, 79)]  # too large for the blocks that wait
+    del kept
+    memory.allocate((200, 1000, 1000, 3))
+    assert memory.farewell() == [name], "what was never sent needs no farewell"
+
+
 def test_windows_that_are_kept_keep_their_pictures(tmp_path: Path) -> None:
     """Many windows of many files, some kept: no block is written to while somebody looks at it."""
     path = make_video(tmp_path / "a.mp4", seconds=3.0)
@@ -159,6 +175,17 @@ def test_windows_that_are_kept_keep_their_pictures(tmp_path: Path) -> None:
         np.testing.assert_array_equal(media.frames.images, expected)
 
 
+def test_blocks_that_are_gone_are_unmapped(tmp_path: Path) -> None:
+    """Larger and larger pictures: what no longer fits is given up by both processes."""
+    with GuardedWorker() as worker:
+        for side in range(64, 1024, 96):
+            path = make_video(tmp_path / f"{side}.mp4", 0.2, size=(side, side), audio=None)
+            for media in worker.windows(Clip(path), Want(short_side=2000)):
+                assert media.frames is not None
+                assert media.frames.size == (side, side)
+        assert len(worker.arrivals._mapped) <= SPARE + 2
+
+
 def test_the_guarded_decoder_gives_what_the_plain_one_gives(tmp_path: Path) -> None:
     path = make_video(tmp_path / "a.mp4", seconds=1.0)
     (plain,) = make_backend("pyav").windows(Clip(path), Want())
@@ -169,6 +196,7 @@ def test_the_guarded_decoder_gives_what_the_plain_one_gives(tmp_path: Path) -> N
         assert plain.frames is not None
         assert media.waveform is not None
         assert plain.waveform is not None
+        assert media.frames.luma == plain.frames.luma is not None
         np.testing.assert_array_equal(media.frames.images, plain.frames.images)
         np.testing.assert_array_equal(media.frames.times, plain.frames.times)
         np.testing.assert_array_equal(media.waveform.samples, plain.waveform.samples)

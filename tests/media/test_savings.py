@@ -16,6 +16,7 @@ from av_tagger.clip import Clip, Frames
 from av_tagger.media import close_workers, make_backend
 from av_tagger.media.picture import target_size
 from av_tagger.media.sound import Mixer
+from av_tagger.media.tracks import PictureTrack
 from av_tagger.protocols import Want
 
 
@@ -55,9 +56,33 @@ def test_frames_that_no_other_needs_can_be_left_out(tmp_path: Path) -> None:
     np.testing.assert_array_equal(whole.images[same], fewer.images)
 
 
+@pytest.mark.parametrize(("wanted", "skipped"), [(8.0, True), (10.0, True), (13.0, False)])
+def test_they_stay_where_half_the_frames_would_be_too_few(tmp_path: Path, wanted: float, skipped: bool) -> None:
+    path = with_skippable_frames(tmp_path / "a.mp4")
+    whole, fewer = (frames_of(path, Want(skip_nonref=skip, frame_rate=wanted)) for skip in (False, True))
+    assert np.array_equal(whole.times, fewer.times) != skipped
+    assert len(fewer) >= 0.9 * len(whole)
+
+
 def test_a_format_without_such_frames_keeps_all(tmp_path: Path) -> None:
     path = make_video(tmp_path / "a.mp4", 1.0)
     assert len(frames_of(path, Want(skip_nonref=True))) == 24
+
+
+def test_hardly_anything_is_decoded_beyond_the_clip(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = make_video(tmp_path / "a.mkv", 6.0, audio="mp3")
+    shown: list[float] = []
+    original = PictureTrack.show
+
+    def show(track: PictureTrack, frame: Any) -> Any:
+        shown.append(frame.time)
+        return original(track, frame)
+
+    monkeypatch.setattr(PictureTrack, "show", show)
+    (media,) = make_backend("pyav").windows(Clip(path, 1.0, 3.0), Want())
+    assert media.waveform is not None
+    assert media.waveform.duration_seconds == pytest.approx(2.0, abs=1e-3)
+    assert 3.0 <= max(shown) < 3.3
 
 
 def test_sound_of_changing_format_is_mixed_in_order() -> None:

@@ -28,8 +28,8 @@ def test_what_is_written_is_read(tmp_path: Path, size: tuple[int, int], rate: in
     assert media.frames is not None
     assert media.waveform is not None
     np.testing.assert_allclose(media.frames.times, frame_times(2.0, 25), atol=1e-3)
-    assert media.frames.images.shape[1:3] == (size[1] + size[1] % 2, size[0] + size[0] % 2)
-    assert seen_corners(media.frames.images[0]) == ["top left", "top right", "bottom left", "bottom right"]
+    assert media.frames.size == (size[1] + size[1] % 2, size[0] + size[0] % 2)
+    assert seen_corners(media.frames.rgb()[0]) == ["top left", "top right", "bottom left", "bottom right"]
     assert media.waveform.duration_seconds == pytest.approx(2.0, abs=0.07)
     assert float(np.sqrt(np.mean(media.waveform.samples[8000:32000] ** 2))) == pytest.approx(0.5 / np.sqrt(2), abs=0.01)
 
@@ -71,7 +71,7 @@ def test_drawing_keeps_sound_and_times(tmp_path: Path, audio: str | None, vfr: b
     np.testing.assert_allclose(seen, before.frames.times, atol=1e-6)
     np.testing.assert_allclose(after.frames.times, before.frames.times, atol=1e-3)
     assert after.frames.images.shape == before.frames.images.shape
-    assert seen_level(after.frames.images[3]) == pytest.approx(100, abs=3)
+    assert seen_level(after.frames.rgb()[3]) == pytest.approx(100, abs=3)
     assert after.end_seconds == pytest.approx(before.end_seconds, abs=1 / 24)
     assert (after.waveform is None) == (audio is None)
     if before.waveform is not None and after.waveform is not None:

@@ -19,7 +19,7 @@ from av_tagger.media.backends.pyav import PyAV
 from av_tagger.media.blocks import Blocks
 from av_tagger.media.opening import BROKEN, open_container, origin_of, pick_tracks
 from av_tagger.media.picture import target_size
-from av_tagger.media.windows import Allocate, Event, Expected, Note, Picture, Sound, Windows
+from av_tagger.media.windows import Allocate, Event, Expected, Note, Picture, Sound, Windows, painting_of
 from av_tagger.protocols import Want
 
 BATCH = 16  # frames a call: bounds memory, keeps calls few
@@ -120,7 +120,7 @@ class _Pictures:
                 yield self.times[first], Note(f"decord lost the pictures from {self.times[first]:.1f} s on ({plainly(error)})")
                 return
             for seconds, image in zip(self.times[first : first + BATCH], images, strict=True):
-                yield float(seconds), Picture(float(seconds), image)
+                yield float(seconds), Picture(float(seconds), painting_of(image))
 
 
 def picture_stamps(path: Path) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:

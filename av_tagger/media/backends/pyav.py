@@ -9,22 +9,17 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
-from av_tagger.clip import Clip, Media, MediaInfo, Samples, TrackInfo
+from av_tagger.clip import Clip, Media, MediaInfo, TrackInfo
 from av_tagger.errors import MediaError
 from av_tagger.media.blocks import Blocks
 from av_tagger.media.clock import Clock
 from av_tagger.media.opening import BROKEN, CHECK, Tracks, codec_name, describe, duration_of, open_container, origin_of, pick_tracks
-from av_tagger.media.picture import Painter, Turn, pixel_stretch, shown_size, turn_of
-from av_tagger.media.sound import Mixer, Resampler, to_mono
-from av_tagger.media.windows import Allocate, Event, Expected, Note, Picture, Sound, Windows
+from av_tagger.media.picture import Turn, pixel_stretch, shown_size, turn_of
+from av_tagger.media.tracks import PictureTrack, SoundTrack, frame_rate
+from av_tagger.media.windows import Allocate, Event, Expected, Note, Windows
 from av_tagger.protocols import Want
 
 SEEK_MARGIN_SECONDS = 0.5  # decoders of sound need a run-up before the first sample that counts
-RUN_UP_SECONDS = 0.05  # what the resampler hears before a clip's first sample, so that the cut leaves no click
-GAP_SECONDS = 0.1  # a smaller hole or overlap in the stamps of sound is jitter
-WARM_UP_SECONDS = 0.1  # a sound file that says it starts this little before 0 has its clock set wrong
 PROBE_PACKETS = 200
 
 
@@ -87,11 +82,6 @@ def first_frame(container: Any, stream: Any) -> Any | None:
     return None
 
 
-def frame_rate(stream: Any) -> float | None:
-    rate = stream.average_rate or stream.guessed_rate
-    return float(rate) if rate and 0.01 <= rate <= 1000 else None
-
-
 def _seconds(stream: Any) -> float | None:
     return None if not stream.duration or stream.duration < 0 else float(stream.duration * stream.time_base)
 
@@ -105,14 +95,14 @@ class _Pass:
         self.duration = duration_of(container)
         origin = origin_of(container, self.tracks)
         clock = Clock(self.duration, clip.start_seconds)
-        self.readers: dict[int, _SoundTrack | _PictureTrack] = {}
+        self.readers: dict[int, SoundTrack | PictureTrack] = {}
         if self.tracks.audio is not None:
-            self.readers[self.tracks.audio.index] = _SoundTrack(self.tracks.audio, want.audio_rate or 1, clip, origin, replace(clock))
+            self.readers[self.tracks.audio.index] = SoundTrack(self.tracks.audio, want.audio_rate or 1, clip, origin, replace(clock))
         if self.tracks.video is not None:
             self.tracks.video.codec_context.thread_count = backend.threads
-            if want.skip_nonref:
+            if want.skip_nonref and (frame_rate(self.tracks.video) or 0.0) >= 2 * (want.frame_rate or 0.0):  # half of them is enough
                 self.tracks.video.codec_context.skip_frame = "NONREF"
-            self.readers[self.tracks.video.index] = _PictureTrack(self.tracks.video, want, clip, origin, replace(clock))
+            self.readers[self.tracks.video.index] = PictureTrack(self.tracks.video, want, clip, origin, replace(clock))
         self.out = Windows(clip, want, self._expected(origin), backend.allocate)
 
     def _expected(self, origin: float) -> Expected:
@@ -198,145 +188,3 @@ def _wanted(tracks: Tracks, want: Want, path: Path) -> Tracks:
         missing, other = ("audio", "eye") if want.audio_rate is not None else ("video", "ear")
         raise MediaError(path, f"has no {missing} track", f"it can be judged by the {other} alone")
     return chosen
-
-
-class _Track:
-    """What reading sound and reading pictures share: damaged packets are counted, never fatal."""
-
-    kind = ""
-
-    def __init__(self, stream: Any, clip: Clip, origin: float, clock: Clock) -> None:
-        self.stream, self.clip, self.origin, self.clock = stream, clip, origin, clock
-        self.damaged = 0
-        self.base = float(stream.time_base or 0)
-        self.end = math.inf if clip.end_seconds is None else clip.end_seconds
-
-    def take(self, packet: Any) -> Iterator[Event]:
-        self.damaged += bool(packet.is_corrupt)
-        try:
-            frames = packet.decode()
-        except BROKEN:
-            self.damaged += 1
-            return
-        for frame in frames:
-            try:
-                yield from self.show(frame)
-            except BROKEN:
-                self.damaged += 1
-
-    def stamp(self, frame: Any) -> float | None:
-        return None if frame.pts is None else frame.pts * self.base - self.origin
-
-    def show(self, frame: Any) -> Iterator[Event]:
-        raise NotImplementedError
-
-    def finish(self) -> Iterator[Event]:
-        if self.damaged:
-            yield Note(f"{self.damaged} damaged packets in the {self.kind} track ({codec_name(self.stream)})")
-        if self.clock.mended:
-            yield Note(f"{self.clock.mended} impossible time stamps in the {self.kind} track were mended")
-
-
-class _PictureTrack(_Track):
-    kind = "video"
-
-    def __init__(self, stream: Any, want: Want, clip: Clip, origin: float, clock: Clock) -> None:
-        super().__init__(stream, clip, origin, clock)
-        self.painter = Painter(stream.codec_context, want.short_side)
-        self.wanted_rate = want.frame_rate
-        self.period = 1 / (frame_rate(stream) or 25.0)
-        self.slot = -math.inf
-
-    def show(self, frame: Any) -> Iterator[Event]:
-        last = self.clock.last
-        expected = last + self.period if math.isfinite(last) else max(0.0, self.clip.start_seconds)
-        seconds = self.clock.tick(self.stamp(frame), expected, back=1.0)
-        if seconds <= last:  # two pictures cannot be shown at once
-            seconds = last + min(self.period, 1e-3)
-        self.clock.last = seconds
-        bad = bool(frame.is_corrupt)
-        self.damaged += bad
-        if self.clip.start_seconds - 1e-6 <= seconds < self.end and self._is_candidate(seconds):
-            yield Picture(max(0.0, seconds), self.painter.paint(frame), bad)
-        elif seconds >= self.end:
-            yield Picture(seconds, np.zeros((1, 1, 3), np.uint8))  # says only that the clip is past
-
-    def _is_candidate(self, seconds: float) -> bool:
-        """The first frame in each 1 / rate seconds of the file."""
-        if self.wanted_rate is None:
-            return True
-        slot = math.floor(seconds * self.wanted_rate + 1e-3)
-        if slot == self.slot:
-            return False
-        self.slot = slot
-        return True
-
-
-class _SoundTrack(_Track):
-    kind = "audio"
-
-    def __init__(self, stream: Any, rate: int, clip: Clip, origin: float, clock: Clock) -> None:
-        super().__init__(stream, clip, origin, clock)
-        self.rate = rate
-        self.mixer, self.source_rate = Mixer(), 0
-        self.resampler: Resampler | None = None
-        self.alone = stream.container.streams.video == ()
-        self.begins: float | None = None  # seconds of the first sample that was kept
-        self.sent = 0  # samples given out at the wanted rate
-
-    def show(self, frame: Any) -> Iterator[Event]:
-        source_rate = frame.sample_rate
-        if not source_rate or not frame.samples:
-            return
-        expected = self.clock.last if math.isfinite(self.clock.last) else max(0.0, self.clip.start_seconds)
-        seconds = self.clock.tick(self.stamp(frame), expected, back=GAP_SECONDS)
-        if self.begins is None and self.alone and self.clip.start_seconds == 0 and -WARM_UP_SECONDS < seconds < 0:
-            self.clock.shift, seconds = self.clock.shift - seconds, 0.0
-        samples = frame.samples
-        if self.begins is None:
-            keep_from = max(0, math.ceil((self.clip.start_seconds - RUN_UP_SECONDS - seconds) * source_rate - 1e-6))
-            if keep_from >= samples:
-                self.clock.last = seconds + samples / source_rate
-                return
-            mono = to_mono(frame)[keep_from:]
-            self.begins, self.source_rate = seconds + keep_from / source_rate, source_rate
-            self.clock.last = seconds + samples / source_rate
-            yield from self._push(mono)
-            return
-        if seconds - self.clock.last > GAP_SECONDS:
-            yield from self._silence(seconds - self.clock.last)
-            self.clock.last = seconds
-        if source_rate != self.source_rate:
-            yield from self._push(self.mixer.rest())
-            self.source_rate = source_rate
-        mono = self.mixer.add(frame)
-        self.clock.last += samples / source_rate
-        yield from self._push(mono)
-
-    def _silence(self, seconds: float) -> Iterator[Event]:
-        yield from self._push(self.mixer.rest())
-        left = round(seconds * self.source_rate)
-        while left > 0:
-            yield from self._push(np.zeros(min(left, self.source_rate), np.float32))
-            left -= self.source_rate
-
-    def _push(self, mono: Samples) -> Iterator[Event]:
-        if self.resampler is None or self.resampler.source_rate != self.source_rate:
-            yield from self._flush()
-            self.resampler = Resampler(self.source_rate, self.rate)
-        yield from self._give(self.resampler.push(mono))
-
-    def _give(self, samples: Any) -> Iterator[Event]:
-        if len(samples) and self.begins is not None:
-            yield Sound(self.begins, self.sent, samples)
-            self.sent += len(samples)
-
-    def _flush(self) -> Iterator[Event]:
-        if self.resampler is not None:
-            yield from self._give(self.resampler.flush())
-
-    def finish(self) -> Iterator[Event]:
-        if self.begins is not None:
-            yield from self._push(self.mixer.rest())
-        yield from self._flush()
-        yield from super().finish()

@@ -1,0 +1,206 @@
+"""Decoded pictures that share colours between pixels stay planes: copied as they are, halved when they are large, turned once."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cache, cached_property, partial
+from typing import Any
+
+import numpy as np
+from av.video.reformatter import VideoReformatter
+
+from av_tagger.clip import Images, Luma
+from av_tagger.media.picture import SCALING, UPRIGHT, Painter, Turn, Turning, pixel_stretch, shown_size, target_size
+from av_tagger.media.windows import Painting, painting_of
+
+PLAIN = ("yuv420p", "yuvj420p")  # planes of bytes, as they are handed on
+ROOMY = 1.7  # times the wanted size: to scale planes by less costs more than it saves the eye; 240 of 1024 x 576 are 212 MB
+MOST_HALVINGS = 5
+BAND_PIXELS = 3 << 15  # OpenCV spreads more than one and a half times 2^16 over threads
+LIMITED, FULL = 1, 2  # AVColorRange
+# ITU-T H.273, table 4, by matrix coefficients: swscale's number, and the shares of red and blue in luma.
+# What is not there counts as BT.601: nothing was said, or the colours are of a kind that swscale cannot read either.
+MATRICES = {1: (1, 0.2126, 0.0722), 4: (4, 0.30, 0.11), 7: (7, 0.212, 0.087), 9: (9, 0.2627, 0.0593), 10: (9, 0.2627, 0.0593)}
+BT601 = (5, 0.299, 0.114)
+
+Planes = tuple[Images, Images, Images]
+
+
+def luma_of(frame: Any) -> Luma:
+    """What the tags of the frame, or of its stream, say of its colours."""
+    full = frame.color_range == FULL or frame.format.name.startswith("yuvj")
+    _, red, blue = MATRICES.get(int(frame.colorspace), BT601)
+    return Luma(red, blue, full)
+
+
+def matrix_of(frame: Any) -> int:
+    return MATRICES.get(int(frame.colorspace), BT601)[0]
+
+
+def shares_colours(pixels: Any) -> bool:
+    """Whether several pixels have one pair of colour differences: such pictures become 4:2:0 without a loss that can be seen."""
+    return not (pixels.is_rgb or pixels.has_palette) and pixels.chroma_width(64) * pixels.chroma_height(64) < 64 * 64
+
+
+def halvings(short: int, wanted: int) -> int | None:
+    """How often the short side is cut in half to come near the wanted pixels from above; None: that does not come near."""
+    count = 0
+    while count < MOST_HALVINGS and (short >> (count + 1)) & ~1 >= wanted:
+        count += 1
+    return count if short >> count <= ROOMY * wanted else None
+
+
+@cache
+def area_resize() -> Callable[..., Any] | None:
+    """OpenCV's exact mean of two by two pixels, five times as fast as swscale; loaded for the first large picture only."""
+    try:
+        import cv2
+    except (ImportError, OSError):
+        return None
+    return partial(cv2.resize, interpolation=cv2.INTER_AREA)
+
+
+def halve(source: Images, target: Images) -> None:
+    """The mean of every two by two pixels, band by band, on this thread."""
+    resize, (height, width) = area_resize(), target.shape
+    assert resize is not None
+    rows = max(1, BAND_PIXELS // width)
+    for top in range(0, height, rows):
+        bottom = min(top + rows, height)
+        resize(source[2 * top : 2 * bottom, : 2 * width], (width, bottom - top), dst=target[top:bottom])
+
+
+def split(row: Images) -> Planes:
+    """The three planes of one picture of (height * 3 / 2, width)."""
+    height, width = row.shape[0] * 2 // 3, row.shape[1]
+    flat, luma, half = row.reshape(-1), height * width, (height // 2, width // 2)
+    chroma = luma // 4
+    u, v = flat[luma : luma + chroma], flat[luma + chroma :]
+    return flat[:luma].reshape(height, width), u.reshape(half), v.reshape(half)
+
+
+def is_packed(planes: Any, width: int, height: int) -> bool:
+    """Whether the rows of a frame's planes follow each other without a gap, and none is to be cut off."""
+    y, u, v = planes
+    return bool(y.line_size == width == 2 * u.line_size == 2 * v.line_size and y.height == height)
+
+
+def put_packed(planes: Any, row: Images) -> None:
+    """Most pictures of most files: three copies."""
+    flat, at = row.reshape(-1), 0
+    for plane in planes:
+        source = np.frombuffer(plane, np.uint8)
+        flat[at : at + len(source)] = source
+        at += len(source)
+
+
+def planes_of(planes: Any, width: int, height: int) -> Planes:
+    """Views of a frame's memory, cut to an even width and height."""
+    y, u, v = (np.frombuffer(plane, np.uint8).reshape(-1, plane.line_size) for plane in planes)
+    return y[:height, :width], u[: height // 2, : width // 2], v[: height // 2, : width // 2]
+
+
+def put(planes: Planes, count: int, turn: Turn, row: Images) -> None:
+    """Planes halved `count` times, and turned, into the memory of one picture."""
+    for plane, target in zip(planes, split(row), strict=True):
+        source = plane
+        for left in range(count, 0, -1):
+            last = left == 1 and turn == UPRIGHT
+            smaller = target if last else np.empty((source.shape[0] // 2, source.shape[1] // 2), np.uint8)
+            halve(source, smaller)
+            source = smaller
+        if source is not target:
+            target[...] = turn.apply(source)
+
+
+@dataclass(frozen=True)
+class _Form:
+    """What the first frame of a track settles for all."""
+
+    width: int  # upright, even
+    height: int
+    luma: Luma
+    matrix: int
+
+    @cached_property
+    def shape(self) -> tuple[int, int]:
+        return (self.height * 3 // 2, self.width)
+
+
+class PlanePainter:
+    """Paints the frames of one track: as planes where its first frame shares colours, else in RGB."""
+
+    def __init__(self, codec: Any, short_side: int | None) -> None:
+        self.codec, self.short_side = codec, short_side
+        self.coloured = Painter(codec, short_side)
+        self.scaler, self.turning = VideoReformatter(), Turning()
+        self.form: _Form | None = None
+        self.settled = False
+        self.kind: tuple[Any, ...] = ()  # of the last frame
+        self.count: int | None = None  # how often frames of that kind are halved; None: they need the scaler
+
+    def paint(self, frame: Any) -> Painting:
+        turn = self.turning.turn_for(frame)
+        if not self.settled:
+            self.form, self.settled = self._first_form(frame, turn), True
+        form = self.form
+        if form is None:
+            return painting_of(self.coloured.paint(frame))
+        width, height = (form.height, form.width) if turn.transposed else (form.width, form.height)
+        kind = (frame.width, frame.height, frame.format.name, frame.colorspace, frame.color_range, turn)
+        if kind != self.kind:
+            self.kind, self.count = kind, _halvings_to(frame, form.luma, width, height)
+        count = self.count
+        if count is None:
+            frame, count = self._conform(frame, form, width, height), 0
+        planes = frame.planes
+        if count == 0 and turn is UPRIGHT and is_packed(planes, width, height):
+            return Painting(form.shape, partial(put_packed, planes), form.luma)
+        views = planes_of(planes, width << count, height << count)
+        return Painting(form.shape, partial(put, views, count, turn), form.luma)
+
+    def _first_form(self, frame: Any, turn: Turn) -> _Form | None:
+        stretch = pixel_stretch(self.codec)
+        shown = shown_size(frame.width, frame.height, stretch, turn)
+        upside_down = any(plane.line_size < 0 for plane in frame.planes)  # as some old formats are stored: the scaler can read it
+        if min(shown) < 2 or upside_down or not shares_colours(frame.format):
+            return None
+        wanted = self.short_side or max(shown)
+        count = halvings(min(shown), wanted) if frame.format.name in PLAIN and stretch == 1 else None
+        if count == 0 or (count is not None and area_resize() is not None):
+            width, height = shown[0] >> count, shown[1] >> count
+        else:
+            width, height = target_size(*shown, wanted + wanted % 2)
+            if (width, height) != shown:  # scaled anyway: to the nearest even numbers, where else the odd row is cut off
+                width, height = 2 * round(width / 2), 2 * round(height / 2)
+        return _Form(width & ~1, height & ~1, luma_of(frame), matrix_of(frame))
+
+    def _conform(self, frame: Any, form: _Form, width: int, height: int) -> Any:
+        """One step of the scaler to the size, the matrix and the range that were settled."""
+        luma = luma_of(frame)
+        if (frame.width & ~1, frame.height & ~1) == (width, height):
+            width, height = frame.width, frame.height  # an odd row is cut off later, not squeezed in
+        # FFmpeg before 8 goes by the name of a format where it can, not by the range that it is given.
+        full = form.luma.full and (frame.format.name.startswith("yuvj") or not luma.full)
+        return self.scaler.reformat(
+            frame,
+            width,
+            height,
+            "yuvj420p" if full else "yuv420p",
+            src_colorspace=matrix_of(frame),
+            dst_colorspace=form.matrix,
+            src_color_range=FULL if luma.full else LIMITED,
+            dst_color_range=FULL if form.luma.full else LIMITED,
+            interpolation="AREA",
+            **SCALING,
+        )
+
+
+def _halvings_to(frame: Any, luma: Luma, width: int, height: int) -> int | None:
+    """How often this frame is halved to have that size; None: it has to go through the scaler."""
+    if frame.format.name not in PLAIN or luma_of(frame) != luma:
+        return None
+    fits = (n for n in range(MOST_HALVINGS + 1) if ((frame.width >> n) & ~1, (frame.height >> n) & ~1) == (width, height))
+    count = next(fits, None)
+    return count if count == 0 or area_resize() is not None else None
