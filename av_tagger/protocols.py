@@ -153,10 +153,21 @@ class Fusion(Protocol):
         ...
 
 
+class Outcomes(Protocol):
+    """Results to be gone through as often as needed: a list, or a file of any length of which one result is held at a time.
+
+    Their number is asked for so that nothing passes that can be gone through only once.
+    """
+
+    def __len__(self) -> int: ...
+
+    def __iter__(self) -> Iterator[Outcome]: ...
+
+
 @runtime_checkable
 class Writer(Protocol):
-    """Results as a file of one format."""
+    """Results as a file of one format, in memory that does not grow with their number."""
 
     suffix: str
 
-    def write(self, outcomes: Sequence[Outcome], path: Path) -> None: ...
+    def write(self, outcomes: Outcomes, path: Path) -> None: ...

@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from contextvars import ContextVar
+from typing import Any
 
-Watch = Callable[[str], AbstractContextManager[None]]
+Watch = Callable[[str], AbstractContextManager[Any]]
 
 _watch: ContextVar[Watch | None] = ContextVar("watch", default=None)
 
 
-def stage(name: str) -> AbstractContextManager[None]:
+def stage(name: str) -> AbstractContextManager[Any]:
     """`with stage("features"):` around the work that is called so."""
     watch = _watch.get()
     return nullcontext() if watch is None else watch(name)

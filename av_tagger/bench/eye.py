@@ -26,8 +26,8 @@ from av_tagger.video.branch import EyeParts, EyeSettings, SparseEye
 from av_tagger.video.features import CPU_BATCH, Described, NetworkFeatures
 from av_tagger.video.folded import Folded
 from av_tagger.video.keyframes import representatives, selector
-from av_tagger.video.precision import choose
-from av_tagger.video.quantised import Quantised
+from av_tagger.video.precision import choose, has_int8
+from av_tagger.video.quantised import Quantised, works
 from av_tagger.video.recognise import Classifier, NetworkRecogniser, build_classifier
 
 ALEXNET_FLOP = 2 * (64 * 363 * 55**2 + 192 * 1600 * 27**2 + (384 * 1728 + 256 * 3456 + 256 * 2304) * 13**2)  # a picture, conv1-5
@@ -92,10 +92,14 @@ def _as_the_paper(image: Images) -> torch.Tensor:
 
 
 def matmul_rate(kind: torch.dtype, n: int = 2048) -> float:
-    """Operations a second of a large square product."""
-    a = torch.randn(n, n).to(kind)
-    seconds = min(timed(lambda: a @ a, time.process_time) for _ in range(4))
-    return 2 * n**3 / seconds
+    """Operations a second of a large square product, on one thread."""
+    if kind == torch.int8:
+        a = torch.randint(-127, 128, (n, n), dtype=torch.int8)
+        product: Callable[[], object] = lambda: torch._int_mm(a, a)  # noqa: E731, SLF001 - no other name of it
+    else:
+        a = torch.randn(n, n).to(kind)
+        product = lambda: a @ a  # noqa: E731
+    return 2 * n**3 / min(timed(product, time.process_time) for _ in range(4))
 
 
 def timed(work: Callable[[], object], clock: Clock) -> float:
@@ -116,10 +120,11 @@ def in_turn(sides: dict[str, Callable[[], object]], rounds: int) -> dict[str, fl
 
 
 def measure_features(clip: Frames, rounds: int) -> None:
-    cpu = torch.device("cpu")
-    for kind in dict.fromkeys([choose("auto", cpu), torch.float32]):
-        geometry = ARCHITECTURES["alexnet"].geometry
-        describe = NetworkFeatures("alexnet", Folded(alexnet(), geometry), geometry, Described(CPU_BATCH, cpu, kind))
+    cpu, geometry = torch.device("cpu"), ARCHITECTURES["alexnet"].geometry
+    for kind in dict.fromkeys([*([torch.int8] if has_int8(cpu) and works() else []), choose("auto", cpu), torch.float32]):
+        folded = Folded(alexnet(), geometry)
+        how = Described(CPU_BATCH, cpu, torch.float32 if kind == torch.int8 else kind)
+        describe = NetworkFeatures("alexnet", Quantised(folded) if kind == torch.int8 else folded, geometry, how)
         describe.describe([clip])
         rates, ratios = [], []
         for _ in range(rounds):
@@ -127,7 +132,7 @@ def measure_features(clip: Frames, rounds: int) -> None:
             rate = len(clip) / timed(lambda d=describe: d.describe([clip]), time.process_time)  # type: ignore[misc]
             rates.append(rate)
             ratios.append(rate * ALEXNET_FLOP / ceiling)
-        share = f"{np.median(ratios):.0%} of the matmul rate ({ceiling / 1e9:.0f} GFLOP/s)"
+        share = f"{np.median(ratios):.0%} of the matmul rate ({ceiling / 1e9:.0f} billion operations a second)"
         print(f"{kind}: {np.median(rates):.0f} frames a second and thread, {share}")
 
 

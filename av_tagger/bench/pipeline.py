@@ -10,6 +10,7 @@ the machine is idle; processor time, printed beside it, is hardly disturbed by n
 from __future__ import annotations
 
 import argparse
+import itertools
 import os
 import resource
 import statistics
@@ -37,15 +38,19 @@ from av_tagger.fusion import load_fusion
 from av_tagger.labels import dcase2017
 from av_tagger.media import GuardedWorker, open_media
 from av_tagger.protocols import Want
-from av_tagger.runner.clock import WAITING, WORK, Profile
+from av_tagger.runner.clock import WAITING, Profile, title
 from av_tagger.runner.crew import Crew, Decoder
 from av_tagger.runner.job import Item
 from av_tagger.runner.local import Here
+from av_tagger.runner.pace import CPU_BATCH as CPU_WINDOWS
 from av_tagger.runner.pace import Pace, available_cores, in_words, suited
 from av_tagger.runner.run import Order, run
+from av_tagger.scores import Run
 from av_tagger.tagger import Parts, Tagger
-from av_tagger.video.features import Described
-from av_tagger.video.precision import choose
+from av_tagger.video.branch import SparseEye
+from av_tagger.video.features import CPU_BATCH, GPU_BATCH, Described
+from av_tagger.video.precision import choose, has_int8
+from av_tagger.video.quantised import works
 from av_tagger.video.recognise import build_classifier
 
 INCEPTION_FLOP = 98e9 / 4  # a picture
@@ -155,12 +160,16 @@ def make_clips(folder: Path, settings: Settings) -> list[Path]:
 def make_tagger(settings: Settings) -> Tagger:
     """The real pipeline with random weights."""
     device = torch.device(settings.device)
-    eye = ours(build_classifier("inception_v4"), Described(16, device, choose("auto", device)))
+    whole = settings.fast and has_int8(device) and works()
+    batch = CPU_BATCH if device.type == "cpu" else GPU_BATCH
+    eye = ours(build_classifier("inception_v4"), Described(batch, device, choose("auto", device), whole))
     labels = dcase2017().labels
     architecture = Architecture(17, margin=5)
     ear = MilEar(build_network(architecture), Header("random", architecture, labels), settings.device)
-    want = Want(audio_rate=ear.rate, short_side=eye.short_side, frame_rate=FAST_FRAME_RATE if settings.fast else None)
-    return Tagger(Parts(labels, ear, eye, load_fusion("paper", labels), open_media, want))
+    rate = FAST_FRAME_RATE if settings.fast else None
+    want = Want(audio_rate=ear.rate, short_side=eye.short_side, frame_rate=rate, skip_nonref=settings.fast)
+    parts = Parts(labels, ear, eye, load_fusion("paper", labels), open_media, want, run=Run("bench", settings.device, "bench", 0.0))
+    return Tagger(parts)
 
 
 def by_runner(tagger: Tagger, hands: Hands, clips: Sequence[Path], pace: Pace) -> Profile:
@@ -201,7 +210,6 @@ def median(costs: Sequence[Cost]) -> Cost:
 
 
 def measure(settings: Settings, clips: Sequence[Path]) -> None:
-    cores = available_cores()
     torch.manual_seed(0)
     naive, tagger, hands = build(), make_tagger(settings), Hands()
     pace = suited(Pace(decoders=settings.decoders), settings.device)
@@ -210,42 +218,96 @@ def measure(settings: Settings, clips: Sequence[Path]) -> None:
         decode_only(hands, clips, tagger.parts.want, pace.decoders)  # warms up the page cache and the decoders
         by_runner(tagger, hands, clips[:1], pace)
         naive.tag(clips[0], fast=True)
-        sides: dict[str, list[Cost]] = {"naive": [], "runner": [], "decode only": []}
-        profiles: list[Profile] = []
-        for _ in range(settings.rounds):
-            torch.set_num_threads(settings.threads or cores)
-            sides["naive"].append(timed(lambda: by_naive(naive, clips), hands))
-            sides["runner"].append(timed(lambda: profiles.append(by_runner(tagger, hands, clips, pace)), hands))
-            sides["decode only"].append(timed(lambda: decode_only(hands, clips, tagger.parts.want, pace.decoders), hands))
-        torch.set_num_threads(1)
-        rate = matmul_rate(choose("auto", torch.device("cpu")))
-        _report(settings, {name: median(costs) for name, costs in sides.items()}, rate, cores)
-        _show(profiles[-1])
+        parts = parts_alone(tagger, hands, clips) if settings.device == "cpu" else {}
+        found, profile = _in_turn(settings, clips, (naive, tagger, hands, pace, parts))
+        _report(settings, found)
+        if parts:
+            _report_parts(settings, found)
+        _show(profile)
         print(f"peak memory: {_self_peak_kib() / 1024:.0f} MiB here, {hands.peak_kib() / 1024:.0f} MiB in the largest decoder")
     finally:
         hands.close()
 
 
-def _report(settings: Settings, found: dict[str, Cost], rate: float, cores: int) -> None:
-    clips, naive, ours_ = settings.clips, found["naive"], found["runner"]
+def _in_turn(settings: Settings, clips: Sequence[Path], things: Any) -> tuple[dict[str, Cost], Profile]:
+    """A B A B: everything once a round, medians of all rounds."""
+    naive, tagger, hands, pace, parts = things
+    sides: dict[str, list[Cost]] = {}
+    profiles: list[Profile] = []
+
+    def time_it(name: str, work: Callable[[], object], threads: int) -> None:
+        torch.set_num_threads(threads)
+        sides.setdefault(name, []).append(timed(work, hands))
+
+    for _ in range(settings.rounds):
+        time_it("naive", lambda: by_naive(naive, clips), settings.threads or available_cores())
+        time_it("runner", lambda: profiles.append(by_runner(tagger, hands, clips, pace)), pace.threads)
+        time_it("decode only", lambda: decode_only(hands, clips, tagger.parts.want, pace.decoders), 1)
+        for name, part in parts.items():
+            time_it(name, part, 1)
+    return {name: median(costs) for name, costs in sides.items()}, profiles[-1]
+
+
+def parts_alone(tagger: Tagger, hands: Hands, clips: Sequence[Path]) -> dict[str, Callable[[], object]]:
+    """Each part of the work by itself, on windows that are there already, a pair at a time as the runner has them."""
+    eye, ear = tagger.parts.eye, tagger.parts.ear
+    assert isinstance(eye, SparseEye)
+    assert ear is not None
+    decoder = hands()
+    windows = [w for path in clips for w in decoder.windows(Clip(path), tagger.parts.want, 120.0)]
+    decoder.close()
+    films = [w.frames for w in windows if w.frames is not None]
+    sounds = [w.waveform for w in windows if w.waveform is not None]
+    features, recogniser = eye.parts.features, eye.parts.recogniser
+    assert recogniser is not None
+    described = [features.describe(films[i : i + CPU_WINDOWS]) for i in range(0, len(films), CPU_WINDOWS)]
+    pictures = [film.rgb(np.arange(KEYFRAMES)) for film in films]
+    return {
+        "features": lambda: [features.describe(films[i : i + CPU_WINDOWS]) for i in range(0, len(films), CPU_WINDOWS)],
+        "key frames": lambda: [eye.parts.selector.select(group, KEYFRAMES) for group in described],
+        "recognise": lambda: [
+            recogniser.recognise([*itertools.chain(*pictures[i : i + CPU_WINDOWS])]) for i in range(0, len(pictures), CPU_WINDOWS)
+        ],
+        "hear": lambda: [ear.hear(sounds[i : i + CPU_WINDOWS]) for i in range(0, len(sounds), CPU_WINDOWS)],
+    }
+
+
+def _report(settings: Settings, found: dict[str, Cost]) -> None:
+    clips, naive, ours_, decoding = settings.clips, found["naive"], found["runner"], found["decode only"]
     print(f"{'':12s} {'clips/s':>8s} {'x real time':>12s} {'wall s/clip':>12s} {'CPU s/clip':>11s}")
-    for name, cost in found.items():
+    for name in ("naive", "runner", "decode only"):
+        cost = found[name]
         real = settings.seconds * clips / cost.wall
         print(f"{name:12s} {clips / cost.wall:8.2f} {real:12.1f} {cost.wall / clips:12.2f} {cost.cpu / clips:11.2f}")
     print(f"runner against naive: {naive.wall / ours_.wall:.2f} x by wall, {naive.cpu / ours_.cpu:.2f} x by processor time")
+    print(f"runner against decode only: {decoding.wall / ours_.wall:.0%} of its rate")
+
+
+def _report_parts(settings: Settings, found: dict[str, Cost]) -> None:
+    """What the runner adds to its parts, and how far the parts are from what the machine could do."""
+    kind = choose("auto", torch.device("cpu"))
+    whole = settings.fast and has_int8(torch.device("cpu")) and works()
     frames = settings.seconds * (FAST_FRAME_RATE if settings.fast else FPS)
-    networks = (frames * ALEXNET_FLOP + KEYFRAMES * INCEPTION_FLOP) / rate
-    decoding = found["decode only"].cpu / clips
-    floor = networks + decoding
-    print(f"floor: decoding {decoding:.2f} + networks {networks:.2f} (at {rate / 1e9:.0f} GFLOP/s a thread) = {floor:.2f} CPU s/clip")
-    by_cpu, by_wall = floor / (ours_.cpu / clips), floor / cores / (ours_.wall / clips)
-    print(f"       the runner is at {by_cpu:.0%} of it by processor time, {by_wall:.0%} by wall")
+    torch.set_num_threads(1)
+    limits = {
+        "features": frames * ALEXNET_FLOP / matmul_rate(torch.int8 if whole else kind),
+        "recognise": KEYFRAMES * INCEPTION_FLOP / matmul_rate(kind),
+    }
+    alone = {name: found[name].cpu / settings.clips for name in ("decode only", "features", "key frames", "recognise", "hear")}
+    print(f"{'CPU s/clip':12s} {'alone':>8s} {'limit':>8s}  (of networks: their multiplications at the rate of a large matrix product)")
+    for name, seconds in alone.items():
+        limit = f"{limits[name]:8.3f}  {limits[name] / seconds:.0%}" if name in limits else ""
+        print(f"{name:12s} {seconds:8.3f} {limit}")
+    ours_ = found["runner"].cpu / settings.clips
+    floor = alone["decode only"] + sum(limits.values())
+    print(f"{'sum':12s} {sum(alone.values()):8.3f} {floor:8.3f}")
+    print(f"the runner takes {ours_:.3f}: {sum(alone.values()) / ours_:.0%} of its parts' speed, {floor / ours_:.0%} of the limits'")
 
 
 def _show(profile: Profile) -> None:
     for row in profile.rows():
-        share = f"{row.share:6.1%} of the work" if row.stage in WORK else " " * 18
-        print(f"  {WAITING.get(row.stage, row.stage):26s} {row.seconds:7.2f} s {share}, its {row.hands} hand(s) busy {row.busy:4.0%}")
+        share = f"{row.share:6.1%} of the work" if row.stage not in WAITING else " " * 18
+        print(f"  {title(row.stage):26s} {row.seconds:7.2f} s {share}, its {row.hands} hand(s) busy {row.busy:4.0%}")
     print(f"  all but decoding and networks: {profile.overhead:.1%} of the work")
 
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -14,9 +15,9 @@ from av_tagger.cli.options import ANSWERS, ModelOptions, TalkOptions, command
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from av_tagger.runner.journal import Choice, Counts
+    from av_tagger.runner.journal import Choice
     from av_tagger.runner.pace import Pace
-    from av_tagger.runner.run import Engine, Order, Summary, Watch
+    from av_tagger.runner.run import Engine, Order, Summary
 
 WHICH, PACE = "Which clips", "How it works"
 INTERRUPTED = 130
@@ -52,32 +53,36 @@ def _batch(options: BatchOptions) -> int:
     """Tag a collection: results appear in RUN as they come, and a second start goes on."""
     from rich.console import Console
 
-    from av_tagger.cli.batch_words import say_how_to_go_on, show_profile, show_summary
+    from av_tagger.cli.batch_bar import Bar
+    from av_tagger.cli.batch_words import say_how_to_go_on, show_profile, show_summary, show_written
     from av_tagger.runner.run import run
 
-    console = Console(stderr=True)
-    _check(options)
+    console = Console(stderr=True, highlight=False)
+    formats = _check(options)
     order, engine = _order(options, console)
     try:
-        with _Bar(console, options) as watch:
+        with Bar(console, quiet=options.quiet) as watch:
             summary = run(order, engine, watch)
     except KeyboardInterrupt:
         say_how_to_go_on(console, order)
         return INTERRUPTED
-    _write_formats(options, summary, console)
     show_summary(console, summary, quiet=options.quiet)
+    show_written(console, _write_formats(formats, summary), quiet=options.quiet)
     if options.profile:
         show_profile(console, summary)
     return 1 if summary.counts.failed else 0
 
 
-def _check(options: BatchOptions) -> None:
-    """What cannot be meant is said before any network is loaded."""
+def _check(options: BatchOptions) -> tuple[str, ...]:
+    """What cannot be meant is said before any network is loaded; the formats that are to be written."""
     from av_tagger.errors import UsageError, did_you_mean
     from av_tagger.reports.writers import check_formats
+    from av_tagger.runner.sources import check_inputs
 
-    if options.format is not None:
-        check_formats(options.format.split(","))
+    formats = () if options.format is None else check_formats(options.format.split(","))
+    check_inputs(options.inputs, options.media or ())
+    if options.output.exists() and not options.output.is_dir():
+        raise UsageError(f"{options.output}: is a file; name a folder for the run with -o")
     if options.engine not in ENGINES:
         raise UsageError(f"there is no engine {options.engine!r}; {did_you_mean(options.engine, ENGINES)}")
     if options.address is not None and options.engine != "ray":
@@ -85,6 +90,7 @@ def _check(options: BatchOptions) -> None:
     if options.devices is not None and (options.processes or options.engine == "ray"):
         raise UsageError("--devices means one process a device; leave --processes and --engine ray out")
     _choice(options)
+    return formats
 
 
 def _choice(options: BatchOptions) -> Choice:
@@ -106,13 +112,18 @@ def _shard(text: str | None) -> tuple[int, int]:
 
 
 def _order(options: BatchOptions, console: Console) -> tuple[Order, Engine]:
-    """The engine first, since the tagger's fingerprint decides what is known already."""
+    """The first clip must be there before networks are loaded, and these before any is tagged: a fingerprint decides what is known."""
     from av_tagger.runner.run import Order
-    from av_tagger.runner.sources import items
+    from av_tagger.runner.sources import at_least_one, items
 
+    found = at_least_one(items(options.inputs, options.media or ()))
     engine, fingerprint = ENGINES[options.engine](options, console)
-    print_ = fingerprint + ("+detail" if options.detail else "")  # what is known without curves does not serve those who want them
-    return Order(options.output, items(options.inputs, options.media or ()), print_, _choice(options), options.fresh), engine
+    print_ = fingerprint + ("+detail" if _detail(options) else "")  # what is known without curves does not serve those who want them
+    return Order(options.output, found, print_, _choice(options), options.fresh), engine
+
+
+def _detail(options: BatchOptions) -> bool:
+    return options.detail or "json-detail" in (options.format or "").lower().replace(" ", "").split(",")
 
 
 def _pace(options: BatchOptions, window_limit: float) -> Pace:
@@ -124,7 +135,7 @@ def _pace(options: BatchOptions, window_limit: float) -> Pace:
         memory_bytes=int(options.memory * GIB),
         window_limit=window_limit,
         clip_limit=options.time_limit,
-        detail=options.detail,
+        detail=_detail(options),
     )
 
 
@@ -160,47 +171,15 @@ def _ray(options: BatchOptions, console: Console) -> tuple[Engine, str]:
     return OnRay(FromConfig(config), pace, fingerprint, options.address, options.processes), fingerprint
 
 
-class _Bar:
-    """A bar with rate, time left and live failures, where a person watches; else nothing."""
+def _write_formats(formats: Sequence[str], summary: Summary) -> Counter[str]:
+    """Where files went and how many; the table of the run is JSON lines already."""
+    from av_tagger.reports.stored import StoredOutcomes
+    from av_tagger.reports.writers import write_each
 
-    def __init__(self, console: Console, options: BatchOptions) -> None:
-        from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-
-        columns = (TextColumn("tagging"), BarColumn(), MofNCompleteColumn(), TextColumn("{task.fields[rate]}"), TimeRemainingColumn())
-        failed = TextColumn("{task.fields[failed]}", style="red")
-        self.bar = Progress(*columns, failed, console=console, transient=True, disable=options.quiet or not console.is_terminal)
-        self.task = self.bar.add_task("tagging", total=None, rate="", failed="", start=False)
-        self.known: int | None = None
-
-    def __enter__(self) -> Watch:
-        self.bar.start()
-        return self._show
-
-    def __exit__(self, *_: object) -> None:
-        self.bar.stop()
-
-    def _show(self, counts: Counts) -> None:
-        import time
-
-        reached = counts.done + counts.failed
-        if self.known is None:
-            self.known, self.began = reached, time.monotonic()
-            self.bar.start_task(self.task)
-        rate = (reached - self.known) / max(time.monotonic() - self.began, 1e-3)
-        failed = f"{counts.failed} failed" if counts.failed else ""
-        words = f"{rate:.1f} clips/s" if rate else ""
-        self.bar.update(self.task, total=counts.total, completed=reached, rate=words, failed=failed)
-
-
-def _write_formats(options: BatchOptions, summary: Summary, console: Console) -> None:
-    from av_tagger.reports.schema import read_outcomes
-    from av_tagger.reports.writers import write_all
-
-    if options.format is not None:
-        outcomes = list(read_outcomes(summary.files[0]))
-        for path in write_all(options.format.split(","), outcomes, summary.folder):
-            if not options.quiet:
-                console.print(f"wrote {path}", style="yellow", soft_wrap=True)
+    written: Counter[str] = Counter()
+    for sheet, path in write_each([name for name in formats if name != "json"], StoredOutcomes(summary.files[0]), summary.folder):
+        written[str(summary.folder / f"*{sheet.suffix}") if sheet.each else str(path)] += 1
+    return written
 
 
 ENGINES: dict[str, Callable[[BatchOptions, Console], tuple[Engine, str]]] = {"local": _local, "ray": _ray}

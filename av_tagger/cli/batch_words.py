@@ -8,8 +8,11 @@ from rich.table import Table
 from rich.text import Text
 
 if TYPE_CHECKING:
+    from collections import Counter
+
     from rich.console import Console
 
+    from av_tagger.runner.clock import Profile
     from av_tagger.runner.run import Order, Summary
 
 
@@ -17,9 +20,15 @@ def show_summary(console: Console, summary: Summary, *, quiet: bool) -> None:
     """Done, failed with reasons, skipped, coverage."""
     counts = summary.counts
     for kind, count, example in summary.failures:
-        console.print(Text(f"av-tag: {count} failed ({kind}), such as {example}", style="red"), soft_wrap=True)
+        words = f"{count} failed ({kind}), such as {example}" if count > 1 else f"failed ({kind}): {example}"
+        console.print(Text(f"av-tag: {words}", style="red"), soft_wrap=True)
+    if counts.failed > len(summary.failures):
+        console.print(Text(f'av-tag: each failure is a line with "error" in {summary.files[0]}', style="red"), soft_wrap=True)
     if quiet:
         return
+    if summary.failed_before:
+        words = f"{summary.failed_before} had failed before and {'was' if summary.failed_before == 1 else 'were'} not tried again"
+        console.print(Text(f"{words}; once mended, add --retry-failed"), soft_wrap=True)
     fresh = counts.total - summary.skipped
     rate = f", {fresh / summary.seconds:.2f} clips/s" if fresh and summary.seconds > 0 else ""
     coverage = counts.done / counts.total
@@ -37,37 +46,57 @@ def _able(summary: Summary, witness: int) -> int:
 
 
 def show_profile(console: Console, summary: Summary) -> None:
+    from rich.box import SIMPLE_HEAD
+
     from av_tagger.errors import AvTaggerError
-    from av_tagger.runner.clock import WAITING, WORK
+    from av_tagger.runner.clock import WAITING, title
     from av_tagger.runner.picture import draw
 
-    grid = Table(title=f"{summary.profile.wall:.1f} s; all but decoding and networks: {summary.profile.overhead:.1%} of the work")
-    grid.add_column("stage")
-    for name in ("seconds", "times", "hands", "share of work", "busy"):
+    profile = summary.profile
+    grid = Table(title=f"where {profile.wall:.1f} s went", title_justify="left", box=SIMPLE_HEAD)
+    grid.add_column("stage", no_wrap=True)
+    for name in ("seconds", "processor", "times", "hands", "share", "busy"):
         grid.add_column(name, justify="right")
-    for row in summary.profile.rows():
-        share = f"{row.share:.1%}" if row.stage in WORK else ""
-        style = "" if row.stage in WORK else "dim"
-        cells = (f"{row.seconds:.2f}", str(row.times), str(row.hands), share, f"{row.busy:.0%}")
-        grid.add_row(WAITING.get(row.stage, row.stage), *cells, style=style)
+    for row in profile.rows():
+        works = row.stage not in WAITING
+        cells = (f"{row.seconds:.2f}", f"{row.processor:.2f}" if works else "", str(row.times), str(row.hands))
+        share = f"{row.share:.1%}" if works else ""
+        grid.add_row(title(row.stage), *cells, share, f"{row.busy:.0%}", style="" if works else "dim")
     console.print(grid)
+    console.print(Text(_in_words(profile)), soft_wrap=True)
     try:
-        draw(summary.profile, path := summary.folder / "profile.png")
+        draw(profile, path := summary.folder / "profile.png")
         console.print(Text(f"wrote {path}"), soft_wrap=True)
     except AvTaggerError as error:
         console.print(Text(str(error), style="yellow"), soft_wrap=True)
 
 
-def say_how_to_go_on(console: Console, order: Order) -> None:
-    import json
+def _in_words(profile: Profile) -> str:
+    """What the runner itself cost, by three measures: each hides something that another shows."""
+    seconds = f"{profile.runner:.2f} of {profile.processor:.2f} s"
+    return (
+        f"all but decoding and networks took {profile.processor_overhead:.1%} of the processor's time ({seconds}) "
+        f"and {profile.overhead:.1%} of all hands' time at work;\n"
+        f"a decoder or a network was at work in {profile.aimed:.1%} of the run, start and end included"
+    )
 
+
+def show_written(console: Console, written: Counter[str], *, quiet: bool) -> None:
+    """What more formats became: a line for each table, one for all files of the clips."""
+    for name, count in written.items() if not quiet else ():
+        words = f", {count} file{'s' if count != 1 else ''}" if "*" in name else ""
+        console.print(Text(f"wrote {name}{words}"), soft_wrap=True)
+
+
+def say_how_to_go_on(console: Console, order: Order) -> None:
+    from av_tagger.errors import StorageError
+    from av_tagger.reports.stored import StoredOutcomes
     from av_tagger.runner.run import folder_of
 
     results = folder_of(order) / "results.jsonl"
     try:
-        with results.open() as lines:
-            count = sum("schema" in json.loads(line) for line in lines)
-    except (OSError, ValueError):
+        count = len(StoredOutcomes(results))
+    except StorageError:
         count = 0
-    words = f"av-tag: stopped; {count} results are safe in {results}; the same command again goes on from there"
-    console.print(Text(words, style="yellow"), soft_wrap=True)
+    safe = f"{count} result{'s are' if count != 1 else ' is'} safe in {results}" if count else "nothing was done yet"
+    console.print(Text(f"av-tag: stopped; {safe}; the same command again goes on from there", style="yellow"), soft_wrap=True)

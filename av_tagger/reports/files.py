@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from av_tagger.errors import StorageError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Iterable, Iterator
     from pathlib import Path
 
     from av_tagger.clip import Clip
@@ -48,15 +48,14 @@ def one_line(text: str) -> str:
     return " ".join("".join(c if unicodedata.category(c) != "Cc" else " " for c in text).split())
 
 
-def safe_names(clips: Sequence[Clip]) -> list[str]:
+def safe_names(clips: Iterable[Clip]) -> list[str]:
     """A file name without suffix for each clip, all different, also where capitals do not count.
 
     A name depends on the clips only, not on their order: where two would be equal each gets a few digits of its full path's hash.
     """
-    names = [_safe_name(clip) for clip in clips]
-    count = Counter(name.casefold() for name in names)
-    told_apart = [name if count[name.casefold()] == 1 else f"{name}-{_digits(clip)}" for name, clip in zip(names, clips, strict=True)]
-    return _numbered(told_apart)
+    named = [(_safe_name(clip), _digits(clip)) for clip in clips]
+    count = Counter(name.casefold() for name, _ in named)
+    return _numbered([name if count[name.casefold()] == 1 else f"{name}-{digits}" for name, digits in named])
 
 
 def _safe_name(clip: Clip) -> str:

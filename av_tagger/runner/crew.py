@@ -16,6 +16,7 @@ from av_tagger.media.guard import POSSIBLE
 from av_tagger.media.opening import check_path
 from av_tagger.protocols import Want
 from av_tagger.runner.clock import Clock
+from av_tagger.stages import watched
 from av_tagger.tagger import Tagger, Testimony
 
 if TYPE_CHECKING:
@@ -137,7 +138,7 @@ class Judge:
             return self.tagger.hear(windows)
 
     def _see(self, windows: Sequence[Media], stream: Any = None) -> list[Any]:
-        with self.clock.of("see"), self._in(stream):
+        with self.clock.of("see"), watched(self.clock.of), self._in(stream):
             return self.tagger.see(windows)
 
     def _stream(self) -> Any:

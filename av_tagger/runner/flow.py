@@ -13,7 +13,7 @@ from pathlib import Path
 from av_tagger.clip import Media
 from av_tagger.errors import AvTaggerError, StorageError, TimedOut
 from av_tagger.runner.clock import Clock
-from av_tagger.runner.crew import Crew, Decoder, Judge
+from av_tagger.runner.crew import Crew, Decoder, Judge, Unguarded
 from av_tagger.runner.job import Job, Record, failure, record
 from av_tagger.runner.pace import Pace
 from av_tagger.runner.room import Room, Window
@@ -82,7 +82,7 @@ class Flow:
 
     def __init__(self, crew: Crew, pace: Pace, clock: Clock | None = None) -> None:
         self.crew, self.pace, self.clock = crew, pace, clock or Clock()
-        self.room = Room(pace.memory_bytes, 2 * pace.batch * pace.judges + pace.decoders, pace.batch)
+        self.room = Room(pace.memory_bytes, 2 * pace.batch * pace.judges + pace.decoders, pace.batch, pace.judges)
         self._events: queue.SimpleQueue[Judged | Decoded | Stopped] = queue.SimpleQueue()
         self._turn, self._source = threading.Condition(), threading.Lock()
         self._finished = 0  # clips whose records have left
@@ -149,13 +149,13 @@ class Flow:
     def _decode_one(self, decoder: Decoder, sequence: int, job: Job) -> None:
         number, seconds, trouble = 0, 0.0, None
         limit = min(self.pace.window_limit, self.pace.clip_limit)
+        aside = None if isinstance(decoder, Unguarded) else "transport"
         try:
             windows = decoder.windows(job.clip, self.crew.tagger.parts.want, limit)
             while True:
-                begin = time.perf_counter()
-                media = next(windows, None)
-                self.clock.add("decode", begin, end := time.perf_counter())
-                seconds += end - begin
+                with self.clock.of("decode", aside) as lap:
+                    media = next(windows, None)
+                seconds += lap.seconds
                 if media is None:
                     break
                 if not self._hand_over(Window(sequence, number, media)):
@@ -183,7 +183,7 @@ class Flow:
     def _check_vanished(job: Job) -> None:
         """One file that is gone is its own trouble; a folder that is gone, or empty where files were, is a disk that was taken away."""
         path = job.clip.path
-        if not job.was_there or path.exists() or _holds_something(path.parent):
+        if not job.was_there or _is_there(path) or _holds_something(path.parent):
             return
         raise StorageError(f"{path.parent}: was there when the run began and is gone; bring it back and run the same command again")
 
@@ -298,6 +298,13 @@ def _trouble(media: Media, error: Exception) -> Trouble:
     if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError":
         return Trouble("memory", f"{path}: the networks ran out of memory; use shorter windows, or a device with more memory")
     return Trouble("defect", f"{path}: {type(error).__name__}: {error}; this is a defect: please report it", error)
+
+
+def _is_there(path: Path) -> bool:
+    try:
+        return path.exists()
+    except OSError:  # a stale handle, a broken disk
+        return False
 
 
 def _holds_something(folder: Path) -> bool:

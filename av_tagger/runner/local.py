@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import socket
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from dataclasses import dataclass
 
-from av_tagger.runner.clock import Clock
+from av_tagger.runner.clock import HERE, Clock
 from av_tagger.runner.crew import Crew
 from av_tagger.runner.flow import Flow
 from av_tagger.runner.job import Job
@@ -15,7 +14,6 @@ from av_tagger.runner.journal import Journal
 from av_tagger.runner.pace import Pace, suited
 
 Tick = Callable[[], None]
-HERE = f"{socket.gethostname()}/main"
 
 
 @dataclass(frozen=True)
@@ -29,11 +27,12 @@ class Here:
         work(journal, self.crew, suited(self.pace, self.crew.device), HERE, tick)
 
 
-def work(journal: Journal, crew: Crew, pace: Pace, owner: str, tick: Tick) -> None:
+def work(journal: Journal, crew: Crew, pace: Pace, owner: str, tick: Tick, clock: Clock | None = None) -> None:
     """Do whatever this owner can claim; what it did not finish is free again when it ends."""
-    clock = Clock()
+    clock = clock or Clock()
     try:
-        _do(journal, Flow(crew, pace, clock), _ordinary(journal, owner, pace.decoders), tick)
+        flow = Flow(crew, pace, clock)
+        _do(journal, flow, _ordinary(journal, owner, flow), tick)
         for suspect in _suspects(journal, owner):  # alone, so that a death says who was the reason
             alone = Flow(crew, Pace(1, 1, pace.threads, 1, pace.memory_bytes, 1, pace.window_limit, pace.clip_limit, pace.detail), clock)
             _do(journal, alone, iter([suspect]), tick)
@@ -50,9 +49,13 @@ def _do(journal: Journal, flow: Flow, jobs: Iterator[Job], tick: Tick) -> None:
             tick()
 
 
-def _ordinary(journal: Journal, owner: str, decoders: int) -> Iterator[Job]:
+def _ordinary(journal: Journal, owner: str, flow: Flow) -> Iterator[Job]:
     """Few at a time, so that several owners finish together and a death makes few suspects."""
-    while jobs := journal.claim(owner, max(2, decoders)):
+    while True:
+        with flow.clock.of("claim"):
+            jobs = journal.claim(owner, max(2, flow.pace.decoders))
+        if not jobs:
+            return
         yield from jobs
 
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import queue
 import sys
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -20,18 +21,20 @@ from av_tagger.runner.job import Job, Record
 from av_tagger.runner.journal import Journal
 from av_tagger.runner.local import Tick
 from av_tagger.runner.pace import Pace, suited
-from av_tagger.runner.processes import MOST_BARREN, as_error, check_same
+from av_tagger.runner.processes import MOST_BARREN, as_error, check_same, loaded
 
 PATIENCE_SECONDS = 1.0  # an actor answers at least that often, with whatever it has finished
-FIRST, AFTER = 4, 4  # jobs that an actor holds at first; afterwards twice what it finished since the last answer, and at least so many
-MOST_HELD = 64  # more would only wait in the actor, and be suspects if it died
+GATHER_SECONDS = 0.2  # hundreds of actors ask the one driver a few times a second each, not for every clip
+FIRST = 4  # jobs that an actor holds while it loads its networks; then as many as it says
+MOST_HELD = 256  # more would only wait in the actor, and be suspects if it died
 
 
 @dataclass(frozen=True)
 class Answer:
-    """What an actor says: finished records, or in whose words it failed."""
+    """What an actor says: finished records, how many jobs keep it busy, or in whose words it failed."""
 
     records: list[Record]
+    appetite: int = FIRST
     error: tuple[str, str] | None = None
     timings: str = ""
 
@@ -41,9 +44,11 @@ class Hand:
 
     def __init__(self, recipe: Recipe, pace: Pace, fingerprint: str, sharing: int) -> None:
         self._jobs: queue.SimpleQueue[Job | None] = queue.SimpleQueue()
-        self._found: queue.SimpleQueue[list[Record] | BaseException] = queue.SimpleQueue()
+        self._found: queue.SimpleQueue[list[Record] | BaseException | None] = queue.SimpleQueue()  # None: that was all
         self._clock = Clock()
-        self._thread = threading.Thread(target=self._work, args=(recipe, pace, fingerprint, sharing), daemon=True)
+        self._least = self._held = 0
+        self._answered = time.monotonic()
+        self._thread = threading.Thread(target=self._work, args=(recipe, pace, fingerprint, sharing), name="flow", daemon=True)
         self._thread.start()
 
     def hello(self) -> Answer:
@@ -51,35 +56,48 @@ class Hand:
         return Answer([])
 
     def exchange(self, jobs: list[Job], last: bool = False) -> Answer:
-        """Takes new jobs, gives what is finished, after a moment at the latest."""
+        """Takes new jobs, gives what is finished: gathered for a moment, but not until this actor has too little left to do."""
         for job in jobs:
             self._jobs.put(job)
+        self._held += len(jobs)
         if last:
             self._jobs.put(None)
         records: list[Record] = []
         deadline = time.monotonic() + PATIENCE_SECONDS
-        while not records and time.monotonic() < deadline:
-            found = self._next(deadline - time.monotonic())
+        while (found := self._next(deadline)) is not None:
             if isinstance(found, AvTaggerError):
-                return Answer(records, (type(found).__name__, str(found)))
+                return Answer(records, error=(type(found).__name__, str(found)))
             if isinstance(found, BaseException):
                 raise found
+            deadline = deadline if records else time.monotonic() + GATHER_SECONDS
             records += found
-        return Answer(records, None, self._clock.as_text() if last else "")
+            deadline = 0.0 if 2 * len(records) >= self._held else deadline
+        return Answer(records, self._appetite(len(records)), None, self._clock.as_text() if last else "")
 
-    def _next(self, seconds: float) -> list[Record] | BaseException:
+    def _next(self, deadline: float) -> list[Record] | BaseException | None:
+        """What is finished, an error, or None when nothing more came in time or will ever come."""
         try:
-            return self._found.get(timeout=max(0.0, seconds))
+            return self._found.get(timeout=max(1e-6, deadline - time.monotonic()))
         except queue.Empty:
-            return []
+            return None
+
+    def _appetite(self, finished: int) -> int:
+        """Enough to keep all decoders busy, and for clips that need hardly any time as many as are done between two answers."""
+        now = time.monotonic()
+        rate = finished / max(now - self._answered, 1e-3)
+        self._held, self._answered = self._held - finished, now
+        return (self._least + round(2 * GATHER_SECONDS * rate)) if self._least else FIRST
 
     def _work(self, recipe: Recipe, pace: Pace, fingerprint: str, sharing: int) -> None:
         try:
-            crew = recipe()
+            crew = loaded(recipe, self._clock)
             check_same(crew.tagger.parts.run.fingerprint, fingerprint, f"{os.uname().nodename}, process {os.getpid()}")
-            with closing(Flow(crew, suited(pace, crew.device, sharing), self._clock).records(iter(self._jobs.get, None))) as groups:  # type: ignore[type-var]
+            own = suited(pace, crew.device, sharing)
+            self._least = 2 * own.decoders + own.batch * own.judges
+            with closing(Flow(crew, own, self._clock).records(iter(self._jobs.get, None))) as groups:  # type: ignore[type-var]
                 for records in groups:
                     self._found.put(records)
+            self._found.put(None)
         except BaseException as error:  # noqa: BLE001 - it is told to the driver
             self._found.put(error)
 
@@ -92,7 +110,7 @@ class Seat:
     actor: Any
     pending: Any
     held: set[int] = field(default_factory=set)
-    share: int = FIRST
+    appetite: int = FIRST
     alive: bool = False
 
 
@@ -109,10 +127,14 @@ class OnRay:
     seats: dict[int, Seat] = field(default_factory=dict)
     started: int = 0
     barren: int = 0
+    clock: Clock = field(default_factory=Clock)
 
     def __call__(self, journal: Journal, tick: Tick) -> None:
         ray = _ray()
-        with _cluster(ray, self.address, self.options):
+        self.clock = Clock()
+        with ExitStack() as stack:
+            with self.clock.of("start"):
+                stack.enter_context(_cluster(ray, self.address, self.options))
             try:
                 self._fill(ray, journal)
                 while self.seats:
@@ -125,63 +147,66 @@ class OnRay:
                     ray.kill(seat.actor)
                     journal.release(seat.owner, died=False)
                 self.seats.clear()
+        journal.keep_timings("driver with Ray", self.clock.as_text())
 
     # Actors.
 
     def _fill(self, ray: Any, journal: Journal) -> None:
         """An actor in every empty seat, while there are jobs that nobody holds."""
-        if not (waiting := journal.waiting()):
-            return
         count = self.actors or _suitable(ray)
         empty = [number for number in range(count) if number not in self.seats]
-        for number in empty[:waiting]:
+        for number in empty[: journal.waiting(len(empty))]:
             self.seats[number] = self._start(ray, count)
 
     def _start(self, ray: Any, count: int) -> Seat:
         self.started += 1
-        resources = _resources(ray, count)
-        sharing = max(1, round(1 / resources["num_gpus"])) if resources.get("num_gpus") else max(1, count)
+        resources, sharing = _resources(ray, count)
         actor = ray.remote(Hand).options(max_restarts=0, **resources).remote(self.recipe, self.pace, self.fingerprint, sharing)
         return Seat(f"actor {self.started}", actor, actor.hello.remote())
 
     def _send_home_who_never_came(self, ray: Any, journal: Journal) -> None:
         """With fewer nodes than there were an actor may wait for ever for its place; the others do its work."""
         absent = [number for number, seat in self.seats.items() if not seat.alive]
-        if absent and not journal.waiting() and not any(seat.held for seat in self.seats.values()):
+        if absent and not journal.waiting(1) and not any(seat.held for seat in self.seats.values()):
             for number in absent:
                 ray.kill(self.seats.pop(number).actor)
 
     def _ask(self, journal: Journal, seat: Seat) -> None:
         """More jobs for an actor that holds few; a suspect is given only to one that holds nothing else."""
-        jobs = journal.claim(seat.owner, max(0, seat.share - len(seat.held)))
-        if not jobs and not seat.held:
-            jobs = journal.claim(seat.owner, 1, suspects=True)
+        with self.clock.of("claim"):
+            jobs = journal.claim(seat.owner, max(0, seat.appetite - len(seat.held)))
+            if not jobs and not seat.held:
+                jobs = journal.claim(seat.owner, 1, suspects=True)
         seat.held |= {job.position for job in jobs}
         seat.pending = seat.actor.exchange.remote(jobs, not seat.held)
 
     def _hear(self, ray: Any, journal: Journal) -> None:
+        """Whatever has been answered by now goes into the journal at once."""
         pending = {seat.pending: number for number, seat in self.seats.items()}
-        ready, _ = ray.wait(list(pending), num_returns=1, timeout=PATIENCE_SECONDS)
+        with self.clock.of("answers"):
+            ray.wait(list(pending), num_returns=1, timeout=PATIENCE_SECONDS)
+            ready, _ = ray.wait(list(pending), num_returns=len(pending), timeout=0)
+        answers: dict[int, Answer] = {}
         for reference in ready:
             number = pending[reference]
             try:
-                answer: Answer = ray.get(reference)
+                answers[number] = ray.get(reference)
             except (ray.exceptions.RayActorError, ray.exceptions.ObjectLostError):
                 self._bury(journal, number)
-            else:
-                self._note(ray, journal, number, answer)
+        with self.clock.of("record"):
+            journal.record([record for answer in answers.values() for record in answer.records])
+        for number, answer in answers.items():
+            self._note(ray, journal, number, answer)
 
     def _note(self, ray: Any, journal: Journal, number: int, answer: Answer) -> None:
         seat = self.seats[number]
         if answer.error is not None:
             raise as_error(*answer.error)
         was_last = seat.alive and not seat.held
-        seat.alive = True
-        journal.record(answer.records)
+        seat.alive, seat.appetite = True, min(MOST_HELD, answer.appetite)
         seat.held -= {record.position for record in answer.records}
         if answer.records:
             self.barren = 0
-            seat.share = min(MOST_HELD, max(AFTER, 2 * len(answer.records), seat.share))
         if was_last:
             if answer.timings:
                 journal.keep_timings(seat.owner, answer.timings)
@@ -213,7 +238,8 @@ def _cluster(ray: Any, address: str | None, options: dict[str, Any]) -> Iterator
         # "local" always starts one: without it a cluster that a killed driver left behind would be joined while it dies.
         given: dict[str, Any] = {"address": address} if address else {"address": "local", "include_dashboard": False}
         search = os.pathsep.join(p for p in sys.path if p)  # a checkout that is not installed must be found by the actors, too
-        ray.init(**given, log_to_driver=False, runtime_env={"env_vars": {"PYTHONPATH": search}}, **options)
+        environment = {"env_vars": {"PYTHONPATH": search}}
+        ray.init(**given, log_to_driver=False, logging_level=logging.ERROR, runtime_env=environment, **options)
     try:
         yield
     finally:
@@ -226,9 +252,15 @@ def _suitable(ray: Any) -> int:
     return max(1, int(resources.get("GPU", 0)) or int(resources.get("CPU", 1)) // 2)
 
 
-def _resources(ray: Any, count: int) -> dict[str, float]:
-    """An equal share of the cluster's GPUs, or of its cores. Decoding needs cores, which is why an actor is never given a GPU alone."""
+def _resources(ray: Any, count: int) -> tuple[dict[str, float], int]:
+    """An equal share of the cluster's GPUs, or of its cores, and how many such actors a machine holds.
+
+    Decoding needs cores, which is why an actor takes its share of them, too, though only its GPU is counted.
+    """
     known = ray.cluster_resources()
-    gpus, cores = known.get("GPU", 0), known.get("CPU", 1)
-    share = min(1.0, gpus / count) if gpus else 0.0
-    return {"num_gpus": share, "num_cpus": 0 if gpus else max(0.01, round(min(1.0, cores / count), 2))}
+    kind = "GPU" if known.get("GPU") else "CPU"
+    share = known.get(kind, 1) / count
+    share = max(1.0, share // 1) if share >= 1 else max(0.01, round(share, 2))  # Ray gives whole ones, or a part of one
+    share = min(1.0, share) if kind == "GPU" else share
+    largest = max(node["Resources"].get(kind, 0) for node in ray.nodes() if node["Alive"])
+    return {"num_gpus": share if kind == "GPU" else 0, "num_cpus": share if kind == "CPU" else 0}, max(1, round(largest / share))

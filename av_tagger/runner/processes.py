@@ -16,7 +16,8 @@ from typing import Any
 
 from av_tagger import errors
 from av_tagger.errors import AvTaggerError, UsageError
-from av_tagger.runner.crew import Recipe
+from av_tagger.runner.clock import Clock
+from av_tagger.runner.crew import Crew, Recipe
 from av_tagger.runner.journal import Journal
 from av_tagger.runner.local import Tick, work
 from av_tagger.runner.pace import Pace, suited
@@ -46,12 +47,13 @@ class Processes:
     started: int = 0
     barren: int = 0
     settled: int = 0
+    look_seconds: float = LOOK_SECONDS
 
     def __call__(self, journal: Journal, tick: Tick) -> None:
         try:
             self._start_where_work_waits(journal)
             while self.members:
-                ended = wait([m.process.sentinel for m in self.members.values()], timeout=LOOK_SECONDS)
+                ended = wait([m.process.sentinel for m in self.members.values()], timeout=self.look_seconds)
                 tick()
                 for seat in [s for s, m in self.members.items() if m.process.sentinel in ended]:
                     self._bury(journal, seat)
@@ -62,7 +64,7 @@ class Processes:
 
     def _start_where_work_waits(self, journal: Journal) -> None:
         empty = [seat for seat in range(len(self.recipes)) if seat not in self.members]
-        for seat in empty[: journal.waiting()]:
+        for seat in empty[: journal.waiting(len(empty))]:
             self.members[seat] = self._start(journal.folder, seat)
 
     def _start(self, folder: Path, seat: int) -> Member:
@@ -124,12 +126,21 @@ def member(post: Post, channel: Connection) -> None:
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     threading.Thread(target=_follow_parent, daemon=True).start()
     try:
-        crew = post.recipe()
+        clock = Clock()
+        crew = loaded(post.recipe, clock)
         check_same(crew.tagger.parts.run.fingerprint, post.fingerprint, post.owner)
         with Journal(post.folder) as journal:
-            work(journal, crew, suited(post.pace, crew.device, post.sharing), post.owner, _nothing)
+            work(journal, crew, suited(post.pace, crew.device, post.sharing), post.owner, _nothing, clock)
     except AvTaggerError as error:
         channel.send((type(error).__name__, str(error)))
+
+
+def loaded(recipe: Recipe, clock: Clock) -> Crew:
+    """The networks, in the process that will use them."""
+    with clock.of("load"):
+        crew = recipe()
+    clock.forget_processor()
+    return crew
 
 
 def check_same(mine: str, theirs: str, where: str) -> None:

@@ -26,8 +26,8 @@ class Window:
 class Room:
     """Holds windows until they are judged: what is being judged still takes its place. One window always fits."""
 
-    def __init__(self, most_bytes: int, most_windows: int, batch: int) -> None:
-        self.most_bytes, self.most_windows, self.batch = most_bytes, most_windows, batch
+    def __init__(self, most_bytes: int, most_windows: int, batch: int, judges: int = 1) -> None:
+        self.most_bytes, self.most_windows, self.batch, self.judges = most_bytes, most_windows, batch, judges
         self.count = self.bytes = self.peak = 0
         self._waiting: deque[Window] = deque()
         self._changed = threading.Condition()
@@ -47,10 +47,13 @@ class Room:
             return True
 
     def take(self) -> list[Window]:
-        """Whatever waits, up to a batch: a judge never idles for a fuller one. Empty when the run is over."""
+        """A judge's share of what waits, up to a batch: nobody idles for a fuller one, nor takes what another could begin with.
+
+        Empty when the run is over."""
         with self._changed:
             self._changed.wait_for(lambda: self._closed or self._waiting)
-            return [] if self._closed else [self._waiting.popleft() for _ in range(min(self.batch, len(self._waiting)))]
+            share = -(-len(self._waiting) // self.judges)
+            return [] if self._closed else [self._waiting.popleft() for _ in range(min(self.batch, share))]
 
     def leave(self, count: int, size: int) -> None:
         """Windows that were judged make room for others."""

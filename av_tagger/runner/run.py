@@ -11,7 +11,7 @@ from pathlib import Path
 
 from av_tagger.errors import StorageError, UsageError
 from av_tagger.reports.schema import from_json
-from av_tagger.runner.clock import Profile
+from av_tagger.runner.clock import DRIVER, Clock, Profile
 from av_tagger.runner.job import Item
 from av_tagger.runner.journal import Choice, Counts, Journal
 from av_tagger.runner.local import Tick
@@ -41,6 +41,7 @@ class Summary:
     folder: Path
     counts: Counts
     skipped: int  # were known before
+    failed_before: int  # are among them
     failures: list[tuple[str, int, str]]
     witnessed: list[tuple[str, str, int]]
     seconds: float
@@ -50,21 +51,25 @@ class Summary:
 
 def run(order: Order, engine: Engine, watch: Watch | None = None) -> Summary:
     """Results appear as they come; in the end, and after an interrupt, the table is whole and in order."""
-    began = time.monotonic()
+    began, clock = time.monotonic(), Clock()
     folder = folder_of(order)
     with _alone(folder), Journal(folder, fresh=order.fresh) as journal:
-        table, known = _prepare(journal, order)
+        with clock.of("plan"):
+            table, known = _prepare(journal, order)
         try:
-            engine(journal, _ticker(table, known, watch))
+            engine(journal, _ticker(table, known, watch, clock))
         except KeyboardInterrupt:
             _settle(table)
             raise
-        _settle(table)
-        files = (table.path, *_submit(journal, folder))
+        with clock.of("table"):
+            _settle(table)
+            files = (table.path, *_submit(journal, folder))
+        journal.keep_timings(DRIVER, clock.as_text())
         return Summary(
             folder=folder,
             counts=journal.counts(),
             skipped=known.total - known.left,
+            failed_before=known.failed,
             failures=journal.failures(),
             witnessed=journal.witnessed(),
             seconds=time.monotonic() - began,
@@ -88,21 +93,26 @@ def _prepare(journal: Journal, order: Order) -> tuple[Table, Counts]:
                 journal.adopt(other)
     known = journal.plan(order.items, order.fingerprint, order.choice)
     if not known.total:
-        raise UsageError("there is nothing to do: what was named holds no clips, or none of this shard")
+        raise UsageError("there is nothing to do: what was named holds no clips, or none for this shard")
     journal.give_up_missing()
     table = Table(journal)
     table.write()
     return table, known
 
 
-def _ticker(table: Table, known: Counts, watch: Watch | None) -> Tick:
+def _ticker(table: Table, known: Counts, watch: Watch | None, clock: Clock) -> Tick:
     missing = table.journal.counts().failed - known.failed
 
-    def tick() -> None:
-        table.catch_up()
+    def show() -> None:
         if watch is not None:
             watch(Counts(known.total, known.done + table.done, known.failed + missing + table.failed))
 
+    def tick() -> None:
+        with clock.of("table"):
+            table.catch_up()
+        show()
+
+    show()
     return tick
 
 

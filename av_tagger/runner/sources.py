@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import itertools
 import sys
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
@@ -10,7 +11,7 @@ from pathlib import Path
 from av_tagger.clip import Clip
 from av_tagger.dcase import find_clips, public_name, read_list
 from av_tagger.errors import StorageError, UsageError
-from av_tagger.media.find import MEDIA, find_media
+from av_tagger.media.find import MAGIC, MEDIA, find_media
 from av_tagger.runner.job import Item
 
 LISTS = frozenset({".txt", ".lst", ".list", ".csv", ".tsv"})
@@ -30,13 +31,33 @@ def items(inputs: Sequence[str], media: Sequence[Path] = ()) -> Iterator[Item]:
             yield from (Item(Clip(found)) for found in find_media([word]))
 
 
+def check_inputs(inputs: Sequence[str], media: Sequence[Path]) -> None:
+    """What was named and is not there; a missing media file is left to be a failure, so that the others are still done."""
+    for word in inputs:
+        path = Path(word)
+        if word == "-" or path.exists() or MAGIC & set(word) or path.suffix.lower() in MEDIA:
+            continue
+        raise UsageError(f"{word}: there is no such file or folder; check the name, or name a folder, a pattern or a list of files")
+    for folder in media:
+        if not folder.is_dir():
+            raise UsageError(f"{folder}: there is no such folder; say with --media where the clips of the list lie")
+
+
+def at_least_one(found: Iterator[Item]) -> Iterator[Item]:
+    """The same items; that there are none is said at once."""
+    first = next(found, None)
+    if first is None:
+        raise UsageError("there is nothing to do: what was named holds no clips")
+    return itertools.chain([first], found)
+
+
 def _listed(path: Path, media: Sequence[Path]) -> Iterator[Item]:
     if media:
         yield from _official(path, media)
         return
-    if _looks_official(path):
-        raise UsageError(f"{path}: is a list of the challenge; say with --media FOLDER where its clips lie")
     try:
+        if _looks_official(path):
+            raise UsageError(f"{path}: is a list of the challenge; say with --media FOLDER where its clips lie")
         with path.open(encoding="utf-8-sig", errors="surrogateescape") as lines:
             yield from _plain(lines, path.parent)
     except OSError as error:

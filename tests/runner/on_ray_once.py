@@ -1,14 +1,21 @@
 """Run by test_on_ray.py in a process of its own (Ray warns and forks as it likes): one run on a small cluster that loses a part.
 
-on_ray_once.py RUN FOLDER plain|node|many ACTORS -> one line of JSON
+on_ray_once.py RUN FOLDER plain|node ACTORS -> one line of JSON
 """
 
 from __future__ import annotations
 
 import json
+import os
+import re
+import shutil
+import signal
+import subprocess
 import sys
-import threading
+import tempfile
 import time
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -24,28 +31,62 @@ from av_tagger.runner.run import Order, run
 
 SMALL: dict[str, Any] = {"num_cpus": 2, "object_store_memory": 80 << 20}
 PACE = Pace(2, 1, 1, 4, 1 << 20)
+START = ("start", "--block", "--num-cpus=1", f"--object-store-memory={80 << 20}", "--disable-usage-stats")
+
+
+@contextmanager
+def node(words: list[str], log: Path) -> Iterator[subprocess.Popen[bytes]]:
+    """`ray start` as a person types it, on this machine; ready when the block is entered."""
+    with log.open("wb") as file:
+        started = subprocess.Popen([str(Path(sys.executable).with_name("ray")), *START, *words], stdout=file, stderr=file)
+    try:
+        deadline = time.monotonic() + 60
+        while b"Ray runtime started" not in log.read_bytes():
+            assert started.poll() is None, log.read_text()
+            assert time.monotonic() < deadline, log.read_text()
+            time.sleep(0.05)
+        yield started
+    finally:
+        started.terminate()  # it ends what it has started
+        started.wait(30)
+
+
+def raylet_of(started: subprocess.Popen[bytes]) -> int:
+    """The process that is the node to all others: with it all its workers are gone."""
+    children = [int(p) for p in Path(f"/proc/{started.pid}/task/{started.pid}/children").read_text().split()]
+    return next(p for p in children if Path(f"/proc/{p}/cmdline").read_bytes().split(b"\0")[0].endswith(b"/raylet"))
+
+
+@contextmanager
+def two_nodes() -> Iterator[tuple[str, subprocess.Popen[bytes]]]:
+    """A head and a second node: the address of the first, the process of the second."""
+    folder = Path(tempfile.mkdtemp(prefix="ray", dir="/tmp"))  # a socket's path may not be long
+    with ExitStack() as stack:
+        stack.callback(shutil.rmtree, folder, ignore_errors=True)
+        words = ["--head", "--port=0", "--include-dashboard=false", f"--temp-dir={folder / 'ray'}"]
+        stack.enter_context(node(words, folder / "head.log"))
+        found = re.search(r"ray start --address='([^']+)'", (folder / "head.log").read_text())
+        assert found is not None
+        yield found[1], stack.enter_context(node([f"--address={found[1]}"], folder / "second.log"))
 
 
 def main() -> None:
     folder, media, kind, actors = Path(sys.argv[1]), Path(sys.argv[2]), sys.argv[3], int(sys.argv[4])
-    watch = None
-    engine = OnRay(FakeCrew(0.02), PACE, "fake", None, actors, SMALL)
-    if kind == "node":
-        from ray.cluster_utils import Cluster
-
-        cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 1, "object_store_memory": 80 << 20, "include_dashboard": False})
-        second = cluster.add_node(num_cpus=1, object_store_memory=80 << 20)
-        cluster.wait_for_nodes()
-        engine = OnRay(FakeCrew(0.05), PACE, "fake", cluster.address, actors)
-        killed: list[threading.Thread] = []
+    with ExitStack() as stack:
+        engine = OnRay(FakeCrew(0.02), PACE, "fake", None, actors, SMALL)
+        doomed: list[int] = []
+        if kind == "node":
+            address, second = stack.enter_context(two_nodes())
+            engine = OnRay(FakeCrew(0.05), PACE, "fake", address, actors)
+            doomed = [raylet_of(second)]
 
         def watch(counts: Counts) -> None:
-            if counts.done >= 20 and not killed:
-                killed.append(threading.Thread(target=cluster.remove_node, args=(second,), kwargs={"allow_graceful": False}))
-                killed[0].start()
+            if counts.done >= 20 and doomed:
+                os.kill(doomed.pop(), signal.SIGKILL)
 
-    began = time.monotonic()
-    summary = run(Order(folder, (Item(Clip(p)) for p in sorted(media.iterdir())), "fake"), engine, watch)
+        began = time.monotonic()
+        summary = run(Order(folder, (Item(Clip(p)) for p in sorted(media.iterdir())), "fake"), engine, watch)
+        assert not doomed, "the node was killed while the run was at work"
     said = {"done": summary.counts.done, "failed": summary.failures, "started": engine.started, "seconds": time.monotonic() - began}
     print(json.dumps(said))
     if ray.is_initialized():

@@ -8,22 +8,26 @@ import threading
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import fakes
 import numpy as np
 import pytest
 from fakes import Decoder, Ear, Live, number_of, tagger, touch, window
 
-from av_tagger.clip import Clip, Media, Waveform
+from av_tagger.clip import Clip, Frames, Media, Waveform
 from av_tagger.errors import StorageError
 from av_tagger.protocols import Want
-from av_tagger.runner.clock import Clock, Profile
+from av_tagger.runner.clock import PARTS, Clock, Profile, title
 from av_tagger.runner.crew import Crew
 from av_tagger.runner.flow import MOST_DEFECTS, Flow
 from av_tagger.runner.job import Job, Record
 from av_tagger.runner.pace import GIB, Pace, suited
 from av_tagger.runner.room import Room, Window
+from av_tagger.scores import Scores
+from av_tagger.tagger import Tagger
 
 NAMES = ["0-slow.mp4", *(f"{i}.mp4" for i in range(1, 9)), "9-two.mp4", "10-bad.mp4", "11-long.mp4", *(f"{i}.mp4" for i in range(12, 30))]
 
@@ -219,11 +223,22 @@ def test_the_room_lets_one_window_of_any_size_in() -> None:
     assert room.take() == []
 
 
+def test_nobody_takes_what_another_judge_could_begin_with() -> None:
+    room = Room(1 << 30, 100, 4, judges=2)
+    windows = [Window(i, 0, window(Clip(Path(f"{i}.mp4")))) for i in range(9)]
+    for one in windows[:2]:
+        assert room.put(one)
+    assert [room.take(), room.take()] == [[windows[0]], [windows[1]]]
+    for one in windows:
+        assert room.put(one)
+    assert [len(room.take()) for _ in range(4)] == [4, 3, 1, 1]
+
+
 def test_the_clock_knows_where_the_time_went() -> None:
     clock = Clock()
     made = Flow(Crew(tagger(Ear(lambda _: time.sleep(0.02))), lambda: Decoder(None, 0.0)), pace(judges=1, batch=1), clock)
     all_of(made, [f"{i}.mp4" for i in range(10)])
-    profile = Profile.of([clock.as_text(), clock.as_text()])
+    profile = Profile.of([("a", clock.as_text()), ("b", clock.as_text())])
     rows = {row.stage: row for row in profile.rows()}
     assert rows["hear"].times == 20
     assert rows["hear"].hands == 2
@@ -231,6 +246,84 @@ def test_the_clock_knows_where_the_time_went() -> None:
     assert rows["hear"].busy <= 1.0
     assert sum(row.share for row in rows.values()) == pytest.approx(1.0)
     assert 0 < profile.overhead < 1
+    assert {span.lane for span in profile.spans} >= {"a judge 1", "b decoder 1"}
+
+
+def test_parts_of_seeing_are_shown_below_it_and_counted_there_only() -> None:
+    from av_tagger.stages import stage
+
+    class Eye(fakes.Eye):
+        def see(self, clips: Sequence[Frames]) -> list[Scores]:
+            with stage("features"):
+                time.sleep(0.01)
+            with stage("words"):
+                return super().see(clips)
+
+    clock, plain = Clock(), tagger()
+    sharp = Tagger(replace(plain.parts, eye=Eye()))
+    all_of(Flow(Crew(sharp, Decoder), pace(judges=1, batch=1), clock), [f"{i}.mp4" for i in range(5)])
+    profile = Profile.of([("here", clock.as_text())])
+    rows = {row.stage: row for row in profile.rows()}
+    names = list(rows)
+    assert names[names.index("see") : names.index("see") + 3] == ["see", "features", "words"]
+    assert 0.05 <= rows["features"].seconds <= rows["see"].seconds
+    assert sum(row.share for name, row in rows.items() if name not in PARTS) == pytest.approx(1.0)
+    assert [title(name) for name in ("see", "features", "room")] == ["see", "  features", "decoders wait for room"]
+
+
+def test_time_that_decoding_and_networks_share_counts_once() -> None:
+    clock = Clock()
+
+    def hold(stage: str, seconds: float) -> None:
+        with clock.of(stage):
+            time.sleep(seconds)
+
+    hands = [threading.Thread(target=hold, args=given) for given in (("decode", 0.3), ("see", 0.2), ("room", 0.4))]
+    for hand in hands:
+        hand.start()
+    for hand in hands:
+        hand.join()
+    assert 0.3 <= clock.aimed < 0.49, "not the sum, which is half a second"
+    assert Profile.of([("here", clock.as_text())]).aimed == pytest.approx(clock.aimed / (clock.aimed + 0.1), abs=0.1)
+
+
+def test_the_clock_tells_what_was_computed_from_what_was_waited_for() -> None:
+    """Work in another process is decoding; what this one computes meanwhile is transport, and what no stage names is the runner's, too."""
+    clock = Clock()
+    with clock.of("decode", "transport"):
+        time.sleep(0.2)
+        _compute(0.1)
+    _compute(0.2)
+    profile = Profile.of([("here", clock.as_text()), ("driver", clock.as_text())])
+    assert profile.stages["transport"].processor == pytest.approx(2 * 0.1, abs=0.08), "of both clocks"
+    assert profile.stages["decode"].seconds >= 2 * 0.2
+    assert profile.runner == pytest.approx(0.3, abs=0.1), "a process with two clocks counts once"
+
+
+def _compute(seconds: float) -> None:
+    end = time.thread_time() + seconds
+    while time.thread_time() < end:
+        pass
+
+
+def test_time_that_a_decoder_wastes_is_decoding(tmp_path: Path) -> None:
+    class Late(Decoder):
+        def windows(self, clip: Clip, want: Want, limit_seconds: float) -> Iterator[Media]:
+            time.sleep(0.2)
+            yield from super().windows(clip, want, limit_seconds)
+
+    made = Flow(Crew(tagger(), Late), pace())
+    (found,) = all_of(made, ["1-bad.mp4"])
+    assert found.kind == "media"
+    assert made.clock.stages["decode"].seconds >= 0.2
+
+
+def test_the_runner_itself_costs_little() -> None:
+    """With decoders and networks that take no time at all a clip costs the runner under 5 ms: 5 % of a clip of 100 ms."""
+    made = flow(pace(judges=1))
+    began = time.process_time()
+    all_of(made, [f"{i}.mp4" for i in range(400)])
+    assert (time.process_time() - began) / 400 < 0.005
 
 
 def test_the_pace_suits_the_machine(monkeypatch: pytest.MonkeyPatch) -> None:

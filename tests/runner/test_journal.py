@@ -144,6 +144,13 @@ def test_random_owners_do_everything_once(tmp_path_factory: pytest.TempPathFacto
         assert [json.loads(d)["n"] for _, d in journal.documents()] == list(range(20))
 
 
+def test_those_who_wait_are_counted_no_further_than_asked(journal: Journal, tmp_path: Path) -> None:
+    journal.plan(items(tmp_path / "in", 5), "f")
+    assert [journal.waiting(most) for most in (0, 1, 3, 99)] == [0, 1, 3, 5]
+    journal.claim("a", 4)
+    assert journal.waiting(99) == 1
+
+
 def test_news_come_once_and_in_order(journal: Journal, tmp_path: Path) -> None:
     journal.plan(items(tmp_path / "in", 3), "f")
     a, b, c = journal.claim("a", 3)

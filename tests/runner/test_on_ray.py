@@ -10,6 +10,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -20,13 +21,18 @@ from av_tagger.errors import MissingExtra
 from av_tagger.runner.job import Item, Job
 from av_tagger.runner.journal import Journal
 from av_tagger.runner.local import Here
-from av_tagger.runner.on_ray import Hand, OnRay
+from av_tagger.runner.on_ray import FIRST, Answer, Hand, OnRay, _resources
 from av_tagger.runner.pace import Pace
 from av_tagger.runner.run import Order, run
 
 PACE = Pace(2, 1, 1, 4, 1 << 20)
 ROOT = HERE.parents[1]
-ENVIRONMENT = {**os.environ, "PYTHONPATH": os.pathsep.join([str(ROOT), str(HERE)]), "RAY_health_check_period_ms": "500"}
+ENVIRONMENT = {
+    **os.environ,
+    "PYTHONPATH": os.pathsep.join([str(ROOT), str(HERE)]),
+    "RAY_health_check_period_ms": "500",
+    "RAY_AUTH_MODE": "disabled",
+}
 needs_ray = pytest.mark.skipif(importlib.util.find_spec("ray") is None, reason="ray is not installed")
 
 
@@ -49,7 +55,7 @@ def straight(folder: Path, paths: list[Path]) -> list[str]:
 def test_an_actor_answers_with_what_it_has_finished() -> None:
     """The actor's own life, without Ray: fed in two portions, it gives everything back once and then ends."""
     hand = Hand(FakeCrew(), PACE, "fake", 1)
-    assert hand.hello().records == []
+    assert hand.hello() == Answer([], FIRST)
     jobs = [Job(i, Clip(Path(f"{i}.mp4")), was_there=False) for i in range(10)]
     found = [*hand.exchange(jobs[:6]).records, *hand.exchange(jobs[6:]).records]
     while len(found) < 10:
@@ -57,7 +63,34 @@ def test_an_actor_answers_with_what_it_has_finished() -> None:
     assert [r.position for r in found] == list(range(10))
     last = hand.exchange([], True)
     assert last.records == []
+    assert last.appetite == 2 * PACE.decoders + PACE.batch * PACE.judges, "enough to keep all its decoders busy"
     assert json.loads(last.timings)["stages"]["decode"]
+
+
+def test_one_answer_brings_all_that_is_finished() -> None:
+    """A driver that has no time for many answers gets longer ones."""
+    hand = Hand(FakeCrew(), PACE, "fake", 1)
+    hand.exchange([Job(i, Clip(Path(f"{i}.mp4")), was_there=False) for i in range(30)])
+    time.sleep(0.5)
+    assert len(hand.exchange([]).records) > 10
+
+
+@pytest.mark.parametrize(
+    ("nodes", "actors", "resources", "sharing"),
+    [
+        ([{"CPU": 16, "GPU": 1}] * 10, 10, {"num_gpus": 1.0, "num_cpus": 0}, 1),
+        ([{"CPU": 64, "GPU": 4}] * 2, 8, {"num_gpus": 1.0, "num_cpus": 0}, 4),
+        ([{"CPU": 16, "GPU": 1}], 2, {"num_gpus": 0.5, "num_cpus": 0}, 2),
+        ([{"CPU": 16}] * 3, 24, {"num_gpus": 0, "num_cpus": 2.0}, 8),
+        ([{"CPU": 2}], 4, {"num_gpus": 0, "num_cpus": 0.5}, 4),
+        ([{"CPU": 8}, {"CPU": 16}], 5, {"num_gpus": 0, "num_cpus": 4.0}, 4),
+    ],
+)
+def test_actors_share_machines_equally(nodes: list[dict[str, float]], actors: int, resources: dict[str, float], sharing: int) -> None:
+    total = {kind: sum(node.get(kind, 0) for node in nodes) for kind in ("CPU", "GPU")}
+    listed = [{"Alive": True, "Resources": node} for node in nodes] + [{"Alive": False, "Resources": {"CPU": 999, "GPU": 99}}]
+    ray = SimpleNamespace(cluster_resources=lambda: total, nodes=lambda: listed)
+    assert _resources(ray, actors) == (resources, sharing)
 
 
 def test_an_actor_with_other_weights_says_so() -> None:
@@ -74,7 +107,6 @@ def test_without_ray_the_remedy_is_named(tmp_path: Path, monkeypatch: pytest.Mon
 
 
 @needs_ray
-@pytest.mark.slow
 def test_an_actor_that_is_killed_costs_its_file_only(tmp_path: Path) -> None:
     paths = touch(tmp_path / "in", [f"{i:02d}.mp4" for i in range(60)])
     expected = straight(tmp_path / "straight", paths)
@@ -88,7 +120,6 @@ def test_an_actor_that_is_killed_costs_its_file_only(tmp_path: Path) -> None:
 
 
 @needs_ray
-@pytest.mark.slow
 def test_a_node_that_is_killed_costs_nothing(tmp_path: Path) -> None:
     paths = touch(tmp_path / "in", [f"{i:03d}.mp4" for i in range(150)])
     said = on_ray(tmp_path / "run", tmp_path / "in", "node")
@@ -98,7 +129,6 @@ def test_a_node_that_is_killed_costs_nothing(tmp_path: Path) -> None:
 
 
 @needs_ray
-@pytest.mark.slow
 @pytest.mark.timeout(600)
 def test_a_driver_that_is_killed_goes_on_when_started_again(tmp_path: Path) -> None:
     paths = touch(tmp_path / "in", [f"{i:03d}.mp4" for i in range(200)])

@@ -53,7 +53,6 @@ def test_a_process_that_cannot_begin_ends_the_run_in_its_words(tmp_path: Path) -
         go(tmp_path / "run", paths, Processes([FakeCrew(fingerprint="other")], PACE, "fake"))
 
 
-@pytest.mark.slow
 def test_processes_that_die_at_once_end_the_run(tmp_path: Path) -> None:
     with pytest.raises(AvTaggerError, match="died one after another"):
         go(tmp_path / "run", touch(tmp_path / "in", ["1.mp4"]), Processes([Stillborn()], PACE, "fake"))

@@ -206,27 +206,6 @@ with Journal(Path(sys.argv[1])) as journal:
     assert table.stat().st_size == size, "no half line stays behind"
 
 
-@pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() != 0, reason="only root may mount a small file system")
-def test_a_small_disk_that_really_fills_up(tmp_path: Path) -> None:
-    disk = tmp_path / "disk"
-    disk.mkdir()
-    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=1200k", "tmpfs", str(disk)], capture_output=True, check=False)
-    if mounted.returncode != 0:
-        pytest.skip("a small file system cannot be mounted here")
-    try:
-        paths = touch(tmp_path / "in", [f"{i}.mp4" for i in range(400)])
-        with pytest.raises(StorageError, match=r"disk|space"):
-            go(disk / "run", paths)
-        with Journal(disk / "run") as journal:
-            kept = journal.counts().done
-        assert kept > 0
-        subprocess.run(["mount", "-o", "remount,size=20m", str(disk)], check=True)
-        summary = go(disk / "run", paths)
-        assert (summary.counts.done, summary.skipped) == (400, kept)
-    finally:
-        subprocess.run(["umount", str(disk)], check=True)
-
-
 def test_a_folder_that_cannot_be_written_says_so(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("in the way")
     with pytest.raises(StorageError, match=r"cannot be written .*choose another folder"):

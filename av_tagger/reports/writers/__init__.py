@@ -7,41 +7,53 @@ from typing import TYPE_CHECKING
 from av_tagger.errors import UsageError, did_you_mean
 from av_tagger.reports.files import safe_names
 from av_tagger.reports.writers import captions, challenge, elan, events, jams_file, tables
-from av_tagger.reports.writers.sheet import Sheet
-from av_tagger.scores import Outcome, Tagged
+from av_tagger.reports.writers.sheet import Sheet, answers
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
     from pathlib import Path
+
+    from av_tagger.protocols import Outcomes
 
 AnySheet = Sheet | tables.ParquetSheet
 
 
 def check_formats(formats: Iterable[str]) -> tuple[str, ...]:
-    """The formats without repetition; an unknown one is an error."""
+    """The formats without repetition; an unknown one, or one whose library is not here, is an error."""
     names = tuple(dict.fromkeys(name.strip().lower() for name in formats))
     for name in names:
         if name not in WRITERS:
             raise UsageError(f"there is no format {name!r}; {did_you_mean(name, WRITERS)}")
+        for sheet in WRITERS[name]:
+            sheet.check()
     return names
 
 
-def write_all(formats: Iterable[str], outcomes: Sequence[Outcome], folder: Path, name: str = "results") -> list[Path]:
+def write_all(formats: Iterable[str], outcomes: Outcomes, folder: Path, name: str = "results") -> list[Path]:
     """Write every format into the folder and say which files came to be.
 
     Formats for one file at a time give one file an input, named after it; the others one file, named `name`.
     """
+    return [path for _, path in write_each(formats, outcomes, folder, name)]
+
+
+def write_each(formats: Iterable[str], outcomes: Outcomes, folder: Path, name: str = "results") -> Iterator[tuple[AnySheet, Path]]:
+    """The same, file by file as they are asked for: of any number of results one is in memory, and every clip's name."""
     sheets = [sheet for format_ in check_formats(formats) for sheet in WRITERS[format_]]
-    tagged = [o for o in outcomes if isinstance(o, Tagged)]
-    names = safe_names([t.clip for t in tagged]) if any(sheet.each for sheet in sheets) else []
-    written = []
     for sheet in sheets:
-        jobs = [(n, [t]) for n, t in zip(names, tagged, strict=True)] if sheet.each else [(name, outcomes)]
-        for stem, part in jobs:
-            path = folder / f"{stem}{sheet.suffix}"
-            sheet.write(part, path)
-            written.append(path)
-    return written
+        if not sheet.each:
+            sheet.write(outcomes, path := folder / f"{name}{sheet.suffix}")
+            yield sheet, path
+    if each := [sheet for sheet in sheets if sheet.each]:
+        yield from _one_a_clip(each, outcomes, folder)
+
+
+def _one_a_clip(sheets: Sequence[AnySheet], outcomes: Outcomes, folder: Path) -> Iterator[tuple[AnySheet, Path]]:
+    names = safe_names(tagged.clip for tagged in answers(outcomes))
+    for stem, tagged in zip(names, answers(outcomes), strict=True):
+        for sheet in sheets:
+            sheet.write([tagged], path := folder / f"{stem}{sheet.suffix}")
+            yield sheet, path
 
 
 WRITERS: dict[str, tuple[AnySheet, ...]] = {

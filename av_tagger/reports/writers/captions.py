@@ -12,7 +12,7 @@ from av_tagger.reports.files import one_line
 from av_tagger.reports.writers.sheet import Sheet, answers, timeline
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterable, Iterator
 
     from av_tagger.scores import Outcome, Tagged
 
@@ -33,7 +33,7 @@ def cues(tagged: Tagged) -> list[Cue]:
     return result
 
 
-def vtt(outcomes: Sequence[Outcome]) -> Iterator[str]:
+def vtt(outcomes: Iterable[Outcome]) -> Iterator[str]:
     yield "WEBVTT\n"
     for tagged in answers(outcomes):
         for start, end, heard in cues(tagged):
@@ -41,7 +41,7 @@ def vtt(outcomes: Sequence[Outcome]) -> Iterator[str]:
             yield "".join(f"{_escape(text)}\n" for text in heard)
 
 
-def srt(outcomes: Sequence[Outcome]) -> Iterator[str]:
+def srt(outcomes: Iterable[Outcome]) -> Iterator[str]:
     number = 0
     for tagged in answers(outcomes):
         for start, end, heard in cues(tagged):

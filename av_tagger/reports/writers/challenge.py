@@ -16,10 +16,10 @@ from av_tagger.reports.writers.sheet import Sheet, occurrences, span
 from av_tagger.scores import Failed, Outcome, Tagged
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterable, Iterator
 
 
-def subtask_a(outcomes: Sequence[Outcome]) -> Iterator[str]:
+def subtask_a(outcomes: Iterable[Outcome]) -> Iterator[str]:
     for outcome in outcomes:
         name = _name(outcome)
         if isinstance(outcome, Failed) or not outcome.tags:
@@ -30,7 +30,7 @@ def subtask_a(outcomes: Sequence[Outcome]) -> Iterator[str]:
             yield f"{name}\t{start:.3f}\t{end:.3f}\t{one_line(tag.label)}\n"
 
 
-def subtask_b(outcomes: Sequence[Outcome]) -> Iterator[str]:
+def subtask_b(outcomes: Iterable[Outcome]) -> Iterator[str]:
     for outcome in outcomes:
         name = _name(outcome)
         if isinstance(outcome, Failed) or not outcome.tags:

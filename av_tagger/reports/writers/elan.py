@@ -12,7 +12,7 @@ from xml.etree import ElementTree as ET
 from av_tagger.reports.writers.sheet import Sheet, answers, occurrences
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterable, Iterator
 
     from av_tagger.scores import Outcome, Tag, Tagged
 
@@ -20,7 +20,7 @@ _NO_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")  
 _XSI = "http://www.w3.org/2001/XMLSchema-instance"
 
 
-def elan(outcomes: Sequence[Outcome]) -> Iterator[str]:
+def elan(outcomes: Iterable[Outcome]) -> Iterator[str]:
     for tagged in answers(outcomes):
         document = _document(tagged)
         ET.indent(document)

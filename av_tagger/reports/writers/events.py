@@ -12,21 +12,22 @@ from av_tagger.reports.files import one_line, safe_names
 from av_tagger.reports.writers.sheet import Sheet, answers, timeline
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterable, Iterator
 
+    from av_tagger.protocols import Outcomes
     from av_tagger.scores import Outcome
 
 RAVEN_COLUMNS = ("Selection", "View", "Channel", "Begin Time (s)", "End Time (s)", "Low Freq (Hz)", "High Freq (Hz)", "Annotation", "Score")
 _HIGHEST_HZ = 10_000.0  # what the ear hears: half of 20 kHz
 
 
-def audacity(outcomes: Sequence[Outcome]) -> Iterator[str]:
+def audacity(outcomes: Iterable[Outcome]) -> Iterator[str]:
     for tagged in answers(outcomes):
         for event, tag in timeline(tagged):
             yield f"{event.start:.6f}\t{event.end:.6f}\t{one_line(tag.label)}\n"
 
 
-def raven(outcomes: Sequence[Outcome]) -> Iterator[str]:
+def raven(outcomes: Iterable[Outcome]) -> Iterator[str]:
     yield "\t".join(RAVEN_COLUMNS) + "\n"
     number = 0
     for tagged in answers(outcomes):
@@ -36,10 +37,10 @@ def raven(outcomes: Sequence[Outcome]) -> Iterator[str]:
             yield f"{number}\tSpectrogram 1\t1\t{box}\t{one_line(tag.label)}\t{event.peak:.4f}\n"
 
 
-def rttm(outcomes: Sequence[Outcome]) -> Iterator[str]:
+def rttm(outcomes: Outcomes) -> Iterator[str]:
     """SPEAKER lines, the one type that every reader of RTTM takes; fields may hold no white space, so it becomes `_`."""
-    tagged = answers(outcomes)
-    for name, one in zip(safe_names([t.clip for t in tagged]), tagged, strict=True):
+    names = safe_names(tagged.clip for tagged in answers(outcomes))
+    for name, one in zip(names, answers(outcomes), strict=True):
         for event, tag in timeline(one):
             label = re.sub(r"\s+", "_", one_line(tag.label))
             yield f"SPEAKER {name} 1 {event.start:.3f} {event.end - event.start:.3f} <NA> <NA> {label} {event.peak:.4f} <NA>\n"

@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING, Any
 from av_tagger.reports.writers.sheet import Sheet, answers, span, timeline
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterable, Iterator
 
     from av_tagger.scores import Outcome, Tagged
 
 JAMS_VERSION = "0.3.4"  # of the format
 
 
-def jams(outcomes: Sequence[Outcome]) -> Iterator[str]:
+def jams(outcomes: Iterable[Outcome]) -> Iterator[str]:
     for tagged in answers(outcomes):
         yield json.dumps(_document(tagged), indent=1, allow_nan=False) + "\n"
 

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from av_tagger.protocols import Outcomes
 from av_tagger.reports.files import write_text
 from av_tagger.scores import Event, Outcome, Tag, Tagged
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-Render = Callable[[Sequence[Outcome]], Iterable[str]]
+Render = Callable[[Outcomes], Iterable[str]]
 
 
 @dataclass(frozen=True)
@@ -23,7 +24,10 @@ class Sheet:
     render: Render
     each: bool = False  # one file an input; a file that failed then gets none
 
-    def write(self, outcomes: Sequence[Outcome], path: Path) -> None:
+    def check(self) -> None:
+        """Text needs no library."""
+
+    def write(self, outcomes: Outcomes, path: Path) -> None:
         write_text(path, self.render(outcomes))
 
 
@@ -44,5 +48,5 @@ def timeline(tagged: Tagged) -> list[tuple[Event, Tag]]:
     return sorted(pairs, key=lambda pair: (pair[0].start, pair[0].end, pair[1].label))
 
 
-def answers(outcomes: Sequence[Outcome]) -> list[Tagged]:
-    return [o for o in outcomes if isinstance(o, Tagged)]
+def answers(outcomes: Iterable[Outcome]) -> Iterator[Tagged]:
+    return (o for o in outcomes if isinstance(o, Tagged))

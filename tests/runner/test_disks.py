@@ -1,0 +1,128 @@
+"""Real disks that fill up, go away or may not be written: small file systems in memory, for whoever may mount them."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from fakes import Decoder, tagger, touch
+
+from av_tagger.clip import Clip, Media
+from av_tagger.errors import StorageError
+from av_tagger.media.opening import check_path
+from av_tagger.protocols import Want
+from av_tagger.runner.crew import Crew
+from av_tagger.runner.job import Item
+from av_tagger.runner.journal import Counts, Journal
+from av_tagger.runner.local import Here
+from av_tagger.runner.pace import Pace
+from av_tagger.runner.run import Order, Summary, run
+
+PACE = Pace(2, 1, 1, 4, 1 << 20, 6)
+
+
+class Real(Decoder):
+    """Looks whether the file is there, as real decoders do."""
+
+    def windows(self, clip: Clip, want: Want, limit_seconds: float) -> Iterator[Media]:
+        check_path(clip.path)
+        return super().windows(clip, want, limit_seconds)
+
+
+def go(folder: Path, paths: list[Path], watch: Callable[[Counts], None] | None = None) -> Summary:
+    crew = Crew(tagger(), lambda: Real(delay=0.002))
+    return run(Order(folder, (Item(Clip(path)) for path in paths), "fake"), Here(crew, PACE), watch)
+
+
+def after(count: int, *command: str | Path) -> Callable[[Counts], None]:
+    """Runs a command once, when so many clips are done."""
+    left = [command]
+
+    def watch(counts: Counts) -> None:
+        if counts.done >= count and left:
+            subprocess.run([str(word) for word in left.pop()], check=True)
+
+    return watch
+
+
+@pytest.fixture
+def disk(tmp_path: Path) -> Iterator[Path]:
+    """An empty disk of 1.2 MB."""
+    if not hasattr(os, "geteuid") or os.geteuid() != 0:
+        pytest.skip("only root may mount a small file system")
+    folder = tmp_path / "disk"
+    folder.mkdir()
+    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=1200k", "tmpfs", str(folder)], capture_output=True, check=False)
+    if mounted.returncode != 0:
+        pytest.skip("a small file system cannot be mounted here")
+    yield folder
+    while os.path.ismount(folder):
+        subprocess.run(["umount", str(folder)], check=True)
+
+
+def test_a_disk_that_fills_up(disk: Path, tmp_path: Path) -> None:
+    paths = touch(tmp_path / "in", [f"{i}.mp4" for i in range(400)])
+    with pytest.raises(StorageError, match=r"disk|space"):
+        go(disk / "run", paths)
+    with Journal(disk / "run") as journal:
+        kept = journal.counts().done
+    assert kept > 0
+    subprocess.run(["mount", "-o", "remount,size=20m", str(disk)], check=True)
+    summary = go(disk / "run", paths)
+    assert (summary.counts.done, summary.skipped) == (400, kept)
+
+
+def test_clips_whose_disk_is_taken_away_are_not_failures(disk: Path, tmp_path: Path) -> None:
+    paths = touch(disk / "in", [f"{i:02d}.mp4" for i in range(60)])
+    with pytest.raises(StorageError, match=rf"{disk}/in: was there when the run began and is gone; bring it back"):
+        go(tmp_path / "run", paths, after(20, "umount", "--lazy", disk))
+    with Journal(tmp_path / "run") as journal:
+        kept = journal.counts()
+    assert kept.done >= 20
+    assert kept.failed == 0
+    touch(disk / "in", [path.name for path in paths])
+    assert go(tmp_path / "run", paths).counts == Counts(60, 60, 0)
+
+
+def test_a_run_whose_own_disk_is_taken_away(disk: Path, tmp_path: Path) -> None:
+    paths = touch(tmp_path / "in", [f"{i:02d}.mp4" for i in range(60)])
+    with pytest.raises(StorageError, match=r"journal.sqlite: the journal cannot be used .*No such file.*run the same command again"):
+        go(disk / "run", paths, after(20, "umount", "--lazy", disk))
+
+
+def test_a_disk_that_turns_read_only_keeps_what_was_done(disk: Path, tmp_path: Path) -> None:
+    """What a damaged disk does: writing ends, reading goes on. Between two runs, since a disk that is written to cannot be made so."""
+    paths = touch(tmp_path / "in", [f"{i:02d}.mp4" for i in range(60)])
+    go(disk / "run", paths[:20])
+    subprocess.run(["mount", "-o", "remount,ro", str(disk)], check=True)
+    before = (disk / "run" / "results.jsonl").read_bytes()
+    with pytest.raises(StorageError, match=r"cannot be written .*Read-only.*choose another folder"):
+        go(disk / "run", paths)
+    assert (disk / "run" / "results.jsonl").read_bytes() == before
+    subprocess.run(["mount", "-o", "remount,rw", str(disk)], check=True)
+    assert go(disk / "run", paths).skipped == 20
+
+
+def test_a_read_only_folder_says_so_at_once(disk: Path, tmp_path: Path) -> None:
+    subprocess.run(["mount", "-o", "remount,ro", str(disk)], check=True)
+    with pytest.raises(StorageError, match=rf"{disk}/run: cannot be written \(Read-only file system\); choose another folder with -o"):
+        go(disk / "run", touch(tmp_path / "in", ["1.mp4"]))
+
+
+def test_formats_on_a_full_disk_are_whole_or_not_there(disk: Path, tmp_path: Path) -> None:
+    from av_tagger.reports.stored import StoredOutcomes
+    from av_tagger.reports.writers import write_each
+
+    subprocess.run(["mount", "-o", "remount,size=200k", str(disk)], check=True)
+    paths = touch(tmp_path / "in", [f"{i}.mp4" for i in range(400)])
+    table = go(tmp_path / "run", paths).files[0]
+    written: list[Path] = []
+    with pytest.raises(StorageError, match=r"cannot be written .*make room"):
+        written.extend(path for _, path in write_each(["csv", "json", "dcase"], StoredOutcomes(table), disk))
+    assert [path.name for path in written] == ["results.tags.csv", "results.events.csv"]
+    assert sorted(disk.iterdir()) == sorted(written)
+    assert written[0].read_text().count("\n") >= 401
+    assert len(StoredOutcomes(table)) == 400
