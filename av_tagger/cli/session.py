@@ -61,6 +61,8 @@ def load_tagger(models: ModelOptions, talk: TalkOptions) -> Tagger:
     if not talk.quiet:
         ear, eye = tagger.witnesses
         console.print(Text(used(ear, eye, tagger.parts.run.device), style="dim"), soft_wrap=True)
+    if talk.verbose and (chosen := getattr(tagger.parts.eye, "arithmetic", "")):
+        console.print(Text(f"chosen for this machine: {chosen}", style="dim"), soft_wrap=True)
     return tagger
 
 

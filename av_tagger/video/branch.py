@@ -115,6 +115,13 @@ class SparseEye:
         return self.parts.advice
 
     @property
+    def arithmetic(self) -> str:
+        """In which numbers the networks reckon, as was chosen for the processor: for --verbose."""
+        described = {"frame features": self.parts.features, "recognition": self.parts.recogniser}
+        known = {what: getattr(part, "how", None) for what, part in described.items()}
+        return ", ".join(f"{what} in {how.arithmetic}" for what, how in known.items() if how is not None)
+
+    @property
     def status(self) -> Status:
         if self.parts.recogniser is None or self.parts.words is None:
             return Status.NO_WEIGHTS

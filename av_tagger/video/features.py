@@ -32,6 +32,10 @@ class Described:
     kind: torch.dtype = torch.float32
     whole: bool = False  # frame features in whole numbers, where the network can
 
+    @property
+    def arithmetic(self) -> str:
+        return "int8" if self.whole else str(self.kind).removeprefix("torch.")
+
 
 class NetworkFeatures:
     """A `FrameFeatures` of any network on pixels."""

@@ -39,10 +39,10 @@ class NetworkRecogniser:
     """A `Recogniser` of any classifier."""
 
     def __init__(self, name: str, classifier: Classifier, how: Described, weights: str | None = None) -> None:
-        self.name, self.how = name, how
+        self.name = name
         network = folded(classifier.network).requires_grad_(requires_grad=False)
-        self.kind = how.kind if bears_rounding(network) else torch.float32
-        self.network = network.to(how.device, self.kind).to(memory_format=torch.channels_last)
+        self.how = replace(how, kind=how.kind if bears_rounding(network) else torch.float32, whole=False)
+        self.network = network.to(how.device, self.how.kind).to(memory_format=torch.channels_last)
         self.classifier = replace(classifier, network=self.network)  # the network as it came is not kept
         self._witness = Witness(Status.OK, name, weights)
 
@@ -68,7 +68,7 @@ class NetworkRecogniser:
 
         with torch.no_grad():
             x = torch.stack([self.classifier.transform(Image.fromarray(image)) for image in images])
-            x = upload(x, self.how.device).to(self.kind, memory_format=torch.channels_last)
+            x = upload(x, self.how.device).to(self.how.kind, memory_format=torch.channels_last)
             probabilities: NDArray[np.float32] = self.network(x).float().softmax(dim=1).cpu().numpy()
         return probabilities
 

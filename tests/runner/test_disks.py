@@ -95,6 +95,7 @@ def test_a_run_whose_own_disk_is_taken_away(disk: Path, tmp_path: Path) -> None:
 
 def test_a_disk_that_turns_read_only_keeps_what_was_done(disk: Path, tmp_path: Path) -> None:
     """What a damaged disk does: writing ends, reading goes on. Between two runs, since a disk that is written to cannot be made so."""
+    subprocess.run(["mount", "-o", "remount,size=20m", str(disk)], check=True)
     paths = touch(tmp_path / "in", [f"{i:02d}.mp4" for i in range(60)])
     go(disk / "run", paths[:20])
     subprocess.run(["mount", "-o", "remount,ro", str(disk)], check=True)

@@ -155,6 +155,13 @@ def test_kept_pictures_are_small(size: tuple[int, int]) -> None:
     assert eye(EyeSettings(pictures=False)).see([film([10])])[0].keyframes[0].picture is None
 
 
+def test_the_eye_says_in_which_numbers_it_reckons() -> None:
+    bare = load_eye(EyeSettings(network="thumbnail"), dcase2017(), offline=True)
+    assert bare.arithmetic == "frame features in float32"
+    assert Described(kind=torch.bfloat16).arithmetic == "bfloat16"
+    assert Described(kind=torch.bfloat16, whole=True).arithmetic == "int8"
+
+
 def test_settings_that_cannot_be_meant() -> None:
     for wrong in ({"keyframes": 0}, {"batch": -1}, {"keep": 0}, {"frame_rate": 0.0}):
         with pytest.raises(ValueError, match=next(iter(wrong))):

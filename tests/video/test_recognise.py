@@ -154,5 +154,5 @@ def test_networks_of_small_filters_keep_full_precision() -> None:
     assert not bears_rounding(depthwise)
     assert bears_rounding(dense)
     half = Described(2, kind=torch.bfloat16)
-    assert NetworkRecogniser("tiny", tiny(), half).kind == torch.bfloat16
-    assert NetworkRecogniser("mobilenet", build_classifier("mobilenetv2_100"), half).kind == torch.float32
+    assert NetworkRecogniser("tiny", tiny(), half).how.kind == torch.bfloat16
+    assert NetworkRecogniser("mobilenet", build_classifier("mobilenetv2_100"), half).how.kind == torch.float32
