@@ -13,7 +13,7 @@ from av_tagger.audio.events import EventSettings
 from av_tagger.settings import fingerprint, from_table, read_toml, to_table
 from av_tagger.video.branch import EyeSettings
 
-FAST_FRAME_RATE = 8.0  # candidates a second: a third of the work, coverage 0.4 % worse on average
+FAST_FRAME_RATE = 8.0  # candidates a second: a third of the work, coverage 1.7 % worse on average (bench.savings, 35 films)
 
 
 @dataclass(frozen=True)

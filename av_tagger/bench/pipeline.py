@@ -11,14 +11,13 @@ from __future__ import annotations
 
 import argparse
 import itertools
-import os
 import resource
 import statistics
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -31,19 +30,21 @@ from av_tagger.audio.branch import MilEar
 from av_tagger.audio.checkpoint import Header
 from av_tagger.audio.network import Architecture, build_network
 from av_tagger.bench.eye import ALEXNET_FLOP, film, matmul_rate, ours
+from av_tagger.bench.hands import Hands
 from av_tagger.bench.naive import Naive, build
-from av_tagger.clip import Clip, Media
+from av_tagger.clip import Clip
 from av_tagger.config import FAST_FRAME_RATE
 from av_tagger.fusion import load_fusion
 from av_tagger.labels import dcase2017
-from av_tagger.media import GuardedWorker, open_media
+from av_tagger.media import open_media
 from av_tagger.protocols import Want
 from av_tagger.runner.clock import WAITING, Profile, title
-from av_tagger.runner.crew import Crew, Decoder
+from av_tagger.runner.crew import Crew
 from av_tagger.runner.job import Item
 from av_tagger.runner.local import Here
 from av_tagger.runner.pace import CPU_BATCH as CPU_WINDOWS
 from av_tagger.runner.pace import Pace, available_cores, in_words, suited
+from av_tagger.runner.picture import draw
 from av_tagger.runner.run import Order, run
 from av_tagger.scores import Run
 from av_tagger.tagger import Parts, Tagger
@@ -75,6 +76,7 @@ class Settings:
     device: str = "cpu"
     decoders: int = 0
     threads: int = 0  # of the naive side; 0: all cores
+    picture: Path | None = None  # of the last run's profile
 
 
 @dataclass(frozen=True)
@@ -83,47 +85,6 @@ class Cost:
 
     wall: float
     cpu: float
-
-
-@dataclass
-class Hands:
-    """Decoders that outlive a run: starting processes is not what is measured."""
-
-    workers: list[GuardedWorker] = field(default_factory=list)
-    idle: list[GuardedWorker] = field(default_factory=list)
-
-    def __call__(self) -> Decoder:
-        if not self.idle:
-            self.workers.append(GuardedWorker())
-            self.idle.append(self.workers[-1])
-        return Kept(self.idle.pop(), self.idle)
-
-    def cpu(self) -> float:
-        return sum(_cpu_of(w.process.pid) for w in self.workers if w.process is not None)
-
-    def peak_kib(self) -> int:
-        return max((_peak_of(w.process.pid) for w in self.workers if w.process is not None), default=0)
-
-    def close(self) -> None:
-        for worker in self.workers:
-            worker.close()
-
-
-@dataclass(frozen=True)
-class Kept:
-    """A decoder that goes back to the others when it is closed."""
-
-    worker: GuardedWorker
-    idle: list[GuardedWorker]
-
-    def windows(self, clip: Clip, want: Want, limit_seconds: float) -> Iterator[Media]:
-        return self.worker.windows(clip, want, limit_seconds)
-
-    def interrupt(self) -> None:
-        pass
-
-    def close(self) -> None:
-        self.idle.append(self.worker)
 
 
 def make_clip(path: Path, codec: str, size: tuple[int, int], seconds: float) -> Path:
@@ -216,7 +177,7 @@ def measure(settings: Settings, clips: Sequence[Path]) -> None:
     print(in_words(pace, settings.device))
     try:
         decode_only(hands, clips, tagger.parts.want, pace.decoders)  # warms up the page cache and the decoders
-        by_runner(tagger, hands, clips[:1], pace)
+        by_runner(tagger, hands, clips, pace)  # and fills the memory that later clips use again
         naive.tag(clips[0], fast=True)
         parts = parts_alone(tagger, hands, clips) if settings.device == "cpu" else {}
         found, profile = _in_turn(settings, clips, (naive, tagger, hands, pace, parts))
@@ -224,6 +185,8 @@ def measure(settings: Settings, clips: Sequence[Path]) -> None:
         if parts:
             _report_parts(settings, found)
         _show(profile)
+        if settings.picture is not None:
+            draw(profile, settings.picture)
         print(f"peak memory: {_self_peak_kib() / 1024:.0f} MiB here, {hands.peak_kib() / 1024:.0f} MiB in the largest decoder")
     finally:
         hands.close()
@@ -311,17 +274,6 @@ def _show(profile: Profile) -> None:
     print(f"  all but decoding and networks: {profile.overhead:.1%} of the work")
 
 
-def _cpu_of(pid: int) -> float:
-    """Processor seconds of another process, as Linux tells them."""
-    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
-
-
-def _peak_of(pid: int) -> int:
-    lines = Path(f"/proc/{pid}/status").read_text().splitlines()
-    return next((int(line.split()[1]) for line in lines if line.startswith("VmHWM")), 0)
-
-
 def _self_peak_kib() -> int:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 
@@ -342,6 +294,7 @@ def main() -> None:
     parser.add_argument("--device", default=Settings.device)
     parser.add_argument("--decoders", type=int, default=Settings.decoders)
     parser.add_argument("--threads", type=int, default=Settings.threads, help="of the naive side; 0: all cores")
+    parser.add_argument("--picture", type=Path, default=Settings.picture, help="draw where the time of the last run went")
     bench(Settings(**vars(parser.parse_args())))
 
 

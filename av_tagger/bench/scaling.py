@@ -30,7 +30,8 @@ from typing import TypeVar
 import numpy as np
 
 from av_tagger.assemble import load
-from av_tagger.bench.pipeline import Hands, make_clip
+from av_tagger.bench.hands import Hands
+from av_tagger.bench.pipeline import make_clip
 from av_tagger.clip import Clip, Media, Waveform
 from av_tagger.config import Config, configure
 from av_tagger.fusion import load_fusion
@@ -293,10 +294,12 @@ def _journal_alone(settings: Settings, document: str, together: int) -> None:
             table.catch_up()
             done += len(jobs)
         wall, processor = time.perf_counter() - wall, time.process_time() - processor
-        size = (book.path.stat().st_size - empty) / done
+        size, began = (book.path.stat().st_size - empty) / done, time.perf_counter()
+        table.write()
+        written = done / (time.perf_counter() - began)
         print(
             f"journal, {together:2d} records together: {done / wall:6.0f} records/s, {1e6 * processor / done:.0f} us of processor each; "
-            f"{size:.0f} bytes each; plan of {settings.planned}: {settings.planned / planned:.0f} items/s"
+            f"{size:.0f} bytes each; plan of {settings.planned}: {settings.planned / planned:.0f} items/s; table: {written:.0f} lines/s"
         )
 
 

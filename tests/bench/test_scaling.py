@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from av_tagger.bench.pipeline import Hands, make_clip
+from av_tagger.bench.hands import Hands
+from av_tagger.bench.pipeline import make_clip
 from av_tagger.bench.scaling import Empty, Instant, Settings, Warm, _links, journal, rate
 from av_tagger.clip import Clip
 from av_tagger.config import configure

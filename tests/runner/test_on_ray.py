@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 import json
 import os
+import queue
 import signal
 import subprocess
 import sys
@@ -18,7 +19,7 @@ from fakes import HERE, FakeCrew, touch
 
 from av_tagger.clip import Clip
 from av_tagger.errors import MissingExtra
-from av_tagger.runner.job import Item, Job
+from av_tagger.runner.job import Item, Job, Record, failure
 from av_tagger.runner.journal import Journal
 from av_tagger.runner.local import Here
 from av_tagger.runner.on_ray import FIRST, Answer, Hand, OnRay, _resources
@@ -70,9 +71,13 @@ def test_an_actor_answers_with_what_it_has_finished() -> None:
 def test_one_answer_brings_all_that_is_finished() -> None:
     """A driver that has no time for many answers gets longer ones."""
     hand = Hand(FakeCrew(), PACE, "fake", 1)
-    hand.exchange([Job(i, Clip(Path(f"{i}.mp4")), was_there=False) for i in range(30)])
-    time.sleep(0.5)
-    assert len(hand.exchange([]).records) > 10
+    groups: queue.SimpleQueue[list[Record] | BaseException | None] = queue.SimpleQueue()
+    for n in range(30):
+        groups.put([failure(Job(n, Clip(Path(f"{n}.mp4"))), "media", "is broken")])
+    hand._found, hand._held = groups, 30
+    answer = hand.exchange([])
+    assert len(answer.records) == 30, "not only until half of them are there"
+    assert hand._held == 0
 
 
 @pytest.mark.parametrize(
