@@ -87,11 +87,11 @@ def _timm_features(settings: EyeSettings, path: Path, how: Described) -> Network
     crop = int(config["input_size"][1])
     mode = config["interpolation"] if config["interpolation"] in ("bilinear", "bicubic") else "bilinear"
     geometry = Geometry(int(crop / config["crop_pct"]), crop, tuple(config["mean"]), tuple(config["std"]), mode)
-    return NetworkFeatures(settings.network, Normalised(network, geometry), geometry, how)
+    return NetworkFeatures(settings.network, Normalised(network, geometry), geometry, replace(how, whole=False))
 
 
 def thumbnail(how: Described) -> NetworkFeatures:
-    return NetworkFeatures("thumbnail", Thumbnail(), THUMBNAIL, replace(how, kind=torch.float32))
+    return NetworkFeatures("thumbnail", Thumbnail(), THUMBNAIL, replace(how, kind=torch.float32, whole=False))
 
 
 def _describe(settings: EyeSettings, device: str) -> Described:

@@ -6,6 +6,7 @@ import io
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import get_args
 
 import numpy as np
 import pytest
@@ -21,6 +22,7 @@ from av_tagger.scores import KeyFrame, Status, Witness
 from av_tagger.video.branch import EyeParts, EyeSettings, SparseEye, small_jpeg
 from av_tagger.video.features import Described
 from av_tagger.video.load import load_eye, thumbnail
+from av_tagger.video.precision import Precision
 from av_tagger.video.sheet import draw_sheet, save_sheet
 
 torch.set_num_threads(1)
@@ -156,8 +158,9 @@ def test_kept_pictures_are_small(size: tuple[int, int]) -> None:
 
 
 def test_the_eye_says_in_which_numbers_it_reckons() -> None:
-    bare = load_eye(EyeSettings(network="thumbnail"), dcase2017(), offline=True)
-    assert bare.arithmetic == "frame features in float32"
+    for asked in get_args(Precision):
+        bare = load_eye(EyeSettings(network="thumbnail", precision=asked), dcase2017(), offline=True)
+        assert bare.arithmetic == "frame features in float32"
     assert Described(kind=torch.bfloat16).arithmetic == "bfloat16"
     assert Described(kind=torch.bfloat16, whole=True).arithmetic == "int8"
 

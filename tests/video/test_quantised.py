@@ -116,6 +116,7 @@ def weights_file(folder: Path) -> Path:
 def test_the_eye_takes_it_when_asked(tmp_path: Path) -> None:
     eye = load.load_eye(EyeSettings(network_weights=weights_file(tmp_path), precision="int8"), load_classes())
     assert eye.parts.features.name == "alexnet conv5 int8"
+    assert eye.arithmetic == "frame features in int8"
     (seen,) = eye.see([film(12)])
     assert len(seen.keyframes) == 4
 
