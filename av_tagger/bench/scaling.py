@@ -4,7 +4,7 @@
     python -m av_tagger.bench.scaling --journal [--records 20000] [--planned 20000] [--no-ray]
 
 A worker is a core: its process and its decoder are bound to one, and it has one thread for each, so that two workers have twice what one
-has (`--free` binds nobody). It decodes real clips and hears them with the starter ear; without weights of the eye key frames are chosen
+has (`--free` binds nobody). It decodes clips made here and hears them with the starter ear; without weights of the eye key frames come
 from thumbnails. Start-up is left out by a gate: every worker loads its networks, tags one clip to warm up, keeps that decoder, and then
 waits for the others; time runs from the moment at which the last of them is ready until the last record is in the journal. The end is
 not left out: a worker that has nothing more to do while the other finishes its last clip counts. Sides take turns (A B A B), medians are

@@ -284,7 +284,9 @@ def test_time_that_decoding_and_networks_share_counts_once() -> None:
     for hand in hands:
         hand.join()
     assert 0.3 <= clock.aimed < 0.49, "not the sum, which is half a second"
-    assert Profile.of([("here", clock.as_text())]).aimed == pytest.approx(clock.aimed / (clock.aimed + 0.1), abs=0.1)
+    profile = Profile.of([("here", clock.as_text())])
+    assert profile.wall >= 0.4
+    assert profile.aimed == pytest.approx(clock.aimed / profile.wall)
 
 
 def test_the_clock_tells_what_was_computed_from_what_was_waited_for() -> None:
