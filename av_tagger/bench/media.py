@@ -177,7 +177,7 @@ def main() -> None:
             make_long(path, BLOCK_SECONDS, (width, height))
             print(f"10 s of {height}p h264 + aac, {chosen.repeats} runs side by side")
             ratios(path, chosen.repeats)
-        for name, seconds in (("10 s", 10), ("minute", 60), ("hour", int(3600 * chosen.hours))):
+        for name, seconds in (("10 s", 10), ("minute", 60), ("hour", max(BLOCK_SECONDS, int(3600 * chosen.hours)))):
             path = Path(folder) / f"{seconds}.mp4"
             make_long(path, seconds, (320, 180))
             for want in WANTS:
