@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from av_tagger.clip import Frames, Luma
+from av_tagger.media.doctor import usual_priority
 
 os.environ.setdefault("SVT_LOG", "0")  # the AV1 encoder would tell the terminal about itself
 
@@ -117,7 +118,7 @@ def make_video(
 ) -> Path:
     """A video with known pictures and sound; `start` shifts every stamp, `rotation` writes the display matrix (mp4, mov)."""
     sound = Audio(audio) if isinstance(audio, str) else audio
-    with av.open(str(path), "w") as out:
+    with usual_priority(), av.open(str(path), "w") as out:
         encoder = VIDEO_ENCODERS[codec]
         stream: Any = out.add_stream(encoder, rate=Fraction(fps).limit_denominator(1001), options=dict(FAST.get(encoder, {})))
         stream.width, stream.height, stream.pix_fmt = *size, pixels

@@ -6,6 +6,7 @@ import importlib.metadata
 import os
 import tempfile
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from pathlib import Path
@@ -79,12 +80,25 @@ def _opens(name: str, path: Path, limit_seconds: float) -> bool:
     return bool(media) and not any(m.remarks for m in media)
 
 
+@contextmanager
+def usual_priority() -> Iterator[None]:
+    """SVT-AV1 makes root's process a real-time one for good, and all that it starts later: whoever computes then starves the rest."""
+    if not hasattr(os, "sched_getscheduler"):
+        yield
+        return
+    policy, given = os.sched_getscheduler(0), os.sched_getparam(0)
+    try:
+        yield
+    finally:
+        os.sched_setscheduler(0, policy, given)
+
+
 def _samples(folder: Path) -> Iterator[tuple[str, Path]]:
     os.environ.setdefault("SVT_LOG", "0")  # the AV1 encoder would tell the terminal about itself
     for codec, (encoder, container) in {**PICTURES, **SOUNDS}.items():
         path = folder / f"{codec}.{container}"
         try:
-            with av.open(str(path), "w") as out:
+            with usual_priority(), av.open(str(path), "w") as out:
                 _encode(out, encoder, pictures=codec in PICTURES)
         except (ValueError, av.error.FFmpegError):
             continue  # not in this FFmpeg: cannot be tried

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import math
+import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ from tests_assets import CORNERS, Audio, can_encode, frame_times, level_at, make
 from av_tagger.clip import Clip, Media
 from av_tagger.errors import MediaError
 from av_tagger.media import BACKENDS, close_workers, open_backend
+from av_tagger.media.doctor import decoders
 from av_tagger.protocols import Want
 
 LIBRARY = {"pyav": "av", "decord": "decord"}
@@ -273,3 +275,11 @@ def test_a_part_beyond_the_end(backend: Any, tmp_path: Path) -> None:
     path = make_audio(tmp_path / "a.wav", 1.0)
     with pytest.raises(MediaError, match=r"ends at 1\.00 s, before the clip starts at 5\.00 s"):
         list(backend.windows(Clip(path, 5.0, 6.0), Want()))
+
+
+@pytest.mark.skipif(not hasattr(os, "sched_getscheduler"), reason="this system has no such priorities")
+def test_an_encoder_does_not_change_the_priority_of_the_process(tmp_path: Path) -> None:
+    before = os.sched_getscheduler(0)
+    make_video(tmp_path / "a.mp4", 0.5, codec="av1")
+    assert list(decoders())
+    assert os.sched_getscheduler(0) == before
