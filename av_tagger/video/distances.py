@@ -31,13 +31,10 @@ def distances(features: Sequence[Tensor]) -> list[Tensor]:
     return [square.sqrt_()[where][:, where] for square, (_, where) in zip(squares, grouped, strict=True)]
 
 
-def repeats(flat: Tensor) -> tuple[Tensor, Tensor]:
-    """The first frame of each group of bit for bit equal frames, and for every frame its group."""
-    return _groups(flat, _checksums([flat])[0])
-
-
 def _groups(flat: Tensor, keys: Sequence[int]) -> tuple[Tensor, Tensor]:
-    """An integer checksum finds the candidates, a comparison settles them."""
+    """The first frame of each group of bit for bit equal frames, and for every frame its group.
+
+    An integer checksum finds the candidates, a comparison settles them."""
     groups: dict[int, list[int]] = {}  # by checksum: the groups' numbers
     first: list[int] = []
     where: list[int] = []

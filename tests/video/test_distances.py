@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from av_tagger.errors import AvTaggerError
-from av_tagger.video.distances import distances, repeats
+from av_tagger.video.distances import _checksums, _groups, distances
 
 
 def features(n: int, *shape: int, seed: int = 0) -> torch.Tensor:
@@ -42,7 +42,7 @@ def test_a_far_offset_costs_no_precision() -> None:
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64, torch.float16, torch.bfloat16])
 def test_repeated_frames_are_exactly_zero_apart_and_like_their_first(dtype: torch.dtype) -> None:
     x = features(6, 40).to(dtype)[[0, 1, 1, 2, 0, 3, 4, 5, 5, 5]]
-    first, where = repeats(x)
+    first, where = _groups(x, _checksums([x])[0])
     assert first.tolist() == [0, 1, 3, 5, 6, 7]
     assert where.tolist() == [0, 1, 1, 2, 0, 3, 4, 5, 5, 5]
     (D,) = distances([x])
@@ -54,7 +54,7 @@ def test_repeated_frames_are_exactly_zero_apart_and_like_their_first(dtype: torc
 
 def test_equal_checksums_are_not_taken_for_equal_frames() -> None:
     x = torch.tensor([[1.0, 2.0], [2.0, 1.0], [1.0, 2.0]])  # the same numbers in another order add up alike
-    assert repeats(x)[1].tolist() == [0, 1, 0]
+    assert _groups(x, _checksums([x])[0])[1].tolist() == [0, 1, 0]
 
 
 @pytest.mark.parametrize("bad", [float("nan"), float("inf"), 1e30])
