@@ -56,7 +56,9 @@ def entry(name: str) -> WeightsFile:
 def cache_folder() -> Path:
     """Where downloads go: `$AV_TAGGER_CACHE`, else the user's cache of this platform."""
     chosen = os.environ.get("AV_TAGGER_CACHE")
-    return (Path(chosen) if chosen else platformdirs.user_cache_path("av-tagger", appauthor=False)) / "weights"
+    return (
+        Path(chosen) if chosen else platformdirs.user_cache_path("av-tagger", appauthor=False)
+    ) / "weights"
 
 
 def folders() -> list[Path]:
@@ -84,12 +86,24 @@ def fetch(name: str, *, offline: bool = False, progress: Progress | None = None)
     if found is not None and _is_plausible(file, found):
         return found
     if found is not None and found != target:
-        raise WeightsError(f"{found}: is damaged, perhaps cut short; delete it and run `av-tag weights fetch {name}`")
+        raise WeightsError(
+            f"{found}: is damaged, perhaps cut short; delete it and run `av-tag weights fetch {name}`"
+        )
     if not file.urls:
-        raise WeightsError(f"{file.filename}: travels with the package, but is not there; install the package again")
+        raise WeightsError(
+            f"{file.filename}: travels with the package, but is not there; install the package again"
+        )
     if offline:
-        raise WeightsError(f"{file.filename}: is not here, and --offline forbids a download; {by_hand(file)}")
-    download.fetch(_addresses(file), target, download.Expected(file.sha256, file.size), progress, by_hand(file))
+        raise WeightsError(
+            f"{file.filename}: is not here, and --offline forbids a download; {by_hand(file)}"
+        )
+    download.fetch(
+        _addresses(file),
+        target,
+        download.ExpectedFile(file.sha256, file.size),
+        progress,
+        by_hand(file),
+    )
     return target
 
 
@@ -97,7 +111,11 @@ def check(name: str) -> State:
     """Reads the whole file where a checksum is known."""
     file, path = entry(name), locate(name)
     if path is None:
-        return State.PARTIAL if download.part_of(cache_folder() / file.filename).is_file() else State.ABSENT
+        return (
+            State.PARTIAL
+            if download.part_of(cache_folder() / file.filename).is_file()
+            else State.ABSENT
+        )
     if not _is_plausible(file, path):
         return State.DAMAGED
     known = file.sha256 or download.recorded_sha256(path)
@@ -215,7 +233,10 @@ CATALOGUE: dict[str, WeightsFile] = {
     "glove.840B.300d": WeightsFile(
         name="glove.840B.300d",
         filename="glove.840B.300d.zip",
-        urls=("https://nlp.stanford.edu/data/glove.840B.300d.zip", "https://downloads.cs.stanford.edu/nlp/data/glove.840B.300d.zip"),
+        urls=(
+            "https://nlp.stanford.edu/data/glove.840B.300d.zip",
+            "https://downloads.cs.stanford.edu/nlp/data/glove.840B.300d.zip",
+        ),
         sha256="c06db255e65095393609f19a4cfca20bf3a71e20cc53e892aafa490347e3849f",
         licence="PDDL-1.0",
         about="the eye's words: 2.2 million word vectors, of which it keeps those it needs",

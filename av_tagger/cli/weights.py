@@ -23,20 +23,33 @@ class ListOptions:
 
 @dataclass(frozen=True)
 class FetchOptions:
-    names: Annotated[list[str], typer.Argument(help="Names of the list; eye: all that the eye needs.", metavar="NAME...")]
-    offline: Annotated[bool, typer.Option("--offline", help="Only say what is missing and how to put it in place by hand.")] = False
+    names: Annotated[
+        list[str],
+        typer.Argument(help="Names of the list; eye: all that the eye needs.", metavar="NAME..."),
+    ]
+    offline: Annotated[
+        bool,
+        typer.Option(
+            "--offline", help="Only say what is missing and how to put it in place by hand."
+        ),
+    ] = False
 
 
 @dataclass(frozen=True)
 class CheckOptions:
-    names: Annotated[list[str] | None, typer.Argument(help="Names of the list; none: all.", metavar="[NAME]...")] = None
+    names: Annotated[
+        list[str] | None, typer.Argument(help="Names of the list; none: all.", metavar="[NAME]...")
+    ] = None
 
 
 @dataclass(frozen=True)
 class ConvertOptions:
     name: Annotated[str, typer.Argument(help="What it is: yamnet.", metavar="NAME")]
     source: Annotated[Path, typer.Argument(help="The published file.", metavar="FILE")]
-    output: Annotated[Path | None, typer.Option("-o", "--output", help="Where to; by default among the other weights.")] = None
+    output: Annotated[
+        Path | None,
+        typer.Option("-o", "--output", help="Where to; by default among the other weights."),
+    ] = None
 
 
 def _list(options: ListOptions) -> None:
@@ -47,13 +60,25 @@ def _list(options: ListOptions) -> None:
     from av_tagger.weights import folders, listing
 
     del options
-    grid = Table(title="weights", title_justify="left", caption="looked for in " + ", ".join(map(str, folders())), caption_justify="left")
+    grid = Table(
+        title="weights",
+        title_justify="left",
+        caption="looked for in " + ", ".join(map(str, folders())),
+        caption_justify="left",
+    )
     for name in ("name", "size", "licence", "state", "what it is", "where"):
         grid.add_column(name, overflow="fold")
     for line in listing():
         size = line.path.stat().st_size if line.path is not None else line.file.size
         megabytes = f"{size / 1e6:.1f} MB" if size else "?"
-        grid.add_row(line.file.name, megabytes, line.file.licence, str(line.state), line.file.about, str(line.path or "–"))
+        grid.add_row(
+            line.file.name,
+            megabytes,
+            line.file.licence,
+            str(line.state),
+            line.file.about,
+            str(line.path or "–"),
+        )
     Console().print(grid)
 
 
@@ -92,8 +117,16 @@ def _check(options: CheckOptions) -> int:
 
     states = {name: check(name) for name in options.names or CATALOGUE}
     for name, state in states.items():
-        Console().print(f"{name}: {state}" + (f", {locate(name)}" if locate(name) else ""), soft_wrap=True, highlight=False)
-    return 1 if State.DAMAGED in states.values() or (options.names and State.ABSENT in states.values()) else 0
+        Console().print(
+            f"{name}: {state}" + (f", {locate(name)}" if locate(name) else ""),
+            soft_wrap=True,
+            highlight=False,
+        )
+    return (
+        1
+        if State.DAMAGED in states.values() or (options.names and State.ABSENT in states.values())
+        else 0
+    )
 
 
 def _convert(options: ConvertOptions) -> None:
@@ -117,7 +150,14 @@ def _say_where(paths: Sequence[Path]) -> None:
 def _bars() -> Iterator[Callable[[str], Progress]]:
     """Progress bars on stderr, one a file, made when its first bytes come."""
     from rich.console import Console
-    from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn, TransferSpeedColumn
+    from rich.progress import (
+        BarColumn,
+        DownloadColumn,
+        Progress,
+        TextColumn,
+        TimeRemainingColumn,
+        TransferSpeedColumn,
+    )
 
     columns: tuple[Any, ...] = (
         TextColumn("{task.description}"),

@@ -31,7 +31,9 @@ def convert_yamnet(source: Path, target: Path | None = None) -> Path:
     try:
         YAMNet().load_state_dict(state, strict=True)
     except RuntimeError as error:
-        raise WeightsError(sentence(source, f"does not fit YAMNet ({' '.join(str(error).split())[:160]})", GIVE)) from error
+        raise WeightsError(
+            sentence(source, f"does not fit YAMNet ({' '.join(str(error).split())[:160]})", GIVE)
+        ) from error
     target.parent.mkdir(parents=True, exist_ok=True)
     part = target.with_suffix(f".{os.getpid()}.part")
     save_file(state, part, {"format": "pt", "source": source.name, "licence": "Apache-2.0"})
@@ -47,7 +49,11 @@ def _read_arrays(source: Path) -> dict[str, Any]:
     arrays: dict[str, Any] = {}
     try:
         with h5py.File(source, "r") as file:
-            file.visititems(lambda name, item: arrays.update({name: item[()]}) if isinstance(item, h5py.Dataset) else None)
+            file.visititems(
+                lambda name, item: (
+                    arrays.update({name: item[()]}) if isinstance(item, h5py.Dataset) else None
+                )
+            )
     except OSError as error:
         raise WeightsError(sentence(source, "is not an HDF5 file", GIVE)) from error
     return arrays
@@ -66,4 +72,6 @@ def _translate(source: Path, name: str, array: Any) -> tuple[str, Any]:
     index = 0 if part == "conv" else 2 * int(number) - (3 if part == "depthwise_conv" else 2)
     if what in _PARTS:
         return f"layers.{index}.{_PARTS[what]}", array
-    return f"layers.{index}.conv.weight", np.transpose(array, (2, 3, 0, 1) if part == "depthwise_conv" else (3, 2, 0, 1))
+    return f"layers.{index}.conv.weight", np.transpose(
+        array, (2, 3, 0, 1) if part == "depthwise_conv" else (3, 2, 0, 1)
+    )
