@@ -5,7 +5,7 @@ Conventions, equal to scikit-learn unless stated:
 - Ties: equal scores share one threshold.
 - Truth is boolean, 0/1, or NaN where a label is unknown; unknown pairs are left out.
 - An unscored item (score NaN) ranks below every scored one, tied with the other unscored ones.
-- No positive: average precision and AUC are NaN, and means skip NaN (scikit-learn warns, and returns
+- No positive: average precision and AUC are NaN, and means skip NaN (scikit-learn warns and gives
   0.0 for average precision).
 - All positive: average precision is 1.0, AUC is NaN.
 - Precision, recall or F1 with a zero denominator is 0.0.
