@@ -18,7 +18,6 @@ from typing import Any
 import pytest
 import torch
 import typer
-from tests_assets import make_audio, make_video
 
 from av_tagger.audio.checkpoint import Header, save_checkpoint
 from av_tagger.audio.network import EarArchitecture, build_network
@@ -29,6 +28,7 @@ from av_tagger.labels import dcase2017
 from av_tagger.reports.schema import read_outcomes
 from av_tagger.scores import Failed, Tagged
 from av_tagger.tagger import Tagger
+from tests.assets import make_audio, make_video
 
 needs_ray = pytest.mark.skipif(
     importlib.util.find_spec("ray") is None, reason="ray is not installed"
