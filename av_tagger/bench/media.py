@@ -22,8 +22,9 @@ import av
 import numpy as np
 
 from av_tagger.clip import Clip
-from av_tagger.media import GuardedWorker, close_workers, make_backend, open_media
-from av_tagger.media.worker import keep_freed_memory
+from av_tagger.media import close_decoders, make_backend, open_media
+from av_tagger.media.decode_process import DecodeProcess
+from av_tagger.media.decode_server import keep_freed_memory
 from av_tagger.protocols import DecodeRequest
 
 RATE = 44_100
@@ -95,7 +96,7 @@ def _coded(
 def read(path: Path, request: DecodeRequest, guarded: bool) -> dict[str, float]:
     """One way through a file, in this process: what a child reports."""
     begin, windows, peak = time.perf_counter(), 0, 0.0
-    worker = GuardedWorker()
+    worker = DecodeProcess()
     for _ in (
         worker.windows(Clip(path), request)
         if guarded
@@ -185,7 +186,7 @@ def ratios(path: Path, repeats: int) -> None:
         cpu["both"].append(seconds_of(decode_for_both, path, time.process_time))
         wall["here"].append(seconds_of(decode_for_both, path, time.perf_counter))
         wall["guarded"].append(seconds_of(decode_guarded, path, time.perf_counter))
-    close_workers()
+    close_decoders()
     only, both = statistics.median(cpu["only"]), statistics.median(cpu["both"])
     here, guarded = statistics.median(wall["here"]), statistics.median(wall["guarded"])
     print(f"  CPU s: decode only {only:.3f}, for ear and eye {both:.3f}: ratio {both / only:.2f}")

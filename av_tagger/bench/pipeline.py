@@ -26,17 +26,18 @@ import av
 import numpy as np
 import torch
 
+from av_tagger.audio.architecture import EarArchitecture
 from av_tagger.audio.branch import MilEar
-from av_tagger.audio.checkpoint import Header
-from av_tagger.audio.network import EarArchitecture, build_network
-from av_tagger.bench.decoder_pool import DecoderPool
+from av_tagger.audio.header import Header
+from av_tagger.audio.network import build_network
+from av_tagger.bench.decoder_cost import cpu_seconds, peak_kib
 from av_tagger.bench.eye import ALEXNET_FLOP, film, matmul_rate, ours
 from av_tagger.bench.naive import Naive, build
 from av_tagger.clip import Clip
 from av_tagger.config import FAST_FRAME_RATE
 from av_tagger.fusion import load_fusion
 from av_tagger.labels import dcase2017
-from av_tagger.media import open_media
+from av_tagger.media import DecoderPool, open_media
 from av_tagger.protocols import DecodeRequest
 from av_tagger.runner.concurrency import CPU_BATCH as CPU_WINDOWS
 from av_tagger.runner.concurrency import Concurrency, available_cores, in_words, suited
@@ -164,7 +165,7 @@ def by_runner(
     with tempfile.TemporaryDirectory() as folder:
         items = (Item(Clip(path)) for path in clips)
         summary = run(
-            Order(Path(folder) / "run", items, "bench"), Here(Worker(tagger, pool), concurrency)
+            Order(Path(folder) / "run", items, "bench"), Here(Worker(tagger, pool.decoder), concurrency)
         )
     if summary.counts.failed:
         raise RuntimeError(f"the runner failed: {summary.failures}")
@@ -181,7 +182,7 @@ def decode_only(
     pool: DecoderPool, clips: Sequence[Path], request: DecodeRequest, workers: int
 ) -> None:
     def one(path: Path) -> None:
-        decoder = pool()
+        decoder = pool.decoder()
         for _ in decoder.windows(Clip(path), request, 120.0):
             pass
         decoder.close()
@@ -191,9 +192,9 @@ def decode_only(
 
 
 def timed(work: Callable[[], object], pool: DecoderPool) -> PassCost:
-    wall, cpu = time.perf_counter(), time.process_time() + pool.cpu()
+    wall, cpu = time.perf_counter(), time.process_time() + cpu_seconds(pool.pids())
     work()
-    return PassCost(time.perf_counter() - wall, time.process_time() + pool.cpu() - cpu)
+    return PassCost(time.perf_counter() - wall, time.process_time() + cpu_seconds(pool.pids()) - cpu)
 
 
 def median(costs: Sequence[PassCost]) -> PassCost:
@@ -204,7 +205,7 @@ def median(costs: Sequence[PassCost]) -> PassCost:
 
 def measure(settings: PipelineSettings, clips: Sequence[Path]) -> None:
     torch.manual_seed(0)
-    naive, tagger, pool = build(), make_tagger(settings), DecoderPool()
+    naive, tagger, pool = build(), make_tagger(settings), DecoderPool(keep=64)
     concurrency = suited(Concurrency(decoders=settings.decoders), settings.device)
     print(in_words(concurrency, settings.device))
     try:
@@ -224,7 +225,7 @@ def measure(settings: PipelineSettings, clips: Sequence[Path]) -> None:
         if settings.picture is not None:
             draw(profile, settings.picture)
         print(
-            f"peak memory: {_self_peak_kib() / 1024:.0f} MiB here, {pool.peak_kib() / 1024:.0f} MiB in the largest decoder"
+            f"peak memory: {_self_peak_kib() / 1024:.0f} MiB here, {peak_kib(pool.pids()) / 1024:.0f} MiB in the largest decoder"
         )
     finally:
         pool.close()
@@ -266,7 +267,7 @@ def parts_alone(
     eye, ear = tagger.parts.eye, tagger.parts.ear
     assert isinstance(eye, SparseEye)
     assert ear is not None
-    decoder = pool()
+    decoder = pool.decoder()
     windows = [
         w for path in clips for w in decoder.windows(Clip(path), tagger.parts.request, 120.0)
     ]

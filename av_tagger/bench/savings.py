@@ -21,7 +21,7 @@ import torch
 
 from av_tagger.clip import Clip, Media
 from av_tagger.config import Config
-from av_tagger.media import close_workers, find_media
+from av_tagger.media import close_decoders, find_media
 from av_tagger.plan import load
 from av_tagger.scores import Tagged
 from av_tagger.tagger import Tagger
@@ -29,12 +29,12 @@ from av_tagger.video.branch import EyeSettings, SparseEye
 from av_tagger.video.distances import distances
 from av_tagger.video.keyframes import representatives
 
-REFERENCE, FAST = "fp32", "--fast"
+REFERENCE, FAST = "float32", "--fast"
 WAYS: dict[str, dict[str, Any]] = {
-    REFERENCE: {"precision": "fp32"},
-    "bf16": {"precision": "bf16"},
+    REFERENCE: {"precision": "float32"},
+    "bfloat16": {"precision": "bfloat16"},
     "int8": {"precision": "int8"},
-    "8 a second": {"precision": "bf16", "frame_rate": 8.0},
+    "8 a second": {"precision": "bfloat16", "frame_rate": 8.0},
 }
 
 
@@ -169,7 +169,7 @@ def main() -> None:
     for film in films(folder, found[REFERENCE]):
         compare(film, found)
     show(found)
-    close_workers()
+    close_decoders()
 
 
 if __name__ == "__main__":

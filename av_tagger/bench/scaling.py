@@ -29,12 +29,12 @@ from typing import TypeVar
 
 import numpy as np
 
-from av_tagger.bench.decoder_pool import DecoderPool
 from av_tagger.bench.pipeline import make_clip
 from av_tagger.clip import Clip, Media, Waveform
 from av_tagger.config import Config, configure
 from av_tagger.fusion import load_fusion
 from av_tagger.labels import dcase2017
+from av_tagger.media import DecoderPool
 from av_tagger.plan import load
 from av_tagger.protocols import DecodeRequest
 from av_tagger.runner.concurrency import Concurrency, available_cores
@@ -89,7 +89,7 @@ class Warm:
             _bind(self._core())
         torch.set_num_threads(1)
         tagger, pool = load(self.config), DecoderPool()
-        decoder = pool()
+        decoder = pool.decoder()
         tagger.score(list(decoder.windows(Clip(self.clip), tagger.parts.request, 120.0)))
         decoder.close()  # to be taken again
         part = self.gate / f".{os.getpid()}"
@@ -97,7 +97,7 @@ class Warm:
         part.rename(self.gate / f"{os.getpid()}.ready")
         while len(list(self.gate.glob("*.ready"))) < self.workers:
             time.sleep(0.002)
-        return Worker(tagger, pool)
+        return Worker(tagger, pool.decoder)
 
     def _core(self) -> int:
         """The first that no other worker has taken."""
@@ -132,6 +132,8 @@ class Instant:
 
 class Empty:
     """Opens nothing and shows a hundredth of a second of silence."""
+
+    in_process = True
 
     def windows(self, clip: Clip, request: DecodeRequest, limit_seconds: float) -> Iterator[Media]:  # noqa: ARG002 - a decoder's signature
         yield Media(clip, 0.0, 0.01, Waveform(np.zeros(200, np.float32), 20_000), None)

@@ -225,7 +225,7 @@ def _local(options: BatchOptions, console: Console) -> tuple[Engine, str]:
     from av_tagger.runner.concurrency import in_words, suited
     from av_tagger.runner.local import Here
     from av_tagger.runner.processes import Processes, devices_of
-    from av_tagger.runner.worker import FromConfig, of
+    from av_tagger.runner.worker import FromConfig, worker_of
 
     config = settings_of(options)
     concurrency = _concurrency(options, config.media.limit_seconds)
@@ -242,7 +242,7 @@ def _local(options: BatchOptions, console: Console) -> tuple[Engine, str]:
             soft_wrap=True,
         )
     if len(devices) == 1 and devices[0] is None:
-        return Here(of(tagger, config.decoder), concurrency), run.fingerprint
+        return Here(worker_of(tagger, config.decoder), concurrency), run.fingerprint
     return Processes(
         [FromConfig(config, device) for device in devices], concurrency, run.fingerprint
     ), run.fingerprint

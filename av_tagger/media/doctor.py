@@ -18,7 +18,7 @@ import numpy as np
 from av_tagger.clip import Clip
 from av_tagger.errors import AvTaggerError
 from av_tagger.media.backend import BACKENDS
-from av_tagger.media.guard import open_media
+from av_tagger.media.decoder_pool import open_media
 from av_tagger.protocols import DecodeRequest
 
 # codec: (encoder, container); what a codec cannot be written with cannot be tried, only looked up

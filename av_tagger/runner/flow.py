@@ -12,11 +12,12 @@ from pathlib import Path
 
 from av_tagger.clip import Media
 from av_tagger.errors import AvTaggerError, StorageError, TimedOut
+from av_tagger.media import Decoder
 from av_tagger.runner.concurrency import Concurrency
 from av_tagger.runner.job import Job, Record, failure, record
 from av_tagger.runner.profiler import Profiler
 from av_tagger.runner.window_queue import Window, WindowQueue
-from av_tagger.runner.worker import Decoder, InferenceThread, Unguarded, Worker
+from av_tagger.runner.worker import InferenceThread, Worker
 from av_tagger.tagger import WindowResult
 
 MOST_TOGETHER = 64  # events between two looks at whose turn it is
@@ -166,7 +167,7 @@ class Flow:
     def _decode_one(self, decoder: Decoder, sequence: int, job: Job) -> None:
         number, seconds, trouble = 0, 0.0, None
         limit = min(self.concurrency.window_limit, self.concurrency.clip_limit)
-        aside = None if isinstance(decoder, Unguarded) else "transport"
+        aside = None if decoder.in_process else "transport"
         try:
             windows = decoder.windows(job.clip, self.worker.tagger.parts.request, limit)
             while True:
@@ -192,7 +193,7 @@ class Flow:
 
     def _check_limit(self, decoder: Decoder, job: Job, seconds: float) -> None:
         if seconds > self.concurrency.clip_limit:
-            decoder.close()
+            decoder.interrupt()
             reason = (
                 f"took longer than {self.concurrency.clip_limit:g} s to decode and was given up"
             )

@@ -4,35 +4,20 @@ from __future__ import annotations
 
 import sys
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Protocol
 
-from av_tagger.clip import Clip, Media
-from av_tagger.media import GuardedWorker, make_backend
-from av_tagger.media.guard import POSSIBLE
-from av_tagger.media.opening import check_path
-from av_tagger.protocols import DecodeRequest
+from av_tagger.clip import Media
+from av_tagger.media import Decoder, DecoderPool
 from av_tagger.runner.profiler import Profiler
 from av_tagger.stages import watched
 from av_tagger.tagger import Tagger, WindowResult
 
 if TYPE_CHECKING:
     from av_tagger.config import Config
-
-
-class Decoder(Protocol):
-    """Opens one clip after another; `interrupt` is called from another thread and makes a long wait end."""
-
-    def windows(
-        self, clip: Clip, request: DecodeRequest, limit_seconds: float
-    ) -> Iterator[Media]: ...
-
-    def interrupt(self) -> None: ...
-
-    def close(self) -> None: ...
 
 
 @dataclass(frozen=True)
@@ -64,49 +49,12 @@ class FromConfig:
         from av_tagger.plan import load
 
         config = self.config if self.device is None else replace(self.config, device=self.device)
-        return of(load(config), config.decoder)
+        return worker_of(load(config), config.decoder)
 
 
-def of(tagger: Tagger, backend: str) -> Worker:
-    return Worker(
-        tagger, lambda: Guarded(GuardedWorker(backend)) if POSSIBLE else Unguarded(backend)
-    )
-
-
-class Guarded:
-    """A decoding process of its own: what hangs or crashes in it costs one clip."""
-
-    def __init__(self, worker: GuardedWorker) -> None:
-        self.worker = worker
-
-    def windows(self, clip: Clip, request: DecodeRequest, limit_seconds: float) -> Iterator[Media]:
-        check_path(clip.path)
-        return self.worker.windows(clip, request, limit_seconds)
-
-    def interrupt(self) -> None:
-        process = self.worker.process
-        if process is not None:
-            process.kill()  # the thread that waits for an answer gets the end of the file
-
-    def close(self) -> None:
-        self.worker.close()
-
-
-class Unguarded:
-    """Where processes cannot share memory by descriptor: decoding here, without protection."""
-
-    def __init__(self, backend: str) -> None:
-        self.backend = make_backend(backend)
-
-    def windows(self, clip: Clip, request: DecodeRequest, limit_seconds: float) -> Iterator[Media]:  # noqa: ARG002 - nothing can end a decoder here
-        check_path(clip.path)
-        return self.backend.windows(clip, request)
-
-    def interrupt(self) -> None:
-        pass
-
-    def close(self) -> None:
-        pass
+def worker_of(tagger: Tagger, backend: str) -> Worker:
+    """Each decoder in a process of its own, ended when the run ends."""
+    return Worker(tagger, DecoderPool(backend, keep=0).decoder)
 
 
 class InferenceThread:

@@ -9,7 +9,6 @@ from pathlib import Path
 
 import pytest
 
-from av_tagger.bench.decoder_pool import DecoderPool
 from av_tagger.bench.pipeline import make_clip
 from av_tagger.bench.scaling import Empty, Instant, ScalingSettings, Warm, _links, journal, rate
 from av_tagger.clip import Clip
@@ -30,8 +29,9 @@ def test_a_worker_waits_for_the_others_and_has_a_core_of_its_own(
     config = configure(None, {"ear": "starter", "offline": True, "device": "cpu"})
     warm = Warm(config, clips[0], tmp_path, 1, free=True)
     worker = warm()
-    assert isinstance(worker.decoder, DecoderPool)
-    worker.decoder.close()
+    decoder = worker.decoder()
+    assert not decoder.in_process
+    decoder.close()
     assert worker.tagger.branches[0].weights == "crnn.starter"
     assert warm.opened() > 0
     cores = [warm._core() for _ in os.sched_getaffinity(0)]

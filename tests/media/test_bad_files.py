@@ -10,7 +10,7 @@ import pytest
 
 from av_tagger.clip import Clip, Media
 from av_tagger.errors import AvTaggerError, MediaError
-from av_tagger.media import close_workers, open_media
+from av_tagger.media import close_decoders, open_media
 from av_tagger.protocols import DecodeRequest
 from tests.assets import Audio, make_audio, make_video
 
@@ -18,7 +18,7 @@ from tests.assets import Audio, make_audio, make_video
 @pytest.fixture(autouse=True, scope="module")
 def no_workers_left() -> Iterator[None]:
     yield
-    close_workers()
+    close_decoders()
 
 
 def read(path: Path, limit: float = 30.0) -> list[Media]:

@@ -14,7 +14,7 @@ import pytest
 
 from av_tagger.clip import Clip, Media
 from av_tagger.errors import MediaError
-from av_tagger.media import BACKENDS, close_workers, open_backend
+from av_tagger.media import BACKENDS, close_decoders, decoder_pool
 from av_tagger.media.doctor import decoders
 from av_tagger.protocols import DecodeRequest
 from tests.assets import (
@@ -43,13 +43,13 @@ LONG = DecodeRequest(short_side=32, audio_rate=8_000, window_seconds=1.0, overla
 
 @pytest.fixture(params=INSTALLED)
 def backend(request: pytest.FixtureRequest) -> Any:
-    return open_backend(request.param, limit_seconds=60)
+    return decoder_pool(request.param)
 
 
 @pytest.fixture(autouse=True, scope="module")
 def no_workers_left() -> Iterator[None]:
     yield
-    close_workers()
+    close_decoders()
 
 
 def one(backend: Any, path: Path, request: DecodeRequest | None = None) -> Media:

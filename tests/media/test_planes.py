@@ -13,7 +13,8 @@ import numpy as np
 import pytest
 
 from av_tagger.clip import Clip, ColourMatrix, Frames
-from av_tagger.media import GuardedWorker, make_backend, planes
+from av_tagger.media import make_backend, planes
+from av_tagger.media.decode_process import DecodeProcess
 from av_tagger.media.planes import PlanePainter, area_resize, halvings
 from av_tagger.media.windows import LazyPicture
 from av_tagger.protocols import DecodeRequest
@@ -385,7 +386,7 @@ def test_planes_and_their_colours_arrive_from_the_worker(tmp_path: Path) -> None
     small = store(tmp_path / "a.mkv", [flat(COLOURS[1], 1, True)], colorspace=1, color_range=FULL)
     large = make_video(tmp_path / "b.mp4", 0.1, size=(384, 256), audio=None)
     loaded = []
-    with GuardedWorker(search=[ROOT]) as worker:
+    with DecodeProcess(search=[ROOT]) as worker:
         for path, wanted in (
             (small, EYE),
             (large, DecodeRequest(audio_rate=None, short_side=100)),

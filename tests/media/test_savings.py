@@ -12,7 +12,7 @@ import pytest
 
 from av_tagger.bench.media import child, make_long
 from av_tagger.clip import Clip, Frames
-from av_tagger.media import close_workers, make_backend
+from av_tagger.media import close_decoders, make_backend
 from av_tagger.media.picture import target_size
 from av_tagger.media.sound import Mixer
 from av_tagger.media.tracks import PictureTrack
@@ -125,5 +125,5 @@ def test_an_hour_needs_hardly_more_memory_than_a_minute(tmp_path: Path) -> None:
         found = child(tmp_path / f"{seconds}.mp4", "both", True)
         assert found["windows"] >= seconds / 9 - 2
         peaks[seconds] = found["peak_MiB"]
-    close_workers()
+    close_decoders()
     assert peaks[3600] <= 1.3 * peaks[60]
