@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from av.video.reformatter import VideoReformatter
 
-from av_tagger.clip import ColourMatrix, Images
+from av_tagger.clip import ColourMatrix, Images, planar_shape, yuv_planes
 from av_tagger.media.picture import (
     SCALING,
     UPRIGHT,
@@ -37,7 +37,7 @@ MATRICES = {
     9: (9, 0.2627, 0.0593),
     10: (9, 0.2627, 0.0593),
 }
-BT601 = (5, 0.299, 0.114)
+BT601 = (5, ColourMatrix.red, ColourMatrix.blue)
 
 Planes = tuple[Images, Images, Images]
 
@@ -91,15 +91,6 @@ def halve(source: Images, target: Images) -> None:
         )
 
 
-def split(row: Images) -> Planes:
-    """The three planes of one picture of (height * 3 / 2, width)."""
-    height, width = row.shape[0] * 2 // 3, row.shape[1]
-    flat, luma, half = row.reshape(-1), height * width, (height // 2, width // 2)
-    chroma = luma // 4
-    u, v = flat[luma : luma + chroma], flat[luma + chroma :]
-    return flat[:luma].reshape(height, width), u.reshape(half), v.reshape(half)
-
-
 def is_packed(planes: Any, width: int, height: int) -> bool:
     """Whether the rows of a frame's planes follow each other without a gap, and none is to be cut off."""
     y, u, v = planes
@@ -123,7 +114,7 @@ def planes_of(planes: Any, width: int, height: int) -> Planes:
 
 def put(planes: Planes, count: int, turn: Turn, row: Images) -> None:
     """Planes halved `count` times, and turned, into the memory of one picture."""
-    for plane, target in zip(planes, split(row), strict=True):
+    for plane, target in zip(planes, yuv_planes(row), strict=True):
         source = plane
         for left in range(count, 0, -1):
             last = left == 1 and turn == UPRIGHT
@@ -147,7 +138,7 @@ class _Form:
 
     @cached_property
     def shape(self) -> tuple[int, int]:
-        return (self.height * 3 // 2, self.width)
+        return planar_shape(self.height, self.width)
 
 
 class PlanePainter:
