@@ -13,8 +13,8 @@ import torch
 
 from av_tagger.audio.network import build_network
 from av_tagger.labels import audioset
-from av_tagger.learning.data.audioset import EmbeddingStore, Packer, open_store
 from av_tagger.learning.data.batches import Batch, Sampling, TrainingBatches
+from av_tagger.learning.data.embedding_store import EmbeddingStore, Packer, open_store
 from av_tagger.learning.learner import architecture_of, features_of, loss_of, make_loss
 from av_tagger.learning.optimise import make_optimiser
 from av_tagger.learning.recipe import read_recipe

@@ -20,9 +20,9 @@ from pathlib import Path
 import numpy as np
 
 from av_tagger.learning.data.manifests import classes_in
-from av_tagger.learning.data.prepare import Sources, assemble
+from av_tagger.learning.prepare import Sources, read_data
 from av_tagger.learning.recipe import read_recipe
-from av_tagger.learning.run import Options
+from av_tagger.learning.run import TrainingOptions
 from av_tagger.learning.train import train
 from av_tagger.learning.validation import Validation, validate
 from av_tagger.plan import load
@@ -80,7 +80,10 @@ def learn(parts: Split, ear: str, run: Path) -> Result:
         csv.writer(file).writerows([("file", "labels"), *parts.learnt])
     recipe = read_recipe("own-classes", [f"embedder={ear}"])
     train(
-        recipe, assemble(Sources((manifest,)), classes_in([manifest]), recipe), run, Options("cpu")
+        recipe,
+        read_data(Sources((manifest,)), classes_in([manifest]), recipe),
+        run,
+        TrainingOptions("cpu"),
     )
     trained = time.perf_counter()
     tagger = load(ear=str(run), only="ear", device="cpu", offline=True)

@@ -24,7 +24,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from av_tagger import weights
-from av_tagger.audio.branch import EARS, RUN_FILE
+from av_tagger.audio import ears
 from av_tagger.download import sha256_of
 from av_tagger.errors import UsageError
 from av_tagger.fusion import WeightedFusion, load_fusion
@@ -371,8 +371,7 @@ def write_clips(path: Path, sounds: Sequence[SoundSource], deals: Sequence[Deal]
 
 def ear_file(name: str) -> Path:
     """The weights behind an ear's name."""
-    path = Path(name) / RUN_FILE if Path(name).is_dir() else Path(name)
-    found = path if path.is_file() else weights.locate(EARS.get(name, name.replace(":", ".", 1)))
+    found = ears.resolve(name, offline=True).file.path
     if found is None:
         raise UsageError(
             f"the weights of the ear {name!r} are not here; name a weights file, or see av-tag weights list"
@@ -398,9 +397,9 @@ def load_the_ear(name: str) -> AudioBranch:
 def load_the_eye() -> VideoBranch:
     """The whole eye with the weights that lie in the shared folder."""
     from av_tagger.video.branch import EyeSettings
-    from av_tagger.video.load import load_eye
+    from av_tagger.video.eyes import load_eye
 
-    eye = load_eye(EyeSettings(**EYE, pictures=False), dcase2017(), offline=True)
+    eye = load_eye(EyeSettings(**EYE, pictures=False), dcase2017())
     if eye.advice:
         raise UsageError("; ".join(eye.advice))
     return eye

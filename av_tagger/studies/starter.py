@@ -20,8 +20,9 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from av_tagger.audio.checkpoint import EarThresholds, Header, load_checkpoint, save_checkpoint
+from av_tagger.audio.checkpoint import load_checkpoint, save_checkpoint
 from av_tagger.audio.frontend import LogMel
+from av_tagger.audio.header import EarThresholds, Header
 from av_tagger.audio.network import MilNetwork
 from av_tagger.fusion import WeightedFusion, load_fusion
 from av_tagger.labels import dcase2017

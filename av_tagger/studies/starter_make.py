@@ -9,7 +9,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from av_tagger.audio.frontend import LogMel, LogMelSettings
+from av_tagger.audio.architecture import LogMelSettings
+from av_tagger.audio.frontend import LogMel
 from av_tagger.studies.starter_data import EAR_RATE, LABELS, SECONDS, Library, example, to_ear
 from av_tagger.studies.teacher import Teacher
 

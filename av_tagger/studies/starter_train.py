@@ -12,8 +12,8 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from av_tagger.audio.frontend import LogMelSettings
-from av_tagger.audio.network import EarArchitecture, MilNetwork, build_network
+from av_tagger.audio.architecture import EarArchitecture, LogMelSettings
+from av_tagger.audio.network import MilNetwork, build_network
 from av_tagger.studies.teacher import targets
 
 Numbers = NDArray[np.float32]

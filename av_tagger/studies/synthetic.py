@@ -10,9 +10,10 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from av_tagger.audio.architecture import EarArchitecture, FeatureShape
 from av_tagger.audio.losses import LOSSES
-from av_tagger.audio.network import EarArchitecture, MilNetwork, build_network
-from av_tagger.audio.sockets import FeatureShape, Heard
+from av_tagger.audio.network import MilNetwork, build_network
+from av_tagger.audio.sockets import Heard
 from av_tagger.learning.validation import average_precision
 
 

@@ -10,22 +10,23 @@ import numpy as np
 import pytest
 import torch
 
-from av_tagger.audio.branch import load_ear
+from av_tagger.audio.architecture import EarArchitecture
 from av_tagger.audio.checkpoint import load_checkpoint
-from av_tagger.audio.network import EarArchitecture, build_network
+from av_tagger.audio.ears import load_ear
+from av_tagger.audio.network import build_network
 from av_tagger.clip import Waveform
 from av_tagger.errors import MissingExtra, StorageError, UsageError
 from av_tagger.learning.data.bags import EmbeddingBags, WaveformBags
+from av_tagger.learning.data.training import TrainingData
 from av_tagger.learning.learner import loss_of, make_loss
 from av_tagger.learning.recipe import LossChoice, Recipe
-from av_tagger.learning.run import Data, Options
-from av_tagger.learning.run_log import read_log
+from av_tagger.learning.run import TrainingOptions
 from av_tagger.learning.train import train
 
 MakeBags = Callable[..., WaveformBags]
 Tiny = Callable[..., Recipe]
 
-CPU = Options(device="cpu", log_steps=1)
+CPU = TrainingOptions(device="cpu", log_steps=1)
 PLAIN = (
     "augment={}",
     "keep.ema=0.0",
@@ -37,9 +38,9 @@ SHORT = ("length.epochs=2", "length.epoch_steps=3")
 
 
 @pytest.fixture
-def pair(make_bags: MakeBags, tunes: Callable[[int, int], list[tuple[str, ...]]]) -> Data:
+def pair(make_bags: MakeBags, tunes: Callable[[int, int], list[tuple[str, ...]]]) -> TrainingData:
     """A little to learn from, a little to validate on."""
-    return Data(make_bags(tunes(20, 1), 1), make_bags(tunes(12, 2), 2))
+    return TrainingData(make_bags(tunes(20, 1), 1), make_bags(tunes(12, 2), 2))
 
 
 def test_two_clips_are_learnt_by_heart(make_bags: MakeBags, tiny: Tiny, tmp_path: Path) -> None:
@@ -47,7 +48,7 @@ def test_two_clips_are_learnt_by_heart(make_bags: MakeBags, tiny: Tiny, tmp_path
     recipe = tiny(
         "crnn-modern", *PLAIN, "batch=2", "balance=none", "length.epochs=1", "length.epoch_steps=50"
     )
-    outcome = train(recipe, Data(bags, bags), tmp_path / "run", CPU)
+    outcome = train(recipe, TrainingData(bags, bags), tmp_path / "run", CPU)
     assert outcome.validation.micro_f1 == 1.0
     assert outcome.validation.loss < 0.1
     assert outcome.validation.average_precision[0] == 1.0
@@ -59,7 +60,7 @@ def test_five_tones_are_told_apart_within_seconds(
     tiny: Tiny,
     tmp_path: Path,
 ) -> None:
-    data = Data(make_bags(tunes(96, 1), 1), make_bags(tunes(40, 2), 2))
+    data = TrainingData(make_bags(tunes(96, 1), 1), make_bags(tunes(40, 2), 2))
     recipe = tiny(
         "crnn-modern",
         *PLAIN,
@@ -79,13 +80,17 @@ def test_five_tones_are_told_apart_within_seconds(
     assert heard.probabilities == pytest.approx(stored["scores"][0], abs=1e-3)
 
 
+def read_log(run: Path) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in (run / "log.jsonl").read_text().splitlines()]
+
+
 class Kill(Exception):
     """The power goes."""
 
 
 @pytest.mark.parametrize("name", ["crnn-av", "crnn-modern"])
 def test_a_killed_run_ends_exactly_where_an_uninterrupted_one_does(
-    name: str, pair: Data, tiny: Tiny, tmp_path: Path
+    name: str, pair: TrainingData, tiny: Tiny, tmp_path: Path
 ) -> None:
     """Dropout, averaged weights, momentum, schedule, half an epoch: bit for bit."""
     recipe = tiny(
@@ -115,7 +120,7 @@ def test_a_killed_run_ends_exactly_where_an_uninterrupted_one_does(
     assert read_log(tmp_path / "cut") == read_log(tmp_path / "whole")
 
 
-def _killed_at(step: int, recipe: Recipe, data: Data, run: Path, options: Options) -> None:
+def _killed_at(step: int, recipe: Recipe, data: TrainingData, run: Path, options: TrainingOptions) -> None:
     def watch(record: Mapping[str, Any]) -> None:
         if record["kind"] == "step" and record["step"] == step:
             raise Kill
@@ -133,12 +138,12 @@ def _flat(tree: Any) -> list[Any]:
 
 
 def test_a_run_goes_on_only_with_the_same_recipe_and_data(
-    pair: Data, tiny: Tiny, tmp_path: Path, make_bags: MakeBags
+    pair: TrainingData, tiny: Tiny, tmp_path: Path, make_bags: MakeBags
 ) -> None:
     recipe = tiny("crnn-modern", "length.epochs=1", "length.epoch_steps=1")
     run = tmp_path / "run"
     train(recipe, pair, run, CPU)
-    with pytest.raises(UsageError, match="holds a run already"):
+    with pytest.raises(UsageError, match="already holds a run"):
         train(recipe, pair, run, CPU)
     again = replace(CPU, resume=True)
     with pytest.raises(UsageError, match="another recipe"):
@@ -203,7 +208,7 @@ def test_a_loss_on_instances_is_added_to_the_bag_s() -> None:
 def test_a_class_without_clips_is_warned_of_and_costs_nothing_else(
     make_bags: MakeBags, tiny: Tiny, tmp_path: Path
 ) -> None:
-    data = Data(
+    data = TrainingData(
         make_bags([("low",), ("deep",), ("high",), ()] * 2, 1),
         make_bags([("low",), ("high",), ()], 2),
     )
@@ -218,7 +223,7 @@ def test_a_class_without_clips_is_warned_of_and_costs_nothing_else(
     assert thresholds[2] > 1  # never learnt: never tagged
 
 
-def test_the_card_says_what_was_done(pair: Data, tiny: Tiny, tmp_path: Path) -> None:
+def test_the_card_says_what_was_done(pair: TrainingData, tiny: Tiny, tmp_path: Path) -> None:
     data = replace(pair, origin="av-tag train tiny", notes=("the moon was full",))
     outcome = train(tiny("crnn-av", *SHORT, "seed=3"), data, tmp_path / "run", CPU)
     card = json.loads((tmp_path / "run" / "card.json").read_text())
@@ -241,7 +246,7 @@ def test_the_card_says_what_was_done(pair: Data, tiny: Tiny, tmp_path: Path) -> 
     assert "| shrill |" in words
 
 
-def test_it_stops_when_nothing_gets_better(pair: Data, tiny: Tiny, tmp_path: Path) -> None:
+def test_it_stops_when_nothing_gets_better(pair: TrainingData, tiny: Tiny, tmp_path: Path) -> None:
     recipe = tiny(
         "crnn-av",
         "optimiser.lr=1e-12",
@@ -257,7 +262,9 @@ def test_it_stops_when_nothing_gets_better(pair: Data, tiny: Tiny, tmp_path: Pat
     assert outcome.steps == 3
 
 
-def test_a_run_that_runs_away_says_what_to_do(pair: Data, tiny: Tiny, tmp_path: Path) -> None:
+def test_a_run_that_runs_away_says_what_to_do(
+    pair: TrainingData, tiny: Tiny, tmp_path: Path
+) -> None:
     recipe = tiny(
         "crnn-av",
         "optimiser.lr=1e30",
@@ -270,7 +277,7 @@ def test_a_run_that_runs_away_says_what_to_do(pair: Data, tiny: Tiny, tmp_path: 
 
 
 def test_checkpoints_stay_and_their_predictions_are_averaged(
-    pair: Data, tiny: Tiny, tmp_path: Path
+    pair: TrainingData, tiny: Tiny, tmp_path: Path
 ) -> None:
     recipe = tiny(
         "crnn-modern", "length.iterations=5", "length.epoch_steps=4", "keep.average=[2, 5]"
@@ -300,24 +307,24 @@ def test_embeddings_are_learnt_from_like_waveforms(tiny: Tiny, tmp_path: Path) -
         data="embeddings",
         architecture=ear,
     )
-    assert train(recipe, Data(bags, bags), tmp_path / "run", CPU).validation.micro_f1 > 0.95
+    assert train(recipe, TrainingData(bags, bags), tmp_path / "run", CPU).validation.micro_f1 > 0.95
 
 
 def test_recipe_and_data_of_different_kinds_do_not_meet(tiny: Tiny, tmp_path: Path) -> None:
     bags = _labelled(np.eye(2))
-    with pytest.raises(UsageError, match="learns from waveform, the data are embeddings"):
-        train(tiny("crnn-av"), Data(bags, bags), tmp_path / "run", CPU)
+    with pytest.raises(UsageError, match="trains on waveform, but the data are embeddings"):
+        train(tiny("crnn-av"), TrainingData(bags, bags), tmp_path / "run", CPU)
 
 
 def test_data_without_anything_to_learn_are_refused(make_bags: MakeBags) -> None:
     with pytest.raises(UsageError, match="no training clip has any of the classes"):
-        Data(make_bags([()]), make_bags([("low",)], 2))
+        TrainingData(make_bags([()]), make_bags([("low",)], 2))
     with pytest.raises(UsageError, match="different classes"):
-        Data(_labelled(np.eye(2)), _labelled(np.eye(3)))
+        TrainingData(_labelled(np.eye(2)), _labelled(np.eye(3)))
 
 
 def test_tensorboard_is_an_extra(
-    pair: Data, tiny: Tiny, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    pair: TrainingData, tiny: Tiny, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     import sys
 
@@ -326,12 +333,14 @@ def test_tensorboard_is_an_extra(
         train(tiny("crnn-av", *SHORT), pair, tmp_path / "run", replace(CPU, tensorboard=True))
 
 
-def test_half_precision_needs_its_hardware(pair: Data, tiny: Tiny, tmp_path: Path) -> None:
+def test_half_precision_needs_its_hardware(pair: TrainingData, tiny: Tiny, tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="float16 training needs a CUDA device"):
         train(tiny("crnn-av"), pair, tmp_path / "run", replace(CPU, precision="float16"))
 
 
-def test_bfloat16_learns_the_same_to_its_rounding(pair: Data, tiny: Tiny, tmp_path: Path) -> None:
+def test_bfloat16_learns_the_same_to_its_rounding(
+    pair: TrainingData, tiny: Tiny, tmp_path: Path
+) -> None:
     recipe = tiny("crnn-modern", *PLAIN, *SHORT)
     losses = []
     for precision in ("float32", "bfloat16"):

@@ -1,4 +1,4 @@
-"""TFRecord files of SequenceExamples, read without TensorFlow: frames with their masked CRC-32C, and just enough protocol buffers."""
+"""TFRecord files of SequenceExamples without TensorFlow: framing, CRC-32C, protocol buffers."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ Bytes = NDArray[np.uint8]
 
 @dataclass(frozen=True)
 class Feature:
-    """A list of values of one kind; the other kinds are empty."""
+    """A list of bytes, floats or integers; the other two are empty."""
 
     bytes: tuple[bytes, ...] = ()
     floats: tuple[float, ...] = ()
@@ -27,26 +27,25 @@ class Feature:
 
 
 @dataclass(frozen=True)
-class Sequence:
-    """A `tf.SequenceExample`: features of the whole, and lists of features along time."""
+class SequenceExample:
+    """A `tf.SequenceExample`: features of the whole, and lists of features over time."""
 
     context: dict[str, Feature]
     lists: dict[str, list[Feature]]
 
 
-def read_sequences(path: Path) -> Iterator[Sequence]:
-    """Every example of a file, after all of the file has been found whole."""
+def read_sequences(path: Path) -> Iterator[SequenceExample]:
+    """The examples of a file; all checksums are verified first."""
     for number, record in enumerate(read_records(path)):
         try:
             yield parse_sequence(record)
         except (ValueError, IndexError, struct.error, UnicodeDecodeError) as error:
-            raise StorageError(
-                sentence(path, f"record {number} is no SequenceExample ({error})", AGAIN)
-            ) from error
+            reason = f"record {number} is not a SequenceExample ({error})"
+            raise StorageError(sentence(path, reason, AGAIN)) from error
 
 
 def read_records(path: Path) -> list[bytes]:
-    """The records of a TFRecord file: 8 bytes of length, 4 of its checksum, the data, 4 of theirs, again and again."""
+    """The records of a TFRecord file: length (8 bytes), its CRC (4), data, CRC of the data (4)."""
     try:
         data = path.read_bytes()
     except OSError as error:
@@ -62,9 +61,8 @@ def read_records(path: Path) -> list[bytes]:
             masked_crc32c(blocks) != np.array([pair[which] for pair in claimed], np.uint32)
         )
         if len(wrong):
-            raise StorageError(
-                sentence(path, f"record {wrong[0]} is damaged (its checksum does not fit)", AGAIN)
-            )
+            reason = f"record {wrong[0]} is damaged (wrong checksum)"
+            raise StorageError(sentence(path, reason, AGAIN))
     return bodies
 
 
@@ -72,47 +70,36 @@ def _spans(path: Path, data: bytes) -> Iterator[tuple[int, int]]:
     at = number = 0
     while at < len(data):
         if at + 12 > len(data):
-            raise StorageError(
-                sentence(path, f"is cut short in the head of record {number}", AGAIN)
-            )
+            raise StorageError(sentence(path, f"ends in the header of record {number}", AGAIN))
         (length,) = struct.unpack_from("<Q", data, at)
-        if masked_crc32c([data[at : at + 8]])[0] != _u32(
-            data, at + 8
-        ):  # or a wild length would look like a short file
-            raise StorageError(
-                sentence(
-                    path,
-                    f"is no TFRecord file, or record {number} is damaged (its length does not fit)",
-                    AGAIN,
-                )
-            )
+        # Without this check a damaged length would look like a file that ends too early.
+        if masked_crc32c([data[at : at + 8]])[0] != _u32(data, at + 8):
+            reason = f"is not a TFRecord file, or the length of record {number} is damaged"
+            raise StorageError(sentence(path, reason, AGAIN))
         start, end = at + 12, at + 12 + length
         if end + 4 > len(data):
-            raise StorageError(sentence(path, f"is cut short in record {number}", AGAIN))
+            raise StorageError(sentence(path, f"ends in record {number}", AGAIN))
         yield start, end
         at, number = end + 4, number + 1
 
 
 def masked_crc32c(blocks: list[bytes]) -> NDArray[np.uint32]:
-    """CRC-32C of each block, rotated and shifted as TFRecord wants it: ((crc >> 15) | (crc << 17)) + 0xa282ead8."""
+    """CRC-32C of each block, masked for TFRecord: ((crc >> 15) | (crc << 17)) + 0xa282ead8."""
     crc = crc32c(blocks)
     turned = (crc >> np.uint32(15)) | (crc << np.uint32(17))
-    return turned + np.uint32(0xA282EAD8)  # modulo 2**32, as arrays wrap
+    return turned + np.uint32(0xA282EAD8)  # arrays wrap: modulo 2**32
 
 
 def crc32c(blocks: list[bytes]) -> NDArray[np.uint32]:
-    """CRC-32C (Castagnoli) of many blocks side by side: two bytes of every block a step, the longest blocks first."""
+    """CRC-32C (Castagnoli) of many blocks in parallel, two bytes of each per step."""
     lengths = np.array([len(b) for b in blocks], np.int64)
     order = np.argsort(-lengths, kind="stable")
     lanes = np.zeros((int(lengths.max(initial=0) + 1) // 2, len(blocks)), "<u2")  # (steps, blocks)
     for lane, block in enumerate(order):
         even = len(blocks[block]) // 2
         lanes[:even, lane] = np.frombuffer(blocks[block], "<u2", even)
-    crc, table, pairs = (
-        np.full(len(blocks), 0xFFFFFFFF, np.uint32),
-        _table_of_pairs(),
-        lengths[order] // 2,
-    )
+    crc, table = np.full(len(blocks), 0xFFFFFFFF, np.uint32), _table_of_pairs()
+    pairs = lengths[order] // 2  # the longest blocks first
     busy = len(blocks)
     for step, row in enumerate(lanes):
         while busy and pairs[busy - 1] <= step:
@@ -120,7 +107,7 @@ def crc32c(blocks: list[bytes]) -> NDArray[np.uint32]:
         now = crc[:busy]
         crc[:busy] = table[(now ^ row[:busy]) & np.uint32(0xFFFF)] ^ (now >> np.uint32(16))
     single = _table_of_bytes()
-    for odd in np.flatnonzero(lengths[order] % 2):  # the odd last byte
+    for odd in np.flatnonzero(lengths[order] % 2):  # a last single byte
         crc[odd] = single[(int(crc[odd]) ^ blocks[order[odd]][-1]) & 0xFF] ^ (int(crc[odd]) >> 8)
     found = np.empty_like(crc)
     found[order] = crc ^ np.uint32(0xFFFFFFFF)
@@ -137,7 +124,7 @@ def _table_of_bytes() -> NDArray[np.uint32]:
 
 @cache
 def _table_of_pairs() -> NDArray[np.uint32]:
-    """Two bytes at once: the second's table applied to what the first left."""
+    """The table for two bytes at once."""
     single = _table_of_bytes()
     pairs = np.arange(65536, dtype=np.uint32)
     for _ in range(2):
@@ -149,13 +136,14 @@ def _u32(data: bytes, at: int) -> int:
     return int.from_bytes(data[at : at + 4], "little")
 
 
-# Protocol buffers: a message is a run of (key, value); the key's lowest three bits say how the value is written.
+# Protocol buffers: a message is a sequence of (key, value); the lowest three bits of a key are
+# the encoding of its value.
 
 VARINT, FIXED64, LENGTH, FIXED32 = 0, 1, 2, 5
 
 
-def parse_sequence(record: bytes) -> Sequence:
-    """SequenceExample {1: context Features, 2: FeatureLists}; both are maps from names."""
+def parse_sequence(record: bytes) -> SequenceExample:
+    """SequenceExample {1: context Features, 2: FeatureLists}, both maps by name."""
     context: dict[str, Feature] = {}
     lists: dict[str, list[Feature]] = {}
     for number, value in fields(record):
@@ -165,11 +153,11 @@ def parse_sequence(record: bytes) -> Sequence:
                 context[name] = parse_feature(body)
             elif number == 2:
                 lists[name] = [parse_feature(_message(feature)) for _, feature in fields(body)]
-    return Sequence(context, lists)
+    return SequenceExample(context, lists)
 
 
 def parse_feature(message: bytes) -> Feature:
-    """Feature {1: BytesList, 2: FloatList, 3: Int64List}; each is a list under 1, numbers packed or one by one."""
+    """Feature {1: BytesList, 2: FloatList, 3: Int64List}; numbers may be packed."""
     values: dict[int, list[bytes | int]] = {1: [], 2: [], 3: []}
     for kind, body in fields(message):
         if kind in values:
@@ -182,7 +170,7 @@ def parse_feature(message: bytes) -> Feature:
 
 
 def fields(message: bytes) -> Iterator[tuple[int, bytes | int]]:
-    """The fields of a message: numbers for varints, bytes for all else."""
+    """The fields of a message: integers for varints, bytes for everything else."""
     at = 0
     while at < len(message):
         key, at = _varint(message, at)
@@ -196,15 +184,15 @@ def fields(message: bytes) -> Iterator[tuple[int, bytes | int]]:
         elif kind in (FIXED32, FIXED64):
             size = 4 if kind == FIXED32 else 8
         else:
-            raise ValueError(f"a field of unknown kind {kind}")
+            raise ValueError(f"a field has the unknown encoding {kind}")
         if at + size > len(message):
-            raise ValueError("a field reaches past its message")
+            raise ValueError("a field extends past its message")
         yield key >> 3, message[at : at + size]
         at += size
 
 
 def _varint(message: bytes, at: int) -> tuple[int, int]:
-    """Seven bits a byte, the lowest first; the highest bit says that more follow."""
+    """Seven bits per byte, lowest first; the highest bit is set if more follow."""
     byte = message[at]
     if byte < 0x80:
         return byte, at + 1
@@ -212,7 +200,7 @@ def _varint(message: bytes, at: int) -> tuple[int, int]:
     while byte >= 0x80:
         at += 1
         if shift > 63:
-            raise ValueError("a number of more than ten bytes")
+            raise ValueError("an integer of more than ten bytes")
         byte = message[at]
         value |= (byte & 0x7F) << shift
         shift += 7
@@ -236,12 +224,12 @@ def _signed(value: int) -> int:
 
 def _message(value: bytes | int) -> bytes:
     if isinstance(value, int):
-        raise ValueError("a number where a message should be")  # noqa: TRY004 - a defect of the data, not of a caller
+        raise ValueError("an integer in place of a message")  # noqa: TRY004 - a defect of the data
     return value
 
 
 def _entry(value: bytes | int) -> tuple[str, bytes]:
-    """An entry of a map {1: key, 2: value}."""
+    """A map entry {1: key, 2: value}."""
     name, body = "", b""
     for number, part in fields(_message(value)):
         if number == 1:

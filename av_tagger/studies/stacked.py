@@ -9,7 +9,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from av_tagger.audio.checkpoint import Header, load_checkpoint, save_checkpoint
+from av_tagger.audio.checkpoint import load_checkpoint, save_checkpoint
+from av_tagger.audio.header import Header
 from av_tagger.audio.network import MilNetwork, build_network
 from av_tagger.errors import UsageError
 from av_tagger.learning.data.audioset import EmbeddingStore, Packer, Progress, open_store

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from av_tagger.errors import StorageError, UsageError
-from av_tagger.learning.analysis.ensemble import averaged, read_opinion, vote, weighted_vote
+from av_tagger.learning.analysis.ensemble import read_scores, vote, weighted_vote
 
 
 def write_run(
@@ -43,20 +43,11 @@ def write_run(
     return folder
 
 
-def test_predictions_are_averaged() -> None:
-    a, b = np.array([[0.2, 0.4]], np.float32), np.array([[0.6, 0.0]], np.float32)
-    np.testing.assert_allclose(averaged([a, b]), [[0.4, 0.2]])
-    with pytest.raises(UsageError, match="different data"):
-        averaged([a, b.T])
-    with pytest.raises(UsageError, match="nothing to average"):
-        averaged([])
-
-
 def test_a_vote_by_hand() -> None:
     decisions = np.array([[[1, 0]], [[1, 1]], [[0, 1]]], bool)
     np.testing.assert_allclose(weighted_vote(decisions, [3, 1, 1]), [[0.8, 0.4]], rtol=1e-6)
     for weights in ([1, 1], [-1, 1, 1], [0, 0, 0], [1, np.nan, 1]):
-        with pytest.raises(ValueError, match="a weight a model"):
+        with pytest.raises(ValueError, match="one weight per model"):
             weighted_vote(decisions, weights)
 
 
@@ -66,7 +57,7 @@ def test_three_that_err_apart_are_right_together(tmp_path: Path) -> None:
     for i in range(3):
         scores = np.array(truth, float) * 0.8 + 0.1
         scores[i] = 1 - scores[i]
-        runs.append(read_opinion(write_run(tmp_path / f"run-{i}", scores, truth, 0.7)))
+        runs.append(read_scores(write_run(tmp_path / f"run-{i}", scores, truth, 0.7)))
     shares, validation = vote(runs)
     np.testing.assert_array_equal(shares > 0.5, np.array(truth, bool))
     assert validation.micro_f1 == 1.0
@@ -75,9 +66,9 @@ def test_three_that_err_apart_are_right_together(tmp_path: Path) -> None:
 
 def test_the_better_run_outvotes_two(tmp_path: Path) -> None:
     truth = [[1, 0, 0], [0, 1, 0], [0, 0, 1]]
-    good = read_opinion(write_run(tmp_path / "good", np.eye(3), truth, 0.9, "accuracy"))
+    good = read_scores(write_run(tmp_path / "good", np.eye(3), truth, 0.9, "accuracy"))
     bad = [
-        read_opinion(
+        read_scores(
             write_run(tmp_path / f"bad-{i}", np.roll(np.eye(3), 1, axis=0), truth, 0.3, "accuracy")
         )
         for i in range(2)
@@ -87,9 +78,9 @@ def test_the_better_run_outvotes_two(tmp_path: Path) -> None:
 
 
 def test_only_runs_on_the_same_clips_vote(tmp_path: Path) -> None:
-    one = read_opinion(write_run(tmp_path / "one", [[0.5, 0.5]], [[1, 0]], 0.5))
-    other = read_opinion(write_run(tmp_path / "other", [[0.5, 0.5]], [[0, 1]], 0.5))
-    with pytest.raises(UsageError, match="one --valid"):
+    one = read_scores(write_run(tmp_path / "one", [[0.5, 0.5]], [[1, 0]], 0.5))
+    other = read_scores(write_run(tmp_path / "other", [[0.5, 0.5]], [[0, 1]], 0.5))
+    with pytest.raises(UsageError, match="same --valid"):
         vote([one, other])
-    with pytest.raises(StorageError, match="no finished run"):
-        read_opinion(tmp_path)
+    with pytest.raises(StorageError, match="not the folder of a finished run"):
+        read_scores(tmp_path)

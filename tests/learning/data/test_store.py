@@ -105,7 +105,7 @@ def test_a_broken_or_short_file_costs_itself_only(tmp_path: Path) -> None:
     )
     assert store.samples.tolist() == [0, 20, 30, 0, 50]
     assert [(Path(s.name).name, s.kind, s.reason) for s in store.skipped] == [
-        ("0.wav", "empty", "holds only 0.10 s of sound"),
+        ("0.wav", "empty", "has only 0.10 s of sound"),
         ("3.wav", "broken", "is not media"),
     ]
 

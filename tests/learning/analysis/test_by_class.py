@@ -8,20 +8,15 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import scipy.stats
 import sklearn.metrics
 
 from av_tagger.cli.analyse import AnalyseOptions, _analyse
 from av_tagger.errors import TableError, UsageError
 from av_tagger.labels import ClassList, SoundClass
-from av_tagger.learning.analysis.analyse import (
-    Instances,
+from av_tagger.learning.analysis.by_class import (
     analyse,
-    auc,
     confusions,
     correlation,
-    d_prime,
-    hear_instances,
     read_qualities,
 )
 from av_tagger.learning.analysis.figures import (
@@ -30,9 +25,11 @@ from av_tagger.learning.analysis.figures import (
     neighbours,
     precision_beside_counts,
 )
-from av_tagger.learning.data.audioset import Packer, open_store
+from av_tagger.learning.analysis.instances import Instances, hear_instances
+from av_tagger.learning.data.embedding_store import Packer, open_store
+from av_tagger.learning.data.training import TrainingData
 from av_tagger.learning.recipe import read_recipe
-from av_tagger.learning.run import Data, Options
+from av_tagger.learning.run import TrainingOptions
 from av_tagger.learning.train import train
 
 LABELS = ("bird", "horn", "rain")
@@ -60,7 +57,7 @@ def group(tmp_path_factory: pytest.TempPathFactory) -> Path:
             "prob/max",
             [*small, "length.iterations=40", "length.epoch_steps=20", *([loss] if loss else [])],
         )
-        train(recipe, Data(bags, bags), root / name, Options(device="cpu"))
+        train(recipe, TrainingData(bags, bags), root / name, TrainingOptions(device="cpu"))
     return root
 
 
@@ -70,21 +67,6 @@ def looked_into(group: Path, run: str = "pnl") -> Instances:
         open_store(group / "store").bags(ClassList(tuple(SoundClass(n) for n in LABELS))),
         30,
     )
-
-
-def test_auc_against_scikit_learn() -> None:
-    draw = np.random.default_rng(1)
-    scores, truth = draw.integers(0, 9, 60) / 9, draw.random(60) < 0.3
-    assert auc(scores, truth) == pytest.approx(sklearn.metrics.roc_auc_score(truth, scores))
-    assert math.isnan(auc(scores, np.zeros(60, bool)))
-
-
-def test_d_prime_of_the_papers() -> None:
-    assert d_prime(0.969) == pytest.approx(2.641, abs=0.005)  # ATT Table IV
-    assert d_prime(0.5) == 0
-    assert d_prime(1.0) == math.inf
-    assert d_prime(0.0) == -math.inf
-    assert d_prime(0.2) == pytest.approx(math.sqrt(2) * scipy.stats.norm.ppf(0.2))
 
 
 def test_correlation_by_hand() -> None:
@@ -197,5 +179,5 @@ def test_data_of_another_kind_are_refused(group: Path) -> None:
     class Sounds:
         kind, labels = "waveform", LABELS
 
-    with pytest.raises(UsageError, match="does not learn from waveform"):
+    with pytest.raises(UsageError, match="does not read waveform"):
         hear_instances(group / "pnl", Sounds())  # type: ignore[arg-type]

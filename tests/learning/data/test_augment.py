@@ -4,7 +4,14 @@ import numpy as np
 import pytest
 import torch
 
-from av_tagger.learning.data.augment import Augment, at_snr, looped, mask_features, mixup, vary
+from av_tagger.learning.data.augment import (
+    Augment,
+    at_snr,
+    augment_wave,
+    looped,
+    mask_features,
+    mixup,
+)
 from av_tagger.learning.data.balance import generator
 
 NOISE = np.random.default_rng(0).standard_normal(4_000).astype(np.float32)
@@ -30,14 +37,15 @@ def test_a_short_background_goes_round() -> None:
 
 
 def test_a_shift_moves_every_sample_and_loses_none() -> None:
-    moved = vary(NOISE, Augment(shift_seconds=0.5), 4_000, generator(1), None)
+    moved = augment_wave(NOISE, Augment(shift_seconds=0.5), 4_000, generator(1), None)
     assert not np.array_equal(moved, NOISE)
     assert np.array_equal(np.sort(moved), np.sort(NOISE))
 
 
 def test_gain_stays_within_its_limits() -> None:
     gains = [
-        20 * np.log10(vary(TONE, Augment(gain_db=6), 4_000, generator(i), None)[1] / TONE[1])
+        20
+        * np.log10(augment_wave(TONE, Augment(gain_db=6), 4_000, generator(i), None)[1] / TONE[1])
         for i in range(50)
     ]
     assert min(gains) >= -6.0001
@@ -48,14 +56,14 @@ def test_gain_stays_within_its_limits() -> None:
 def test_backgrounds_come_as_often_as_asked() -> None:
     how = Augment(background_share=0.3, background_snr_db=(10, 10))
     changed = [
-        not np.array_equal(vary(TONE, how, 4_000, generator(i), lambda _: NOISE), TONE)
+        not np.array_equal(augment_wave(TONE, how, 4_000, generator(i), lambda _: NOISE), TONE)
         for i in range(400)
     ]
     assert abs(sum(changed) - 120) < 4 * np.sqrt(400 * 0.3 * 0.7)
 
 
 def test_the_defaults_change_nothing() -> None:
-    assert vary(TONE, Augment(), 4_000, generator(0), lambda _: NOISE) is TONE
+    assert augment_wave(TONE, Augment(), 4_000, generator(0), lambda _: NOISE) is TONE
 
 
 @pytest.mark.parametrize("labels", ["mix", "union"])

@@ -12,15 +12,16 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from av_tagger.audio.branch import load_ear
 from av_tagger.audio.checkpoint import load_checkpoint
+from av_tagger.audio.ears import load_ear
 from av_tagger.clip import Waveform
 from av_tagger.errors import UsageError
 from av_tagger.learning.data.bags import EmbeddingBags, Kind
+from av_tagger.learning.data.training import TrainingData
 from av_tagger.learning.learner import parameters
 from av_tagger.learning.optimise import Schedule
 from av_tagger.learning.recipe import Length, Recipe, read_recipe, recipe_names
-from av_tagger.learning.run import Data, Options
+from av_tagger.learning.run import TrainingOptions
 from av_tagger.learning.train import train
 from av_tagger.settings import fingerprint, to_table
 
@@ -200,7 +201,12 @@ def test_att_averages_nine_checkpoints_of_fifty_thousand_steps() -> None:
 def test_every_composition_learns_reloads_and_listens(name: str, tmp_path: Path) -> None:
     recipe = compositions()[name]
     bags = bags_for(recipe)
-    outcome = train(recipe, Data(bags, bags), tmp_path / "run", Options(device="cpu", log_steps=1))
+    outcome = train(
+        recipe,
+        TrainingData(bags, bags),
+        tmp_path / "run",
+        TrainingOptions(device="cpu", log_steps=1),
+    )
     assert np.isfinite(outcome.validation.loss)
     network, header = load_checkpoint(outcome.best, LABELS)
     assert header.name == name

@@ -16,8 +16,8 @@ from av_tagger.clip import Clip
 from av_tagger.errors import UsageError
 from av_tagger.labels import ClassList
 from av_tagger.learning.data.bags import WaveformBags
-from av_tagger.learning.data.manifests import Example, ExampleSet
-from av_tagger.learning.data.prepare import Sources, assemble, hold_out, skipped, waveform_data
+from av_tagger.learning.data.examples import Example, ExampleSet
+from av_tagger.learning.prepare import Sources, hold_out, read_data, skipped, waveform_data
 from av_tagger.learning.recipe import Recipe
 
 Sing = Callable[..., NDArray[np.float32]]
@@ -45,7 +45,7 @@ def test_folders_become_data_and_what_is_no_sound_is_named(
 ) -> None:
     seen: list[tuple[int, int]] = []
     recipe = tiny("crnn-modern")
-    data = assemble(
+    data = read_data(
         Sources((concert,), hold_out=0.25, store=concert.parent / "store"),
         classes,
         recipe,
@@ -68,7 +68,7 @@ def test_validation_clips_that_are_training_clips_are_told(
 ) -> None:
     sources = Sources((concert,), (concert,), store=concert.parent / "store")
     data = waveform_data(sources, classes, tiny("crnn-av"))
-    assert "17 of the validation clips are training clips" in data.warnings[-1]
+    assert "17 of the validation clips are also training clips" in data.warnings[-1]
     assert data.background is None  # the recipe mixes none
 
 
@@ -100,7 +100,7 @@ def test_recipes_without_a_reader_or_a_front_end_say_so(
     features = {"features": {"channels": 1, "bands": 8, "rate": 1.0}}
     deaf = Recipe("deaf", architecture=features)
     with pytest.raises(UsageError, match="no front end"):
-        assemble(Sources((concert,)), classes, deaf)
+        read_data(Sources((concert,)), classes, deaf)
 
 
 def app() -> typer.Typer:

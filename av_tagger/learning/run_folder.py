@@ -1,4 +1,4 @@
-"""The folder of a run: log, state to resume from, weights, and the scores of the best epoch, each written whole or not at all."""
+"""The folder of a run: log, state, weights and validation scores, each written atomically."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from numpy.typing import NDArray
 from av_tagger.errors import StorageError, UsageError
 from av_tagger.learning.data.bags import Bags
 
-BEST = "best.safetensors"  # the name under which the ear looks for a run's weights
+BEST = "best.safetensors"  # the name by which an ear is loaded from a run's folder
 STATE_VERSION = 1
 
 
 class RunFolder:
-    """Where the files of one run lie."""
+    """Paths and files of one run."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -32,44 +32,44 @@ class RunFolder:
         return self.path / "checkpoints" / f"step-{step:07d}.safetensors"
 
     def open(self, *, resume: bool) -> None:
-        """A folder of its own for every run; an earlier run is never overwritten."""
+        """Make the folder; an earlier run is never overwritten."""
         if self.log.exists() and not resume:
             raise UsageError(
-                f"{self.path}: holds a run already; go on with it by --resume, or name another folder"
+                f"{self.path}: already holds a run; continue it with --resume, or give another"
+                " folder"
             )
         try:
             (self.path / "checkpoints").mkdir(parents=True, exist_ok=True)
         except OSError as error:
-            raise StorageError(
-                f"{self.path}: the run's folder cannot be made ({error.strerror}); choose another"
-            ) from error
+            reason = f"the folder cannot be made ({error.strerror})"
+            raise StorageError(f"{self.path}: {reason}; choose another") from error
 
     def save_state(self, state: Mapping[str, Any]) -> None:
         _replace(self.state, lambda part: torch.save({"version": STATE_VERSION, **state}, part))
 
     def load_state(self, identity: Mapping[str, str]) -> dict[str, Any] | None:
-        """The state of the same recipe on the same data, or nothing if none was saved yet."""
+        """The saved state, if there is one; an error if it is of another recipe or other data."""
         if not self.state.exists():
             return None
         try:
             state: dict[str, Any] = torch.load(self.state, map_location="cpu", weights_only=True)
-        except Exception as error:  # whatever unpickling raises, the file is damaged
-            raise StorageError(
-                f"{self.state}: cannot be read ({error}); start the run anew in another folder"
-            ) from error
+        except Exception as error:  # unpickling a damaged file can raise anything
+            remedy = "start again in another folder"
+            raise StorageError(f"{self.state}: cannot be read ({error}); {remedy}") from error
         for what, value in identity.items():
             if state["identity"].get(what) != value:
                 raise UsageError(
-                    f"{self.path}: was begun with another {what}; resume with the same, or name another folder"
+                    f"{self.path}: was started with another {what}; use the same, or give another"
+                    " folder"
                 )
         return state
 
     def save_scores(self, scores: NDArray[np.float32], bags: Bags) -> None:
+        labels = np.array(bags.labels)
+
         def write(part: Path) -> None:
             with part.open("wb") as out:
-                np.savez_compressed(
-                    out, scores=scores, targets=bags.targets, labels=np.array(bags.labels)
-                )
+                np.savez_compressed(out, scores=scores, targets=bags.targets, labels=labels)
 
         _replace(self.validation, write)
 
@@ -83,8 +83,7 @@ def _replace(path: Path, write: Callable[[Path], object]) -> None:
         write(part)
         part.replace(path)
     except OSError as error:
-        raise StorageError(
-            f"{path}: cannot be written ({error.strerror}); free some space"
-        ) from error
+        reason = f"cannot be written ({error.strerror})"
+        raise StorageError(f"{path}: {reason}; free some space") from error
     finally:
         part.unlink(missing_ok=True)

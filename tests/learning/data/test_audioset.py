@@ -14,13 +14,8 @@ from hypothesis import strategies as st
 
 from av_tagger.errors import StorageError, TableError, UsageError
 from av_tagger.labels import ClassList, SoundClass, audioset
-from av_tagger.learning.data.audioset import (
-    open_store,
-    pack_tfrecords,
-    read_class_labels,
-    read_segments,
-)
-from av_tagger.learning.data.prepare import Sources, assemble
+from av_tagger.learning.data.audioset import pack_tfrecords, read_segments
+from av_tagger.learning.data.embedding_store import open_store
 from av_tagger.learning.data.tfrecord import (
     crc32c,
     masked_crc32c,
@@ -28,8 +23,9 @@ from av_tagger.learning.data.tfrecord import (
     read_records,
     read_sequences,
 )
+from av_tagger.learning.prepare import Sources, read_data
 from av_tagger.learning.recipe import read_recipe
-from av_tagger.learning.run import Options
+from av_tagger.learning.run import TrainingOptions
 from av_tagger.learning.train import train
 
 # A writer of its own, by the published descriptions: it shares nothing with the reader
@@ -215,19 +211,23 @@ def test_fewer_classes_may_be_asked_for(release: Path, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("cut", "said"),
-    [(-1, "cut short in record 1"), (-1300, "cut short in record 1"), (5, "cut short in the head")],
+    [(-1, "ends in record 1"), (-1300, "ends in record 1"), (5, "ends in the header")],
 )
 def test_a_file_that_is_cut_short(release: Path, tmp_path: Path, cut: int, said: str) -> None:
     file = release / "0.tfrecord"
     file.write_bytes(file.read_bytes()[:cut])
-    with pytest.raises(StorageError, match=rf"0\.tfrecord: is {said}"):
+    with pytest.raises(StorageError, match=rf"0\.tfrecord: {said}"):
         pack_tfrecords([file], tmp_path / "store")
     assert list(tmp_path.glob("*store*")) == []  # whole or not at all
 
 
 @pytest.mark.parametrize(
     ("place", "said"),
-    [(3, "its length does not fit"), (200, "record 0 is damaged"), (-2, "record 1 is damaged")],
+    [
+        (3, "the length of record 0 is damaged"),
+        (200, "record 0 is damaged"),
+        (-2, "record 1 is damaged"),
+    ],
 )
 def test_a_changed_byte_is_found(release: Path, place: int, said: str) -> None:
     file = release / "0.tfrecord"
@@ -241,9 +241,9 @@ def test_a_changed_byte_is_found(release: Path, place: int, said: str) -> None:
 @pytest.mark.parametrize(
     ("record", "said"),
     [
-        (b"\x0b", "no SequenceExample .*unknown kind 3"),
-        (b"\x0a\x7f", "reaches past"),
-        (b"\x0a\xff", "no SequenceExample"),
+        (b"\x0b", "not a SequenceExample .*unknown encoding 3"),
+        (b"\x0a\x7f", "extends past"),
+        (b"\x0a\xff", "not a SequenceExample"),
         (block(1, entry("labels", of_integers(1))), "without a video_id"),
         (example("x", [1], []), "x has no audio_embedding"),
         (example("x", [527], [b"ab"]), "label outside 0 ... 526: 527"),
@@ -265,7 +265,7 @@ def test_a_store_that_lost_something_says_so(release: Path, tmp_path: Path) -> N
     with pytest.raises(StorageError, match="29 embeddings where its index has 30"):
         open_store(folder)
     (folder / "index.npz").unlink()
-    with pytest.raises(StorageError, match="no whole store"):
+    with pytest.raises(StorageError, match="not a complete store"):
         open_store(folder)
 
 
@@ -275,22 +275,10 @@ def test_lists_that_cannot_be_read(tmp_path: Path) -> None:
     with pytest.raises(TableError, match="line 1"):
         read_segments(path)
     path.write_text("# nothing\n")
-    with pytest.raises(UsageError, match="names no segment"):
+    with pytest.raises(UsageError, match="lists no segment"):
         read_segments(path)
     with pytest.raises(UsageError, match="cannot be read"):
         read_segments(tmp_path / "nowhere.csv")
-
-
-def test_class_names_and_ids_from_the_users_file(tmp_path: Path) -> None:
-    path = tmp_path / "class_labels_indices.csv"
-    path.write_text(
-        'index,mid,display_name\n0,/m/09x0r,"Speech"\n1,/m/05zppz,"Male speech, man speaking"\n'
-    )
-    assert read_class_labels(path).labels == ("Speech", "Male speech, man speaking")
-    assert read_class_labels(path).ids == ("/m/09x0r", "/m/05zppz")
-    path.write_text("index,mid,display_name\n1,/m/09x0r,Speech\n")
-    with pytest.raises(TableError, match="line 2: is not class 0"):
-        read_class_labels(path)
 
 
 def test_from_tfrecords_to_a_trained_network(release: Path, listed: Path, tmp_path: Path) -> None:
@@ -303,16 +291,20 @@ def test_from_tfrecords_to_a_trained_network(release: Path, listed: Path, tmp_pa
     ]
     recipe = read_recipe("att/feature-attention", tiny)
     sources = Sources((release,), (listed,), media=release.parent, store=tmp_path / "cache")
-    data = assemble(sources, audioset(), recipe)
+    data = read_data(sources, audioset(), recipe)
     assert (len(data.training), len(data.validation), data.ids[0]) == (4, 2, "/m/09x0r")
-    assert np.isfinite(train(recipe, data, tmp_path / "run", Options(device="cpu")).validation.loss)
+    assert np.isfinite(
+        train(recipe, data, tmp_path / "run", TrainingOptions(device="cpu")).validation.loss
+    )
     packed = sorted(f.name for f in (tmp_path / "cache").iterdir())
     assert len(packed) == 1  # both sources read the same files, once
-    held = assemble(Sources((release,), store=tmp_path / "cache", hold_out=0.3), audioset(), recipe)
+    held = read_data(
+        Sources((release,), store=tmp_path / "cache", hold_out=0.3), audioset(), recipe
+    )
     assert (len(held.training), len(held.validation)) == (3, 1)
     (tmp_path / "empty").mkdir()
     with pytest.raises(UsageError, match=r"holds no \*\.tfrecord"):
-        assemble(
+        read_data(
             Sources((release,), (tmp_path / "empty",), store=tmp_path / "cache"), audioset(), recipe
         )
 

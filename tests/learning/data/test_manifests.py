@@ -8,13 +8,8 @@ import pytest
 from av_tagger.clip import Clip
 from av_tagger.errors import TableError, UsageError
 from av_tagger.labels import ClassList, SoundClass, dcase2017
-from av_tagger.learning.data.manifests import (
-    Example,
-    classes_in,
-    read_examples,
-    summary,
-    targets_of,
-)
+from av_tagger.learning.data.examples import Example, summary, targets_of
+from av_tagger.learning.data.manifests import classes_in, read_examples
 
 PETS = ClassList((SoundClass("Dog"), SoundClass("Cat, tame"), SoundClass("Owl")))
 

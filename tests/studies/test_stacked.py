@@ -8,18 +8,19 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from av_tagger.audio.branch import load_ear
+from av_tagger.audio.ears import load_ear
 from av_tagger.clip import Waveform
 from av_tagger.errors import UsageError
 from av_tagger.labels import ClassList
-from av_tagger.learning.analysis.analyse import hear_instances
+from av_tagger.learning.analysis.by_class import hear_instances
 from av_tagger.learning.data.bags import WaveformBags
+from av_tagger.learning.data.training import TrainingData
 from av_tagger.learning.recipe import read_recipe
-from av_tagger.learning.run import Data, Options
-from av_tagger.learning.stacked import join_runs, pack_instances
+from av_tagger.learning.run import TrainingOptions
 from av_tagger.learning.train import train
+from av_tagger.studies.stacked import join_runs, pack_instances
 
-CPU = Options(device="cpu")
+CPU = TrainingOptions(device="cpu")
 SHORT = ["batch=4", "length.epochs=1", "length.epoch_steps=3"]
 FRONT = ["rate=4000", "window=128", "hop=40", "fft=128", "mels=16"]
 BELOW = ["groups=[[4], [4]]", "pools=[[5, 2], [2, 4]]", "dense=[12, 8]", "frames=25"]
@@ -34,7 +35,7 @@ def test_two_runs_become_one_ear(
     ]
     train(
         read_recipe("small/embedding-cnn", [*SHORT, *settings]),
-        Data(bags, bags),
+        TrainingData(bags, bags),
         tmp_path / "below",
         CPU,
     )
@@ -49,7 +50,7 @@ def test_two_runs_become_one_ear(
     small = ["architecture.features.bands=8", "architecture.extractor_settings.widths=[7, 6]"]
     train(
         read_recipe("small/mil-dnn-embed", [*SHORT, *small]),
-        Data(embedded, embedded),
+        TrainingData(embedded, embedded),
         tmp_path / "above",
         CPU,
     )

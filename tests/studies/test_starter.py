@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 import torch
 
+from av_tagger.audio.architecture import LogMelSettings
 from av_tagger.audio.checkpoint import load_checkpoint
-from av_tagger.audio.frontend import LogMel, LogMelSettings
+from av_tagger.audio.frontend import LogMel
 from av_tagger.labels import dcase2017
 from av_tagger.studies import starter_data as data
 from av_tagger.studies.starter_score import (

@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 
 from av_tagger.errors import TableError, UsageError
+from av_tagger.labels import ClassList, SoundClass
 from av_tagger.learning.data.manifests import classes_in, read_examples
 from av_tagger.learning.data.scenes import (
-    SCENES,
     Accuracy,
     by_device,
     device_of,
@@ -18,6 +18,7 @@ from av_tagger.learning.data.scenes import (
     read_meta,
 )
 
+SCENES = ClassList(tuple(map(SoundClass, ("airport", "bus", "tram"))))
 META = """filename\tscene_label\tidentifier\tsource_label
 audio/airport-lisbon-1000-40000-a.wav\tairport\tlisbon-1000\ta
 audio/tram-paris-12-3-s6.wav\ttram\tparis-12\ts6
@@ -63,7 +64,7 @@ def test_what_is_no_meta_file(tmp_path: Path) -> None:
     assert not is_meta(tmp_path)
     other.write_text("filename\tscene_label\n")
     assert is_meta(other)
-    with pytest.raises(UsageError, match="names no clip"):
+    with pytest.raises(UsageError, match="lists no clip"):
         read_meta(other)
     other.write_text("filename\tscene_label\naudio/a.wav\n")
     with pytest.raises(TableError, match="line 2: has no scene"):
@@ -80,5 +81,5 @@ def test_accuracy_by_device_by_hand() -> None:
     assert list(table) == ["a", "b", "all"]
     assert table == {"a": Accuracy(1, 2), "b": Accuracy(2, 2), "all": Accuracy(3, 4)}
     assert table["all"].share == 0.75
-    with pytest.raises(ValueError, match="a device a clip"):
+    with pytest.raises(ValueError, match="one device per clip"):
         by_device(scores, targets, ["a"])
