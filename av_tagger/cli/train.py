@@ -116,7 +116,6 @@ def _train(options: TrainOptions) -> int:
     from rich.console import Console
 
     from av_tagger.cli.progress import progress_bar
-    from av_tagger.learning.distributed import precision
     from av_tagger.learning.prepare import Sources, read_data, skipped
     from av_tagger.learning.recipe import read_recipe
     from av_tagger.learning.run import TrainingOptions
@@ -128,7 +127,7 @@ def _train(options: TrainOptions) -> int:
     sources = from_table(Sources, _sources(options), "av-tag train")
     computing = TrainingOptions(
         options.device,
-        precision(options.precision),
+        options.precision,
         options.workers,
         options.resume,
         tensorboard=options.tensorboard,

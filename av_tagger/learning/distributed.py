@@ -61,7 +61,7 @@ class ProcessGroup:
 
 
 @contextmanager
-def joined(device: str, chosen: str) -> Iterator[ProcessGroup]:
+def joined(device: str, precision: str) -> Iterator[ProcessGroup]:
     """The process group, from the environment that torchrun sets; closed at the end."""
     size, rank, local = (
         int(os.environ.get(name, default))
@@ -70,7 +70,7 @@ def joined(device: str, chosen: str) -> Iterator[ProcessGroup]:
     if size > 1 and device in ("auto", "cuda") and torch.cuda.is_available():
         device = f"cuda:{local}"
     place = find_device(device)
-    group = ProcessGroup(place, _dtype(place, chosen), rank, size)
+    group = ProcessGroup(place, _dtype(place, precision), rank, size)
     if place.type == "cuda":
         torch.cuda.set_device(place)
     else:
@@ -85,13 +85,9 @@ def joined(device: str, chosen: str) -> Iterator[ProcessGroup]:
         dist.destroy_process_group()
 
 
-def precision(name: str) -> str:
-    """A precision of training by its full or short name."""
-    return parse_precision(name, PRECISIONS)
-
-
-def _dtype(device: torch.device, chosen: str) -> torch.dtype:
+def _dtype(device: torch.device, precision: str) -> torch.dtype:
     """`auto`: bfloat16 on GPUs that support it, else float32. float16 needs a GPU."""
+    chosen = parse_precision(precision, PRECISIONS)
     if chosen == "float16" and device.type != "cuda":
         raise UsageError(
             "float16 training needs a CUDA device; give --precision bfloat16 or float32"

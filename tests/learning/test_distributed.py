@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from av_tagger.errors import DeviceError, UsageError
-from av_tagger.learning.distributed import joined, precision
+from av_tagger.learning.distributed import joined
 from tests import ROOT
 from tests.learning.shared_run import learn
 
@@ -62,6 +62,9 @@ def test_one_process_needs_no_fellows() -> None:
 def test_wrong_places_are_one_sentence() -> None:
     with pytest.raises(DeviceError, match="there is no device"), joined("gpu", "auto"):
         pass
-    with pytest.raises(UsageError, match="did you mean 'bfloat16'"):
-        precision("bfloat")
-    assert precision("float16") == "float16"
+    with pytest.raises(UsageError, match="did you mean 'bfloat16'"), joined("cpu", "bfloat"):
+        pass
+    with pytest.raises(UsageError, match="float16 training needs a CUDA device"):
+        joined("cpu", "fp16").__enter__()
+    with joined("cpu", "bf16") as group:
+        assert group.dtype == torch.bfloat16
