@@ -9,9 +9,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 
-import platformdirs
-
-from av_tagger import download
+from av_tagger import cache, download
 from av_tagger.errors import UsageError, WeightsError, did_you_mean
 
 Progress = Callable[[int, int | None], None]  # bytes so far, bytes in all where that is known
@@ -54,11 +52,8 @@ def entry(name: str) -> WeightsFile:
 
 
 def cache_folder() -> Path:
-    """Where downloads go: `$AV_TAGGER_CACHE`, else the user's cache of this platform."""
-    chosen = os.environ.get("AV_TAGGER_CACHE")
-    return (
-        Path(chosen) if chosen else platformdirs.user_cache_path("av-tagger", appauthor=False)
-    ) / "weights"
+    """Where downloads go."""
+    return cache.folder("weights")
 
 
 def folders() -> list[Path]:
@@ -83,12 +78,10 @@ def fetch(name: str, *, offline: bool = False, progress: Progress | None = None)
     """Where the file is, downloaded first when it is nowhere; a damaged copy in the cache is replaced."""
     file, target = entry(name), cache_folder() / entry(name).filename
     found = locate(name)
-    if found is not None and _is_plausible(file, found):
+    if found is not None and is_plausible(file, found):
         return found
     if found is not None and found != target:
-        raise WeightsError(
-            f"{found}: is damaged, perhaps cut short; delete it and run `av-tag weights fetch {name}`"
-        )
+        raise WeightsError(damaged(name, found))
     if not file.urls:
         raise WeightsError(
             f"{file.filename}: travels with the package, but is not there; install the package again"
@@ -116,7 +109,7 @@ def check(name: str) -> State:
             if download.part_of(cache_folder() / file.filename).is_file()
             else State.ABSENT
         )
-    if not _is_plausible(file, path):
+    if not is_plausible(file, path):
         return State.DAMAGED
     known = file.sha256 or download.recorded_sha256(path)
     if known:
@@ -126,6 +119,10 @@ def check(name: str) -> State:
 
 def listing() -> list[Listed]:
     return [Listed(file, check(name), locate(name)) for name, file in CATALOGUE.items()]
+
+
+def damaged(name: str, path: Path) -> str:
+    return f"{path}: is damaged or incomplete; delete it and run `av-tag weights fetch {name}`"
 
 
 def by_hand(file: WeightsFile) -> str:
@@ -140,7 +137,7 @@ def _addresses(file: WeightsFile) -> tuple[str, ...]:
     return (f"{mirror.rstrip('/')}/{file.filename}",) if mirror else file.urls
 
 
-def _is_plausible(file: WeightsFile, path: Path) -> bool:
+def is_plausible(file: WeightsFile, path: Path) -> bool:
     """The size is right, as the catalogue or as the file's own header has it: seen in no time, unlike a checksum."""
     size = path.stat().st_size
     if file.size is not None:

@@ -6,9 +6,11 @@ import pytest
 import torch
 from torch import nn
 
-from av_tagger.audio.network import EarArchitecture, build_network
+from av_tagger.audio.architecture import EarArchitecture
+from av_tagger.audio.network import build_network
+from av_tagger.devices import find_device
 from av_tagger.errors import DeviceError
-from av_tagger.networks import find_device, folded, quick_memory
+from av_tagger.networks import folded, quick_memory
 
 
 def test_folding_leaves_no_norm_and_changes_no_answer() -> None:

@@ -1,7 +1,8 @@
-"""The eye's words: build the table that ships, and print which sound class each object and each picture falls to.
+"""The word table of the eye: build the shipped file; print the class of each object and picture.
 
-python -m av_tagger.bench.words build VECTORS.txt --out weights/objects_to_sounds.safetensors
-python -m av_tagger.bench.words table VECTORS.txt PICTURES --recogniser mobilenetv2_100 --weights FILE
+    python -m av_tagger.bench.words build VECTORS.txt --out weights/objects_to_sounds.safetensors
+    python -m av_tagger.bench.words table VECTORS.txt PICTURES \\
+        --recogniser mobilenetv2_100 --weights FILE
 """
 
 from __future__ import annotations
@@ -15,6 +16,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from av_tagger.bench.measure import parser
+from av_tagger.errors import UsageError, sentence
 from av_tagger.labels import ClassList, dcase2017
 from av_tagger.video.assign import Assignment, rectify, shares
 from av_tagger.video.features import Compute
@@ -28,26 +31,27 @@ NOTHING = "(nothing)"
 
 
 @dataclass(frozen=True)
-class Fate:
-    """What becomes of a picture: its true object, what is recognised, and the classes that both fall to."""
+class PictureClasses:
+    """One picture: its true object, the recognised one, and the sound classes of both."""
 
     picture: str
-    truth: str
-    recognised: str
-    of_name: str
-    of_picture: str
-    nearness: float
+    truth: str  # object
+    recognised: str  # object
+    of_name: str  # sound class of the true object's name
+    of_picture: str  # sound class of the recognised objects
+    nearness: float  # largest similarity of the true object to a class
 
 
 def tables_of(vectors: Path, classes: ClassList) -> dict[str, WordTable]:
+    """The similarity table of every rule."""
     kept = read_vectors(vectors, words_to_keep(object_names(), classes))
     return build_tables(kept, vectors.name, object_names(), classes)
 
 
-def fates(
+def picture_classes(
     pictures: Sequence[Path], seen: NDArray[np.float32], table: WordTable, assignment: Assignment
-) -> list[Fate]:
-    """Each picture (named SYNSET_LABEL) as a clip of one frame, through rectify and assignment."""
+) -> list[PictureClasses]:
+    """Each picture (named SYNSET_LABEL) as a clip with one frame: its classes by name and picture."""
     given = rectify(seen) @ shares(table.values, assignment)
     by_name = shares(table.values, assignment)
     ids = {synset: i for i, synset in enumerate(synsets())}
@@ -57,17 +61,17 @@ def fates(
         near = table.values[truth]
         nearness = float(np.nanmax(near)) if np.isfinite(near).any() else float("nan")
         names = short(object_names()[truth]), short(object_names()[int(row.argmax())])
-        found.append(
-            Fate(path.stem, *names, _class(by_name[truth], table), _class(scores, table), nearness)
-        )
+        classes = _class(by_name[truth], table), _class(scores, table)
+        found.append(PictureClasses(path.stem, *names, *classes, nearness))
     return found
 
 
 def recognise(pictures: Sequence[Path], recogniser: str, weights: Path) -> NDArray[np.float32]:
+    """(pictures, objects) probabilities."""
     from PIL import Image
 
     device = torch.device("cpu")
-    network = load_recogniser(recogniser, weights, Compute(16, device, choose("fp32", device)))
+    network = load_recogniser(recogniser, weights, Compute(16, device, choose("float32", device)))
     return network.recognise([np.asarray(Image.open(path).convert("RGB")) for path in pictures])
 
 
@@ -80,51 +84,45 @@ def _build(arguments: argparse.Namespace) -> None:
     tables = tables_of(arguments.vectors, classes)
     save_tables(tables, arguments.out, arguments.vectors.name, classes)
     for rule, table in tables.items():
-        unknown = [
-            short(name)
-            for name, row in zip(table.objects, table.values, strict=True)
-            if np.isnan(row).all()
-        ]
-        print(
-            f"rule {rule}: {len(unknown)} of {len(table.objects)} objects have no known word: {', '.join(unknown)}\n"
-        )
+        rows = zip(table.objects, table.values, strict=True)
+        unknown = ", ".join(short(name) for name, row in rows if np.isnan(row).all())
+        count = unknown.count(", ") + bool(unknown)
+        total = len(table.objects)
+        print(f"rule {rule}: {count} of {total} objects have no known word: {unknown}\n")
 
 
 def _table(arguments: argparse.Namespace) -> None:
     pictures = sorted(arguments.pictures.glob("n*_*.jpg"))
+    if not pictures:
+        reason = "holds no picture named SYNSET_LABEL.jpg"
+        raise UsageError(sentence(arguments.pictures, reason, "name another folder"))
     seen = recognise(pictures, arguments.recogniser, arguments.weights)
     for rule, table in tables_of(arguments.vectors, dcase2017()).items():
         print(f"\nrule {rule}, floor {arguments.floor}")
         print(
-            f"{'object':24} {'its name falls to':32} {'near':>5}  {'recognised':24} the picture falls to"
+            f"{'object':24} {'class by its name':32} {'near':>5}  {'recognised':24} class by picture"
         )
-        for fate in fates(pictures, seen, table, Assignment(floor=arguments.floor)):
-            print(
-                f"{fate.truth:24} {fate.of_name:32} {fate.nearness:5.2f}  {fate.recognised:24} {fate.of_picture}"
-            )
+        for row in picture_classes(pictures, seen, table, Assignment(floor=arguments.floor)):
+            by_name = f"{row.truth:24} {row.of_name:32} {row.nearness:5.2f}"
+            print(f"{by_name}  {row.recognised:24} {row.of_picture}")
 
 
 def main(words: Sequence[str] | None = None) -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    commands = parser.add_subparsers(required=True)
+    commands = (options := parser(__doc__)).add_subparsers(required=True)
     build = commands.add_parser(
-        "build", help="compute the similarities of 1000 objects and the default classes"
+        "build", help="compute the similarities of 1000 objects and all classes"
     )
     build.add_argument("vectors", type=Path)
     build.add_argument("--out", type=Path, required=True)
     build.set_defaults(run=_build)
-    table = commands.add_parser(
-        "table", help="print object -> sound class for a folder of pictures"
-    )
+    table = commands.add_parser("table", help="print the sound class of every picture of a folder")
     table.add_argument("vectors", type=Path)
     table.add_argument("pictures", type=Path)
     table.add_argument("--recogniser", default="inception_v4")
     table.add_argument("--weights", type=Path, required=True)
     table.add_argument("--floor", type=float)
     table.set_defaults(run=_table)
-    arguments = parser.parse_args(words)
+    arguments = options.parse_args(words)
     arguments.run(arguments)
 
 

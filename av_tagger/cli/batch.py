@@ -221,46 +221,47 @@ def _concurrency(options: BatchOptions, window_limit: float) -> Concurrency:
 
 
 def _local(options: BatchOptions, console: Console) -> tuple[Engine, str]:
-    from av_tagger.cli.session import load_tagger, settings_of
+    from av_tagger.cli.session import build_tagger, plan_of, say_advice, say_used
     from av_tagger.runner.concurrency import in_words, suited
     from av_tagger.runner.local import Here
     from av_tagger.runner.processes import Processes, devices_of
-    from av_tagger.runner.worker import FromConfig, worker_of
+    from av_tagger.runner.worker import FromPlan, worker_of
 
-    config = settings_of(options)
-    concurrency = _concurrency(options, config.media.limit_seconds)
-    devices = devices_of(options.devices, config.device, options.processes)
-    tagger = load_tagger(options, options)
-    run = tagger.parts.run
+    plan = plan_of(options)
+    concurrency = _concurrency(options, plan.config.media.limit_seconds)
+    devices = devices_of(options.devices, plan.config.device, options.processes)
+    own = [device for device in devices if device is not None]
+    if own:
+        say_advice(plan, options)
+        say_used(plan.branches, ", ".join(dict.fromkeys(own)), options)
+        factories = [FromPlan(plan, device) for device in own]
+        engine: Engine = Processes(factories, concurrency, plan.fingerprint)
+        device, fingerprint = own[0], plan.fingerprint
+    else:
+        tagger = build_tagger(plan, options)
+        engine = Here(worker_of(tagger, plan.config.decoder), concurrency)
+        device, fingerprint = tagger.parts.run.device, tagger.parts.run.fingerprint
     if options.verbose:
-        console.print(
-            in_words(
-                suited(concurrency, devices[0] or run.device, len(devices)),
-                devices[0] or run.device,
-            ),
-            style="dim",
-            soft_wrap=True,
-        )
-    if len(devices) == 1 and devices[0] is None:
-        return Here(worker_of(tagger, config.decoder), concurrency), run.fingerprint
-    return Processes(
-        [FromConfig(config, device) for device in devices], concurrency, run.fingerprint
-    ), run.fingerprint
+        chosen = in_words(suited(concurrency, device, len(devices)), device)
+        console.print(chosen, style="dim", soft_wrap=True)
+    return engine, fingerprint
 
 
 def _ray(options: BatchOptions, console: Console) -> tuple[Engine, str]:
-    from av_tagger.cli.session import load_tagger, settings_of
+    from av_tagger.cli.session import plan_of, say_advice, say_used
     from av_tagger.runner.on_ray import OnRay
-    from av_tagger.runner.worker import FromConfig
+    from av_tagger.runner.worker import FromPlan
 
-    config = settings_of(options)
-    fingerprint = load_tagger(options, options).parts.run.fingerprint
-    concurrency = _concurrency(options, config.media.limit_seconds)
+    plan = plan_of(options)
+    say_advice(plan, options)
+    say_used(plan.branches, f"{plan.config.device}, on each machine", options)
+    concurrency = _concurrency(options, plan.config.media.limit_seconds)
     if options.verbose:
         console.print("every actor chooses its own pace for its machine", style="dim")
-    return OnRay(
-        FromConfig(config), concurrency, fingerprint, options.address, options.processes
-    ), fingerprint
+    engine = OnRay(
+        FromPlan(plan), concurrency, plan.fingerprint, options.address, options.processes
+    )
+    return engine, plan.fingerprint
 
 
 def _write_formats(formats: Sequence[str], summary: Summary) -> Counter[str]:

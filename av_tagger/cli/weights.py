@@ -99,7 +99,7 @@ def _fetch(options: FetchOptions) -> None:
 def _fetch_one(name: str, progress: Progress, offline: bool) -> Path:
     """Most weights are files as published; AlexNet's are cut, YAMNet's translated, the words packed."""
     from av_tagger import weights
-    from av_tagger.audio.known.ear import fetch_yamnet
+    from av_tagger.audio.known.convert import fetch_yamnet
     from av_tagger.video.fetch import STEPS
 
     if name == "yamnet":

@@ -7,7 +7,7 @@ import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
 from av_tagger.clip import Media
@@ -17,7 +17,7 @@ from av_tagger.stages import watched
 from av_tagger.tagger import Tagger, WindowResult
 
 if TYPE_CHECKING:
-    from av_tagger.config import Config
+    from av_tagger.plan import Plan
 
 
 @dataclass(frozen=True)
@@ -39,17 +39,14 @@ class WorkerFactory(Protocol):
 
 
 @dataclass(frozen=True)
-class FromConfig:
-    """The crew that the settings ask for, on a device of its own choice."""
+class FromPlan:
+    """The worker of a plan, on a device of its own choice; its networks are loaded when called."""
 
-    config: Config
+    plan: Plan
     device: str | None = None
 
     def __call__(self) -> Worker:
-        from av_tagger.plan import load
-
-        config = self.config if self.device is None else replace(self.config, device=self.device)
-        return worker_of(load(config), config.decoder)
+        return worker_of(self.plan.build(self.device), self.plan.config.decoder)
 
 
 def worker_of(tagger: Tagger, backend: str) -> Worker:

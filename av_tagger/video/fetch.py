@@ -7,7 +7,6 @@ from pathlib import Path
 
 from av_tagger import weights
 from av_tagger.labels import dcase2017
-from av_tagger.video.alexnet import keep_convolutions
 from av_tagger.video.imagenet import object_names
 from av_tagger.video.vectors import cached_vectors
 from av_tagger.video.words import words_to_keep
@@ -28,6 +27,8 @@ def fetch_eye(*, offline: bool = False, progress: ProgressOf | None = None) -> l
 
 def fetch_alexnet(progress: Progress | None = None, *, offline: bool = False) -> Path:
     """AlexNet's convolutions; the rest of a download is thrown away, a file that someone put there is not."""
+    from av_tagger.video.alexnet import keep_convolutions
+
     found = find(CONVOLUTIONS)
     if found is not None:
         return found

@@ -18,8 +18,10 @@ import pytest
 import torch
 import typer
 
-from av_tagger.audio.checkpoint import Header, save_checkpoint
-from av_tagger.audio.network import EarArchitecture, build_network
+from av_tagger.audio.architecture import EarArchitecture
+from av_tagger.audio.checkpoint import save_checkpoint
+from av_tagger.audio.header import Header
+from av_tagger.audio.network import build_network
 from av_tagger.cli.batch import batch
 from av_tagger.dcase import read_submission
 from av_tagger.errors import AvTaggerError, MissingExtra, UsageError

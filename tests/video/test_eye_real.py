@@ -15,7 +15,7 @@ from av_tagger.labels import dcase2017
 from av_tagger.scores import Status
 from av_tagger.video.assign import Assignment
 from av_tagger.video.branch import EyeSettings
-from av_tagger.video.load import load_eye
+from av_tagger.video.eyes import load_eye
 from av_tagger.video.words import WordTable
 
 torch.set_num_threads(1)
@@ -101,7 +101,6 @@ def test_a_film_of_real_pictures(material: Path, monkeypatch: pytest.MonkeyPatch
     eye = load_eye(
         EyeSettings(network="alexnet_grouped", recogniser="mobilenetv2_100", keyframes=3),
         dcase2017(),
-        offline=True,
     )
     assert eye.info.status is Status.OK
     paths = [

@@ -20,6 +20,13 @@ _PARTS = {"beta": "beta", "moving_mean": "mean", "moving_variance": "variance"}
 GIVE = "give the yamnet.h5 of the AudioSet release"
 
 
+def fetch_yamnet(*, offline: bool = False, progress: weights.Progress | None = None) -> Path:
+    """Our converted file; made from the published one, downloaded if need be."""
+    return weights.locate("yamnet") or convert_yamnet(
+        weights.fetch("yamnet.h5", offline=offline, progress=progress)
+    )
+
+
 def convert_yamnet(source: Path, target: Path | None = None) -> Path:
     """Read the public Keras file, check it against our network, and write safetensors beside the other weights."""
     target = target or weights.cache_folder() / weights.entry("yamnet").filename

@@ -16,16 +16,15 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
-from av_tagger import weights
-from av_tagger.audio.known.efficientat import HOP, RATE, STRIDE, EfficientAT
-from av_tagger.audio.known.yamnet import HOP as YAMNET_HOP
-from av_tagger.audio.known.yamnet import PATCH_HOP, UNSUPPORTED, YAMNet, filled
-from av_tagger.audio.known.yamnet import RATE as YAMNET_RATE
+from av_tagger.audio.known.efficientat import EfficientAT
+from av_tagger.audio.known.families import EFFICIENTAT, Family
+from av_tagger.audio.known.yamnet import YAMNet
 from av_tagger.audio.waveforms import check_waveforms
 from av_tagger.clip import Waveform
-from av_tagger.errors import UsageError, WeightsError, did_you_mean, sentence
+from av_tagger.devices import find_device
+from av_tagger.errors import WeightsError, sentence
 from av_tagger.labels import audioset
-from av_tagger.networks import find_device, folded, quick_memory, upload
+from av_tagger.networks import folded, quick_memory, upload
 from av_tagger.scores import Activity, BranchInfo, Scores, Status
 
 Numbers = NDArray[np.float32]
@@ -42,17 +41,6 @@ class Network(Protocol):
 
 
 @dataclass(frozen=True)
-class Kind:
-    """A family of networks: what it listens to, and what its frames are."""
-
-    rate: int  # Hz
-    frame_rate: float  # answers a second
-    labels: tuple[str, ...]
-    window_samples: int  # what it was trained on; longer sound is heard in windows of this length
-    least_samples: int  # shorter sound is filled up with silence
-
-
-@dataclass(frozen=True)
 class ClipSegment:
     owner: int
     start: int  # samples
@@ -63,13 +51,13 @@ class KnownEar:
     """An AudioSet network as an `AudioBranch`: a clip's score is the highest of its windows'."""
 
     def __init__(
-        self, name: str, kind: Kind, network: Network, device: str | torch.device = "cpu"
+        self, name: str, family: Family, network: Network, device: str | torch.device = "cpu"
     ) -> None:
         quick_memory()
         self.name = name
-        self.kind = kind
+        self.family = family
         self.device = find_device(device)
-        self._narrower = _narrower(kind.labels)
+        self._narrower = _narrower(family.labels)
         quick = folded(cast("nn.Module", network)).to(
             self.device, memory_format=torch.channels_last
         )  # type: ignore[call-overload]
@@ -77,11 +65,15 @@ class KnownEar:
 
     @property
     def labels(self) -> tuple[str, ...]:
-        return self.kind.labels
+        return self.family.labels
 
     @property
     def rate(self) -> int:
-        return self.kind.rate
+        return self.family.rate
+
+    @property
+    def width(self) -> int:
+        return self.network.width
 
     @property
     def info(self) -> BranchInfo:
@@ -105,7 +97,7 @@ class KnownEar:
         ]
         for piece, values in zip(pieces, rows, strict=True):
             _lay(timelines[piece.owner], values, self._first_frame(piece))
-        return [_per_second(_filled(t), self.kind.frame_rate) for t in timelines]
+        return [_per_second(_filled(t), self.family.frame_rate) for t in timelines]
 
     def _checked_pieces(self, waveforms: Sequence[Waveform]) -> list[ClipSegment]:
         check_waveforms(waveforms, self.rate)
@@ -115,8 +107,8 @@ class KnownEar:
 
     def _pieces(self, owner: int, samples: Numbers) -> Iterator[ClipSegment]:
         """Windows that cover the sound; the last one ends with it, and so may overlap the one before."""
-        window = self.kind.window_samples
-        frame = round(self.rate / self.kind.frame_rate)
+        window = self.family.window_samples
+        frame = round(self.rate / self.family.frame_rate)
         if not len(samples):
             return
         for start in range(0, max(1, len(samples) - frame), window):
@@ -133,7 +125,7 @@ class KnownEar:
         """Pieces of one length share a pass: nobody is padded to another's length."""
         groups: dict[int, list[int]] = defaultdict(list)
         for i, piece in enumerate(pieces):
-            groups[max(len(piece.samples), self.kind.least_samples)].append(i)
+            groups[max(len(piece.samples), self.family.least_samples)].append(i)
         answers: dict[int, Any] = {}
         for length, members in groups.items():
             size = max(1, BATCH_SAMPLES // length)
@@ -168,10 +160,10 @@ class KnownEar:
             return list(self.network.embed(waves).float().cpu().numpy())
 
     def _frames(self, samples: int) -> int:
-        return max(1, -int(-samples * self.kind.frame_rate // self.rate))
+        return max(1, -int(-samples * self.family.frame_rate // self.rate))
 
     def _first_frame(self, piece: ClipSegment) -> int:
-        return round(piece.start * self.kind.frame_rate / self.rate)
+        return round(piece.start * self.family.frame_rate / self.rate)
 
     def _scores(self, waveform: Waveform, parts: Sequence[tuple[int, Numbers, Numbers]]) -> Scores:
         if not parts:
@@ -180,12 +172,12 @@ class KnownEar:
             (self._frames(len(waveform.samples)), len(self.labels)), np.nan, np.float32
         )
         for start, _, frames in parts:
-            _lay(timeline, frames, round(start * self.kind.frame_rate / self.rate))
+            _lay(timeline, frames, round(start * self.family.frame_rate / self.rate))
         bags = np.stack([bag for _, bag, _ in parts]).astype(np.float64)
         return Scores(
             self.labels,
             bags.max(axis=0),
-            activity=Activity(_filled(timeline), self.kind.frame_rate, waveform.start_seconds),
+            activity=Activity(_filled(timeline), self.family.frame_rate, waveform.start_seconds),
         )
 
 
@@ -216,41 +208,6 @@ def _per_second(values: Numbers, rate: float) -> Numbers:
     return np.stack(
         [values[seconds == s].mean(axis=0) for s in range(int(seconds[-1]) + 1)]
     ).astype(np.float32)
-
-
-def load(name: str, device: str | torch.device = "auto", *, offline: bool = False) -> KnownEar:
-    """An ear by its name in the catalogue, such as `efficientat.mn10`, or by its file."""
-    if Path(name).suffix in (".pt", ".safetensors"):
-        return _load_file(Path(name), device)
-    if name not in EARS:
-        raise UsageError(f"there is no ear {name!r}; {did_you_mean(name, EARS)}")
-    path = (
-        fetch_yamnet(offline=offline) if name == "yamnet" else weights.fetch(name, offline=offline)
-    )
-    return KnownEar(name, EARS[name], read_network(name.partition(".")[0], path), device)
-
-
-def fetch_yamnet(*, offline: bool = False, progress: weights.Progress | None = None) -> Path:
-    """Our file where it is, else made from the published one."""
-    from av_tagger.audio.known.convert import convert_yamnet
-
-    return weights.locate("yamnet") or convert_yamnet(
-        weights.fetch("yamnet.h5", offline=offline, progress=progress)
-    )
-
-
-def load_efficientat(name: str, device: str | torch.device = "auto") -> KnownEar:
-    return load(name if Path(name).suffix else f"efficientat.{name or 'mn10'}", device)
-
-
-def load_yamnet(name: str, device: str | torch.device = "auto") -> KnownEar:
-    return load(name or "yamnet", device)
-
-
-def _load_file(path: Path, device: str | torch.device) -> KnownEar:
-    state = _read_state(path)
-    family = "yamnet" if "logits.weight" in state else "efficientat"
-    return KnownEar(f"{family}.{path.stem}", KINDS[family], _build(family, state, path), device)
 
 
 def read_network(family: str, path: Path) -> Network:
@@ -297,7 +254,7 @@ def _read_state(path: Path) -> dict[str, Tensor]:
 
 
 def _build(family: str, state: dict[str, Tensor], path: Path) -> Network:
-    last = "features.15.block.3.0.weight"
+    last = EFFICIENTAT.tensor
     if family == "efficientat" and last not in state:
         raise WeightsError(
             sentence(
@@ -317,20 +274,4 @@ def _build(family: str, state: dict[str, Tensor], path: Path) -> Network:
     return cast("Network", network)
 
 
-BATCH_SAMPLES = 160 * RATE  # sound in one pass, which bounds memory: 16 windows of 10 s
-
-_LABELS = audioset().labels
-_YAMNET_LABELS = tuple(c.label for c in audioset() if c.id not in UNSUPPORTED)
-KINDS = {
-    "efficientat": Kind(RATE, RATE / (HOP * STRIDE), _LABELS, 10 * RATE, 16 * HOP),
-    "yamnet": Kind(
-        YAMNET_RATE,
-        YAMNET_RATE / (YAMNET_HOP * PATCH_HOP),
-        _YAMNET_LABELS,
-        filled(9 * YAMNET_RATE),
-        1,
-    ),
-}
-EARS = {f"efficientat.{size}": KINDS["efficientat"] for size in ("mn04", "mn10", "mn20")} | {
-    "yamnet": KINDS["yamnet"]
-}
+BATCH_SAMPLES = 160 * 32_000  # sound in one pass, which bounds memory: 16 windows of 10 s

@@ -1,0 +1,210 @@
+"""The only reader of eye names: `resolve` turns settings into plain data, `load` builds the eye."""
+
+from __future__ import annotations
+
+from importlib import import_module
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from av_tagger.errors import MissingExtra, UsageError, WeightsError, did_you_mean
+from av_tagger.labels import ClassList
+from av_tagger.scores import BranchInfo, Status
+from av_tagger.video import fetch
+from av_tagger.video.branch import EyeSettings
+from av_tagger.video.eye_source import EyeSource, NetworkSource, WordsSource, features_name
+from av_tagger.video.words import load_table
+from av_tagger.weights_ref import WeightsRef, by_size, no_such_file, of_file
+
+if TYPE_CHECKING:
+    import torch
+
+    from av_tagger.video.branch import SparseEye
+    from av_tagger.video.features import Compute, NetworkFeatures
+
+NETWORKS = ("alexnet", "alexnet_grouped")  # of this package; `timm:NAME` for any of timm
+LAYERS = ("conv1", "conv2", "conv3", "conv4", "conv5", "pool5")
+SELECTORS = (
+    "sparse",
+    "cvxpy",
+    "cvxpy:highs",
+    "cvxpy:clarabel",
+    "uniform",
+    "kmeans",
+    "kmedoids",
+)
+LIBRARIES = ("timm", "torchvision")
+UNTIL_THEN = "until then key frames are chosen from thumbnails"
+
+
+def resolve(settings: EyeSettings, classes: ClassList) -> EyeSource:
+    """What the settings ask for, and what stands in for weights that are missing.
+
+    Downloads nothing. Unknown names and files are errors; missing weights and libraries cost
+    their own feature only and are said in `advice`.
+    """
+    check_names(settings)
+    advice: list[str] = []
+    features = _features(settings, advice)
+    recogniser = _recogniser(settings, advice)
+    words = None if recogniser is None else _words(settings, classes, advice)
+    degraded = features.name == "thumbnail" != settings.network
+    info = _info(settings, features, recogniser, words, degraded=degraded)
+    return EyeSource(settings, info, features, recogniser, words, degraded, tuple(advice))
+
+
+def load(source: EyeSource, classes: ClassList, device: torch.device | str = "cpu") -> SparseEye:
+    """The eye, with its networks on the device."""
+    from av_tagger.video.load import build_eye
+
+    return build_eye(source, classes, device)
+
+
+def load_eye(
+    settings: EyeSettings, classes: ClassList, device: torch.device | str = "cpu"
+) -> SparseEye:
+    """An eye by its settings in one call, of whatever weights are on this machine."""
+    return load(resolve(settings, classes), classes, device)
+
+
+def load_features(settings: EyeSettings, compute: Compute) -> NetworkFeatures:
+    """The frame features alone; missing weights are an error."""
+    from av_tagger.video.load import build_features
+
+    check_names(settings)
+    return build_features(network_source(settings), settings, compute)
+
+
+def network_source(settings: EyeSettings) -> NetworkSource:
+    """The network of the frame features; its weights must be here."""
+    name = settings.network
+    if name == "thumbnail":
+        return NetworkSource(name)
+    if name.startswith("timm:"):
+        _check_library("timm", name.removeprefix("timm:"))
+    files = fetch.network_files(name)
+    return NetworkSource(name, _weights(settings.network_weights, files, name))
+
+
+def check_names(settings: EyeSettings) -> None:
+    """Refuse names that do not exist, before anything is loaded."""
+    name = settings.network
+    if name not in (*NETWORKS, "thumbnail") and not name.startswith("timm:"):
+        hint = did_you_mean(name, [*NETWORKS, "thumbnail", "timm:NAME"])
+        raise UsageError(f"there is no network {name!r}; {hint}")
+    if name in NETWORKS and settings.layer not in LAYERS:
+        hint = did_you_mean(settings.layer, LAYERS)
+        raise UsageError(f"there is no layer {settings.layer!r}; {hint}")
+    if settings.selector not in SELECTORS:
+        hint = did_you_mean(settings.selector, SELECTORS)
+        raise UsageError(f"there is no key-frame selector {settings.selector!r}; {hint}")
+    library = settings.recogniser.rpartition(":")[0] or "timm"
+    if library not in LIBRARIES:
+        hint = did_you_mean(library, LIBRARIES)
+        raise UsageError(f"there is no library {library!r} of classifiers; {hint}")
+
+
+class NotHereError(WeightsError):
+    """Weights that are not on this machine, unlike weights that are damaged."""
+
+
+def _features(settings: EyeSettings, advice: list[str]) -> NetworkSource:
+    try:
+        return network_source(settings)
+    except (NotHereError, MissingExtra) as error:
+        advice.append(f"{error}; {UNTIL_THEN}")
+        return NetworkSource("thumbnail")
+
+
+def _recogniser(settings: EyeSettings, advice: list[str]) -> NetworkSource | None:
+    library, _, architecture = settings.recogniser.rpartition(":")
+    try:
+        _check_library(library or "timm", architecture)
+        files = fetch.recogniser_files(settings.recogniser)
+        file = _weights(settings.recogniser_weights, files, settings.recogniser)
+        return NetworkSource(settings.recogniser, file)
+    except NotHereError as error:
+        advice.append(f"{error}; until then the eye shows key frames but names nothing")
+    except MissingExtra as error:
+        advice.append(f"{error}; until then the eye names nothing in its key frames")
+    return None
+
+
+def _weights(given: Path | None, files: tuple[str, ...], name: str) -> WeightsRef:
+    if given is not None and not given.is_file():
+        raise WeightsError(no_such_file(given))
+    path = given or fetch.find(*files)
+    if path is None:
+        raise NotHereError(f"{name}: its weights are not here; {fetch.REMEDY}")
+    return of_file(path)
+
+
+def _words(settings: EyeSettings, classes: ClassList, advice: list[str]) -> WordsSource | None:
+    """Word vectors if there are any, else the shipped table if it was made for these classes."""
+    path = settings.words or fetch.find(*fetch.GLOVE)
+    if path is not None:
+        if not path.is_file():
+            raise WeightsError(no_such_file(path))
+        try:
+            _check_gensim()
+            return WordsSource("vectors", f"{path.name}, rule {settings.rule}", by_size(path))
+        except MissingExtra as error:
+            advice.append(str(error))
+    table = _table(settings, classes)
+    if table is None:
+        advice.append(
+            "word vectors: none are here, and these classes are not those of the shipped table; "
+            f"{fetch.REMEDY}"
+        )
+    return table
+
+
+def _table(settings: EyeSettings, classes: ClassList) -> WordsSource | None:
+    path = fetch.find(fetch.TABLE)
+    table = load_table(path, settings.rule, classes) if path is not None else None
+    if path is None or table is None or not set(classes.labels) <= set(table.sounds):
+        return None
+    return WordsSource("table", table.name, of_file(path))
+
+
+def _info(
+    settings: EyeSettings,
+    features: NetworkSource,
+    recogniser: NetworkSource | None,
+    words: WordsSource | None,
+    *,
+    degraded: bool,
+) -> BranchInfo:
+    named = recogniser.name if recogniser is not None else "no recogniser"
+    model = ", ".join((features_name(features, settings.layer), settings.selector, named))
+    if recogniser is None or recogniser.file is None or words is None:
+        return BranchInfo(Status.NO_WEIGHTS, model)
+    status = Status.DEGRADED if degraded else Status.OK
+    return BranchInfo(status, model, f"{recogniser.file.filename}, {words.name}")
+
+
+def _check_library(library: str, architecture: str) -> None:
+    """Whether the library is there; it is imported for names that are not of this package only."""
+    try:
+        missing = find_spec(library) is None
+        reason = "it is not installed"
+    except (ImportError, ValueError) as error:
+        missing, reason = True, str(error)
+    if missing:
+        raise MissingExtra(
+            f"the network {architecture!r} needs {library} ({reason}); "
+            f"install it with `pip install {library}`"
+        )
+    if architecture not in fetch.OFFICIAL:
+        from av_tagger.video.recognise import check_architecture
+
+        check_architecture(library, architecture)
+
+
+def _check_gensim() -> None:
+    try:
+        import_module("gensim.models")
+    except ImportError as error:
+        raise MissingExtra(
+            f"the word vectors need gensim ({error}); install it with `pip install gensim`"
+        ) from error
