@@ -64,12 +64,17 @@ def by_size(path: Path) -> WeightsRef:
 
 
 def of_entry(name: str) -> WeightsRef:
-    """A file of the catalogue, on this machine or not; a damaged one is an error."""
+    """A file of the catalogue, on this machine or not; a damaged one is an error.
+
+    An incomplete download counts as missing, because the next download replaces it.
+    """
     file, path = weights.entry(name), weights.locate(name)
-    if path is None:
+    whole = path is not None and weights.is_plausible(file, path)
+    replaceable = path is not None and path.parent == weights.cache_folder() and file.urls
+    if path is None or (not whole and replaceable):
         return WeightsRef(file.filename, None, file.sha256, name)
     found = of_file(path, name)
-    if not weights.is_plausible(file, path) or file.sha256 not in ("", found.sha256):
+    if not whole or file.sha256 not in ("", found.sha256):
         raise WeightsError(weights.damaged(name, path))
     return found
 
