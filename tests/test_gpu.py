@@ -11,7 +11,8 @@ import numpy as np
 import pytest
 import torch
 
-from av_tagger.bench.pipeline import PipelineSettings, make_clip, make_tagger
+from av_tagger.bench.clips import make_clip
+from av_tagger.bench.pipeline import PipelineSettings, make_tagger
 from av_tagger.clip import Clip, ColourMatrix, Frames
 from av_tagger.networks import upload
 from av_tagger.runner import worker
