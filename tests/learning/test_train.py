@@ -120,7 +120,9 @@ def test_a_killed_run_ends_exactly_where_an_uninterrupted_one_does(
     assert read_log(tmp_path / "cut") == read_log(tmp_path / "whole")
 
 
-def _killed_at(step: int, recipe: Recipe, data: TrainingData, run: Path, options: TrainingOptions) -> None:
+def _killed_at(
+    step: int, recipe: Recipe, data: TrainingData, run: Path, options: TrainingOptions
+) -> None:
     def watch(record: Mapping[str, Any]) -> None:
         if record["kind"] == "step" and record["step"] == step:
             raise Kill
