@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 
-from av_tagger import cache, download
+from av_tagger import cache, download, hub_cache
 from av_tagger.errors import UsageError, WeightsError, did_you_mean
 
 Progress = Callable[[int, int | None], None]  # bytes so far, bytes in all where that is known
@@ -69,9 +69,10 @@ def find(filename: str) -> Path | None:
 
 
 def locate(name: str) -> Path | None:
-    """The first file of that name that lies in one of the folders; nothing is opened and nothing is fetched."""
-    candidates = (folder / entry(name).filename for folder in folders())
-    return next((path for path in candidates if path.is_file()), None)
+    """The file of the catalogue in the first folder that has it, else in the Hugging Face cache."""
+    file = entry(name)
+    in_hub = (hub_cache.find(address) for address in file.urls)
+    return find(file.filename) or next((path for path in in_hub if path is not None), None)
 
 
 def fetch(name: str, *, offline: bool = False, progress: Progress | None = None) -> Path:

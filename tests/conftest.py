@@ -55,6 +55,7 @@ def pytest_configure() -> None:
     folder = tempfile.mkdtemp(prefix="av-tagger-tests-")
     atexit.register(shutil.rmtree, folder, ignore_errors=True)
     os.environ["AV_TAGGER_CACHE"] = folder
+    os.environ["HF_HUB_CACHE"] = f"{folder}/hub"
     for name in ("AV_TAGGER_WEIGHTS", "AV_TAGGER_MIRROR", "AV_TAGGER_OFFLINE"):
         os.environ.pop(name, None)
 

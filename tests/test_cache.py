@@ -8,8 +8,8 @@ import platformdirs
 import pytest
 
 from av_tagger import cache, weights
-from av_tagger.video import fetch
 from av_tagger.video.sparse_coding import compiled
+from av_tagger.video.vectors import words_folder
 
 
 @pytest.fixture
@@ -30,7 +30,7 @@ def test_everything_lies_in_the_folder_that_was_chosen(
 ) -> None:
     monkeypatch.setenv("AV_TAGGER_CACHE", str(tmp_path / "chosen"))
     compiled.folder.cache_clear()
-    places = [cache.root(), weights.cache_folder(), fetch.words_folder(), compiled.folder()]
+    places = [cache.root(), weights.cache_folder(), words_folder(), compiled.folder()]
     compiled.folder.cache_clear()
     assert all(place.is_relative_to(tmp_path / "chosen") for place in places)
     assert len(set(places)) == len(places)

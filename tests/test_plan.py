@@ -355,6 +355,7 @@ def test_a_driver_loads_no_network(tmp_path: Path, flags: list[str]) -> None:
     """The workers receive the plan; the process that hands out the clips never imports torch."""
     if "ray" in flags:
         pytest.importorskip("ray")
+    (tmp_path / "clips").mkdir()
     for name in ("a", "b"):
         make_video(tmp_path / "clips" / f"{name}.mp4", seconds=0.5)
     words = ["batch", str(tmp_path / "clips"), "-o", str(tmp_path / "run"), "--ear", "starter"]
