@@ -102,11 +102,12 @@ def test_the_head_learns_the_teacher_and_is_not_saved(
     bags = make_bags([("low",), ("shrill",), ()] * 4)
     data = TrainingData(bags, bags, teacher=teacher_of(bags))
     length = ("length.epochs=3", "length.epoch_steps=10")
-    recipe = tiny("starter", *length, "augment={}", "optimiser.lr=0.02", "teacher.weight=1.0")
+    fast = ("optimiser.lr=0.02", "schedule.name=none")
+    recipe = tiny("starter", *length, *fast, "augment={}", "teacher.weight=1.0")
     records: list[Mapping[str, Any]] = []
     train(recipe, data, tmp_path / "run", CPU, records.append)
     losses = [r["loss"] for r in records if r["kind"] == "step"]
-    assert losses[-1] < 0.75 * losses[0]
+    assert losses[-1] < 0.5 * losses[0]
     network, _ = load_checkpoint(tmp_path / "run" / "best.safetensors")
     assert not any("teacher" in name for name in network.state_dict())
     state = torch.load(tmp_path / "run" / "state.pt", weights_only=True)["learner"]
