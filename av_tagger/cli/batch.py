@@ -6,11 +6,10 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING
 
-import typer
-
-from av_tagger.cli.options import ANSWERS, ModelOptions, TalkOptions, command
+from av_tagger.cli.options import ModelOptions, TalkOptions, command
+from av_tagger.flags import OUTPUT, argument, option, required
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -23,100 +22,55 @@ INTERRUPTED = 130
 
 
 @dataclass(frozen=True, kw_only=True)
-class BatchOptions(TalkOptions, ModelOptions):
-    inputs: Annotated[
-        list[str],
-        typer.Argument(
-            help="Folders, files, globs, lists of paths, DCASE lists.", metavar="LIST_OR_FOLDER..."
-        ),
-    ]
-    output: Annotated[
-        Path,
-        typer.Option(
-            "-o",
-            "--output",
-            help="The run folder: results.jsonl and the journal.",
-            rich_help_panel=ANSWERS,
-        ),
-    ]
-    format: Annotated[
-        str | None,
-        typer.Option(
-            help="More formats: csv, dcase, srt ..., comma-separated.", rich_help_panel=ANSWERS
-        ),
-    ] = None
-    detail: Annotated[
-        bool,
-        typer.Option(
-            "--detail", help="Keep curves and key frames, for reports.", rich_help_panel=ANSWERS
-        ),
-    ] = False
-    profile: Annotated[
-        bool,
-        typer.Option(
-            "--profile", help="Show where the time went; RUN/profile.png.", rich_help_panel=ANSWERS
-        ),
-    ] = False
-    media: Annotated[
-        list[Path] | None,
-        typer.Option(help="Folder with the clips of a DCASE list.", rich_help_panel=WHICH),
-    ] = None
-    retry_failed: Annotated[
-        bool, typer.Option("--retry-failed", help="Retry failed clips.", rich_help_panel=WHICH)
-    ] = False
-    fresh: Annotated[
-        bool, typer.Option("--fresh", help="Discard earlier results.", rich_help_panel=WHICH)
-    ] = False
-    limit: Annotated[
-        int | None, typer.Option(min=1, help="At most N clips.", rich_help_panel=WHICH)
-    ] = None
-    shuffle: Annotated[
-        bool,
-        typer.Option(
-            "--shuffle", help="In random order; with --limit, a sample.", rich_help_panel=WHICH
-        ),
-    ] = False
-    seed: Annotated[int, typer.Option(help="For --shuffle.", rich_help_panel=WHICH)] = 0
-    shard: Annotated[
-        str | None, typer.Option(help="i/n: every nth clip from the ith on.", rich_help_panel=WHICH)
-    ] = None
-    engine: Annotated[str, typer.Option(help="local or ray.", rich_help_panel=SPEED)] = "local"
-    address: Annotated[
-        str | None,
-        typer.Option(help="Of the Ray cluster; default: a local one.", rich_help_panel=SPEED),
-    ] = None
-    devices: Annotated[
-        str | None,
-        typer.Option(
-            help="One process per device: cuda:0,cuda:1, or auto for all GPUs.",
-            rich_help_panel=SPEED,
-        ),
-    ] = None
-    processes: Annotated[
-        int,
-        typer.Option(
-            min=0, help="Processes, or Ray actors; 0: one, or one per GPU.", rich_help_panel=SPEED
-        ),
-    ] = 0
-    workers: Annotated[
-        int,
-        typer.Option(min=0, help="Decoders per process; 0: one per core.", rich_help_panel=SPEED),
-    ] = 0
-    batch: Annotated[
-        int,
-        typer.Option(
-            min=0, help="Windows per batch of the networks; 0: automatic.", rich_help_panel=SPEED
-        ),
-    ] = 0
-    memory: Annotated[
-        float,
-        typer.Option(
-            min=0, help="GiB of decoded windows at most; 0: automatic.", rich_help_panel=SPEED
-        ),
-    ] = 0
-    time_limit: Annotated[
-        float, typer.Option(min=0.1, help="Seconds to decode one clip.", rich_help_panel=SPEED)
-    ] = 3600
+class BatchOptions(ModelOptions, TalkOptions):
+    inputs: list[str] = argument(
+        "LIST_OR_FOLDER...", "Folders, files, globs, lists of paths, DCASE lists."
+    )
+    output: Path = required(
+        "The run folder: results.jsonl and the journal.",
+        "-o",
+        "--output",
+        metavar="FOLDER",
+        group=OUTPUT,
+    )
+    format: str | None = option(
+        None,
+        "More formats, comma-separated: csv, dcase, srt and more.",
+        metavar="LIST",
+        group=OUTPUT,
+    )
+    detail: bool = option(False, "Keep curves and key frames, for reports.", group=OUTPUT)
+    profile: bool = option(False, "Show where the time went; RUN/profile.png.", group=OUTPUT)
+    media: list[Path] | None = option(
+        None, "Folder with the clips of a DCASE list.", metavar="FOLDER", group=WHICH
+    )
+    retry_failed: bool = option(False, "Retry failed clips.", group=WHICH)
+    fresh: bool = option(False, "Discard earlier results.", group=WHICH)
+    limit: int | None = option(None, "At most N clips.", low=1, group=WHICH)
+    shuffle: bool = option(False, "In random order; with --limit, a sample.", group=WHICH)
+    seed: int = option(0, "Seed of --shuffle.", group=WHICH)
+    shard: str | None = option(None, "Every nth clip from the ith on.", metavar="i/n", group=WHICH)
+    engine: str = option("local", "local or ray.", metavar="NAME", group=SPEED)
+    address: str | None = option(
+        None, "Of the Ray cluster. Default: a local one.", metavar="ADDRESS", group=SPEED
+    )
+    devices: str | None = option(
+        None,
+        "One process per device: cuda:0,cuda:1, or auto for all GPUs.",
+        metavar="LIST",
+        group=SPEED,
+    )
+    processes: int = option(
+        0, "Processes, or Ray actors. Default: one, or one per GPU.", low=0, group=SPEED
+    )
+    workers: int = option(0, "Decoders per process. Default: one per core.", low=0, group=SPEED)
+    batch: int = option(
+        0, "Windows per batch of the networks. Default: automatic.", low=0, group=SPEED
+    )
+    memory: float = option(
+        0.0, "GiB of decoded windows at most. Default: automatic.", low=0, group=SPEED
+    )
+    time_limit: float = option(3600, "Seconds to decode one clip.", low=0.1, group=SPEED)
 
 
 def _batch(options: BatchOptions) -> int:
