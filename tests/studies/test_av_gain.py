@@ -341,15 +341,15 @@ def test_an_eye_that_knows_its_pictures_finds_what_is_shown(
 ) -> None:
     monkeypatch.setattr(av_gain, "load_the_ear", lambda _: LoudnessEar())
     monkeypatch.setattr(av_gain, "load_the_eye", ColourEye)
-    results = run(small(material, tmp_path, published, 90))
-    assert results["clips"]["scenes_with_a_class"] == 17 * 4
+    results = run(small(material, tmp_path, published, 128))
+    assert results["clips"]["scenes_with_a_class"] == 17 * 6
     assert results["micro_f1"]["seen"]["mean"] > results["micro_f1"]["heard"]["mean"]
     assert results["gain"]["fitted"]["mean"] > 0.1
     assert results["classes"]["Bicycle"]["trusts_eye"] == 2
     assert not results["classes"]["Screaming"]["can_be_seen"]
     with (tmp_path / "clips.csv").open(newline="") as file:
         rows = list(csv.DictReader(file))
-    assert len(rows) == 90
+    assert len(rows) == 128
     assert sum(int(row["shows"]) for row in rows) == results["clips"]["show_their_source"]
 
 
