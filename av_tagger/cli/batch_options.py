@@ -42,7 +42,7 @@ class BatchOptions(ModelOptions, TalkOptions):
     shard: str | None = option(None, "Every nth clip from the ith on.", metavar="i/n", group=WHICH)
     engine: str = option("local", "local or ray.", metavar="NAME", group=SPEED)
     address: str | None = option(
-        None, "Of the Ray cluster. Default: a local one.", metavar="ADDRESS", group=SPEED
+        None, "Address of the Ray cluster. Default: a local one.", metavar="ADDRESS", group=SPEED
     )
     devices: str | None = option(
         None,
