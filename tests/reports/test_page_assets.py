@@ -3,21 +3,24 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from av_tagger.reports.html import write_site
+from av_tagger.reports.html import write_page, write_site
 from av_tagger.reports.html.markup import asset
-from av_tagger.scores import Outcome
+from av_tagger.scores import KeyFrame, Outcome, Tagged
 
 SET_BY_SCRIPTS = {"on", "item", "file", "tags", "chip", "more", "wanted", "message", "length"}
 
 
 @pytest.fixture
-def written(sample: list[Outcome], tmp_path: Path) -> str:
-    """All pages of the sample results, without their style sheet and scripts."""
+def written(sample: list[Outcome], tagged: Tagged, tmp_path: Path) -> str:
+    """Pages with every part of a page, without their style sheet and scripts."""
     write_site(sample, tmp_path)
+    without_picture = replace(tagged, keyframes=(KeyFrame(1.0, 1.0),))
+    write_page(without_picture, tmp_path / "page.html", spectrogram=b"\x89PNG not drawn")
     pages = "".join(path.read_text() for path in tmp_path.rglob("*.html"))
     return re.sub(r"<(style|script)>.*?</\1>", "", pages, flags=re.DOTALL)
 

@@ -4,16 +4,16 @@ from av_tagger.reports.html.player import PageOptions
 from av_tagger.reports.html.site import (
     PageSource,
     read_page_sources,
-    write_pages,
     write_page,
+    write_pages,
     write_site,
 )
 
 __all__ = [
-    "PageSource",
     "PageOptions",
+    "PageSource",
     "read_page_sources",
-    "write_pages",
     "write_page",
+    "write_pages",
     "write_site",
 ]
