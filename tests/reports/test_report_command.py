@@ -1,3 +1,5 @@
+"""av-tag report: pages of a run, and results that cannot be read."""
+
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
