@@ -13,10 +13,10 @@ LONGEST_PIECE = 4096  # bytes
 
 
 def crc32c(blocks: Sequence[bytes | memoryview]) -> Words:
-    """One checksum per block. All blocks are cut into pieces, and all pieces advance two bytes per step.
+    """One checksum per block. Blocks are cut into pieces; all pieces advance two bytes per step.
 
-    Leading zeros leave a register that starts at zero unchanged, so every block is padded at its front
-    to whole pieces; the usual start value 0xFFFFFFFF goes into the first four bytes.
+    Leading zeros do not change a register of zero, so blocks are padded at the front to whole
+    pieces. The start value 0xFFFFFFFF is folded into the first four bytes.
     """
     longest = max(map(len, blocks), default=0)
     piece = min(LONGEST_PIECE, max(8, 1 << (longest - 1).bit_length()))
@@ -55,12 +55,14 @@ def _registers(rows: NDArray[np.uint8]) -> Words:
 
 
 def _join(registers: Sequence[int], piece: int) -> int:
-    """Registers of consecutive pieces as one: shift what came before by a piece of zeros, add the next."""
+    """Combine the registers of consecutive pieces: shift by one piece of zeros, then add."""
     first, second, third, fourth = _shift_tables(piece)
     joined = 0
     for register in registers:
         low, high = joined & 0xFFFF, joined >> 16
-        joined = first[low & 0xFF] ^ second[low >> 8] ^ third[high & 0xFF] ^ fourth[high >> 8] ^ register
+        joined = (
+            first[low & 0xFF] ^ second[low >> 8] ^ third[high & 0xFF] ^ fourth[high >> 8] ^ register
+        )
     return joined
 
 

@@ -89,6 +89,20 @@ def recorded_sha256(path: Path) -> str:
     return record.read_text(encoding="ascii").split()[0] if record.is_file() and record.stat().st_size else ""
 
 
+def record_sha256(path: Path) -> None:
+    """Write the file's checksum beside it, for `recorded_sha256` to read."""
+    _record_of(path).write_text(f"{sha256_of(path)}  {path.name}\n", encoding="ascii")
+
+
+@contextlib.contextmanager
+def exclusive(target: Path) -> Iterator[None]:
+    """One process at a time makes this file; disk errors become a StorageError."""
+    with _disk_errors(target):
+        target.parent.mkdir(parents=True, exist_ok=True)
+        with _lock(target):
+            yield
+
+
 def is_reachable(address: str, seconds: float) -> bool:
     """Whether the host, or the proxy on the way to it, takes a connection; name lookup included in the time."""
     host, port = _endpoint(address)

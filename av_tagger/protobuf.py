@@ -8,7 +8,7 @@ VARINT, FIXED64, LENGTH, FIXED32 = 0, 1, 2, 5
 
 
 def fields(message: bytes) -> Iterator[tuple[int, bytes | int]]:
-    """Field numbers and values: int for varints, bytes for all else. ValueError for malformed input."""
+    """Field numbers and values: int for varints, else bytes. Malformed input: ValueError."""
     at = 0
     while at < len(message):
         key, at = varint(message, at)

@@ -17,6 +17,7 @@ from av_tagger import weights
 from av_tagger.audio.checkpoint import Header, load_checkpoint
 from av_tagger.audio.network import MilNetwork
 from av_tagger.audio.waveforms import check_waveforms
+from av_tagger.catalogue import CATALOGUE
 from av_tagger.clip import Waveform
 from av_tagger.errors import UsageError, did_you_mean
 from av_tagger.networks import find_device, folded, quick_memory, upload
@@ -164,7 +165,7 @@ def _file_of(name: str | Path) -> Path:
         return path / RUN_FILE
     if path.suffix == ".safetensors" or path.is_file():
         return path
-    known = EARS | {entry: entry for entry in weights.CATALOGUE}
+    known = EARS | {entry: entry for entry in CATALOGUE}
     if str(name) not in known:
         hint = did_you_mean(str(name), [*EARS, *(f"{kind}:..." for kind in KINDS)])
         raise UsageError(f"there is no ear {str(name)!r}; {hint}; or give a weights file or the folder of a training run")

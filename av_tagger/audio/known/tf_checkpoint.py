@@ -1,7 +1,7 @@
-"""TensorFlow checkpoints (tensor bundles) read without TensorFlow: a LevelDB table of entries and one data shard.
+"""TensorFlow checkpoints (tensor bundles) read without TensorFlow: index table and data shard.
 
-Every length is checked against the bytes that are there, every block and tensor against its CRC-32C.
-Memory is bounded by the two inputs. Only uncompressed tables, one shard and float32 tensors are read.
+Lengths are checked against the input, blocks and tensors against their CRC-32C. Memory is bounded
+by the size of the input. Supported: uncompressed LevelDB tables, one shard, float32 tensors.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ class Entry:
 
 
 def read_checkpoint(index: bytes, data: bytes) -> dict[str, NDArray[np.float32]]:
-    """Float32 variables by their names without the suffix `/.ATTRIBUTES/VARIABLE_VALUE`; others are skipped."""
+    """Float32 variables by name, without the suffix `/.ATTRIBUTES/VARIABLE_VALUE`."""
     try:
         entries = {name: _entry(value) for name, value in read_table(index).items() if name}
     except (ValueError, UnicodeDecodeError) as error:
@@ -94,7 +94,7 @@ def _block(table: bytes, handle: tuple[int, int]) -> bytes:
 
 
 def _block_entries(block: bytes) -> Iterator[tuple[bytes, bytes]]:
-    """Entries share a prefix with the key before: shared, unshared, value length, then the bytes."""
+    """Prefix-compressed entries: shared, unshared and value length, then the bytes."""
     restarts = int.from_bytes(block[-4:], "little") if len(block) >= 4 else -1
     end = len(block) - 4 * (restarts + 1)
     if restarts < 0 or end < 0:
@@ -119,10 +119,12 @@ def _check_header(header: bytes) -> None:
 
 
 def _entry(message: bytes) -> Entry:
-    """BundleEntryProto {1: dtype, 2: shape, 3: shard, 4: offset, 5: size, 6: checksum, 7: slices}."""
+    """BundleEntryProto {1: dtype, 2: shape, 3: shard, 4: offset, 5: size, 6: CRC, 7: slices}."""
     values = dict(fields(message))
     dtype, shard, offset, size, checksum = (as_int(values.get(n, 0)) for n in (1, 3, 4, 5, 6))
-    shape = tuple(_dimension(as_bytes(d)) for n, d in fields(as_bytes(values.get(2, b""))) if n == 2)
+    shape = tuple(
+        _dimension(as_bytes(d)) for n, d in fields(as_bytes(values.get(2, b""))) if n == 2
+    )
     return Entry(dtype, shape, shard, offset, size, checksum, sliced=7 in values)
 
 
@@ -135,7 +137,9 @@ def _check_entry(name: str, entry: Entry, length: int) -> None:
     if entry.shard or entry.sliced or len(entry.shape) > MOST_DIMENSIONS:
         raise CheckpointError(f"{name} is stored in parts")
     if entry.size != 4 * math.prod(entry.shape) or entry.offset + entry.size > length:
-        raise CheckpointError(f"{name} does not fit the data: shape {entry.shape}, {entry.size} bytes")
+        raise CheckpointError(
+            f"{name} does not fit the data: shape {entry.shape}, {entry.size} bytes"
+        )
 
 
 def _tensors(entries: dict[str, Entry], data: memoryview) -> dict[str, NDArray[np.float32]]:

@@ -1,4 +1,4 @@
-"""YAMNet's published TensorFlow checkpoint as the state of our network, without torch."""
+"""YAMNet's published TensorFlow checkpoint as the state of our network: names, axes, classes."""
 
 from __future__ import annotations
 
@@ -9,23 +9,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from av_tagger.audio.known.tf_checkpoint import CheckpointError, read_checkpoint
+from av_tagger.audio.known.yamnet import UNSUPPORTED
 from av_tagger.labels import audioset
 
 CLASSIFIER = 54  # after 27 convolutions, each followed by its batch normalisation
 PARTS = {"beta": "beta", "moving_mean": "mean", "moving_variance": "variance"}
-UNSUPPORTED = (  # of AudioSet's 527 labels, those that YAMNet leaves out
-    "/m/05zppz",
-    "/m/02zsn",
-    "/m/04gy_2",
-    "/t/dd00003",
-    "/t/dd00004",
-    "/t/dd00032",
-)
 _NAME = re.compile(r"_yamnet/layer_with_weights-(\d{1,4})/(\w+)$")
 
 
 def yamnet_state(index: bytes, data: bytes) -> dict[str, NDArray[np.float32]]:
-    """Arrays under the names and in the shapes of `YAMNet`; variables outside the network are left out."""
+    """Arrays with the names and shapes of `YAMNet`; other variables are left out."""
     state: dict[str, NDArray[np.float32]] = {}
     for name, array in read_checkpoint(index, data).items():
         found = _NAME.search(name)
@@ -41,12 +34,16 @@ def check_class_map(table: bytes) -> None:
     rows = list(csv.reader(table.decode().splitlines()))[1:]
     theirs = [(row[1], row[2]) for row in rows if len(row) == 3]
     if len(theirs) != len(rows) or theirs != ours:
-        different = next((i for i, (a, b) in enumerate(zip(theirs, ours, strict=False)) if a != b), len(ours))
+        different = next(
+            (i for i, (a, b) in enumerate(zip(theirs, ours, strict=False)) if a != b), len(ours)
+        )
         raise CheckpointError(f"the class map is not YAMNet's (line {different + 2})")
 
 
-def _translate(number: int, part: str, array: NDArray[np.float32]) -> tuple[str, NDArray[np.float32]]:
-    """Kernels (h, w, in, out) become (out, in, h, w); depthwise ones (h, w, channels, 1) become (channels, 1, h, w)."""
+def _translate(
+    number: int, part: str, array: NDArray[np.float32]
+) -> tuple[str, NDArray[np.float32]]:
+    """Kernels (h, w, in, out) to (out, in, h, w), depthwise (h, w, c, 1) to (c, 1, h, w)."""
     if number == CLASSIFIER and part in ("kernel", "bias"):
         return ("logits.weight", array.T) if part == "kernel" else ("logits.bias", array)
     layer, is_norm = divmod(number, 2)
@@ -54,5 +51,7 @@ def _translate(number: int, part: str, array: NDArray[np.float32]) -> tuple[str,
         return f"layers.{layer}.{PARTS[part]}", array
     order = {"kernel": (3, 2, 0, 1), "depthwise_kernel": (2, 3, 0, 1)}.get(part)
     if is_norm or order is None or array.ndim != 4:
-        raise CheckpointError(f"layer {number} has {part!r} of shape {array.shape}, which YAMNet does not have")
+        raise CheckpointError(
+            f"layer {number} has {part!r} of shape {array.shape}, which YAMNet does not have"
+        )
     return f"layers.{layer}.conv.weight", np.transpose(array, order)
