@@ -188,8 +188,7 @@ class _Run:
 
     def _read(self) -> None:
         assert self.process.stdout is not None
-        for line in self.process.stdout:
-            self.lines.append(line.rstrip())
+        self.lines.extend(line.rstrip() for line in self.process.stdout if line.strip())
 
 
 def _bytes_in(folder: Path) -> int:

@@ -66,7 +66,7 @@ def find(filename: str) -> Path | None:
 
 
 def locate(name: str) -> Path | None:
-    """The first file of that name that lies in one of the folders; nothing is opened and nothing is fetched."""
+    """The first file of that name in one of the folders, or in its installed package; nothing is fetched."""
     file = entry(name)
     candidates = (folder / file.filename for folder in folders())
     found = next((path for path in candidates if path.is_file()), None)

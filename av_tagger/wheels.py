@@ -19,6 +19,7 @@ import zipfile
 import zlib
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import cache
 from importlib.metadata import Distribution, PackageNotFoundError, distribution
 from pathlib import Path, PurePosixPath
 
@@ -106,10 +107,7 @@ def installed(wheel: Wheel) -> dict[str, Path]:
     if found is None:
         return {}
     paths = {m.name: Path(str(found.locate_file(m.path))) for m in wheel.members}
-    whole = all(
-        paths[m.name].is_file() and paths[m.name].stat().st_size == m.size for m in wheel.members
-    )
-    return paths if whole else {}
+    return paths if all(_is_member(paths[m.name], m) for m in wheel.members) else {}
 
 
 def read_wheel(path: Path, wheel: Wheel) -> dict[str, bytes]:
@@ -144,13 +142,26 @@ def by_hand(wheel: Wheel, folders: Sequence[Path]) -> str:
 
 def _from_package(wheel: Wheel, folders: Sequence[Path]) -> Taken | None:
     del folders
-    contents = {}
-    for member in wheel.members:
-        path = installed(wheel).get(member.name)
-        contents[member.name] = path.read_bytes() if path is not None else b""
-        if hashlib.sha256(contents[member.name]).hexdigest() != member.sha256:
-            return None
-    return Taken(contents, "installed package")
+    paths = installed(wheel)
+    return (
+        Taken({name: p.read_bytes() for name, p in paths.items()}, "installed package")
+        if paths
+        else None
+    )
+
+
+def _is_member(path: Path, member: WheelMember) -> bool:
+    if not path.is_file():
+        return False
+    stat = path.stat()
+    return stat.st_size == member.size and _sha256(path, stat.st_mtime_ns) == member.sha256
+
+
+@cache
+def _sha256(path: Path, modified: int) -> str:
+    """Computed once per process and version of the file."""
+    del modified
+    return sha256_of(path)
 
 
 def _from_folders(wheel: Wheel, folders: Sequence[Path]) -> Taken | None:

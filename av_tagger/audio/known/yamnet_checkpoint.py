@@ -34,10 +34,9 @@ def check_class_map(table: bytes) -> None:
     rows = list(csv.reader(table.decode().splitlines()))[1:]
     theirs = [(row[1], row[2]) for row in rows if len(row) == 3]
     if len(theirs) != len(rows) or theirs != ours:
-        different = next(
-            (i for i, (a, b) in enumerate(zip(theirs, ours, strict=False)) if a != b), len(ours)
-        )
-        raise CheckpointError(f"the class map is not YAMNet's (line {different + 2})")
+        same = next((i for i, (a, b) in enumerate(zip(theirs, ours, strict=False)) if a != b), None)
+        line = min(len(theirs), len(ours)) if same is None else same
+        raise CheckpointError(f"the class map is not YAMNet's (line {line + 2})")
 
 
 def _translate(
