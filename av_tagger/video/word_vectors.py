@@ -31,7 +31,7 @@ def glove_arrays(members: Mapping[str, bytes]) -> dict[str, Any]:
     text = "\n".join(words).encode()
     if text.count(b"\n") != len(words) - 1:
         raise WeightsError(f"a word of the list holds a line break; {AGAIN}")
-    return {VECTORS: vectors, WORDS: np.frombuffer(text, np.uint8)}
+    return {VECTORS: np.ascontiguousarray(vectors), WORDS: np.frombuffer(text, np.uint8)}
 
 
 def holds_all_words(path: Path) -> bool:

