@@ -13,11 +13,11 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from av_tagger.assemble import load as load
     from av_tagger.clip import Clip as Clip
     from av_tagger.config import Config as Config
     from av_tagger.errors import AvTaggerError as AvTaggerError
     from av_tagger.labels import ClassList as ClassList
+    from av_tagger.plan import load as load
     from av_tagger.scores import Failed as Failed
     from av_tagger.scores import Tagged as Tagged
     from av_tagger.tagger import Tagger as Tagger
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 # The public face is loaded on first use: importing the package alone costs no torch.
 _HOMES = {
-    "load": "assemble",
+    "load": "plan",
     "Config": "config",
     "Tagger": "tagger",
     "Tagged": "scores",
@@ -38,7 +38,18 @@ _HOMES = {
     "representatives": "video.keyframes",
 }
 
-__all__ = ["AvTaggerError", "ClassList", "Clip", "Config", "Failed", "Tagged", "Tagger", "__version__", "load", "representatives"]
+__all__ = [
+    "AvTaggerError",
+    "ClassList",
+    "Clip",
+    "Config",
+    "Failed",
+    "Tagged",
+    "Tagger",
+    "__version__",
+    "load",
+    "representatives",
+]
 
 
 def __getattr__(name: str) -> Any:

@@ -25,7 +25,9 @@ class Clip:
         if self.start_seconds < 0:
             raise ValueError(f"a clip cannot start before its file: {self.start_seconds = }")
         if self.end_seconds is not None and self.end_seconds <= self.start_seconds:
-            raise ValueError(f"a clip must end after it starts: {self.start_seconds = }, {self.end_seconds = }")
+            raise ValueError(
+                f"a clip must end after it starts: {self.start_seconds = }, {self.end_seconds = }"
+            )
 
     @property
     def name(self) -> str:
@@ -42,7 +44,9 @@ class Waveform:
 
     def __post_init__(self) -> None:
         if self.samples.ndim != 1 or self.samples.dtype != np.float32:
-            raise ValueError(f"a waveform is mono float32: {self.samples.shape = }, {self.samples.dtype = }")
+            raise ValueError(
+                f"a waveform is mono float32: {self.samples.shape = }, {self.samples.dtype = }"
+            )
         if self.rate <= 0:
             raise ValueError(f"a sampling rate is positive: {self.rate = }")
 
@@ -52,7 +56,7 @@ class Waveform:
 
 
 @dataclass(frozen=True)
-class Luma:
+class ColourMatrix:
     """How luma and two colour differences become red, green and blue: the shares of red and blue in luma, and the range of values."""
 
     red: float = 0.299  # ITU-R BT.601; green has the rest
@@ -63,7 +67,10 @@ class Luma:
     def matrix(self) -> NDArray[np.float64]:
         """(3, 3): (R, G, B) = matrix @ (Y - black, U - 128, V - 128)."""
         green = 1 - self.red - self.blue
-        u, v = 2 * (1 - self.blue), 2 * (1 - self.red)  # of B and R, for differences within [-0.5, 0.5]
+        u, v = (
+            2 * (1 - self.blue),
+            2 * (1 - self.red),
+        )  # of B and R, for differences within [-0.5, 0.5]
         plain = np.array([[1, 0, v], [1, -u * self.blue / green, -v * self.red / green], [1, u, 0]])
         luma, chroma = (1.0, 1.0) if self.full else (255 / 219, 255 / 224)
         return plain * [luma, chroma, chroma]
@@ -76,7 +83,9 @@ class Luma:
         """One (height, width, 3) picture; each colour difference counts for the two by two pixels that share it."""
         height, width = y.shape
         scale = self.matrix.astype(np.float32)
-        bright = y * scale[0, 0] + (0.5 - scale[0, 0] * self.black)  # half a step: whole numbers are cut off below
+        bright = y * scale[0, 0] + (
+            0.5 - scale[0, 0] * self.black
+        )  # half a step: whole numbers are cut off below
         bright = bright.reshape(height // 2, 2, width // 2, 2)
         blue, red = u - np.float32(128), v - np.float32(128)
         out = np.empty((height, width, 3), np.uint8)
@@ -93,13 +102,23 @@ class Frames:
     images: Images  # (n, height, width, 3) RGB; with `luma` (n, height * 3 / 2, width): all of Y, then U and V, a quarter of it each
     times: Times  # (n,) seconds, rising
     damaged: int = 0  # frames that the decoder reported as corrupt
-    luma: Luma | None = None
+    luma: ColourMatrix | None = None
 
     def __post_init__(self) -> None:
         shape = self.images.shape
-        known = shape[1] % 3 == 0 and shape[2] % 2 == 0 if self.luma is not None and len(shape) == 3 else shape[3:] == (3,)
-        if self.images.dtype != np.uint8 or not known or len(shape) != (4 if self.luma is None else 3):
-            raise ValueError(f"frames are uint8, RGB or planes of even sides: {shape = }, {self.images.dtype = }, {self.luma = }")
+        known = (
+            shape[1] % 3 == 0 and shape[2] % 2 == 0
+            if self.luma is not None and len(shape) == 3
+            else shape[3:] == (3,)
+        )
+        if (
+            self.images.dtype != np.uint8
+            or not known
+            or len(shape) != (4 if self.luma is None else 3)
+        ):
+            raise ValueError(
+                f"frames are uint8, RGB or planes of even sides: {shape = }, {self.images.dtype = }, {self.luma = }"
+            )
         if self.times.shape != (len(self.images),):
             raise ValueError(f"every frame has a time: {self.times.shape = }, {shape = }")
 
@@ -163,4 +182,6 @@ class Media:
     waveform: Waveform | None
     frames: Frames | None
     notes: tuple[str, ...] = ()  # what could not be read, in words; the track is then degraded
-    remarks: tuple[str, ...] = ()  # what people may want to know, and costs nothing: another decoder took over
+    remarks: tuple[
+        str, ...
+    ] = ()  # what people may want to know, and costs nothing: another decoder took over

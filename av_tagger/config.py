@@ -24,11 +24,15 @@ class MediaSettings:
     limit_seconds: float = 120.0  # the longest wait for one window of a file
     window_seconds: float = 10.0
     overlap_seconds: float = 1.0
-    skip_nonref: bool = False  # leave out frames that no other needs: about half of them, at 60 % of the decoding
+    skip_nonref: bool = (
+        False  # leave out frames that no other needs: about half of them, at 60 % of the decoding
+    )
 
     def __post_init__(self) -> None:
         if not 0 <= self.overlap_seconds < self.window_seconds or self.limit_seconds <= 0:
-            raise ValueError(f"windows are longer than their overlap: {self.window_seconds = }, {self.overlap_seconds = }")
+            raise ValueError(
+                f"windows are longer than their overlap: {self.window_seconds = }, {self.overlap_seconds = }"
+            )
 
 
 @dataclass(frozen=True)
@@ -64,7 +68,11 @@ class Config:
     @property
     def looking(self) -> EyeSettings:
         """The eye's settings: `--fast` reckons in whole numbers where nothing else was asked for."""
-        return replace(self.eye, precision="int8") if self.fast and self.eye.precision == "auto" else self.eye
+        return (
+            replace(self.eye, precision="int8")
+            if self.fast and self.eye.precision == "auto"
+            else self.eye
+        )
 
     @property
     def decoder(self) -> str:

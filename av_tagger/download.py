@@ -26,7 +26,7 @@ CHUNK = 1 << 18
 
 
 @dataclass(frozen=True)
-class Expected:
+class ExpectedFile:
     """What is known of the file beforehand."""
 
     sha256: str = ""
@@ -56,7 +56,13 @@ PATIENCE = Patience()
 _unreachable: dict[str, float] = {}  # host and port: when it was found out
 
 
-def fetch(addresses: Sequence[str], target: Path, expected: Expected, progress: Progress | None = None, by_hand: str = "") -> None:
+def fetch(
+    addresses: Sequence[str],
+    target: Path,
+    expected: ExpectedFile,
+    progress: Progress | None = None,
+    by_hand: str = "",
+) -> None:
     """From the first address that gives the file; two processes that want the same file download it once."""
     reasons: list[str] = []
     with _disk_errors(target):
@@ -71,7 +77,10 @@ def fetch(addresses: Sequence[str], target: Path, expected: Expected, progress: 
                     reasons.append(f"{urllib.parse.urlsplit(address).hostname}: {error}")
                 else:
                     return
-    raise WeightsError(f"{target.name}: cannot be downloaded ({'; '.join(reasons)})" + (f"; {by_hand}" if by_hand else ""))
+    raise WeightsError(
+        f"{target.name}: cannot be downloaded ({'; '.join(reasons)})"
+        + (f"; {by_hand}" if by_hand else "")
+    )
 
 
 def part_of(target: Path) -> Path:
@@ -86,7 +95,11 @@ def sha256_of(path: Path) -> str:
 def recorded_sha256(path: Path) -> str:
     """The checksum that was written down when the file came, or nothing."""
     record = _record_of(path)
-    return record.read_text(encoding="ascii").split()[0] if record.is_file() and record.stat().st_size else ""
+    return (
+        record.read_text(encoding="ascii").split()[0]
+        if record.is_file() and record.stat().st_size
+        else ""
+    )
 
 
 def record_sha256(path: Path) -> None:
@@ -109,7 +122,10 @@ def is_reachable(address: str, seconds: float) -> bool:
     opened = threading.Event()
 
     def knock() -> None:
-        with contextlib.suppress(OSError, UnicodeError), socket.create_connection((host, port), timeout=seconds):
+        with (
+            contextlib.suppress(OSError, UnicodeError),
+            socket.create_connection((host, port), timeout=seconds),
+        ):
             opened.set()
 
     knocker = threading.Thread(target=knock, daemon=True)
@@ -118,7 +134,9 @@ def is_reachable(address: str, seconds: float) -> bool:
     return opened.is_set()
 
 
-def _fetch_from(address: str, target: Path, expected: Expected, progress: Progress | None) -> None:
+def _fetch_from(
+    address: str, target: Path, expected: ExpectedFile, progress: Progress | None
+) -> None:
     if urllib.parse.urlsplit(address).scheme not in ("http", "https"):
         raise UsageError(f"{address}: weights come over http or https; correct $AV_TAGGER_MIRROR")
     _probe(address)
@@ -146,15 +164,21 @@ def _probe(address: str) -> None:
     _unreachable.pop(host, None)
 
 
-def _attempt(address: str, part: Path, expected: Expected, progress: Progress | None) -> None:
+def _attempt(address: str, part: Path, expected: ExpectedFile, progress: Progress | None) -> None:
     """One request; what arrives is kept, so that the next attempt goes on where this one ended."""
     have = _resumable(part, expected)
     try:
-        with urllib.request.urlopen(_request(address, part, have), timeout=PATIENCE.read_seconds) as answer:  # noqa: S310
-            have = have if answer.status == http.HTTPStatus.PARTIAL_CONTENT and _continues(answer, have) else 0
+        with urllib.request.urlopen(  # noqa: S310
+            _request(address, part, have), timeout=PATIENCE.read_seconds
+        ) as answer:
+            have = (
+                have
+                if answer.status == http.HTTPStatus.PARTIAL_CONTENT and _continues(answer, have)
+                else 0
+            )
             _write(answer, part, have, expected, progress)
     except urllib.error.HTTPError as error:
-        _judge(error, part)
+        _score(error, part)
     except (OSError, http.client.HTTPException) as error:
         if isinstance(error, OSError) and error.errno in DISK_ERRORS:
             raise
@@ -170,7 +194,7 @@ def _request(address: str, part: Path, have: int) -> urllib.request.Request:
     return request
 
 
-def _resumable(part: Path, expected: Expected) -> int:
+def _resumable(part: Path, expected: ExpectedFile) -> int:
     """How much of an earlier attempt can be built on: only what is known to be of the same version, by mark or by checksum."""
     if not part.is_file() or not (expected.sha256 or _mark(part)):
         return 0
@@ -184,7 +208,13 @@ def _continues(answer: http.client.HTTPResponse, have: int) -> bool:
     raise Broken("the server continued at another place than asked")
 
 
-def _write(answer: http.client.HTTPResponse, part: Path, have: int, expected: Expected, progress: Progress | None) -> None:
+def _write(
+    answer: http.client.HTTPResponse,
+    part: Path,
+    have: int,
+    expected: ExpectedFile,
+    progress: Progress | None,
+) -> None:
     length = answer.headers.get("Content-Length")
     total = have + int(length) if length and length.isdigit() else expected.size
     if expected.size is not None and total != expected.size:
@@ -203,29 +233,34 @@ def _write(answer: http.client.HTTPResponse, part: Path, have: int, expected: Ex
         raise Broken(f"the connection ended after {have} of {total} bytes")
 
 
-def _judge(error: urllib.error.HTTPError, part: Path) -> None:
+def _score(error: urllib.error.HTTPError, part: Path) -> None:
     error.close()
     if error.code == http.HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE:
         part.unlink(missing_ok=True)
         raise Broken("what was downloaded before does not fit; it starts again")
-    if error.code >= 500 or error.code in (http.HTTPStatus.REQUEST_TIMEOUT, http.HTTPStatus.TOO_MANY_REQUESTS):
+    if error.code >= 500 or error.code in (
+        http.HTTPStatus.REQUEST_TIMEOUT,
+        http.HTTPStatus.TOO_MANY_REQUESTS,
+    ):
         raise Broken(f"the server answers {error.code} {error.reason}")
     raise Refused(f"the server answers {error.code} {error.reason}")
 
 
-def _accept(target: Path, expected: Expected) -> None:
+def _accept(target: Path, expected: ExpectedFile) -> None:
     part = part_of(target)
     digest = sha256_of(part)
     if expected.sha256 and digest != expected.sha256:
         _forget(part)
-        raise Refused(f"the file it gives is another one (sha256 {digest[:12]}..., expected {expected.sha256[:12]}...)")
+        raise Refused(
+            f"the file it gives is another one (sha256 {digest[:12]}..., expected {expected.sha256[:12]}...)"
+        )
     if not expected.sha256:
         _record_of(target).write_text(f"{digest}  {target.name}\n", encoding="ascii")
     part.replace(target)
     _forget(part)
 
 
-def _is_whole(target: Path, expected: Expected) -> bool:
+def _is_whole(target: Path, expected: ExpectedFile) -> bool:
     """What another process has just put there."""
     known = expected.sha256 or recorded_sha256(target)
     return bool(known) and sha256_of(target) == known
@@ -268,9 +303,15 @@ def _disk_errors(target: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        remedy = "free some room" if error.errno in (errno.ENOSPC, errno.EDQUOT) else "check the folder's permissions"
+        remedy = (
+            "free some room"
+            if error.errno in (errno.ENOSPC, errno.EDQUOT)
+            else "check the folder's permissions"
+        )
         where = f"{remedy}, or set $AV_TAGGER_CACHE to another folder"
-        raise StorageError(sentence(target.parent, f"cannot be written ({error.strerror or error})", where)) from error
+        raise StorageError(
+            sentence(target.parent, f"cannot be written ({error.strerror or error})", where)
+        ) from error
 
 
 @contextlib.contextmanager
@@ -301,4 +342,12 @@ except ImportError:  # Windows
                 return
 
 
-DISK_ERRORS = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM, errno.EIO, errno.EFBIG)
+DISK_ERRORS = (
+    errno.ENOSPC,
+    errno.EDQUOT,
+    errno.EROFS,
+    errno.EACCES,
+    errno.EPERM,
+    errno.EIO,
+    errno.EFBIG,
+)

@@ -34,7 +34,9 @@ class ClassList:
             raise UsageError("a class list needs at least one class")
         twice = [label for label, n in Counter(self.labels).items() if n > 1]
         if twice:
-            raise UsageError(f"class {twice[0]!r} stands more than once in the list; name each class once")
+            raise UsageError(
+                f"class {twice[0]!r} stands more than once in the list; name each class once"
+            )
 
     def __len__(self) -> int:
         return len(self.classes)
@@ -107,7 +109,9 @@ def read_classes(path: Path) -> ClassList:
     try:
         text = path.read_text(encoding="utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
-        raise UsageError(f"{path}: this class list cannot be read ({error}); give a text file, one label a line") from error
+        raise UsageError(
+            f"{path}: this class list cannot be read ({error}); give a text file, one label a line"
+        ) from error
     try:
         return _from_toml(text) if path.suffix == ".toml" else _from_lines(text)
     except (UsageError, tomllib.TOMLDecodeError, KeyError, TypeError) as error:
@@ -120,10 +124,22 @@ def _from_toml(text: str) -> ClassList:
 
 
 def _sound_class(row: dict[str, Any]) -> SoundClass:
-    return SoundClass(row["label"], row.get("id", ""), row.get("group", ""), tuple(row.get("words", ())), tuple(row.get("also", ())))
+    return SoundClass(
+        row["label"],
+        row.get("id", ""),
+        row.get("group", ""),
+        tuple(row.get("words", ())),
+        tuple(row.get("also", ())),
+    )
 
 
 def _from_lines(text: str) -> ClassList:
     lines = (line.strip() for line in text.splitlines())
     known = {key: c for c in audioset() for key in (c.label.casefold(), c.id.casefold())}
-    return ClassList(tuple(known.get(line.casefold(), SoundClass(line)) for line in lines if line and not line.startswith("#")))
+    return ClassList(
+        tuple(
+            known.get(line.casefold(), SoundClass(line))
+            for line in lines
+            if line and not line.startswith("#")
+        )
+    )

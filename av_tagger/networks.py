@@ -16,7 +16,9 @@ from torch.nn.utils.fusion import fuse_conv_bn_eval
 from av_tagger.errors import DeviceError
 
 N = TypeVar("N", bound=nn.Module)
-CONVOLUTION_THEN_NORM = ("ConvNormAct",)  # blocks of other libraries whose children run in the order in which they stand
+CONVOLUTION_THEN_NORM = (
+    "ConvNormAct",
+)  # blocks of other libraries whose children run in the order in which they stand
 
 
 def folded(network: N) -> N:
@@ -45,11 +47,15 @@ def find_device(device: torch.device | str) -> torch.device:
     try:
         wanted = torch.device(device)
     except RuntimeError as error:
-        raise DeviceError(f"there is no device {str(device)!r}; give auto, cpu, cuda or cuda:N") from error
+        raise DeviceError(
+            f"there is no device {str(device)!r}; give auto, cpu, cuda or cuda:N"
+        ) from error
     if wanted.type not in ("cpu", "cuda", "mps"):
         raise DeviceError(f"networks do not run on {wanted.type!r}; give auto, cpu, cuda or cuda:N")
     if wanted.type == "cuda" and (wanted.index or 0) >= torch.cuda.device_count():
-        raise DeviceError(f"there is no device {str(device)!r}: {torch.cuda.device_count()} CUDA devices found; give --device cpu or auto")
+        raise DeviceError(
+            f"there is no device {str(device)!r}: {torch.cuda.device_count()} CUDA devices found; give --device cpu or auto"
+        )
     if wanted.type == "mps" and not torch.backends.mps.is_available():
         raise DeviceError("there is no device 'mps' on this machine; give --device cpu or auto")
     return wanted

@@ -11,14 +11,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from av_tagger.clip import Clip, Frames, Media, MediaInfo, Waveform
-from av_tagger.scores import Outcome, Scores, Witness
+from av_tagger.scores import BranchInfo, Outcome, Scores
 
 if TYPE_CHECKING:
     from torch import Tensor
 
 
 @dataclass(frozen=True)
-class Want:
+class DecodeRequest:
     """What is asked of a decoder: only what the ear and the eye of this run can use."""
 
     audio_rate: int | None = 20_000  # Hz; None: no sound wanted
@@ -37,7 +37,7 @@ class MediaBackend(Protocol):
 
     def probe(self, path: Path) -> MediaInfo: ...
 
-    def windows(self, clip: Clip, want: Want) -> Iterator[Media]:
+    def windows(self, clip: Clip, request: DecodeRequest) -> Iterator[Media]:
         """Decode a clip window by window, each part of the file once, in bounded memory."""
         ...
 
@@ -55,7 +55,7 @@ class AudioBranch(Protocol):
         ...
 
     @property
-    def witness(self) -> Witness: ...
+    def info(self) -> BranchInfo: ...
 
     def hear(self, waveforms: Sequence[Waveform]) -> list[Scores]: ...
 
@@ -73,7 +73,7 @@ class VideoBranch(Protocol):
         ...
 
     @property
-    def witness(self) -> Witness: ...
+    def info(self) -> BranchInfo: ...
 
     def see(self, clips: Sequence[Frames]) -> list[Scores]: ...
 
@@ -121,7 +121,7 @@ class Recogniser(Protocol):
     def objects(self) -> tuple[str, ...]: ...
 
     @property
-    def witness(self) -> Witness: ...
+    def info(self) -> BranchInfo: ...
 
     def recognise(self, images: Sequence[NDArray[np.uint8]]) -> NDArray[np.float32]:
         """(images, objects) probabilities."""

@@ -40,7 +40,9 @@ class KeyFrame:
     seconds: float
     weight: float  # share of the clip's frames that it represents
     objects: tuple[tuple[str, float], ...] = ()  # most probable first
-    picture: bytes | None = field(default=None, repr=False, compare=False)  # a small JPEG, for people
+    picture: bytes | None = field(
+        default=None, repr=False, compare=False
+    )  # a small JPEG, for people
 
 
 @dataclass(frozen=True)
@@ -64,12 +66,16 @@ class Scores:
     probabilities: Probabilities  # (classes,)
     status: Status = Status.OK
     activity: Activity | None = None
-    evidence: dict[str, tuple[Evidence, ...]] = field(default_factory=dict)  # by label, strongest first
+    evidence: dict[str, tuple[Evidence, ...]] = field(
+        default_factory=dict
+    )  # by label, strongest first
     keyframes: tuple[KeyFrame, ...] = ()
 
     def __post_init__(self) -> None:
         if self.probabilities.shape != (len(self.labels),):
-            raise ValueError(f"one probability a class: {self.probabilities.shape = }, {len(self.labels) = }")
+            raise ValueError(
+                f"one probability a class: {self.probabilities.shape = }, {len(self.labels) = }"
+            )
 
     @classmethod
     def silent(cls, labels: tuple[str, ...], status: Status) -> Scores:
@@ -114,7 +120,7 @@ class ClassScore:
 
 
 @dataclass(frozen=True)
-class Witness:
+class BranchInfo:
     """Which ear or eye testified, with which weights, and how well it could."""
 
     status: Status
@@ -123,7 +129,7 @@ class Witness:
 
 
 @dataclass(frozen=True)
-class Run:
+class RunInfo:
     """Under which conditions a result came to be."""
 
     version: str
@@ -141,9 +147,9 @@ class Tagged:
     tags: tuple[Tag, ...]  # most probable first
     scores: dict[str, ClassScore]
     keyframes: tuple[KeyFrame, ...]
-    ear: Witness
-    eye: Witness
-    run: Run
+    ear: BranchInfo
+    eye: BranchInfo
+    run: RunInfo
     activity: Activity | None = field(default=None, repr=False)  # columns in the order of `scores`
     notes: tuple[str, ...] = ()
 

@@ -21,7 +21,9 @@ def read_toml(path: Path) -> dict[str, Any]:
     try:
         return tomllib.loads(path.read_text(encoding="utf-8-sig"))
     except OSError as error:
-        raise UsageError(f"{path}: cannot be read ({error.strerror}); name an existing TOML file") from error
+        raise UsageError(
+            f"{path}: cannot be read ({error.strerror}); name an existing TOML file"
+        ) from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise UsageError(f"{path}: is not valid TOML ({error})") from error
 
@@ -60,7 +62,9 @@ def _convert(hint: Any, value: Any, where: str) -> Any:
         return _convert_union(arguments, value, where)
     if origin is typing.Literal:
         if value not in arguments:
-            raise UsageError(f"{where}: {value!r} is not a choice; {did_you_mean(str(value), map(str, arguments))}")
+            raise UsageError(
+                f"{where}: {value!r} is not a choice; {did_you_mean(str(value), map(str, arguments))}"
+            )
         return value
     if origin is tuple:
         return _convert_tuple(arguments, value, where)
@@ -90,7 +94,10 @@ def _convert_tuple(arguments: tuple[Any, ...], value: Any, where: str) -> tuple[
         return tuple(_convert(arguments[0], item, f"{where}[{i}]") for i, item in enumerate(value))
     if len(arguments) != len(value):
         raise UsageError(f"{where}: expected {len(arguments)} values, got {len(value)}")
-    return tuple(_convert(a, item, f"{where}[{i}]") for i, (a, item) in enumerate(zip(arguments, value, strict=True)))
+    return tuple(
+        _convert(a, item, f"{where}[{i}]")
+        for i, (a, item) in enumerate(zip(arguments, value, strict=True))
+    )
 
 
 def _convert_plain(hint: Any, value: Any, where: str) -> Any:
@@ -105,4 +112,10 @@ def _convert_plain(hint: Any, value: Any, where: str) -> Any:
     return value
 
 
-_NAMES = {str: "text", int: "a whole number", float: "a number", bool: "true or false", Path: "a path"}
+_NAMES = {
+    str: "text",
+    int: "a whole number",
+    float: "a number",
+    bool: "true or false",
+    Path: "a path",
+}

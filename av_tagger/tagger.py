@@ -14,30 +14,30 @@ from numpy.typing import NDArray
 from av_tagger.audio.events import EventSettings, find_events
 from av_tagger.clip import Clip, Media
 from av_tagger.errors import AvTaggerError, MediaError
-from av_tagger.protocols import AudioBranch, Fusion, VideoBranch, Want
+from av_tagger.protocols import AudioBranch, DecodeRequest, Fusion, VideoBranch
 from av_tagger.scores import (
     Activity,
+    BranchInfo,
     ClassScore,
     Event,
     Failed,
     KeyFrame,
     Outcome,
-    Run,
+    RunInfo,
     Scores,
     Status,
     Tag,
     Tagged,
-    Witness,
 )
 
 PathLike = str | Path | Clip
-Open = Callable[[Clip, Want], Iterator[Media]]
+Open = Callable[[Clip, DecodeRequest], Iterator[Media]]
 
-OFF = Witness(Status.OFF, "none")
+OFF = BranchInfo(Status.OFF, "none")
 
 
 @dataclass(frozen=True)
-class Testimony:
+class WindowResult:
     """What both witnesses said of one window, and what it came to."""
 
     start_seconds: float
@@ -58,11 +58,13 @@ class Parts:
     eye: VideoBranch | None
     fusion: Fusion
     open: Open
-    want: Want
+    request: DecodeRequest
     events: EventSettings = field(default_factory=EventSettings)
     threshold: float | None = None  # overrides every class's own
-    ear_thresholds: NDArray[np.float64] | None = None  # (classes,) from which frame activity counts as an event
-    run: Run = field(default_factory=lambda: Run("0", "cpu", "", 0.0))
+    ear_thresholds: NDArray[np.float64] | None = (
+        None  # (classes,) from which frame activity counts as an event
+    )
+    run: RunInfo = field(default_factory=lambda: RunInfo("0", "cpu", "", 0.0))
 
 
 class Tagger:
@@ -72,10 +74,10 @@ class Tagger:
         self.parts = parts
 
     @property
-    def witnesses(self) -> tuple[Witness, Witness]:
+    def branches(self) -> tuple[BranchInfo, BranchInfo]:
         """Ear and eye as they would testify on a clip that lacks nothing."""
         ear, eye = self.parts.ear, self.parts.eye
-        return (OFF if ear is None else ear.witness), (OFF if eye is None else eye.witness)
+        return (OFF if ear is None else ear.info), (OFF if eye is None else eye.info)
 
     @overload
     def tag(self, inputs: PathLike) -> Tagged: ...  # type: ignore[overload-overlap]  # a text is a path, never a series of letters
@@ -99,46 +101,68 @@ class Tagger:
 
     def _tag_one(self, clip: Clip) -> Tagged:
         began = time.perf_counter()
-        testimonies: list[Testimony] = []
-        for window in self.parts.open(clip, self.parts.want):
-            testimonies += self.judge([window])
-        return self.conclude(clip, testimonies, time.perf_counter() - began)
+        window_results: list[WindowResult] = []
+        for window in self.parts.open(clip, self.parts.request):
+            window_results += self.score([window])
+        return self.merge_windows(clip, window_results, time.perf_counter() - began)
 
-    def judge(self, windows: Sequence[Media]) -> list[Testimony]:
+    def score(self, windows: Sequence[Media]) -> list[WindowResult]:
         """Hear and see a batch of windows, of one clip or of many, and weigh what was heard against what was seen."""
         return self.weigh(windows, self.hear(windows), self.see(windows))
 
-    def weigh(self, windows: Sequence[Media], heard: Sequence[Scores], seen: Sequence[Scores]) -> list[Testimony]:
+    def weigh(
+        self, windows: Sequence[Media], heard: Sequence[Scores], seen: Sequence[Scores]
+    ) -> list[WindowResult]:
         """What both witnesses said of each window, and what it comes to."""
         fused = self.parts.fusion.fuse(heard, seen)
         return [
-            Testimony(w.start_seconds, w.end_seconds, h, s, f, self._thresholds(h, s), (*w.notes, *w.remarks))
+            WindowResult(
+                w.start_seconds,
+                w.end_seconds,
+                h,
+                s,
+                f,
+                self._thresholds(h, s),
+                (*w.notes, *w.remarks),
+            )
             for w, h, s, f in zip(windows, heard, seen, fused, strict=True)
         ]
 
-    def conclude(self, clip: Clip, testimonies: Sequence[Testimony], seconds: float) -> Tagged:
+    def merge_windows(
+        self, clip: Clip, window_results: Sequence[WindowResult], seconds: float
+    ) -> Tagged:
         """From the windows of a clip to its tags: for each class the window counts in which it is most certain."""
-        if not testimonies:
-            raise MediaError(clip.path, "holds neither sound nor pictures that can be read", "check that it plays")
-        activity = stitch([t.heard.activity for t in testimonies], [(t.start_seconds, t.end_seconds) for t in testimonies])
-        best = [_best_window(testimonies, k) for k in range(len(self.parts.labels))]
-        scores = {label: _class_score(testimonies[best[k]], k) for k, label in enumerate(self.parts.labels)}
+        if not window_results:
+            raise MediaError(
+                clip.path,
+                "holds neither sound nor pictures that can be read",
+                "check that it plays",
+            )
+        activity = stitch(
+            [t.heard.activity for t in window_results],
+            [(t.start_seconds, t.end_seconds) for t in window_results],
+        )
+        best = [_best_window(window_results, k) for k in range(len(self.parts.labels))]
+        scores = {
+            label: _class_score(window_results[best[k]], k)
+            for k, label in enumerate(self.parts.labels)
+        }
         tags = [
-            self._tag(label, testimonies[best[k]], score, self._events(activity, k))
+            self._tag(label, window_results[best[k]], score, self._events(activity, k))
             for k, (label, score) in enumerate(scores.items())
             if score.fused >= score.threshold
         ]
         return Tagged(
             clip=clip,
-            duration_seconds=testimonies[-1].end_seconds - testimonies[0].start_seconds,
+            duration_seconds=window_results[-1].end_seconds - window_results[0].start_seconds,
             tags=tuple(sorted(tags, key=lambda t: -t.probability)),
             scores=scores,
-            keyframes=_all_keyframes(testimonies),
-            ear=_as_witnessed(self.parts.ear, [t.heard.status for t in testimonies]),
-            eye=_as_witnessed(self.parts.eye, [t.seen.status for t in testimonies]),
+            keyframes=_all_keyframes(window_results),
+            ear=_as_branch_statuses(self.parts.ear, [t.heard.status for t in window_results]),
+            eye=_as_branch_statuses(self.parts.eye, [t.seen.status for t in window_results]),
             run=replace(self.parts.run, seconds=seconds),
             activity=activity,
-            notes=tuple(dict.fromkeys(note for t in testimonies for note in t.notes)),
+            notes=tuple(dict.fromkeys(note for t in window_results for note in t.notes)),
         )
 
     def hear(self, windows: Sequence[Media]) -> list[Scores]:
@@ -148,7 +172,10 @@ class Tagger:
         if ear is None:
             return [Scores.silent(self.parts.labels, Status.OFF)] * len(windows)
         heard = iter(ear.hear([s for s in sounds if s is not None]))
-        return [self._testify(next(heard) if s is not None else None, w) for s, w in zip(sounds, windows, strict=True)]
+        return [
+            self._testify(next(heard) if s is not None else None, w)
+            for s, w in zip(sounds, windows, strict=True)
+        ]
 
     def see(self, windows: Sequence[Media]) -> list[Scores]:
         """What the eye says of each window."""
@@ -157,14 +184,21 @@ class Tagger:
         if eye is None:
             return [Scores.silent(self.parts.labels, Status.OFF)] * len(windows)
         seen = iter(eye.see([f for f in films if f is not None]))
-        return [self._testify(next(seen) if f is not None else None, w) for f, w in zip(films, windows, strict=True)]
+        return [
+            self._testify(next(seen) if f is not None else None, w)
+            for f, w in zip(films, windows, strict=True)
+        ]
 
     def _testify(self, scores: Scores | None, window: Media) -> Scores:
         """A witness's scores in the run's class order; a track with damage makes a sound witness a degraded one."""
         if scores is None:
             return Scores.silent(self.parts.labels, Status.NO_TRACK)
         scores = align(scores, self.parts.labels)
-        return replace(scores, status=Status.DEGRADED) if window.notes and scores.status is Status.OK else scores
+        return (
+            replace(scores, status=Status.DEGRADED)
+            if window.notes and scores.status is Status.OK
+            else scores
+        )
 
     def _thresholds(self, heard: Scores, seen: Scores) -> NDArray[np.float64]:
         if self.parts.threshold is not None:
@@ -175,13 +209,23 @@ class Tagger:
         if activity is None or not np.isfinite(activity.values[:, k]).any():
             return ()
         rows = self.parts.ear_thresholds
-        high = self.parts.threshold if self.parts.threshold is not None else None if rows is None else float(rows[k])
+        high = (
+            self.parts.threshold
+            if self.parts.threshold is not None
+            else None
+            if rows is None
+            else float(rows[k])
+        )
         settings = self.parts.events if high is None else self.parts.events.at(high)
-        return tuple(find_events(activity.values[:, k], activity.rate, activity.start_seconds, settings))
+        return tuple(
+            find_events(activity.values[:, k], activity.rate, activity.start_seconds, settings)
+        )
 
     @staticmethod
-    def _tag(label: str, testimony: Testimony, score: ClassScore, events: tuple[Event, ...]) -> Tag:
-        evidence = testimony.seen.evidence.get(label, ())
+    def _tag(
+        label: str, window_result: WindowResult, score: ClassScore, events: tuple[Event, ...]
+    ) -> Tag:
+        evidence = window_result.seen.evidence.get(label, ())
         return Tag(label, score.fused, score.threshold, score.heard, score.seen, events, evidence)
 
 
@@ -194,12 +238,16 @@ def align(scores: Scores, labels: tuple[str, ...]) -> Scores:
     probabilities = np.where(columns >= 0, scores.probabilities[columns], np.nan)
     activity = scores.activity
     if activity is not None:
-        values = np.where(columns >= 0, activity.values[:, columns], np.float32(np.nan)).astype(np.float32)
+        values = np.where(columns >= 0, activity.values[:, columns], np.float32(np.nan)).astype(
+            np.float32
+        )
         activity = replace(activity, values=values)
     return replace(scores, labels=labels, probabilities=probabilities, activity=activity)
 
 
-def stitch(pieces: Sequence[Activity | None], spans: Sequence[tuple[float, float]]) -> Activity | None:
+def stitch(
+    pieces: Sequence[Activity | None], spans: Sequence[tuple[float, float]]
+) -> Activity | None:
     """One timeline from overlapping windows: each overlap is shared at its middle, a window that was not heard is NaN."""
     known = next((p for p in pieces if p is not None), None)
     if known is None:
@@ -207,15 +255,23 @@ def stitch(pieces: Sequence[Activity | None], spans: Sequence[tuple[float, float
     if len(pieces) == 1:
         return known
     start, rate = spans[0][0], known.rate
-    cuts = [start, *((spans[i][1] + spans[i + 1][0]) / 2 for i in range(len(spans) - 1)), spans[-1][1]]
-    values = np.full((round((cuts[-1] - start) * rate), known.values.shape[1]), np.nan, dtype=np.float32)
+    cuts = [
+        start,
+        *((spans[i][1] + spans[i + 1][0]) / 2 for i in range(len(spans) - 1)),
+        spans[-1][1],
+    ]
+    values = np.full(
+        (round((cuts[-1] - start) * rate), known.values.shape[1]), np.nan, dtype=np.float32
+    )
     for piece, begin, end in zip(pieces, cuts, cuts[1:], strict=False):
         if piece is not None:
             _lay(values, piece, (begin, end), start)
     return Activity(values, rate, start)
 
 
-def _lay(values: NDArray[np.float32], piece: Activity, span: tuple[float, float], start: float) -> None:
+def _lay(
+    values: NDArray[np.float32], piece: Activity, span: tuple[float, float], start: float
+) -> None:
     rate = piece.rate
     first, last = round((span[0] - start) * rate), min(round((span[1] - start) * rate), len(values))
     offset = round((piece.start_seconds - start) * rate)
@@ -224,18 +280,18 @@ def _lay(values: NDArray[np.float32], piece: Activity, span: tuple[float, float]
     values[first : first + len(rows)] = rows
 
 
-def _best_window(testimonies: Sequence[Testimony], k: int) -> int:
-    margins = [t.fused.probabilities[k] - t.thresholds[k] for t in testimonies]
+def _best_window(window_results: Sequence[WindowResult], k: int) -> int:
+    margins = [t.fused.probabilities[k] - t.thresholds[k] for t in window_results]
     return int(np.argmax(np.nan_to_num(margins, nan=-np.inf)))
 
 
-def _class_score(testimony: Testimony, k: int) -> ClassScore:
-    fused = testimony.fused.probabilities[k]
+def _class_score(window_result: WindowResult, k: int) -> ClassScore:
+    fused = window_result.fused.probabilities[k]
     return ClassScore(
         fused=0.0 if np.isnan(fused) else float(fused),
-        heard=_number(testimony.heard.probabilities[k]),
-        seen=_number(testimony.seen.probabilities[k]),
-        threshold=float(testimony.thresholds[k]),
+        heard=_number(window_result.heard.probabilities[k]),
+        seen=_number(window_result.seen.probabilities[k]),
+        threshold=float(window_result.thresholds[k]),
     )
 
 
@@ -243,20 +299,26 @@ def _number(value: float) -> float | None:
     return None if np.isnan(value) else float(value)
 
 
-def _all_keyframes(testimonies: Sequence[Testimony]) -> tuple[KeyFrame, ...]:
+def _all_keyframes(window_results: Sequence[WindowResult]) -> tuple[KeyFrame, ...]:
     """Key frames of all windows in time; overlap shows a moment twice at most, and weights again sum to one."""
-    many = sum(bool(t.seen.keyframes) for t in testimonies)
-    frames = (replace(frame, weight=frame.weight / many) for t in testimonies for frame in t.seen.keyframes)
+    many = sum(bool(t.seen.keyframes) for t in window_results)
+    frames = (
+        replace(frame, weight=frame.weight / many)
+        for t in window_results
+        for frame in t.seen.keyframes
+    )
     return tuple(sorted(frames, key=lambda frame: frame.seconds))
 
 
-def _as_witnessed(branch: AudioBranch | VideoBranch | None, statuses: Sequence[Status]) -> Witness:
+def _as_branch_statuses(
+    branch: AudioBranch | VideoBranch | None, statuses: Sequence[Status]
+) -> BranchInfo:
     """The witness with the status that it had on this clip: ok where all windows were, else the first that was not."""
     if branch is None:
         return OFF
     if all(s is statuses[0] for s in statuses):
-        return replace(branch.witness, status=statuses[0])
-    return replace(branch.witness, status=Status.DEGRADED)
+        return replace(branch.info, status=statuses[0])
+    return replace(branch.info, status=Status.DEGRADED)
 
 
 def _as_clip(item: PathLike) -> Clip:

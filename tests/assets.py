@@ -15,24 +15,51 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from av_tagger.clip import Frames, Luma
+from av_tagger.clip import ColourMatrix, Frames
 from av_tagger.media.doctor import usual_priority
 
 os.environ.setdefault("SVT_LOG", "0")  # the AV1 encoder would tell the terminal about itself
 
-VIDEO_ENCODERS = {"h264": "libx264", "hevc": "libx265", "vp9": "libvpx-vp9", "av1": "libsvtav1", "mpeg4": "mpeg4"}
-AUDIO_ENCODERS = {"aac": "aac", "mp3": "libmp3lame", "opus": "libopus", "vorbis": "vorbis", "flac": "flac", "pcm": "pcm_s16le"}
+VIDEO_ENCODERS = {
+    "h264": "libx264",
+    "hevc": "libx265",
+    "vp9": "libvpx-vp9",
+    "av1": "libsvtav1",
+    "mpeg4": "mpeg4",
+}
+AUDIO_ENCODERS = {
+    "aac": "aac",
+    "mp3": "libmp3lame",
+    "opus": "libopus",
+    "vorbis": "vorbis",
+    "flac": "flac",
+    "pcm": "pcm_s16le",
+}
 FAST = {
     "libx264": {"preset": "ultrafast", "crf": "12", "threads": "1"},
-    "libx265": {"preset": "ultrafast", "crf": "12", "x265-params": "log-level=none:pools=none:frame-threads=1"},
+    "libx265": {
+        "preset": "ultrafast",
+        "crf": "12",
+        "x265-params": "log-level=none:pools=none:frame-threads=1",
+    },
     "libvpx-vp9": {"deadline": "realtime", "cpu-used": "8", "crf": "12", "b": "0"},
     "libsvtav1": {"preset": "12", "crf": "20"},
     "mpeg4": {"qmin": "2", "qmax": "3"},
     "vorbis": {"strict": "-2"},
 }
 LAYOUTS = {1: "mono", 2: "stereo", 6: "5.1", 8: "7.1"}
-MATRICES = {0: (1, 0, 0, 1), 90: (0, 1, -1, 0), 180: (-1, 0, 0, -1), 270: (0, -1, 1, 0)}  # a b c d of the display matrix
-CORNERS = {"top left": (220, 30, 30), "top right": (30, 200, 30), "bottom left": (30, 30, 220), "bottom right": (220, 220, 220)}
+MATRICES = {
+    0: (1, 0, 0, 1),
+    90: (0, 1, -1, 0),
+    180: (-1, 0, 0, -1),
+    270: (0, -1, 1, 0),
+}  # a b c d of the display matrix
+CORNERS = {
+    "top left": (220, 30, 30),
+    "top right": (30, 200, 30),
+    "bottom left": (30, 30, 220),
+    "bottom right": (220, 220, 220),
+}
 
 Array = NDArray[Any]
 
@@ -58,9 +85,13 @@ def can_encode(name: str) -> bool:
     return True
 
 
-def tone(seconds: float, rate: int, channels: int = 1, frequency: float = 440.0, amplitude: float = 0.5) -> Array:
+def tone(
+    seconds: float, rate: int, channels: int = 1, frequency: float = 440.0, amplitude: float = 0.5
+) -> Array:
     t = np.arange(max(1, round(seconds * rate))) / rate
-    return np.tile((amplitude * np.sin(2 * np.pi * frequency * t)).astype(np.float32), (channels, 1))
+    return np.tile(
+        (amplitude * np.sin(2 * np.pi * frequency * t)).astype(np.float32), (channels, 1)
+    )
 
 
 def level_at(seconds: float) -> int:
@@ -72,8 +103,13 @@ def picture(seconds: float, size: tuple[int, int]) -> Array:
     """Red, green, blue and white in the corners, and the time as a grey in the middle."""
     width, height = size
     image = np.zeros((height, width, 3), np.uint8)
-    rows, columns = (slice(0, height // 2), slice(height // 2, None)), (slice(0, width // 2), slice(width // 2, None))
-    for (row, column), colour in zip([(0, 0), (0, 1), (1, 0), (1, 1)], CORNERS.values(), strict=True):
+    rows, columns = (
+        (slice(0, height // 2), slice(height // 2, None)),
+        (slice(0, width // 2), slice(width // 2, None)),
+    )
+    for (row, column), colour in zip(
+        [(0, 0), (0, 1), (1, 0), (1, 1)], CORNERS.values(), strict=True
+    ):
         image[rows[row], columns[column]] = colour
     image[height // 3 : height - height // 3, width // 3 : width - width // 3] = level_at(seconds)
     return image
@@ -82,7 +118,9 @@ def picture(seconds: float, size: tuple[int, int]) -> Array:
 def seen_level(image: Array) -> float:
     """The grey in the middle of a decoded picture."""
     height, width = image.shape[:2]
-    return float(image[height * 4 // 9 : height * 5 // 9 + 1, width * 4 // 9 : width * 5 // 9 + 1].mean())
+    return float(
+        image[height * 4 // 9 : height * 5 // 9 + 1, width * 4 // 9 : width * 5 // 9 + 1].mean()
+    )
 
 
 def seen_corners(image: Array) -> list[str]:
@@ -92,7 +130,9 @@ def seen_corners(image: Array) -> list[str]:
     found = []
     for patch in (image[:y, :x], image[:y, -x:], image[-y:, :x], image[-y:, -x:]):
         colour = patch.reshape(-1, 3).mean(axis=0)
-        found.append(min(CORNERS, key=lambda name: float(np.abs(colour - np.array(CORNERS[name])).sum())))
+        found.append(
+            min(CORNERS, key=lambda name: float(np.abs(colour - np.array(CORNERS[name])).sum()))
+        )
     return found
 
 
@@ -120,7 +160,9 @@ def make_video(
     sound = Audio(audio) if isinstance(audio, str) else audio
     with usual_priority(), av.open(str(path), "w") as out:
         encoder = VIDEO_ENCODERS[codec]
-        stream: Any = out.add_stream(encoder, rate=Fraction(fps).limit_denominator(1001), options=dict(FAST.get(encoder, {})))
+        stream: Any = out.add_stream(
+            encoder, rate=Fraction(fps).limit_denominator(1001), options=dict(FAST.get(encoder, {}))
+        )
         stream.width, stream.height, stream.pix_fmt = *size, pixels
         stream.codec_context.gop_size = 12
         stream.codec_context.max_b_frames = 0
@@ -129,7 +171,9 @@ def make_video(
         stream.codec_context.time_base = base
         heard = _Encoder(out, sound, seconds, start) if sound is not None else None
         for t in frame_times(seconds, fps, vfr):
-            frame = av.VideoFrame.from_ndarray(picture(t, size), format="rgb24").reformat(format=pixels)
+            frame = av.VideoFrame.from_ndarray(picture(t, size), format="rgb24").reformat(
+                format=pixels
+            )
             frame.pts, frame.time_base = round((t + start) / base), base
             out.mux(stream.encode(frame))
             if heard is not None:
@@ -142,7 +186,9 @@ def make_video(
     return path
 
 
-def make_audio(path: Path, seconds: float = 1.0, audio: Audio | str = "pcm", cover: bool = False) -> Path:
+def make_audio(
+    path: Path, seconds: float = 1.0, audio: Audio | str = "pcm", cover: bool = False
+) -> Path:
     """A sound file, with a cover picture if wanted."""
     sound = Audio(audio) if isinstance(audio, str) else audio
     with av.open(str(path), "w") as out:
@@ -151,7 +197,11 @@ def make_audio(path: Path, seconds: float = 1.0, audio: Audio | str = "pcm", cov
             art: Any = out.add_stream("mjpeg", rate=1)
             art.width, art.height, art.pix_fmt = 64, 64, "yuvj420p"
             art.disposition = av.stream.Disposition.attached_pic
-            packets = art.encode(av.VideoFrame.from_ndarray(picture(0, (64, 64)), format="rgb24").reformat(format="yuvj420p"))
+            packets = art.encode(
+                av.VideoFrame.from_ndarray(picture(0, (64, 64)), format="rgb24").reformat(
+                    format="yuvj420p"
+                )
+            )
             out.mux([*packets, *art.encode(None)])
         heard.finish()
     return path
@@ -164,7 +214,9 @@ class _Encoder:
         self.out, self.sound, self.at = out, sound, 0
         encoder = AUDIO_ENCODERS[sound.codec]
         layout = LAYOUTS[sound.channels]
-        self.stream: Any = out.add_stream(encoder, rate=sound.rate, layout=layout, options=dict(FAST.get(encoder, {})))
+        self.stream: Any = out.add_stream(
+            encoder, rate=sound.rate, layout=layout, options=dict(FAST.get(encoder, {}))
+        )
         samples = sound.samples
         if samples is None:
             samples = tone(seconds, sound.rate, sound.channels, sound.frequency, sound.amplitude)
@@ -178,7 +230,11 @@ class _Encoder:
     def _encode(self, samples: Array) -> None:
         packed = np.ascontiguousarray(samples.T).reshape(1, -1)
         frame = av.AudioFrame.from_ndarray(packed, "flt", LAYOUTS[self.sound.channels])
-        frame.sample_rate, frame.pts, frame.time_base = self.sound.rate, self.at + self.shift, Fraction(1, self.sound.rate)
+        frame.sample_rate, frame.pts, frame.time_base = (
+            self.sound.rate,
+            self.at + self.shift,
+            Fraction(1, self.sound.rate),
+        )
         self.at += samples.shape[1]
         self.out.mux(self.stream.encode(frame))
 
@@ -204,18 +260,27 @@ def _write_matrix(path: Path, values: Sequence[int]) -> None:
 def smooth_pictures(n: int, height: int, width: int) -> NDArray[np.uint8]:
     """Smooth pictures, each of its own, of colours that no form has to clip."""
     small = np.random.default_rng(0).integers(60, 196, (n, 9, 12, 3), dtype=np.uint8)
-    return np.stack([np.asarray(Image.fromarray(s).resize((width, height), Image.Resampling.BICUBIC)) for s in small])
+    return np.stack(
+        [
+            np.asarray(Image.fromarray(s).resize((width, height), Image.Resampling.BICUBIC))
+            for s in small
+        ]
+    )
 
 
-def as_planes(images: NDArray[np.uint8], luma: Luma) -> Frames:
+def as_planes(images: NDArray[np.uint8], luma: ColourMatrix) -> Frames:
     """The forward transform by the definition of the standards, colour differences averaged over two by two pixels."""
     rgb = images.astype(np.float64) / 255
     y = rgb @ [luma.red, 1 - luma.red - luma.blue, luma.blue]
     u, v = (rgb[..., 2] - y) / (2 * (1 - luma.blue)), (rgb[..., 0] - y) / (2 * (1 - luma.red))
     low, bright, colour = (0, 255, 255) if luma.full else (16, 219, 224)
     n, height, width = y.shape
-    halves = [c.reshape(n, height // 2, 2, width // 2, 2).mean(axis=(2, 4)) * colour + 128 for c in (u, v)]
-    flat = np.concatenate([(y * bright + low).reshape(n, -1), *(h.reshape(n, -1) for h in halves)], axis=1)
+    halves = [
+        c.reshape(n, height // 2, 2, width // 2, 2).mean(axis=(2, 4)) * colour + 128 for c in (u, v)
+    ]
+    flat = np.concatenate(
+        [(y * bright + low).reshape(n, -1), *(h.reshape(n, -1) for h in halves)], axis=1
+    )
     whole = flat.round().clip(0, 255).astype(np.uint8).reshape(n, height * 3 // 2, width)
     return Frames(whole, np.arange(n) / 24, luma=luma)
 

@@ -74,7 +74,11 @@ def no_network(monkeypatch: pytest.MonkeyPatch) -> None:
     real = socket.socket.connect
 
     def connect(self: socket.socket, address: Any) -> None:
-        if self.family in (socket.AF_INET, socket.AF_INET6) and address[0] not in ("127.0.0.1", "::1", "localhost"):
+        if self.family in (socket.AF_INET, socket.AF_INET6) and address[0] not in (
+            "127.0.0.1",
+            "::1",
+            "localhost",
+        ):
             raise AssertionError(f"a test reached for the network: {address}")
         real(self, address)
 
@@ -85,5 +89,10 @@ def no_network(monkeypatch: pytest.MonkeyPatch) -> None:
 def no_logged_errors(caplog: pytest.LogCaptureFixture) -> Iterator[None]:
     """An error that was logged and not looked at fails its test; `caplog.clear()` says that it was looked at."""
     yield
-    logged = [r.getMessage() for when in ("setup", "call") for r in caplog.get_records(when) if r.levelno >= logging.ERROR]
+    logged = [
+        r.getMessage()
+        for when in ("setup", "call")
+        for r in caplog.get_records(when)
+        if r.levelno >= logging.ERROR
+    ]
     assert not logged, f"errors were logged: {logged}"

@@ -5,30 +5,35 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from av_tagger.clip import Frames, Luma
+from av_tagger.clip import ColourMatrix, Frames
 
 # (Y, U, V) and (R, G, B) by the standards' own figures: white, black, and the primaries of BT.601 and BT.709 in video range
 STANDARD = [
-    (Luma(), (235, 128, 128), (255, 255, 255)),
-    (Luma(), (16, 128, 128), (0, 0, 0)),
-    (Luma(), (81, 90, 240), (254, 0, 0)),
-    (Luma(), (145, 54, 34), (0, 255, 1)),
-    (Luma(), (41, 240, 110), (0, 0, 255)),
-    (Luma(0.2126, 0.0722), (63, 102, 240), (255, 1, 0)),
-    (Luma(0.2126, 0.0722), (173, 42, 26), (0, 255, 1)),
-    (Luma(0.2126, 0.0722), (32, 240, 118), (1, 0, 255)),
-    (Luma(full=True), (76, 85, 255), (254, 0, 0)),
-    (Luma(full=True), (255, 128, 128), (255, 255, 255)),
+    (ColourMatrix(), (235, 128, 128), (255, 255, 255)),
+    (ColourMatrix(), (16, 128, 128), (0, 0, 0)),
+    (ColourMatrix(), (81, 90, 240), (254, 0, 0)),
+    (ColourMatrix(), (145, 54, 34), (0, 255, 1)),
+    (ColourMatrix(), (41, 240, 110), (0, 0, 255)),
+    (ColourMatrix(0.2126, 0.0722), (63, 102, 240), (255, 1, 0)),
+    (ColourMatrix(0.2126, 0.0722), (173, 42, 26), (0, 255, 1)),
+    (ColourMatrix(0.2126, 0.0722), (32, 240, 118), (1, 0, 255)),
+    (ColourMatrix(full=True), (76, 85, 255), (254, 0, 0)),
+    (ColourMatrix(full=True), (255, 128, 128), (255, 255, 255)),
 ]
 
 
 def flat(yuv: tuple[int, int, int], height: int, width: int) -> np.ndarray:
-    y, u, v = (np.full(n, c, np.uint8) for n, c in zip((height * width, *[height * width // 4] * 2), yuv, strict=True))
+    y, u, v = (
+        np.full(n, c, np.uint8)
+        for n, c in zip((height * width, *[height * width // 4] * 2), yuv, strict=True)
+    )
     return np.concatenate([y, u, v]).reshape(1, height * 3 // 2, width)
 
 
 @pytest.mark.parametrize(("luma", "yuv", "rgb"), STANDARD)
-def test_colours_of_the_standards(luma: Luma, yuv: tuple[int, int, int], rgb: tuple[int, int, int]) -> None:
+def test_colours_of_the_standards(
+    luma: ColourMatrix, yuv: tuple[int, int, int], rgb: tuple[int, int, int]
+) -> None:
     frames = Frames(flat(yuv, 6, 4), np.zeros(1), luma=luma)
     found = frames.rgb()
     assert found.shape == (1, 6, 4, 3)
@@ -41,11 +46,17 @@ def test_planes_become_the_colours_of_the_formula(size: tuple[int, int]) -> None
     """Against double precision, pixel by pixel; the sides of the planes need not divide by four."""
     height, width = size
     images = np.random.default_rng(0).integers(0, 256, (3, height * 3 // 2, width), dtype=np.uint8)
-    frames = Frames(images, np.arange(3.0), luma=Luma(0.2126, 0.0722))
+    frames = Frames(images, np.arange(3.0), luma=ColourMatrix(0.2126, 0.0722))
     assert frames.size == size
     y, u, v = frames.planes()
-    assert (y.shape, u.shape, v.shape) == ((3, height, width), (3, height // 2, width // 2), (3, height // 2, width // 2))
-    assert np.array_equal(np.concatenate([p.reshape(3, -1) for p in (y, u, v)], axis=1), images.reshape(3, -1))
+    assert (y.shape, u.shape, v.shape) == (
+        (3, height, width),
+        (3, height // 2, width // 2),
+        (3, height // 2, width // 2),
+    )
+    assert np.array_equal(
+        np.concatenate([p.reshape(3, -1) for p in (y, u, v)], axis=1), images.reshape(3, -1)
+    )
     up = [np.repeat(np.repeat(p.astype(float), 2, axis=1), 2, axis=2) for p in (u, v)]
     r = 255 / 219 * (y - 16.0) + 255 / 224 * 1.5748 * (up[1] - 128)
     g = 255 / 219 * (y - 16.0) - 255 / 224 * (0.18732 * (up[0] - 128) + 0.46812 * (up[1] - 128))
@@ -58,18 +69,27 @@ def test_planes_become_the_colours_of_the_formula(size: tuple[int, int]) -> None
 
 
 def test_no_rows_are_no_pictures() -> None:
-    frames = Frames(np.zeros((2, 6, 4), np.uint8), np.arange(2.0), luma=Luma())
+    frames = Frames(np.zeros((2, 6, 4), np.uint8), np.arange(2.0), luma=ColourMatrix())
     assert frames.rgb(np.array([], dtype=np.int64)).shape == (0, 4, 4, 3)
 
 
 @pytest.mark.parametrize(
-    ("shape", "luma"), [((2, 6, 4), None), ((2, 6, 4, 3), Luma()), ((2, 5, 4), Luma()), ((2, 6, 5), Luma()), ((2, 6, 4, 4), None)]
+    ("shape", "luma"),
+    [
+        ((2, 6, 4), None),
+        ((2, 6, 4, 3), ColourMatrix()),
+        ((2, 5, 4), ColourMatrix()),
+        ((2, 6, 5), ColourMatrix()),
+        ((2, 6, 4, 4), None),
+    ],
 )
-def test_frames_of_another_shape_are_refused(shape: tuple[int, ...], luma: Luma | None) -> None:
+def test_frames_of_another_shape_are_refused(
+    shape: tuple[int, ...], luma: ColourMatrix | None
+) -> None:
     with pytest.raises(ValueError, match="frames are uint8, RGB or planes"):
         Frames(np.zeros(shape, np.uint8), np.zeros(2), luma=luma)
 
 
 def test_every_frame_has_a_time() -> None:
     with pytest.raises(ValueError, match="every frame has a time"):
-        Frames(np.zeros((2, 6, 4), np.uint8), np.zeros(3), luma=Luma())
+        Frames(np.zeros((2, 6, 4), np.uint8), np.zeros(3), luma=ColourMatrix())

@@ -42,19 +42,35 @@ def test_a_cut_clip_is_found_whole(name: str, tmp_path: Path) -> None:
     assert found.missing == ()
 
 
-@pytest.mark.parametrize("name", ["YCk9F0Uq3BE.mp4", "YYCk9F0Uq3BE.mkv", "Night train [YCk9F0Uq3BE].webm", "Night-train-YCk9F0Uq3BE.m4a"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "YCk9F0Uq3BE.mp4",
+        "YYCk9F0Uq3BE.mkv",
+        "Night train [YCk9F0Uq3BE].webm",
+        "Night-train-YCk9F0Uq3BE.m4a",
+    ],
+)
 def test_a_whole_video_is_cut(name: str, tmp_path: Path) -> None:
     put(tmp_path, name)
     rows = listed("YCk9F0Uq3BE_70.000_80.000", "YCk9F0Uq3BE_200.000_206.500")
     found = find_clips(rows, [tmp_path])
-    assert [clip for _, clip in found.clips] == [Clip(tmp_path / name, 70.0, 80.0), Clip(tmp_path / name, 200.0, 206.5)]
+    assert [clip for _, clip in found.clips] == [
+        Clip(tmp_path / name, 70.0, 80.0),
+        Clip(tmp_path / name, 200.0, 206.5),
+    ]
 
 
 def test_of_several_files_the_one_that_tells_most(tmp_path: Path) -> None:
     """A cut video before a whole one, pictures and sound before sound alone, and the same answer however folders are given."""
     rows = listed("-GCwoyCnYsY_0.000_10.000")
     one, two = tmp_path / "one", tmp_path / "two"
-    order = ["two/a/-GCwoyCnYsY.wav", "one/Y-GCwoyCnYsY_0.000_10.000.flac", "two/Y-GCwoyCnYsY.mkv", "one/-GCwoyCnYsY_0.000_10.000.mp4"]
+    order = [
+        "two/a/-GCwoyCnYsY.wav",
+        "one/Y-GCwoyCnYsY_0.000_10.000.flac",
+        "two/Y-GCwoyCnYsY.mkv",
+        "one/-GCwoyCnYsY_0.000_10.000.mp4",
+    ]
     two.mkdir()
     one.mkdir()
     for name in order:
@@ -64,7 +80,13 @@ def test_of_several_files_the_one_that_tells_most(tmp_path: Path) -> None:
 
 
 def test_what_is_no_media_or_half_loaded_is_passed_over(tmp_path: Path) -> None:
-    put(tmp_path, "-GCwoyCnYsY_0.000_10.000.json", "-GCwoyCnYsY.mp4.part", "-GCwoyCnYsY.jpg", ".-GCwoyCnYsY_0.000_10.000.wav")
+    put(
+        tmp_path,
+        "-GCwoyCnYsY_0.000_10.000.json",
+        "-GCwoyCnYsY.mp4.part",
+        "-GCwoyCnYsY.jpg",
+        ".-GCwoyCnYsY_0.000_10.000.wav",
+    )
     found = find_clips(listed("-GCwoyCnYsY_0.000_10.000"), [tmp_path])
     assert found.clips == ()
     assert [row.key for row in found.missing] == ["-GCwoyCnYsY_0.000_10.000"]

@@ -7,7 +7,16 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from av_tagger.dcase import clip_key, find_clips, read_class_list, read_download_list, read_strong, read_weak, write_events, write_tags
+from av_tagger.dcase import (
+    clip_key,
+    find_clips,
+    read_class_list,
+    read_download_list,
+    read_strong,
+    read_weak,
+    write_events,
+    write_tags,
+)
 from av_tagger.evaluation.report import evaluate_events, evaluate_officially, evaluate_tags
 from av_tagger.labels import dcase2017
 
@@ -47,7 +56,9 @@ def test_counts_per_class_and_clip(files: Path, weak: Path) -> None:
     assert counts.total() == 606
     listed = {clip.key: clip.labels for clip in read_download_list(files / "testing_set.csv")}
     assert listed.keys() == truth.keys()
-    assert {key: set(labels) for key, labels in listed.items()} == {key: set(labels) for key, labels in truth.items()}
+    assert {key: set(labels) for key, labels in listed.items()} == {
+        key: set(labels) for key, labels in truth.items()
+    }
 
 
 def test_the_strong_list_has_the_same_clips(weak: Path, strong: Path) -> None:

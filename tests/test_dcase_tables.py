@@ -29,7 +29,7 @@ from av_tagger.dcase import (
 )
 from av_tagger.errors import StorageError, TableError, UsageError
 from av_tagger.labels import dcase2017
-from av_tagger.scores import Event, Failed, Run, Status, Tag, Tagged, Witness
+from av_tagger.scores import BranchInfo, Event, Failed, RunInfo, Status, Tag, Tagged
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -57,7 +57,16 @@ def test_names_are_counted_not_split(name: str, id_: str, start: float, end: flo
     assert public_name(name) == f"{id_}_{start:.3f}_{end:.3f}.wav"
 
 
-@pytest.mark.parametrize("name", ["street.wav", "Yshort_1.000_2.000.wav", "-5QrBL6MzLg_70.000_60.000.wav", "-5QrBL6MzLg.wav", ""])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "street.wav",
+        "Yshort_1.000_2.000.wav",
+        "-5QrBL6MzLg_70.000_60.000.wav",
+        "-5QrBL6MzLg.wav",
+        "",
+    ],
+)
 def test_other_names_stay_what_they_are(name: str) -> None:
     assert parse_name(name) is None
     assert clip_key(name) == name.removesuffix(".wav")
@@ -73,7 +82,9 @@ def test_every_spelling_of_a_clip_is_one_key(id_: str, start_ms: int, length_ms:
 
 def test_the_class_list(tmp_path: Path) -> None:
     path = tmp_path / "classes.txt"
-    path.write_bytes(b"Class_ID        Confidence        Class_Label\r\n/m/05x_td\t9\tAir horn, truck horn\r\n/m/0k4j\t10\tCar\r\n")
+    path.write_bytes(
+        b"Class_ID        Confidence        Class_Label\r\n/m/05x_td\t9\tAir horn, truck horn\r\n/m/0k4j\t10\tCar\r\n"
+    )
     classes = read_class_list(path)
     assert classes.labels == ("Air horn, truck horn", "Car")
     assert classes.ids == ("/m/05x_td", "/m/0k4j")
@@ -91,8 +102,16 @@ def test_a_download_list_tells_labels_by_their_ids(tmp_path: Path) -> None:
     path.write_bytes(("\ufeff" + "\r\n".join(rows) + "\r\n").encode())
     clips = read_download_list(path)
     three = ("Train horn", "Air horn, truck horn", "Train")
-    assert [c.labels for c in clips] == [three, ("Train horn",), ("Fire engine, fire truck (siren)",)]
-    assert [c.key for c in clips] == ["-Gbohom8C4Q_30.000_40.000", "-GCwoyCnYsY_0.000_10.000", "_a_b_c_d_e__1.000_2.500"]
+    assert [c.labels for c in clips] == [
+        three,
+        ("Train horn",),
+        ("Fire engine, fire truck (siren)",),
+    ]
+    assert [c.key for c in clips] == [
+        "-Gbohom8C4Q_30.000_40.000",
+        "-GCwoyCnYsY_0.000_10.000",
+        "_a_b_c_d_e__1.000_2.500",
+    ]
     assert read_list(path) == clips
 
 
@@ -127,7 +146,10 @@ def test_strong_truth_keeps_clips_in_which_nothing_is_heard(tmp_path: Path) -> N
         "--zLzL0sq3M_30.000_40.000.wav\t0.000\t0.0\tCar\n"
     )
     assert read_strong(path) == {
-        "-GCwoyCnYsY_0.000_10.000": (SoundEvent("Train horn", 0.165, 3.8), SoundEvent("Train horn", 4.865, 8.7)),
+        "-GCwoyCnYsY_0.000_10.000": (
+            SoundEvent("Train horn", 0.165, 3.8),
+            SoundEvent("Train horn", 4.865, 8.7),
+        ),
         "--zLzL0sq3M_30.000_40.000": (),
     }
     assert read_weak(path)["--zLzL0sq3M_30.000_40.000"] == ()
@@ -153,7 +175,9 @@ GOOD = "-GCwoyCnYsY_0.000_10.000.wav\t0\t10\tTrain\n"
     ],
 )
 @pytest.mark.parametrize("reader", [read_weak, read_strong, read_submission, read_list])
-def test_a_wrong_line_is_named(reader: Callable[[Path], object], line: str, says: str, tmp_path: Path) -> None:
+def test_a_wrong_line_is_named(
+    reader: Callable[[Path], object], line: str, says: str, tmp_path: Path
+) -> None:
     path = tmp_path / "table.csv"
     path.write_bytes((GOOD + "\r\n" + line + "\n").encode())
     with pytest.raises(TableError, match=re.escape(says)) as caught:
@@ -169,7 +193,10 @@ def test_a_wrong_line_is_named(reader: Callable[[Path], object], line: str, says
         ("-GCwoyCnYs,0,10,Car,/m/0k4j", "is not a clip; expected an id of 11 characters"),
         ("-GCwoyCnYsY,10,10,Car,/m/0k4j", "from 10 to 10 is not a clip"),
         ("-GCwoyCnYsY,x,10,Car,/m/0k4j", "'x' is not a time"),
-        ("-GCwoyCnYsY,0,10,Dog,/m/0bt9lr", "no class has the id '/m/0bt9lr'; expected ids of the 17 classes"),
+        (
+            "-GCwoyCnYsY,0,10,Dog,/m/0bt9lr",
+            "no class has the id '/m/0bt9lr'; expected ids of the 17 classes",
+        ),
     ],
 )
 def test_a_wrong_line_of_a_download_list_is_named(line: str, says: str, tmp_path: Path) -> None:
@@ -187,9 +214,13 @@ def test_a_wrong_line_of_a_class_list_is_named(tmp_path: Path) -> None:
         read_class_list(path)
 
 
-@pytest.mark.parametrize("reader", [read_weak, read_strong, read_submission, read_download_list, read_class_list])
+@pytest.mark.parametrize(
+    "reader", [read_weak, read_strong, read_submission, read_download_list, read_class_list]
+)
 @pytest.mark.parametrize("content", [b"", b"\xef\xbb\xbf", b"\r\n \n"])
-def test_empty_and_missing_tables(reader: Callable[[Path], object], content: bytes, tmp_path: Path) -> None:
+def test_empty_and_missing_tables(
+    reader: Callable[[Path], object], content: bytes, tmp_path: Path
+) -> None:
     path = tmp_path / "table.csv"
     with pytest.raises(UsageError, match="cannot be read"):
         reader(path)
@@ -208,7 +239,10 @@ def test_bytes_that_are_no_text_are_named(tmp_path: Path) -> None:
 def test_a_submission_to_subtask_a(tmp_path: Path) -> None:
     path = tmp_path / "new" / "a.csv"
     two = ("Train", "Air horn, truck horn")
-    write_tags(path, {"Y-5QrBL6MzLg_60.000_70.000.mp4": two, "-GCwoyCnYsY_0.000_10.000": (), "my.wav": ("Car",)})
+    write_tags(
+        path,
+        {"Y-5QrBL6MzLg_60.000_70.000.mp4": two, "-GCwoyCnYsY_0.000_10.000": (), "my.wav": ("Car",)},
+    )
     assert path.read_bytes() == (
         b"-5QrBL6MzLg_60.000_70.000.wav\t60.000\t70.000\tTrain\n"
         b"-5QrBL6MzLg_60.000_70.000.wav\t60.000\t70.000\tAir horn, truck horn\n"
@@ -220,14 +254,23 @@ def test_a_submission_to_subtask_a(tmp_path: Path) -> None:
 
 def test_a_submission_to_subtask_b(tmp_path: Path) -> None:
     path = tmp_path / "b.csv"
-    events = (SoundEvent("Train", 0.0, 2.5), SoundEvent("Car", 3.0, 3.0001), SoundEvent("Car", 0.0, 0.0))
+    events = (
+        SoundEvent("Train", 0.0, 2.5),
+        SoundEvent("Car", 3.0, 3.0001),
+        SoundEvent("Car", 0.0, 0.0),
+    )
     write_events(path, {"-5QrBL6MzLg_60.000_70.000": events, "-GCwoyCnYsY_0.000_10.000": ()})
-    assert path.read_text() == "-5QrBL6MzLg_60.000_70.000.wav\t0.000\t2.500\tTrain\n-GCwoyCnYsY_0.000_10.000.wav\n"
+    assert (
+        path.read_text()
+        == "-5QrBL6MzLg_60.000_70.000.wav\t0.000\t2.500\tTrain\n-GCwoyCnYsY_0.000_10.000.wav\n"
+    )
 
 
 @settings(max_examples=50, deadline=None)
 @given(st.dictionaries(ids, st.lists(st.sampled_from(LABELS), unique=True), min_size=1, max_size=5))
-def test_what_is_written_is_read_again(tmp_path_factory: pytest.TempPathFactory, tags: dict[str, list[str]]) -> None:
+def test_what_is_written_is_read_again(
+    tmp_path_factory: pytest.TempPathFactory, tags: dict[str, list[str]]
+) -> None:
     path = tmp_path_factory.mktemp("round") / "a.csv"
     named = {f"Y{id_}_5.000_15.000.wav": labels for id_, labels in tags.items()}
     write_tags(path, named)
@@ -250,14 +293,27 @@ def test_submissions_that_would_be_wrong_are_refused(tmp_path: Path) -> None:
 
 def test_outcomes_become_rows_in_the_time_of_the_clip() -> None:
     """A part of a whole video: its events are in seconds of the video, the submission wants seconds of the clip."""
-    witness = Witness(Status.OK, "fake")
+    branch = BranchInfo(Status.OK, "fake")
     tags = (
         Tag("Train", 0.9, 0.5, 0.9, None, (Event(31.0, 33.5, 0.9), Event(29.5, 30.25, 0.6))),
         Tag("Car", 0.6, 0.5, 0.6, None, (Event(30.0, 40.0, 0.6),)),
     )
-    tagged = Tagged(Clip(Path("v.mp4"), 30.0, 40.0), 10.0, tags, {}, (), witness, witness, Run("0", "cpu", "", 1.0))
+    tagged = Tagged(
+        Clip(Path("v.mp4"), 30.0, 40.0),
+        10.0,
+        tags,
+        {},
+        (),
+        branch,
+        branch,
+        RunInfo("0", "cpu", "", 1.0),
+    )
     failed = Failed(Clip(Path("w.mp4")), "media", "broken")
     labels, events = from_outcomes([("-5QrBL6MzLg_30.000_40.000", tagged), ("w", failed)])
     assert labels == {"-5QrBL6MzLg_30.000_40.000": ("Train", "Car")}
-    expected = (SoundEvent("Train", 0.0, 0.25), SoundEvent("Car", 0.0, 10.0), SoundEvent("Train", 1.0, 3.5))
+    expected = (
+        SoundEvent("Train", 0.0, 0.25),
+        SoundEvent("Car", 0.0, 10.0),
+        SoundEvent("Train", 1.0, 3.5),
+    )
     assert events == {"-5QrBL6MzLg_30.000_40.000": expected}

@@ -18,13 +18,13 @@ from typing import Any
 import pytest
 
 from av_tagger import download
-from av_tagger.download import Expected
+from av_tagger.download import ExpectedFile
 from av_tagger.errors import StorageError, UsageError, WeightsError
 
 BODY = bytes(range(256)) * 4000  # a megabyte
 SHA = hashlib.sha256(BODY).hexdigest()
-WHOLE = Expected(SHA, len(BODY))
-UNKNOWN = Expected()
+WHOLE = ExpectedFile(SHA, len(BODY))
+UNKNOWN = ExpectedFile()
 
 
 @dataclass
@@ -49,7 +49,9 @@ class Handler(http.server.BaseHTTPRequestHandler):
         self.plan.ranges.append(asked)
         getattr(self, "_" + self.plan.next())(int(asked[6:-1]) if asked else 0)
 
-    def _send(self, data: bytes, start: int, *, cut: int | None = None, ranged: bool = True) -> None:
+    def _send(
+        self, data: bytes, start: int, *, cut: int | None = None, ranged: bool = True
+    ) -> None:
         fits = ranged and start and self.headers.get("If-Range", self.plan.etag) == self.plan.etag
         begin = start if fits else 0
         self.send_response(206 if fits else 200)
@@ -110,16 +112,27 @@ def server() -> Iterator[Server]:
     plan = Server()
     with Quiet(("127.0.0.1", 0), type("Bound", (Handler,), {"plan": plan})) as running:
         plan.address = f"http://127.0.0.1:{running.server_port}/ear.safetensors"
-        threading.Thread(target=running.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True).start()
+        threading.Thread(
+            target=running.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True
+        ).start()
         yield plan
         running.shutdown()
 
 
 @pytest.fixture(autouse=True)
 def hasty(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(download, "PATIENCE", replace(download.PATIENCE, read_seconds=0.2, pause_seconds=0.01))
+    monkeypatch.setattr(
+        download, "PATIENCE", replace(download.PATIENCE, read_seconds=0.2, pause_seconds=0.01)
+    )
     monkeypatch.setattr(download, "_unreachable", {})
-    for name in ("http_proxy", "https_proxy", "HTTP_PROXY", "HTTPS_PROXY", "all_proxy", "ALL_PROXY"):
+    for name in (
+        "http_proxy",
+        "https_proxy",
+        "HTTP_PROXY",
+        "HTTPS_PROXY",
+        "all_proxy",
+        "ALL_PROXY",
+    ):
         monkeypatch.delenv(name, raising=False)
 
 
@@ -128,7 +141,7 @@ def target(tmp_path: Path) -> Path:
     return tmp_path / "cache" / "ear.safetensors"
 
 
-def get(server: Server, target: Path, expected: Expected = WHOLE) -> bytes:
+def get(server: Server, target: Path, expected: ExpectedFile = WHOLE) -> bytes:
     download.fetch([server.address], target, expected, by_hand="do it by hand")
     return target.read_bytes()
 
@@ -153,7 +166,9 @@ def test_an_unknown_checksum_is_written_down(server: Server, target: Path) -> No
 
 
 @pytest.mark.parametrize("expected", [WHOLE, UNKNOWN])
-def test_a_broken_connection_is_taken_up_where_it_ended(server: Server, target: Path, expected: Expected) -> None:
+def test_a_broken_connection_is_taken_up_where_it_ended(
+    server: Server, target: Path, expected: ExpectedFile
+) -> None:
     server.script = ["cut", "cut", "serve"]
     assert get(server, target, expected) == BODY
     assert server.ranges == [None, "bytes=300000-", "bytes=600000-"]
@@ -184,7 +199,10 @@ def test_a_part_of_unknown_origin_is_not_built_on(server: Server, target: Path) 
     assert server.ranges == [None]
 
 
-@pytest.mark.parametrize("script", [["cut", "rangeless"], ["cut", "unfit", "serve"], ["broken", "serve"], ["hang", "serve"]])
+@pytest.mark.parametrize(
+    "script",
+    [["cut", "rangeless"], ["cut", "unfit", "serve"], ["broken", "serve"], ["hang", "serve"]],
+)
 def test_what_goes_better_the_next_time(server: Server, target: Path, script: list[str]) -> None:
     server.script = script
     assert get(server, target) == BODY
@@ -200,7 +218,9 @@ def test_what_goes_better_the_next_time(server: Server, target: Path, script: li
         (["shorter"], f"offers {len(BODY) - 1} bytes where the file has {len(BODY)}"),
     ],
 )
-def test_what_does_not_is_said_with_the_way_by_hand(server: Server, target: Path, script: list[str], message: str) -> None:
+def test_what_does_not_is_said_with_the_way_by_hand(
+    server: Server, target: Path, script: list[str], message: str
+) -> None:
     server.script = script
     with pytest.raises(WeightsError, match=message) as caught:
         get(server, target)
@@ -229,7 +249,9 @@ def closed_port() -> str:
         return f"http://127.0.0.1:{s.getsockname()[1]}/ear.safetensors"
 
 
-def test_an_unreachable_host_is_found_out_once(target: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_unreachable_host_is_found_out_once(
+    target: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     address, asked = closed_port(), []
     real = download.is_reachable
     monkeypatch.setattr(download, "is_reachable", lambda a, s: asked.append(a) or real(a, s))
@@ -258,7 +280,9 @@ def test_a_proxy_is_knocked_at_instead(server: Server, monkeypatch: pytest.Monke
     assert download.is_reachable("http://weights.example/x", 5)
 
 
-def test_two_at_a_time_download_once(server: Server, target: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_two_at_a_time_download_once(
+    server: Server, target: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     server.script = ["slow"]
     monkeypatch.setattr(download, "PATIENCE", replace(download.PATIENCE, read_seconds=5))
     failures: list[BaseException] = []
@@ -285,7 +309,9 @@ def test_a_folder_that_cannot_be_written(server: Server, tmp_path: Path) -> None
         get(server, tmp_path / "cache" / "ear.safetensors")
 
 
-@pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() == 0, reason="the superuser may write everywhere")
+@pytest.mark.skipif(
+    not hasattr(os, "geteuid") or os.geteuid() == 0, reason="the superuser may write everywhere"
+)
 def test_a_folder_that_may_not_be_written(server: Server, target: Path) -> None:
     target.parent.mkdir(mode=0o555)
     with pytest.raises(StorageError, match="permissions"):
@@ -301,14 +327,18 @@ def test_a_read_only_disk(server: Server, target: Path, monkeypatch: pytest.Monk
         get(server, target)
 
 
-def test_a_disk_too_small_is_seen_beforehand(server: Server, target: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_disk_too_small_is_seen_beforehand(
+    server: Server, target: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(shutil, "disk_usage", lambda _: shutil._ntuple_diskusage(10, 10, 1000))
     with pytest.raises(StorageError, match=r"No space left on device.*free some room"):
         get(server, target)
     assert leftovers(target) == set()
 
 
-def test_a_disk_that_fills_up_on_the_way(server: Server, target: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_disk_that_fills_up_on_the_way(
+    server: Server, target: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def full(_: int) -> None:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 

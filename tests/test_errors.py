@@ -13,10 +13,15 @@ from av_tagger.errors import AvTaggerError, MediaError, TableError, TimedOut, di
 
 def test_a_sentence_has_file_reason_and_remedy() -> None:
     assert sentence("a.mp4", "is empty", "record it again") == "a.mp4: is empty; record it again"
-    assert str(TableError("list.csv", 3, "no tab", "four columns")) == "list.csv, line 3: no tab; expected four columns"
+    assert (
+        str(TableError("list.csv", 3, "no tab", "four columns"))
+        == "list.csv, line 3: no tab; expected four columns"
+    )
 
 
-@pytest.mark.parametrize("error", [MediaError("a", "b", "c"), TimedOut("a", "b", "c"), TableError("a", 1, "b", "c")])
+@pytest.mark.parametrize(
+    "error", [MediaError("a", "b", "c"), TimedOut("a", "b", "c"), TableError("a", 1, "b", "c")]
+)
 def test_errors_travel(error: AvTaggerError) -> None:
     back = pickle.loads(pickle.dumps(error))
     assert type(back) is type(error)
@@ -24,7 +29,11 @@ def test_errors_travel(error: AvTaggerError) -> None:
 
 
 def test_one_roof_and_distinct_kinds() -> None:
-    kinds = [c for _, c in inspect.getmembers(errors, inspect.isclass) if issubclass(c, AvTaggerError) and c.__module__ == errors.__name__]
+    kinds = [
+        c
+        for _, c in inspect.getmembers(errors, inspect.isclass)
+        if issubclass(c, AvTaggerError) and c.__module__ == errors.__name__
+    ]
     assert len(kinds) == 9
     assert len({c.kind for c in kinds}) == len(kinds)
     assert errors.__doc__ is not None

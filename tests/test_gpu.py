@@ -12,17 +12,17 @@ import pytest
 import torch
 from tests_assets import as_planes, in_rgb, smooth_pictures
 
-from av_tagger.bench.pipeline import Settings, make_clip, make_tagger
-from av_tagger.clip import Clip, Frames, Luma
+from av_tagger.bench.pipeline import PipelineSettings, make_clip, make_tagger
+from av_tagger.clip import Clip, ColourMatrix, Frames
 from av_tagger.networks import upload
-from av_tagger.runner import crew
+from av_tagger.runner import worker
+from av_tagger.runner.concurrency import Concurrency
 from av_tagger.runner.job import Item
 from av_tagger.runner.local import Here
-from av_tagger.runner.pace import Pace
 from av_tagger.runner.run import Order, run
 from av_tagger.video.alexnet import ARCHITECTURES
 from av_tagger.video.distances import distances
-from av_tagger.video.features import CPU_BATCH, GPU_BATCH, Described, NetworkFeatures
+from av_tagger.video.features import CPU_BATCH, GPU_BATCH, Compute, NetworkFeatures
 from av_tagger.video.folded import Folded
 from av_tagger.video.pixels import prepare
 
@@ -31,17 +31,27 @@ CPU, GPU = torch.device("cpu"), torch.device("cuda")
 
 
 def films() -> list[Frames]:
-    return [as_planes(smooth_pictures(9, 360, 640), Luma()), in_rgb(as_planes(smooth_pictures(5, 270, 480), Luma()))]
+    return [
+        as_planes(smooth_pictures(9, 360, 640), ColourMatrix()),
+        in_rgb(as_planes(smooth_pictures(5, 270, 480), ColourMatrix())),
+    ]
 
 
 def describer(device: torch.device, kind: torch.dtype = torch.float32) -> NetworkFeatures:
     torch.manual_seed(0)
     geometry = ARCHITECTURES["alexnet"].geometry
     network = Folded(ARCHITECTURES["alexnet"].build()[:12], geometry)
-    return NetworkFeatures("alexnet", network, geometry, Described(CPU_BATCH if device == CPU else GPU_BATCH, device, kind))
+    return NetworkFeatures(
+        "alexnet",
+        network,
+        geometry,
+        Compute(CPU_BATCH if device == CPU else GPU_BATCH, device, kind),
+    )
 
 
-def test_a_copy_arrives_whole_and_its_memory_is_page_locked(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_copy_arrives_whole_and_its_memory_is_page_locked(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     values = torch.arange(1_000_000, dtype=torch.int32)[::3]
     asked: list[bool] = []
     real = torch.empty
@@ -51,7 +61,9 @@ def test_a_copy_arrives_whole_and_its_memory_is_page_locked(monkeypatch: pytest.
         return real(*shape, **given)
 
     monkeypatch.setattr(torch, "empty", empty)
-    copies = [upload(values + i, GPU) for i in range(20)]  # the memory of one is used again for a later one, never too early
+    copies = [
+        upload(values + i, GPU) for i in range(20)
+    ]  # the memory of one is used again for a later one, never too early
     assert asked == [True] * 20
     for i, copy in enumerate(copies):
         assert torch.equal(copy.cpu(), values + i)
@@ -61,7 +73,10 @@ def test_a_copy_arrives_whole_and_its_memory_is_page_locked(monkeypatch: pytest.
 def test_pixels_are_those_of_the_cpu(number: int) -> None:
     film = films()[number]
     rows = np.arange(len(film))
-    here, there = (prepare(film, rows, ARCHITECTURES["alexnet"].geometry, device).values.cpu().int() for device in (CPU, GPU))
+    here, there = (
+        prepare(film, rows, ARCHITECTURES["alexnet"].geometry, device).values.cpu().int()
+        for device in (CPU, GPU)
+    )
     assert (here - there).abs().max() <= 1
 
 
@@ -94,19 +109,24 @@ def test_a_batch_waits_for_the_device_a_few_times_and_not_for_each_clip() -> Non
 
 
 def test_a_run_on_the_gpu_says_what_a_run_on_the_cpu_says(tmp_path: Path) -> None:
-    clips = [make_clip(tmp_path / f"{i}.mp4", "h264", size, 2.0) for i, size in enumerate([(640, 360), (320, 240), (640, 360)])]
+    clips = [
+        make_clip(tmp_path / f"{i}.mp4", "h264", size, 2.0)
+        for i, size in enumerate([(640, 360), (320, 240), (640, 360)])
+    ]
     tables = [scores_of(tmp_path / name, name, clips) for name in ("cpu", "cuda")]
     for ours, oracle in zip(tables[1], tables[0], strict=True):
         here, there = ({frame["time"] for frame in found["keyframes"]} for found in (oracle, ours))
-        assert len(here & there) >= 3, "near ties may fall either way: two roundings, one of them of another order"
+        assert len(here & there) >= 3, (
+            "near ties may fall either way: two roundings, one of them of another order"
+        )
         for label, score in oracle["scores"].items():
             assert ours["scores"][label]["fused"] == pytest.approx(score["fused"], abs=0.02)
 
 
 def scores_of(folder: Path, device: str, clips: list[Path]) -> list[dict[str, Any]]:
     torch.manual_seed(0)
-    made = make_tagger(replace(Settings(), device=device))
+    made = make_tagger(replace(PipelineSettings(), device=device))
     order = Order(folder, (Item(Clip(path)) for path in clips), device)
-    summary = run(order, Here(crew.of(made, "pyav"), Pace()))
+    summary = run(order, Here(worker.of(made, "pyav"), Concurrency()))
     assert summary.counts.done == len(clips)
     return [json.loads(line) for line in (folder / "results.jsonl").read_text().splitlines()]

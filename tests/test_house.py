@@ -11,7 +11,15 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import av_tagger
-from av_tagger.protocols import AudioBranch, Fusion, KeyframeSelector, MediaBackend, Recogniser, VideoBranch, WordSpace
+from av_tagger.protocols import (
+    AudioBranch,
+    Fusion,
+    KeyframeSelector,
+    MediaBackend,
+    Recogniser,
+    VideoBranch,
+    WordSpace,
+)
 
 ROOT = Path(__file__).resolve().parents[1]
 PACKAGE = ROOT / "av_tagger"
@@ -51,17 +59,28 @@ def test_functions_are_short() -> None:
 
 
 def test_files_are_short() -> None:
-    lengths = {str(p.relative_to(ROOT)): p.read_text(encoding="utf-8").count("\n") for p in sources()}
+    lengths = {
+        str(p.relative_to(ROOT)): p.read_text(encoding="utf-8").count("\n") for p in sources()
+    }
     assert {name: n for name, n in lengths.items() if n > LONGEST_FILE} == {}
 
 
 def test_few_parameters_and_all_annotated() -> None:
     assert [where for where, f in functions() if len(parameters(f)) > MOST_PARAMETERS] == []
-    assert [where for where, f in functions() if f.returns is None or any(p.annotation is None for p in parameters(f))] == []
+    assert [
+        where
+        for where, f in functions()
+        if f.returns is None or any(p.annotation is None for p in parameters(f))
+    ] == []
 
 
 def test_every_module_says_what_may_stand_there() -> None:
-    bare = [p for p in sources() if p.name != "__init__.py" and not ast.get_docstring(ast.parse(p.read_text(encoding="utf-8")))]
+    bare = [
+        p
+        for p in sources()
+        if p.name != "__init__.py"
+        and not ast.get_docstring(ast.parse(p.read_text(encoding="utf-8")))
+    ]
     assert bare == []
 
 
@@ -72,21 +91,41 @@ def test_the_public_face() -> None:
 
 
 def test_importing_the_package_costs_nothing_heavy() -> None:
-    code = "import sys, av_tagger; sys.exit(any(m in sys.modules for m in ('torch', 'numpy', 'av')))"
+    code = (
+        "import sys, av_tagger; sys.exit(any(m in sys.modules for m in ('torch', 'numpy', 'av')))"
+    )
     assert subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=False).returncode == 0
 
 
 def test_sockets_are_batch_only() -> None:
     """Every socket that takes clips, frames or pictures takes a sequence of them."""
-    for socket, method in ((AudioBranch, "hear"), (VideoBranch, "see"), (KeyframeSelector, "select"), (Recogniser, "recognise")):
-        first = next(iter(v for k, v in getattr(socket, method).__annotations__.items() if k != "return"))
+    for socket, method in (
+        (AudioBranch, "hear"),
+        (VideoBranch, "see"),
+        (KeyframeSelector, "select"),
+        (Recogniser, "recognise"),
+    ):
+        first = next(
+            iter(v for k, v in getattr(socket, method).__annotations__.items() if k != "return")
+        )
         assert "Sequence" in first
-    assert all(hasattr(s, "__protocol_attrs__") or hasattr(s, "_is_protocol") for s in (Fusion, MediaBackend, WordSpace))
+    assert all(
+        hasattr(s, "__protocol_attrs__") or hasattr(s, "_is_protocol")
+        for s in (Fusion, MediaBackend, WordSpace)
+    )
 
 
 def test_no_place_outside_the_project_is_named() -> None:
     """Paths of somebody's machine and hosts of package registries are no part of the program."""
     unwanted = re.compile(r"(?<![\w.])/(?:home|root|Users)/\w|[p]ypi\.org|files\.python[h]osted")
-    texts = [*sources(), *(ROOT / "tests").rglob("*.py"), *(p for p in (ROOT / "README.md", ROOT / "CHANGELOG.md") if p.exists())]
-    found = [str(p) for p in texts if p.name != Path(__file__).name and unwanted.search(p.read_text(encoding="utf-8"))]
+    texts = [
+        *sources(),
+        *(ROOT / "tests").rglob("*.py"),
+        *(p for p in (ROOT / "README.md", ROOT / "CHANGELOG.md") if p.exists()),
+    ]
+    found = [
+        str(p)
+        for p in texts
+        if p.name != Path(__file__).name and unwanted.search(p.read_text(encoding="utf-8"))
+    ]
     assert found == []

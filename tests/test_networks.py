@@ -6,14 +6,18 @@ import pytest
 import torch
 from torch import nn
 
-from av_tagger.audio.network import Architecture, build_network
+from av_tagger.audio.network import EarArchitecture, build_network
 from av_tagger.errors import DeviceError
 from av_tagger.networks import find_device, folded, quick_memory
 
 
 def test_folding_leaves_no_norm_and_changes_no_answer() -> None:
     torch.manual_seed(0)
-    network = build_network(Architecture(3, extractor_settings={"channels": (4, 6), "pools": ((5, 6), (4, 5)), "units": 5}))
+    network = build_network(
+        EarArchitecture(
+            3, extractor_settings={"channels": (4, 6), "pools": ((5, 6), (4, 5)), "units": 5}
+        )
+    )
     for module in network.modules():
         if isinstance(module, nn.BatchNorm2d):
             nn.init.uniform_(module.weight, 0.5, 2)
@@ -38,7 +42,12 @@ def test_a_network_in_training_is_copied_for_use_and_goes_on_training() -> None:
 
 def test_a_norm_that_follows_something_else_stays() -> None:
     network = nn.Sequential(nn.BatchNorm2d(1), nn.Conv2d(1, 2, 3), nn.ReLU(), nn.BatchNorm2d(2))
-    assert [type(m).__name__ for m in folded(network)] == ["BatchNorm2d", "Conv2d", "ReLU", "BatchNorm2d"]
+    assert [type(m).__name__ for m in folded(network)] == [
+        "BatchNorm2d",
+        "Conv2d",
+        "ReLU",
+        "BatchNorm2d",
+    ]
 
 
 def test_devices() -> None:

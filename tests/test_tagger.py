@@ -13,8 +13,17 @@ from hypothesis import strategies as st
 from av_tagger.clip import Clip, Frames, Media, Waveform
 from av_tagger.errors import MediaError
 from av_tagger.fusion import Thresholds, WeightedFusion
-from av_tagger.protocols import Want
-from av_tagger.scores import Activity, Evidence, Failed, KeyFrame, Scores, Status, Tagged, Witness
+from av_tagger.protocols import DecodeRequest
+from av_tagger.scores import (
+    Activity,
+    BranchInfo,
+    Evidence,
+    Failed,
+    KeyFrame,
+    Scores,
+    Status,
+    Tagged,
+)
 from av_tagger.tagger import Parts, Tagger, align, stitch
 
 LABELS = ("Siren", "Bicycle", "Train")
@@ -26,7 +35,7 @@ class LoudEar:
 
     labels = ("Train", "Siren")  # another order, and one class less
     rate = RATE
-    witness = Witness(Status.OK, "loud", "none")
+    info = BranchInfo(Status.OK, "loud", "none")
 
     def hear(self, waveforms: Sequence[Waveform]) -> list[Scores]:
         return [self._one(w) for w in waveforms]
@@ -34,7 +43,11 @@ class LoudEar:
     def _one(self, w: Waveform) -> Scores:
         loud = np.abs(w.samples[: len(w.samples) // 10 * 10]).reshape(-1, 10).max(axis=1)
         values = np.stack([np.zeros_like(loud), loud], axis=1).astype(np.float32)
-        return Scores(self.labels, values.max(axis=0).astype(float), activity=Activity(values, 10.0, w.start_seconds))
+        return Scores(
+            self.labels,
+            values.max(axis=0).astype(float),
+            activity=Activity(values, 10.0, w.start_seconds),
+        )
 
 
 class RedEye:
@@ -42,7 +55,7 @@ class RedEye:
 
     labels = LABELS
     short_side = 4
-    witness = Witness(Status.OK, "red", "none")
+    info = BranchInfo(Status.OK, "red", "none")
 
     def see(self, clips: Sequence[Frames]) -> list[Scores]:
         return [self._one(c) for c in clips]
@@ -50,11 +63,21 @@ class RedEye:
     def _one(self, clip: Frames) -> Scores:
         red = float(clip.images[0, 0, 0, 0]) / 255
         why = {"Bicycle": (Evidence(float(clip.times[0]), "bicycle", red, 0.9),)}
-        return Scores(LABELS, np.array([0.0, red, 0.0]), evidence=why, keyframes=(KeyFrame(float(clip.times[0]), 1.0),))
+        return Scores(
+            LABELS,
+            np.array([0.0, red, 0.0]),
+            evidence=why,
+            keyframes=(KeyFrame(float(clip.times[0]), 1.0),),
+        )
 
 
 def window(
-    start: float, end: float, *, loud: tuple[float, float] | None = None, red: int | None = None, notes: tuple[str, ...] = ()
+    start: float,
+    end: float,
+    *,
+    loud: tuple[float, float] | None = None,
+    red: int | None = None,
+    notes: tuple[str, ...] = (),
 ) -> Media:
     samples = np.zeros(round((end - start) * RATE), np.float32)
     if loud is not None:
@@ -68,24 +91,39 @@ def window(
 
 
 def tagger_of(windows: dict[str, list[Media]], **changes: object) -> Tagger:
-    def opened(clip: Clip, want: Want) -> Iterator[Media]:
+    def opened(clip: Clip, request: DecodeRequest) -> Iterator[Media]:
         if clip.name not in windows:
             raise MediaError(clip.path, "there is no such file", "check the name")
         yield from windows[clip.name]
 
-    rows = Thresholds(np.array([0.3, 0.4, 0.5]), np.array([0.6, 0.6, 0.6]), np.array([0.8, 0.8, 0.8]))
+    rows = Thresholds(
+        np.array([0.3, 0.4, 0.5]), np.array([0.6, 0.6, 0.6]), np.array([0.8, 0.8, 0.8])
+    )
     fusion = WeightedFusion(LABELS, rows, weights=np.array([0.5, 0.5, 0.5]))
-    parts = {"labels": LABELS, "ear": LoudEar(), "eye": RedEye(), "fusion": fusion, "open": opened, "want": Want()}
+    parts = {
+        "labels": LABELS,
+        "ear": LoudEar(),
+        "eye": RedEye(),
+        "fusion": fusion,
+        "open": opened,
+        "request": DecodeRequest(),
+    }
     return Tagger(Parts(**{**parts, **changes}))  # type: ignore[arg-type]
 
 
 def test_one_clip_with_both_witnesses() -> None:
     tagged = tagger_of({"a.mp4": [window(0, 10, loud=(2, 4), red=255)]}).tag("a.mp4")
-    assert [(t.label, t.probability) for t in tagged.tags] == [("Bicycle", 1.0), ("Siren", pytest.approx(0.45))]
+    assert [(t.label, t.probability) for t in tagged.tags] == [
+        ("Bicycle", 1.0),
+        ("Siren", pytest.approx(0.45)),
+    ]
     bicycle, siren = tagged.tags
     assert (siren.heard, siren.seen, siren.threshold) == (pytest.approx(0.9), 0.0, 0.3)
     assert [(e.start, e.end, round(e.peak, 2)) for e in siren.events] == [(2.0, 4.0, 0.9)]
-    assert (bicycle.heard, bicycle.seen) == (None, 1.0)  # this ear knows no bicycles: the eye decides alone, with its own threshold
+    assert (bicycle.heard, bicycle.seen) == (
+        None,
+        1.0,
+    )  # this ear knows no bicycles: the eye decides alone, with its own threshold
     assert bicycle.threshold == 0.8
     assert bicycle.evidence[0].object == "bicycle"
     assert (tagged.ear.status, tagged.eye.status) == (Status.OK, Status.OK)
@@ -125,7 +163,9 @@ def test_an_event_across_a_seam_is_one_event() -> None:
 
 
 def test_damage_is_said_and_degrades() -> None:
-    tagged = tagger_of({"a.mp4": [window(0, 10, loud=(0, 1), red=0, notes=("3 frames are damaged",))]}).tag("a.mp4")
+    tagged = tagger_of(
+        {"a.mp4": [window(0, 10, loud=(0, 1), red=0, notes=("3 frames are damaged",))]}
+    ).tag("a.mp4")
     assert tagged.notes == ("3 frames are damaged",)
     assert tagged.ear.status is Status.DEGRADED
 
@@ -137,7 +177,9 @@ def test_a_threshold_for_all_decides_tags_and_events() -> None:
 
 def test_a_batch_keeps_its_order_and_loses_only_the_bad_clip() -> None:
     good = [window(0, 10, loud=(0, 1))]
-    outcomes = tagger_of({"a.mp4": good, "c.mp4": good, "empty.mp4": []}).tag(["a.mp4", "b.mp4", "c.mp4", "empty.mp4"])
+    outcomes = tagger_of({"a.mp4": good, "c.mp4": good, "empty.mp4": []}).tag(
+        ["a.mp4", "b.mp4", "c.mp4", "empty.mp4"]
+    )
     assert [type(o) for o in outcomes] == [Tagged, Failed, Tagged, Failed]
     assert isinstance(outcomes[1], Failed)
     assert "b.mp4: there is no such file" in outcomes[1].message
@@ -160,7 +202,11 @@ def test_defects_are_not_swallowed() -> None:
 
 
 def test_align_reorders_and_marks_what_is_unknown() -> None:
-    scores = Scores(("b", "a"), np.array([0.2, 0.1]), activity=Activity(np.array([[0.2, 0.1]], np.float32), 10.0))
+    scores = Scores(
+        ("b", "a"),
+        np.array([0.2, 0.1]),
+        activity=Activity(np.array([[0.2, 0.1]], np.float32), 10.0),
+    )
     aligned = align(scores, ("a", "x", "b"))
     np.testing.assert_array_equal(aligned.probabilities, [0.1, np.nan, 0.2])
     assert aligned.activity is not None
@@ -168,7 +214,9 @@ def test_align_reorders_and_marks_what_is_unknown() -> None:
 
 
 @given(st.integers(1, 6), st.integers(2, 10), st.integers(0, 1))
-def test_stitched_windows_of_one_timeline_give_it_back(count: int, seconds: int, overlap: int) -> None:
+def test_stitched_windows_of_one_timeline_give_it_back(
+    count: int, seconds: int, overlap: int
+) -> None:
     """A timeline cut into overlapping windows is whole again, whatever the cut."""
     step = seconds - overlap
     spans = [(float(i * step), float(i * step + seconds)) for i in range(count)]

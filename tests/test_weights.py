@@ -20,7 +20,13 @@ from av_tagger.weights import State, WeightsFile
 
 CONTENT = save({"w": torch.arange(5.0)}, {"note": "made by a test"})
 SHA = hashlib.sha256(CONTENT).hexdigest()
-TOY = WeightsFile("toy", "toy.safetensors", ("http://127.0.0.1:9/toy.safetensors",), licence="CC0-1.0", about="a toy")
+TOY = WeightsFile(
+    "toy",
+    "toy.safetensors",
+    ("http://127.0.0.1:9/toy.safetensors",),
+    licence="CC0-1.0",
+    about="a toy",
+)
 
 
 @pytest.fixture(autouse=True)
@@ -35,7 +41,9 @@ def rooms(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def known(monkeypatch: pytest.MonkeyPatch, **facts: Any) -> None:
-    monkeypatch.setattr(weights, "CATALOGUE", {"toy": WeightsFile("toy", "toy.safetensors", TOY.urls, **facts)})
+    monkeypatch.setattr(
+        weights, "CATALOGUE", {"toy": WeightsFile("toy", "toy.safetensors", TOY.urls, **facts)}
+    )
 
 
 def put(folder: Path, content: bytes = CONTENT) -> Path:
@@ -46,14 +54,22 @@ def put(folder: Path, content: bytes = CONTENT) -> Path:
 
 def test_the_order_of_the_folders(tmp_path: Path) -> None:
     assert weights.locate("toy") is None
-    for folder in ("cache/weights", "site/weights", "site/av_tagger/shipped_weights", "own"):  # the later one goes before
+    for folder in (
+        "cache/weights",
+        "site/weights",
+        "site/av_tagger/shipped_weights",
+        "own",
+    ):  # the later one goes before
         path = put(tmp_path / folder)
         assert weights.locate("toy") == path
         assert weights.fetch("toy") == path
 
 
 def test_several_own_folders(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("AV_TAGGER_WEIGHTS", f"{tmp_path / 'a'}:{tmp_path / 'b'}" if weights.os.pathsep == ":" else f"{tmp_path / 'b'}")
+    monkeypatch.setenv(
+        "AV_TAGGER_WEIGHTS",
+        f"{tmp_path / 'a'}:{tmp_path / 'b'}" if weights.os.pathsep == ":" else f"{tmp_path / 'b'}",
+    )
     assert weights.locate("toy") is None
     assert weights.locate("toy") != (path := put(tmp_path / "b"))
     assert weights.locate("toy") == path
@@ -90,7 +106,9 @@ def test_a_checksum_written_down_at_the_download_counts(tmp_path: Path) -> None:
     assert weights.check("toy") is State.DAMAGED
 
 
-def test_other_formats_cannot_be_verified_without_a_checksum(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_other_formats_cannot_be_verified_without_a_checksum(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(weights, "CATALOGUE", {"toy": WeightsFile("toy", "toy.pt")})
     (tmp_path / "own").mkdir()
     (tmp_path / "own" / "toy.pt").write_bytes(b"anything")
@@ -99,19 +117,28 @@ def test_other_formats_cannot_be_verified_without_a_checksum(tmp_path: Path, mon
 
 def test_the_listing_names_every_file(tmp_path: Path) -> None:
     path = put(tmp_path / "own")
-    assert [(row.file.name, row.state, row.path) for row in weights.listing()] == [("toy", State.WHOLE, path)]
+    assert [(row.file.name, row.state, row.path) for row in weights.listing()] == [
+        ("toy", State.WHOLE, path)
+    ]
 
 
 def no_socket(*_: Any, **__: Any) -> None:
     raise AssertionError("a socket was opened")
 
 
-def test_offline_opens_no_socket_and_says_what_to_do(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_offline_opens_no_socket_and_says_what_to_do(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(socket, "socket", no_socket)
     monkeypatch.setattr(socket, "create_connection", no_socket)
     with pytest.raises(WeightsError, match="--offline forbids a download") as caught:
         weights.fetch("toy", offline=True)
-    for part in (TOY.urls[0], "toy.safetensors", str(tmp_path / "cache" / "weights"), "AV_TAGGER_WEIGHTS"):
+    for part in (
+        TOY.urls[0],
+        "toy.safetensors",
+        str(tmp_path / "cache" / "weights"),
+        "AV_TAGGER_WEIGHTS",
+    ):
         assert part in str(caught.value)
     path = put(tmp_path / "own")
     assert weights.fetch("toy", offline=True) == path
@@ -137,7 +164,9 @@ def test_a_damaged_file_of_the_user_is_not_replaced(tmp_path: Path) -> None:
     assert path.read_bytes() == CONTENT[:-3]
 
 
-def test_the_mirror_stands_in_and_a_damaged_cache_is_replaced(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_mirror_stands_in_and_a_damaged_cache_is_replaced(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     put(tmp_path / "served" / "folder")
     damaged = put(tmp_path / "cache" / "weights", CONTENT[:-3])
 
@@ -145,8 +174,12 @@ def test_the_mirror_stands_in_and_a_damaged_cache_is_replaced(tmp_path: Path, mo
         def log_message(self, *_: Any) -> None:
             pass
 
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), partial(Files, directory=tmp_path / "served")) as server:
-        threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True).start()
+    with http.server.ThreadingHTTPServer(
+        ("127.0.0.1", 0), partial(Files, directory=tmp_path / "served")
+    ) as server:
+        threading.Thread(
+            target=server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True
+        ).start()
         monkeypatch.setenv("AV_TAGGER_MIRROR", f"http://127.0.0.1:{server.server_port}/folder/")
         seen: list[int] = []
         assert weights.fetch("toy", progress=lambda done, _: seen.append(done)) == damaged

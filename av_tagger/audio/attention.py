@@ -33,13 +33,17 @@ class Attention(Pooling):
         self.look = looking(shape.width, shape.classes, settings.nonlinearity)
 
     def forward(self, bag: Bag) -> Tensor:
-        return weighted(bag, attended(self.look(bag.embeddings), bag.mask, self.settings.nonlinearity))
+        return weighted(
+            bag, attended(self.look(bag.embeddings), bag.mask, self.settings.nonlinearity)
+        )
 
 
 @dataclass(frozen=True)
 class MultiLevelSettings:
     nonlinearity: str = "softmax"
-    levels: int = 2  # the last hidden layers, or as many as there are; ATT §III-B leaves open how many
+    levels: int = (
+        2  # the last hidden layers, or as many as there are; ATT §III-B leaves open how many
+    )
 
     def __post_init__(self) -> None:
         check_nonlinearity(self.nonlinearity)
@@ -56,8 +60,12 @@ class MultiLevel(Pooling):
     def __init__(self, shape: BagShape, settings: MultiLevelSettings) -> None:
         super().__init__(shape, settings)
         widths = (shape.level_widths or (shape.width,))[-settings.levels :]
-        self.looks = nn.ModuleList(looking(width, shape.classes, settings.nonlinearity) for width in widths)
-        self.judges = nn.ModuleList(nn.Linear(width, shape.classes) for width in widths[:-1])  # the last level has the network's own head
+        self.looks = nn.ModuleList(
+            looking(width, shape.classes, settings.nonlinearity) for width in widths
+        )
+        self.judges = nn.ModuleList(
+            nn.Linear(width, shape.classes) for width in widths[:-1]
+        )  # the last level has the network's own head
         self.combine = nn.Linear(len(widths) * shape.classes, shape.classes)
 
     def forward(self, bag: Bag) -> Tensor:
@@ -66,16 +74,26 @@ class MultiLevel(Pooling):
     def answers(self, bag: Bag) -> tuple[Tensor, Tensor]:
         levels = (bag.levels or (bag.embeddings,))[-len(self.looks) :]
         squash = ACTIVATIONS[self.shape.activation]
-        decisions = [squash(judge(level).float()) for judge, level in zip(self.judges, levels, strict=False)] + [bag.probabilities]
-        said = [attended(look(level), bag.mask, self.settings.nonlinearity) for look, level in zip(self.looks, levels, strict=True)]
+        decisions = [
+            squash(score(level).float()) for score, level in zip(self.judges, levels, strict=False)
+        ] + [bag.probabilities]
+        said = [
+            attended(look(level), bag.mask, self.settings.nonlinearity)
+            for look, level in zip(self.looks, levels, strict=True)
+        ]
         bags = [(shares(v, bag.mask) * f).sum(dim=1) for v, f in zip(said, decisions, strict=True)]
-        together, alone = self.combine(torch.cat(bags, dim=-1)), self.combine(torch.cat(decisions, dim=-1))
+        together, alone = (
+            self.combine(torch.cat(bags, dim=-1)),
+            self.combine(torch.cat(decisions, dim=-1)),
+        )
         return squash(together.float()), squash(alone.float())
 
 
 @dataclass(frozen=True)
 class JdcSettings:
-    widths: tuple[int, ...] = (512,)  # hidden layers of the detecting branch; the classifying one is the extractor
+    widths: tuple[int, ...] = (
+        512,
+    )  # hidden layers of the detecting branch; the classifying one is the extractor
     nonlinearity: str = "sigmoid"
     dropout: float = 0.0
 
@@ -116,7 +134,9 @@ class SelfAttention(Pooling):
 
     def __init__(self, shape: BagShape, settings: SelfAttentionSettings) -> None:
         super().__init__(shape, settings)
-        self.look = nn.Sequential(nn.Linear(shape.width, settings.units), nn.Tanh(), nn.Linear(settings.units, 1))
+        self.look = nn.Sequential(
+            nn.Linear(shape.width, settings.units), nn.Tanh(), nn.Linear(settings.units, 1)
+        )
 
     def forward(self, bag: Bag) -> Tensor:
         return weighted(bag, attended(self.look(bag.embeddings), bag.mask, "exp"))
@@ -159,7 +179,9 @@ def hidden(widths: tuple[int, ...], dropout: float) -> nn.Sequential:
 
 def check_nonlinearity(name: Any) -> None:
     if name not in NONLINEARITIES:
-        raise ValueError(f"an attention's nonlinearity is one of {', '.join(NONLINEARITIES)}: {name!r}")
+        raise ValueError(
+            f"an attention's nonlinearity is one of {', '.join(NONLINEARITIES)}: {name!r}"
+        )
 
 
 def _exp(z: Tensor, mask: Tensor) -> Tensor:
@@ -172,6 +194,8 @@ NONLINEARITIES: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
     "relu": lambda z, _: z.relu(),
     "exp": _exp,
     "sigmoid": lambda z, _: z.sigmoid(),
-    "softmax": lambda z, mask: _exp(z.log_softmax(dim=-1), mask),  # over the outputs of one instance, ATT equation 28
+    "softmax": lambda z, mask: _exp(
+        z.log_softmax(dim=-1), mask
+    ),  # over the outputs of one instance, ATT equation 28
     "nin": lambda z, _: z.sigmoid(),
 }

@@ -15,7 +15,9 @@ def standard(instances: Tensor, mask: Tensor) -> Tensor:
 
 def counted(instances: Tensor, mask: Tensor) -> Tensor:
     """CMI, equation 10: how large a share of the instances each class wins; a tie in an instance goes to the first class."""
-    votes = torch.nn.functional.one_hot(instances.argmax(dim=2), instances.shape[2]) * mask.unsqueeze(-1)
+    votes = torch.nn.functional.one_hot(
+        instances.argmax(dim=2), instances.shape[2]
+    ) * mask.unsqueeze(-1)
     return votes.sum(dim=1) / mask.sum(dim=1, keepdim=True)
 
 
@@ -31,4 +33,8 @@ def thresholded(instances: Tensor, mask: Tensor, count: int = 1) -> Tensor:
     return ranked[torch.arange(len(ranked), device=ranked.device), last]
 
 
-ASSUMPTIONS: dict[str, Callable[[Tensor, Tensor], Tensor]] = {"smi": standard, "cmi": counted, "tmi": thresholded}
+ASSUMPTIONS: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
+    "smi": standard,
+    "cmi": counted,
+    "tmi": thresholded,
+}

@@ -21,7 +21,7 @@ from av_tagger.catalogue import CATALOGUE
 from av_tagger.clip import Waveform
 from av_tagger.errors import UsageError, did_you_mean
 from av_tagger.networks import find_device, folded, quick_memory, upload
-from av_tagger.scores import Activity, Scores, Status, Witness
+from av_tagger.scores import Activity, BranchInfo, Scores, Status
 
 if TYPE_CHECKING:
     from av_tagger.protocols import AudioBranch
@@ -36,7 +36,9 @@ class EarSettings:
     """How the ear computes; none of it changes an answer by more than rounding, but `dtype`."""
 
     dtype: Literal["float32", "bfloat16"] = "float32"
-    batch_seconds: float = 60.0  # sound in one pass, which bounds memory; more is hardly quicker on a CPU
+    batch_seconds: float = (
+        60.0  # sound in one pass, which bounds memory; more is hardly quicker on a CPU
+    )
     longest_seconds: float = 30.0  # longer waveforms are read in windows of this length
     overlap_seconds: float = 4.0  # between them; half of it on each side is context only
 
@@ -44,11 +46,13 @@ class EarSettings:
         if self.dtype not in ("float32", "bfloat16"):
             raise ValueError(f"the ear computes in float32 or bfloat16: {self.dtype!r}")
         if not 0 <= self.overlap_seconds < self.longest_seconds or self.batch_seconds <= 0:
-            raise ValueError(f"windows are longer than their overlap: {self.longest_seconds = }, {self.overlap_seconds = }")
+            raise ValueError(
+                f"windows are longer than their overlap: {self.longest_seconds = }, {self.overlap_seconds = }"
+            )
 
 
 @dataclass(frozen=True)
-class Piece:
+class Segment:
     """A part of a waveform that goes through the network in one pass, and the frames of its answer that count."""
 
     owner: int
@@ -61,10 +65,16 @@ class MilEar:
     """Any network of the laboratory as an `AudioBranch`."""
 
     def __init__(
-        self, network: MilNetwork, header: Header, device: str | torch.device = "cpu", settings: EarSettings | None = None
+        self,
+        network: MilNetwork,
+        header: Header,
+        device: str | torch.device = "cpu",
+        settings: EarSettings | None = None,
     ) -> None:
         if network.frontend is None:
-            raise UsageError(f"{header.name}: this network reads features, not sound; it cannot be an ear by itself")
+            raise UsageError(
+                f"{header.name}: this network reads features, not sound; it cannot be an ear by itself"
+            )
         quick_memory()
         self.device = find_device(device)
         self.settings = settings or EarSettings()
@@ -83,20 +93,22 @@ class MilEar:
         return self._front.rate
 
     @property
-    def witness(self) -> Witness:
+    def info(self) -> BranchInfo:
         a = self.header.architecture
-        return Witness(Status.OK, f"{a.extractor}, {a.pooling} pooling", self.header.name)
+        return BranchInfo(Status.OK, f"{a.extractor}, {a.pooling} pooling", self.header.name)
 
     def hear(self, waveforms: Sequence[Waveform]) -> list[Scores]:
         check_waveforms(waveforms, self.rate)
-        pieces = [piece for owner, w in enumerate(waveforms) for piece in self._pieces(owner, w.samples)]
+        pieces = [
+            piece for owner, w in enumerate(waveforms) for piece in self._pieces(owner, w.samples)
+        ]
         answers = self._answers(pieces)
         own: list[list[tuple[Numbers, Numbers]]] = [[] for _ in waveforms]
         for piece, answer in zip(pieces, answers, strict=True):
             own[piece.owner].append(answer)
         return [self._scores(w, parts) for w, parts in zip(waveforms, own, strict=True)]
 
-    def _pieces(self, owner: int, samples: Numbers) -> Iterator[Piece]:
+    def _pieces(self, owner: int, samples: Numbers) -> Iterator[Segment]:
         """Long sound in overlapping windows, cut at whole instances, so that no timeline has a seam."""
         total = -(-len(samples) // self._samples)
         window = max(1, int(self.settings.longest_seconds * self.rate / self._samples))
@@ -105,10 +117,12 @@ class MilEar:
         for start in range(0, total, step):
             before = min(context, start) if total > window else 0
             keep = min(step, total - start)
-            part = samples[(start - before) * self._samples : (start + keep + context) * self._samples]
-            yield Piece(owner, part, before, keep)
+            part = samples[
+                (start - before) * self._samples : (start + keep + context) * self._samples
+            ]
+            yield Segment(owner, part, before, keep)
 
-    def _answers(self, pieces: Sequence[Piece]) -> list[tuple[Numbers, Numbers]]:
+    def _answers(self, pieces: Sequence[Segment]) -> list[tuple[Numbers, Numbers]]:
         """Pieces with the same number of frames share a pass: nobody is padded, so nobody hears another's length."""
         groups: dict[int, list[int]] = defaultdict(list)
         for i, piece in enumerate(pieces):
@@ -118,10 +132,12 @@ class MilEar:
             size = max(1, int(self.settings.batch_seconds * self.rate / (frames * self._front.hop)))
             for start in range(0, len(members), size):
                 batch = members[start : start + size]
-                answers.update(zip(batch, self._forward([pieces[i] for i in batch], frames), strict=True))
+                answers.update(
+                    zip(batch, self._forward([pieces[i] for i in batch], frames), strict=True)
+                )
         return [answers[i] for i in range(len(pieces))]
 
-    def _forward(self, pieces: Sequence[Piece], frames: int) -> list[tuple[Numbers, Numbers]]:
+    def _forward(self, pieces: Sequence[Segment], frames: int) -> list[tuple[Numbers, Numbers]]:
         # The front end ends every clip in zeros, so zeros up to a whole frame change nothing.
         waves = np.zeros((len(pieces), frames * self._front.hop), np.float32)
         for row, piece in zip(waves, pieces, strict=True):
@@ -130,7 +146,10 @@ class MilEar:
         with torch.inference_mode(), torch.autocast(self.device.type, torch.bfloat16, enabled=half):
             heard = self._quick(self._quick.features(upload(torch.from_numpy(waves), self.device)))
         bags, instances = heard.bags.float().cpu().numpy(), heard.instances.float().cpu().numpy()
-        return [(bag, timeline[p.skip : p.skip + p.keep]) for bag, timeline, p in zip(bags, instances, pieces, strict=True)]
+        return [
+            (bag, timeline[p.skip : p.skip + p.keep])
+            for bag, timeline, p in zip(bags, instances, pieces, strict=True)
+        ]
 
     def _scores(self, waveform: Waveform, parts: Sequence[tuple[Numbers, Numbers]]) -> Scores:
         if not parts:
@@ -143,7 +162,11 @@ class MilEar:
 
 
 def load_ear(
-    name: str | Path, device: torch.device | str = "auto", settings: EarSettings | None = None, *, offline: bool = False
+    name: str | Path,
+    device: torch.device | str = "auto",
+    settings: EarSettings | None = None,
+    *,
+    offline: bool = False,
 ) -> AudioBranch:
     """An ear by name (`starter`), by kind and name (`efficientat:mn04`), by file, or by the folder of a training run."""
     kind, _, rest = str(name).partition(":")
@@ -168,13 +191,17 @@ def _file_of(name: str | Path) -> Path:
     known = EARS | {entry: entry for entry in CATALOGUE}
     if str(name) not in known:
         hint = did_you_mean(str(name), [*EARS, *(f"{kind}:..." for kind in KINDS)])
-        raise UsageError(f"there is no ear {str(name)!r}; {hint}; or give a weights file or the folder of a training run")
+        raise UsageError(
+            f"there is no ear {str(name)!r}; {hint}; or give a weights file or the folder of a training run"
+        )
     return weights.fetch(known[str(name)])
 
 
 RUN_FILE = "best.safetensors"  # in the folder of a training run
 EARS: dict[str, str] = {"starter": "crnn.starter"}  # short names of weights
-KINDS: dict[str, tuple[str, str]] = {  # kind: module and function (name, device) -> AudioBranch, imported when asked for
+KINDS: dict[
+    str, tuple[str, str]
+] = {  # kind: module and function (name, device) -> AudioBranch, imported when asked for
     "efficientat": ("av_tagger.audio.known.ear", "load_efficientat"),
     "yamnet": ("av_tagger.audio.known.ear", "load_yamnet"),
 }

@@ -15,7 +15,9 @@ from av_tagger.audio.sockets import Bag, BagShape, Pooling
 @dataclass(frozen=True)
 class EmbeddedSettings:
     aggregate: str = "average"  # one of AGGREGATES
-    widths: tuple[int, ...] = ()  # hidden layers that the bag's vector goes through before it is judged
+    widths: tuple[
+        int, ...
+    ] = ()  # hidden layers that the bag's vector goes through before it is judged
     dropout: float = 0.0
 
     def __post_init__(self) -> None:
@@ -40,14 +42,16 @@ class Embedded(Pooling):
         return self._head_width
 
     def forward(self, bag: Bag) -> Tensor:
-        return self._judged(bag, bag.embeddings, bag.mask)
+        return self._scored(bag, bag.embeddings, bag.mask)
 
     def answers(self, bag: Bag) -> tuple[Tensor, Tensor]:
         count = bag.embeddings.shape[:2]
-        alone = self._judged(bag, bag.embeddings.flatten(0, 1).unsqueeze(1), bag.mask.new_ones(count.numel(), 1))
+        alone = self._scored(
+            bag, bag.embeddings.flatten(0, 1).unsqueeze(1), bag.mask.new_ones(count.numel(), 1)
+        )
         return self(bag), alone.view(*count, -1)
 
-    def _judged(self, bag: Bag, embeddings: Tensor, mask: Tensor) -> Tensor:
+    def _scored(self, bag: Bag, embeddings: Tensor, mask: Tensor) -> Tensor:
         return bag.classify(self.mapping(AGGREGATES[self.settings.aggregate](embeddings, mask)))
 
 
@@ -61,7 +65,9 @@ class FeatureLevelSettings:
     def __post_init__(self) -> None:
         check_nonlinearity(self.nonlinearity)
         if self.aggregate not in ("attention", "average", "max") or self.width < 0:
-            raise ValueError(f"the feature level is aggregated by attention, average or max: {self.aggregate = }, {self.width = }")
+            raise ValueError(
+                f"the feature level is aggregated by attention, average or max: {self.aggregate = }, {self.width = }"
+            )
 
 
 class FeatureLevel(Pooling):
@@ -74,7 +80,11 @@ class FeatureLevel(Pooling):
         super().__init__(shape, settings)
         self.map = nn.Linear(shape.width, self.head_width)
         attentive = settings.aggregate == "attention"
-        self.look = looking(shape.width, self.head_width, settings.nonlinearity) if attentive else nn.Identity()
+        self.look = (
+            looking(shape.width, self.head_width, settings.nonlinearity)
+            if attentive
+            else nn.Identity()
+        )
 
     @property
     def head_width(self) -> int:
@@ -94,7 +104,9 @@ class FeatureLevel(Pooling):
     def _pooled(self, bag: Bag, u: Tensor) -> Tensor:
         if self.settings.aggregate != "attention":
             return AGGREGATES[self.settings.aggregate](u, bag.mask)
-        q = shares(attended(self.look(bag.embeddings), bag.mask, self.settings.nonlinearity), bag.mask)
+        q = shares(
+            attended(self.look(bag.embeddings), bag.mask, self.settings.nonlinearity), bag.mask
+        )
         return (q * u).sum(dim=1)
 
 

@@ -21,9 +21,13 @@ class EventSettings:
 
     def __post_init__(self) -> None:
         if not 0 <= self.low <= self.high:
-            raise ValueError(f"the low threshold lies between 0 and the high one: {self.low = }, {self.high = }")
+            raise ValueError(
+                f"the low threshold lies between 0 and the high one: {self.low = }, {self.high = }"
+            )
         if self.minimum_seconds < 0 or self.gap_seconds < 0:
-            raise ValueError(f"durations are not negative: {self.minimum_seconds = }, {self.gap_seconds = }")
+            raise ValueError(
+                f"durations are not negative: {self.minimum_seconds = }, {self.gap_seconds = }"
+            )
 
     def at(self, threshold: float) -> EventSettings:
         """The same, with the high threshold of a class and the low one in proportion."""
@@ -31,7 +35,9 @@ class EventSettings:
         return replace(self, high=threshold, low=threshold * ratio)
 
 
-def find_events(values: NDArray[np.floating], rate: float, start_seconds: float, settings: EventSettings) -> list[Event]:
+def find_events(
+    values: NDArray[np.floating], rate: float, start_seconds: float, settings: EventSettings
+) -> list[Event]:
     """The events of one class, in order of time; a frame j covers the time from j / rate to (j + 1) / rate."""
     known = np.where(np.isnan(values), -np.inf, values.astype(np.float64))
     runs = _runs(known >= settings.low)
@@ -40,7 +46,10 @@ def find_events(values: NDArray[np.floating], rate: float, start_seconds: float,
     # Half a thousandth of a frame: 0.3 s at 10 Hz is three frames, whatever 0.3 * 10 rounds to.
     runs = runs[runs[:, 1] - runs[:, 0] >= settings.minimum_seconds * rate - 5e-4]
     times = start_seconds + runs / rate
-    return [Event(float(a), float(b), float(p)) for (a, b), p in zip(times, _peaks(known, runs), strict=True)]
+    return [
+        Event(float(a), float(b), float(p))
+        for (a, b), p in zip(times, _peaks(known, runs), strict=True)
+    ]
 
 
 def _runs(active: NDArray[np.bool_]) -> NDArray[np.int64]:

@@ -29,12 +29,16 @@ class LogMelSettings:
     low_hz: float = 0.0
     high_hz: float | None = None  # None: half the rate
     scale: Literal["slaney", "htk"] = "slaney"
-    norm: Literal["area", "peak"] = "area"  # area: Slaney's triangles of equal area; peak: triangles of height one
+    norm: Literal["area", "peak"] = (
+        "area"  # area: Slaney's triangles of equal area; peak: triangles of height one
+    )
     power: float = 2.0
     log: Literal["natural", "decibel", "none"] = "natural"
     floor: float = 1e-7  # about the noise of 16-bit samples in a band, so that digital silence is finite and near real silence
     floor_mode: Literal["add", "clip"] = "add"
-    padding: Literal["centre", "end"] = "centre"  # centre: frame t is centred at t * hop; end: it starts there
+    padding: Literal["centre", "end"] = (
+        "centre"  # centre: frame t is centred at t * hop; end: it starts there
+    )
     preemphasis: float = 0.0
     deltas: bool = False  # the first delta as a second channel (SMALL)
     delta_width: int = 9  # frames of the regression, odd
@@ -42,13 +46,19 @@ class LogMelSettings:
 
     def __post_init__(self) -> None:
         if min(self.rate, self.window, self.hop, self.mels) < 1:
-            raise ValueError(f"rate, window, hop and mels are positive: {self.rate = }, {self.window = }, {self.hop = }, {self.mels = }")
+            raise ValueError(
+                f"rate, window, hop and mels are positive: {self.rate = }, {self.window = }, {self.hop = }, {self.mels = }"
+            )
         if self.fft < self.window:
             raise ValueError(f"the FFT covers the window: {self.fft = }, {self.window = }")
         if not 0 <= self.low_hz < self.top_hz <= self.rate / 2:
-            raise ValueError(f"bands lie between 0 Hz and half the rate: {self.low_hz = }, {self.top_hz = }, {self.rate = }")
+            raise ValueError(
+                f"bands lie between 0 Hz and half the rate: {self.low_hz = }, {self.top_hz = }, {self.rate = }"
+            )
         if self.floor < 0 or self.delta_width < 3 or self.delta_width % 2 == 0:
-            raise ValueError(f"the floor is not negative, the delta width is odd: {self.floor = }, {self.delta_width = }")
+            raise ValueError(
+                f"the floor is not negative, the delta width is odd: {self.floor = }, {self.delta_width = }"
+            )
         for name, known in KINDS.items():
             if getattr(self, name) not in known:
                 raise ValueError(f"{name} is one of {', '.join(known)}: {getattr(self, name)!r}")
@@ -59,7 +69,9 @@ class LogMelSettings:
 
     @property
     def shape(self) -> FeatureShape:
-        return FeatureShape(channels=2 if self.deltas else 1, bands=self.mels, rate=self.rate / self.hop)
+        return FeatureShape(
+            channels=2 if self.deltas else 1, bands=self.mels, rate=self.rate / self.hop
+        )
 
     def frames(self, samples: int) -> int:
         """Every sample lies in a frame: 200 000 samples are exactly 2000 frames."""
@@ -76,14 +88,24 @@ class LogMel(nn.Module):
         super().__init__()
         self.settings = settings
         filters = mel_filters(settings).T.astype(np.float32)
-        self.register_buffer("window", torch.hann_window(settings.window, dtype=torch.float64).float(), persistent=False)
-        self.register_buffer("filters", torch.from_numpy(np.ascontiguousarray(filters)), persistent=False)  # (fft / 2 + 1, mels)
+        self.register_buffer(
+            "window",
+            torch.hann_window(settings.window, dtype=torch.float64).float(),
+            persistent=False,
+        )
+        self.register_buffer(
+            "filters", torch.from_numpy(np.ascontiguousarray(filters)), persistent=False
+        )  # (fft / 2 + 1, mels)
 
     def forward(self, waveforms: Tensor) -> Tensor:
         with torch.autocast(waveforms.device.type, enabled=False):
             mel = self._spectrum(self._padded(waveforms.float())) @ self.filters  # (B, T, M)
             features = self._compressed(mel).unsqueeze(1)
-            return torch.cat([features, deltas(features, self.settings.delta_width)], dim=1) if self.settings.deltas else features
+            return (
+                torch.cat([features, deltas(features, self.settings.delta_width)], dim=1)
+                if self.settings.deltas
+                else features
+            )
 
     def silence(self) -> Tensor:
         """(channels, bands): the features of digital silence, with which clips are padded."""
@@ -95,14 +117,22 @@ class LogMel(nn.Module):
         s = self.settings
         if s.preemphasis:
             x = torch.cat([x[:, :1], x[:, 1:] - s.preemphasis * x[:, :-1]], dim=1)
-        left = s.fft // 2 if s.padding == "centre" else (s.fft - s.window) // 2  # the window stands in the middle of the transform
+        left = (
+            s.fft // 2 if s.padding == "centre" else (s.fft - s.window) // 2
+        )  # the window stands in the middle of the transform
         right = (s.frames(x.shape[1]) - 1) * s.hop + s.fft - left - x.shape[1]
         return F.pad(x, (left, right))
 
     def _spectrum(self, x: Tensor) -> Tensor:
         s = self.settings
-        x, window = (x.double(), torch.hann_window(s.window, dtype=torch.float64, device=x.device)) if s.exact else (x, self.window)
-        spectrum = torch.stft(x, s.fft, s.hop, s.window, window, center=False, return_complex=True).transpose(1, 2)  # (B, T, bins)
+        x, window = (
+            (x.double(), torch.hann_window(s.window, dtype=torch.float64, device=x.device))
+            if s.exact
+            else (x, self.window)
+        )
+        spectrum = torch.stft(
+            x, s.fft, s.hop, s.window, window, center=False, return_complex=True
+        ).transpose(1, 2)  # (B, T, bins)
         energy = torch.addcmul(spectrum.real.square(), spectrum.imag, spectrum.imag).float()
         return energy if s.power == 2.0 else energy.pow(s.power / 2)
 
@@ -118,7 +148,14 @@ def deltas(features: Tensor, width: int) -> Tensor:
     """The slope over `width` frames: d_t = sum_n n (c_(t+n) - c_(t-n)) / (2 sum_n n^2), the edge frames repeated."""
     reach = width // 2
     steps = torch.arange(-reach, reach + 1, dtype=features.dtype, device=features.device)
-    padded = torch.cat([features[:, :, :1].expand(-1, -1, reach, -1), features, features[:, :, -1:].expand(-1, -1, reach, -1)], dim=2)
+    padded = torch.cat(
+        [
+            features[:, :, :1].expand(-1, -1, reach, -1),
+            features,
+            features[:, :, -1:].expand(-1, -1, reach, -1),
+        ],
+        dim=2,
+    )
     return padded.unfold(2, width, 1) @ (steps / steps.square().sum())
 
 
@@ -150,7 +187,9 @@ KNEE_HZ, KNEE_MEL, STEP = 1000.0, 15.0, math.log(6.4) / 27
 
 
 def _slaney_mel(hz: NDArray[np.float64]) -> NDArray[np.float64]:
-    return np.where(hz < KNEE_HZ, hz * 3 / 200, KNEE_MEL + np.log(np.maximum(hz, KNEE_HZ) / KNEE_HZ) / STEP)
+    return np.where(
+        hz < KNEE_HZ, hz * 3 / 200, KNEE_MEL + np.log(np.maximum(hz, KNEE_HZ) / KNEE_HZ) / STEP
+    )
 
 
 def _slaney_hz(mel: NDArray[np.float64]) -> NDArray[np.float64]:

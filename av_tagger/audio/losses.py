@@ -11,7 +11,9 @@ from torch import Tensor
 
 from av_tagger.audio.sockets import Heard, Loss
 
-Label = Callable[[Tensor, Tensor], Tensor]  # instances (B, I, classes) and bag targets (B, classes) to instance targets
+Label = Callable[
+    [Tensor, Tensor], Tensor
+]  # instances (B, I, classes) and bag targets (B, classes) to instance targets
 
 
 class BinaryCrossEntropy:
@@ -26,7 +28,11 @@ class ClassWeighted:
 
     def __init__(self, weights: Sequence[float]) -> None:
         self.weights = torch.as_tensor(weights, dtype=torch.float32)
-        if self.weights.ndim != 1 or not bool(torch.isfinite(self.weights).all()) or bool((self.weights < 0).any()):
+        if (
+            self.weights.ndim != 1
+            or not bool(torch.isfinite(self.weights).all())
+            or bool((self.weights < 0).any())
+        ):
             raise ValueError("class weights are one finite, not negative number a class")
 
     def __call__(self, heard: Heard, targets: Tensor) -> Tensor:
@@ -57,11 +63,19 @@ class InstanceLoss:
     `entropy` bce is equation 4, weighted with alpha; ce is its variant for softmax, in which negative instances weigh nothing.
     """
 
-    def __init__(self, label: Label, entropy: str = "bce", alpha: float | None = None, weights: Sequence[float] | None = None) -> None:
+    def __init__(
+        self,
+        label: Label,
+        entropy: str = "bce",
+        alpha: float | None = None,
+        weights: Sequence[float] | None = None,
+    ) -> None:
         if entropy not in ("bce", "ce"):
             raise ValueError(f"the entropy of an instance is bce or ce: {entropy!r}")
         self.label, self.entropy, self.alpha = label, entropy, _checked(alpha)
-        self.weights = torch.as_tensor(weights if weights is not None else 1.0, dtype=torch.float32)  # of the classes, for bce
+        self.weights = torch.as_tensor(
+            weights if weights is not None else 1.0, dtype=torch.float32
+        )  # of the classes, for bce
 
     def __call__(self, heard: Heard, targets: Tensor) -> Tensor:
         labels = self.label(heard.instances.detach(), targets.to(heard.instances.dtype))

@@ -13,13 +13,21 @@ from av_tagger.audio.extractors import EXTRACTORS
 from av_tagger.audio.extractors.fuse import ResNorm
 from av_tagger.audio.frontend import LogMel, LogMelSettings
 from av_tagger.audio.pooling import POOLINGS
-from av_tagger.audio.sockets import ACTIVATIONS, Bag, BagShape, Extractor, FeatureShape, Heard, Pooling
+from av_tagger.audio.sockets import (
+    ACTIVATIONS,
+    Bag,
+    BagShape,
+    Extractor,
+    FeatureShape,
+    Heard,
+    Pooling,
+)
 from av_tagger.errors import UsageError, did_you_mean
 from av_tagger.settings import from_table, to_table
 
 
 @dataclass(frozen=True)
-class Architecture:
+class EarArchitecture:
     """A network in words and numbers: all that `build_network` needs, and all that a checkpoint's header says of it."""
 
     classes: int
@@ -27,19 +35,31 @@ class Architecture:
     extractor_settings: dict[str, Any] = field(default_factory=dict)
     pooling: str = "max"
     pooling_settings: dict[str, Any] = field(default_factory=dict)
-    frontend: LogMelSettings | None = field(default_factory=LogMelSettings)  # None: the network reads features, never waveforms
+    frontend: LogMelSettings | None = field(
+        default_factory=LogMelSettings
+    )  # None: the network reads features, never waveforms
     features: FeatureShape | None = None  # the shape of those features
     activation: str = "sigmoid"  # of the instances; one of ACTIVATIONS
-    margin: int = 0  # instances of silence laid around every clip and cut off again, see `MilNetwork`
-    residual_norm: float | None = None  # lambda of FUSE's ResNorm on the normalised features; None: there is none
+    margin: int = (
+        0  # instances of silence laid around every clip and cut off again, see `MilNetwork`
+    )
+    residual_norm: float | None = (
+        None  # lambda of FUSE's ResNorm on the normalised features; None: there is none
+    )
 
     def __post_init__(self) -> None:
         if self.classes < 1 or self.margin < 0:
-            raise ValueError(f"a network has classes and no negative margin: {self.classes = }, {self.margin = }")
+            raise ValueError(
+                f"a network has classes and no negative margin: {self.classes = }, {self.margin = }"
+            )
         if (self.frontend is None) == (self.features is None):
-            raise ValueError("a network has either a front end or the shape of the features that it reads")
+            raise ValueError(
+                "a network has either a front end or the shape of the features that it reads"
+            )
         if self.activation not in ACTIVATIONS:
-            raise ValueError(f"the activation is one of {', '.join(ACTIVATIONS)}: {self.activation!r}")
+            raise ValueError(
+                f"the activation is one of {', '.join(ACTIVATIONS)}: {self.activation!r}"
+            )
 
     @property
     def shape(self) -> FeatureShape:
@@ -51,7 +71,7 @@ class Architecture:
         return to_table(self)
 
     @classmethod
-    def from_table(cls, table: Mapping[str, Any], where: str = "architecture") -> Architecture:
+    def from_table(cls, table: Mapping[str, Any], where: str = "architecture") -> EarArchitecture:
         """A table with `features` and no front end means a network without one."""
         parts = {"frontend": None, **table} if table.get("features") else table
         return from_table(cls, parts, where)
@@ -100,9 +120,22 @@ class MilNetwork(nn.Module):
 
     silence: Tensor
 
-    def __init__(self, frontend: LogMel | None, extractor: Extractor, head: Head, pooling: Pooling, margin: int = 0) -> None:
+    def __init__(
+        self,
+        frontend: LogMel | None,
+        extractor: Extractor,
+        head: Head,
+        pooling: Pooling,
+        margin: int = 0,
+    ) -> None:
         super().__init__()
-        self.frontend, self.extractor, self.head, self.pooling, self.margin = frontend, extractor, head, pooling, margin
+        self.frontend, self.extractor, self.head, self.pooling, self.margin = (
+            frontend,
+            extractor,
+            head,
+            pooling,
+            margin,
+        )
         shape = extractor.shape
         self.normalise = Normalise(shape)
         self.residual: nn.Module = nn.Identity()  # what else is done to the normalised features
@@ -112,7 +145,9 @@ class MilNetwork(nn.Module):
     def features(self, waveforms: Tensor) -> Tensor:
         """(B, samples) to (B, C, T, M), not yet normalised: what a feature store keeps."""
         if self.frontend is None:
-            raise UsageError("this network reads features, not waveforms; give it the features it was trained on")
+            raise UsageError(
+                "this network reads features, not waveforms; give it the features it was trained on"
+            )
         features: Tensor = self.frontend(waveforms)
         return features
 
@@ -125,12 +160,14 @@ class MilNetwork(nn.Module):
         levels = self._levels(x, lengths)
         counts = -(-lengths // self.extractor.stride)
         mask = (torch.arange(levels[-1].shape[1]) < counts[:, None]).to(x.device)
-        return self._judge(levels, mask)
+        return self._score(levels, mask)
 
-    def _judge(self, levels: tuple[Tensor, ...], mask: Tensor) -> Heard:
+    def _score(self, levels: tuple[Tensor, ...], mask: Tensor) -> Heard:
         embeddings = levels[-1]
         decisions = self.head(embeddings) if self.pooling.decides else embeddings.new_zeros(0)
-        bag = Bag(embeddings, decisions, mask, self.head, levels if self.pooling.wants_levels else ())
+        bag = Bag(
+            embeddings, decisions, mask, self.head, levels if self.pooling.wants_levels else ()
+        )
         bags, instances = self.pooling.answers(bag)
         return Heard(bags, instances, mask, embeddings)
 
@@ -160,19 +197,31 @@ class MilNetwork(nn.Module):
         stride, edge = self.extractor.stride, self.margin
         count = -(-x.shape[2] // stride)
         before, after = edge * stride, (edge + count) * stride - x.shape[2]
-        x = self.residual(self.normalise(x))  # before the silence is laid around it, which is no part of what was recorded
+        x = self.residual(
+            self.normalise(x)
+        )  # before the silence is laid around it, which is no part of what was recorded
         if before or after:
-            quiet = self.normalise(self.silence[:, None]).to(x.dtype)[None].expand(len(x), -1, -1, -1)
-            x = torch.cat([quiet.expand(-1, -1, before, -1), x, quiet.expand(-1, -1, after, -1)], dim=2)
+            quiet = (
+                self.normalise(self.silence[:, None]).to(x.dtype)[None].expand(len(x), -1, -1, -1)
+            )
+            x = torch.cat(
+                [quiet.expand(-1, -1, before, -1), x, quiet.expand(-1, -1, after, -1)], dim=2
+            )
         levels = self.extractor.levels(x) if self.pooling.wants_levels else (self.extractor(x),)
         return tuple(level[:, edge : edge + count] for level in levels)
 
 
-def build_network(description: Architecture | Mapping[str, Any]) -> MilNetwork:
+def build_network(description: EarArchitecture | Mapping[str, Any]) -> MilNetwork:
     """A network with fresh weights; a wrong name or number in the description is one clear sentence."""
-    a = description if isinstance(description, Architecture) else Architecture.from_table(description)
+    a = (
+        description
+        if isinstance(description, EarArchitecture)
+        else EarArchitecture.from_table(description)
+    )
     if a.extractor not in EXTRACTORS:
-        raise UsageError(f"there is no extractor {a.extractor!r}; {did_you_mean(a.extractor, EXTRACTORS)}")
+        raise UsageError(
+            f"there is no extractor {a.extractor!r}; {did_you_mean(a.extractor, EXTRACTORS)}"
+        )
     if a.pooling not in POOLINGS:
         raise UsageError(f"there is no pooling {a.pooling!r}; {did_you_mean(a.pooling, POOLINGS)}")
     extractor_kind, pooling_kind = EXTRACTORS[a.extractor], POOLINGS[a.pooling]
@@ -180,11 +229,18 @@ def build_network(description: Architecture | Mapping[str, Any]) -> MilNetwork:
     pooling_settings = from_table(pooling_kind.Settings, a.pooling_settings, f"pooling {a.pooling}")
     try:
         extractor = extractor_kind(a.shape, settings)
-        pooling = pooling_kind(BagShape(extractor.width, a.classes, extractor.level_widths, a.activation), pooling_settings)
+        pooling = pooling_kind(
+            BagShape(extractor.width, a.classes, extractor.level_widths, a.activation),
+            pooling_settings,
+        )
     except ValueError as error:
-        raise UsageError(f"{a.extractor} with {a.pooling} pooling cannot be built: {error}") from error
+        raise UsageError(
+            f"{a.extractor} with {a.pooling} pooling cannot be built: {error}"
+        ) from error
     head = Head(pooling.head_width, a.classes, a.activation)
-    network = MilNetwork(LogMel(a.frontend) if a.frontend else None, extractor, head, pooling, a.margin)
+    network = MilNetwork(
+        LogMel(a.frontend) if a.frontend else None, extractor, head, pooling, a.margin
+    )
     if a.residual_norm is not None:
         network.residual = ResNorm(a.residual_norm)
     return network

@@ -5,7 +5,16 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from av_tagger.audio.attention import NONLINEARITIES, Attention, AttentionSettings, Jdc, MultiLevel, SelfAttention, shares, weighted
+from av_tagger.audio.attention import (
+    NONLINEARITIES,
+    Attention,
+    AttentionSettings,
+    Jdc,
+    MultiLevel,
+    SelfAttention,
+    shares,
+    weighted,
+)
 from av_tagger.audio.embedded import Embedded, FeatureLevel
 from av_tagger.audio.sockets import Bag, Pooling
 

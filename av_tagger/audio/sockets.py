@@ -61,8 +61,12 @@ class Bag:
     embeddings: Tensor  # (B, I, width)
     probabilities: Tensor  # (B, I, classes), of the instances
     mask: Tensor  # (B, I) bool, true where there is an instance; each bag has at least one
-    classify: Callable[[Tensor], Tensor]  # (..., width) -> (..., classes): the head, for poolings in the feature space
-    levels: tuple[Tensor, ...] = ()  # what the extractor's `levels` gave, for poolings that set `wants_levels`
+    classify: Callable[
+        [Tensor], Tensor
+    ]  # (..., width) -> (..., classes): the head, for poolings in the feature space
+    levels: tuple[
+        Tensor, ...
+    ] = ()  # what the extractor's `levels` gave, for poolings that set `wants_levels`
 
 
 @dataclass(frozen=True)
@@ -115,4 +119,7 @@ class Loss(Protocol):
     def __call__(self, heard: Heard, targets: Tensor) -> Tensor: ...
 
 
-ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {"sigmoid": torch.sigmoid, "softmax": lambda logits: logits.softmax(dim=-1)}
+ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {
+    "sigmoid": torch.sigmoid,
+    "softmax": lambda logits: logits.softmax(dim=-1),
+}

@@ -14,7 +14,11 @@ def check_waveforms(waveforms: Sequence[Waveform], rate: int) -> None:
     """An ear takes sound at its own rate, all of it finite."""
     for i, w in enumerate(waveforms):
         if w.rate != rate:
-            raise ValueError(f"this ear listens at {rate} Hz, the waveform has {w.rate} Hz: ask the decoder for the ear's rate")
+            raise ValueError(
+                f"this ear listens at {rate} Hz, the waveform has {w.rate} Hz: ask the decoder for the ear's rate"
+            )
         if not np.isfinite(w.samples).all():
             where = f"sound {i + 1} of {len(waveforms)}, from {w.start_seconds:g} s"
-            raise MediaError(where, "holds samples that are not finite numbers", "decode or record it again")
+            raise MediaError(
+                where, "holds samples that are not finite numbers", "decode or record it again"
+            )

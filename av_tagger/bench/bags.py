@@ -13,24 +13,38 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from av_tagger.learning.synthetic import COMMON, LOSSES_COMPARED, POOLINGS_COMPARED, RARE, Found, Method, World, experiment
 from av_tagger.reports.files import whole
+from av_tagger.studies.synthetic import (
+    COMMON,
+    LOSSES_COMPARED,
+    POOLINGS_COMPARED,
+    RARE,
+    BagScores,
+    Method,
+    SyntheticTask,
+    experiment,
+)
 
 SEEDS = (10, 11, 12, 13, 14)
 BLUE, ORANGE = "#3b6fb6", "#e08a1e"
 
-Results = dict[str, list[Found]]
+Results = dict[str, list[BagScores]]
 
 
-def measured(world: World, methods: dict[str, Method], seeds: tuple[int, ...]) -> Results:
-    return {name: [experiment(world, method, seed) for seed in seeds] for name, method in methods.items()}
+def measured(group: SyntheticTask, methods: dict[str, Method], seeds: tuple[int, ...]) -> Results:
+    return {
+        name: [experiment(group, method, seed) for seed in seeds]
+        for name, method in methods.items()
+    }
 
 
 def table(results: Results) -> str:
     rows = [f"{'':26s} {'mAP':>14s} {'recall':>14s} {'false alarms':>14s}"]
     for name, found in results.items():
         figures = [[getattr(f, key) for f in found] for key in ("map", "recall", "false_alarms")]
-        rows.append(f"{name:26s} " + " ".join(f"{np.mean(v):7.3f} ± {np.std(v):.3f}" for v in figures))
+        rows.append(
+            f"{name:26s} " + " ".join(f"{np.mean(v):7.3f} ± {np.std(v):.3f}" for v in figures)
+        )
     return "\n".join(rows)
 
 
@@ -40,8 +54,22 @@ def draw(rare: Results, common: Results, path: Path) -> None:
     figure = Figure(figsize=(10, 3.2), layout="constrained")
     left, right = figure.subplots(1, 2)
     panels = (
-        (left, rare, "map", BLUE, "bags: mean average precision", "one positive instance in twenty"),
-        (right, common, "recall", ORANGE, "positive instances found", "six positive instances in ten"),
+        (
+            left,
+            rare,
+            "map",
+            BLUE,
+            "bags: mean average precision",
+            "one positive instance in twenty",
+        ),
+        (
+            right,
+            common,
+            "recall",
+            ORANGE,
+            "positive instances found",
+            "six positive instances in ten",
+        ),
     )
     for axes, results, key, colour, label, title in panels:
         values = np.array([[getattr(f, key) for f in found] for found in results.values()])
@@ -54,7 +82,9 @@ def draw(rare: Results, common: Results, path: Path) -> None:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("picture", type=Path)
     parser.add_argument("--seeds", type=int, nargs="+", default=SEEDS)
     arguments = parser.parse_args()

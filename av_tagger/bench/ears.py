@@ -29,7 +29,7 @@ from av_tagger.audio.checkpoint import Header
 from av_tagger.audio.known.ear import KINDS, Kind, KnownEar, Network
 from av_tagger.audio.known.efficientat import EfficientAT
 from av_tagger.audio.known.yamnet import YAMNet
-from av_tagger.audio.network import Architecture, build_network
+from av_tagger.audio.network import EarArchitecture, build_network
 from av_tagger.clip import Waveform
 from av_tagger.labels import dcase2017
 from av_tagger.protocols import AudioBranch
@@ -52,12 +52,29 @@ class Cnn14(nn.Module):
 
     @staticmethod
     def _block(before: int, after: int) -> nn.Sequential:
-        layers = [nn.Conv2d(before, after, 3, padding=1, bias=False), nn.BatchNorm2d(after), nn.ReLU()]
-        return nn.Sequential(*layers, nn.Conv2d(after, after, 3, padding=1, bias=False), nn.BatchNorm2d(after), nn.ReLU())
+        layers = [
+            nn.Conv2d(before, after, 3, padding=1, bias=False),
+            nn.BatchNorm2d(after),
+            nn.ReLU(),
+        ]
+        return nn.Sequential(
+            *layers,
+            nn.Conv2d(after, after, 3, padding=1, bias=False),
+            nn.BatchNorm2d(after),
+            nn.ReLU(),
+        )
 
     def embed(self, waveforms: Tensor) -> Tensor:
-        spectrum = torch.stft(waveforms, 1024, 320, window=cast("Tensor", self.window), return_complex=True).abs().square()
-        x = (cast("Tensor", self.mel) @ spectrum + 1e-10).log().unsqueeze(1).transpose(2, 3)  # (B, 1, T, 64)
+        spectrum = (
+            torch.stft(
+                waveforms, 1024, 320, window=cast("Tensor", self.window), return_complex=True
+            )
+            .abs()
+            .square()
+        )
+        x = (
+            (cast("Tensor", self.mel) @ spectrum + 1e-10).log().unsqueeze(1).transpose(2, 3)
+        )  # (B, 1, T, 64)
         for i, block in enumerate(self.blocks):
             x = block(x)
             x = nn.functional.avg_pool2d(x, 2) if i < 5 else x
@@ -69,8 +86,10 @@ class Cnn14(nn.Module):
 
 
 def crnn() -> MilEar:
-    architecture = Architecture(17, margin=5)
-    return MilEar(build_network(architecture), Header("crnn", architecture, dcase2017().labels), "cpu")
+    architecture = EarArchitecture(17, margin=5)
+    return MilEar(
+        build_network(architecture), Header("crnn", architecture, dcase2017().labels), "cpu"
+    )
 
 
 def starter() -> AudioBranch:
@@ -102,7 +121,10 @@ EARS: dict[str, Callable[[], AudioBranch]] = {
 
 def waveforms(ear: AudioBranch, clips: int) -> list[Waveform]:
     draw = np.random.default_rng(0)
-    return [Waveform((draw.standard_normal(SECONDS * ear.rate) * 0.1).astype(np.float32), ear.rate) for _ in range(clips)]
+    return [
+        Waveform((draw.standard_normal(SECONDS * ear.rate) * 0.1).astype(np.float32), ear.rate)
+        for _ in range(clips)
+    ]
 
 
 def seconds(ear: AudioBranch, clips: Sequence[Waveform]) -> float:
@@ -144,7 +166,9 @@ def parameters(ear: AudioBranch) -> int:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--clips", type=int, default=8)
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--threads", type=int, default=1)
@@ -157,13 +181,19 @@ def main() -> None:
         for name, ear in ears.items():
             spent = seconds(ear, clips[name])
             times[name] += [spent] if turn else []
-    print(f"{arguments.clips} clips of {SECONDS} s a call, {arguments.threads} thread(s), median of {arguments.rounds} rounds in turn")
-    print(f"{'ear':20s} {'clips a CPU second':>20s} {'against mn04':>13s} {'folded':>12s} {'peak memory':>12s}")
+    print(
+        f"{arguments.clips} clips of {SECONDS} s a call, {arguments.threads} thread(s), median of {arguments.rounds} rounds in turn"
+    )
+    print(
+        f"{'ear':20s} {'clips a CPU second':>20s} {'against mn04':>13s} {'folded':>12s} {'peak memory':>12s}"
+    )
     reference = statistics.median(times["mn04"])
     for name, ear in ears.items():
         spent = statistics.median(times[name])
         megabytes = peak_megabytes(name, arguments.clips)
-        print(f"{name:20s} {arguments.clips / spent:20.1f} {reference / spent:12.2f}x {parameters(ear):12,d} {megabytes:9.0f} MB")
+        print(
+            f"{name:20s} {arguments.clips / spent:20.1f} {reference / spent:12.2f}x {parameters(ear):12,d} {megabytes:9.0f} MB"
+        )
 
 
 if __name__ == "__main__":

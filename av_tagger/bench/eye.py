@@ -23,14 +23,16 @@ from av_tagger.labels import dcase2017
 from av_tagger.video.alexnet import ARCHITECTURES, IMAGENET_MEAN, IMAGENET_STD
 from av_tagger.video.assign import rectify, summarise
 from av_tagger.video.branch import EyeParts, EyeSettings, SparseEye
-from av_tagger.video.features import CPU_BATCH, Described, NetworkFeatures
+from av_tagger.video.features import CPU_BATCH, Compute, NetworkFeatures
 from av_tagger.video.folded import Folded
 from av_tagger.video.keyframes import representatives, selector
 from av_tagger.video.precision import choose, has_int8
 from av_tagger.video.quantised import Quantised, works
 from av_tagger.video.recognise import Classifier, NetworkRecogniser, build_classifier
 
-ALEXNET_FLOP = 2 * (64 * 363 * 55**2 + 192 * 1600 * 27**2 + (384 * 1728 + 256 * 3456 + 256 * 2304) * 13**2)  # a picture, conv1-5
+ALEXNET_FLOP = 2 * (
+    64 * 363 * 55**2 + 192 * 1600 * 27**2 + (384 * 1728 + 256 * 3456 + 256 * 2304) * 13**2
+)  # a picture, conv1-5
 Clock = Callable[[], float]
 
 
@@ -50,7 +52,10 @@ def film(frames: int, height: int = 342, width: int = 608) -> Frames:
 
     random = np.random.default_rng(1)
     scenes = random.integers(0, 256, (4, 24, 44, 3), dtype=np.uint8)
-    big = [np.asarray(Image.fromarray(s).resize((width + frames, height), Image.Resampling.BICUBIC)) for s in scenes]
+    big = [
+        np.asarray(Image.fromarray(s).resize((width + frames, height), Image.Resampling.BICUBIC))
+        for s in scenes
+    ]
     images = [big[i * 4 // frames][:, i : i + width] for i in range(frames)]
     noise = random.integers(0, 5, (frames, height, width, 1), dtype=np.uint8)
     return Frames(np.stack(images) // 2 + noise, np.arange(frames) / 24)
@@ -60,13 +65,15 @@ def alexnet() -> nn.Sequential:
     return ARCHITECTURES["alexnet"].up_to("conv5", ARCHITECTURES["alexnet"].build().state_dict())
 
 
-def ours(classifier: Classifier, how: Described) -> SparseEye:
+def ours(classifier: Classifier, how: Compute) -> SparseEye:
     geometry = ARCHITECTURES["alexnet"].geometry
     folded = Folded(alexnet(), geometry)
-    kind = replace(how, kind=torch.float32) if how.whole else how
-    features = NetworkFeatures("alexnet", Quantised(folded) if how.whole else folded, geometry, kind)
+    kind = replace(how, dtype=torch.float32) if how.int8 else how
+    features = NetworkFeatures("alexnet", Quantised(folded) if how.int8 else folded, geometry, kind)
     recogniser = NetworkRecogniser("inception_v4", classifier, how)
-    return SparseEye(EyeParts(features, selector("sparse"), recogniser, Uniform()), dcase2017(), EyeSettings())
+    return SparseEye(
+        EyeParts(features, selector("sparse"), recogniser, Uniform()), dcase2017(), EyeSettings()
+    )
 
 
 def naive(clip: Frames, network: nn.Sequential, classifier: Classifier) -> NDArray[np.float64]:
@@ -78,7 +85,12 @@ def naive(clip: Frames, network: nn.Sequential, classifier: Classifier) -> NDArr
         features = [network(_as_the_paper(image)).flatten().numpy() for image in clip.images]
         distances = squareform(pdist(np.stack(features)))
         chosen = representatives(distances, 4, solver="cvxpy")
-        seen = [classifier.network(classifier.transform(Image.fromarray(clip.images[row]))[None]).softmax(1).numpy() for row in chosen.rows]
+        seen = [
+            classifier.network(classifier.transform(Image.fromarray(clip.images[row]))[None])
+            .softmax(1)
+            .numpy()
+            for row in chosen.rows
+        ]
     return summarise(rectify(np.concatenate(seen)))
 
 
@@ -87,7 +99,9 @@ def _as_the_paper(image: Images) -> torch.Tensor:
     from torchvision.transforms import functional as T
 
     picture = T.center_crop(T.resize(Image.fromarray(image), [256]), [224])
-    x: torch.Tensor = T.normalize(T.to_tensor(picture), list(IMAGENET_MEAN), list(IMAGENET_STD))[None]
+    x: torch.Tensor = T.normalize(T.to_tensor(picture), list(IMAGENET_MEAN), list(IMAGENET_STD))[
+        None
+    ]
     return x
 
 
@@ -121,10 +135,14 @@ def in_turn(sides: dict[str, Callable[[], object]], rounds: int) -> dict[str, fl
 
 def measure_features(clip: Frames, rounds: int) -> None:
     cpu, geometry = torch.device("cpu"), ARCHITECTURES["alexnet"].geometry
-    for kind in dict.fromkeys([*([torch.int8] if has_int8(cpu) and works() else []), choose("auto", cpu), torch.float32]):
+    for kind in dict.fromkeys(
+        [*([torch.int8] if has_int8(cpu) and works() else []), choose("auto", cpu), torch.float32]
+    ):
         folded = Folded(alexnet(), geometry)
-        how = Described(CPU_BATCH, cpu, torch.float32 if kind == torch.int8 else kind)
-        describe = NetworkFeatures("alexnet", Quantised(folded) if kind == torch.int8 else folded, geometry, how)
+        how = Compute(CPU_BATCH, cpu, torch.float32 if kind == torch.int8 else kind)
+        describe = NetworkFeatures(
+            "alexnet", Quantised(folded) if kind == torch.int8 else folded, geometry, how
+        )
         describe.describe([clip])
         rates, ratios = [], []
         for _ in range(rounds):
@@ -137,21 +155,34 @@ def measure_features(clip: Frames, rounds: int) -> None:
 
 
 def measure_whole(clip: Frames, rounds: int) -> None:
-    how = Described(CPU_BATCH, torch.device("cpu"), choose("auto", torch.device("cpu")))
-    eye, plain, network = ours(build_classifier("inception_v4"), how), build_classifier("inception_v4"), alexnet()
+    how = Compute(CPU_BATCH, torch.device("cpu"), choose("auto", torch.device("cpu")))
+    eye, plain, network = (
+        ours(build_classifier("inception_v4"), how),
+        build_classifier("inception_v4"),
+        alexnet(),
+    )
     plain.network.eval()
-    found = in_turn({"naive": lambda: naive(clip, network, plain), "ours": lambda: eye.see([clip])}, rounds)
+    found = in_turn(
+        {"naive": lambda: naive(clip, network, plain), "ours": lambda: eye.see([clip])}, rounds
+    )
     parts: dict[str, Callable[[], object]] = {
         "features": lambda: eye.parts.features.describe([clip]),
-        "recognise": lambda: eye.parts.recogniser and eye.parts.recogniser.recognise(list(clip.images[:4])),
+        "recognise": lambda: (
+            eye.parts.recogniser and eye.parts.recogniser.recognise(list(clip.images[:4]))
+        ),
     }
     times = f"naive {found['naive']:.2f} s, ours {found['ours']:.2f} s"
     print(f"whole eye, {len(clip)} frames: {times}, {found['naive'] / found['ours']:.1f} x")
-    print("of that " + ", ".join(f"{name} {seconds:.2f} s" for name, seconds in in_turn(parts, rounds).items()))
+    print(
+        "of that "
+        + ", ".join(f"{name} {seconds:.2f} s" for name, seconds in in_turn(parts, rounds).items())
+    )
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--frames", type=int, default=240)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--threads", type=int, default=1)

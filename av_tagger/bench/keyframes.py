@@ -35,7 +35,9 @@ def video_like(n: int, rng: np.random.Generator, dimensions: int = 64) -> Matrix
     """Distances of a made-up clip, over their mean."""
     cuts = np.sort(rng.choice(np.arange(1, n), rng.integers(0, 8), replace=False))
     parts = [_scene(length, rng, dimensions) for length in np.diff([0, *cuts, n])]
-    frames = np.concatenate(parts) + rng.normal(size=(n, dimensions)) * 10.0 ** rng.uniform(-3.0, -0.5)
+    frames = np.concatenate(parts) + rng.normal(size=(n, dimensions)) * 10.0 ** rng.uniform(
+        -3.0, -0.5
+    )
     norms = (frames**2).sum(axis=1)
     square = norms[:, None] + norms - 2.0 * frames @ frames.T
     np.fill_diagonal(square, 0.0)
@@ -45,7 +47,9 @@ def video_like(n: int, rng: np.random.Generator, dimensions: int = 64) -> Matrix
 def _scene(length: int, rng: np.random.Generator, dimensions: int) -> NDArray[np.float64]:
     drift = rng.normal(size=dimensions) * 0.3 * 10.0 ** rng.uniform(-2.0, 0.0)
     steps = rng.normal(size=(length, dimensions)) * 10.0 ** rng.uniform(-2.0, 0.0) + drift
-    return np.asarray(rng.normal(size=dimensions) * 10.0 ** rng.uniform(0.0, 1.0) + np.cumsum(steps, axis=0))
+    return np.asarray(
+        rng.normal(size=dimensions) * 10.0 ** rng.uniform(0.0, 1.0) + np.cumsum(steps, axis=0)
+    )
 
 
 def contestants() -> Contest:
@@ -54,10 +58,20 @@ def contestants() -> Contest:
         "ours, k = 4 certified (numpy)": lambda D, _: pick(D[None], COUNT, form=by_numpy),
         "ours, whole public call": lambda D, _: representatives(D, COUNT),
         "ours, fixed lambda, infinity norm": lambda D, lambda_: representatives(D, lambda_=lambda_),
-        "ours, fixed lambda, l2 norm (ADMM, 1e-4)": lambda D, lambda_: representatives(D, lambda_=_l2(D, lambda_), norm="l2"),
-        "HiGHS, the linear program itself": lambda D, lambda_: linear_program(D, lambda_, np.ones(D.shape, dtype=bool)),
+        "ours, fixed lambda, l2 norm (ADMM, 1e-4)": lambda D, lambda_: representatives(
+            D, lambda_=_l2(D, lambda_), norm="l2"
+        ),
+        "HiGHS, the linear program itself": lambda D, lambda_: linear_program(
+            D, lambda_, np.ones(D.shape, dtype=bool)
+        ),
     }
-    for solver, norm in (("highs", "inf"), ("clarabel", "inf"), ("scs", "inf"), ("clarabel", "l2"), ("scs", "l2")):
+    for solver, norm in (
+        ("highs", "inf"),
+        ("clarabel", "inf"),
+        ("scs", "inf"),
+        ("clarabel", "l2"),
+        ("scs", "l2"),
+    ):
         everything[f"cvxpy:{solver}, {norm} norm"] = _referred(solver, norm)
     return everything
 
@@ -109,31 +123,45 @@ def proofs(n: int, clips: int) -> None:
     ours = [pick(D[None], COUNT, form=by_numba)[0] for D in matrices]
     gaps = np.array([answer.gap for answer in ours])
     linked = np.mean([answer.lambdas is not None for answer in ours])
-    print(f"n = {n:4d}  gap over {clips} clips: median {np.median(gaps):.1e}, worst {gaps.max():.1e}; certified lambda: {linked:.1%}")
+    print(
+        f"n = {n:4d}  gap over {clips} clips: median {np.median(gaps):.1e}, worst {gaps.max():.1e}; certified lambda: {linked:.1%}"
+    )
     best = [answer.objective for answer in ours]
     for name in ("uniform", "kmeans", "kmedoids"):
         _excess(n, name, best, [representatives(D, COUNT, solver=name).objective for D in matrices])
     for share in (0.03, 0.1):
         some = matrices[:FIXED]
-        _excess(n, f"fixed lambda = {share} lambda_max", best[: len(some)], [_fixed(D, share) for D in some])
+        _excess(
+            n,
+            f"fixed lambda = {share} lambda_max",
+            best[: len(some)],
+            [_fixed(D, share) for D in some],
+        )
 
 
 def _fixed(D: Matrix, share: float) -> float:
     """The paper's recipe with a fixed share of lambda_max: the four largest row sums, filled by coverage when there are fewer."""
     found = representatives(D, lambda_=share * bounds.lambda_max(D))
-    return cost(D, fill_by_coverage(D, found.rows[np.argsort(-found.weights, kind="stable")[:COUNT]], COUNT))
+    return cost(
+        D, fill_by_coverage(D, found.rows[np.argsort(-found.weights, kind="stable")[:COUNT]], COUNT)
+    )
 
 
 def _excess(n: int, name: str, best: Sequence[float], found: Sequence[float]) -> None:
     excess = np.array(found) / np.array(best) - 1.0
-    print(f"n = {n:4d}  excess of {name:32s} over the optimum: mean {np.mean(excess):7.2%}, worst {np.max(excess):7.2%}", flush=True)
+    print(
+        f"n = {n:4d}  excess of {name:32s} over the optimum: mean {np.mean(excess):7.2%}, worst {np.max(excess):7.2%}",
+        flush=True,
+    )
 
 
 def batches(n: int, clips: int) -> None:
     """Milliseconds a clip for a batch, each form in turn, on the CPU and where there is one on a CUDA device."""
     import torch
 
-    batch = np.stack([video_like(n, np.random.default_rng([n, 2000 + seed])) for seed in range(clips)])
+    batch = np.stack(
+        [video_like(n, np.random.default_rng([n, 2000 + seed])) for seed in range(clips)]
+    )
     forms = {"compiled": by_numba, "numpy": by_numpy, "torch cpu": by_torch("cpu")}
     if torch.cuda.is_available():
         forms["torch cuda"] = by_torch("cuda")
@@ -144,14 +172,24 @@ def batches(n: int, clips: int) -> None:
             pick(batch, COUNT, form=form)
             times[name].append(time.perf_counter() - started)
     for name, seconds in times.items():
-        print(f"n = {n:4d}  batch of {clips}: {name:10s} {1e3 * median(seconds) / clips:8.2f} ms a clip", flush=True)
+        print(
+            f"n = {n:4d}  batch of {clips}: {name:10s} {1e3 * median(seconds) / clips:8.2f} ms a clip",
+            flush=True,
+        )
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--sizes", type=int, nargs="+", default=[60, 120, 240])
     parser.add_argument("--clips", type=int, default=3, help="clips on which everybody races")
-    parser.add_argument("--proofs", type=int, default=200, help="clips on which the proof and the baselines are checked")
+    parser.add_argument(
+        "--proofs",
+        type=int,
+        default=200,
+        help="clips on which the proof and the baselines are checked",
+    )
     parser.add_argument("--rounds", type=int, default=2)
     chosen = parser.parse_args(arguments)
     compiled.load()

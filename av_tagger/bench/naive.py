@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from torch import nn
 
 from av_tagger.audio.frontend import LogMelSettings
-from av_tagger.audio.network import Architecture, MilNetwork, build_network
+from av_tagger.audio.network import EarArchitecture, MilNetwork, build_network
 
 KEYFRAMES = 4
 LAMBDA = 0.1  # of the largest that is of use
@@ -33,7 +33,9 @@ class Naive:
     inception: nn.Module
     crnn: MilNetwork
 
-    def tag(self, path: Path, *, fast: bool = False) -> tuple[NDArray[np.float64], NDArray[np.float32]]:
+    def tag(
+        self, path: Path, *, fast: bool = False
+    ) -> tuple[NDArray[np.float64], NDArray[np.float32]]:
         """(objects,) and (classes,) probabilities of one file."""
         frames = read_frames(path, fast=fast)
         features = np.stack([self.describe(frame) for frame in frames])
@@ -43,12 +45,16 @@ class Naive:
 
     def describe(self, frame: NDArray[np.uint8]) -> NDArray[np.float32]:
         with torch.no_grad():
-            features: NDArray[np.float32] = self.alexnet(_prepared(frame, 256, 224)).flatten().numpy()
+            features: NDArray[np.float32] = (
+                self.alexnet(_prepared(frame, 256, 224)).flatten().numpy()
+            )
         return features
 
     def recognise(self, frame: NDArray[np.uint8]) -> NDArray[np.float64]:
         with torch.no_grad():
-            probabilities: NDArray[np.float64] = self.inception(_prepared(frame, 342, 299)).softmax(1)[0].double().numpy()
+            probabilities: NDArray[np.float64] = (
+                self.inception(_prepared(frame, 342, 299)).softmax(1)[0].double().numpy()
+            )
         return probabilities
 
     def hear(self, path: Path) -> NDArray[np.float32]:
@@ -57,7 +63,9 @@ class Naive:
         s = LogMelSettings()
         samples, rate = read_sound(path)
         wave = librosa.resample(samples, orig_sr=rate, target_sr=s.rate)
-        mel = librosa.feature.melspectrogram(y=wave, sr=s.rate, n_fft=s.fft, hop_length=s.hop, win_length=s.window, n_mels=s.mels)
+        mel = librosa.feature.melspectrogram(
+            y=wave, sr=s.rate, n_fft=s.fft, hop_length=s.hop, win_length=s.window, n_mels=s.mels
+        )
         features = torch.from_numpy(np.log(mel + s.floor).T[None].astype(np.float32))
         with torch.no_grad():
             heard: NDArray[np.float32] = self.crnn(features).bags[0].numpy()
@@ -70,7 +78,9 @@ def build() -> Naive:
 
     convolutions = alexnet(weights=None).features[:12]  # up to conv5 with its ReLU
     inception = timm.create_model("inception_v4", pretrained=False)
-    return Naive(convolutions.eval(), inception.eval(), build_network(Architecture(17, margin=5)).eval())
+    return Naive(
+        convolutions.eval(), inception.eval(), build_network(EarArchitecture(17, margin=5)).eval()
+    )
 
 
 def read_frames(path: Path, *, fast: bool = False) -> list[NDArray[np.uint8]]:
@@ -120,5 +130,7 @@ def _prepared(frame: NDArray[np.uint8], resize: int, crop: int) -> torch.Tensor:
     from torchvision.transforms import functional as T
 
     picture = T.center_crop(T.resize(Image.fromarray(frame), [resize]), [crop])
-    batch: torch.Tensor = T.normalize(T.to_tensor(picture), [0.485, 0.456, 0.406], [0.229, 0.224, 0.225])[None]
+    batch: torch.Tensor = T.normalize(
+        T.to_tensor(picture), [0.485, 0.456, 0.406], [0.229, 0.224, 0.225]
+    )[None]
     return batch

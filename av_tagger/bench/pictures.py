@@ -23,11 +23,25 @@ from av_tagger.reports.made_up import made_up_scores
 if TYPE_CHECKING:
     from av_tagger.scores import Tagged
 
-CLASSES = ("Train horn", "Bus", "Fire engine, fire truck (siren)", "Skateboard", "Motorcycle", "Car passing by")
+CLASSES = (
+    "Train horn",
+    "Bus",
+    "Fire engine, fire truck (siren)",
+    "Skateboard",
+    "Motorcycle",
+    "Car passing by",
+)
 WIDTH, HEIGHT = 1280, 1010  # of the page as it is shown
 OURS = ("annotated", "class_f1", "page", "weights")
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")
-FLAGS = ["--headless", "--no-sandbox", "--disable-gpu", "--hide-scrollbars", "--no-first-run", "--virtual-time-budget=4000"]
+FLAGS = [
+    "--headless",
+    "--no-sandbox",
+    "--disable-gpu",
+    "--hide-scrollbars",
+    "--no-first-run",
+    "--virtual-time-budget=4000",
+]
 
 
 def main(folder: Path, video: Path | None = None) -> None:
@@ -48,15 +62,24 @@ def main(folder: Path, video: Path | None = None) -> None:
 def draw_fusion(folder: Path) -> None:
     labels = dcase2017().labels
     paper: np.ndarray = load_fusion("paper", labels).weights  # type: ignore[attr-defined]
-    examples = made_up_scores(labels, [label for label, a in zip(labels, paper, strict=True) if a < 0.5], seed=3)
+    examples = made_up_scores(
+        labels, [label for label, a in zip(labels, paper, strict=True) if a < 0.5], seed=3
+    )
     development, test = FusionExplorer(examples.half(0)), FusionExplorer(examples.half(1))
     half = examples.half(0)
-    fitted: np.ndarray = FusionFitter().fit(half.heard, half.seen, half.truth, labels).fusion_.weights  # type: ignore[attr-defined]
+    fusion = FusionFitter().fit(half.heard, half.seen, half.truth, labels).fusion_
+    fitted: np.ndarray = fusion.weights  # type: ignore[attr-defined]
     weights = {"heard": np.ones(len(labels)), "seen": np.zeros(len(labels)), "fused": fitted}
-    counts = {name: test.judge(a, development.tuned(a).thresholds) for name, a in weights.items()}
-    figure = plots.class_f1({name: c.class_f1 for name, c in counts.items()}, labels, {name: c.f1 for name, c in counts.items()})
+    counts = {name: test.score(a, development.tuned(a).thresholds) for name, a in weights.items()}
+    figure = plots.class_f1(
+        {name: c.class_f1 for name, c in counts.items()},
+        labels,
+        {name: c.f1 for name, c in counts.items()},
+    )
     plots.save(figure, folder / "class_f1.png", 80)
-    plots.save(plots.weight_map({"paper": paper, "fitted": fitted}, labels), folder / "weights.png", 80)
+    plots.save(
+        plots.weight_map({"paper": paper, "fitted": fitted}, labels), folder / "weights.png", 80
+    )
 
 
 def make_demo(path: Path) -> Path:
@@ -86,7 +109,14 @@ def draw_page(tagged: Tagged, folder: Path, scratch: Path) -> None:
     write_page(tagged, page)
     size = f"--window-size={WIDTH},{HEIGHT}"
     target = (folder / "page.png").absolute()
-    command = [browser, *FLAGS, size, f"--user-data-dir={scratch / 'profile'}", f"--screenshot={target}", page.as_uri()]
+    command = [
+        browser,
+        *FLAGS,
+        size,
+        f"--user-data-dir={scratch / 'profile'}",
+        f"--screenshot={target}",
+        page.as_uri(),
+    ]
     subprocess.run(command, check=True, capture_output=True, timeout=120)  # noqa: S603 - our own page in a throw-away profile
 
 
@@ -95,15 +125,21 @@ def draw_frame(tagged: Tagged, target: Path) -> None:
     from PIL import Image
 
     from av_tagger.media import open_media
-    from av_tagger.protocols import Want
+    from av_tagger.protocols import DecodeRequest
     from av_tagger.reports.annotate import draw
 
     events = [event for t in tagged.tags for event in t.events]
     middle = (events[0].start + events[0].end) / 2 if events else tagged.duration_seconds / 2
-    for window in open_media(tagged.clip, Want(audio_rate=None, short_side=360)):
+    for window in open_media(tagged.clip, DecodeRequest(audio_rate=None, short_side=360)):
         if window.frames is not None and window.start_seconds <= middle <= window.end_seconds:
             nearest = int(np.abs(window.frames.times - middle).argmin())
-            Image.fromarray(draw(window.frames.rgb(np.array([nearest]))[0], float(window.frames.times[nearest]), tagged)).save(target)
+            Image.fromarray(
+                draw(
+                    window.frames.rgb(np.array([nearest]))[0],
+                    float(window.frames.times[nearest]),
+                    tagged,
+                )
+            ).save(target)
             return
 
 

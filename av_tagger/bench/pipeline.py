@@ -28,28 +28,28 @@ import torch
 
 from av_tagger.audio.branch import MilEar
 from av_tagger.audio.checkpoint import Header
-from av_tagger.audio.network import Architecture, build_network
+from av_tagger.audio.network import EarArchitecture, build_network
+from av_tagger.bench.decoder_pool import DecoderPool
 from av_tagger.bench.eye import ALEXNET_FLOP, film, matmul_rate, ours
-from av_tagger.bench.hands import Hands
 from av_tagger.bench.naive import Naive, build
 from av_tagger.clip import Clip
 from av_tagger.config import FAST_FRAME_RATE
 from av_tagger.fusion import load_fusion
 from av_tagger.labels import dcase2017
 from av_tagger.media import open_media
-from av_tagger.protocols import Want
-from av_tagger.runner.clock import WAITING, Profile, title
-from av_tagger.runner.crew import Crew
+from av_tagger.protocols import DecodeRequest
+from av_tagger.runner.concurrency import CPU_BATCH as CPU_WINDOWS
+from av_tagger.runner.concurrency import Concurrency, available_cores, in_words, suited
 from av_tagger.runner.job import Item
 from av_tagger.runner.local import Here
-from av_tagger.runner.pace import CPU_BATCH as CPU_WINDOWS
-from av_tagger.runner.pace import Pace, available_cores, in_words, suited
 from av_tagger.runner.picture import draw
+from av_tagger.runner.profiler import WAITING, Profile, title
 from av_tagger.runner.run import Order, run
-from av_tagger.scores import Run
+from av_tagger.runner.worker import Worker
+from av_tagger.scores import RunInfo
 from av_tagger.tagger import Parts, Tagger
 from av_tagger.video.branch import SparseEye
-from av_tagger.video.features import CPU_BATCH, GPU_BATCH, Described
+from av_tagger.video.features import CPU_BATCH, GPU_BATCH, Compute
 from av_tagger.video.precision import choose, has_int8
 from av_tagger.video.quantised import works
 from av_tagger.video.recognise import build_classifier
@@ -65,7 +65,7 @@ FPS, KEYFRAMES = 24, 4
 
 
 @dataclass(frozen=True)
-class Settings:
+class PipelineSettings:
     """What is measured."""
 
     clips: int = 4
@@ -80,7 +80,7 @@ class Settings:
 
 
 @dataclass(frozen=True)
-class Cost:
+class PassCost:
     """What one pass over the clips took."""
 
     wall: float
@@ -92,14 +92,22 @@ def make_clip(path: Path, codec: str, size: tuple[int, int], seconds: float) -> 
     width, height = size
     count = round(seconds * FPS)
     images = film(count, height, width).images
-    sound = (0.2 * np.random.default_rng(0).standard_normal((1, round(seconds * 44_100)))).clip(-1, 1).astype(np.float32)
+    sound = (
+        (0.2 * np.random.default_rng(0).standard_normal((1, round(seconds * 44_100))))
+        .clip(-1, 1)
+        .astype(np.float32)
+    )
     with av.open(str(path), "w") as out:
         encoder = ENCODERS[codec]
         video: Any = out.add_stream(encoder, rate=Fraction(FPS), options=OPTIONS.get(encoder, {}))
         video.width, video.height, video.pix_fmt = width, height, "yuv420p"
         audio: Any = out.add_stream("aac", rate=44_100, layout="mono")
         for image in images:
-            out.mux(video.encode(av.VideoFrame.from_ndarray(np.ascontiguousarray(image), format="rgb24")))
+            out.mux(
+                video.encode(
+                    av.VideoFrame.from_ndarray(np.ascontiguousarray(image), format="rgb24")
+                )
+            )
         out.mux(video.encode(None))
         frame = av.AudioFrame.from_ndarray(sound, "fltp", "mono")
         frame.sample_rate, frame.pts, frame.time_base = 44_100, 0, Fraction(1, 44_100)
@@ -107,37 +115,57 @@ def make_clip(path: Path, codec: str, size: tuple[int, int], seconds: float) -> 
     return path
 
 
-def make_clips(folder: Path, settings: Settings) -> list[Path]:
+def make_clips(folder: Path, settings: PipelineSettings) -> list[Path]:
     kinds = [kind.partition(":")[::2] for kind in settings.kinds.split(",")]
     made = []
     for i in range(settings.clips):
         codec, size = kinds[i % len(kinds)]
         width, height = map(int, size.split("x"))
         suffix = "webm" if codec == "vp9" else "mp4"
-        made.append(make_clip(folder / f"{i}.{codec}.{suffix}", codec, (width, height), settings.seconds))
+        made.append(
+            make_clip(folder / f"{i}.{codec}.{suffix}", codec, (width, height), settings.seconds)
+        )
     return made
 
 
-def make_tagger(settings: Settings) -> Tagger:
+def make_tagger(settings: PipelineSettings) -> Tagger:
     """The real pipeline with random weights."""
     device = torch.device(settings.device)
     whole = settings.fast and has_int8(device) and works()
     batch = CPU_BATCH if device.type == "cpu" else GPU_BATCH
-    eye = ours(build_classifier("inception_v4"), Described(batch, device, choose("auto", device), whole))
+    eye = ours(
+        build_classifier("inception_v4"), Compute(batch, device, choose("auto", device), whole)
+    )
     labels = dcase2017().labels
-    architecture = Architecture(17, margin=5)
-    ear = MilEar(build_network(architecture), Header("random", architecture, labels), settings.device)
+    architecture = EarArchitecture(17, margin=5)
+    ear = MilEar(
+        build_network(architecture), Header("random", architecture, labels), settings.device
+    )
     rate = FAST_FRAME_RATE if settings.fast else None
-    want = Want(audio_rate=ear.rate, short_side=eye.short_side, frame_rate=rate, skip_nonref=settings.fast)
-    parts = Parts(labels, ear, eye, load_fusion("paper", labels), open_media, want, run=Run("bench", settings.device, "bench", 0.0))
+    request = DecodeRequest(
+        audio_rate=ear.rate, short_side=eye.short_side, frame_rate=rate, skip_nonref=settings.fast
+    )
+    parts = Parts(
+        labels,
+        ear,
+        eye,
+        load_fusion("paper", labels),
+        open_media,
+        request,
+        run=RunInfo("bench", settings.device, "bench", 0.0),
+    )
     return Tagger(parts)
 
 
-def by_runner(tagger: Tagger, hands: Hands, clips: Sequence[Path], pace: Pace) -> Profile:
+def by_runner(
+    tagger: Tagger, pool: DecoderPool, clips: Sequence[Path], concurrency: Concurrency
+) -> Profile:
     """With its journal, its table and everything."""
     with tempfile.TemporaryDirectory() as folder:
         items = (Item(Clip(path)) for path in clips)
-        summary = run(Order(Path(folder) / "run", items, "bench"), Here(Crew(tagger, hands), pace))
+        summary = run(
+            Order(Path(folder) / "run", items, "bench"), Here(Worker(tagger, pool), concurrency)
+        )
     if summary.counts.failed:
         raise RuntimeError(f"the runner failed: {summary.failures}")
     return summary.profile
@@ -149,104 +177,144 @@ def by_naive(naive: Naive, clips: Sequence[Path]) -> None:
         naive.tag(path)
 
 
-def decode_only(hands: Hands, clips: Sequence[Path], want: Want, workers: int) -> None:
+def decode_only(
+    pool: DecoderPool, clips: Sequence[Path], request: DecodeRequest, workers: int
+) -> None:
     def one(path: Path) -> None:
-        decoder = hands()
-        for _ in decoder.windows(Clip(path), want, 120.0):
+        decoder = pool()
+        for _ in decoder.windows(Clip(path), request, 120.0):
             pass
         decoder.close()
 
-    with ThreadPoolExecutor(workers) as pool:
-        list(pool.map(one, clips))
+    with ThreadPoolExecutor(workers) as executor:
+        list(executor.map(one, clips))
 
 
-def timed(work: Callable[[], object], hands: Hands) -> Cost:
-    wall, cpu = time.perf_counter(), time.process_time() + hands.cpu()
+def timed(work: Callable[[], object], pool: DecoderPool) -> PassCost:
+    wall, cpu = time.perf_counter(), time.process_time() + pool.cpu()
     work()
-    return Cost(time.perf_counter() - wall, time.process_time() + hands.cpu() - cpu)
+    return PassCost(time.perf_counter() - wall, time.process_time() + pool.cpu() - cpu)
 
 
-def median(costs: Sequence[Cost]) -> Cost:
-    return Cost(statistics.median(c.wall for c in costs), statistics.median(c.cpu for c in costs))
+def median(costs: Sequence[PassCost]) -> PassCost:
+    return PassCost(
+        statistics.median(c.wall for c in costs), statistics.median(c.cpu for c in costs)
+    )
 
 
-def measure(settings: Settings, clips: Sequence[Path]) -> None:
+def measure(settings: PipelineSettings, clips: Sequence[Path]) -> None:
     torch.manual_seed(0)
-    naive, tagger, hands = build(), make_tagger(settings), Hands()
-    pace = suited(Pace(decoders=settings.decoders), settings.device)
-    print(in_words(pace, settings.device))
+    naive, tagger, pool = build(), make_tagger(settings), DecoderPool()
+    concurrency = suited(Concurrency(decoders=settings.decoders), settings.device)
+    print(in_words(concurrency, settings.device))
     try:
-        decode_only(hands, clips, tagger.parts.want, pace.decoders)  # warms up the page cache and the decoders
-        by_runner(tagger, hands, clips, pace)  # and fills the memory that later clips use again
+        decode_only(
+            pool, clips, tagger.parts.request, concurrency.decoders
+        )  # warms up the page cache and the decoders
+        by_runner(
+            tagger, pool, clips, concurrency
+        )  # and fills the memory that later clips use again
         naive.tag(clips[0], fast=True)
-        parts = parts_alone(tagger, hands, clips) if settings.device == "cpu" else {}
-        found, profile = _in_turn(settings, clips, (naive, tagger, hands, pace, parts))
+        parts = parts_alone(tagger, pool, clips) if settings.device == "cpu" else {}
+        found, profile = _in_turn(settings, clips, (naive, tagger, pool, concurrency, parts))
         _report(settings, found)
         if parts:
             _report_parts(settings, found)
         _show(profile)
         if settings.picture is not None:
             draw(profile, settings.picture)
-        print(f"peak memory: {_self_peak_kib() / 1024:.0f} MiB here, {hands.peak_kib() / 1024:.0f} MiB in the largest decoder")
+        print(
+            f"peak memory: {_self_peak_kib() / 1024:.0f} MiB here, {pool.peak_kib() / 1024:.0f} MiB in the largest decoder"
+        )
     finally:
-        hands.close()
+        pool.close()
 
 
-def _in_turn(settings: Settings, clips: Sequence[Path], things: Any) -> tuple[dict[str, Cost], Profile]:
+def _in_turn(
+    settings: PipelineSettings, clips: Sequence[Path], things: Any
+) -> tuple[dict[str, PassCost], Profile]:
     """A B A B: everything once a round, medians of all rounds."""
-    naive, tagger, hands, pace, parts = things
-    sides: dict[str, list[Cost]] = {}
+    naive, tagger, pool, concurrency, parts = things
+    sides: dict[str, list[PassCost]] = {}
     profiles: list[Profile] = []
 
     def time_it(name: str, work: Callable[[], object], threads: int) -> None:
         torch.set_num_threads(threads)
-        sides.setdefault(name, []).append(timed(work, hands))
+        sides.setdefault(name, []).append(timed(work, pool))
 
     for _ in range(settings.rounds):
         time_it("naive", lambda: by_naive(naive, clips), settings.threads or available_cores())
-        time_it("runner", lambda: profiles.append(by_runner(tagger, hands, clips, pace)), pace.threads)
-        time_it("decode only", lambda: decode_only(hands, clips, tagger.parts.want, pace.decoders), 1)
+        time_it(
+            "runner",
+            lambda: profiles.append(by_runner(tagger, pool, clips, concurrency)),
+            concurrency.threads,
+        )
+        time_it(
+            "decode only",
+            lambda: decode_only(pool, clips, tagger.parts.request, concurrency.decoders),
+            1,
+        )
         for name, part in parts.items():
             time_it(name, part, 1)
     return {name: median(costs) for name, costs in sides.items()}, profiles[-1]
 
 
-def parts_alone(tagger: Tagger, hands: Hands, clips: Sequence[Path]) -> dict[str, Callable[[], object]]:
+def parts_alone(
+    tagger: Tagger, pool: DecoderPool, clips: Sequence[Path]
+) -> dict[str, Callable[[], object]]:
     """Each part of the work by itself, on windows that are there already, a pair at a time as the runner has them."""
     eye, ear = tagger.parts.eye, tagger.parts.ear
     assert isinstance(eye, SparseEye)
     assert ear is not None
-    decoder = hands()
-    windows = [w for path in clips for w in decoder.windows(Clip(path), tagger.parts.want, 120.0)]
+    decoder = pool()
+    windows = [
+        w for path in clips for w in decoder.windows(Clip(path), tagger.parts.request, 120.0)
+    ]
     decoder.close()
     films = [w.frames for w in windows if w.frames is not None]
     sounds = [w.waveform for w in windows if w.waveform is not None]
     features, recogniser = eye.parts.features, eye.parts.recogniser
     assert recogniser is not None
-    described = [features.describe(films[i : i + CPU_WINDOWS]) for i in range(0, len(films), CPU_WINDOWS)]
+    compute = [
+        features.describe(films[i : i + CPU_WINDOWS]) for i in range(0, len(films), CPU_WINDOWS)
+    ]
     pictures = [film.rgb(np.arange(KEYFRAMES)) for film in films]
     return {
-        "features": lambda: [features.describe(films[i : i + CPU_WINDOWS]) for i in range(0, len(films), CPU_WINDOWS)],
-        "key frames": lambda: [eye.parts.selector.select(group, KEYFRAMES) for group in described],
-        "recognise": lambda: [
-            recogniser.recognise([*itertools.chain(*pictures[i : i + CPU_WINDOWS])]) for i in range(0, len(pictures), CPU_WINDOWS)
+        "features": lambda: [
+            features.describe(films[i : i + CPU_WINDOWS]) for i in range(0, len(films), CPU_WINDOWS)
         ],
-        "hear": lambda: [ear.hear(sounds[i : i + CPU_WINDOWS]) for i in range(0, len(sounds), CPU_WINDOWS)],
+        "key frames": lambda: [eye.parts.selector.select(group, KEYFRAMES) for group in compute],
+        "recognise": lambda: [
+            recogniser.recognise([*itertools.chain(*pictures[i : i + CPU_WINDOWS])])
+            for i in range(0, len(pictures), CPU_WINDOWS)
+        ],
+        "hear": lambda: [
+            ear.hear(sounds[i : i + CPU_WINDOWS]) for i in range(0, len(sounds), CPU_WINDOWS)
+        ],
     }
 
 
-def _report(settings: Settings, found: dict[str, Cost]) -> None:
-    clips, naive, ours_, decoding = settings.clips, found["naive"], found["runner"], found["decode only"]
+def _report(settings: PipelineSettings, found: dict[str, PassCost]) -> None:
+    clips, naive, ours_, decoding = (
+        settings.clips,
+        found["naive"],
+        found["runner"],
+        found["decode only"],
+    )
     print(f"{'':12s} {'clips/s':>8s} {'x real time':>12s} {'wall s/clip':>12s} {'CPU s/clip':>11s}")
     for name in ("naive", "runner", "decode only"):
         cost = found[name]
         real = settings.seconds * clips / cost.wall
-        print(f"{name:12s} {clips / cost.wall:8.2f} {real:12.1f} {cost.wall / clips:12.2f} {cost.cpu / clips:11.2f}")
-    print(f"runner against naive: {naive.wall / ours_.wall:.2f} x by wall, {naive.cpu / ours_.cpu:.2f} x by processor time")
+        print(
+            f"{name:12s} {clips / cost.wall:8.2f} {real:12.1f} {cost.wall / clips:12.2f} {cost.cpu / clips:11.2f}"
+        )
+    print(
+        f"runner against naive: {naive.wall / ours_.wall:.2f} x by wall, {naive.cpu / ours_.cpu:.2f} x by processor time"
+    )
     print(f"runner against decode only: {decoding.wall / ours_.wall:.0%} of its rate")
 
 
-def _report_parts(settings: Settings, found: dict[str, Cost]) -> None:
+def _report_parts(settings: PipelineSettings, found: dict[str, PassCost]) -> None:
     """What the runner adds to its parts, and how far the parts are from what the machine could do."""
     kind = choose("auto", torch.device("cpu"))
     whole = settings.fast and has_int8(torch.device("cpu")) and works()
@@ -256,21 +324,30 @@ def _report_parts(settings: Settings, found: dict[str, Cost]) -> None:
         "features": frames * ALEXNET_FLOP / matmul_rate(torch.int8 if whole else kind),
         "recognise": KEYFRAMES * INCEPTION_FLOP / matmul_rate(kind),
     }
-    alone = {name: found[name].cpu / settings.clips for name in ("decode only", "features", "key frames", "recognise", "hear")}
-    print(f"{'CPU s/clip':12s} {'alone':>8s} {'limit':>8s}  (of networks: their multiplications at the rate of a large matrix product)")
+    alone = {
+        name: found[name].cpu / settings.clips
+        for name in ("decode only", "features", "key frames", "recognise", "hear")
+    }
+    print(
+        f"{'CPU s/clip':12s} {'alone':>8s} {'limit':>8s}  (of networks: their multiplications at the rate of a large matrix product)"
+    )
     for name, seconds in alone.items():
         limit = f"{limits[name]:8.3f}  {limits[name] / seconds:.0%}" if name in limits else ""
         print(f"{name:12s} {seconds:8.3f} {limit}")
     ours_ = found["runner"].cpu / settings.clips
     floor = alone["decode only"] + sum(limits.values())
     print(f"{'sum':12s} {sum(alone.values()):8.3f} {floor:8.3f}")
-    print(f"the runner takes {ours_:.3f}: {sum(alone.values()) / ours_:.0%} of its parts' speed, {floor / ours_:.0%} of the limits'")
+    print(
+        f"the runner takes {ours_:.3f}: {sum(alone.values()) / ours_:.0%} of its parts' speed, {floor / ours_:.0%} of the limits'"
+    )
 
 
 def _show(profile: Profile) -> None:
     for row in profile.rows():
         share = f"{row.share:6.1%} of the work" if row.stage not in WAITING else " " * 18
-        print(f"  {title(row.stage):26s} {row.seconds:7.2f} s {share}, its {row.hands} hand(s) busy {row.busy:4.0%}")
+        print(
+            f"  {title(row.stage):26s} {row.seconds:7.2f} s {share}, its {row.threads} thread(s) busy {row.busy:4.0%}"
+        )
     print(f"  all but decoding and networks: {profile.overhead:.1%} of the work")
 
 
@@ -278,24 +355,36 @@ def _self_peak_kib() -> int:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 
 
-def bench(settings: Settings) -> None:
+def bench(settings: PipelineSettings) -> None:
     print("random weights: this measures speed alone")
     with tempfile.TemporaryDirectory() as folder:
         measure(settings, make_clips(Path(folder), settings))
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--clips", type=int, default=Settings.clips)
-    parser.add_argument("--rounds", type=int, default=Settings.rounds)
-    parser.add_argument("--seconds", type=float, default=Settings.seconds)
-    parser.add_argument("--kinds", default=Settings.kinds)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--clips", type=int, default=PipelineSettings.clips)
+    parser.add_argument("--rounds", type=int, default=PipelineSettings.rounds)
+    parser.add_argument("--seconds", type=float, default=PipelineSettings.seconds)
+    parser.add_argument("--kinds", default=PipelineSettings.kinds)
     parser.add_argument("--fast", action="store_true")
-    parser.add_argument("--device", default=Settings.device)
-    parser.add_argument("--decoders", type=int, default=Settings.decoders)
-    parser.add_argument("--threads", type=int, default=Settings.threads, help="of the naive side; 0: all cores")
-    parser.add_argument("--picture", type=Path, default=Settings.picture, help="draw where the time of the last run went")
-    bench(Settings(**vars(parser.parse_args())))
+    parser.add_argument("--device", default=PipelineSettings.device)
+    parser.add_argument("--decoders", type=int, default=PipelineSettings.decoders)
+    parser.add_argument(
+        "--threads",
+        type=int,
+        default=PipelineSettings.threads,
+        help="of the naive side; 0: all cores",
+    )
+    parser.add_argument(
+        "--picture",
+        type=Path,
+        default=PipelineSettings.picture,
+        help="draw where the time of the last run went",
+    )
+    bench(PipelineSettings(**vars(parser.parse_args())))
 
 
 if __name__ == "__main__":

@@ -19,10 +19,10 @@ from typing import Any
 import numpy as np
 import torch
 
-from av_tagger.assemble import load
 from av_tagger.clip import Clip, Media
 from av_tagger.config import Config
 from av_tagger.media import close_workers, find_media
+from av_tagger.plan import load
 from av_tagger.scores import Tagged
 from av_tagger.tagger import Tagger
 from av_tagger.video.branch import EyeSettings, SparseEye
@@ -51,19 +51,21 @@ class Way:
     change: list[float] = field(default_factory=list)
     seconds: float = 0.0
 
-    def judge(self, media: Media) -> tuple[Tagged, Tagged]:
+    def score(self, media: Media) -> tuple[Tagged, Tagged]:
         began = time.process_time()
         seen = self.both.see([media])
         self.seconds += time.process_time() - began
         silent = self.eye.hear([media])
         return (
-            self.both.conclude(media.clip, self.both.weigh([media], self.both.hear([media]), seen), 0.0),
-            self.eye.conclude(media.clip, self.eye.weigh([media], silent, seen), 0.0),
+            self.both.merge_windows(
+                media.clip, self.both.weigh([media], self.both.hear([media]), seen), 0.0
+            ),
+            self.eye.merge_windows(media.clip, self.eye.weigh([media], silent, seen), 0.0),
         )
 
 
 @dataclass(frozen=True)
-class Film:
+class MeasuredFilm:
     """A first window, and what the best four of all its frames are in full precision."""
 
     media: Media
@@ -78,7 +80,9 @@ class Film:
 
 def ways(settings: EyeSettings, names: Sequence[str]) -> dict[str, Way]:
     plain = Config(ear="starter", offline=True, eye=settings)
-    known = {name: replace(plain, eye=replace(settings, **changes)) for name, changes in WAYS.items()}
+    known = {
+        name: replace(plain, eye=replace(settings, **changes)) for name, changes in WAYS.items()
+    }
     known[FAST] = replace(plain, fast=True)
     return {name: _way(config) for name, config in known.items() if name in (REFERENCE, *names)}
 
@@ -87,7 +91,7 @@ def _way(config: Config) -> Way:
     return Way(load(config), load(replace(config, only="eye")))
 
 
-def films(folder: Path, reference: Way) -> Iterator[Film]:
+def films(folder: Path, reference: Way) -> Iterator[MeasuredFilm]:
     eye = reference.both.parts.eye
     assert isinstance(eye, SparseEye)
     for path in find_media([str(folder)]):
@@ -95,20 +99,20 @@ def films(folder: Path, reference: Way) -> Iterator[Film]:
         if media is None or media.frames is None or len(media.frames) < 8:
             continue
         D = distances(eye.parts.features.describe([media.frames]))[0].numpy()
-        yield Film(media, D, float(D[representatives(D, 4).rows].min(axis=0).sum()))
+        yield MeasuredFilm(media, D, float(D[representatives(D, 4).rows].min(axis=0).sum()))
 
 
 def first_window(way: Way, path: Path) -> Media | None:
-    return next(iter(way.both.parts.open(Clip(path), way.both.parts.want)), None)
+    return next(iter(way.both.parts.open(Clip(path), way.both.parts.request)), None)
 
 
-def compare(film: Film, found: dict[str, Way]) -> None:
+def compare(film: MeasuredFilm, found: dict[str, Way]) -> None:
     """Adds one film to what is known of every way."""
     answers = {}
     for name, way in found.items():
         media = film.media if name == REFERENCE else first_window(way, film.media.clip.path)
         assert media is not None
-        answers[name] = way.judge(media)
+        answers[name] = way.score(media)
     expected = answers[REFERENCE]
     for name, way in found.items():
         both, seen = answers[name]
@@ -117,7 +121,10 @@ def compare(film: Film, found: dict[str, Way]) -> None:
         way.excess.append(film.cost(times) / film.best - 1 if film.best > 0 else 0.0)
         way.tags.append(_labels(both) == _labels(expected[0]))
         way.seen_tags.append(_labels(seen) == _labels(expected[1]))
-        changes = [abs((s.seen or 0.0) - (expected[0].scores[label].seen or 0.0)) for label, s in both.scores.items()]
+        changes = [
+            abs((s.seen or 0.0) - (expected[0].scores[label].seen or 0.0))
+            for label, s in both.scores.items()
+        ]
         way.change.append(max(changes))
 
 
@@ -132,18 +139,29 @@ def show(found: dict[str, Way]) -> None:
         n = len(way.same)
         counts = [f"{sum(values)} of {n}" for values in (way.same, way.tags, way.seen_tags)]
         excess = [f"{100 * value:.3f} %" for value in (np.mean(way.excess), np.max(way.excess))]
-        cells = (f"{way.seconds / n:.2f}", counts[0], *excess, counts[1], counts[2], f"{np.mean(way.change):.3f}")
+        cells = (
+            f"{way.seconds / n:.2f}",
+            counts[0],
+            *excess,
+            counts[1],
+            counts[2],
+            f"{np.mean(way.change):.3f}",
+        )
         print(f"{name:12s}" + "".join(f"{cell:>14s}" for cell in cells))
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("folder", type=Path)
     for name in ("network", "recogniser"):
         parser.add_argument(f"--{name}", default=getattr(EyeSettings, name))
     for name in ("network-weights", "recogniser-weights", "words"):
         parser.add_argument(f"--{name}", type=Path, default=None)
-    parser.add_argument("--ways", default=",".join([*WAYS, FAST]), help="those to compare, comma-separated")
+    parser.add_argument(
+        "--ways", default=",".join([*WAYS, FAST]), help="those to compare, comma-separated"
+    )
     arguments = vars(parser.parse_args())
     folder, names = arguments.pop("folder"), arguments.pop("ways").split(",")
     torch.set_num_threads(1)

@@ -29,36 +29,36 @@ from typing import TypeVar
 
 import numpy as np
 
-from av_tagger.assemble import load
-from av_tagger.bench.hands import Hands
+from av_tagger.bench.decoder_pool import DecoderPool
 from av_tagger.bench.pipeline import make_clip
 from av_tagger.clip import Clip, Media, Waveform
 from av_tagger.config import Config, configure
 from av_tagger.fusion import load_fusion
 from av_tagger.labels import dcase2017
-from av_tagger.protocols import Want
-from av_tagger.runner.crew import Crew
+from av_tagger.plan import load
+from av_tagger.protocols import DecodeRequest
+from av_tagger.runner.concurrency import Concurrency, available_cores
 from av_tagger.runner.job import DONE, Item, Job, Record, record
-from av_tagger.runner.journal import Counts, Journal
+from av_tagger.runner.journal import Journal, RunCounts
 from av_tagger.runner.on_ray import Answer, OnRay
-from av_tagger.runner.pace import Pace, available_cores
 from av_tagger.runner.processes import Processes
 from av_tagger.runner.run import Engine, Order, run
-from av_tagger.runner.table import Table
-from av_tagger.scores import Run, Tagged
+from av_tagger.runner.table import ResultsTable
+from av_tagger.runner.worker import Worker
+from av_tagger.scores import RunInfo, Tagged
 from av_tagger.tagger import Parts, Tagger
 
 T = TypeVar("T")
 
 SIZE = (640, 360)
-PACE = Pace(decoders=1, judges=1, threads=1)
+PACE = Concurrency(decoders=1, inference_threads=1, threads=1)
 LOOK_SECONDS = 0.02  # how soon the end is seen
 CALM_CORES = 0.1  # busy with other users' work: no more is calm
 RAY = {"num_cpus": 2, "object_store_memory": 200 << 20}
 
 
 @dataclass(frozen=True)
-class Settings:
+class ScalingSettings:
     """What is measured."""
 
     clips: int = 60
@@ -82,22 +82,22 @@ class Warm:
     workers: int
     free: bool
 
-    def __call__(self) -> Crew:
+    def __call__(self) -> Worker:
         import torch
 
         if not self.free:
             _bind(self._core())
         torch.set_num_threads(1)
-        tagger, hands = load(self.config), Hands()
-        decoder = hands()
-        tagger.judge(list(decoder.windows(Clip(self.clip), tagger.parts.want, 120.0)))
+        tagger, pool = load(self.config), DecoderPool()
+        decoder = pool()
+        tagger.score(list(decoder.windows(Clip(self.clip), tagger.parts.request, 120.0)))
         decoder.close()  # to be taken again
         part = self.gate / f".{os.getpid()}"
         part.write_text(repr(time.time()))
         part.rename(self.gate / f"{os.getpid()}.ready")
         while len(list(self.gate.glob("*.ready"))) < self.workers:
             time.sleep(0.002)
-        return Crew(tagger, hands)
+        return Worker(tagger, pool)
 
     def _core(self) -> int:
         """The first that no other worker has taken."""
@@ -116,16 +116,24 @@ class Warm:
 class Instant:
     """A worker that needs no time for a clip: what is left is the driver's cost."""
 
-    def __call__(self) -> Crew:
+    def __call__(self) -> Worker:
         labels = dcase2017().labels
-        parts = Parts(labels, None, None, load_fusion("paper", labels), _closed, Want(), run=Run("0", "cpu", "instant", 0.0))
-        return Crew(Tagger(parts), Empty)
+        parts = Parts(
+            labels,
+            None,
+            None,
+            load_fusion("paper", labels),
+            _closed,
+            DecodeRequest(),
+            run=RunInfo("0", "cpu", "instant", 0.0),
+        )
+        return Worker(Tagger(parts), Empty)
 
 
 class Empty:
     """Opens nothing and shows a hundredth of a second of silence."""
 
-    def windows(self, clip: Clip, want: Want, limit_seconds: float) -> Iterator[Media]:  # noqa: ARG002 - a decoder's signature
+    def windows(self, clip: Clip, request: DecodeRequest, limit_seconds: float) -> Iterator[Media]:  # noqa: ARG002 - a decoder's signature
         yield Media(clip, 0.0, 0.01, Waveform(np.zeros(200, np.float32), 20_000), None)
 
     def interrupt(self) -> None:
@@ -135,8 +143,8 @@ class Empty:
         pass
 
 
-def _closed(clip: Clip, want: Want) -> Iterator[Media]:
-    raise AssertionError(f"the runner decodes by its own decoders: {clip}, {want}")
+def _closed(clip: Clip, request: DecodeRequest) -> Iterator[Media]:
+    raise AssertionError(f"the runner decodes by its own decoders: {clip}, {request}")
 
 
 def _bind(core: int) -> None:
@@ -145,56 +153,71 @@ def _bind(core: int) -> None:
         os.sched_setaffinity(int(thread.name), {core})
 
 
-def local(recipe: Warm, fingerprint: str) -> Engine:
-    return Processes([recipe] * recipe.workers, PACE, fingerprint, look_seconds=LOOK_SECONDS)
+def local(factory: Warm, fingerprint: str) -> Engine:
+    return Processes([factory] * factory.workers, PACE, fingerprint, look_seconds=LOOK_SECONDS)
 
 
-def on_ray(recipe: Warm, fingerprint: str) -> Engine:
-    return OnRay(recipe, PACE, fingerprint, None, recipe.workers, dict(RAY))
+def on_ray(factory: Warm, fingerprint: str) -> Engine:
+    return OnRay(factory, PACE, fingerprint, None, factory.workers, dict(RAY))
 
 
 ENGINES: dict[str, Callable[[Warm, str], Engine]] = {"processes": local, "Ray": on_ray}
 
 
-def rate(engine: str, workers: int, settings: Settings, clips: Sequence[Path]) -> float:
+def rate(engine: str, workers: int, settings: ScalingSettings, clips: Sequence[Path]) -> float:
     """Clips a second, from the gate to the last record."""
     config = configure(None, {"ear": "starter", "offline": True, "device": "cpu"})
     ended: list[float] = []
 
-    def watch(counts: Counts) -> None:
+    def watch(counts: RunCounts) -> None:
         if not counts.left and not ended:
             ended.append(time.time())
 
     with tempfile.TemporaryDirectory() as folder:
         gate = Path(folder) / "gate"
         gate.mkdir()
-        recipe = Warm(config, clips[0], gate, workers, settings.free)
+        factory = Warm(config, clips[0], gate, workers, settings.free)
         fingerprint = load(config).parts.run.fingerprint
         order = Order(Path(folder) / "run", (Item(Clip(path)) for path in clips), fingerprint)
-        summary = run(order, ENGINES[engine](recipe, fingerprint), watch)
+        summary = run(order, ENGINES[engine](factory, fingerprint), watch)
         if summary.counts.failed:
             raise RuntimeError(f"clips failed: {summary.failures}")
-        return len(clips) / (ended[0] - recipe.opened())
+        return len(clips) / (ended[0] - factory.opened())
 
 
-def scaling(settings: Settings) -> None:
-    sides = [(engine, workers) for engine in ENGINES if settings.ray or engine != "Ray" for workers in (1, 2)]
+def scaling(settings: ScalingSettings) -> None:
+    sides = [
+        (engine, workers)
+        for engine in ENGINES
+        if settings.ray or engine != "Ray"
+        for workers in (1, 2)
+    ]
     found: dict[tuple[str, int], list[float]] = {side: [] for side in sides}
     calm = Calm(settings.patience)
     with tempfile.TemporaryDirectory() as folder:
-        clips = _links(make_clip(Path(folder) / "clip.mp4", "h264", SIZE, settings.seconds), settings.clips)
+        clips = _links(
+            make_clip(Path(folder) / "clip.mp4", "h264", SIZE, settings.seconds), settings.clips
+        )
         for turn in range(settings.rounds):
             for side in sides:
                 found[side].append(calm.undisturbed(partial(rate, *side, settings, clips)))
                 now = f"{found[side][-1]:.2f} clips/s (others: {calm.seen[-1]:.2f} cores)"
                 print(f"round {turn + 1}, {side[0]} x {side[1]}: {now}", flush=True)
     bound = "workers bound to a core each" if not settings.free else "nobody bound to a core"
-    print(f"{settings.clips} clips of {settings.seconds:g} s, {'x'.join(map(str, SIZE))} h264, {available_cores()} cores, {bound}")
+    print(
+        f"{settings.clips} clips of {settings.seconds:g} s, {'x'.join(map(str, SIZE))} h264, {available_cores()} cores, {bound}"
+    )
     for engine in dict.fromkeys(name for name, _ in sides):
         one, two = (statistics.median(found[engine, workers]) for workers in (1, 2))
-        spread = ", ".join(f"{min(found[engine, n]):.2f}-{max(found[engine, n]):.2f}" for n in (1, 2))
-        print(f"{engine:10s} 1: {one:6.2f}  2: {two:6.2f} clips/s ({spread})  speed-up {two / one:.2f}, efficiency {two / one / 2:.0%}")
-    print(f"others kept at most {max(calm.seen):.2f} cores busy during a measurement; {calm.again} were disturbed and made again")
+        spread = ", ".join(
+            f"{min(found[engine, n]):.2f}-{max(found[engine, n]):.2f}" for n in (1, 2)
+        )
+        print(
+            f"{engine:10s} 1: {one:6.2f}  2: {two:6.2f} clips/s ({spread})  speed-up {two / one:.2f}, efficiency {two / one / 2:.0%}"
+        )
+    print(
+        f"others kept at most {max(calm.seen):.2f} cores busy during a measurement; {calm.again} were disturbed and made again"
+    )
 
 
 @dataclass
@@ -245,7 +268,11 @@ def _others_seconds() -> dict[int, float]:
             yield process
             process = parents.get(process, 0)
 
-    left_out = {p for p in seconds if p == 1 or sessions[p] == os.getsid(0) or {2, os.getpid()} & set(chain(p))}
+    left_out = {
+        p
+        for p in seconds
+        if p == 1 or sessions[p] == os.getsid(0) or {2, os.getpid()} & set(chain(p))
+    }
     return {p: s for p, s in seconds.items() if p not in left_out}
 
 
@@ -257,7 +284,7 @@ def _links(clip: Path, count: int) -> list[Path]:
     return paths
 
 
-def journal(settings: Settings) -> None:
+def journal(settings: ScalingSettings) -> None:
     """Sizes, then the rate of one driver: of its journal alone, then with actors that need no time."""
     tagged = _one_tagged(settings.seconds)
     plain, detail = (record(_job(0), tagged, 1.0, detail=detail) for detail in (False, True))
@@ -280,13 +307,13 @@ def _job(position: int) -> Job:
     return Job(position, Clip(Path(f"/archive/{position % 1000:03d}/{position:08d}.mp4")))
 
 
-def _journal_alone(settings: Settings, document: str, together: int) -> None:
+def _journal_alone(settings: ScalingSettings, document: str, together: int) -> None:
     """Claim, record, append to the table: as the driver does it with Ray, so many records an answer."""
     with tempfile.TemporaryDirectory() as folder, Journal(Path(folder)) as book:
         began = time.perf_counter()
         book.plan((Item(_job(i).clip) for i in range(settings.planned)), "bench")
         planned, empty = time.perf_counter() - began, book.path.stat().st_size
-        table, done = Table(book), 0
+        table, done = ResultsTable(book), 0
         wall, processor = time.perf_counter(), time.process_time()
         while done < min(settings.records, settings.planned):
             jobs = book.claim("bench", together)
@@ -303,17 +330,21 @@ def _journal_alone(settings: Settings, document: str, together: int) -> None:
         )
 
 
-def _driver(settings: Settings) -> None:
+def _driver(settings: ScalingSettings) -> None:
     """What a record costs the driver's process, Ray's own threads in it included, when actors need no time."""
     marks: list[tuple[int, float, float]] = []
 
-    def watch(counts: Counts) -> None:
+    def watch(counts: RunCounts) -> None:
         if counts.done:
             marks.append((counts.done, time.perf_counter(), time.process_time()))
 
     with tempfile.TemporaryDirectory() as folder:
         items = (Item(_job(i).clip) for i in range(settings.records))
-        run(Order(Path(folder), items, "instant"), OnRay(Instant(), PACE, "instant", None, 2, dict(RAY)), watch)
+        run(
+            Order(Path(folder), items, "instant"),
+            OnRay(Instant(), PACE, "instant", None, 2, dict(RAY)),
+            watch,
+        )
     (n0, wall0, own0), (n1, wall1, own1) = marks[0], marks[-1]
     each = 1e6 * (own1 - own0) / (n1 - n0)
     print(
@@ -323,17 +354,31 @@ def _driver(settings: Settings) -> None:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--clips", type=int, default=Settings.clips)
-    parser.add_argument("--seconds", type=float, default=Settings.seconds)
-    parser.add_argument("--rounds", type=int, default=Settings.rounds)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--clips", type=int, default=ScalingSettings.clips)
+    parser.add_argument("--seconds", type=float, default=ScalingSettings.seconds)
+    parser.add_argument("--rounds", type=int, default=ScalingSettings.rounds)
     parser.add_argument("--free", action="store_true", help="bind no worker to a core")
     parser.add_argument("--no-ray", action="store_false", dest="ray")
-    parser.add_argument("--patience", type=float, default=Settings.patience, help="seconds for waiting until the machine is calm")
+    parser.add_argument(
+        "--patience",
+        type=float,
+        default=ScalingSettings.patience,
+        help="seconds for waiting until the machine is calm",
+    )
     parser.add_argument("--journal", action="store_true", help="the journal and the driver instead")
-    parser.add_argument("--records", type=int, default=Settings.records, help="recorded with --journal")
-    parser.add_argument("--planned", type=int, default=Settings.planned, help="items in the plan with --journal")
-    settings = Settings(**vars(parser.parse_args()))
+    parser.add_argument(
+        "--records", type=int, default=ScalingSettings.records, help="recorded with --journal"
+    )
+    parser.add_argument(
+        "--planned",
+        type=int,
+        default=ScalingSettings.planned,
+        help="items in the plan with --journal",
+    )
+    settings = ScalingSettings(**vars(parser.parse_args()))
     (journal if settings.journal else scaling)(settings)
 
 

@@ -35,7 +35,13 @@ def main(count: int = 10_000) -> None:
     def source() -> Iterator[Exhibit]:
         for n in range(count):
             one: Tagged = results[n % len(results)]
-            yield Exhibit(replace(one, clip=Clip(Path(f"films/{n // 100:03d}/clip {n:06d}.mp4")), activity=activity))
+            yield Exhibit(
+                replace(
+                    one,
+                    clip=Clip(Path(f"films/{n // 100:03d}/clip {n:06d}.mp4")),
+                    activity=activity,
+                )
+            )
 
     with tempfile.TemporaryDirectory() as folder:
         began = time.perf_counter()
@@ -51,7 +57,9 @@ def main(count: int = 10_000) -> None:
 def _peak(source: Callable[[], Iterator[Exhibit]], count: int) -> float:
     tracemalloc.start()
     with tempfile.TemporaryDirectory() as folder:
-        write_exhibits(lambda: itertools.islice(source(), count), Path(folder), PageOptions(listen=False))
+        write_exhibits(
+            lambda: itertools.islice(source(), count), Path(folder), PageOptions(listen=False)
+        )
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     return peak / 1e6

@@ -26,7 +26,10 @@ def scores_like(clips: int, classes: int, seed: int = 0) -> tuple[Floats, Floats
     rng = np.random.default_rng(seed)
     rates = rng.pareto(1.2, classes) + 0.1
     truth = rng.random((clips, classes)) < np.minimum(0.5, 1.2 * rates / rates.sum())
-    first, second = (_logistic(rng.normal(size=truth.shape) + 3 * rng.random(classes) * truth - 3) for _ in range(2))
+    first, second = (
+        _logistic(rng.normal(size=truth.shape) + 3 * rng.random(classes) * truth - 3)
+        for _ in range(2)
+    )
     return first, second, truth
 
 
@@ -51,7 +54,9 @@ def measure(clips: int, classes: int, rounds: int) -> None:
     }
     if clips * classes < 1_000_000:
         ways["joint (21 weights and thresholds)"] = lambda: joint(heard, seen, truth)
-        ways["whole fit, three threshold rows"] = lambda: FusionFitter(FitSettings()).fit(heard, seen, truth)
+        ways["whole fit, three threshold rows"] = lambda: FusionFitter(FitSettings()).fit(
+            heard, seen, truth
+        )
     times: dict[str, list[float]] = {name: [] for name in ways}
     for _ in range(rounds):
         for name, work in ways.items():
@@ -59,10 +64,14 @@ def measure(clips: int, classes: int, rounds: int) -> None:
     print(f"{clips:,} clips x {classes} classes, {rounds} rounds, median:")
     for name, found in times.items():
         print(f"  {name:36} {1000 * statistics.median(found):10.2f} ms")
-    ratio = statistics.median(a / b for a, b in zip(times["two-step search"], times["exact search"], strict=True))
+    ratio = statistics.median(
+        a / b for a, b in zip(times["two-step search"], times["exact search"], strict=True)
+    )
     one, best = two_step(cuts), exact(cuts)
     print(f"  two-step / exact time {ratio:.1f}")
-    print(f"  micro-F1: class by class {one.start:.6f}, two-step {one.score():.6f}, exact {best.score():.6f}")
+    print(
+        f"  micro-F1: class by class {one.start:.6f}, two-step {one.score():.6f}, exact {best.score():.6f}"
+    )
 
 
 def main() -> None:

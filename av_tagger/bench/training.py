@@ -19,16 +19,16 @@ from numpy.typing import NDArray
 from av_tagger.audio.network import build_network
 from av_tagger.clip import Clip
 from av_tagger.labels import ClassList, SoundClass
-from av_tagger.learning.bags import WaveformBags, waveform_bags
-from av_tagger.learning.balance import generator
-from av_tagger.learning.examples import Example, ExampleSet
+from av_tagger.learning.data.bags import WaveformBags, waveform_bags
+from av_tagger.learning.data.balance import generator
+from av_tagger.learning.data.manifests import Example, ExampleSet
+from av_tagger.learning.data.store import StoreSettings, build_store
+from av_tagger.learning.distributed import Precision
 from av_tagger.learning.learner import architecture_of, loss_of, make_loss
 from av_tagger.learning.optimise import clip_gradients, make_optimiser
 from av_tagger.learning.recipe import read_recipe
 from av_tagger.learning.run import Data, Options
-from av_tagger.learning.store import StoreSettings, build_store
 from av_tagger.learning.train import train
-from av_tagger.learning.world import Precision
 from av_tagger.networks import quick_memory
 
 RATE, SECONDS = 8_000, 2.0
@@ -50,7 +50,9 @@ SMALL = (
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n", 1)[0])
-    parser.add_argument("--batch", type=int, default=16, help="clips of 10 s a step (95 needs several GB)")
+    parser.add_argument(
+        "--batch", type=int, default=16, help="clips of 10 s a step (95 needs several GB)"
+    )
     parser.add_argument("--rounds", type=int, default=4, help="A B A B ...")
     parser.add_argument("--epochs", type=int, default=24)
     parser.add_argument("--device", default="cpu")
@@ -72,7 +74,9 @@ def measure_steps(batch: int, rounds: int, device: str) -> None:
             times[dtype].append(step() * 1000 / batch)
     medians = {dtype: statistics.median(found) for dtype, found in times.items()}
     for dtype, median in medians.items():
-        print(f"crnn-av step, batch {batch}, channels_last, {str(dtype).removeprefix('torch.'):9s}: {median:7.1f} ms of {device} a clip")
+        print(
+            f"crnn-av step, batch {batch}, channels_last, {str(dtype).removeprefix('torch.'):9s}: {median:7.1f} ms of {device} a clip"
+        )
     print(f"fp32 / bf16: {medians[torch.float32] / medians[torch.bfloat16]:.2f}")
 
 
@@ -88,7 +92,7 @@ class _Step:
         self.loss = make_loss(self.recipe.loss, _tones([("300",)], 0, Path(tempfile.mkdtemp())))
 
     def __call__(self) -> float:
-        begun = self._clock()
+        begun = self._profiler()
         with torch.no_grad():
             features = self.network.features(self.waves)
         with torch.autocast(self.device, self.dtype, enabled=self.dtype != torch.float32):
@@ -98,9 +102,9 @@ class _Step:
         loss.backward()  # type: ignore[no-untyped-call]
         clip_gradients(self.network.parameters(), self.recipe.optimiser)
         self.optimiser.step()
-        return self._clock() - begun
+        return self._profiler() - begun
 
-    def _clock(self) -> float:
+    def _profiler(self) -> float:
         """The processor's own time on a CPU, which neighbours do not lengthen much; the wall's on a GPU."""
         if self.device == "cpu":
             return time.process_time()
@@ -111,7 +115,9 @@ class _Step:
 def compare_recipes(epochs: int, device: str) -> None:
     """Micro-F1 on clips that were not learnt from: thresholds from the validation half, figures from the other."""
     folder = Path(tempfile.mkdtemp())
-    training, validation, test = (_tones(_tunes(n, seed), seed, folder) for n, seed in ((128, 1), (64, 2), (64, 3)))
+    training, validation, test = (
+        _tones(_tunes(n, seed), seed, folder) for n, seed in ((128, 1), (64, 2), (64, 3))
+    )
     data = Data(training, validation)
     cases: list[tuple[str, Precision, tuple[str, ...]]] = [
         ("crnn-av", "float32", ()),
@@ -120,21 +126,29 @@ def compare_recipes(epochs: int, device: str) -> None:
         ("crnn-modern", "bfloat16", ("schedule.warmup_steps=10", "keep.ema=0.95")),
     ]
     for i, (name, precision, changes) in enumerate(cases):
-        recipe = read_recipe(name, [*SMALL, f"length.epochs={epochs}", "length.patience=0", *changes])
-        outcome = train(recipe, data, folder / f"run-{i}", Options(device=device, precision=precision))
-        f1, ap = _tested(outcome.best, test, outcome.judged.thresholds)
+        recipe = read_recipe(
+            name, [*SMALL, f"length.epochs={epochs}", "length.patience=0", *changes]
+        )
+        outcome = train(
+            recipe, data, folder / f"run-{i}", Options(device=device, precision=precision)
+        )
+        f1, ap = _tested(outcome.best, test, outcome.validation.thresholds)
         case = f"{name:12s} {precision:9s} {' '.join(changes):45s}"
-        print(f"{case} after {outcome.steps} steps: micro-F1 {f1:.3f}  mAP {ap:.3f} on the test half")
+        print(
+            f"{case} after {outcome.steps} steps: micro-F1 {f1:.3f}  mAP {ap:.3f} on the test half"
+        )
 
 
 def _tested(weights: Path, test: WaveformBags, thresholds: Sequence[float]) -> tuple[float, float]:
     from av_tagger.audio.branch import load_ear
     from av_tagger.clip import Waveform
-    from av_tagger.learning.judge import average_precision
+    from av_tagger.learning.validation import average_precision
 
     ear = load_ear(str(weights), "cpu")
     waves = test.fetch(np.arange(len(test)), None)[0]
-    scores = np.stack([heard.probabilities for heard in ear.hear([Waveform(wave, RATE) for wave in waves])])
+    scores = np.stack(
+        [heard.probabilities for heard in ear.hear([Waveform(wave, RATE) for wave in waves])]
+    )
     truth, said = test.targets > 0.5, scores >= np.array(thresholds)
     right = int((said & truth).sum())
     precisions = [average_precision(scores[:, k], truth[:, k]) or 0.0 for k in range(len(TONES))]
@@ -145,7 +159,10 @@ def _tunes(count: int, seed: int) -> list[tuple[str, ...]]:
     """None to three tones a clip."""
     draw = generator(seed, 1)
     names = [str(tone) for tone in TONES]
-    return [tuple(map(str, draw.choice(names, draw.integers(0, 4), replace=False))) for _ in range(count)]
+    return [
+        tuple(map(str, draw.choice(names, draw.integers(0, 4), replace=False)))
+        for _ in range(count)
+    ]
 
 
 def _tones(labels: Sequence[tuple[str, ...]], seed: int, folder: Path) -> WaveformBags:
@@ -156,7 +173,9 @@ def _tones(labels: Sequence[tuple[str, ...]], seed: int, folder: Path) -> Wavefo
     def decode(clip: Clip, rate: int, longest: float) -> NDArray[np.int16]:  # noqa: ARG001
         return np.rint(np.clip(rows[clip.path], -1, 1) * 32_767).astype(np.int16)
 
-    store = build_store([e.clip for e in examples], folder / "store", StoreSettings(rate=RATE), decode=decode)
+    store = build_store(
+        [e.clip for e in examples], folder / "store", StoreSettings(rate=RATE), decode=decode
+    )
     classes = ClassList(tuple(SoundClass(str(tone)) for tone in TONES))
     return waveform_bags(ExampleSet(classes, examples), store, SECONDS)
 
@@ -167,7 +186,9 @@ def _sound(names: Sequence[str], draw: np.random.Generator) -> NDArray[np.float6
         n = int(draw.uniform(0.2, 0.5) * RATE)
         start, time_axis = int(draw.integers(len(wave) - n)), np.arange(n) / RATE
         bend = 0.05 * np.sin(2 * np.pi * draw.uniform(2, 6) * time_axis)
-        wave[start : start + n] += draw.uniform(0.05, 0.3) * np.sin(2 * np.pi * float(name) * (time_axis + bend / 10))
+        wave[start : start + n] += draw.uniform(0.05, 0.3) * np.sin(
+            2 * np.pi * float(name) * (time_axis + bend / 10)
+        )
     return wave
 
 

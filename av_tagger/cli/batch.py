@@ -15,8 +15,8 @@ from av_tagger.cli.options import ANSWERS, ModelOptions, TalkOptions, command
 if TYPE_CHECKING:
     from rich.console import Console
 
+    from av_tagger.runner.concurrency import Concurrency
     from av_tagger.runner.journal import Choice
-    from av_tagger.runner.pace import Pace
     from av_tagger.runner.run import Engine, Order, Summary
 
 WHICH, PACE = "Which clips", "How it works"
@@ -25,28 +25,99 @@ INTERRUPTED = 130
 
 @dataclass(frozen=True, kw_only=True)
 class BatchOptions(TalkOptions, ModelOptions):
-    inputs: Annotated[list[str], typer.Argument(help="Folders, files, globs, lists of paths, DCASE lists.", metavar="LIST_OR_FOLDER...")]
-    output: Annotated[Path, typer.Option("-o", "--output", help="The run's folder: journal, results.jsonl.", rich_help_panel=ANSWERS)]
-    format: Annotated[str | None, typer.Option(help="More formats: csv, dcase, srt ..., comma-separated.", rich_help_panel=ANSWERS)] = None
-    detail: Annotated[bool, typer.Option("--detail", help="Keep curves and pictures, for reports.", rich_help_panel=ANSWERS)] = False
-    profile: Annotated[bool, typer.Option("--profile", help="Where the time went; RUN/profile.png.", rich_help_panel=ANSWERS)] = False
-    media: Annotated[list[Path] | None, typer.Option(help="Folder of the clips that a DCASE list names.", rich_help_panel=WHICH)] = None
-    retry_failed: Annotated[bool, typer.Option("--retry-failed", help="Try again what failed.", rich_help_panel=WHICH)] = False
-    fresh: Annotated[bool, typer.Option("--fresh", help="Forget what this folder knows.", rich_help_panel=WHICH)] = False
-    limit: Annotated[int | None, typer.Option(min=1, help="At most N clips.", rich_help_panel=WHICH)] = None
-    shuffle: Annotated[bool, typer.Option("--shuffle", help="In a random order; with --limit, a sample.", rich_help_panel=WHICH)] = False
+    inputs: Annotated[
+        list[str],
+        typer.Argument(
+            help="Folders, files, globs, lists of paths, DCASE lists.", metavar="LIST_OR_FOLDER..."
+        ),
+    ]
+    output: Annotated[
+        Path,
+        typer.Option(
+            "-o",
+            "--output",
+            help="The run's folder: journal, results.jsonl.",
+            rich_help_panel=ANSWERS,
+        ),
+    ]
+    format: Annotated[
+        str | None,
+        typer.Option(
+            help="More formats: csv, dcase, srt ..., comma-separated.", rich_help_panel=ANSWERS
+        ),
+    ] = None
+    detail: Annotated[
+        bool,
+        typer.Option(
+            "--detail", help="Keep curves and pictures, for reports.", rich_help_panel=ANSWERS
+        ),
+    ] = False
+    profile: Annotated[
+        bool,
+        typer.Option(
+            "--profile", help="Where the time went; RUN/profile.png.", rich_help_panel=ANSWERS
+        ),
+    ] = False
+    media: Annotated[
+        list[Path] | None,
+        typer.Option(help="Folder of the clips that a DCASE list names.", rich_help_panel=WHICH),
+    ] = None
+    retry_failed: Annotated[
+        bool, typer.Option("--retry-failed", help="Try again what failed.", rich_help_panel=WHICH)
+    ] = False
+    fresh: Annotated[
+        bool, typer.Option("--fresh", help="Forget what this folder knows.", rich_help_panel=WHICH)
+    ] = False
+    limit: Annotated[
+        int | None, typer.Option(min=1, help="At most N clips.", rich_help_panel=WHICH)
+    ] = None
+    shuffle: Annotated[
+        bool,
+        typer.Option(
+            "--shuffle", help="In a random order; with --limit, a sample.", rich_help_panel=WHICH
+        ),
+    ] = False
     seed: Annotated[int, typer.Option(help="Of --shuffle.", rich_help_panel=WHICH)] = 0
-    shard: Annotated[str | None, typer.Option(help="i/n: every nth clip from the ith on.", rich_help_panel=WHICH)] = None
+    shard: Annotated[
+        str | None, typer.Option(help="i/n: every nth clip from the ith on.", rich_help_panel=WHICH)
+    ] = None
     engine: Annotated[str, typer.Option(help="local or ray.", rich_help_panel=PACE)] = "local"
-    address: Annotated[str | None, typer.Option(help="Of the Ray cluster; default: one on this machine.", rich_help_panel=PACE)] = None
-    devices: Annotated[str | None, typer.Option(help="One process for each: cuda:0,cuda:1 or auto for all GPUs.", rich_help_panel=PACE)] = (
-        None
-    )
-    processes: Annotated[int, typer.Option(min=0, help="Processes (Ray: actors); 0: one, or one a GPU.", rich_help_panel=PACE)] = 0
-    workers: Annotated[int, typer.Option(min=0, help="Decoders of a process; 0: one a core.", rich_help_panel=PACE)] = 0
-    batch: Annotated[int, typer.Option(min=0, help="Windows judged together; 0: suits the device.", rich_help_panel=PACE)] = 0
-    memory: Annotated[float, typer.Option(min=0, help="GiB of decoded windows; 0: suits the machine.", rich_help_panel=PACE)] = 0
-    time_limit: Annotated[float, typer.Option(min=0.1, help="Seconds to decode one clip.", rich_help_panel=PACE)] = 3600
+    address: Annotated[
+        str | None,
+        typer.Option(
+            help="Of the Ray cluster; default: one on this machine.", rich_help_panel=PACE
+        ),
+    ] = None
+    devices: Annotated[
+        str | None,
+        typer.Option(
+            help="One process for each: cuda:0,cuda:1 or auto for all GPUs.", rich_help_panel=PACE
+        ),
+    ] = None
+    processes: Annotated[
+        int,
+        typer.Option(
+            min=0, help="Processes (Ray: actors); 0: one, or one a GPU.", rich_help_panel=PACE
+        ),
+    ] = 0
+    workers: Annotated[
+        int, typer.Option(min=0, help="Decoders of a process; 0: one a core.", rich_help_panel=PACE)
+    ] = 0
+    batch: Annotated[
+        int,
+        typer.Option(
+            min=0, help="Windows judged together; 0: suits the device.", rich_help_panel=PACE
+        ),
+    ] = 0
+    memory: Annotated[
+        float,
+        typer.Option(
+            min=0, help="GiB of decoded windows; 0: suits the machine.", rich_help_panel=PACE
+        ),
+    ] = 0
+    time_limit: Annotated[
+        float, typer.Option(min=0.1, help="Seconds to decode one clip.", rich_help_panel=PACE)
+    ] = 3600
 
 
 def _batch(options: BatchOptions) -> int:
@@ -84,11 +155,15 @@ def _check(options: BatchOptions) -> tuple[str, ...]:
     if options.output.exists() and not options.output.is_dir():
         raise UsageError(f"{options.output}: is a file; name a folder for the run with -o")
     if options.engine not in ENGINES:
-        raise UsageError(f"there is no engine {options.engine!r}; {did_you_mean(options.engine, ENGINES)}")
+        raise UsageError(
+            f"there is no engine {options.engine!r}; {did_you_mean(options.engine, ENGINES)}"
+        )
     if options.address is not None and options.engine != "ray":
         raise UsageError("--address is for --engine ray")
     if options.devices is not None and (options.processes or options.engine == "ray"):
-        raise UsageError("--devices means one process a device; leave --processes and --engine ray out")
+        raise UsageError(
+            "--devices means one process a device; leave --processes and --engine ray out"
+        )
     _choice(options)
     return formats
 
@@ -118,18 +193,22 @@ def _order(options: BatchOptions, console: Console) -> tuple[Order, Engine]:
 
     found = at_least_one(items(options.inputs, options.media or ()))
     engine, fingerprint = ENGINES[options.engine](options, console)
-    print_ = fingerprint + ("+detail" if _detail(options) else "")  # what is known without curves does not serve those who want them
+    print_ = fingerprint + (
+        "+detail" if _detail(options) else ""
+    )  # what is known without curves does not serve those who want them
     return Order(options.output, found, print_, _choice(options), options.fresh), engine
 
 
 def _detail(options: BatchOptions) -> bool:
-    return options.detail or "json-detail" in (options.format or "").lower().replace(" ", "").split(",")
+    return options.detail or "json-detail" in (options.format or "").lower().replace(" ", "").split(
+        ","
+    )
 
 
-def _pace(options: BatchOptions, window_limit: float) -> Pace:
-    from av_tagger.runner.pace import GIB, Pace
+def _concurrency(options: BatchOptions, window_limit: float) -> Concurrency:
+    from av_tagger.runner.concurrency import GIB, Concurrency
 
-    return Pace(
+    return Concurrency(
         decoders=options.workers,
         batch=options.batch,
         memory_bytes=int(options.memory * GIB),
@@ -141,34 +220,45 @@ def _pace(options: BatchOptions, window_limit: float) -> Pace:
 
 def _local(options: BatchOptions, console: Console) -> tuple[Engine, str]:
     from av_tagger.cli.session import load_tagger, settings_of
-    from av_tagger.runner.crew import FromConfig, of
+    from av_tagger.runner.concurrency import in_words, suited
     from av_tagger.runner.local import Here
-    from av_tagger.runner.pace import in_words, suited
     from av_tagger.runner.processes import Processes, devices_of
+    from av_tagger.runner.worker import FromConfig, of
 
     config = settings_of(options)
-    pace = _pace(options, config.media.limit_seconds)
+    concurrency = _concurrency(options, config.media.limit_seconds)
     devices = devices_of(options.devices, config.device, options.processes)
     tagger = load_tagger(options, options)
     run = tagger.parts.run
     if options.verbose:
-        console.print(in_words(suited(pace, devices[0] or run.device, len(devices)), devices[0] or run.device), style="dim", soft_wrap=True)
+        console.print(
+            in_words(
+                suited(concurrency, devices[0] or run.device, len(devices)),
+                devices[0] or run.device,
+            ),
+            style="dim",
+            soft_wrap=True,
+        )
     if len(devices) == 1 and devices[0] is None:
-        return Here(of(tagger, config.decoder), pace), run.fingerprint
-    return Processes([FromConfig(config, device) for device in devices], pace, run.fingerprint), run.fingerprint
+        return Here(of(tagger, config.decoder), concurrency), run.fingerprint
+    return Processes(
+        [FromConfig(config, device) for device in devices], concurrency, run.fingerprint
+    ), run.fingerprint
 
 
 def _ray(options: BatchOptions, console: Console) -> tuple[Engine, str]:
     from av_tagger.cli.session import load_tagger, settings_of
-    from av_tagger.runner.crew import FromConfig
     from av_tagger.runner.on_ray import OnRay
+    from av_tagger.runner.worker import FromConfig
 
     config = settings_of(options)
     fingerprint = load_tagger(options, options).parts.run.fingerprint
-    pace = _pace(options, config.media.limit_seconds)
+    concurrency = _concurrency(options, config.media.limit_seconds)
     if options.verbose:
         console.print("every actor chooses its own pace for its machine", style="dim")
-    return OnRay(FromConfig(config), pace, fingerprint, options.address, options.processes), fingerprint
+    return OnRay(
+        FromConfig(config), concurrency, fingerprint, options.address, options.processes
+    ), fingerprint
 
 
 def _write_formats(formats: Sequence[str], summary: Summary) -> Counter[str]:
@@ -177,11 +267,18 @@ def _write_formats(formats: Sequence[str], summary: Summary) -> Counter[str]:
     from av_tagger.reports.writers import write_each
 
     written: Counter[str] = Counter()
-    for sheet, path in write_each([name for name in formats if name != "json"], StoredOutcomes(summary.files[0]), summary.folder):
+    for sheet, path in write_each(
+        [name for name in formats if name != "json"],
+        StoredOutcomes(summary.files[0]),
+        summary.folder,
+    ):
         written[str(summary.folder / f"*{sheet.suffix}") if sheet.each else str(path)] += 1
     return written
 
 
-ENGINES: dict[str, Callable[[BatchOptions, Console], tuple[Engine, str]]] = {"local": _local, "ray": _ray}
+ENGINES: dict[str, Callable[[BatchOptions, Console], tuple[Engine, str]]] = {
+    "local": _local,
+    "ray": _ray,
+}
 
 batch = command(BatchOptions, _batch)

@@ -11,7 +11,7 @@ from rich.text import Text
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from av_tagger.runner.journal import Counts
+    from av_tagger.runner.journal import RunCounts
     from av_tagger.runner.run import Watch
 
 LOG_SECONDS = 60.0
@@ -21,11 +21,25 @@ class Bar:
     """Rate, time left and live failures."""
 
     def __init__(self, console: Console, *, quiet: bool) -> None:
-        columns = (TextColumn("tagging"), BarColumn(), MofNCompleteColumn(), TextColumn("{task.fields[rate]}"), TimeRemainingColumn())
+        columns = (
+            TextColumn("tagging"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TextColumn("{task.fields[rate]}"),
+            TimeRemainingColumn(),
+        )
         failed = TextColumn("{task.fields[failed]}", style="red")
         self.console, self.logs = console, not quiet and not console.is_terminal
-        self.bar = Progress(*columns, failed, console=console, transient=True, disable=quiet or not console.is_terminal)
-        self.task = self.bar.add_task("tagging", total=None, rate="getting ready", failed="", start=False)
+        self.bar = Progress(
+            *columns,
+            failed,
+            console=console,
+            transient=True,
+            disable=quiet or not console.is_terminal,
+        )
+        self.task = self.bar.add_task(
+            "tagging", total=None, rate="getting ready", failed="", start=False
+        )
         self.known: int | None = None
         self.began: float | None = None
         self.said = time.monotonic()
@@ -37,7 +51,7 @@ class Bar:
     def __exit__(self, *_: object) -> None:
         self.bar.stop()
 
-    def _show(self, counts: Counts) -> None:
+    def _show(self, counts: RunCounts) -> None:
         now, reached = time.monotonic(), counts.done + counts.failed
         rate, failed = self._rate(reached, now), f"{counts.failed} failed" if counts.failed else ""
         self.bar.update(self.task, total=counts.total, completed=reached, rate=rate, failed=failed)

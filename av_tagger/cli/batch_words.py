@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
     from rich.console import Console
 
-    from av_tagger.runner.clock import Profile
+    from av_tagger.runner.profiler import Profile
     from av_tagger.runner.run import Order, Summary
 
 
@@ -20,10 +20,17 @@ def show_summary(console: Console, summary: Summary, *, quiet: bool) -> None:
     """Done, failed with reasons, skipped, coverage."""
     counts = summary.counts
     for kind, count, example in summary.failures:
-        words = f"{count} failed ({kind}), such as {example}" if count > 1 else f"failed ({kind}): {example}"
+        words = (
+            f"{count} failed ({kind}), such as {example}"
+            if count > 1
+            else f"failed ({kind}): {example}"
+        )
         console.print(Text(f"av-tag: {words}", style="red"), soft_wrap=True)
     if counts.failed > len(summary.failures):
-        console.print(Text(f'av-tag: each failure is a line with "error" in {summary.files[0]}', style="red"), soft_wrap=True)
+        console.print(
+            Text(f'av-tag: each failure is a line with "error" in {summary.files[0]}', style="red"),
+            soft_wrap=True,
+        )
     if quiet:
         return
     if summary.failed_before:
@@ -41,27 +48,34 @@ def show_summary(console: Console, summary: Summary, *, quiet: bool) -> None:
         console.print(Text(line), soft_wrap=True)
 
 
-def _able(summary: Summary, witness: int) -> int:
-    return sum(row[2] for row in summary.witnessed if row[witness] in ("ok", "degraded"))
+def _able(summary: Summary, branch: int) -> int:
+    return sum(row[2] for row in summary.branch_statuses if row[branch] in ("ok", "degraded"))
 
 
 def show_profile(console: Console, summary: Summary) -> None:
     from rich.box import SIMPLE_HEAD
 
     from av_tagger.errors import AvTaggerError
-    from av_tagger.runner.clock import WAITING, title
     from av_tagger.runner.picture import draw
+    from av_tagger.runner.profiler import WAITING, title
 
     profile = summary.profile
     grid = Table(title=f"where {profile.wall:.1f} s went", title_justify="left", box=SIMPLE_HEAD)
     grid.add_column("stage", no_wrap=True)
-    for name in ("seconds", "processor", "times", "hands", "share", "busy"):
+    for name in ("seconds", "processor", "times", "threads", "share", "busy"):
         grid.add_column(name, justify="right")
     for row in profile.rows():
         works = row.stage not in WAITING
-        cells = (f"{row.seconds:.2f}", f"{row.processor:.2f}" if works else "", str(row.times), str(row.hands))
+        cells = (
+            f"{row.seconds:.2f}",
+            f"{row.processor:.2f}" if works else "",
+            str(row.times),
+            str(row.threads),
+        )
         share = f"{row.share:.1%}" if works else ""
-        grid.add_row(title(row.stage), *cells, share, f"{row.busy:.0%}", style="" if works else "dim")
+        grid.add_row(
+            title(row.stage), *cells, share, f"{row.busy:.0%}", style="" if works else "dim"
+        )
     console.print(grid)
     console.print(Text(_in_words(profile)), soft_wrap=True)
     try:
@@ -98,5 +112,12 @@ def say_how_to_go_on(console: Console, order: Order) -> None:
         count = len(StoredOutcomes(results))
     except StorageError:
         count = 0
-    safe = f"{count} result{'s are' if count != 1 else ' is'} safe in {results}" if count else "nothing was done yet"
-    console.print(Text(f"av-tag: stopped; {safe}; the same command again goes on from there", style="yellow"), soft_wrap=True)
+    safe = (
+        f"{count} result{'s are' if count != 1 else ' is'} safe in {results}"
+        if count
+        else "nothing was done yet"
+    )
+    console.print(
+        Text(f"av-tag: stopped; {safe}; the same command again goes on from there", style="yellow"),
+        soft_wrap=True,
+    )

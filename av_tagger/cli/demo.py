@@ -13,10 +13,15 @@ from av_tagger.cli.options import ANSWERS, ModelOptions, TalkOptions, command
 
 @dataclass(frozen=True)
 class DemoOptions(TalkOptions, ModelOptions):
-    output: Annotated[Path, typer.Option("-o", "--output", help="Where to put the video and its page.", rich_help_panel=ANSWERS)] = Path(
-        "av-tag-demo"
-    )
-    seed: Annotated[int, typer.Option(help="Another number, another scene.", rich_help_panel=ANSWERS)] = 14
+    output: Annotated[
+        Path,
+        typer.Option(
+            "-o", "--output", help="Where to put the video and its page.", rich_help_panel=ANSWERS
+        ),
+    ] = Path("av-tag-demo")
+    seed: Annotated[
+        int, typer.Option(help="Another number, another scene.", rich_help_panel=ANSWERS)
+    ] = 14
 
 
 def _demo(options: DemoOptions) -> int:

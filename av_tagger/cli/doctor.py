@@ -22,7 +22,9 @@ LIBRARIES = {  # import name: (distribution, what it is for)
     "pyarrow": ("pyarrow", "Parquet files"),
 }
 OPTIONAL = {"ray": "ray", "pyarrow": "parquet"}  # import name: extra
-LEAST_FREE = 2_000_000_000  # bytes: GloVe while it is unpacked apart, all weights and a run fit in it
+LEAST_FREE = (
+    2_000_000_000  # bytes: GloVe while it is unpacked apart, all weights and a run fit in it
+)
 
 
 @dataclass(frozen=True)
@@ -80,14 +82,26 @@ def _libraries() -> Iterator[Finding]:
         try:
             number = version(distribution)
         except PackageNotFoundError:
-            remedy = f"pip install 'av-tagger[{OPTIONAL[module]}]'" if module in OPTIONAL else f"pip install {distribution}"
-            yield Finding(distribution, "not installed", "" if module in OPTIONAL else f"{purpose} will not work; {remedy}")
+            remedy = (
+                f"pip install 'av-tagger[{OPTIONAL[module]}]'"
+                if module in OPTIONAL
+                else f"pip install {distribution}"
+            )
+            yield Finding(
+                distribution,
+                "not installed",
+                "" if module in OPTIONAL else f"{purpose} will not work; {remedy}",
+            )
             continue
         try:
             if module not in OPTIONAL:
                 import_module(module)
         except Exception as error:  # noqa: BLE001 - a library may fail in any way, and the doctor says how
-            yield Finding(distribution, f"{number}, but it cannot be loaded ({error})", f"{purpose} will not work; install it again")
+            yield Finding(
+                distribution,
+                f"{number}, but it cannot be loaded ({error})",
+                f"{purpose} will not work; install it again",
+            )
         else:
             yield Finding(distribution, number)
 
@@ -102,14 +116,20 @@ def _devices() -> Iterator[Finding]:
         yield Finding("GPU", "none that torch can use: everything runs on the processor")
     for i in range(torch.cuda.device_count()):
         properties = torch.cuda.get_device_properties(i)
-        yield Finding(f"GPU cuda:{i}", f"{properties.name}, {properties.total_memory / 2**30:.0f} GiB")
+        yield Finding(
+            f"GPU cuda:{i}", f"{properties.name}, {properties.total_memory / 2**30:.0f} GiB"
+        )
 
 
 def _decoders() -> Iterator[Finding]:
     from av_tagger.media.doctor import decoders
 
     for report in decoders():
-        found = f"{report.version}, opens {', '.join(report.opens)}" if report.version else "not installed"
+        found = (
+            f"{report.version}, opens {', '.join(report.opens)}"
+            if report.version
+            else "not installed"
+        )
         yield Finding(f"decoder {report.name}", found, report.advice)
 
 
@@ -121,7 +141,11 @@ def _weights() -> Iterator[Finding]:
         damaged = line.state is State.DAMAGED
         remedy = f"av-tag weights fetch {line.file.name}" if line.file.urls else ""
         advice = f"delete {line.path}, then {remedy}" if damaged else ""
-        yield Finding(f"weights {line.file.name}", f"{line.state}" + (f": {remedy}" if absent and remedy else ""), advice)
+        yield Finding(
+            f"weights {line.file.name}",
+            f"{line.state}" + (f": {remedy}" if absent and remedy else ""),
+            advice,
+        )
 
 
 def _disk() -> Iterator[Finding]:
@@ -132,7 +156,11 @@ def _disk() -> Iterator[Finding]:
     folder = cache_folder()
     existing = next(p for p in (folder, *folder.parents) if p.exists())
     free = shutil.disk_usage(existing).free
-    yield Finding("cache", f"{folder}, {free / 1e9:.1f} GB free", "" if free > LEAST_FREE else "free some space, or set AV_TAGGER_CACHE")
+    yield Finding(
+        "cache",
+        f"{folder}, {free / 1e9:.1f} GB free",
+        "" if free > LEAST_FREE else "free some space, or set AV_TAGGER_CACHE",
+    )
 
 
 doctor = command(DoctorOptions, _doctor)

@@ -15,7 +15,10 @@ from av_tagger.cli.options import TalkOptions, command
 class EmbedOptions(TalkOptions):
     inputs: Annotated[list[str], typer.Argument(help="Files, folders or globs.", metavar="FILE...")]
     output: Annotated[Path, typer.Option("-o", "--output", help="An .npz or .parquet file.")]
-    ear: Annotated[str, typer.Option(help="auto, efficientat:mn04, efficientat:mn10, yamnet, or a weights file.")] = "auto"
+    ear: Annotated[
+        str,
+        typer.Option(help="auto, efficientat:mn04, efficientat:mn10, yamnet, or a weights file."),
+    ] = "auto"
     device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")] = "auto"
     offline: Annotated[bool, typer.Option("--offline", help="Never touch the network.")] = False
 
@@ -25,8 +28,8 @@ def _embed(options: EmbedOptions) -> int:
     from rich.console import Console
     from rich.text import Text
 
-    from av_tagger.assemble import load_embedder
     from av_tagger.cli.session import gather
+    from av_tagger.plan import load_embedder
     from av_tagger.reports.embeddings import check_target, write_embeddings
 
     errors = Console(stderr=True)

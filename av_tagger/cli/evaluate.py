@@ -22,13 +22,30 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class EvaluateOptions:
-    predictions: Annotated[Path, typer.Argument(help="A submission, JSON lines of results, or a run's folder.")]
-    truth: Annotated[Path, typer.Option("--truth", help="Ground truth: tab-separated `file, start, end, label`.")]
-    task: Annotated[str, typer.Option(help="a: tags of whole clips; b: when the sounds happen.")] = "a"
-    official: Annotated[bool, typer.Option("--official", help="As the challenge's own script counts, oddities included.")] = False
-    json: Annotated[bool, typer.Option("--json", help="Everything as JSON on stdout, nothing else there.")] = False
-    output: Annotated[Path | None, typer.Option("-o", "--output", help="Also write everything, curves included, as JSON.")] = None
-    classes: Annotated[str | None, typer.Option(help="A file with one class a line; the 17 of DCASE 2017 by default.")] = None
+    predictions: Annotated[
+        Path, typer.Argument(help="A submission, JSON lines of results, or a run's folder.")
+    ]
+    truth: Annotated[
+        Path, typer.Option("--truth", help="Ground truth: tab-separated `file, start, end, label`.")
+    ]
+    task: Annotated[
+        str, typer.Option(help="a: tags of whole clips; b: when the sounds happen.")
+    ] = "a"
+    official: Annotated[
+        bool,
+        typer.Option("--official", help="As the challenge's own script counts, oddities included."),
+    ] = False
+    json: Annotated[
+        bool, typer.Option("--json", help="Everything as JSON on stdout, nothing else there.")
+    ] = False
+    output: Annotated[
+        Path | None,
+        typer.Option("-o", "--output", help="Also write everything, curves included, as JSON."),
+    ] = None
+    classes: Annotated[
+        str | None,
+        typer.Option(help="A file with one class a line; the 17 of DCASE 2017 by default."),
+    ] = None
 
 
 def _evaluate(options: EvaluateOptions) -> None:
@@ -38,7 +55,9 @@ def _evaluate(options: EvaluateOptions) -> None:
     from av_tagger.reports.files import write_text
 
     classes = read_classes(Path(options.classes)) if options.classes else dcase2017()
-    report = score(options.predictions, options.truth, classes, options.task, official=options.official)
+    report = score(
+        options.predictions, options.truth, classes, options.task, official=options.official
+    )
     text = json.dumps(plain(report.as_json()), ensure_ascii=False, allow_nan=False) + "\n"
     if options.output:
         write_text(options.output, [text])
@@ -67,24 +86,49 @@ def _show_tags(report: TagReport, console: Console) -> None:
     ranking = content["ranking"].get("fused", {"classes": {}})
     heads = ("P", "R", "F1", "right", "said", "true", *(("AP", "AUC") if report.rankings else ()))
     rows = [
-        (label, *_percent(c["precision"], c["recall"], c["f1"]), c["right"], c["predicted"], c["positives"], *_ranked(ranking, label))
+        (
+            label,
+            *_percent(c["precision"], c["recall"], c["f1"]),
+            c["right"],
+            c["predicted"],
+            c["positives"],
+            *_ranked(ranking, label),
+        )
         for label, c in content["classes"].items()
     ]
     _print(console, "Tags, class by class", ("class", *heads), rows)
-    _averages(console, {"micro-average (ranking)": content["micro"], "class-based": content["macro"]})
-    for witness, r in report.rankings.items():
-        console.print(f"{witness}: mAP {r.mean_ap:.3f}, mAUC {r.mean_auc:.3f}, d' {r.d_prime:.2f}", highlight=False)
-    _coverage(console, scores.coverage.answered, scores.coverage.clips, scores.coverage.other, report.failed)
+    _averages(
+        console, {"micro-average (ranking)": content["micro"], "class-based": content["macro"]}
+    )
+    for branch, r in report.rankings.items():
+        console.print(
+            f"{branch}: mAP {r.mean_ap:.3f}, mAUC {r.mean_auc:.3f}, d' {r.d_prime:.2f}",
+            highlight=False,
+        )
+    _coverage(
+        console,
+        scores.coverage.answered,
+        scores.coverage.clips,
+        scores.coverage.other,
+        report.failed,
+    )
     if report.repeated:
         console.print(f"{report.repeated} repeated rows were counted once", highlight=False)
 
 
 def _show_events(report: EventReport, console: Console) -> None:
     content = report.as_json()
-    rows = [(label, f"{c['error_rate']:.2f}", *_percent(c["f1"]), c["active"], c["predicted"]) for label, c in content["classes"].items()]
-    _print(console, "Segments of 1 s, class by class", ("class", "ER", "F1", "active", "said"), rows)
+    rows = [
+        (label, f"{c['error_rate']:.2f}", *_percent(c["f1"]), c["active"], c["predicted"])
+        for label, c in content["classes"].items()
+    ]
+    _print(
+        console, "Segments of 1 s, class by class", ("class", "ER", "F1", "active", "said"), rows
+    )
     total = content["overall"]
-    parts = ", ".join(f"{name} {total[name]:.2f}" for name in ("substitutions", "deletions", "insertions"))
+    parts = ", ".join(
+        f"{name} {total[name]:.2f}" for name in ("substitutions", "deletions", "insertions")
+    )
     console.print(f"error rate {total['error_rate']:.2f} ({parts})", highlight=False)
     _averages(console, {"segment-based": total})
     coverage = report.scores.coverage
@@ -93,13 +137,22 @@ def _show_events(report: EventReport, console: Console) -> None:
 
 def _show_official(report: OfficialReport, console: Console) -> None:
     content = report.as_json()
-    rows = [(label, *_percent(c["precision"], c["recall"], c["f1"])) for label, c in content["classes"].items()]
+    rows = [
+        (label, *_percent(c["precision"], c["recall"], c["f1"]))
+        for label, c in content["classes"].items()
+    ]
     _print(console, "As the official script counts", ("class", "P", "R", "F1"), rows)
-    _averages(console, {"class-based": content["macro"], "instance-based (ranking)": content["micro"]}, digits=10)
+    _averages(
+        console,
+        {"class-based": content["macro"], "instance-based (ranking)": content["micro"]},
+        digits=10,
+    )
     console.print(f"audio files in the predictions: {content['files']}", highlight=False)
 
 
-def _print(console: Console, title: str, heads: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
+def _print(
+    console: Console, title: str, heads: Sequence[str], rows: Iterable[Sequence[Any]]
+) -> None:
     from rich.table import Table
 
     table = Table(title=title)
@@ -112,15 +165,23 @@ def _print(console: Console, title: str, heads: Sequence[str], rows: Iterable[Se
 
 def _averages(console: Console, averages: dict[str, Any], digits: int = 1) -> None:
     for name, a in averages.items():
-        values = (f"{head} {100 * a[key]:.{digits}f}" for head, key in (("precision", "precision"), ("recall", "recall"), ("F1", "f1")))
+        values = (
+            f"{head} {100 * a[key]:.{digits}f}"
+            for head, key in (("precision", "precision"), ("recall", "recall"), ("F1", "f1"))
+        )
         console.print(f"{name}: " + ", ".join(values), highlight=False)
 
 
 def _coverage(console: Console, answered: int, clips: int, other: int, failed: int) -> None:
     share = f"{100 * answered / clips:.1f} %"
-    console.print(f"{answered} of {clips} clips of the truth were answered ({share}); the rest count as silent", highlight=False)
+    console.print(
+        f"{answered} of {clips} clips of the truth were answered ({share}); the rest count as silent",
+        highlight=False,
+    )
     if other or failed:
-        console.print(f"{other} answered clips are not in the truth, {failed} clips failed", highlight=False)
+        console.print(
+            f"{other} answered clips are not in the truth, {failed} clips failed", highlight=False
+        )
 
 
 def _percent(*values: float) -> tuple[str, ...]:

@@ -10,7 +10,21 @@ from typing import Any
 
 import typer
 
-from av_tagger.cli import analyse, batch, bench, demo, doctor, embed, evaluate, recipes, report, tag, train, tune, weights
+from av_tagger.cli import (
+    analyse,
+    batch,
+    bench,
+    demo,
+    doctor,
+    embed,
+    evaluate,
+    recipes,
+    report,
+    tag,
+    train,
+    tune,
+    weights,
+)
 from av_tagger.errors import AvTaggerError
 
 USAGE = 2
@@ -59,7 +73,9 @@ def run(words: list[str]) -> int:
     except typer.Abort:
         return INTERRUPTED
     except Exception as error:
-        if hasattr(error, "exit_code") and hasattr(error, "show"):  # a usage error of the command line itself
+        if hasattr(error, "exit_code") and hasattr(
+            error, "show"
+        ):  # a usage error of the command line itself
             error.show()
             return int(error.exit_code)
         raise

@@ -20,7 +20,10 @@ def _recipes(options: RecipesOptions) -> int:
     from av_tagger.learning.learner import parameters
     from av_tagger.learning.recipe import all_recipes
 
-    rows: list[Row] = [(r.name, r.about.paper, r.about.row, parameters(r), r.about.published, r.data) for r in all_recipes()]
+    rows: list[Row] = [
+        (r.name, r.about.paper, r.about.row, parameters(r), r.about.published, r.data)
+        for r in all_recipes()
+    ]
     if options.json:
         _print_json(rows)
     else:
@@ -46,7 +49,9 @@ def _print_table(rows: list[Row]) -> None:
 
     table = Table()
     for column in COLUMNS:
-        table.add_column(column, justify="right" if column == "parameters" else "left", overflow="fold")
+        table.add_column(
+            column, justify="right" if column == "parameters" else "left", overflow="fold"
+        )
     for name, paper, row, count, published, data in rows:
         table.add_row(*(Text(cell) for cell in (name, paper, row, f"{count:,}", published, data)))
     Console().print(table)

@@ -18,10 +18,24 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True)
 class ReportOptions(TalkOptions):
-    results: Annotated[Path, typer.Argument(help="JSON lines written by av-tag, or the folder of a run.")]
-    output: Annotated[Path, typer.Option("--output", "-o", help="The folder for index.html and the pages.")] = Path("report")
-    embed: Annotated[bool, typer.Option("--embed", help="Put the media files into the pages instead of linking to them.")] = False
-    listen: Annotated[bool, typer.Option("--listen/--no-listen", help="Read the media files again to draw their spectrograms.")] = True
+    results: Annotated[
+        Path, typer.Argument(help="JSON lines written by av-tag, or the folder of a run.")
+    ]
+    output: Annotated[
+        Path, typer.Option("--output", "-o", help="The folder for index.html and the pages.")
+    ] = Path("report")
+    embed: Annotated[
+        bool,
+        typer.Option(
+            "--embed", help="Put the media files into the pages instead of linking to them."
+        ),
+    ] = False
+    listen: Annotated[
+        bool,
+        typer.Option(
+            "--listen/--no-listen", help="Read the media files again to draw their spectrograms."
+        ),
+    ] = True
 
 
 def _report(options: ReportOptions) -> None:
@@ -32,7 +46,11 @@ def _report(options: ReportOptions) -> None:
     from av_tagger.reports.schema import find_results
 
     results = find_results(options.results)
-    index = write_exhibits(_Source(results, options), options.output, PageOptions(embed=options.embed, listen=options.listen))
+    index = write_exhibits(
+        _Source(results, options),
+        options.output,
+        PageOptions(embed=options.embed, listen=options.listen),
+    )
     if not options.quiet:
         Console(stderr=True).print(f"wrote {index}", soft_wrap=True, markup=False, highlight=False)
 
@@ -64,7 +82,14 @@ class _Source:
 
         console = Console(stderr=True)
         quiet = self.options.quiet or not console.is_terminal
-        yield from track(exhibits, "writing pages", total=self.count, console=console, transient=True, disable=quiet)
+        yield from track(
+            exhibits,
+            "writing pages",
+            total=self.count,
+            console=console,
+            transient=True,
+            disable=quiet,
+        )
 
 
 report = command(ReportOptions, _report)

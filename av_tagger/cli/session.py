@@ -51,15 +51,15 @@ def gather(inputs: Sequence[str]) -> Jobs:
 
 def load_tagger(models: ModelOptions, talk: TalkOptions) -> Tagger:
     """The tagger that the flags and the settings file ask for, and on stderr what it is made of."""
-    from av_tagger.assemble import load
     from av_tagger.cli.show import used
+    from av_tagger.plan import load
 
     console = Console(stderr=True)
     config = settings_of(models)
     with console.status("loading", spinner="dots"):
         tagger = load(config, say=lambda text: say(text, talk, console))
     if not talk.quiet:
-        ear, eye = tagger.witnesses
+        ear, eye = tagger.branches
         console.print(Text(used(ear, eye, tagger.parts.run.device), style="dim"), soft_wrap=True)
     if talk.verbose and (chosen := getattr(tagger.parts.eye, "arithmetic", "")):
         console.print(Text(f"chosen for this machine: {chosen}", style="dim"), soft_wrap=True)

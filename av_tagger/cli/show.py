@@ -8,7 +8,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from av_tagger.scores import Event, Evidence, Failed, Outcome, Status, Tag, Tagged, Witness
+from av_tagger.scores import BranchInfo, Event, Evidence, Failed, Outcome, Status, Tag, Tagged
 
 MORE_EVENTS = 4  # that many spans of time stand in the table before the rest is only counted
 
@@ -41,7 +41,13 @@ def table(tagged: Tagged, tags: Sequence[Tag]) -> Table:
     for tag in tags:
         style = "" if tag.probability >= tag.threshold else "dim"
         grid.add_row(
-            tag.label, f"{tag.probability:.2f}", _score(tag.heard), _score(tag.seen), when(tag.events), why(tag.evidence), style=style
+            tag.label,
+            f"{tag.probability:.2f}",
+            _score(tag.heard),
+            _score(tag.seen),
+            when(tag.events),
+            why(tag.evidence),
+            style=style,
         )
     return grid
 
@@ -51,16 +57,25 @@ def chosen(tagged: Tagged, top: int | None) -> Sequence[Tag]:
     if top is None:
         return tagged.tags
     named = {tag.label for tag in tagged.tags}
-    rest = sorted((s.fused, label) for label, s in tagged.scores.items() if label not in named)[::-1]
+    rest = sorted((s.fused, label) for label, s in tagged.scores.items() if label not in named)[
+        ::-1
+    ]
     others = [
-        Tag(label, fused, tagged.scores[label].threshold, tagged.scores[label].heard, tagged.scores[label].seen) for fused, label in rest
+        Tag(
+            label,
+            fused,
+            tagged.scores[label].threshold,
+            tagged.scores[label].heard,
+            tagged.scores[label].seen,
+        )
+        for fused, label in rest
     ]
     return [*tagged.tags, *others][:top]
 
 
-def used(ear: Witness, eye: Witness, device: str) -> str:
+def used(ear: BranchInfo, eye: BranchInfo, device: str) -> str:
     """One line: which ear, which eye, which weights, which device."""
-    return f"ear: {_witness(ear)}   eye: {_witness(eye)}   device: {device}"
+    return f"ear: {_branch(ear)}   eye: {_branch(eye)}   device: {device}"
 
 
 def when(events: Sequence[Event]) -> str:
@@ -82,11 +97,17 @@ def clock(seconds: float) -> str:
     return f"{hours}:{minutes:02d}:{rest:04.1f}" if hours else f"{minutes}:{rest:04.1f}"
 
 
-def _witness(witness: Witness) -> str:
-    if witness.status in _ADVICE:
-        return f"{witness.model} ({_ADVICE[witness.status]})" if witness.status is Status.NO_WEIGHTS else str(_ADVICE[witness.status])
-    weights = f", {witness.weights}" if witness.weights else ""
-    return f"{witness.model}{weights}" + ("" if witness.status is Status.OK else f" ({witness.status})")
+def _branch(branch: BranchInfo) -> str:
+    if branch.status in _ADVICE:
+        return (
+            f"{branch.model} ({_ADVICE[branch.status]})"
+            if branch.status is Status.NO_WEIGHTS
+            else str(_ADVICE[branch.status])
+        )
+    weights = f", {branch.weights}" if branch.weights else ""
+    return f"{branch.model}{weights}" + (
+        "" if branch.status is Status.OK else f" ({branch.status})"
+    )
 
 
 def _score(value: float | None) -> str:
@@ -94,7 +115,9 @@ def _score(value: float | None) -> str:
 
 
 def _title(tagged: Tagged) -> Text:
-    return Text(f"{tagged.clip.path}", style="bold").append(f"  {clock(tagged.duration_seconds)}", style="dim")
+    return Text(f"{tagged.clip.path}", style="bold").append(
+        f"  {clock(tagged.duration_seconds)}", style="dim"
+    )
 
 
 def _nothing(tagged: Tagged) -> Text:

@@ -18,8 +18,16 @@ if TYPE_CHECKING:
 @dataclass(frozen=True, kw_only=True)
 class TagOptions(TalkOptions, OutputOptions, ModelOptions):
     inputs: Annotated[list[str], typer.Argument(help="Files, folders or globs.", metavar="FILE...")]
-    json: Annotated[bool, typer.Option("--json", help="JSON lines on stdout, nothing else there.", rich_help_panel=ANSWERS)] = False
-    top: Annotated[int | None, typer.Option(min=1, help="Show the N best classes, tags first.", rich_help_panel=ANSWERS)] = None
+    json: Annotated[
+        bool,
+        typer.Option(
+            "--json", help="JSON lines on stdout, nothing else there.", rich_help_panel=ANSWERS
+        ),
+    ] = False
+    top: Annotated[
+        int | None,
+        typer.Option(min=1, help="Show the N best classes, tags first.", rich_help_panel=ANSWERS),
+    ] = None
 
 
 def _tag(options: TagOptions) -> int:
@@ -56,13 +64,25 @@ def _printer(options: TagOptions) -> Callable[[Outcome], None]:
         sys.stdout.write(as_line(outcome).rstrip("\n") + "\n")
         sys.stdout.flush()
 
-    return print_json if options.json else lambda outcome: show(outcome, console, errors, top=options.top)
+    return (
+        print_json
+        if options.json
+        else lambda outcome: show(outcome, console, errors, top=options.top)
+    )
 
 
-def _watched(outcomes: Iterator[Outcome], total: int, show: Callable[[Outcome], None], options: TalkOptions) -> Iterator[Outcome]:
+def _watched(
+    outcomes: Iterator[Outcome], total: int, show: Callable[[Outcome], None], options: TalkOptions
+) -> Iterator[Outcome]:
     """The same outcomes, each shown as it comes, with a progress bar on stderr where a person watches."""
     from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+    from rich.progress import (
+        BarColumn,
+        MofNCompleteColumn,
+        Progress,
+        TextColumn,
+        TimeRemainingColumn,
+    )
 
     console = Console(stderr=True)
     columns = (TextColumn("tagging"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())

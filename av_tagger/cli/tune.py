@@ -20,17 +20,36 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class TuneOptions:
-    results: Annotated[Path, typer.Argument(help="A run's folder, or the JSON lines of `av-tag --json`.")]
-    truth: Annotated[Path, typer.Option("--truth", help="Ground truth: tab-separated `file, start, end, label`.")]
-    output: Annotated[Path, typer.Option("-o", "--output", help="The fusion file to write (.json or .toml).")] = Path("fusion.json")
-    method: Annotated[str, typer.Option(help="joint, paper-rule, stacked, even, max, ear or eye.")] = "joint"
-    point: Annotated[str, typer.Option(help="Operating point: precision (F0.5), f1 or recall (F2).")] = "f1"
+    results: Annotated[
+        Path, typer.Argument(help="A run's folder, or the JSON lines of `av-tag --json`.")
+    ]
+    truth: Annotated[
+        Path, typer.Option("--truth", help="Ground truth: tab-separated `file, start, end, label`.")
+    ]
+    output: Annotated[
+        Path, typer.Option("-o", "--output", help="The fusion file to write (.json or .toml).")
+    ] = Path("fusion.json")
+    method: Annotated[
+        str, typer.Option(help="joint, paper-rule, stacked, even, max, ear or eye.")
+    ] = "joint"
+    point: Annotated[
+        str, typer.Option(help="Operating point: precision (F0.5), f1 or recall (F2).")
+    ] = "f1"
     folds: Annotated[int, typer.Option(min=2, help="Folds of the cross-validation.")] = 5
-    few: Annotated[int, typer.Option(min=0, help="Classes with fewer positives are drawn towards neutral.")] = 10
+    few: Annotated[
+        int, typer.Option(min=0, help="Classes with fewer positives are drawn towards neutral.")
+    ] = 10
     seed: Annotated[int, typer.Option(help="Of folds and random order.")] = 0
-    compare: Annotated[bool, typer.Option("--compare", help="Also measure every other method.")] = False
-    classes: Annotated[str | None, typer.Option(help="A file with one class a line; the 17 of DCASE 2017 by default.")] = None
-    json: Annotated[bool, typer.Option("--json", help="Figures as JSON on stdout, nothing else there.")] = False
+    compare: Annotated[bool, typer.Option("--compare", help="Also measure every other method.")] = (
+        False
+    )
+    classes: Annotated[
+        str | None,
+        typer.Option(help="A file with one class a line; the 17 of DCASE 2017 by default."),
+    ] = None
+    json: Annotated[
+        bool, typer.Option("--json", help="Figures as JSON on stdout, nothing else there.")
+    ] = False
 
 
 def _tune(options: TuneOptions) -> None:
@@ -43,10 +62,19 @@ def _tune(options: TuneOptions) -> None:
 
     classes = read_classes(Path(options.classes)) if options.classes else dcase2017()
     settings = FitSettings(options.method, options.point, options.few, seed=options.seed)
-    tuning = fit(options.results, options.truth, classes, settings, folds=options.folds, compare=options.compare)
+    tuning = fit(
+        options.results,
+        options.truth,
+        classes,
+        settings,
+        folds=options.folds,
+        compare=options.compare,
+    )
     write_fusion(tuning.fusion, options.output)
     if options.json:
-        sys.stdout.write(json.dumps(plain(tuning.as_json()), ensure_ascii=False, allow_nan=False) + "\n")
+        sys.stdout.write(
+            json.dumps(plain(tuning.as_json()), ensure_ascii=False, allow_nan=False) + "\n"
+        )
     else:
         from rich.console import Console
 
@@ -58,10 +86,26 @@ def _show(tuning: Tuning, output: Path, console: Console) -> None:
 
     table = Table(title=f"Fusion by {tuning.settings.method}, point {tuning.settings.point}")
     table.add_column("class")
-    for heading in ("ear's weight", "threshold", "ear alone", "eye alone", "F1 heard", "F1 seen", "F1 fused", "clips"):
+    for heading in (
+        "ear's weight",
+        "threshold",
+        "ear alone",
+        "eye alone",
+        "F1 heard",
+        "F1 seen",
+        "F1 fused",
+        "clips",
+    ):
         table.add_column(heading, justify="right")
     for row in tuning.rows():
-        numbers = [row["both"], row["ear"], row["eye"], row["f1_heard"], row["f1_seen"], row["f1_fused"]]
+        numbers = [
+            row["both"],
+            row["ear"],
+            row["eye"],
+            row["f1_heard"],
+            row["f1_seen"],
+            row["f1_fused"],
+        ]
         weight = "" if row["weight"] is None else f"{row['weight']:.2f}"
         table.add_row(row["label"], weight, *(f"{n:.3f}" for n in numbers), str(row["positives"]))
     console.print(table)
@@ -76,11 +120,21 @@ def _show_points(tuning: Tuning, console: Console) -> None:
     table.add_column("")
     for heading in ("precision", "recall", "F1"):
         table.add_column(heading, justify="right")
-    named = {"heard alone": tuning.honest.heard, "seen alone": tuning.honest.seen, "fused": tuning.honest.fused}
+    named = {
+        "heard alone": tuning.honest.heard,
+        "seen alone": tuning.honest.seen,
+        "fused": tuning.honest.fused,
+    }
     named |= {f"fused, point {name}": counts for name, counts in tuning.points.items()}
-    named |= {f"fused, method {name}": counts for name, counts in tuning.methods.items() if len(tuning.methods) > 1}
+    named |= {
+        f"fused, method {name}": counts
+        for name, counts in tuning.methods.items()
+        if len(tuning.methods) > 1
+    }
     for name, counts in named.items():
-        table.add_row(name, *(f"{100 * value:.1f}" for value in (counts.precision, counts.recall, counts.f1)))
+        table.add_row(
+            name, *(f"{100 * value:.1f}" for value in (counts.precision, counts.recall, counts.f1))
+        )
     console.print(table)
 
 
@@ -88,9 +142,15 @@ def _show_words(tuning: Tuning, output: Path, console: Console) -> None:
     trusted = ", ".join(tuning.trusts_eye) or "none"
     console.print(f"The eye beats the ear on: {trusted}", highlight=False)
     inside = f"{100 * tuning.inside.f1:.1f}"
-    console.print(f"F1 on the clips that were fitted: {inside} (flattering; believe the held-out figure)", highlight=False)
+    console.print(
+        f"F1 on the clips that were fitted: {inside} (flattering; believe the held-out figure)",
+        highlight=False,
+    )
     if tuning.unanswered:
-        console.print(f"{tuning.unanswered} clips of the truth have no scores and took no part", highlight=False)
+        console.print(
+            f"{tuning.unanswered} clips of the truth have no scores and took no part",
+            highlight=False,
+        )
     console.print(f"written: {output}", highlight=False, markup=False)
 
 

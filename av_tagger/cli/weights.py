@@ -30,19 +30,29 @@ class ListOptions:
 @dataclass(frozen=True)
 class FetchOptions:
     names: Annotated[list[str], typer.Argument(help=FETCH_HELP, metavar="NAME...")]
-    offline: Annotated[bool, typer.Option("--offline", help="Only say what is missing and how to put it in place by hand.")] = False
+    offline: Annotated[
+        bool,
+        typer.Option(
+            "--offline", help="Only say what is missing and how to put it in place by hand."
+        ),
+    ] = False
 
 
 @dataclass(frozen=True)
 class CheckOptions:
-    names: Annotated[list[str] | None, typer.Argument(help="Names of the list; none: all.", metavar="[NAME]...")] = None
+    names: Annotated[
+        list[str] | None, typer.Argument(help="Names of the list; none: all.", metavar="[NAME]...")
+    ] = None
 
 
 @dataclass(frozen=True)
 class ConvertOptions:
     name: Annotated[str, typer.Argument(help="What it is: yamnet.", metavar="NAME")]
     source: Annotated[Path, typer.Argument(help="The published file.", metavar="FILE")]
-    output: Annotated[Path | None, typer.Option("-o", "--output", help="Where to; by default among the other weights.")] = None
+    output: Annotated[
+        Path | None,
+        typer.Option("-o", "--output", help="Where to; by default among the other weights."),
+    ] = None
 
 
 def _list(options: ListOptions) -> None:
@@ -53,7 +63,12 @@ def _list(options: ListOptions) -> None:
     from av_tagger.weights import folders, listing
 
     del options
-    grid = Table(title="weights", title_justify="left", caption="looked for in " + ", ".join(map(str, folders())), caption_justify="left")
+    grid = Table(
+        title="weights",
+        title_justify="left",
+        caption="looked for in " + ", ".join(map(str, folders())),
+        caption_justify="left",
+    )
     for name in ("name", "size", "licence", "state", "what it is", "source", "where"):
         grid.add_column(name, overflow="fold")
     for line in listing():
@@ -122,8 +137,16 @@ def _check(options: CheckOptions) -> int:
     names = [member for name in options.names or CATALOGUE for member in members_of(name)]
     states = {name: check(name) for name in names}
     for name, state in states.items():
-        Console().print(f"{name}: {state}" + (f", {locate(name)}" if locate(name) else ""), soft_wrap=True, highlight=False)
-    return 1 if State.DAMAGED in states.values() or (options.names and State.ABSENT in states.values()) else 0
+        Console().print(
+            f"{name}: {state}" + (f", {locate(name)}" if locate(name) else ""),
+            soft_wrap=True,
+            highlight=False,
+        )
+    return (
+        1
+        if State.DAMAGED in states.values() or (options.names and State.ABSENT in states.values())
+        else 0
+    )
 
 
 def _convert(options: ConvertOptions) -> None:
@@ -147,7 +170,14 @@ def _say_where(paths: Sequence[Path]) -> None:
 def _bars() -> Iterator[Callable[[str], Progress]]:
     """Progress bars on stderr, one a file, made when its first bytes come."""
     from rich.console import Console
-    from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn, TransferSpeedColumn
+    from rich.progress import (
+        BarColumn,
+        DownloadColumn,
+        Progress,
+        TextColumn,
+        TimeRemainingColumn,
+        TransferSpeedColumn,
+    )
 
     columns: tuple[Any, ...] = (
         TextColumn("{task.description}"),

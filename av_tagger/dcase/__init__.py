@@ -1,6 +1,6 @@
 """DCASE 2017 task 4: its names, lists, ground truth and submissions, and where a user keeps the clips."""
 
-from av_tagger.dcase.find import Found, find_clips
+from av_tagger.dcase.find import FoundClips, find_clips
 from av_tagger.dcase.names import ClipName, clip_key, parse_name, public_name
 from av_tagger.dcase.submission import from_outcomes, write_events, write_tags
 from av_tagger.dcase.tables import (
@@ -16,7 +16,7 @@ from av_tagger.dcase.tables import (
 
 __all__ = [
     "ClipName",
-    "Found",
+    "FoundClips",
     "ListedClip",
     "SoundEvent",
     "clip_key",

@@ -16,13 +16,49 @@ if TYPE_CHECKING:
 
     from av_tagger.dcase.tables import ListedClip
 
-_AUDIO = frozenset({"wav", "flac", "ogg", "oga", "opus", "mp3", "m4a", "aac", "wma", "aif", "aiff", "ac3", "amr", "caf", "mka"})
-_TEXT = frozenset({"csv", "tsv", "txt", "json", "jsonl", "xml", "html", "md", "toml", "yaml", "yml", "log", "vtt", "srt", "description"})
+_AUDIO = frozenset(
+    {
+        "wav",
+        "flac",
+        "ogg",
+        "oga",
+        "opus",
+        "mp3",
+        "m4a",
+        "aac",
+        "wma",
+        "aif",
+        "aiff",
+        "ac3",
+        "amr",
+        "caf",
+        "mka",
+    }
+)
+_TEXT = frozenset(
+    {
+        "csv",
+        "tsv",
+        "txt",
+        "json",
+        "jsonl",
+        "xml",
+        "html",
+        "md",
+        "toml",
+        "yaml",
+        "yml",
+        "log",
+        "vtt",
+        "srt",
+        "description",
+    }
+)
 _NO_MEDIA = _TEXT | {"part", "ytdl", "tmp", "jpg", "jpeg", "png", "webp", "npy", "npz", "h5"}
 
 
 @dataclass(frozen=True)
-class Found:
+class FoundClips:
     """Which listed clips are here, as what to open, and which are not."""
 
     clips: tuple[tuple[ListedClip, Clip], ...]
@@ -36,7 +72,7 @@ class _Candidate:
     whole: bool
 
 
-def find_clips(rows: Iterable[ListedClip], folders: Sequence[Path]) -> Found:
+def find_clips(rows: Iterable[ListedClip], folders: Sequence[Path]) -> FoundClips:
     """The best file for each clip: a cut video, then a whole video, then cut sound, then whole sound."""
     wanted = tuple(rows)
     ids = {row.name.id for row in wanted if row.name}
@@ -44,12 +80,16 @@ def find_clips(rows: Iterable[ListedClip], folders: Sequence[Path]) -> Found:
     clips: list[tuple[ListedClip, Clip]] = []
     missing: list[ListedClip] = []
     for row in wanted:
-        choices = [c for c in (best.get(row.key), best.get(f"{row.name.id}/whole") if row.name else None) if c]
+        choices = [
+            c
+            for c in (best.get(row.key), best.get(f"{row.name.id}/whole") if row.name else None)
+            if c
+        ]
         if choices:
             clips.append((row, _clip(row, min(choices, key=lambda c: c.rank))))
         else:
             missing.append(row)
-    return Found(tuple(clips), tuple(missing))
+    return FoundClips(tuple(clips), tuple(missing))
 
 
 def _clip(row: ListedClip, candidate: _Candidate) -> Clip:

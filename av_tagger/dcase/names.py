@@ -11,7 +11,9 @@ if TYPE_CHECKING:
 
 # Ids are 11 characters and may hold `_` and `-`: they are counted, never split. Files on disk carry a `Y` in front, lists do not.
 _CUT = re.compile(r"Y?(?P<id>[\w-]{11})_(?P<start>\d+(?:\.\d+)?)_(?P<end>\d+(?:\.\d+)?)", re.ASCII)
-_EXTENSION = re.compile(r"\.(?=\w*[A-Za-z])\w{2,5}$", re.ASCII)  # holds a letter: the `.000` of a bare name is no extension
+_EXTENSION = re.compile(
+    r"\.(?=\w*[A-Za-z])\w{2,5}$", re.ASCII
+)  # holds a letter: the `.000` of a bare name is no extension
 
 _BRACKETED = re.compile(r"\[([\w-]{11})\]$", re.ASCII)  # `Title [id]`, as download tools name files
 _DASHED = re.compile(r"-([\w-]{11})$", re.ASCII)  # `Title-id`, as they used to

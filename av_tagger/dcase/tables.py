@@ -38,7 +38,7 @@ class SoundEvent:
 
 
 @dataclass(frozen=True)
-class Row:
+class TsvRow:
     """One line of a tab-separated table; only the name when nothing else stands there."""
 
     line: int
@@ -55,9 +55,15 @@ class Row:
 
 def read_class_list(path: Path) -> ClassList:
     """The official list of classes: a heading, then `id, confidence, label`, separated by tabs."""
-    classes = [_class_of(path, line, text) for line, text in _lines(path) if not text.casefold().startswith("class_id")]
+    classes = [
+        _class_of(path, line, text)
+        for line, text in _lines(path)
+        if not text.casefold().startswith("class_id")
+    ]
     if not classes:
-        raise UsageError(f"{path}: holds no class; expected lines `id, confidence, label` separated by tabs")
+        raise UsageError(
+            f"{path}: holds no class; expected lines `id, confidence, label` separated by tabs"
+        )
     return ClassList(tuple(classes))
 
 
@@ -88,7 +94,7 @@ def read_strong(path: Path, classes: ClassList | None = None) -> dict[str, tuple
     return {key: tuple(found) for key, found in events.items()}
 
 
-def read_submission(path: Path, classes: ClassList | None = None) -> list[Row]:
+def read_submission(path: Path, classes: ClassList | None = None) -> list[TsvRow]:
     """The rows of a submission to subtask A or B, as they stand."""
     return list(_rows(path, classes))
 
@@ -98,7 +104,9 @@ def read_list(path: Path, classes: ClassList | None = None) -> list[ListedClip]:
     first = next(iter(_lines(path)), (0, ""))[1]
     if "\t" not in first and "," in first:
         return read_download_list(path, classes)
-    return [ListedClip(key, parse_name(key), labels) for key, labels in read_weak(path, classes).items()]
+    return [
+        ListedClip(key, parse_name(key), labels) for key, labels in read_weak(path, classes).items()
+    ]
 
 
 def _lines(path: Path) -> Iterator[tuple[int, str]]:
@@ -106,8 +114,16 @@ def _lines(path: Path) -> Iterator[tuple[int, str]]:
     try:
         data = path.read_bytes()
     except OSError as error:
-        raise UsageError(f"{path}: cannot be read ({error.strerror}); give the path of a table") from error
-    for number, raw in enumerate(data.removeprefix(b"\xef\xbb\xbf").replace(b"\r\n", b"\n").replace(b"\r", b"\n").split(b"\n"), 1):
+        raise UsageError(
+            f"{path}: cannot be read ({error.strerror}); give the path of a table"
+        ) from error
+    for number, raw in enumerate(
+        data.removeprefix(b"\xef\xbb\xbf")
+        .replace(b"\r\n", b"\n")
+        .replace(b"\r", b"\n")
+        .split(b"\n"),
+        1,
+    ):
         try:
             text = raw.decode("utf-8")
         except UnicodeDecodeError as error:
@@ -116,7 +132,7 @@ def _lines(path: Path) -> Iterator[tuple[int, str]]:
             yield number, text
 
 
-def _rows(path: Path, classes: ClassList | None) -> Iterator[Row]:
+def _rows(path: Path, classes: ClassList | None) -> Iterator[TsvRow]:
     known = {c.label: c.label for c in classes or dcase2017()}
     nothing = True
     for line, text in _lines(path):
@@ -126,7 +142,7 @@ def _rows(path: Path, classes: ClassList | None) -> Iterator[Row]:
         raise UsageError(f"{path}: is empty; expected {_COLUMNS}")
 
 
-def _row(path: Path, line: int, text: str, known: dict[str, str]) -> Row:
+def _row(path: Path, line: int, text: str, known: dict[str, str]) -> TsvRow:
     cells = [cell.strip() for cell in text.split("\t")]
     if not cells[0]:
         raise TableError(path, line, "has no file name", _COLUMNS)
@@ -136,11 +152,16 @@ def _row(path: Path, line: int, text: str, known: dict[str, str]) -> Row:
         raise TableError(path, line, f"has {len(cells)} columns", _COLUMNS)
     key = clip_key(cells[0])
     if not any(cells[1:]):
-        return Row(line, key)
+        return TsvRow(line, key)
     start, end = _seconds(path, line, cells[1]), _seconds(path, line, cells[2])
     if end < start:
-        raise TableError(path, line, f"ends ({cells[2]}) before it starts ({cells[1]})", "start <= end, in seconds")
-    return Row(line, key, _label(path, line, cells[3], known), start, end)
+        raise TableError(
+            path,
+            line,
+            f"ends ({cells[2]}) before it starts ({cells[1]})",
+            "start <= end, in seconds",
+        )
+    return TsvRow(line, key, _label(path, line, cells[3], known), start, end)
 
 
 def _label(path: Path, line: int, text: str, known: dict[str, str]) -> str:
@@ -166,19 +187,31 @@ def _listed(path: Path, line: int, text: str, classes: ClassList) -> ListedClip:
     start, end = _seconds(path, line, cells[1]), _seconds(path, line, cells[2])
     name = parse_name(f"{cells[0]}_{start:.3f}_{end:.3f}")
     if name is None:
-        raise TableError(path, line, f"{cells[0]!r} from {cells[1]} to {cells[2]} is not a clip", "an id of 11 characters, start < end")
+        raise TableError(
+            path,
+            line,
+            f"{cells[0]!r} from {cells[1]} to {cells[2]} is not a clip",
+            "an id of 11 characters, start < end",
+        )
     by_id = {c.id: c.label for c in classes}
     ids = [mid.strip() for mid in cells[4].split(",") if mid.strip()] if len(cells) == 5 else []
     unknown = [mid for mid in ids if mid not in by_id]
     if unknown:
-        raise TableError(path, line, f"no class has the id {unknown[0]!r}", f"ids of the {len(classes)} classes in the last column")
+        raise TableError(
+            path,
+            line,
+            f"no class has the id {unknown[0]!r}",
+            f"ids of the {len(classes)} classes in the last column",
+        )
     return ListedClip(str(name), name, tuple(dict.fromkeys(by_id[mid] for mid in ids)))
 
 
 def _class_of(path: Path, line: int, text: str) -> SoundClass:
     cells = [cell.strip() for cell in text.split("\t")]
     if len(cells) != 3 or not cells[0] or not cells[2]:
-        raise TableError(path, line, f"has {len(cells)} columns", "`id, confidence, label` separated by tabs")
+        raise TableError(
+            path, line, f"has {len(cells)} columns", "`id, confidence, label` separated by tabs"
+        )
     group = next((c.group for c in dcase2017() if c.id == cells[0]), "")
     return SoundClass(cells[2], cells[0], group)
 

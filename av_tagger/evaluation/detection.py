@@ -33,7 +33,9 @@ class EventScores:
 
     @property
     def error_rate(self) -> float:
-        return _rate(self.substitutions + self.deletions + self.insertions, int(self.counts.positives.sum()))
+        return _rate(
+            self.substitutions + self.deletions + self.insertions, int(self.counts.positives.sum())
+        )
 
     @property
     def overall(self) -> Averages:
@@ -43,22 +45,45 @@ class EventScores:
     def class_error_rate(self) -> NDArray[np.float64]:
         """Deletions and insertions of a class over its active segments; NaN for a class that is never active."""
         errors = self.counts.positives + self.counts.predicted - 2 * self.counts.right
-        return np.array([_rate(int(e), int(n)) for e, n in zip(errors, self.counts.positives, strict=True)])
+        return np.array(
+            [_rate(int(e), int(n)) for e, n in zip(errors, self.counts.positives, strict=True)]
+        )
 
     def as_json(self) -> dict[str, Any]:
         positives = int(self.counts.positives.sum())
-        parts = {"substitutions": self.substitutions, "deletions": self.deletions, "insertions": self.insertions}
-        rows = zip(self.labels, self.class_error_rate, self.counts.class_f1, self.counts.positives, self.counts.predicted, strict=True)
+        parts = {
+            "substitutions": self.substitutions,
+            "deletions": self.deletions,
+            "insertions": self.insertions,
+        }
+        rows = zip(
+            self.labels,
+            self.class_error_rate,
+            self.counts.class_f1,
+            self.counts.positives,
+            self.counts.predicted,
+            strict=True,
+        )
         return {
-            "overall": vars(self.overall) | {"error_rate": self.error_rate} | {name: _rate(n, positives) for name, n in parts.items()},
+            "overall": vars(self.overall)
+            | {"error_rate": self.error_rate}
+            | {name: _rate(n, positives) for name, n in parts.items()},
             "coverage": vars(self.coverage) | {"share": self.coverage.share},
             "classes": {
-                label: {"error_rate": float(er), "f1": float(f1), "active": int(n), "predicted": int(p)} for label, er, f1, n, p in rows
+                label: {
+                    "error_rate": float(er),
+                    "f1": float(f1),
+                    "active": int(n),
+                    "predicted": int(p),
+                }
+                for label, er, f1, n, p in rows
             },
         }
 
 
-def score_events(truth: Events, said: Events, labels: Sequence[str], segment: float = SEGMENT_SECONDS) -> EventScores:
+def score_events(
+    truth: Events, said: Events, labels: Sequence[str], segment: float = SEGMENT_SECONDS
+) -> EventScores:
     """Every clip of the truth counts, as long as the last event in it, true or predicted."""
     coverage = coverage_of(truth, said)
     pairs = [_rolls(events, said.get(name, ()), labels, segment) for name, events in truth.items()]
@@ -75,7 +100,9 @@ def score_events(truth: Events, said: Events, labels: Sequence[str], segment: fl
     )
 
 
-def _rolls(truth: Sequence[SoundEvent], said: Sequence[SoundEvent], labels: Sequence[str], segment: float) -> tuple[Roll, Roll]:
+def _rolls(
+    truth: Sequence[SoundEvent], said: Sequence[SoundEvent], labels: Sequence[str], segment: float
+) -> tuple[Roll, Roll]:
     last = max((event.end for event in (*truth, *said)), default=0.0)
     length = math.ceil(last / segment)
     return _roll(truth, labels, length, segment), _roll(said, labels, length, segment)
@@ -86,7 +113,9 @@ def _roll(events: Iterable[SoundEvent], labels: Sequence[str], length: int, segm
     place = {label: k for k, label in enumerate(labels)}
     roll = np.zeros((length, len(labels)), dtype=np.bool_)
     for event in events:
-        roll[math.floor(event.start / segment) : math.ceil(event.end / segment), place[event.label]] = True
+        roll[
+            math.floor(event.start / segment) : math.ceil(event.end / segment), place[event.label]
+        ] = True
     return roll
 
 

@@ -38,17 +38,37 @@ class Development:
         return tuple(parsed.id if (parsed := parse_name(name)) else name for name in self.names)
 
 
-def side_by_side(predictions: Predictions, truth: Mapping[str, Sequence[str]], labels: Sequence[str]) -> Development:
+def side_by_side(
+    predictions: Predictions, truth: Mapping[str, Sequence[str]], labels: Sequence[str]
+) -> Development:
     """Only clips with scores; an error when there is none."""
     if not predictions.has_scores:
-        raise UsageError(f"{predictions.path}: holds tags but no scores; give the JSON lines of a run (`av-tag --json`)")
+        raise UsageError(
+            f"{predictions.path}: holds tags but no scores; give the JSON lines of a run (`av-tag --json`)"
+        )
     coverage_of(truth, predictions.clips)
-    names = tuple(name for name in truth if name in predictions.clips and predictions.clips[name].scores)
+    names = tuple(
+        name for name in truth if name in predictions.clips and predictions.clips[name].scores
+    )
     if not names:
-        raise UsageError(f"{predictions.path}: no clip of the truth has scores in it; are they of the same set?")
-    tables = {w: _table([predictions.clips[name] for name in names], w, labels) for w in ("fused", "heard", "seen")}
-    return Development(names, tuple(labels), truth=matrix((truth[n] for n in names), labels), unanswered=len(truth) - len(names), **tables)
+        raise UsageError(
+            f"{predictions.path}: no clip of the truth has scores in it; are they of the same set?"
+        )
+    tables = {
+        w: _table([predictions.clips[name] for name in names], w, labels)
+        for w in ("fused", "heard", "seen")
+    }
+    return Development(
+        names,
+        tuple(labels),
+        truth=matrix((truth[n] for n in names), labels),
+        unanswered=len(truth) - len(names),
+        **tables,
+    )
 
 
-def _table(clips: Sequence[Prediction], witness: str, labels: Sequence[str]) -> Floats:
-    return np.array([[clip.scores[witness].get(label, np.nan) for label in labels] for clip in clips], dtype=np.float64)
+def _table(clips: Sequence[Prediction], branch: str, labels: Sequence[str]) -> Floats:
+    return np.array(
+        [[clip.scores[branch].get(label, np.nan) for label in labels] for clip in clips],
+        dtype=np.float64,
+    )

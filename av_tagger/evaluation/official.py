@@ -38,19 +38,35 @@ class OfficialScores:
 
     def as_json(self) -> dict[str, Any]:
         classes = {label: vars(average) for label, average in self.classes.items()}
-        return {"micro": vars(self.micro), "macro": vars(self.macro), "classes": classes, "files": self.files}
+        return {
+            "micro": vars(self.micro),
+            "macro": vars(self.macro),
+            "classes": classes,
+            "files": self.files,
+        }
 
 
 def score_officially(truth: OfficialTable, predicted: OfficialTable) -> OfficialScores:
-    pairs = [(truth.labels[name], said) for name, said in predicted.labels.items() if name in truth.labels]
+    pairs = [
+        (truth.labels[name], said)
+        for name, said in predicted.labels.items()
+        if name in truth.labels
+    ]
     right = sum((Counter(real) & Counter(said)).total() for real, said in pairs)
     wrong = sum((Counter(said) - Counter(real)).total() for real, said in pairs)
     missed = sum((Counter(real) - Counter(said)).total() for real, said in pairs)
     classes = _classes(pairs)
     if not classes:
-        raise UsageError("predictions and truth have no labelled clip in common; the official script fails on that, too")
-    macro = (sum(a.precision for a in classes.values()) / len(classes), sum(a.recall for a in classes.values()) / len(classes))
-    return OfficialScores(_averages(right, wrong, missed), Averages.of_two(*macro), classes, predicted.files)
+        raise UsageError(
+            "predictions and truth have no labelled clip in common; the official script fails on that, too"
+        )
+    macro = (
+        sum(a.precision for a in classes.values()) / len(classes),
+        sum(a.recall for a in classes.values()) / len(classes),
+    )
+    return OfficialScores(
+        _averages(right, wrong, missed), Averages.of_two(*macro), classes, predicted.files
+    )
 
 
 def read_official(path: Path) -> OfficialTable:
@@ -60,7 +76,9 @@ def read_official(path: Path) -> OfficialTable:
     try:
         lines = path.read_bytes().split(b"\n")
     except OSError as error:
-        raise UsageError(f"{path}: cannot be read ({error.strerror}); give the path of a table") from error
+        raise UsageError(
+            f"{path}: cannot be read ({error.strerror}); give the path of a table"
+        ) from error
     for number, line in enumerate(lines if lines[-1] else lines[:-1], 1):
         cells = [cell.strip() for cell in line.split(b"\t")]
         name = cells[0].split(b".wav")[0].split(b".flac")[0].strip().decode("utf-8", "replace")
@@ -82,7 +100,9 @@ def _ends_at_zero(path: Path, line: int, cell: bytes) -> bool:
         return float(cell) == 0.0
     except ValueError as error:
         text = cell.decode("utf-8", "replace")
-        raise TableError(path, line, f"{text!r} is not a time", "an end in seconds in the third column") from error
+        raise TableError(
+            path, line, f"{text!r} is not a time", "an end in seconds in the third column"
+        ) from error
 
 
 def _classes(pairs: Iterable[tuple[Sequence[str], Sequence[str]]]) -> dict[str, Averages]:

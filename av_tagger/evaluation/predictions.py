@@ -27,7 +27,9 @@ class Prediction:
 
     tags: tuple[str, ...] = ()
     events: tuple[SoundEvent, ...] = ()
-    scores: Mapping[str, Mapping[str, float]] = field(default_factory=dict)  # by witness, then by label; NaN without opinion
+    scores: Mapping[str, Mapping[str, float]] = field(
+        default_factory=dict
+    )  # by witness, then by label; NaN without opinion
 
 
 @dataclass(frozen=True)
@@ -48,7 +50,9 @@ def read_predictions(path: Path, classes: ClassList) -> Predictions:
     """Whatever holds answers: a run's folder, JSON lines, or a tab-separated submission."""
     file = path / RESULTS if path.is_dir() else path
     if path.is_dir() and not file.is_file():
-        raise UsageError(f"{path}: holds no {RESULTS}; name the folder of a run, a file of JSON lines or a submission")
+        raise UsageError(
+            f"{path}: holds no {RESULTS}; name the folder of a run, a file of JSON lines or a submission"
+        )
     return _from_json_lines(file, classes) if is_json(file) else _from_table(file, classes)
 
 
@@ -58,7 +62,9 @@ def is_json(path: Path) -> bool:
         with path.open("rb") as file:
             return file.read(64).removeprefix(b"\xef\xbb\xbf").lstrip().startswith(b"{")
     except OSError as error:
-        raise UsageError(f"{path}: cannot be read ({error.strerror}); name a submission or JSON lines of results") from error
+        raise UsageError(
+            f"{path}: cannot be read ({error.strerror}); name a submission or JSON lines of results"
+        ) from error
 
 
 def _from_table(path: Path, classes: ClassList) -> Predictions:
@@ -73,7 +79,9 @@ def _from_table(path: Path, classes: ClassList) -> Predictions:
         repeated += row.label in mine
         if row.label not in mine:
             mine.append(row.label)
-    clips = {key: Prediction(tuple(labels), tuple(events.get(key, ()))) for key, labels in tags.items()}
+    clips = {
+        key: Prediction(tuple(labels), tuple(events.get(key, ()))) for key, labels in tags.items()
+    }
     return Predictions(path, clips, repeated=repeated)
 
 
@@ -91,7 +99,9 @@ def _from_json_lines(path: Path, classes: ClassList) -> Predictions:
         else:
             clips[key] = _prediction(path, number, document, set(classes.labels))
     if not clips and not failed:
-        raise UsageError(f"{path}: is empty; expected one JSON object a line, as `av-tag --json` writes them")
+        raise UsageError(
+            f"{path}: is empty; expected one JSON object a line, as `av-tag --json` writes them"
+        )
     return Predictions(path, clips, failed, repeated)
 
 
@@ -104,7 +114,9 @@ def _documents(path: Path) -> list[dict[str, Any]]:
 
 def _key(path: Path, line: int, document: object) -> str:
     if not isinstance(document, dict) or not isinstance(document.get("file"), str):
-        raise TableError(path, line, "is no result", '{"schema": 1, "file": ..., "tags": [...], "scores": {...}}')
+        raise TableError(
+            path, line, "is no result", '{"schema": 1, "file": ..., "tags": [...], "scores": {...}}'
+        )
     name, part = document["file"], document.get("clip") or {}
     if not isinstance(part, dict) or part.get("end") is None:
         return clip_key(name)
@@ -116,30 +128,55 @@ def _key(path: Path, line: int, document: object) -> str:
 def _prediction(path: Path, line: int, document: Mapping[str, Any], known: set[str]) -> Prediction:
     tags = document.get("tags")
     if not isinstance(tags, list) or not all(isinstance(tag, dict) for tag in tags):
-        raise TableError(path, line, "has no list of tags", '{"schema": 1, "file": ..., "tags": [...], "scores": {...}}')
+        raise TableError(
+            path,
+            line,
+            "has no list of tags",
+            '{"schema": 1, "file": ..., "tags": [...], "scores": {...}}',
+        )
     labels = [_label(path, line, tag.get("label"), known) for tag in tags]
     part = document.get("clip") or {}
     zero = _seconds(path, line, part.get("start", 0.0)) if isinstance(part, dict) else 0.0
-    events = [_event(path, line, label, e, zero) for label, tag in zip(labels, tags, strict=True) for e in tag.get("events") or ()]
+    events = [
+        _event(path, line, label, e, zero)
+        for label, tag in zip(labels, tags, strict=True)
+        for e in tag.get("events") or ()
+    ]
     for tag in tags:
         _probability(path, line, tag.get("probability"))
-    return Prediction(tuple(dict.fromkeys(labels)), tuple(events), _scores(path, line, document, known))
+    return Prediction(
+        tuple(dict.fromkeys(labels)), tuple(events), _scores(path, line, document, known)
+    )
 
 
-def _scores(path: Path, line: int, document: Mapping[str, Any], known: set[str]) -> dict[str, dict[str, float]]:
+def _scores(
+    path: Path, line: int, document: Mapping[str, Any], known: set[str]
+) -> dict[str, dict[str, float]]:
     scores = _mapping(path, line, document, "scores") if "scores" in document else {}
-    rows = {_label(path, line, label, known): _mapping(path, line, scores, label) for label in scores}
+    rows = {
+        _label(path, line, label, known): _mapping(path, line, scores, label) for label in scores
+    }
     if not rows:
         return {}
-    return {witness: {label: _probability(path, line, row.get(witness)) for label, row in rows.items()} for witness in WITNESSES}
+    return {
+        branch: {label: _probability(path, line, row.get(branch)) for label, row in rows.items()}
+        for branch in WITNESSES
+    }
 
 
 def _event(path: Path, line: int, label: str, event: object, zero: float) -> SoundEvent:
     if not isinstance(event, dict):
-        raise TableError(path, line, f"{event!r:.40} is no event", '{"start": seconds, "end": seconds}')
+        raise TableError(
+            path, line, f"{event!r:.40} is no event", '{"start": seconds, "end": seconds}'
+        )
     start, end = _seconds(path, line, event.get("start")), _seconds(path, line, event.get("end"))
     if end < start:
-        raise TableError(path, line, f"an event ends ({end:g}) before it starts ({start:g})", "start <= end, in seconds")
+        raise TableError(
+            path,
+            line,
+            f"an event ends ({end:g}) before it starts ({start:g})",
+            "start <= end, in seconds",
+        )
     return SoundEvent(label, max(0.0, start - zero), max(0.0, end - zero))
 
 
@@ -160,7 +197,9 @@ def _probability(path: Path, line: int, value: object) -> float:
     if value is None:
         return math.nan
     if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= 1:
-        raise TableError(path, line, f"{value!r:.40} is not a probability", "a number from 0 to 1, or null")
+        raise TableError(
+            path, line, f"{value!r:.40} is not a probability", "a number from 0 to 1, or null"
+        )
     return float(value)
 
 

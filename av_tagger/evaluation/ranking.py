@@ -41,8 +41,16 @@ class Ranking:
 
     def as_json(self) -> dict[str, Any]:
         rows = zip(self.labels, self.ap, self.auc, strict=True)
-        classes = {label: {"ap": float(ap), "auc": float(auc), "d_prime": d_prime(float(auc))} for label, ap, auc in rows}
-        return {"map": self.mean_ap, "mauc": self.mean_auc, "d_prime": self.d_prime, "classes": classes}
+        classes = {
+            label: {"ap": float(ap), "auc": float(auc), "d_prime": d_prime(float(auc))}
+            for label, ap, auc in rows
+        }
+        return {
+            "map": self.mean_ap,
+            "mauc": self.mean_auc,
+            "d_prime": self.d_prime,
+            "classes": classes,
+        }
 
 
 @dataclass(frozen=True)
@@ -55,15 +63,25 @@ class Curves:
     false_positive_rate: Floats
 
     def as_json(self) -> dict[str, list[float]]:
-        keep = np.unique(np.linspace(0, len(self.recall) - 1, min(len(self.recall), _MOST_POINTS)).round().astype(int))
-        return {name: [round(float(v), 6) for v in values[keep]] for name, values in vars(self).items()}
+        keep = np.unique(
+            np.linspace(0, len(self.recall) - 1, min(len(self.recall), _MOST_POINTS))
+            .round()
+            .astype(int)
+        )
+        return {
+            name: [round(float(v), 6) for v in values[keep]] for name, values in vars(self).items()
+        }
 
 
 def rank(scores: Floats, truth: Bools, labels: Sequence[str]) -> Ranking:
     """Clips without an opinion (NaN) come last."""
     sure = np.where(np.isfinite(scores), scores, -1.0)
     pairs = [(sure[:, k], truth[:, k]) for k in range(len(labels))]
-    return Ranking(tuple(labels), np.array([average_precision(s, y) for s, y in pairs]), np.array([roc_auc(s, y) for s, y in pairs]))
+    return Ranking(
+        tuple(labels),
+        np.array([average_precision(s, y) for s, y in pairs]),
+        np.array([roc_auc(s, y) for s, y in pairs]),
+    )
 
 
 def average_precision(scores: Floats, truth: Bools) -> float:
@@ -103,7 +121,9 @@ def curves(scores: Floats, truth: Bools) -> Curves:
     )
 
 
-def _cumulative(scores: Floats, truth: Bools) -> tuple[NDArray[np.int64], NDArray[np.int64], Floats]:
+def _cumulative(
+    scores: Floats, truth: Bools
+) -> tuple[NDArray[np.int64], NDArray[np.int64], Floats]:
     """Right and predicted when every score down to each distinct value is accepted, and those values."""
     order = np.argsort(-scores, kind="stable")
     ordered = scores[order]

@@ -33,8 +33,13 @@ class TagReport:
     curves: dict[str, Any]  # by label, of the fused scores
 
     def as_json(self) -> dict[str, Any]:
-        rankings = {witness: ranking.as_json() for witness, ranking in self.rankings.items()}
-        rest = {"failed": self.failed, "repeated": self.repeated, "confusion": self.confusion, "curves": self.curves}
+        rankings = {branch: ranking.as_json() for branch, ranking in self.rankings.items()}
+        rest = {
+            "failed": self.failed,
+            "repeated": self.repeated,
+            "confusion": self.confusion,
+            "curves": self.curves,
+        }
         return {"task": "a", **self.scores.as_json(), "ranking": rankings, **rest}
 
 
@@ -62,14 +67,18 @@ class OfficialReport:
 Report = TagReport | EventReport | OfficialReport
 
 
-def score(predictions: Path, truth: Path, classes: ClassList, task: str = "a", *, official: bool = False) -> Report:
+def score(
+    predictions: Path, truth: Path, classes: ClassList, task: str = "a", *, official: bool = False
+) -> Report:
     """Subtask a (tags of clips) or b (when the sounds happen)."""
     if task.casefold() not in ("a", "b"):
         raise UsageError(f"there is no task {task!r}; {did_you_mean(task, ('a', 'b'))}")
     if task.casefold() == "a":
         return (evaluate_officially if official else evaluate_tags)(predictions, truth, classes)
     if official:
-        raise UsageError("`official` is about task a; task b is always scored as the challenge does it, in segments of 1 s")
+        raise UsageError(
+            "`official` is about task a; task b is always scored as the challenge does it, in segments of 1 s"
+        )
     return evaluate_events(predictions, truth, classes)
 
 
@@ -78,7 +87,10 @@ def evaluate_tags(predictions: Path, truth: Path, classes: ClassList) -> TagRepo
     told = read_predictions(predictions, classes)
     said = {name: clip.tags for name, clip in told.clips.items()}
     scores = score_tags(real, said, classes.labels)
-    table = confusion(matrix(real.values(), classes.labels), matrix((said.get(name, ()) for name in real), classes.labels))
+    table = confusion(
+        matrix(real.values(), classes.labels),
+        matrix((said.get(name, ()) for name in real), classes.labels),
+    )
     rankings, drawn = _ranked(told, real, classes)
     return TagReport(scores, len(told.failed), told.repeated, table.tolist(), rankings, drawn)
 
@@ -86,14 +98,18 @@ def evaluate_tags(predictions: Path, truth: Path, classes: ClassList) -> TagRepo
 def evaluate_events(predictions: Path, truth: Path, classes: ClassList) -> EventReport:
     told = read_predictions(predictions, classes)
     said = {name: clip.events for name, clip in told.clips.items()}
-    return EventReport(score_events(read_strong(truth, classes), said, classes.labels), len(told.failed))
+    return EventReport(
+        score_events(read_strong(truth, classes), said, classes.labels), len(told.failed)
+    )
 
 
 def evaluate_officially(predictions: Path, truth: Path, classes: ClassList) -> OfficialReport:
     """A table is read as the script reads it; results in JSON are scored as the submission that they would be."""
     if predictions.is_dir() or is_json(predictions):
         told = read_predictions(predictions, classes)
-        table = table_of({public_name(name).removesuffix(".wav"): clip.tags for name, clip in told.clips.items()})
+        table = table_of(
+            {public_name(name).removesuffix(".wav"): clip.tags for name, clip in told.clips.items()}
+        )
     else:
         table = read_official(predictions)
     return OfficialReport(score_officially(read_official(truth), table))
@@ -108,13 +124,21 @@ def plain(value: Any) -> Any:
     return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
-def _ranked(told: Predictions, real: dict[str, tuple[str, ...]], classes: ClassList) -> tuple[dict[str, Ranking], dict[str, Any]]:
+def _ranked(
+    told: Predictions, real: dict[str, tuple[str, ...]], classes: ClassList
+) -> tuple[dict[str, Ranking], dict[str, Any]]:
     if not told.has_scores:
         return {}, {}
     table = side_by_side(told, real, classes.labels)
-    drawn = {label: curves(table.fused[:, k], table.truth[:, k]).as_json() for k, label in enumerate(classes.labels)}
+    drawn = {
+        label: curves(table.fused[:, k], table.truth[:, k]).as_json()
+        for k, label in enumerate(classes.labels)
+    }
     return _rankings(table), drawn
 
 
 def _rankings(table: Development) -> dict[str, Ranking]:
-    return {witness: rank(getattr(table, witness), table.truth, table.labels) for witness in ("fused", "heard", "seen")}
+    return {
+        branch: rank(getattr(table, branch), table.truth, table.labels)
+        for branch in ("fused", "heard", "seen")
+    }

@@ -63,21 +63,35 @@ class TagScores:
         occurs = self.counts.occurs
         if not occurs.any():
             return Averages(0.0, 0.0, 0.0)
-        return Averages.of_two(float(self.counts.class_precision[occurs].mean()), float(self.counts.class_recall[occurs].mean()))
+        return Averages.of_two(
+            float(self.counts.class_precision[occurs].mean()),
+            float(self.counts.class_recall[occurs].mean()),
+        )
 
     def as_json(self) -> dict[str, Any]:
         c, names = self.counts, ("precision", "recall", "f1", "right", "predicted", "positives")
         ratios = (c.class_precision.tolist(), c.class_recall.tolist(), c.class_f1.tolist())
-        per_class = zip(self.labels, *ratios, c.right.tolist(), c.predicted.tolist(), c.positives.tolist(), strict=True)
+        per_class = zip(
+            self.labels,
+            *ratios,
+            c.right.tolist(),
+            c.predicted.tolist(),
+            c.positives.tolist(),
+            strict=True,
+        )
         return {
             "micro": vars(self.micro),
             "macro": vars(self.macro),
             "coverage": vars(self.coverage) | {"share": self.coverage.share},
-            "classes": {label: dict(zip(names, values, strict=True)) for label, *values in per_class},
+            "classes": {
+                label: dict(zip(names, values, strict=True)) for label, *values in per_class
+            },
         }
 
 
-def score_tags(truth: Mapping[str, Sequence[str]], said: Mapping[str, Sequence[str]], labels: Sequence[str]) -> TagScores:
+def score_tags(
+    truth: Mapping[str, Sequence[str]], said: Mapping[str, Sequence[str]], labels: Sequence[str]
+) -> TagScores:
     """Counts over every clip of the truth."""
     coverage = coverage_of(truth, said)
     names = tuple(truth)
@@ -91,7 +105,9 @@ def coverage_of(truth: Mapping[str, object], said: Mapping[str, object]) -> Cove
     if not answered:
         mine, theirs = next(iter(said), None), next(iter(truth), None)
         example = f" ({mine!r} is not among {theirs!r} ...)" if mine is not None else ""
-        raise UsageError(f"predictions and truth have no clip in common{example}; are they of the same set?")
+        raise UsageError(
+            f"predictions and truth have no clip in common{example}; are they of the same set?"
+        )
     return Coverage(len(truth), answered, len(said) - answered)
 
 

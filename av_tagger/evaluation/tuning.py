@@ -12,7 +12,7 @@ from av_tagger.evaluation.development import Development, side_by_side
 from av_tagger.evaluation.predictions import read_predictions
 from av_tagger.fusion.counts import Counts
 from av_tagger.fusion.cross import Honest, cross_validate
-from av_tagger.fusion.fit import FITS, FitSettings, FusionFitter, Table
+from av_tagger.fusion.fit import FITS, DevelopmentScores, FitSettings, FusionFitter
 from av_tagger.fusion.thresholds import OPERATING_POINTS
 
 if TYPE_CHECKING:
@@ -34,7 +34,9 @@ class Tuning:
     inside: Counts  # on the very clips that it was fitted to: flattering
     honest: Honest
     points: Mapping[str, Counts]  # by operating point, honest
-    methods: Mapping[str, Counts]  # by fit method, honest; only the chosen one unless a comparison was asked for
+    methods: Mapping[
+        str, Counts
+    ]  # by fit method, honest; only the chosen one unless a comparison was asked for
 
     @property
     def labels(self) -> tuple[str, ...]:
@@ -50,11 +52,19 @@ class Tuning:
     def weights(self) -> tuple[float | None, ...]:
         """The ear's share of every class, where the method has such a thing."""
         shares = getattr(self.fusion, "weights", None)
-        return tuple(None for _ in self.labels) if shares is None else tuple(float(a) for a in shares)
+        return (
+            tuple(None for _ in self.labels) if shares is None else tuple(float(a) for a in shares)
+        )
 
     def as_json(self) -> dict[str, Any]:
-        sides = {name: {"f1": counts.f1, "precision": counts.precision, "recall": counts.recall} for name, counts in self._sides().items()}
-        points = {name: {"f1": c.f1, "precision": c.precision, "recall": c.recall} for name, c in self.points.items()}
+        sides = {
+            name: {"f1": counts.f1, "precision": counts.precision, "recall": counts.recall}
+            for name, counts in self._sides().items()
+        }
+        points = {
+            name: {"f1": c.f1, "precision": c.precision, "recall": c.recall}
+            for name, c in self.points.items()
+        }
         return {
             "method": self.settings.method,
             "point": self.settings.point,
@@ -66,12 +76,17 @@ class Tuning:
             "points": points,
             "methods": {name: counts.f1 for name, counts in self.methods.items()},
             "trusts_eye": list(self.trusts_eye),
-            "classes": {row["label"]: {k: v for k, v in row.items() if k != "label"} for row in self.rows()},
+            "classes": {
+                row["label"]: {k: v for k, v in row.items() if k != "label"} for row in self.rows()
+            },
         }
 
     def rows(self) -> list[dict[str, Any]]:
         """One row a class: weight, thresholds, honest F1 of each side, positives."""
-        rows, sides = self.fusion.rows, {name: counts.class_f1 for name, counts in self._sides().items()}
+        rows, sides = (
+            self.fusion.rows,
+            {name: counts.class_f1 for name, counts in self._sides().items()},
+        )
         return [
             {
                 "label": label,
@@ -87,13 +102,26 @@ class Tuning:
         return {"heard": self.honest.heard, "seen": self.honest.seen, "fused": self.honest.fused}
 
 
-def tune(results: Path, truth: Path, classes: ClassList, settings: FitSettings, *, folds: int = 5, compare: bool = False) -> Tuning:
+def tune(
+    results: Path,
+    truth: Path,
+    classes: ClassList,
+    settings: FitSettings,
+    *,
+    folds: int = 5,
+    compare: bool = False,
+) -> Tuning:
     """Fit to the clips that have both scores and truth; clips of one video stay on one side of every fold."""
-    data = side_by_side(read_predictions(results, classes), read_weak(truth, classes), classes.labels)
-    table = Table.of(data.heard, data.seen, data.truth)
+    data = side_by_side(
+        read_predictions(results, classes), read_weak(truth, classes), classes.labels
+    )
+    table = DevelopmentScores.of(data.heard, data.seen, data.truth)
     fusion = FusionFitter(settings).fit(data.heard, data.seen, data.truth, data.labels).fusion_
     honest = cross_validate(table, settings, data.groups, folds)
-    others = {m: settings if m == settings.method else replace(settings, method=m) for m in (FITS if compare else [settings.method])}
+    others = {
+        m: settings if m == settings.method else replace(settings, method=m)
+        for m in (FITS if compare else [settings.method])
+    }
     return Tuning(
         fusion=replace(fusion, note=_note(settings, data, honest)),
         settings=settings,
@@ -101,13 +129,19 @@ def tune(results: Path, truth: Path, classes: ClassList, settings: FitSettings, 
         unanswered=data.unanswered,
         inside=Counts.of(fusion.decide(data.heard, data.seen), data.truth),
         honest=honest,
-        points=_fused(table, {p: replace(settings, point=p) for p in OPERATING_POINTS}, data, folds),
+        points=_fused(
+            table, {p: replace(settings, point=p) for p in OPERATING_POINTS}, data, folds
+        ),
         methods=_fused(table, others, data, folds),
     )
 
 
-def _fused(table: Table, settings: Mapping[str, FitSettings], data: Development, folds: int) -> dict[str, Counts]:
-    return {name: cross_validate(table, s, data.groups, folds).fused for name, s in settings.items()}
+def _fused(
+    table: DevelopmentScores, settings: Mapping[str, FitSettings], data: Development, folds: int
+) -> dict[str, Counts]:
+    return {
+        name: cross_validate(table, s, data.groups, folds).fused for name, s in settings.items()
+    }
 
 
 def _note(settings: FitSettings, data: Development, honest: Honest) -> str:

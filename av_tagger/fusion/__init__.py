@@ -8,7 +8,15 @@ from typing import TYPE_CHECKING
 
 from av_tagger.errors import UsageError, did_you_mean
 from av_tagger.fusion.file import build, method_of, read_fusion, write_fusion
-from av_tagger.fusion.weighing import EarOnly, EyeOnly, MaxFusion, StackedFusion, Thresholds, Weighing, WeightedFusion
+from av_tagger.fusion.weighing import (
+    EarOnly,
+    EyeOnly,
+    MaxFusion,
+    StackedFusion,
+    Thresholds,
+    Weighing,
+    WeightedFusion,
+)
 from av_tagger.weights import folders
 
 if TYPE_CHECKING:
@@ -36,7 +44,9 @@ def load_fusion(source: Path | str, labels: Sequence[str], strict: bool = False)
         return FUSIONS[str(source)](tuple(labels))
     path = Path(source)
     if path.suffix.casefold() not in (".json", ".toml") and not path.exists():
-        raise UsageError(f"there is no fusion {str(source)!r}; {did_you_mean(str(source), FUSIONS)}; or give a fusion file (.json, .toml)")
+        raise UsageError(
+            f"there is no fusion {str(source)!r}; {did_you_mean(str(source), FUSIONS)}; or give a fusion file (.json, .toml)"
+        )
     return read_fusion(path, labels, strict)
 
 
@@ -44,7 +54,9 @@ def shipped(name: str) -> Path:
     """Where a fusion file that came with the program is; the user's own of the same name in $AV_TAGGER_WEIGHTS goes first."""
     found = [folder / name for folder in folders() if (folder / name).is_file()]
     if not found:
-        raise UsageError(f"the fusion file {name} did not come with this installation; install again, or give one that `av-tag tune` made")
+        raise UsageError(
+            f"the fusion file {name} did not come with this installation; install again, or give one that `av-tag tune` made"
+        )
     return found[0]
 
 

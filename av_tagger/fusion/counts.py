@@ -47,7 +47,12 @@ class Counts:
 
     @property
     def class_f1(self) -> NDArray[np.float64]:
-        return np.array([f_score(int(t), int(p), int(n)) for t, p, n in zip(self.right, self.predicted, self.positives, strict=True)])
+        return np.array(
+            [
+                f_score(int(t), int(p), int(n))
+                for t, p, n in zip(self.right, self.predicted, self.positives, strict=True)
+            ]
+        )
 
     @property
     def occurs(self) -> NDArray[np.bool_]:

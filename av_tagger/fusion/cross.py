@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from av_tagger.errors import UsageError
 from av_tagger.fusion.counts import Counts
-from av_tagger.fusion.fit import FitSettings, FusionFitter, Table
+from av_tagger.fusion.fit import DevelopmentScores, FitSettings, FusionFitter
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -28,7 +28,12 @@ class Honest:
     folds: int
 
 
-def cross_validate(table: Table, settings: FitSettings, groups: Sequence[str] | None = None, folds: int = 5) -> Honest:
+def cross_validate(
+    table: DevelopmentScores,
+    settings: FitSettings,
+    groups: Sequence[str] | None = None,
+    folds: int = 5,
+) -> Honest:
     """Every clip is decided by a fit to the other folds; counts are pooled before any ratio is taken."""
     parts = split(table.truth, groups, folds, settings.seed)
     said = {name: np.zeros_like(table.truth) for name in ("heard", "seen", "fused")}
@@ -36,7 +41,9 @@ def cross_validate(table: Table, settings: FitSettings, groups: Sequence[str] | 
         held = parts == fold
         rest = table.rows(~held)
         if not rest.truth.any():
-            raise UsageError("one group holds every clip that has a class; cross-validation needs them in several groups")
+            raise UsageError(
+                "one group holds every clip that has a class; cross-validation needs them in several groups"
+            )
         fusion = FusionFitter(settings).fit(rest.heard, rest.seen, rest.truth).fusion_
         said["fused"][held] = fusion.decide(table.heard[held], table.seen[held])
         said["heard"][held] = table.heard[held] >= fusion.rows.ear
@@ -48,16 +55,25 @@ def cross_validate(table: Table, settings: FitSettings, groups: Sequence[str] | 
 def split(truth: ArrayLike, groups: Sequence[str] | None, folds: int, seed: int) -> Ints:
     """A fold for every clip: rare classes are dealt out first, whole groups at a time; named groups do not mind the order of rows."""
     y = np.asarray(truth, dtype=np.int64)
-    names, member = np.unique(np.array(groups if groups is not None else range(len(y)), dtype=str), return_inverse=True)
+    names, member = np.unique(
+        np.array(groups if groups is not None else range(len(y)), dtype=str), return_inverse=True
+    )
     if folds < 2 or len(names) < folds:
-        raise UsageError(f"{folds} folds cannot be made of {len(names)} groups of clips; give 2 or more folds, and as many groups")
+        raise UsageError(
+            f"{folds} folds cannot be made of {len(names)} groups of clips; give 2 or more folds, and as many groups"
+        )
     labels = np.zeros((len(names), y.shape[1]), dtype=np.int64)
     np.add.at(labels, member, y)
     sizes = np.bincount(member, minlength=len(names))
-    rarest = np.where(labels > 0, y.sum(0), len(y) + 1).argmin(1)  # the rarest class that a group holds
+    rarest = np.where(labels > 0, y.sum(0), len(y) + 1).argmin(
+        1
+    )  # the rarest class that a group holds
     rarity = np.where(labels.any(1), y.sum(0)[rarest], len(y) + 1)
     order = np.lexsort((np.random.default_rng(seed).permutation(len(names)), -sizes, rarity))
-    fold_labels, fold_sizes = np.zeros((folds, y.shape[1]), dtype=np.int64), np.zeros(folds, dtype=np.int64)
+    fold_labels, fold_sizes = (
+        np.zeros((folds, y.shape[1]), dtype=np.int64),
+        np.zeros(folds, dtype=np.int64),
+    )
     fold_of = np.empty(len(names), dtype=np.int64)
     for g in order:
         crowd = fold_labels[:, rarest[g]] if labels[g].any() else fold_sizes

@@ -81,15 +81,27 @@ def read_fusion(path: Path, labels: Sequence[str] | None = None, strict: bool = 
     missing = tuple(label for label in wanted if label not in table)
     _refuse_missing(path, missing, [name for name in table if name not in wanted], strict)
     note = str(content.get("note", ""))
-    return build(method, wanted, {label: table[label] for label in wanted if label in table}, neutral=missing, note=note)
+    return build(
+        method,
+        wanted,
+        {label: table[label] for label in wanted if label in table},
+        neutral=missing,
+        note=note,
+    )
 
 
 def build(
-    method: str, labels: tuple[str, ...], table: Mapping[str, Mapping[str, float]], neutral: tuple[str, ...] = (), note: str = ""
+    method: str,
+    labels: tuple[str, ...],
+    table: Mapping[str, Mapping[str, float]],
+    neutral: tuple[str, ...] = (),
+    note: str = "",
 ) -> Weighing:
     """A fusion from its numbers; classes without any get the neutral ones."""
     columns = COLUMNS[method]
-    rest = {name: column.neutral for name, column in columns.items()} | dict.fromkeys(_ROWS, NEUTRAL_THRESHOLD)
+    rest = {name: column.neutral for name, column in columns.items()} | dict.fromkeys(
+        _ROWS, NEUTRAL_THRESHOLD
+    )
     full = [table.get(label, rest) for label in labels]
     rows = Thresholds(*(_column(full, name) for name in _ROWS))
     extra = {column.attribute: _column(full, name) for name, column in columns.items()}
@@ -107,7 +119,13 @@ def write_fusion(fusion: Weighing, path: Path) -> None:
         Path(temporary).chmod(0o644)
         Path(temporary).replace(path)
     except OSError as error:
-        raise StorageError(sentence(path, f"cannot be written ({error.strerror})", "free some space or choose another place")) from error
+        raise StorageError(
+            sentence(
+                path,
+                f"cannot be written ({error.strerror})",
+                "free some space or choose another place",
+            )
+        ) from error
 
 
 def method_of(fusion: Weighing) -> str:
@@ -117,11 +135,19 @@ def method_of(fusion: Weighing) -> str:
 def _parse(path: Path) -> dict[str, Any]:
     try:
         text = path.read_text(encoding="utf-8-sig")
-        content = tomllib.loads(text) if path.suffix.casefold() == ".toml" else json.loads(text, object_pairs_hook=_no_key_twice)
+        content = (
+            tomllib.loads(text)
+            if path.suffix.casefold() == ".toml"
+            else json.loads(text, object_pairs_hook=_no_key_twice)
+        )
     except OSError as error:
-        raise WeightsError(sentence(path, f"cannot be read ({error.strerror})", "name a fusion file")) from error
+        raise WeightsError(
+            sentence(path, f"cannot be read ({error.strerror})", "name a fusion file")
+        ) from error
     except (ValueError, RecursionError) as error:  # of JSON, of TOML, of the encoding
-        raise WeightsError(sentence(path, f"is not a fusion file ({error})", "make one with `av-tag tune`")) from error
+        raise WeightsError(
+            sentence(path, f"is not a fusion file ({error})", "make one with `av-tag tune`")
+        ) from error
     if not isinstance(content, dict):
         raise WeightsError(sentence(path, "is not a fusion file", "make one with `av-tag tune`"))
     return content
@@ -137,27 +163,39 @@ def _no_key_twice(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 def _header(path: Path, content: Mapping[str, Any]) -> str:
     if content.get("format") != FORMAT:
-        raise WeightsError(sentence(path, f"does not say format = {FORMAT!r}", "make a fusion file with `av-tag tune`"))
+        raise WeightsError(
+            sentence(
+                path, f"does not say format = {FORMAT!r}", "make a fusion file with `av-tag tune`"
+            )
+        )
     if content.get("version") != VERSION:
         reason = f"has version {content.get('version')!r}, this program reads {VERSION}"
         raise WeightsError(sentence(path, reason, "make it again with `av-tag tune`"))
     _refuse_unknown(path, "the file", content, _TOP)
     method = content.get("method")
     if method not in METHODS:
-        raise WeightsError(sentence(path, f"there is no method {method!r}", did_you_mean(str(method), METHODS)))
+        raise WeightsError(
+            sentence(path, f"there is no method {method!r}", did_you_mean(str(method), METHODS))
+        )
     return str(method)
 
 
 def _classes(path: Path, rows: object, method: str) -> dict[str, dict[str, float]]:
     if not isinstance(rows, list) or not rows:
-        raise WeightsError(sentence(path, "has no list of classes", "give `classes`, one entry a class"))
+        raise WeightsError(
+            sentence(path, "has no list of classes", "give `classes`, one entry a class")
+        )
     table: dict[str, dict[str, float]] = {}
     for number, row in enumerate(rows, 1):
         label = row.get("label") if isinstance(row, dict) else None
         if not isinstance(label, str) or not label.strip():
-            raise WeightsError(sentence(path, f"class {number} has no label", "write label = its name"))
+            raise WeightsError(
+                sentence(path, f"class {number} has no label", "write label = its name")
+            )
         if label in table:
-            raise WeightsError(sentence(path, f"class {label!r} stands twice", "keep one of the two"))
+            raise WeightsError(
+                sentence(path, f"class {label!r} stands twice", "keep one of the two")
+            )
         table[label] = _numbers(path, label, row, method)
     return table
 
@@ -166,23 +204,39 @@ def _numbers(path: Path, label: str, row: Mapping[str, Any], method: str) -> dic
     limits = {name: (column.lowest, column.highest) for name, column in COLUMNS[method].items()}
     limits |= dict.fromkeys(_ROWS, (0.0, _HIGHEST_THRESHOLD))
     _refuse_unknown(path, f"class {label!r}", row, ("label", *limits))
-    return {name: _number(path, label, name, row.get(name), bounds) for name, bounds in limits.items()}
+    return {
+        name: _number(path, label, name, row.get(name), bounds) for name, bounds in limits.items()
+    }
 
 
 def _number(path: Path, label: str, name: str, value: object, bounds: tuple[float, float]) -> float:
     if value is None:
         raise WeightsError(sentence(path, f"class {label!r} has no {name!r}", "write a number"))
-    if isinstance(value, bool) or not isinstance(value, int | float) or not -_LARGEST < value < _LARGEST:
-        raise WeightsError(sentence(path, f"{name!r} of class {label!r} is {value!r}", "write a number"))
+    if (
+        isinstance(value, bool)
+        or not isinstance(value, int | float)
+        or not -_LARGEST < value < _LARGEST
+    ):
+        raise WeightsError(
+            sentence(path, f"{name!r} of class {label!r} is {value!r}", "write a number")
+        )
     if not bounds[0] <= value <= bounds[1]:
-        raise WeightsError(sentence(path, f"{name!r} of class {label!r} is {value:g}", f"it lies between {bounds[0]:g} and {bounds[1]:g}"))
+        raise WeightsError(
+            sentence(
+                path,
+                f"{name!r} of class {label!r} is {value:g}",
+                f"it lies between {bounds[0]:g} and {bounds[1]:g}",
+            )
+        )
     return float(value)
 
 
 def _refuse_unknown(path: Path, where: str, found: Mapping[str, Any], known: Sequence[str]) -> None:
     for key in found:
         if key not in known:
-            raise WeightsError(sentence(path, f"{where} has an unknown key {key!r}", did_you_mean(key, known)))
+            raise WeightsError(
+                sentence(path, f"{where} has an unknown key {key!r}", did_you_mean(key, known))
+            )
 
 
 def _refuse_missing(path: Path, missing: Sequence[str], spare: Sequence[str], strict: bool) -> None:
@@ -199,20 +253,34 @@ def _column(rows: Sequence[Mapping[str, float]], name: str) -> Floats:
 
 
 def _lines(fusion: Weighing) -> list[dict[str, Any]]:
-    columns = {name: getattr(fusion, column.attribute) for name, column in COLUMNS[method_of(fusion)].items()}
+    columns = {
+        name: getattr(fusion, column.attribute)
+        for name, column in COLUMNS[method_of(fusion)].items()
+    }
     columns |= {name: getattr(fusion.rows, name) for name in _ROWS}
-    return [{"label": label} | {name: float(values[k]) for name, values in columns.items()} for k, label in enumerate(fusion.labels)]
+    return [
+        {"label": label} | {name: float(values[k]) for name, values in columns.items()}
+        for k, label in enumerate(fusion.labels)
+    ]
 
 
 def _to_json(fusion: Weighing) -> str:
     head = {"format": FORMAT, "version": VERSION, "method": method_of(fusion), "note": fusion.note}
-    top = "".join(f"  {json.dumps(key)}: {json.dumps(value, ensure_ascii=False)},\n" for key, value in head.items())
+    top = "".join(
+        f"  {json.dumps(key)}: {json.dumps(value, ensure_ascii=False)},\n"
+        for key, value in head.items()
+    )
     rows = ",\n".join("    " + json.dumps(line, ensure_ascii=False) for line in _lines(fusion))
     return "{\n" + top + '  "classes": [\n' + rows + "\n  ]\n}\n"
 
 
 def _to_toml(fusion: Weighing) -> str:
     head = {"format": FORMAT, "version": VERSION, "method": method_of(fusion), "note": fusion.note}
-    top = "".join(f"{key} = {json.dumps(value, ensure_ascii=False)}\n" for key, value in head.items())
-    tables = ["".join(f"{k} = {json.dumps(v, ensure_ascii=False)}\n" for k, v in line.items()) for line in _lines(fusion)]
+    top = "".join(
+        f"{key} = {json.dumps(value, ensure_ascii=False)}\n" for key, value in head.items()
+    )
+    tables = [
+        "".join(f"{k} = {json.dumps(v, ensure_ascii=False)}\n" for k, v in line.items())
+        for line in _lines(fusion)
+    ]
     return top + "".join(f"\n[[classes]]\n{table}" for table in tables)

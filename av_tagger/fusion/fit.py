@@ -11,7 +11,16 @@ from numpy.typing import ArrayLike, NDArray
 from av_tagger.errors import MissingExtra, UsageError, did_you_mean
 from av_tagger.fusion.file import COLUMNS, build
 from av_tagger.fusion.joint import GRID_STEPS, Steadiness, joint, steady
-from av_tagger.fusion.thresholds import OPERATING_POINTS, Floats, all_cuts, best_alone, checked, cuts_of, exact, two_step
+from av_tagger.fusion.thresholds import (
+    OPERATING_POINTS,
+    Floats,
+    all_cuts,
+    best_alone,
+    checked,
+    cuts_of,
+    exact,
+    two_step,
+)
 from av_tagger.fusion.weighing import NEUTRAL_THRESHOLD, NEUTRAL_WEIGHT, Weighing
 
 if TYPE_CHECKING:
@@ -37,15 +46,21 @@ class FitSettings:
 
     def __post_init__(self) -> None:
         if self.method not in FITS:
-            raise UsageError(f"there is no fit method {self.method!r}; {did_you_mean(self.method, FITS)}")
+            raise UsageError(
+                f"there is no fit method {self.method!r}; {did_you_mean(self.method, FITS)}"
+            )
         if self.point not in OPERATING_POINTS:
-            raise UsageError(f"there is no operating point {self.point!r}; {did_you_mean(self.point, OPERATING_POINTS)}")
+            raise UsageError(
+                f"there is no operating point {self.point!r}; {did_you_mean(self.point, OPERATING_POINTS)}"
+            )
         if self.few < 0 or self.slack < 0 or self.steps < 1:
-            raise UsageError(f"few and slack are at least 0 and steps at least 1; got {self.few}, {self.slack} and {self.steps}")
+            raise UsageError(
+                f"few and slack are at least 0 and steps at least 1; got {self.few}, {self.slack} and {self.steps}"
+            )
 
 
 @dataclass(frozen=True)
-class Table:
+class DevelopmentScores:
     """Development scores: (clips, classes) heard and seen, NaN without opinion, and the truth."""
 
     heard: Floats
@@ -53,17 +68,19 @@ class Table:
     truth: Bools
 
     @classmethod
-    def of(cls, heard: ArrayLike, seen: ArrayLike, truth: ArrayLike) -> Table:
+    def of(cls, heard: ArrayLike, seen: ArrayLike, truth: ArrayLike) -> DevelopmentScores:
         h, y = checked(heard, truth)
         s, _ = checked(seen, truth)
         if not y.any():
             raise UsageError("no clip has any of the classes: there is nothing to tune on")
         if not (np.isfinite(h).any() or np.isfinite(s).any()):
-            raise UsageError("neither ear nor eye has an opinion of any clip: there is nothing to tune on")
+            raise UsageError(
+                "neither ear nor eye has an opinion of any clip: there is nothing to tune on"
+            )
         return cls(h, s, y)
 
-    def rows(self, which: NDArray[np.int64] | Bools) -> Table:
-        return Table(self.heard[which], self.seen[which], self.truth[which])
+    def rows(self, which: NDArray[np.int64] | Bools) -> DevelopmentScores:
+        return DevelopmentScores(self.heard[which], self.seen[which], self.truth[which])
 
     @property
     def both(self) -> Bools:
@@ -82,9 +99,19 @@ class FusionFitter:
     def __init__(self, settings: FitSettings | None = None) -> None:
         self.settings = settings or FitSettings()
 
-    def fit(self, heard: ArrayLike, seen: ArrayLike, truth: ArrayLike, labels: Sequence[str] | None = None) -> Self:
-        table = Table.of(heard, seen, truth)
-        names = tuple(labels) if labels is not None else tuple(f"class {k}" for k in range(table.truth.shape[1]))
+    def fit(
+        self,
+        heard: ArrayLike,
+        seen: ArrayLike,
+        truth: ArrayLike,
+        labels: Sequence[str] | None = None,
+    ) -> Self:
+        table = DevelopmentScores.of(heard, seen, truth)
+        names = (
+            tuple(labels)
+            if labels is not None
+            else tuple(f"class {k}" for k in range(table.truth.shape[1]))
+        )
         if len(names) != table.truth.shape[1]:
             raise UsageError(f"there are {len(names)} labels for {table.truth.shape[1]} classes")
         self.positives_ = table.truth.sum(0)
@@ -95,54 +122,66 @@ class FusionFitter:
         return self
 
     def predict(self, heard: ArrayLike, seen: ArrayLike) -> Bools:
-        return self.fusion_.decide(np.asarray(heard, dtype=np.float64), np.asarray(seen, dtype=np.float64))
+        return self.fusion_.decide(
+            np.asarray(heard, dtype=np.float64), np.asarray(seen, dtype=np.float64)
+        )
 
 
-def joint_weights(table: Table, settings: FitSettings) -> tuple[str, Columns]:
+def joint_weights(table: DevelopmentScores, settings: FitSettings) -> tuple[str, Columns]:
     """Weight and threshold of every class together: the exact best of all weights tried, then steadied against chance."""
     beta2 = OPERATING_POINTS[settings.point]
     weights, tuned = joint(table.heard, table.seen, table.truth, beta2, settings.steps)
     if settings.slack:
         steadiness = Steadiness(settings.slack, beta2, settings.steps)
         weights = steady(table.heard, table.seen, table.truth, tuned.score(beta2), steadiness)
-    return "weighted", {"weight": _drawn(weights, NEUTRAL_WEIGHT, (table.truth & table.both).sum(0), settings.few)}
+    return "weighted", {
+        "weight": _drawn(weights, NEUTRAL_WEIGHT, (table.truth & table.both).sum(0), settings.few)
+    }
 
 
-def paper_rule(table: Table, _settings: FitSettings) -> tuple[str, Columns]:
+def paper_rule(table: DevelopmentScores, _settings: FitSettings) -> tuple[str, Columns]:
     """AV §3.4: the eye gets 0.8 where its F1 beats the ear's on the same clips, else 0.2."""
     heard = best_alone(all_cuts(np.where(table.both, table.heard, np.nan), table.truth))
     seen = best_alone(all_cuts(np.where(table.both, table.seen, np.nan), table.truth))
     return "weighted", {"weight": np.where(seen > heard, *PAPER_WEIGHTS)}
 
 
-def stacked(table: Table, settings: FitSettings) -> tuple[str, Columns]:
+def stacked(table: DevelopmentScores, settings: FitSettings) -> tuple[str, Columns]:
     """A logistic regression per class on (heard, seen)."""
     try:
         from sklearn.linear_model import LogisticRegression
     except ImportError as error:
-        raise MissingExtra(f"the method 'stacked' needs scikit-learn, which does not load ({error}); pip install scikit-learn") from error
+        raise MissingExtra(
+            f"the method 'stacked' needs scikit-learn, which does not load ({error}); pip install scikit-learn"
+        ) from error
     neutral = np.array([column.neutral for column in COLUMNS["stacked"].values()])
     numbers = np.tile(neutral, (table.truth.shape[1], 1))
     for k, both in enumerate(table.both.T):
         y = table.truth[both, k]
         if 0 < y.sum() < len(y):
-            model = LogisticRegression().fit(np.column_stack((table.heard[both, k], table.seen[both, k])), y)
+            model = LogisticRegression().fit(
+                np.column_stack((table.heard[both, k], table.seen[both, k])), y
+            )
             numbers[k] = *model.coef_[0], model.intercept_[0]
     found = (table.truth & table.both).sum(0)
-    drawn = (_drawn(numbers[:, i], float(neutral[i]), found, settings.few) for i in range(len(neutral)))
+    drawn = (
+        _drawn(numbers[:, i], float(neutral[i]), found, settings.few) for i in range(len(neutral))
+    )
     return "stacked", dict(zip(COLUMNS["stacked"], drawn, strict=True))
 
 
-def even(table: Table, _settings: FitSettings) -> tuple[str, Columns]:
+def even(table: DevelopmentScores, _settings: FitSettings) -> tuple[str, Columns]:
     """Both count the same; only the thresholds are fitted."""
     return "weighted", {"weight": np.full(table.truth.shape[1], NEUTRAL_WEIGHT)}
 
 
-def _without_columns(method: str) -> Callable[[Table, FitSettings], tuple[str, Columns]]:
+def _without_columns(
+    method: str,
+) -> Callable[[DevelopmentScores, FitSettings], tuple[str, Columns]]:
     return lambda _table, _settings: (method, {})
 
 
-def _threshold_rows(table: Table, fused: Floats, settings: FitSettings) -> Columns:
+def _threshold_rows(table: DevelopmentScores, fused: Floats, settings: FitSettings) -> Columns:
     """Three rows, each for the best micro-F of the clips that have those witnesses.
 
     A class that one witness never judges is tuned with its lone witness among the others, since that is how it will be decided.
@@ -163,24 +202,40 @@ def _tuned(scores: Floats, truth: Bools, settings: FitSettings) -> Floats:
     if settings.method == "paper-rule" and settings.point == "f1":
         return two_step(cuts, settings.seed).thresholds
     beta2 = OPERATING_POINTS[settings.point]
-    common = exact([cuts_of(scores.ravel(), truth.ravel())], beta2) if any(cut.positives for cut in cuts) else None
+    common = (
+        exact([cuts_of(scores.ravel(), truth.ravel())], beta2)
+        if any(cut.positives for cut in cuts)
+        else None
+    )
     neutral = float(common.thresholds[0]) if common else NEUTRAL_THRESHOLD
-    return _drawn(exact(cuts, beta2).thresholds, neutral, np.array([cut.positives for cut in cuts]), settings.few)
+    return _drawn(
+        exact(cuts, beta2).thresholds,
+        neutral,
+        np.array([cut.positives for cut in cuts]),
+        settings.few,
+    )
 
 
 def _drawn(fitted: Floats, neutral: float, positives: NDArray[np.int64], few: int) -> Floats:
     """Fitted values, drawn towards neutral by 1 - n / few where only n < few positives speak for them."""
     trust = np.minimum(1.0, positives / few) if few else np.ones(len(positives))
-    drawn: Floats = np.where(trust == 1.0, fitted, np.round(trust * fitted + (1.0 - trust) * neutral, 4))
+    drawn: Floats = np.where(
+        trust == 1.0, fitted, np.round(trust * fitted + (1.0 - trust) * neutral, 4)
+    )
     return drawn
 
 
 def _as_table(names: Sequence[str], columns: Mapping[str, Floats]) -> dict[str, dict[str, float]]:
-    rows = dict.fromkeys(("both", "ear", "eye"), np.full(len(names), NEUTRAL_THRESHOLD)) | dict(columns)
-    return {name: {column: float(values[k]) for column, values in rows.items()} for k, name in enumerate(names)}
+    rows = dict.fromkeys(("both", "ear", "eye"), np.full(len(names), NEUTRAL_THRESHOLD)) | dict(
+        columns
+    )
+    return {
+        name: {column: float(values[k]) for column, values in rows.items()}
+        for k, name in enumerate(names)
+    }
 
 
-FITS: Mapping[str, Callable[[Table, FitSettings], tuple[str, Columns]]] = {
+FITS: Mapping[str, Callable[[DevelopmentScores, FitSettings], tuple[str, Columns]]] = {
     "joint": joint_weights,
     "paper-rule": paper_rule,
     "stacked": stacked,

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from av_tagger.fusion.thresholds import F1, Cut, Floats, Tuned, checked, cuts_of, exact
+from av_tagger.fusion.thresholds import F1, CandidateCuts, Floats, Tuned, checked, cuts_of, exact
 
 if TYPE_CHECKING:
     from fractions import Fraction
@@ -42,17 +42,27 @@ def weigh(heard: Floats, seen: Floats, weights: Floats | float) -> Floats:
     return fused
 
 
-def joint(heard: ArrayLike, seen: ArrayLike, truth: ArrayLike, beta2: Fraction = F1, steps: int = GRID_STEPS) -> tuple[Floats, Tuned]:
+def joint(
+    heard: ArrayLike,
+    seen: ArrayLike,
+    truth: ArrayLike,
+    beta2: Fraction = F1,
+    steps: int = GRID_STEPS,
+) -> tuple[Floats, Tuned]:
     """The ear's weight of every class and the thresholds; clips that lack a witness in a class take no part in it."""
     h, y = checked(heard, truth)
     s, _ = checked(seen, truth)
     cuts = [weighted_cuts(h[:, k], s[:, k], y[:, k], steps) for k in range(h.shape[1])]
     tuned = exact(cuts, beta2)
-    chosen = [cut.weight[i] for cut, i in zip(cuts, tuned.chosen, strict=True) if cut.weight is not None]
+    chosen = [
+        cut.weight[i] for cut, i in zip(cuts, tuned.chosen, strict=True) if cut.weight is not None
+    ]
     return np.array(chosen), tuned
 
 
-def weighted_cuts(heard: Floats, seen: Floats, truth: Bools, steps: int = GRID_STEPS) -> Cut:
+def weighted_cuts(
+    heard: Floats, seen: Floats, truth: Bools, steps: int = GRID_STEPS
+) -> CandidateCuts:
     """The cuts of one class over all its weights: for each number of positives found, the fewest predictions."""
     both = np.isfinite(heard) & np.isfinite(seen)
     h, s, y = heard[both], seen[both], truth[both]
@@ -67,7 +77,9 @@ def weighted_cuts(heard: Floats, seen: Floats, truth: Bools, steps: int = GRID_S
         fewest[at] = cut.predicted[better]
         kept[:, at] = cut.low[better], cut.high[better], np.full(len(at), a)
     reached = np.flatnonzero(fewest < np.iinfo(np.int64).max)
-    return Cut(reached, fewest[reached], kept[0, reached], kept[1, reached], positives, kept[2, reached])
+    return CandidateCuts(
+        reached, fewest[reached], kept[0, reached], kept[1, reached], positives, kept[2, reached]
+    )
 
 
 def steady(heard: Floats, seen: Floats, truth: Bools, f: float, settings: Steadiness) -> Floats:
@@ -77,7 +89,12 @@ def steady(heard: Floats, seen: Floats, truth: Bools, f: float, settings: Steadi
     threshold. What a weight is worth to its class, (1 + beta²) t - f p, is uncertain by about the root of the positives; within
     `slack` of that the average precision decides, which looks at all clips and not at one cut.
     """
-    return np.array([_steady_one(heard[:, k], seen[:, k], truth[:, k], f, settings) for k in range(truth.shape[1])])
+    return np.array(
+        [
+            _steady_one(heard[:, k], seen[:, k], truth[:, k], f, settings)
+            for k in range(truth.shape[1])
+        ]
+    )
 
 
 def candidate_weights(heard: Floats, seen: Floats, truth: Bools, steps: int = GRID_STEPS) -> Floats:
@@ -106,12 +123,16 @@ def _steady_one(heard: Floats, seen: Floats, truth: Bools, f: float, settings: S
     h, s, y = heard[both], seen[both], truth[both]
     weights = candidate_weights(h, s, y, settings.steps)
     cuts = [cuts_of(weigh(h, s, a), y) for a in weights]
-    worth = np.array([(float(1 + settings.beta2) * cut.right - f * cut.predicted).max() for cut in cuts])
+    worth = np.array(
+        [(float(1 + settings.beta2) * cut.right - f * cut.predicted).max() for cut in cuts]
+    )
     good = worth >= worth.max() - settings.slack * np.sqrt(y.sum())
-    return float(weights[np.argmax(np.where(good, [_average_precision(cut) for cut in cuts], -1.0))])
+    return float(
+        weights[np.argmax(np.where(good, [_average_precision(cut) for cut in cuts], -1.0))]
+    )
 
 
-def _average_precision(cut: Cut) -> float:
+def _average_precision(cut: CandidateCuts) -> float:
     """Every positive enters at one of the cuts, so they hold the whole precision-recall curve that counts."""
     steps = np.diff(cut.right)
     return float((steps * cut.right[1:] / cut.predicted[1:]).sum() / max(1, cut.positives))

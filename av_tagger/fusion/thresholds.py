@@ -26,11 +26,15 @@ Ints = NDArray[np.int64]
 EVERYTHING = 0.0  # every clip with an opinion
 NOTHING = 1.01  # above every probability
 F1 = Fraction(1)
-OPERATING_POINTS = {"precision": Fraction(1, 4), "f1": F1, "recall": Fraction(4)}  # beta²: F0.5, F1, F2
+OPERATING_POINTS = {
+    "precision": Fraction(1, 4),
+    "f1": F1,
+    "recall": Fraction(4),
+}  # beta²: F0.5, F1, F2
 
 
 @dataclass(frozen=True)
-class Cut:
+class CandidateCuts:
     """The cuts of one class that can be optimal, from `nothing` to the one that finds every positive."""
 
     right: Ints  # t: positives among the predicted, rising from 0
@@ -38,7 +42,9 @@ class Cut:
     low: Floats  # the threshold lies in (low, high]
     high: Floats
     positives: int
-    weight: Floats | None = None  # the ear's weight under which the cut exists, when weights are searched, too
+    weight: Floats | None = (
+        None  # the ear's weight under which the cut exists, when weights are searched, too
+    )
 
 
 @dataclass(frozen=True)
@@ -75,16 +81,20 @@ def checked(scores: ArrayLike, truth: ArrayLike) -> tuple[Floats, NDArray[np.boo
     return s, y.astype(np.bool_)
 
 
-def cuts_of(scores: Floats, truth: NDArray[np.bool_]) -> Cut:
+def cuts_of(scores: Floats, truth: NDArray[np.bool_]) -> CandidateCuts:
     """The cuts of one class; clips without an opinion (NaN) take no part."""
     has = np.isfinite(scores)
     everyone = np.sort(scores[has])
     values, counts = np.unique(scores[has & truth], return_counts=True)
     values, found = values[::-1], np.cumsum(counts[::-1])
     place = np.searchsorted(everyone, values)
-    below = np.where(place > 0, everyone[np.maximum(place - 1, 0)], -np.inf) if len(everyone) else values
+    below = (
+        np.where(place > 0, everyone[np.maximum(place - 1, 0)], -np.inf)
+        if len(everyone)
+        else values
+    )
     top = everyone[-1] if len(everyone) else 0.0
-    return Cut(
+    return CandidateCuts(
         right=np.concatenate(([0], found)).astype(np.int64),
         predicted=np.concatenate(([0], len(everyone) - place)).astype(np.int64),
         low=np.concatenate(([top], below)),
@@ -93,16 +103,22 @@ def cuts_of(scores: Floats, truth: NDArray[np.bool_]) -> Cut:
     )
 
 
-def all_cuts(scores: ArrayLike, truth: ArrayLike) -> list[Cut]:
+def all_cuts(scores: ArrayLike, truth: ArrayLike) -> list[CandidateCuts]:
     """One a class."""
     s, y = checked(scores, truth)
-    by_class = zip(np.ascontiguousarray(s.T), np.ascontiguousarray(y.T), strict=True)  # columns side by side in memory: a third faster
+    by_class = zip(
+        np.ascontiguousarray(s.T), np.ascontiguousarray(y.T), strict=True
+    )  # columns side by side in memory: a third faster
     return [cuts_of(*column) for column in by_class]
 
 
-def two_step(cuts: Sequence[Cut], seed: int = 0, start: Ints | None = None) -> Tuned:
+def two_step(cuts: Sequence[CandidateCuts], seed: int = 0, start: Ints | None = None) -> Tuned:
     """AV §3.3: (1) the best F1 of each class, (2) random classes re-tuned for micro-F1 until none improves."""
-    chosen = np.array([_best_alone(cut) for cut in cuts], dtype=np.int64) if start is None else start.copy()
+    chosen = (
+        np.array([_best_alone(cut) for cut in cuts], dtype=np.int64)
+        if start is None
+        else start.copy()
+    )
     right, predicted, positives = _totals(cuts, chosen)
     before = f_score(right, predicted, positives)
     rng = np.random.default_rng(seed)
@@ -113,13 +129,15 @@ def two_step(cuts: Sequence[Cut], seed: int = 0, start: Ints | None = None) -> T
         others = (right - int(cut.right[now]), predicted - int(cut.predicted[now]))
         best = _best_among(cut, *others, positives)
         t, p = others[0] + int(cut.right[best]), others[1] + int(cut.predicted[best])
-        if t * (predicted + positives) > right * (p + positives):  # strictly better, in whole numbers
+        if t * (predicted + positives) > right * (
+            p + positives
+        ):  # strictly better, in whole numbers
             chosen[k], right, predicted = best, t, p
             waiting = [c for c in range(len(cuts)) if c != k]
     return Tuned(_thresholds(cuts, chosen), chosen, right, predicted, positives, before)
 
 
-def exact(cuts: Sequence[Cut], beta2: Fraction = F1) -> Tuned:
+def exact(cuts: Sequence[CandidateCuts], beta2: Fraction = F1) -> Tuned:
     """The highest micro-F_beta that any thresholds reach, by Dinkelbach's iteration in whole numbers."""
     n, d = beta2.numerator, beta2.denominator
     right = np.concatenate([cut.right for cut in cuts])
@@ -140,13 +158,17 @@ def exact(cuts: Sequence[Cut], beta2: Fraction = F1) -> Tuned:
     return Tuned(_thresholds(cuts, chosen), chosen, t, p, positives, 0.0)
 
 
-def best_alone(cuts: Sequence[Cut]) -> Floats:
+def best_alone(cuts: Sequence[CandidateCuts]) -> Floats:
     """The best F1 of each class by itself; 0 for a class without positives."""
     picked = [(cut, _best_alone(cut)) for cut in cuts]
-    return np.array([f_score(int(cut.right[i]), int(cut.predicted[i]), cut.positives) for cut, i in picked])
+    return np.array(
+        [f_score(int(cut.right[i]), int(cut.predicted[i]), cut.positives) for cut, i in picked]
+    )
 
 
-def counts_at(scores: Floats, truth: NDArray[np.bool_], thresholds: Floats) -> tuple[Ints, Ints, Ints]:
+def counts_at(
+    scores: Floats, truth: NDArray[np.bool_], thresholds: Floats
+) -> tuple[Ints, Ints, Ints]:
     """Right, predicted and positive clips of every class; NaN is never predicted."""
     said = scores >= thresholds
     return (said & truth).sum(0), said.sum(0), truth.sum(0)
@@ -167,17 +189,17 @@ def simplest_between(low: float, high: float) -> float:
     return high
 
 
-def _best_alone(cut: Cut) -> int:
+def _best_alone(cut: CandidateCuts) -> int:
     f1 = 2 * cut.right / np.maximum(cut.predicted + cut.positives, 1)
     return int(np.argmax(f1))
 
 
-def _best_among(cut: Cut, right: int, predicted: int, positives: int) -> int:
+def _best_among(cut: CandidateCuts, right: int, predicted: int, positives: int) -> int:
     f1 = 2 * (right + cut.right) / np.maximum(predicted + cut.predicted + positives, 1)
     return int(np.argmax(f1))
 
 
-def _totals(cuts: Sequence[Cut], chosen: Ints) -> tuple[int, int, int]:
+def _totals(cuts: Sequence[CandidateCuts], chosen: Ints) -> tuple[int, int, int]:
     right = sum(int(cut.right[i]) for cut, i in zip(cuts, chosen, strict=True))
     predicted = sum(int(cut.predicted[i]) for cut, i in zip(cuts, chosen, strict=True))
     return right, predicted, sum(cut.positives for cut in cuts)
@@ -194,5 +216,10 @@ def _argmax_each(values: Ints, first: Ints) -> Ints:
     return result
 
 
-def _thresholds(cuts: Sequence[Cut], chosen: Ints) -> Floats:
-    return np.array([simplest_between(float(cut.low[i]), float(cut.high[i])) for cut, i in zip(cuts, chosen, strict=True)])
+def _thresholds(cuts: Sequence[CandidateCuts], chosen: Ints) -> Floats:
+    return np.array(
+        [
+            simplest_between(float(cut.low[i]), float(cut.high[i]))
+            for cut, i in zip(cuts, chosen, strict=True)
+        ]
+    )

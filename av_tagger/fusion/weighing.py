@@ -36,7 +36,9 @@ class Thresholds:
     def pick(self, heard: Floats, seen: Floats) -> Floats:
         """The row that fits, class by class; works on one clip and on many."""
         hears, sees = np.isfinite(heard), np.isfinite(seen)
-        picked: Floats = np.where(hears & ~sees, self.ear, np.where(sees & ~hears, self.eye, self.both))
+        picked: Floats = np.where(
+            hears & ~sees, self.ear, np.where(sees & ~hears, self.eye, self.both)
+        )
         return picked
 
 
@@ -46,7 +48,9 @@ class Weighing:
 
     labels: tuple[str, ...]
     rows: Thresholds
-    neutral: tuple[str, ...] = field(default=(), kw_only=True)  # classes that nothing is known of: even-handed, threshold one half
+    neutral: tuple[str, ...] = field(
+        default=(), kw_only=True
+    )  # classes that nothing is known of: even-handed, threshold one half
     note: str = field(default="", kw_only=True)
 
     def combine(self, heard: Floats, seen: Floats) -> Floats:
@@ -57,10 +61,15 @@ class Weighing:
         pairs = list(zip(heard, seen, strict=True))
         if not pairs:
             return []
-        for witness in (s for pair in pairs for s in pair):
-            if witness.labels != self.labels:
-                raise ValueError(f"ear, eye and fusion know the same classes in the same order: {witness.labels = }, {self.labels = }")
-        fused = self.combine(np.stack([h.probabilities for h, _ in pairs]), np.stack([s.probabilities for _, s in pairs]))
+        for branch in (s for pair in pairs for s in pair):
+            if branch.labels != self.labels:
+                raise ValueError(
+                    f"ear, eye and fusion know the same classes in the same order: {branch.labels = }, {self.labels = }"
+                )
+        fused = self.combine(
+            np.stack([h.probabilities for h, _ in pairs]),
+            np.stack([s.probabilities for _, s in pairs]),
+        )
         return [_scores(h, s, row) for (h, s), row in zip(pairs, fused, strict=True)]
 
     def thresholds(self, heard: Scores, seen: Scores) -> NDArray[np.float64]:
@@ -71,10 +80,17 @@ class Weighing:
         said: NDArray[np.bool_] = self.combine(heard, seen) >= self.rows.pick(heard, seen)
         return said
 
-    def with_thresholds(self, both: Floats | None = None, ear: Floats | None = None, eye: Floats | None = None) -> Weighing:
+    def with_thresholds(
+        self, both: Floats | None = None, ear: Floats | None = None, eye: Floats | None = None
+    ) -> Weighing:
         """The same weighing with other threshold rows, such as those that an ear's weights file holds."""
         rows = self.rows
-        new = Thresholds(*(old if row is None else row for old, row in ((rows.both, both), (rows.ear, ear), (rows.eye, eye))))
+        new = Thresholds(
+            *(
+                old if row is None else row
+                for old, row in ((rows.both, both), (rows.ear, ear), (rows.eye, eye))
+            )
+        )
         return replace(self, rows=new)
 
 
@@ -99,7 +115,9 @@ class StackedFusion(Weighing):
     def combine(self, heard: Floats, seen: Floats) -> Floats:
         both = np.isfinite(heard) & np.isfinite(seen)
         log_odds = np.where(both, self.ear * heard + self.eye * seen + self.intercept, 0.0)
-        stacked = np.where(log_odds >= 0, 1.0, np.exp(-np.abs(log_odds))) / (1.0 + np.exp(-np.abs(log_odds)))  # cannot overflow
+        stacked = np.where(log_odds >= 0, 1.0, np.exp(-np.abs(log_odds))) / (
+            1.0 + np.exp(-np.abs(log_odds))
+        )  # cannot overflow
         fused: Floats = np.where(both, stacked, weigh(heard, seen, NEUTRAL_WEIGHT))
         return fused
 
@@ -131,7 +149,9 @@ class EyeOnly(Weighing):
 
 def _scores(heard: Scores, seen: Scores, fused: Floats) -> Scores:
     """The fused scores keep the ear's timeline and the eye's evidence."""
-    return Scores(heard.labels, fused, _status(heard, seen), heard.activity, seen.evidence, seen.keyframes)
+    return Scores(
+        heard.labels, fused, _status(heard, seen), heard.activity, seen.evidence, seen.keyframes
+    )
 
 
 def _status(heard: Scores, seen: Scores) -> Status:

@@ -24,7 +24,9 @@ class Optimiser:
 
     def __post_init__(self) -> None:
         if self.lr <= 0 or self.clip < 0 or self.weight_decay < 0:
-            raise ValueError(f"the learning rate is positive, clip and weight decay are not negative: {self.lr = }")
+            raise ValueError(
+                f"the learning rate is positive, clip and weight decay are not negative: {self.lr = }"
+            )
 
 
 @dataclass(frozen=True)
@@ -36,11 +38,18 @@ class Schedule:
     last: float = 0.0  # cosine: the share of the rate that is left at the end
 
     def __post_init__(self) -> None:
-        if not 0 < self.factor <= 1 or self.patience < 1 or self.warmup_steps < 0 or not 0 <= self.last <= 1:
-            raise ValueError("factor and last are shares, patience is at least 1, warmup_steps is not negative")
+        if (
+            not 0 < self.factor <= 1
+            or self.patience < 1
+            or self.warmup_steps < 0
+            or not 0 <= self.last <= 1
+        ):
+            raise ValueError(
+                "factor and last are shares, patience is at least 1, warmup_steps is not negative"
+            )
 
 
-class Pace(Protocol):
+class LearningRate(Protocol):
     """A schedule at work: the share of the first learning rate that a step gets."""
 
     def at(self, step: int) -> float: ...
@@ -135,7 +144,7 @@ def make_optimiser(parameters: Iterable[Tensor], how: Optimiser) -> torch.optim.
     return OPTIMISERS[how.name](list(parameters), how)
 
 
-def make_pace(schedule: Schedule, steps: int) -> Pace:
+def make_learning_rate(schedule: Schedule, steps: int) -> LearningRate:
     return PACES[schedule.name](schedule, steps)
 
 
@@ -147,8 +156,14 @@ def clip_gradients(parameters: Iterable[Tensor], how: Optimiser) -> None:
 
 
 OPTIMISERS: dict[str, Callable[[list[Tensor], Optimiser], torch.optim.Optimizer]] = {
-    "sgd": lambda p, o: torch.optim.SGD(p, o.lr, o.momentum, weight_decay=o.weight_decay, nesterov=o.nesterov),
+    "sgd": lambda p, o: torch.optim.SGD(
+        p, o.lr, o.momentum, weight_decay=o.weight_decay, nesterov=o.nesterov
+    ),
     "adam": lambda p, o: torch.optim.Adam(p, o.lr, o.betas, weight_decay=o.weight_decay),
     "adamw": lambda p, o: torch.optim.AdamW(p, o.lr, o.betas, weight_decay=o.weight_decay),
 }
-PACES: dict[str, Callable[[Schedule, int], Pace]] = {"none": Steady, "plateau": Plateau, "cosine": Cosine}
+PACES: dict[str, Callable[[Schedule, int], LearningRate]] = {
+    "none": Steady,
+    "plateau": Plateau,
+    "cosine": Cosine,
+}

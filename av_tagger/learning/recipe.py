@@ -11,11 +11,11 @@ from pathlib import Path
 from typing import Any, Literal
 
 from av_tagger.errors import UsageError, did_you_mean
-from av_tagger.learning.augment import Augment
-from av_tagger.learning.bags import Kind
-from av_tagger.learning.balance import Balance
-from av_tagger.learning.judge import METRICS, Tuning
+from av_tagger.learning.data.augment import Augment
+from av_tagger.learning.data.bags import Kind
+from av_tagger.learning.data.balance import Balance
 from av_tagger.learning.optimise import Optimiser, Schedule
+from av_tagger.learning.validation import METRICS, Tuning
 from av_tagger.settings import fingerprint, from_table, read_toml, to_table
 
 
@@ -36,7 +36,9 @@ class LossChoice:
 
     bag: str = "bce"
     bag_settings: dict[str, Any] = field(default_factory=dict)
-    class_weights: Literal["none", "inverse-frequency"] = "none"  # counted on the training data, given to the bag loss as `weights`
+    class_weights: Literal["none", "inverse-frequency"] = (
+        "none"  # counted on the training data, given to the bag loss as `weights`
+    )
     instance: str = ""
     instance_settings: dict[str, Any] = field(default_factory=dict)
     instance_weight: float = 1.0
@@ -53,7 +55,9 @@ class Length:
 
     def __post_init__(self) -> None:
         if self.epochs < 1 or min(self.iterations, self.epoch_steps, self.patience) < 0:
-            raise ValueError("a run has at least one epoch; iterations, epoch_steps and patience are not negative")
+            raise ValueError(
+                "a run has at least one epoch; iterations, epoch_steps and patience are not negative"
+            )
 
     def steps_per_epoch(self, bags: int, batch: int) -> int:
         return self.epoch_steps or max(1, round(bags / batch))
@@ -69,11 +73,15 @@ class Keep:
     metric: str = "micro_f1"  # on the validation data: the epoch where it is highest is kept
     ema: float = 0.0  # decay a step of the averaged weights that are validated and kept; 0: the weights themselves
     thresholds: Tuning = "two-step"  # AV §3.3, or the exact maximum of micro-F1
-    average: tuple[int, ...] = ()  # iterations whose checkpoints stay, and whose predictions are averaged at the end (ATT)
+    average: tuple[
+        int, ...
+    ] = ()  # iterations whose checkpoints stay, and whose predictions are averaged at the end (ATT)
 
     def __post_init__(self) -> None:
         if self.metric not in METRICS:
-            raise ValueError(f"there is no metric {self.metric!r} to keep a model by; {did_you_mean(self.metric, METRICS)}")
+            raise ValueError(
+                f"there is no metric {self.metric!r} to keep a model by; {did_you_mean(self.metric, METRICS)}"
+            )
 
 
 @dataclass(frozen=True)
@@ -83,10 +91,18 @@ class Recipe:
     name: str
     about: About = field(default_factory=About)
     data: Kind = "waveform"
-    embedder: str = ""  # the ear whose embeddings are learnt from, by name or file; auto: the best that is here
-    classes: Literal["", "data"] = ""  # when no class list is named: DCASE 2017, or the labels that occur in the data
-    architecture: dict[str, Any] = field(default_factory=dict)  # of the ear, without the number of classes
-    normalise_clips: int = 1000  # how many training clips the band statistics are taken from; 0: none are
+    embedder: str = (
+        ""  # the ear whose embeddings are learnt from, by name or file; auto: the best that is here
+    )
+    classes: Literal["", "data"] = (
+        ""  # when no class list is named: DCASE 2017, or the labels that occur in the data
+    )
+    architecture: dict[str, Any] = field(
+        default_factory=dict
+    )  # of the ear, without the number of classes
+    normalise_clips: int = (
+        1000  # how many training clips the band statistics are taken from; 0: none are
+    )
     loss: LossChoice = field(default_factory=LossChoice)
     optimiser: Optimiser = field(default_factory=Optimiser)
     schedule: Schedule = field(default_factory=Schedule)
@@ -100,7 +116,9 @@ class Recipe:
 
     def __post_init__(self) -> None:
         if self.batch < 1 or self.crop_seconds <= 0:
-            raise ValueError(f"a batch holds at least one clip of some length: {self.batch = }, {self.crop_seconds = }")
+            raise ValueError(
+                f"a batch holds at least one clip of some length: {self.batch = }, {self.crop_seconds = }"
+            )
 
     @property
     def fingerprint(self) -> str:
@@ -127,10 +145,15 @@ def recipe_names() -> tuple[str, ...]:
 def _table(name: str) -> tuple[dict[str, Any], str]:
     path, shipped = Path(name), _shipped()
     if name in shipped:
-        return {"name": name, **tomllib.loads(shipped[name].read_text(encoding="utf-8"))}, f"recipe {name}"
+        return {
+            "name": name,
+            **tomllib.loads(shipped[name].read_text(encoding="utf-8")),
+        }, f"recipe {name}"
     if path.suffix == ".toml":
         return read_toml(path), name
-    raise UsageError(f"there is no recipe {name!r}; {did_you_mean(name, shipped)} Or name a TOML file.")
+    raise UsageError(
+        f"there is no recipe {name!r}; {did_you_mean(name, shipped)} Or name a TOML file."
+    )
 
 
 def _shipped() -> dict[str, Traversable]:

@@ -10,13 +10,13 @@ from pathlib import Path
 from typing import Any
 
 from av_tagger.errors import UsageError
-from av_tagger.learning.bags import Bags, WaveformBags
-from av_tagger.learning.balance import missing_classes
-from av_tagger.learning.judge import Judged
+from av_tagger.learning.data.bags import Bags, WaveformBags
+from av_tagger.learning.data.balance import missing_classes
+from av_tagger.learning.distributed import Precision, ProcessGroup
 from av_tagger.learning.learner import Learner
 from av_tagger.learning.recipe import Recipe
 from av_tagger.learning.runfolder import RunFolder
-from av_tagger.learning.world import Precision, World
+from av_tagger.learning.validation import Validation
 
 Watch = Callable[[Mapping[str, Any]], None]  # gets every record of the log as it is written
 
@@ -27,7 +27,9 @@ class Data:
 
     training: Bags
     validation: Bags
-    background: WaveformBags | None = None  # clips without any of the classes, to be mixed beneath others
+    background: WaveformBags | None = (
+        None  # clips without any of the classes, to be mixed beneath others
+    )
     ids: tuple[str, ...] = ()  # of the classes, for the weights' header
     origin: str = ""  # the command, for the card
     notes: tuple[str, ...] = ()  # what else is to be known of these data
@@ -35,13 +37,21 @@ class Data:
 
     def __post_init__(self) -> None:
         if self.training.labels != self.validation.labels:
-            raise UsageError("training and validation data have different classes; read both with one class list")
+            raise UsageError(
+                "training and validation data have different classes; read both with one class list"
+            )
         if len(self.training) == 0:
-            raise UsageError("there is nothing to learn from: the training data hold no usable clip")
+            raise UsageError(
+                "there is nothing to learn from: the training data hold no usable clip"
+            )
         if len(self.validation) == 0:
-            raise UsageError("there is nothing to validate on: the validation data hold no usable clip")
+            raise UsageError(
+                "there is nothing to validate on: the validation data hold no usable clip"
+            )
         if not self.training.targets.max(initial=0) > 0:
-            raise UsageError("there is nothing to learn from: no training clip has any of the classes")
+            raise UsageError(
+                "there is nothing to learn from: no training clip has any of the classes"
+            )
 
     @cached_property
     def unlearnt(self) -> tuple[str, ...]:
@@ -56,8 +66,14 @@ class Data:
 
     @property
     def warnings(self) -> list[str]:
-        texts = [f"class {label!r} has no training clip: it cannot be learnt and will not be tagged" for label in self.unlearnt]
-        texts += [f"class {label!r} has no validation clip: its threshold cannot be tuned and stays 0.5" for label in self.unmeasured]
+        texts = [
+            f"class {label!r} has no training clip: it cannot be learnt and will not be tagged"
+            for label in self.unlearnt
+        ]
+        texts += [
+            f"class {label!r} has no validation clip: its threshold cannot be tuned and stays 0.5"
+            for label in self.unmeasured
+        ]
         return [*texts, *self.notes]
 
 
@@ -84,7 +100,7 @@ class Progress:
     best_step: int = 0
     waited: int = 0  # epochs since then
     seconds: float = 0.0
-    judged: dict[str, Any] = field(default_factory=dict)  # the best epoch's figures
+    validation: dict[str, Any] = field(default_factory=dict)  # the best epoch's figures
 
     def stops_early(self, patience: int) -> bool:
         return bool(patience) and self.waited >= patience
@@ -97,17 +113,17 @@ class Outcome:
     run: Path
     best: Path  # the weights
     steps: int
-    judged: Judged
+    validation: Validation
 
 
 @dataclass(frozen=True)
-class Run:
+class TrainingRun:
     """Everything a run works with, so that the loop can be read in one piece."""
 
     recipe: Recipe
     data: Data
     options: Options
-    world: World
+    group: ProcessGroup
     folder: RunFolder
     learner: Learner
     record: Watch
@@ -124,4 +140,8 @@ class Run:
 
 def identity_of(recipe: Recipe, data: Data) -> dict[str, str]:
     """What must be the same for a run to be resumed."""
-    return {"recipe": recipe.fingerprint, "training data": data.training.sha256, "validation data": data.validation.sha256}
+    return {
+        "recipe": recipe.fingerprint,
+        "training data": data.training.sha256,
+        "validation data": data.validation.sha256,
+    }

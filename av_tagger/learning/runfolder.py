@@ -11,7 +11,7 @@ import torch
 from numpy.typing import NDArray
 
 from av_tagger.errors import StorageError, UsageError
-from av_tagger.learning.bags import Bags
+from av_tagger.learning.data.bags import Bags
 
 BEST = "best.safetensors"  # the name under which the ear looks for a run's weights
 STATE_VERSION = 1
@@ -34,11 +34,15 @@ class RunFolder:
     def open(self, *, resume: bool) -> None:
         """A folder of its own for every run; an earlier run is never overwritten."""
         if self.log.exists() and not resume:
-            raise UsageError(f"{self.path}: holds a run already; go on with it by --resume, or name another folder")
+            raise UsageError(
+                f"{self.path}: holds a run already; go on with it by --resume, or name another folder"
+            )
         try:
             (self.path / "checkpoints").mkdir(parents=True, exist_ok=True)
         except OSError as error:
-            raise StorageError(f"{self.path}: the run's folder cannot be made ({error.strerror}); choose another") from error
+            raise StorageError(
+                f"{self.path}: the run's folder cannot be made ({error.strerror}); choose another"
+            ) from error
 
     def save_state(self, state: Mapping[str, Any]) -> None:
         _replace(self.state, lambda part: torch.save({"version": STATE_VERSION, **state}, part))
@@ -50,16 +54,22 @@ class RunFolder:
         try:
             state: dict[str, Any] = torch.load(self.state, map_location="cpu", weights_only=True)
         except Exception as error:  # whatever unpickling raises, the file is damaged
-            raise StorageError(f"{self.state}: cannot be read ({error}); start the run anew in another folder") from error
+            raise StorageError(
+                f"{self.state}: cannot be read ({error}); start the run anew in another folder"
+            ) from error
         for what, value in identity.items():
             if state["identity"].get(what) != value:
-                raise UsageError(f"{self.path}: was begun with another {what}; resume with the same, or name another folder")
+                raise UsageError(
+                    f"{self.path}: was begun with another {what}; resume with the same, or name another folder"
+                )
         return state
 
     def save_scores(self, scores: NDArray[np.float32], bags: Bags) -> None:
         def write(part: Path) -> None:
             with part.open("wb") as out:
-                np.savez_compressed(out, scores=scores, targets=bags.targets, labels=np.array(bags.labels))
+                np.savez_compressed(
+                    out, scores=scores, targets=bags.targets, labels=np.array(bags.labels)
+                )
 
         _replace(self.validation, write)
 
@@ -73,6 +83,8 @@ def _replace(path: Path, write: Callable[[Path], object]) -> None:
         write(part)
         part.replace(path)
     except OSError as error:
-        raise StorageError(f"{path}: cannot be written ({error.strerror}); free some space") from error
+        raise StorageError(
+            f"{path}: cannot be written ({error.strerror}); free some space"
+        ) from error
     finally:
         part.unlink(missing_ok=True)

@@ -35,7 +35,9 @@ class Blocks:
     def __init__(self, make: Callable[[int], Block] | None = None) -> None:
         self._make = make or (lambda size: Block(np.empty(size, np.uint8), size))
         self._spare: list[Block] = []
-        self._freed: deque[Block] = deque()  # by finalizers, which may run in any thread at any point
+        self._freed: deque[Block] = (
+            deque()
+        )  # by finalizers, which may run in any thread at any point
         self._lock = threading.Lock()
 
     def allocate(self, shape: Shape) -> Images:
@@ -49,7 +51,9 @@ class Blocks:
         # Through a memoryview: an array upon an array would pass its base on to its own views, and be gone before them.
         array = np.frombuffer(memoryview(block.memory), np.uint8, count=size)
         weakref.finalize(array, self.done, block).atexit = False
-        images: Images = array[: int(np.prod(shape, dtype=np.int64))].reshape(shape)  # a view of a view keeps `array` alive, too
+        images: Images = array[: int(np.prod(shape, dtype=np.int64))].reshape(
+            shape
+        )  # a view of a view keeps `array` alive, too
         return images, block
 
     def done(self, block: Block) -> None:
@@ -61,7 +65,9 @@ class Blocks:
     def _find(self, size: int) -> Block:
         while self._freed:
             self._spare.append(self._freed.popleft())
-        fitting = [block for block in self._spare if size <= block.size <= max(LARGEST * size, ROUND)]
+        fitting = [
+            block for block in self._spare if size <= block.size <= max(LARGEST * size, ROUND)
+        ]
         if fitting:
             best = min(fitting, key=lambda block: block.size)
             self._spare.remove(best)

@@ -30,9 +30,15 @@ class Clock:
         A step back by more than `back` seconds is a clock that was set anew: all that follows moves with it.
         """
         time = expected if seconds is None else seconds + self.shift
-        if self.last <= time <= self.last + MAX_JUMP_SECONDS:  # all but a few: the rest need not be asked
+        if (
+            self.last <= time <= self.last + MAX_JUMP_SECONDS
+        ):  # all but a few: the rest need not be asked
             return time
-        if not math.isfinite(time) or not self.believes(time) or (math.isfinite(self.last) and time <= self.last - back):
+        if (
+            not math.isfinite(time)
+            or not self.believes(time)
+            or (math.isfinite(self.last) and time <= self.last - back)
+        ):
             self.shift += expected - time if math.isfinite(time) else 0.0
             time = expected
             self.mended += 1

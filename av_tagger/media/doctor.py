@@ -19,7 +19,7 @@ from av_tagger.clip import Clip
 from av_tagger.errors import AvTaggerError
 from av_tagger.media.backend import BACKENDS
 from av_tagger.media.guard import open_media
-from av_tagger.protocols import Want
+from av_tagger.protocols import DecodeRequest
 
 # codec: (encoder, container); what a codec cannot be written with cannot be tried, only looked up
 PICTURES = {
@@ -37,7 +37,11 @@ SOUNDS = {
     "flac": ("flac", "flac"),
     "pcm_s16le": ("pcm_s16le", "wav"),
 }
-OPTIONS = {"libx265": {"x265-params": "log-level=none"}, "libsvtav1": {"preset": "12"}, "vorbis": {"strict": "-2"}}
+OPTIONS = {
+    "libx265": {"x265-params": "log-level=none"},
+    "libsvtav1": {"preset": "12"},
+    "vorbis": {"strict": "-2"},
+}
 DISTRIBUTION = {"pyav": "av", "decord": "decord"}
 
 
@@ -64,17 +68,26 @@ def _report(name: str, samples: dict[str, Path], limit_seconds: float) -> Decode
     try:
         report = DecoderReport(name, importlib.metadata.version(package))
     except importlib.metadata.PackageNotFoundError:
-        return DecoderReport(name, None, advice=f"pip install {package}, or leave the decoder at its default")
+        return DecoderReport(
+            name, None, advice=f"pip install {package}, or leave the decoder at its default"
+        )
     opens = {codec: _opens(name, path, limit_seconds) for codec, path in samples.items()}
     refused = tuple(codec for codec, good in opens.items() if not good)
     advice = f"PyAV takes over for {', '.join(refused)}" if refused and name != "pyav" else ""
-    return replace(report, opens=tuple(codec for codec, good in opens.items() if good), refuses=refused, advice=advice)
+    return replace(
+        report,
+        opens=tuple(codec for codec, good in opens.items() if good),
+        refuses=refused,
+        advice=advice,
+    )
 
 
 def _opens(name: str, path: Path, limit_seconds: float) -> bool:
     """Whether the backend itself reads the file, without another taking over."""
     try:
-        media = list(open_media(Clip(path), Want(), backend=name, limit_seconds=limit_seconds))
+        media = list(
+            open_media(Clip(path), DecodeRequest(), backend=name, limit_seconds=limit_seconds)
+        )
     except AvTaggerError:
         return False
     return bool(media) and not any(m.remarks for m in media)
@@ -110,11 +123,17 @@ def _encode(out: Any, encoder: str, pictures: bool) -> None:
     if pictures:
         stream = out.add_stream(encoder, rate=10, options=options)
         stream.width, stream.height, stream.pix_fmt = 64, 64, "yuv420p"
-        frames: list[Any] = [av.VideoFrame.from_ndarray(np.full((64, 64, 3), 40 * n, np.uint8), format="rgb24") for n in range(4)]
+        frames: list[Any] = [
+            av.VideoFrame.from_ndarray(np.full((64, 64, 3), 40 * n, np.uint8), format="rgb24")
+            for n in range(4)
+        ]
         step = Fraction(1, 10)
     else:
         stream = out.add_stream(encoder, rate=48_000, layout="stereo", options=options)
-        frames = [av.AudioFrame.from_ndarray(np.zeros((2, 4800), np.float32), "fltp", "stereo") for _ in range(2)]
+        frames = [
+            av.AudioFrame.from_ndarray(np.zeros((2, 4800), np.float32), "fltp", "stereo")
+            for _ in range(2)
+        ]
         step = Fraction(4800, 48_000)
     for number, frame in enumerate(frames):
         if not pictures:

@@ -91,7 +91,11 @@ def _expand(path: Path) -> list[Path]:
     for folder in (match for match in matches if match.is_dir()):
         files += [file for file in folder.rglob("*") if _is_media(file)]
     if not files:
-        raise MediaError(path, "no file matches this pattern", "check it, and quote it if the shell is not to expand it")
+        raise MediaError(
+            path,
+            "no file matches this pattern",
+            "check it, and quote it if the shell is not to expand it",
+        )
     return files
 
 
@@ -99,9 +103,15 @@ def _inside(folder: Path) -> list[Path]:
     try:
         files = [file for file in folder.rglob("*") if _is_media(file)]
     except OSError as error:
-        raise MediaError(folder, f"this folder cannot be read ({error.strerror})", "check its permissions") from error
+        raise MediaError(
+            folder, f"this folder cannot be read ({error.strerror})", "check its permissions"
+        ) from error
     if not files:
-        raise MediaError(folder, "this folder holds no media files", "name a folder with videos or sounds, or a file")
+        raise MediaError(
+            folder,
+            "this folder holds no media files",
+            "name a folder with videos or sounds, or a file",
+        )
     return files
 
 

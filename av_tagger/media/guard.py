@@ -20,7 +20,7 @@ from av_tagger.errors import AvTaggerError, MediaError, TimedOut
 from av_tagger.media.backend import BACKENDS, DEFAULT, make_backend
 from av_tagger.media.opening import CHECK, check_path
 from av_tagger.media.transport import Arrivals, receive, send
-from av_tagger.protocols import Want
+from av_tagger.protocols import DecodeRequest
 
 LIMIT_SECONDS = 120.0
 RECYCLE_AFTER = 500  # files: what a decoder leaks is bounded by its worker's life
@@ -36,7 +36,9 @@ class GuardedWorker:
     to import it from: tests put backends there that hang and crash.
     """
 
-    def __init__(self, backend: str = DEFAULT, *, factory: str = FACTORY, search: Sequence[Path] = ()) -> None:
+    def __init__(
+        self, backend: str = DEFAULT, *, factory: str = FACTORY, search: Sequence[Path] = ()
+    ) -> None:
         self.backend, self.factory = backend, factory
         self.search = [str(folder) for folder in search]
         self.process: subprocess.Popen[bytes] | None = None
@@ -50,14 +52,20 @@ class GuardedWorker:
             return
         root = str(Path(__file__).resolve().parents[2])
         paths = [root, *filter(None, [os.environ.get("PYTHONPATH")])]
-        ours = {"PYTHONPATH": os.pathsep.join(paths), "OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"}
+        ours = {
+            "PYTHONPATH": os.pathsep.join(paths),
+            "OPENBLAS_NUM_THREADS": "1",
+            "OMP_NUM_THREADS": "1",
+        }
         self.channel, theirs = socket.socketpair()
         self.arrivals = Arrivals()  # a new worker knows nothing of the blocks of the old one
         with theirs:
             command = [sys.executable, "-m", "av_tagger.media.worker", *self.search]
             voice = None if os.environ.get("AV_TAGGER_WORKER_STDERR") else subprocess.DEVNULL
             environment = {**os.environ, **ours}
-            self.process = subprocess.Popen(command, stdin=theirs.fileno(), stdout=voice, stderr=voice, env=environment)  # noqa: S603 - our own module
+            self.process = subprocess.Popen(  # noqa: S603 - our own module
+                command, stdin=theirs.fileno(), stdout=voice, stderr=voice, env=environment
+            )
 
     def close(self) -> None:
         """Kills without asking: a worker holds nothing that is worth saving."""
@@ -77,18 +85,24 @@ class GuardedWorker:
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def windows(self, clip: Clip, want: Want, limit_seconds: float = LIMIT_SECONDS) -> Iterator[Media]:
+    def windows(
+        self, clip: Clip, request: DecodeRequest, limit_seconds: float = LIMIT_SECONDS
+    ) -> Iterator[Media]:
         """The clip's windows, each decoded when it is asked for and within the limit."""
         if self.files >= RECYCLE_AFTER:
             self.close()
         self.files += 1
-        answer = self._ask(clip.path, limit_seconds, "open", self.factory, self.backend, clip, want)
+        answer = self._ask(
+            clip.path, limit_seconds, "open", self.factory, self.backend, clip, request
+        )
         while isinstance(answer, Media):
             yield answer
             del answer  # its pictures may be let go while the next window is decoded
             answer = self._ask(clip.path, limit_seconds, "next")
 
-    def call(self, target: str, *arguments: Any, path: Path, limit_seconds: float = LIMIT_SECONDS) -> Any:
+    def call(
+        self, target: str, *arguments: Any, path: Path, limit_seconds: float = LIMIT_SECONDS
+    ) -> Any:
         """`package.module:function` run in the worker on behalf of a file; arguments and result are pickled."""
         return self._ask(path, limit_seconds, "call", target, arguments)[1]
 
@@ -97,7 +111,9 @@ class GuardedWorker:
         assert self.channel is not None
         try:
             self.channel.settimeout(limit_seconds)
-            released = [self.arrivals.released.popleft() for _ in range(len(self.arrivals.released))]
+            released = [
+                self.arrivals.released.popleft() for _ in range(len(self.arrivals.released))
+            ]
             send(self.channel, (verb, limit_seconds, released, *rest))
             answer = receive(self.channel, self.arrivals)
         except TimeoutError as error:
@@ -106,7 +122,9 @@ class GuardedWorker:
             raise TimedOut(path, reason, "raise the time limit if the file is sound") from error
         except (EOFError, OSError) as error:
             raise MediaError(path, self._how_it_died(), CHECK) from error
-        except BaseException:  # an interrupt between question and answer: the worker would answer the wrong question
+        except (
+            BaseException
+        ):  # an interrupt between question and answer: the worker would answer the wrong question
             self.close()
             raise
         return _checked(path, answer)
@@ -127,7 +145,9 @@ def _checked(path: Path, answer: Any) -> Any:
     """Failures inside the worker become errors here, in the same words."""
     match answer:
         case ("failed", "MemoryError", *_):
-            raise MediaError(path, "needs more memory than there is to be decoded", "ask for smaller pictures")
+            raise MediaError(
+                path, "needs more memory than there is to be decoded", "ask for smaller pictures"
+            )
         case ("failed", name, where, reason, remedy):
             kind: type[MediaError] = getattr(errors, name, MediaError)
             raise kind(where, reason, remedy)
@@ -157,7 +177,11 @@ class _Pool:
 
     def give_back(self, worker: GuardedWorker) -> None:
         with self.lock:
-            if self.owner == os.getpid() and len(self.idle) < MOST_IDLE and worker.process is not None:
+            if (
+                self.owner == os.getpid()
+                and len(self.idle) < MOST_IDLE
+                and worker.process is not None
+            ):
                 self.idle.append(worker)
                 return
         worker.close()
@@ -186,7 +210,12 @@ def warm_up(backend: str = DEFAULT) -> None:
 
 
 def open_media(
-    clip: Clip, want: Want, *, backend: str = DEFAULT, limit_seconds: float = LIMIT_SECONDS, guarded: bool = True
+    clip: Clip,
+    request: DecodeRequest,
+    *,
+    backend: str = DEFAULT,
+    limit_seconds: float = LIMIT_SECONDS,
+    guarded: bool = True,
 ) -> Iterator[Media]:
     """The windows of a clip, one at a time; no file can hang or crash the caller.
 
@@ -195,14 +224,16 @@ def open_media(
     """
     make_backend(backend) if backend not in BACKENDS else check_path(clip.path)
     if guarded and POSSIBLE:
-        return _guarded(clip, want, backend, limit_seconds)
-    return make_backend(backend).windows(clip, want)
+        return _guarded(clip, request, backend, limit_seconds)
+    return make_backend(backend).windows(clip, request)
 
 
-def _guarded(clip: Clip, want: Want, backend: str, limit_seconds: float) -> Iterator[Media]:
+def _guarded(
+    clip: Clip, request: DecodeRequest, backend: str, limit_seconds: float
+) -> Iterator[Media]:
     worker = _POOL.borrow(backend)
     try:
-        yield from worker.windows(clip, want, limit_seconds)
+        yield from worker.windows(clip, request, limit_seconds)
     finally:
         _POOL.give_back(worker)
 
@@ -214,7 +245,13 @@ def probe(path: Path, *, backend: str = DEFAULT, limit_seconds: float = LIMIT_SE
         return make_backend(backend).probe(path)
     worker = _POOL.borrow(backend)
     try:
-        info: MediaInfo = worker.call("av_tagger.media.guard:probe_here", backend, path, path=path, limit_seconds=limit_seconds)
+        info: MediaInfo = worker.call(
+            "av_tagger.media.guard:probe_here",
+            backend,
+            path,
+            path=path,
+            limit_seconds=limit_seconds,
+        )
     finally:
         _POOL.give_back(worker)
     return info
@@ -234,8 +271,8 @@ class GuardedBackend:
     def probe(self, path: Path) -> MediaInfo:
         return probe(path, backend=self.name, limit_seconds=self.limit_seconds)
 
-    def windows(self, clip: Clip, want: Want) -> Iterator[Media]:
-        return open_media(clip, want, backend=self.name, limit_seconds=self.limit_seconds)
+    def windows(self, clip: Clip, request: DecodeRequest) -> Iterator[Media]:
+        return open_media(clip, request, backend=self.name, limit_seconds=self.limit_seconds)
 
 
 def open_backend(name: str = DEFAULT, *, limit_seconds: float = LIMIT_SECONDS) -> GuardedBackend:

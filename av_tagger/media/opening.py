@@ -14,10 +14,20 @@ from av.stream import Disposition
 from av_tagger.errors import MediaError
 
 # Everything FFmpeg and PyAV are known to raise on broken input.
-BROKEN = (av.error.FFmpegError, ValueError, RuntimeError, ArithmeticError, LookupError, AssertionError, TypeError)
+BROKEN = (
+    av.error.FFmpegError,
+    ValueError,
+    RuntimeError,
+    ArithmeticError,
+    LookupError,
+    AssertionError,
+    TypeError,
+)
 OPTIONS = {"protocol_whitelist": "file,crypto,data"}  # a play list may not reach for the network
 # Names in an unknown alphabet are no reason to refuse a file; PyAV 19 never does, and knows the setting no longer.
-LENIENT: dict[str, Any] = {"metadata_errors": "replace"} if int(av.__version__.split(".")[0]) < 19 else {}
+LENIENT: dict[str, Any] = (
+    {"metadata_errors": "replace"} if int(av.__version__.split(".")[0]) < 19 else {}
+)
 CHECK = "check that it plays in another player, or fetch it again"
 SNIFF_BYTES = 512
 
@@ -36,7 +46,11 @@ def check_path(path: Path) -> None:
     try:
         status = path.stat()
     except (OSError, ValueError) as error:
-        reason = "there is no such file" if isinstance(error, FileNotFoundError) else f"it cannot be reached ({error})"
+        reason = (
+            "there is no such file"
+            if isinstance(error, FileNotFoundError)
+            else f"it cannot be reached ({error})"
+        )
         raise MediaError(path, reason, "check the name") from error
     if path.is_dir():
         raise MediaError(path, "is a folder, not a media file", "name a file in it")
@@ -67,16 +81,24 @@ def refuse_text(path: Path) -> None:
     except OSError as problem:
         raise MediaError(path, f"cannot be read ({problem})", "check its permissions") from problem
     if looks_like_text(head):
-        raise MediaError(path, "is text, not media, whatever its name says", "name a video or sound file")
+        raise MediaError(
+            path, "is text, not media, whatever its name says", "name a video or sound file"
+        )
 
 
 def why_unreadable(path: Path, error: Exception) -> tuple[str, str]:
     """Reason and remedy, from a look at the boxes of the file."""
     boxes = top_boxes(path)
     if boxes & {"ftyp", "mdat"} and not boxes & {"moov", "moof"}:
-        return "was never finished: its index (the moov box) is missing", "repair it with a tool for cut mp4 files, or record it again"
+        return (
+            "was never finished: its index (the moov box) is missing",
+            "repair it with a tool for cut mp4 files, or record it again",
+        )
     if boxes & {"moof", "styp", "sidx"} and "moov" not in boxes:
-        return "is a fragment without its header (no moov box)", "join it to its initialisation segment first"
+        return (
+            "is a fragment without its header (no moov box)",
+            "join it to its initialisation segment first",
+        )
     return f"is not media that can be read ({describe(error)})", CHECK
 
 
@@ -93,7 +115,9 @@ def looks_like_text(head: bytes) -> bool:
     try:
         head.decode("utf-8")
     except UnicodeDecodeError as error:
-        if error.start < len(head) - 4:  # a letter cut at the end of what was read is no sign of anything
+        if (
+            error.start < len(head) - 4
+        ):  # a letter cut at the end of what was read is no sign of anything
             return False
     return printable >= 0.95 * len(head)
 
@@ -120,7 +144,11 @@ def pick_tracks(container: Any) -> Tracks:
     """The first track of each kind that has a decoder; cover pictures are no video."""
     notes: list[str] = []
     videos = [s for s in container.streams.video if not is_cover(s)]
-    return Tracks(_first(container.streams.audio, "audio", notes), _first(videos, "video", notes), tuple(notes))
+    return Tracks(
+        _first(container.streams.audio, "audio", notes),
+        _first(videos, "video", notes),
+        tuple(notes),
+    )
 
 
 def _first(streams: Any, kind: str, notes: list[str]) -> Any | None:
@@ -142,7 +170,11 @@ def codec_name(stream: Any) -> str:
 
 
 def duration_of(container: Any) -> float | None:
-    return None if container.duration is None or container.duration <= 0 else container.duration / av.time_base
+    return (
+        None
+        if container.duration is None or container.duration <= 0
+        else container.duration / av.time_base
+    )
 
 
 def origin_of(container: Any, tracks: Tracks) -> float:
@@ -150,7 +182,11 @@ def origin_of(container: Any, tracks: Tracks) -> float:
 
     Sound may start before 0 with the samples that warm its decoder up; they are dropped, so that is no start.
     """
-    if tracks.video is not None and tracks.video.start_time is not None and tracks.video.start_time < 0:
+    if (
+        tracks.video is not None
+        and tracks.video.start_time is not None
+        and tracks.video.start_time < 0
+    ):
         return float(tracks.video.start_time * tracks.video.time_base)
     start = container.start_time
     return max(0.0, start / av.time_base) if start is not None else 0.0

@@ -112,8 +112,12 @@ class Painter:
     def _rgb(self, frame: av.VideoFrame, width: int, height: int) -> Images:
         # Scaled as luma and chroma, then turned into RGB at equal size: two fast paths of swscale, a third of the cost of one step.
         if (frame.width, frame.height) != (width, height) and min(width, height) >= 2:
-            frame = self.scaler.reformat(frame, width, height, "yuv420p", interpolation="AREA", **SCALING)
+            frame = self.scaler.reformat(
+                frame, width, height, "yuv420p", interpolation="AREA", **SCALING
+            )
         rgb = self.colours.reformat(frame, width, height, "rgb24", interpolation="AREA", **SCALING)
         plane = rgb.planes[0]
-        rows: Images = np.frombuffer(memoryview(plane), np.uint8).reshape(-1, plane.line_size)[:height, : width * 3]
+        rows: Images = np.frombuffer(memoryview(plane), np.uint8).reshape(-1, plane.line_size)[
+            :height, : width * 3
+        ]
         return rows.reshape(height, width, 3)

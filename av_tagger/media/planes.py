@@ -10,9 +10,18 @@ from typing import Any
 import numpy as np
 from av.video.reformatter import VideoReformatter
 
-from av_tagger.clip import Images, Luma
-from av_tagger.media.picture import SCALING, UPRIGHT, Painter, Turn, Turning, pixel_stretch, shown_size, target_size
-from av_tagger.media.windows import Painting, painting_of
+from av_tagger.clip import ColourMatrix, Images
+from av_tagger.media.picture import (
+    SCALING,
+    UPRIGHT,
+    Painter,
+    Turn,
+    Turning,
+    pixel_stretch,
+    shown_size,
+    target_size,
+)
+from av_tagger.media.windows import LazyPicture, lazy_picture_of
 
 PLAIN = ("yuv420p", "yuvj420p")  # planes of bytes, as they are handed on
 ROOMY = 1.7  # times the wanted size: to scale planes by less costs more than it saves the eye; 240 of 1024 x 576 are 212 MB
@@ -21,17 +30,23 @@ BAND_PIXELS = 3 << 15  # OpenCV spreads more than one and a half times 2^16 over
 LIMITED, FULL = 1, 2  # AVColorRange
 # ITU-T H.273, table 4, by matrix coefficients: swscale's number, and the shares of red and blue in luma.
 # What is not there counts as BT.601: nothing was said, or the colours are of a kind that swscale cannot read either.
-MATRICES = {1: (1, 0.2126, 0.0722), 4: (4, 0.30, 0.11), 7: (7, 0.212, 0.087), 9: (9, 0.2627, 0.0593), 10: (9, 0.2627, 0.0593)}
+MATRICES = {
+    1: (1, 0.2126, 0.0722),
+    4: (4, 0.30, 0.11),
+    7: (7, 0.212, 0.087),
+    9: (9, 0.2627, 0.0593),
+    10: (9, 0.2627, 0.0593),
+}
 BT601 = (5, 0.299, 0.114)
 
 Planes = tuple[Images, Images, Images]
 
 
-def luma_of(frame: Any) -> Luma:
+def colour_matrix_of(frame: Any) -> ColourMatrix:
     """What the tags of the frame, or of its stream, say of its colours."""
     full = frame.color_range == FULL or frame.format.name.startswith("yuvj")
     _, red, blue = MATRICES.get(int(frame.colorspace), BT601)
-    return Luma(red, blue, full)
+    return ColourMatrix(red, blue, full)
 
 
 def matrix_of(frame: Any) -> int:
@@ -40,7 +55,10 @@ def matrix_of(frame: Any) -> int:
 
 def shares_colours(pixels: Any) -> bool:
     """Whether several pixels have one pair of colour differences: such pictures become 4:2:0 without a loss that can be seen."""
-    return not (pixels.is_rgb or pixels.has_palette) and pixels.chroma_width(64) * pixels.chroma_height(64) < 64 * 64
+    return (
+        not (pixels.is_rgb or pixels.has_palette)
+        and pixels.chroma_width(64) * pixels.chroma_height(64) < 64 * 64
+    )
 
 
 def halvings(short: int, wanted: int) -> int | None:
@@ -68,7 +86,9 @@ def halve(source: Images, target: Images) -> None:
     rows = max(1, BAND_PIXELS // width)
     for top in range(0, height, rows):
         bottom = min(top + rows, height)
-        resize(source[2 * top : 2 * bottom, : 2 * width], (width, bottom - top), dst=target[top:bottom])
+        resize(
+            source[2 * top : 2 * bottom, : 2 * width], (width, bottom - top), dst=target[top:bottom]
+        )
 
 
 def split(row: Images) -> Planes:
@@ -107,7 +127,9 @@ def put(planes: Planes, count: int, turn: Turn, row: Images) -> None:
         source = plane
         for left in range(count, 0, -1):
             last = left == 1 and turn == UPRIGHT
-            smaller = target if last else np.empty((source.shape[0] // 2, source.shape[1] // 2), np.uint8)
+            smaller = (
+                target if last else np.empty((source.shape[0] // 2, source.shape[1] // 2), np.uint8)
+            )
             halve(source, smaller)
             source = smaller
         if source is not target:
@@ -120,7 +142,7 @@ class _Form:
 
     width: int  # upright, even
     height: int
-    luma: Luma
+    luma: ColourMatrix
     matrix: int
 
     @cached_property
@@ -138,17 +160,26 @@ class PlanePainter:
         self.form: _Form | None = None
         self.settled = False
         self.kind: tuple[Any, ...] = ()  # of the last frame
-        self.count: int | None = None  # how often frames of that kind are halved; None: they need the scaler
+        self.count: int | None = (
+            None  # how often frames of that kind are halved; None: they need the scaler
+        )
 
-    def paint(self, frame: Any) -> Painting:
+    def paint(self, frame: Any) -> LazyPicture:
         turn = self.turning.turn_for(frame)
         if not self.settled:
             self.form, self.settled = self._first_form(frame, turn), True
         form = self.form
         if form is None:
-            return painting_of(self.coloured.paint(frame))
+            return lazy_picture_of(self.coloured.paint(frame))
         width, height = (form.height, form.width) if turn.transposed else (form.width, form.height)
-        kind = (frame.width, frame.height, frame.format.name, frame.colorspace, frame.color_range, turn)
+        kind = (
+            frame.width,
+            frame.height,
+            frame.format.name,
+            frame.colorspace,
+            frame.color_range,
+            turn,
+        )
         if kind != self.kind:
             self.kind, self.count = kind, _halvings_to(frame, form.luma, width, height)
         count = self.count
@@ -156,31 +187,40 @@ class PlanePainter:
             frame, count = self._conform(frame, form, width, height), 0
         planes = frame.planes
         if count == 0 and turn is UPRIGHT and is_packed(planes, width, height):
-            return Painting(form.shape, partial(put_packed, planes), form.luma)
+            return LazyPicture(form.shape, partial(put_packed, planes), form.luma)
         views = planes_of(planes, width << count, height << count)
-        return Painting(form.shape, partial(put, views, count, turn), form.luma)
+        return LazyPicture(form.shape, partial(put, views, count, turn), form.luma)
 
     def _first_form(self, frame: Any, turn: Turn) -> _Form | None:
         stretch = pixel_stretch(self.codec)
         shown = shown_size(frame.width, frame.height, stretch, turn)
-        upside_down = any(plane.line_size < 0 for plane in frame.planes)  # as some old formats are stored: the scaler can read it
+        upside_down = any(
+            plane.line_size < 0 for plane in frame.planes
+        )  # as some old formats are stored: the scaler can read it
         if min(shown) < 2 or upside_down or not shares_colours(frame.format):
             return None
         wanted = self.short_side or max(shown)
-        count = halvings(min(shown), wanted) if frame.format.name in PLAIN and stretch == 1 else None
+        count = (
+            halvings(min(shown), wanted) if frame.format.name in PLAIN and stretch == 1 else None
+        )
         if count == 0 or (count is not None and area_resize() is not None):
             width, height = shown[0] >> count, shown[1] >> count
         else:
             width, height = target_size(*shown, wanted + wanted % 2)
-            if (width, height) != shown:  # scaled anyway: to the nearest even numbers, where else the odd row is cut off
+            if (
+                (width, height) != shown
+            ):  # scaled anyway: to the nearest even numbers, where else the odd row is cut off
                 width, height = 2 * round(width / 2), 2 * round(height / 2)
-        return _Form(width & ~1, height & ~1, luma_of(frame), matrix_of(frame))
+        return _Form(width & ~1, height & ~1, colour_matrix_of(frame), matrix_of(frame))
 
     def _conform(self, frame: Any, form: _Form, width: int, height: int) -> Any:
         """One step of the scaler to the size, the matrix and the range that were settled."""
-        luma = luma_of(frame)
+        luma = colour_matrix_of(frame)
         if (frame.width & ~1, frame.height & ~1) == (width, height):
-            width, height = frame.width, frame.height  # an odd row is cut off later, not squeezed in
+            width, height = (
+                frame.width,
+                frame.height,
+            )  # an odd row is cut off later, not squeezed in
         # FFmpeg before 8 goes by the name of a format where it can, not by the range that it is given.
         full = form.luma.full and (frame.format.name.startswith("yuvj") or not luma.full)
         return self.scaler.reformat(
@@ -197,10 +237,14 @@ class PlanePainter:
         )
 
 
-def _halvings_to(frame: Any, luma: Luma, width: int, height: int) -> int | None:
+def _halvings_to(frame: Any, luma: ColourMatrix, width: int, height: int) -> int | None:
     """How often this frame is halved to have that size; None: it has to go through the scaler."""
-    if frame.format.name not in PLAIN or luma_of(frame) != luma:
+    if frame.format.name not in PLAIN or colour_matrix_of(frame) != luma:
         return None
-    fits = (n for n in range(MOST_HALVINGS + 1) if ((frame.width >> n) & ~1, (frame.height >> n) & ~1) == (width, height))
+    fits = (
+        n
+        for n in range(MOST_HALVINGS + 1)
+        if ((frame.width >> n) & ~1, (frame.height >> n) & ~1) == (width, height)
+    )
     count = next(fits, None)
     return count if count == 0 or area_resize() is not None else None

@@ -14,7 +14,9 @@ from av_tagger.clip import Samples
 FULL_SCALE = {"u8": 2.0**7, "s16": 2.0**15, "s32": 2.0**31, "s64": 2.0**63}
 MOST_PLANES = 7  # PyAV looks for the end of more planes in memory that is not theirs, and crashes
 NOTHING: Samples = np.zeros(0, np.float32)
-TAIL_SECONDS = 0.1  # zeros that push the last samples out of the resampler; longer than any of its filters
+TAIL_SECONDS = (
+    0.1  # zeros that push the last samples out of the resampler; longer than any of its filters
+)
 
 
 def to_mono(frame: av.AudioFrame) -> Samples:
@@ -43,7 +45,9 @@ def _channels(frame: av.AudioFrame) -> Sequence[NDArray[Any]]:
     if frame.format.name == "fltp":  # what most decoders give; `to_ndarray` would copy it first
         return [np.frombuffer(plane, np.float32, frame.samples) for plane in frame.planes]
     values: NDArray[Any] = frame.to_ndarray()
-    return list(values if frame.format.is_planar else values.reshape(-1, max(1, frame.layout.nb_channels)).T)
+    return list(
+        values if frame.format.is_planar else values.reshape(-1, max(1, frame.layout.nb_channels)).T
+    )
 
 
 def _packed(frame: av.AudioFrame) -> av.AudioFrame:

@@ -13,12 +13,16 @@ from av_tagger.media.clock import Clock
 from av_tagger.media.opening import BROKEN, codec_name
 from av_tagger.media.planes import PlanePainter
 from av_tagger.media.sound import NOTHING, Mixer, Resampler, to_mono
-from av_tagger.media.windows import Event, Note, Passed, Picture, Sound
-from av_tagger.protocols import Want
+from av_tagger.media.windows import DecodedSound, Event, Note, Passed, Picture
+from av_tagger.protocols import DecodeRequest
 
-RUN_UP_SECONDS = 0.05  # what the resampler hears before a clip's first sample, so that the cut leaves no click
+RUN_UP_SECONDS = (
+    0.05  # what the resampler hears before a clip's first sample, so that the cut leaves no click
+)
 GAP_SECONDS = 0.1  # a smaller hole or overlap in the stamps of sound is jitter
-WARM_UP_SECONDS = 0.1  # a sound file that says it starts this little before 0 has its clock set wrong
+WARM_UP_SECONDS = (
+    0.1  # a sound file that says it starts this little before 0 has its clock set wrong
+)
 
 
 def frame_rate(stream: Any) -> float | None:
@@ -58,18 +62,24 @@ class Track:
 
     def finish(self) -> Iterator[Event]:
         if self.damaged:
-            yield Note(f"{self.damaged} damaged packets in the {self.kind} track ({codec_name(self.stream)})")
+            yield Note(
+                f"{self.damaged} damaged packets in the {self.kind} track ({codec_name(self.stream)})"
+            )
         if self.clock.mended:
-            yield Note(f"{self.clock.mended} impossible time stamps in the {self.kind} track were mended")
+            yield Note(
+                f"{self.clock.mended} impossible time stamps in the {self.kind} track were mended"
+            )
 
 
 class PictureTrack(Track):
     kind = "video"
 
-    def __init__(self, stream: Any, want: Want, clip: Clip, origin: float, clock: Clock) -> None:
+    def __init__(
+        self, stream: Any, request: DecodeRequest, clip: Clip, origin: float, clock: Clock
+    ) -> None:
         super().__init__(stream, clip, origin, clock)
-        self.painter = PlanePainter(stream.codec_context, want.short_side)
-        self.wanted_rate = want.frame_rate
+        self.painter = PlanePainter(stream.codec_context, request.short_side)
+        self.wanted_rate = request.frame_rate
         self.period = 1 / (frame_rate(stream) or 25.0)
         self.slot = -math.inf
 
@@ -114,7 +124,9 @@ class SoundTrack(Track):
         rate, samples = frame.sample_rate, frame.samples
         if not rate or not samples:
             return ()
-        expected = self.clock.last if math.isfinite(self.clock.last) else max(0.0, self.clip.start_seconds)
+        expected = (
+            self.clock.last if math.isfinite(self.clock.last) else max(0.0, self.clip.start_seconds)
+        )
         seconds = self.clock.tick(self.stamp(frame), expected, back=GAP_SECONDS)
         if self.begins is None:
             return self._begin(frame, seconds)
@@ -131,7 +143,9 @@ class SoundTrack(Track):
         if self.alone and self.clip.start_seconds == 0 and -WARM_UP_SECONDS < seconds < 0:
             self.clock.shift, seconds = self.clock.shift - seconds, 0.0
         rate, samples = frame.sample_rate, frame.samples
-        keep_from = max(0, math.ceil((self.clip.start_seconds - RUN_UP_SECONDS - seconds) * rate - 1e-6))
+        keep_from = max(
+            0, math.ceil((self.clip.start_seconds - RUN_UP_SECONDS - seconds) * rate - 1e-6)
+        )
         mono = to_mono(frame)[keep_from:] if keep_from < samples else NOTHING
         self.clock.last = seconds + samples / rate
         if len(mono):
@@ -165,7 +179,7 @@ class SoundTrack(Track):
 
     def _give(self, samples: Any) -> Iterator[Event]:
         if len(samples) and self.begins is not None:
-            yield Sound(self.begins, self.sent, samples)
+            yield DecodedSound(self.begins, self.sent, samples)
             self.sent += len(samples)
 
     def _flush(self) -> Iterator[Event]:

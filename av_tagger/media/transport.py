@@ -20,7 +20,9 @@ import numpy as np
 from av_tagger.clip import Frames, Images, Media
 from av_tagger.media.blocks import Block, Blocks, Shape
 
-HEADER = struct.Struct("<QB")  # bytes of pickle that follow, and how many file descriptors come with them
+HEADER = struct.Struct(
+    "<QB"
+)  # bytes of pickle that follow, and how many file descriptors come with them
 
 
 def anonymous_file() -> int:
@@ -45,7 +47,9 @@ class SharedMemory(Blocks):
     def __init__(self) -> None:
         super().__init__(self._new)
         self._names = itertools.count(1)
-        self._here: weakref.WeakValueDictionary[int, Block] = weakref.WeakValueDictionary()  # by address
+        self._here: weakref.WeakValueDictionary[int, Block] = (
+            weakref.WeakValueDictionary()
+        )  # by address
         self.away: dict[int, Block] = {}  # by name: what the other process still needs
         self.known: set[int] = set()  # names of the blocks that the other process has mapped
         self._gone: deque[int] = deque()  # by finalizers
@@ -113,7 +117,9 @@ class Arrivals:
     """The blocks of one other process, mapped when they first come: to map the same memory for each window costs as much as to copy it."""
 
     def __init__(self) -> None:
-        self.released: deque[int] = deque()  # names of blocks whose pictures nobody here uses any more: the other process may
+        self.released: deque[int] = (
+            deque()
+        )  # names of blocks whose pictures nobody here uses any more: the other process may
         self._mapped: dict[int, mmap.mmap] = {}
 
     def unpack(self, parcel: _Parcel, descriptors: list[int]) -> Media:
@@ -124,7 +130,9 @@ class Arrivals:
         size = int(np.prod(parcel.shape, dtype=np.int64))
         array = np.frombuffer(memoryview(self._mapped[parcel.name]), np.uint8)
         weakref.finalize(array, self.released.append, parcel.name).atexit = False
-        return replace(parcel.media, frames=Frames(array[:size].reshape(parcel.shape), *parcel.rest))
+        return replace(
+            parcel.media, frames=Frames(array[:size].reshape(parcel.shape), *parcel.rest)
+        )
 
 
 def _address(images: Images) -> int:
@@ -138,7 +146,9 @@ def send(channel: socket.socket, message: Any, memory: SharedMemory | None = Non
         block = memory.send_out(frames.images)
         descriptors = memory.introduce(block)
         rest = (frames.times, frames.damaged, frames.luma)
-        message = _Parcel(replace(message, frames=None), block.name, frames.images.shape, rest, memory.farewell())
+        message = _Parcel(
+            replace(message, frames=None), block.name, frames.images.shape, rest, memory.farewell()
+        )
     body = pickle.dumps(message, protocol=pickle.HIGHEST_PROTOCOL)
     socket.send_fds(channel, [HEADER.pack(len(body), len(descriptors))], descriptors)
     channel.sendall(body)
@@ -152,7 +162,11 @@ def receive(channel: socket.socket, arrivals: Arrivals | None = None) -> Any:
         if len(head) < HEADER.size:
             raise EOFError
         message = pickle.loads(_exactly(channel, HEADER.unpack(head)[0]))  # noqa: S301 - from our own worker, over a private socket
-        return (arrivals or Arrivals()).unpack(message, descriptors) if isinstance(message, _Parcel) else message
+        return (
+            (arrivals or Arrivals()).unpack(message, descriptors)
+            if isinstance(message, _Parcel)
+            else message
+        )
     finally:
         for descriptor in descriptors:
             os.close(descriptor)

@@ -10,11 +10,13 @@ from functools import partial
 
 import numpy as np
 
-from av_tagger.clip import Clip, Frames, Images, Luma, Media, Samples, Waveform
-from av_tagger.protocols import Want
+from av_tagger.clip import Clip, ColourMatrix, Frames, Images, Media, Samples, Waveform
+from av_tagger.protocols import DecodeRequest
 
 LONGEST = 1.5  # windows: what is left of a clip comes as one window up to this length
-PATIENCE_SECONDS = 5.0  # how far one track may run ahead before a window goes out without the rest of the other
+PATIENCE_SECONDS = (
+    5.0  # how far one track may run ahead before a window goes out without the rest of the other
+)
 EPSILON = 1e-6  # seconds: rounding of time stamps is no reason to lose a frame
 
 Allocate = Callable[[tuple[int, ...]], Images]
@@ -25,7 +27,7 @@ def plain_memory(shape: tuple[int, ...]) -> Images:
 
 
 @dataclass(frozen=True)
-class Sound:
+class DecodedSound:
     """Mono samples at the wanted rate; sample n of the track is heard at origin + n / rate."""
 
     origin: float
@@ -34,17 +36,17 @@ class Sound:
 
 
 @dataclass(frozen=True)
-class Painting:
+class LazyPicture:
     """One picture, upright and at its final size, that still lies with its decoder: good until the next event."""
 
     shape: tuple[int, ...]  # of one of `Frames.images`: RGB, or planes where there is luma
     put: Callable[[Images], None]  # into memory of that shape
-    luma: Luma | None = None
+    luma: ColourMatrix | None = None
 
 
-def painting_of(image: Images) -> Painting:
+def lazy_picture_of(image: Images) -> LazyPicture:
     """Of an RGB picture that is there already."""
-    return Painting(image.shape, partial(np.copyto, src=image))
+    return LazyPicture(image.shape, partial(np.copyto, src=image))
 
 
 @dataclass(frozen=True)
@@ -52,7 +54,7 @@ class Picture:
     """One frame, and when it is shown."""
 
     seconds: float
-    painting: Painting
+    lazy_picture: LazyPicture
     damaged: bool = False
 
 
@@ -70,11 +72,11 @@ class Note:
     text: str
 
 
-Event = Sound | Picture | Passed | Note
+Event = DecodedSound | Picture | Passed | Note
 
 
 @dataclass(frozen=True)
-class Expected:
+class ContainerHints:
     """What the container promises: hints for buffers and early cuts, never relied on."""
 
     sound: bool
@@ -92,21 +94,24 @@ class _Window:
     start: float
     reach: float  # seconds that it may hold: one window, or LONGEST of them while the end is not in sight
     capacity: int  # pictures that are expected
-    sounds: list[Sound] = field(default_factory=list)
+    sounds: list[DecodedSound] = field(default_factory=list)
     times: list[float] = field(default_factory=list)
     images: Images | None = None
-    luma: Luma | None = None
+    luma: ColourMatrix | None = None
     damaged: int = 0
 
     def take_picture(self, picture: Picture, allocate: Allocate) -> None:
-        count, painting = len(self.times), picture.painting
+        count, lazy_picture = len(self.times), picture.lazy_picture
         if self.images is None:
-            self.images, self.luma = allocate((self.capacity, *painting.shape)), painting.luma
+            self.images, self.luma = (
+                allocate((self.capacity, *lazy_picture.shape)),
+                lazy_picture.luma,
+            )
         elif count == len(self.images):
-            larger = allocate((count * 3 // 2 + 1, *painting.shape))
+            larger = allocate((count * 3 // 2 + 1, *lazy_picture.shape))
             larger[:count] = self.images
             self.images = larger
-        painting.put(self.images[count])
+        lazy_picture.put(self.images[count])
         self.times.append(picture.seconds)
         self.damaged += picture.damaged
 
@@ -134,10 +139,18 @@ def _index(seconds: float, origin: float, rate: int) -> int:
 class Windows:
     """Feed it events in the order of the file; it hands out each window when both tracks have passed its end."""
 
-    def __init__(self, clip: Clip, want: Want, expected: Expected, allocate: Allocate = plain_memory) -> None:
-        self.clip, self.want, self.expected, self.allocate = clip, want, expected, allocate
-        self.length = want.window_seconds
-        self.hop = max(want.window_seconds - want.overlap_seconds, 0.1 * want.window_seconds)
+    def __init__(
+        self,
+        clip: Clip,
+        request: DecodeRequest,
+        expected: ContainerHints,
+        allocate: Allocate = plain_memory,
+    ) -> None:
+        self.clip, self.request, self.expected, self.allocate = clip, request, expected, allocate
+        self.length = request.window_seconds
+        self.hop = max(
+            request.window_seconds - request.overlap_seconds, 0.1 * request.window_seconds
+        )
         self.end = math.inf if clip.end_seconds is None else clip.end_seconds
         self.open: deque[_Window] = deque()
         self.next_start = clip.start_seconds
@@ -157,7 +170,7 @@ class Windows:
         match event:
             case Picture():
                 self._add_picture(event)
-            case Sound():
+            case DecodedSound():
                 self._add_sound(event)
             case Passed(seconds):
                 self._come_to(seconds)
@@ -185,15 +198,17 @@ class Windows:
         if last is not None:
             notes = (*last.notes, *self.notes)
             self.notes = []
-            yield Media(last.clip, last.start_seconds, last.end_seconds, last.waveform, last.frames, notes)
+            yield Media(
+                last.clip, last.start_seconds, last.end_seconds, last.waveform, last.frames, notes
+            )
 
     def _note(self, text: str) -> None:
         if text not in self.said:
             self.said.add(text)
             self.notes.append(text)
 
-    def _add_sound(self, sound: Sound) -> None:
-        rate = self.want.audio_rate or 1
+    def _add_sound(self, sound: DecodedSound) -> None:
+        rate = self.request.audio_rate or 1
         begin = sound.origin + sound.index / rate
         finish = begin + len(sound.samples) / rate
         self.heard = max(self.heard, finish)
@@ -220,12 +235,14 @@ class Windows:
 
     def _capacity(self, start: float, reach: float) -> int:
         left = min(self.end, self.expected.duration_seconds or math.inf) - start
-        rate = min(self.want.frame_rate or math.inf, self.expected.frame_rate, 240.0)
+        rate = min(self.request.frame_rate or math.inf, self.expected.frame_rate, 240.0)
         return max(1, math.ceil(min(reach, max(left, 0.5)) * rate * 1.05) + 2)
 
     def _check_late(self, seconds: float) -> None:
-        if seconds < self.given_until - self.want.overlap_seconds - 0.5:
-            self._note("sound and pictures lie too far apart in this file: a part came too late and was left out")
+        if seconds < self.given_until - self.request.overlap_seconds - 0.5:
+            self._note(
+                "sound and pictures lie too far apart in this file: a part came too late and was left out"
+            )
 
     def _open_until(self, seconds: float) -> None:
         while self.next_start < seconds:
@@ -233,19 +250,28 @@ class Windows:
             left = min(self.end, math.inf if ends is None else ends) - self.next_start
             in_sight = ends is None or left <= LONGEST * self.length + 1.0
             reach = self.length * (LONGEST if in_sight else 1.0)
-            self.open.append(_Window(self.next_start, reach, self._capacity(self.next_start, reach)))
+            self.open.append(
+                _Window(self.next_start, reach, self._capacity(self.next_start, reach))
+            )
             self.next_start += self.hop
 
     def _passed(self, seconds: float, slack: float = 0.0) -> bool:
-        sound = not self.expected.sound or self.heard >= min(seconds, self.expected.sound_ends - slack)
-        pictures = not self.expected.pictures or self.seen >= min(seconds, self.expected.pictures_end - slack) - EPSILON
+        sound = not self.expected.sound or self.heard >= min(
+            seconds, self.expected.sound_ends - slack
+        )
+        pictures = (
+            not self.expected.pictures
+            or self.seen >= min(seconds, self.expected.pictures_end - slack) - EPSILON
+        )
         return sound and pictures and max(self.heard, self.seen) >= seconds - EPSILON
 
     def _ready(self, window: _Window) -> bool:
         edge = window.start + window.reach
         if edge > self.end:
             return False  # the last window of a clip that has an end goes out when all is done
-        return self._passed(edge, slack=0.5) or max(self.heard, self.seen) >= edge + PATIENCE_SECONDS
+        return (
+            self._passed(edge, slack=0.5) or max(self.heard, self.seen) >= edge + PATIENCE_SECONDS
+        )
 
     def _content_end(self) -> float:
         ends = max(self.heard, self.seen + self.period)
@@ -256,10 +282,18 @@ class Windows:
         end = min(longest, self._content_end())
         frames = window.frames(longest)
         if frames is not None:
-            self.held = replace(frames, images=frames.images[-1:].copy(), times=frames.times[-1:], damaged=0)
-        elif self.held is not None and self.seen > window.start:  # the picture that still stands on the screen
-            frames = replace(self.held, images=self.held.images.copy(), times=np.array([window.start]))
-        waveform = window.waveform(longest, self.want.audio_rate) if self.want.audio_rate else None
+            self.held = replace(
+                frames, images=frames.images[-1:].copy(), times=frames.times[-1:], damaged=0
+            )
+        elif (
+            self.held is not None and self.seen > window.start
+        ):  # the picture that still stands on the screen
+            frames = replace(
+                self.held, images=self.held.images.copy(), times=np.array([window.start])
+            )
+        waveform = (
+            window.waveform(longest, self.request.audio_rate) if self.request.audio_rate else None
+        )
         if waveform is None and frames is None:
             return None
         notes, self.notes = tuple(self.notes), []

@@ -14,7 +14,9 @@ from typing import Any
 from av_tagger.errors import AvTaggerError, MediaError, sentence
 from av_tagger.media.transport import SharedMemory, receive, send
 
-SPARE_SECONDS = 5.0  # how long after its owner's patience a worker ends itself, should its owner be gone
+SPARE_SECONDS = (
+    5.0  # how long after its owner's patience a worker ends itself, should its owner be gone
+)
 
 
 def find(target: str) -> Callable[..., Any]:
@@ -46,7 +48,13 @@ class Worker:
             except MemoryError:
                 answer = ("failed", "MemoryError", "", "", "")
             except MediaError as error:
-                answer = ("failed", type(error).__name__, str(error.path), error.reason, remedy_of(error))
+                answer = (
+                    "failed",
+                    type(error).__name__,
+                    str(error.path),
+                    error.reason,
+                    remedy_of(error),
+                )
             except AvTaggerError as error:
                 answer = ("refused", type(error).__name__, str(error))
             signal.setitimer(signal.ITIMER_REAL, 0)
@@ -58,8 +66,8 @@ class Worker:
             target, arguments = rest
             return ("value", find(target)(*arguments))
         if verb == "open":
-            target, name, clip, want = rest
-            self.windows = find(target)(name, self.memory.allocate).windows(clip, want)
+            target, name, clip, request = rest
+            self.windows = find(target)(name, self.memory.allocate).windows(clip, request)
         media = next(self.windows, None)
         return ("end",) if media is None else media
 
@@ -74,7 +82,9 @@ def limit_memory() -> None:
         import resource
 
         physical = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-        resource.setrlimit(resource.RLIMIT_AS, (physical, resource.getrlimit(resource.RLIMIT_AS)[1]))
+        resource.setrlimit(
+            resource.RLIMIT_AS, (physical, resource.getrlimit(resource.RLIMIT_AS)[1])
+        )
     except (ImportError, OSError, ValueError):
         return
 

@@ -15,18 +15,47 @@ import numpy as np
 
 from av_tagger.clip import Images, Samples
 from av_tagger.errors import MediaError, StorageError
-from av_tagger.media.opening import BROKEN, CHECK, codec_name, describe, open_container, origin_of, pick_tracks
+from av_tagger.media.opening import (
+    BROKEN,
+    CHECK,
+    codec_name,
+    describe,
+    open_container,
+    origin_of,
+    pick_tracks,
+)
 from av_tagger.media.picture import SCALING, Painter
 
 VIDEO_CODECS = ("libx264", "libopenh264", "mpeg4")  # the first that this FFmpeg can write
 OPTIONS = {"libx264": {"preset": "veryfast", "crf": "20", "bf": "0"}, "mpeg4": {"qscale": "3"}}
 AUDIO_CODEC = "aac"
-AAC_RATES = (8_000, 11_025, 12_000, 16_000, 22_050, 24_000, 32_000, 44_100, 48_000, 64_000, 88_200, 96_000)  # ISO 14496-3, table 1.18
-CLOCK = Fraction(1, 60_000)  # fine enough for every common frame rate, coarse enough for MPEG-4 part 2
+AAC_RATES = (
+    8_000,
+    11_025,
+    12_000,
+    16_000,
+    22_050,
+    24_000,
+    32_000,
+    44_100,
+    48_000,
+    64_000,
+    88_200,
+    96_000,
+)  # ISO 14496-3, table 1.18
+CLOCK = Fraction(
+    1, 60_000
+)  # fine enough for every common frame rate, coarse enough for MPEG-4 part 2
 Draw = Callable[[Images, float], Images]
 
 
-def write_video(path: Path, images: Iterable[Images], fps: float, samples: Samples | None = None, rate: int = 44_100) -> Path:
+def write_video(
+    path: Path,
+    images: Iterable[Images],
+    fps: float,
+    samples: Samples | None = None,
+    rate: int = 44_100,
+) -> Path:
     """Pictures (height, width, 3) uint8 RGB and mono samples as an mp4; the file appears whole or not at all."""
     with _written(path) as temporary, av.open(str(temporary), "w", format=_container(path)) as out:
         pictures: _PictureWriter | None = None
@@ -50,12 +79,19 @@ def copy_with_pictures(source: Path, target: Path, draw: Draw) -> Path:
     Times are the file's own, so the copy is as long as the original to within a frame.
     """
     if source.resolve() == target.resolve():
-        raise StorageError(f"{target}: this is the file that is being read; name another one to write")
+        raise StorageError(
+            f"{target}: this is the file that is being read; name another one to write"
+        )
     with open_container(source) as container:
         tracks = pick_tracks(container)
         if tracks.video is None:
-            raise MediaError(source, "has no video track to draw on", "ask for another kind of report")
-        with _written(target) as temporary, av.open(str(temporary), "w", format=_container(target)) as out:
+            raise MediaError(
+                source, "has no video track to draw on", "ask for another kind of report"
+            )
+        with (
+            _written(target) as temporary,
+            av.open(str(temporary), "w", format=_container(target)) as out,
+        ):
             _Copy(container, out, draw, source, target).run()
     return target
 
@@ -69,12 +105,20 @@ class _Copy:
         self.origin = origin_of(container, self.tracks)
         self.painter = Painter(self.tracks.video.codec_context, None)  # type: ignore[union-attr]
         self.pictures: _PictureWriter | None = None
-        self.sound = None if self.tracks.audio is None else _template(out, self.tracks.audio, target)
-        self.waiting: list[Any] = []  # sound packets before the first picture: the header needs every track
+        self.sound = (
+            None if self.tracks.audio is None else _template(out, self.tracks.audio, target)
+        )
+        self.waiting: list[
+            Any
+        ] = []  # sound packets before the first picture: the header needs every track
 
     def run(self) -> None:
         video = self.tracks.video
-        streams = [s for s in (video, self.tracks.audio if self.sound is not None else None) if s is not None]
+        streams = [
+            s
+            for s in (video, self.tracks.audio if self.sound is not None else None)
+            if s is not None
+        ]
         for packet in _packets(self.container, streams):
             if packet.stream is video:
                 self._show(packet)
@@ -96,7 +140,8 @@ class _Copy:
             if seconds is None or seconds < -1e-6:
                 continue
             image = self.draw(np.ascontiguousarray(self.painter.paint(frame)), seconds)
-            self.pictures = self.pictures or _PictureWriter(self.out, image, float(self.tracks.video.average_rate or 25))  # type: ignore[union-attr]
+            rate = self.tracks.video.average_rate  # type: ignore[union-attr]
+            self.pictures = self.pictures or _PictureWriter(self.out, image, float(rate or 25))
             self.pictures.write(image, seconds)
 
     def _pass_on(self) -> None:
@@ -126,7 +171,9 @@ def _packets(container: Any, streams: list[Any]) -> Iterator[Any]:
 def _template(out: Any, stream: Any, target: Path) -> Any:
     """A track for the same sound."""
     if codec_name(stream) not in out.supported_codecs:
-        raise StorageError(f"{target}: this kind of file cannot hold {codec_name(stream)} sound; name a .mkv file instead")
+        raise StorageError(
+            f"{target}: this kind of file cannot hold {codec_name(stream)} sound; name a .mkv file instead"
+        )
     return out.add_stream_from_template(stream)
 
 
@@ -138,15 +185,25 @@ class _PictureWriter:
         self.out, self.shape = out, first.shape
         self.pad = ((0, height % 2), (0, width % 2), (0, 0))
         name = _first_encoder()
-        self.stream: Any = out.add_stream(name, rate=Fraction(fps).limit_denominator(1001), options=dict(OPTIONS.get(name, {})))
-        self.stream.width, self.stream.height, self.stream.pix_fmt = width + width % 2, height + height % 2, "yuv420p"
+        self.stream: Any = out.add_stream(
+            name, rate=Fraction(fps).limit_denominator(1001), options=dict(OPTIONS.get(name, {}))
+        )
+        self.stream.width, self.stream.height, self.stream.pix_fmt = (
+            width + width % 2,
+            height + height % 2,
+            "yuv420p",
+        )
         self.stream.codec_context.time_base = CLOCK
         self.last = -1
 
     def write(self, image: Images, seconds: float) -> None:
         if image.shape != self.shape or image.dtype != np.uint8:
-            raise ValueError(f"every picture has the size of the first: {image.shape = }, {self.shape = }, {image.dtype = }")
-        frame = av.VideoFrame.from_ndarray(np.pad(image, self.pad, mode="edge"), format="rgb24").reformat(format="yuv420p", **SCALING)
+            raise ValueError(
+                f"every picture has the size of the first: {image.shape = }, {self.shape = }, {image.dtype = }"
+            )
+        frame = av.VideoFrame.from_ndarray(
+            np.pad(image, self.pad, mode="edge"), format="rgb24"
+        ).reformat(format="yuv420p", **SCALING)
         self.last = max(self.last + 1, round(seconds / CLOCK))
         frame.pts, frame.time_base = self.last, CLOCK
         self.out.mux(self.stream.encode(frame))
@@ -160,7 +217,9 @@ class _SoundWriter:
 
     def __init__(self, out: Any, samples: Samples, rate: int) -> None:
         self.out, self.samples, self.rate, self.at = out, samples, rate, 0
-        written = min(AAC_RATES, key=lambda known: (known < rate, abs(known - rate)))  # the next one up
+        written = min(
+            AAC_RATES, key=lambda known: (known < rate, abs(known - rate))
+        )  # the next one up
         self.stream: Any = out.add_stream(AUDIO_CODEC, rate=written, layout="mono")
         self.resampler = None if written == rate else av.AudioResampler("fltp", "mono", written)
 
@@ -168,7 +227,11 @@ class _SoundWriter:
         while self.at < min(seconds * self.rate, len(self.samples)):
             piece = np.ascontiguousarray(self.samples[None, self.at : self.at + 4096], np.float32)
             frame = av.AudioFrame.from_ndarray(piece, "fltp", "mono")
-            frame.sample_rate, frame.pts, frame.time_base = self.rate, self.at, Fraction(1, self.rate)
+            frame.sample_rate, frame.pts, frame.time_base = (
+                self.rate,
+                self.at,
+                Fraction(1, self.rate),
+            )
             self.at += piece.shape[1]
             for part in [frame] if self.resampler is None else self.resampler.resample(frame):
                 self._encode(part)
@@ -190,7 +253,9 @@ def _first_encoder() -> str:
         except (ValueError, av.error.FFmpegError):
             continue
         return name
-    raise StorageError("this FFmpeg can write no video; install PyAV from its wheel (pip install av)")
+    raise StorageError(
+        "this FFmpeg can write no video; install PyAV from its wheel (pip install av)"
+    )
 
 
 def _container(path: Path) -> str:
@@ -204,13 +269,17 @@ def _written(path: Path) -> Iterator[Path]:
         handle, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".part", dir=path.parent)
         os.close(handle)
     except OSError as error:
-        raise StorageError(f"{path}: cannot be written here ({error.strerror}); choose another folder") from error
+        raise StorageError(
+            f"{path}: cannot be written here ({error.strerror}); choose another folder"
+        ) from error
     temporary = Path(name)
     try:
         yield temporary
         temporary.chmod(0o644)
         temporary.replace(path)
     except (av.error.FFmpegError, OSError) as error:
-        raise StorageError(f"{path}: writing failed ({describe(error)}); check the free space of the disk") from error
+        raise StorageError(
+            f"{path}: writing failed ({describe(error)}); check the free space of the disk"
+        ) from error
     finally:
         temporary.unlink(missing_ok=True)

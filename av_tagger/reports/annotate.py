@@ -93,17 +93,29 @@ class Annotator:
 
     def _badges(self, layout: Layout, seconds: float) -> list[NDArray[np.uint8]]:
         """What sounds now, and the key frame that is near."""
-        now = [(number, tag, e.peak) for number, tag in enumerate(self.tagged.tags) for e in tag.events if e.start <= seconds <= e.end]
-        badges = [self._badge(f"{tag.label}  {peak:.2f}", COLOURS[number % len(COLOURS)], layout.letters) for number, tag, peak in now]
+        now = [
+            (number, tag, e.peak)
+            for number, tag in enumerate(self.tagged.tags)
+            for e in tag.events
+            if e.start <= seconds <= e.end
+        ]
+        badges = [
+            self._badge(f"{tag.label}  {peak:.2f}", COLOURS[number % len(COLOURS)], layout.letters)
+            for number, tag, peak in now
+        ]
         near = [k for k in self.tagged.keyframes if abs(k.seconds - seconds) <= _KEYFRAME_SECONDS]
-        return badges + [self._badge(_named(keyframe), _GREY, layout.letters) for keyframe in near[:1]]
+        return badges + [
+            self._badge(_named(keyframe), _GREY, layout.letters) for keyframe in near[:1]
+        ]
 
     def _draw_badge(self, text: str, colour: Rgb, letters: int) -> NDArray[np.uint8]:
         font = _font(round(letters * 1.15))
         left, _, right, _ = font.getbbox(text)
         pad = letters // 2
         picture, pen = _canvas(int(right - left) + 4 * pad, int(letters * 1.15) + 2 * pad)
-        pen.rounded_rectangle((0, 0, picture.width - 1, picture.height - 1), pad, fill=(*_NIGHT, 200))
+        pen.rounded_rectangle(
+            (0, 0, picture.width - 1, picture.height - 1), pad, fill=(*_NIGHT, 200)
+        )
         pen.rounded_rectangle((0, 0, max(2, pad // 2), picture.height - 1), 1, fill=(*colour, 255))
         pen.text((2 * pad, picture.height / 2), text, font=font, fill=(*_WHITE, 255), anchor="lm")
         return np.asarray(picture)
@@ -123,23 +135,50 @@ class Annotator:
         left, top, right, bottom = cell
         font = _font(layout.letters)
         name = _shortened(tag.label, font, left - 2.5 * layout.letters)
-        pen.text((layout.letters, (top + bottom) / 2), name, font=font, fill=(*_WHITE, 255), anchor="lm")
+        pen.text(
+            (layout.letters, (top + bottom) / 2), name, font=font, fill=(*_WHITE, 255), anchor="lm"
+        )
         if not tag.events:  # it was seen, not heard: it holds for the whole clip
             pen.rectangle(cell, outline=(*colour, 150))
         for event in tag.events:
-            pen.rectangle((self._column(layout, event.start), top, self._column(layout, event.end), bottom), fill=(*colour, 90))
+            pen.rectangle(
+                (self._column(layout, event.start), top, self._column(layout, event.end), bottom),
+                fill=(*colour, 90),
+            )
         heights = self._curve(tag.label, right - left)
         for x in np.flatnonzero(np.isfinite(heights)):
-            pen.line((left + int(x), bottom, left + int(x), bottom - round(float(heights[x]) * (bottom - top))), fill=(*colour, 210))
+            pen.line(
+                (
+                    left + int(x),
+                    bottom,
+                    left + int(x),
+                    bottom - round(float(heights[x]) * (bottom - top)),
+                ),
+                fill=(*colour, 210),
+            )
 
     def _draw_marks(self, pen: Any, layout: Layout) -> None:
         """Diamonds under the lanes, one a key frame."""
         middle = layout.panel - round(0.4 * layout.row)
         radius = max(2, layout.letters // 3)
-        pen.text((layout.letters, middle), "key frames", font=_font(round(layout.letters * 0.8)), fill=(*_GREY, 255), anchor="lm")
+        pen.text(
+            (layout.letters, middle),
+            "key frames",
+            font=_font(round(layout.letters * 0.8)),
+            fill=(*_GREY, 255),
+            anchor="lm",
+        )
         for keyframe in self.tagged.keyframes:
             x = self._column(layout, keyframe.seconds)
-            pen.polygon([(x - radius, middle), (x, middle - radius), (x + radius, middle), (x, middle + radius)], fill=(*_WHITE, 255))
+            pen.polygon(
+                [
+                    (x - radius, middle),
+                    (x, middle - radius),
+                    (x + radius, middle),
+                    (x, middle + radius),
+                ],
+                fill=(*_WHITE, 255),
+            )
 
     def _draw_playhead(self, drawn: Images, layout: Layout, seconds: float) -> None:
         x = self._column(layout, seconds)
@@ -158,7 +197,11 @@ class Annotator:
         times = self.start + (np.arange(columns) + 0.5) / columns * self.length
         places = np.floor((times - activity.start_seconds) * activity.rate).astype(int)
         values = activity.values[:, tuple(self.tagged.scores).index(label)].astype(np.float64)
-        return np.where((places >= 0) & (places < len(values)), values[np.clip(places, 0, len(values) - 1)], np.nan)
+        return np.where(
+            (places >= 0) & (places < len(values)),
+            values[np.clip(places, 0, len(values) - 1)],
+            np.nan,
+        )
 
 
 def draw(image: Images, seconds: float, tagged: Tagged) -> Images:
@@ -175,7 +218,9 @@ def annotate(tagged: Tagged, target: Path) -> Path:
 
 
 def _named(keyframe: KeyFrame) -> str:
-    return "key frame" + (f": {keyframe.objects[0][0]}  {keyframe.objects[0][1]:.2f}" if keyframe.objects else "")
+    return "key frame" + (
+        f": {keyframe.objects[0][0]}  {keyframe.objects[0][1]:.2f}" if keyframe.objects else ""
+    )
 
 
 def _shortened(text: str, font: Any, width: float) -> str:
@@ -207,7 +252,9 @@ def _font(size: int) -> Any:
     try:
         import matplotlib as mpl
 
-        return image_font.truetype(str(Path(mpl.get_data_path()) / "fonts" / "ttf" / "DejaVuSans.ttf"), size)
+        return image_font.truetype(
+            str(Path(mpl.get_data_path()) / "fonts" / "ttf" / "DejaVuSans.ttf"), size
+        )
     except (ImportError, OSError):
         return image_font.load_default(size)
 
@@ -216,5 +263,7 @@ def _pillow() -> tuple[Any, Any, Any]:
     try:
         from PIL import Image, ImageDraw, ImageFont
     except ImportError as error:
-        raise MissingExtra(f"drawing needs Pillow ({error}); install it: pip install pillow") from error
+        raise MissingExtra(
+            f"drawing needs Pillow ({error}); install it: pip install pillow"
+        ) from error
     return Image, ImageDraw, ImageFont

@@ -23,7 +23,11 @@ COLUMNS = ("file", "second", "embedding")
 
 def check_target(path: Path) -> None:
     if path.suffix not in (".npz", ".parquet"):
-        raise UsageError(sentence(path, "embeddings are written as .npz or .parquet", "choose one of the two endings"))
+        raise UsageError(
+            sentence(
+                path, "embeddings are written as .npz or .parquet", "choose one of the two endings"
+            )
+        )
 
 
 def write_embeddings(rows: Rows, path: Path, ear: str = "") -> None:
@@ -37,7 +41,9 @@ def write_embeddings(rows: Rows, path: Path, ear: str = "") -> None:
         (_write_npz if path.suffix == ".npz" else _write_parquet)(rows, part, ear)
         part.replace(path)
     except OSError as error:
-        raise StorageError(sentence(path, f"cannot be written ({error.strerror})", "choose another folder")) from error
+        raise StorageError(
+            sentence(path, f"cannot be written ({error.strerror})", "choose another folder")
+        ) from error
     finally:
         with suppress(OSError):
             part.unlink()
@@ -65,7 +71,9 @@ def _read(path: Path) -> tuple[NDArray[np.str_], NDArray[np.int64], NDArray[np.f
     try:
         return _read_npz(path) if path.suffix == ".npz" else _read_parquet(path)
     except (OSError, EOFError, ValueError, KeyError, zipfile.BadZipFile) as error:
-        raise UsageError(sentence(path, f"holds no embeddings of {', '.join(COLUMNS)} ({error})", remedy)) from error
+        raise UsageError(
+            sentence(path, f"holds no embeddings of {', '.join(COLUMNS)} ({error})", remedy)
+        ) from error
 
 
 def _read_npz(path: Path) -> tuple[NDArray[np.str_], NDArray[np.int64], NDArray[np.float32], str]:
@@ -74,10 +82,17 @@ def _read_npz(path: Path) -> tuple[NDArray[np.str_], NDArray[np.int64], NDArray[
         return files, seconds, values, str(stored["ear"]) if "ear" in stored else ""
 
 
-def _read_parquet(path: Path) -> tuple[NDArray[np.str_], NDArray[np.int64], NDArray[np.float32], str]:
+def _read_parquet(
+    path: Path,
+) -> tuple[NDArray[np.str_], NDArray[np.int64], NDArray[np.float32], str]:
     table = _pyarrow().read_table(path)
     files, seconds, vectors = (table[name].combine_chunks() for name in COLUMNS)
-    values = vectors.flatten().to_numpy(zero_copy_only=False).astype(np.float32).reshape(len(vectors), -1)
+    values = (
+        vectors.flatten()
+        .to_numpy(zero_copy_only=False)
+        .astype(np.float32)
+        .reshape(len(vectors), -1)
+    )
     ear = (table.schema.metadata or {}).get(EAR.encode(), b"").decode()
     return np.array(files.to_pylist()), seconds.to_numpy(), values, ear
 
@@ -90,8 +105,12 @@ def _columns(rows: Rows) -> tuple[list[str], NDArray[np.int32], NDArray[np.float
 
 def _write_npz(rows: Rows, path: Path, ear: str) -> None:
     files, seconds, values = _columns(rows)
-    arrays = dict(zip(COLUMNS, (np.array(files), seconds, values), strict=True)) | {"ear": np.array(ear)}
-    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:  # numpy's own savez takes no array of the name `file`
+    arrays = dict(zip(COLUMNS, (np.array(files), seconds, values), strict=True)) | {
+        "ear": np.array(ear)
+    }
+    with zipfile.ZipFile(
+        path, "w", zipfile.ZIP_DEFLATED
+    ) as archive:  # numpy's own savez takes no array of the name `file`
         for name, array in arrays.items():
             with archive.open(f"{name}.npy", "w", force_zip64=True) as member:
                 np.lib.format.write_array(member, array, allow_pickle=False)
@@ -111,5 +130,7 @@ def _pyarrow() -> Any:
     try:
         from pyarrow import parquet
     except ImportError as error:
-        raise MissingExtra("Parquet needs pyarrow; run: pip install 'av-tagger[parquet]', or write .npz") from error
+        raise MissingExtra(
+            "Parquet needs pyarrow; run: pip install 'av-tagger[parquet]', or write .npz"
+        ) from error
     return parquet

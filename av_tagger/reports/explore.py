@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from av_tagger.errors import MissingExtra, UsageError
 from av_tagger.fusion.counts import Counts
 from av_tagger.fusion.joint import weigh
-from av_tagger.fusion.thresholds import Cut, Tuned, best_alone, cuts_of, exact
+from av_tagger.fusion.thresholds import CandidateCuts, Tuned, best_alone, cuts_of, exact
 from av_tagger.reports import plots
 
 if TYPE_CHECKING:
@@ -22,7 +22,7 @@ STEPS = 20  # weights are tried in twentieths
 
 
 @dataclass(frozen=True)
-class Examples:
+class SavedScores:
     """Saved scores: what ear and eye said of clips, and the truth; all (clips, classes)."""
 
     labels: tuple[str, ...]
@@ -30,19 +30,21 @@ class Examples:
     seen: Floats
     truth: NDArray[np.bool_]
 
-    def half(self, which: int) -> Examples:
+    def half(self, which: int) -> SavedScores:
         """Every second clip: 0 to fit on, 1 to judge with."""
-        return Examples(self.labels, self.heard[which::2], self.seen[which::2], self.truth[which::2])
+        return SavedScores(
+            self.labels, self.heard[which::2], self.seen[which::2], self.truth[which::2]
+        )
 
 
 class FusionExplorer:
     """Micro-F1 as a function of the class weights; thresholds are always the best ones for the weights given."""
 
-    def __init__(self, examples: Examples) -> None:
+    def __init__(self, examples: SavedScores) -> None:
         self.examples = examples
         self.labels = examples.labels
         self.grid = np.linspace(0, 1, STEPS + 1)
-        self._cuts: dict[tuple[int, float], Cut] = {}
+        self._cuts: dict[tuple[int, float], CandidateCuts] = {}
 
     def curves(self) -> Floats:
         """(classes, weights) the best F1 of every class at every weight."""
@@ -69,12 +71,12 @@ class FusionExplorer:
                 table[k, i] = self.tuned(np.where(np.arange(len(chosen)) == k, a, chosen)).score()
         return table
 
-    def judge(self, weights: ArrayLike, thresholds: ArrayLike) -> Counts:
+    def score(self, weights: ArrayLike, thresholds: ArrayLike) -> Counts:
         """Right, said and true of every class on these clips."""
         fused = weigh(self.examples.heard, self.examples.seen, self._checked(weights))
         return Counts.of(fused >= np.asarray(thresholds, dtype=np.float64), self.examples.truth)
 
-    def _cut(self, k: int, weight: float) -> Cut:
+    def _cut(self, k: int, weight: float) -> CandidateCuts:
         key = (k, round(weight, 6))
         if key not in self._cuts:
             fused = weigh(self.examples.heard[:, k], self.examples.seen[:, k], weight)
@@ -84,13 +86,18 @@ class FusionExplorer:
     def _checked(self, weights: ArrayLike) -> Floats:
         values = np.asarray(weights, dtype=np.float64)
         if values.shape != (len(self.labels),):
-            raise UsageError(f"there are {len(self.labels)} classes and each needs a weight; {values.size} were given")
+            raise UsageError(
+                f"there are {len(self.labels)} classes and each needs a weight; {values.size} were given"
+            )
         return values
 
     def sliders(self, weights: ArrayLike) -> Any:
         """One slider a class over its F1 curve, and the micro-F1 that they come to together; for a notebook."""
         widgets = _ipywidgets()
-        rows = [_Row.of(widgets, label, float(a)) for label, a in zip(self.labels, self._checked(weights), strict=True)]
+        rows = [
+            _Row.of(widgets, label, float(a))
+            for label, a in zip(self.labels, self._checked(weights), strict=True)
+        ]
         total, picture = widgets.HTML(), widgets.Image(format="png")
         curves = self.curves()
 
@@ -100,12 +107,22 @@ class FusionExplorer:
             total.value = f"<b style='font-size:1.3em'>micro-F1 {tuned.score():.3f}</b>"
             for row, curve, threshold in zip(rows, curves, tuned.thresholds, strict=True):
                 row.tell(float(np.interp(row.slider.value, self.grid, curve)), float(threshold))
-            picture.value = plots.png(plots.weight_curves(curves, self.labels, {"your weights": chosen}))
+            picture.value = plots.png(
+                plots.weight_curves(curves, self.labels, {"your weights": chosen})
+            )
 
         for row in rows:
             row.slider.observe(refresh, names="value")
         refresh()
-        return widgets.VBox([total, widgets.GridBox([row.box for row in rows], layout={"grid_template_columns": "1fr 1fr"}), picture])
+        return widgets.VBox(
+            [
+                total,
+                widgets.GridBox(
+                    [row.box for row in rows], layout={"grid_template_columns": "1fr 1fr"}
+                ),
+                picture,
+            ]
+        )
 
 
 @dataclass(frozen=True)
@@ -133,12 +150,16 @@ class _Row:
         return cls(widgets.HBox([slider, text]), slider, text)
 
     def tell(self, f1: float, threshold: float) -> None:
-        self.text.value = f"F1 at best {f1:.2f}, threshold " + (f"{threshold:.2f}" if np.isfinite(threshold) else "never")
+        self.text.value = f"F1 at best {f1:.2f}, threshold " + (
+            f"{threshold:.2f}" if np.isfinite(threshold) else "never"
+        )
 
 
 def _ipywidgets() -> Any:
     try:
         import ipywidgets
     except ImportError as error:
-        raise MissingExtra(f"sliders need ipywidgets ({error}); install it: pip install 'av-tagger[notebook]'") from error
+        raise MissingExtra(
+            f"sliders need ipywidgets ({error}); install it: pip install 'av-tagger[notebook]'"
+        ) from error
     return ipywidgets

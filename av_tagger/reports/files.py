@@ -31,7 +31,9 @@ def whole(path: Path) -> Iterator[Path]:
         yield temporary
         temporary.replace(path)
     except OSError as error:
-        raise StorageError(f"{path}: cannot be written ({error.strerror or error}); choose another folder or make room") from error
+        raise StorageError(
+            f"{path}: cannot be written ({error.strerror or error}); choose another folder or make room"
+        ) from error
     finally:
         with suppress(OSError):
             temporary.unlink()
@@ -39,7 +41,10 @@ def whole(path: Path) -> Iterator[Path]:
 
 def write_text(path: Path, pieces: Iterable[str]) -> None:
     """Text in UTF-8 with plain line ends, piece by piece; what is no text (an odd file name) becomes a question mark."""
-    with whole(path) as temporary, temporary.open("w", encoding="utf-8", errors="replace", newline="") as file:
+    with (
+        whole(path) as temporary,
+        temporary.open("w", encoding="utf-8", errors="replace", newline="") as file,
+    ):
         file.writelines(pieces)
 
 
@@ -55,7 +60,9 @@ def safe_names(clips: Iterable[Clip]) -> list[str]:
     """
     named = [(_safe_name(clip), _digits(clip)) for clip in clips]
     count = Counter(name.casefold() for name, _ in named)
-    return _numbered([name if count[name.casefold()] == 1 else f"{name}-{digits}" for name, digits in named])
+    return _numbered(
+        [name if count[name.casefold()] == 1 else f"{name}-{digits}" for name, digits in named]
+    )
 
 
 def _safe_name(clip: Clip) -> str:
@@ -68,7 +75,9 @@ def _safe_name(clip: Clip) -> str:
 def _part(clip: Clip) -> str:
     if clip.start_seconds == 0 and clip.end_seconds is None:
         return ""
-    return f"_{clip.start_seconds:g}-" + ("end" if clip.end_seconds is None else f"{clip.end_seconds:g}")
+    return f"_{clip.start_seconds:g}-" + (
+        "end" if clip.end_seconds is None else f"{clip.end_seconds:g}"
+    )
 
 
 def _digits(clip: Clip) -> str:

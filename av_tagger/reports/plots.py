@@ -45,7 +45,9 @@ _STYLE = {
 }
 
 
-def class_f1(scores: Mapping[str, ArrayLike], labels: Sequence[str], micro: Mapping[str, float] | None = None) -> Figure:
+def class_f1(
+    scores: Mapping[str, ArrayLike], labels: Sequence[str], micro: Mapping[str, float] | None = None
+) -> Figure:
     """F1 of every class for each witness and the two fused (AV figure 3), the best fused class on top; micro-averages as lines."""
     values = {name: np.asarray(column, dtype=np.float64) for name, column in scores.items()}
     order = np.argsort(next(reversed(values.values())), kind="stable")
@@ -56,9 +58,18 @@ def class_f1(scores: Mapping[str, ArrayLike], labels: Sequence[str], micro: Mapp
             axes.barh(places, column[order], height * 0.92, color=_colour(name, number), label=name)
         for number, (name, value) in enumerate((micro or {}).items()):
             axes.axvline(
-                value, color=_colour(name, number), linewidth=1.2, linestyle=(0, (4, 3)), label=f"{name}, micro-average {value:.2f}"
+                value,
+                color=_colour(name, number),
+                linewidth=1.2,
+                linestyle=(0, (4, 3)),
+                label=f"{name}, micro-average {value:.2f}",
             )
-        axes.set(xlim=(0, 1), xlabel="F1", title="Which witness knows which class", ylim=(-0.6, len(labels) - 0.4))
+        axes.set(
+            xlim=(0, 1),
+            xlabel="F1",
+            title="Which witness knows which class",
+            ylim=(-0.6, len(labels) - 0.4),
+        )
         axes.set_yticks(range(len(labels)), [labels[i] for i in order])
         axes.tick_params(axis="y", length=0)
         figure.legend(loc="outside lower center", ncols=3)
@@ -72,7 +83,13 @@ def weight_map(weights: Mapping[str, ArrayLike], labels: Sequence[str]) -> Figur
         image = axes.imshow(table, cmap="coolwarm_r", vmin=0, vmax=1, aspect="auto")
         for (row, column), value in np.ndenumerate(table):
             axes.text(
-                column, row, f"{value:.2g}", ha="center", va="center", fontsize=8, color="white" if abs(value - 0.5) > 0.35 else "#1d1e22"
+                column,
+                row,
+                f"{value:.2g}",
+                ha="center",
+                va="center",
+                fontsize=8,
+                color="white" if abs(value - 0.5) > 0.35 else "#1d1e22",
             )
         axes.set_xticks(range(len(labels)), labels, rotation=40, ha="right")
         axes.set_yticks(range(len(table)), list(weights))
@@ -85,7 +102,9 @@ def weight_map(weights: Mapping[str, ArrayLike], labels: Sequence[str]) -> Figur
     return figure
 
 
-def weight_curves(curves: ArrayLike, labels: Sequence[str], chosen: Mapping[str, ArrayLike] | None = None) -> Figure:
+def weight_curves(
+    curves: ArrayLike, labels: Sequence[str], chosen: Mapping[str, ArrayLike] | None = None
+) -> Figure:
     """Every class's best F1 against the ear's weight: `curves` is (classes, weights) over an even grid from 0 to 1."""
     table = np.asarray(curves, dtype=np.float64)
     grid = np.linspace(0, 1, table.shape[1])
@@ -94,7 +113,14 @@ def weight_curves(curves: ArrayLike, labels: Sequence[str], chosen: Mapping[str,
             axes.plot(grid, table[k], color=WITNESSES["fused"], linewidth=1.6)
             for number, (name, weights) in enumerate((chosen or {}).items()):
                 weight = float(np.asarray(weights)[k])
-                axes.plot(weight, np.interp(weight, grid, table[k]), "o", color=CYCLE[number], markersize=6, label=name if k == 0 else None)
+                axes.plot(
+                    weight,
+                    np.interp(weight, grid, table[k]),
+                    "o",
+                    color=CYCLE[number],
+                    markersize=6,
+                    label=name if k == 0 else None,
+                )
             axes.set(xlim=(-0.03, 1.03), ylim=(0, 1.05), xticks=[0, 0.5, 1], yticks=[0, 0.5, 1])
             axes.set_title(_short(label), fontsize=9)
         figure.supxlabel("the ear's weight (0: the eye alone, 1: the ear alone)", fontsize=10)
@@ -108,7 +134,13 @@ def cost_map(points: ArrayLike, labels: Sequence[str]) -> Figure:
     """(classes, weights): how many points of micro-F1 are lost when one class's ear weight, from 0 to 1, is that one."""
     table = np.asarray(points, dtype=np.float64)
     with _figure(7.0, 0.3 * len(labels) + 1.6) as (figure, axes):
-        image = axes.imshow(table, cmap="YlOrBr", aspect="auto", extent=(-0.025, 1.025, len(labels) - 0.5, -0.5), vmin=0)
+        image = axes.imshow(
+            table,
+            cmap="YlOrBr",
+            aspect="auto",
+            extent=(-0.025, 1.025, len(labels) - 0.5, -0.5),
+            vmin=0,
+        )
         axes.set_yticks(range(len(labels)), labels)
         axes.tick_params(axis="y", length=0)
         axes.set(xlabel="the ear's weight in this class", title="What a wrong weight costs")
@@ -118,7 +150,11 @@ def cost_map(points: ArrayLike, labels: Sequence[str]) -> Figure:
 
 
 def threshold_curves(
-    scores: ArrayLike, truth: ArrayLike, labels: Sequence[str], chosen: ArrayLike | None = None, only: Sequence[str] | None = None
+    scores: ArrayLike,
+    truth: ArrayLike,
+    labels: Sequence[str],
+    chosen: ArrayLike | None = None,
+    only: Sequence[str] | None = None,
 ) -> Figure:
     """Precision, recall and F1 of classes at every threshold, and the threshold that was chosen."""
     s, y = np.asarray(scores, dtype=np.float64), np.asarray(truth, dtype=bool)
@@ -128,11 +164,26 @@ def threshold_curves(
         for axes, k in zip(panels, shown, strict=False):
             said = s[:, k, None] >= grid  # NaN is never said
             counts = Counts.of(said, np.repeat(y[:, k, None], len(grid), axis=1))
-            for name, values, colour in zip(("precision", "recall", "F1"), _ratios(counts), ("#9aa0ad", "#c8b06a", "#1f2a44"), strict=True):
-                axes.plot(grid, values, color=colour, linewidth=2 if name == "F1" else 1.2, label=name if k == shown[0] else None)
+            for name, values, colour in zip(
+                ("precision", "recall", "F1"),
+                _ratios(counts),
+                ("#9aa0ad", "#c8b06a", "#1f2a44"),
+                strict=True,
+            ):
+                axes.plot(
+                    grid,
+                    values,
+                    color=colour,
+                    linewidth=2 if name == "F1" else 1.2,
+                    label=name if k == shown[0] else None,
+                )
             if chosen is not None and np.isfinite(np.asarray(chosen)[k]):
                 axes.axvline(
-                    float(np.asarray(chosen)[k]), color="#d9590b", linewidth=1.2, linestyle="--", label="chosen" if k == shown[0] else None
+                    float(np.asarray(chosen)[k]),
+                    color="#d9590b",
+                    linewidth=1.2,
+                    linestyle="--",
+                    label="chosen" if k == shown[0] else None,
                 )
             axes.set(xlim=(0, 1), ylim=(0, 1.05), xticks=[0, 0.5, 1], yticks=[0, 0.5, 1])
             axes.set_title(_short(labels[k], f" ({int(y[:, k].sum())})"), fontsize=9)
@@ -142,19 +193,35 @@ def threshold_curves(
 
 
 def _ratios(counts: Counts) -> tuple[NDArray[np.float64], ...]:
-    precision = np.where(counts.predicted > 0, counts.class_precision, np.nan)  # nothing said: no precision
+    precision = np.where(
+        counts.predicted > 0, counts.class_precision, np.nan
+    )  # nothing said: no precision
     return precision, counts.class_recall, counts.class_f1
 
 
-def precision_recall(scores: Mapping[str, ArrayLike], truth: ArrayLike, labels: Sequence[str], only: Sequence[str] | None = None) -> Figure:
+def precision_recall(
+    scores: Mapping[str, ArrayLike],
+    truth: ArrayLike,
+    labels: Sequence[str],
+    only: Sequence[str] | None = None,
+) -> Figure:
     """Precision against recall as the threshold falls: one panel a class, one line a witness."""
     y = np.asarray(truth, dtype=bool)
     shown = [labels.index(label) for label in (only or labels)]
     with _panels(len(shown)) as (figure, panels):
         for axes, k in zip(panels, shown, strict=False):
             for number, (name, table) in enumerate(scores.items()):
-                recall, precision = precision_recall_points(np.asarray(table, dtype=np.float64)[:, k], y[:, k])
-                axes.step(recall, precision, where="pre", color=_colour(name, number), linewidth=1.6, label=name if k == shown[0] else None)
+                recall, precision = precision_recall_points(
+                    np.asarray(table, dtype=np.float64)[:, k], y[:, k]
+                )
+                axes.step(
+                    recall,
+                    precision,
+                    where="pre",
+                    color=_colour(name, number),
+                    linewidth=1.6,
+                    label=name if k == shown[0] else None,
+                )
             axes.axhline(y[:, k].mean(), color="#c4c6cc", linewidth=1, linestyle=":")
             axes.set(xlim=(0, 1.02), ylim=(0, 1.05), xticks=[0, 0.5, 1], yticks=[0, 0.5, 1])
             axes.set_title(_short(labels[k]), fontsize=9)
@@ -164,7 +231,9 @@ def precision_recall(scores: Mapping[str, ArrayLike], truth: ArrayLike, labels: 
     return figure
 
 
-def precision_recall_points(scores: NDArray[np.float64], truth: NDArray[np.bool_]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+def precision_recall_points(
+    scores: NDArray[np.float64], truth: NDArray[np.bool_]
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """(recall, precision) at every distinct score, from the strictest; it starts at recall 0 with the first precision."""
     known = np.isfinite(scores)
     order = np.argsort(-scores[known], kind="stable")
@@ -193,14 +262,28 @@ def timeline(tagged: Tagged, waveform: Waveform | None = None) -> Figure:
                 axes.axvspan(event.start, event.end, color=colour, alpha=0.18, linewidth=0)
             if tagged.activity is not None:
                 values = tagged.activity.values[:, tuple(tagged.scores).index(tag.label)]
-                times = tagged.activity.start_seconds + (np.arange(len(values)) + 0.5) / tagged.activity.rate
+                times = (
+                    tagged.activity.start_seconds
+                    + (np.arange(len(values)) + 0.5) / tagged.activity.rate
+                )
                 axes.fill_between(times, values, color=colour, alpha=0.3, linewidth=0)
                 axes.plot(times, values, color=colour, linewidth=1.4)
             axes.set(ylim=(0, 1.05), yticks=[0, 1])
             axes.set_title(f"{tag.label}  {tag.probability:.2f}", fontsize=10)
         for keyframe in tagged.keyframes:
-            lanes[-1].plot(keyframe.seconds, 0, marker="D", color="#43464f", markersize=6, clip_on=False, zorder=5)
-        lanes[-1].set(xlim=(start, end), xlabel="seconds" + (" (diamonds: key frames)" if tagged.keyframes else ""))
+            lanes[-1].plot(
+                keyframe.seconds,
+                0,
+                marker="D",
+                color="#43464f",
+                markersize=6,
+                clip_on=False,
+                zorder=5,
+            )
+        lanes[-1].set(
+            xlim=(start, end),
+            xlabel="seconds" + (" (diamonds: key frames)" if tagged.keyframes else ""),
+        )
     return figure
 
 
@@ -217,14 +300,29 @@ def _sound(axes: Axes, waveform: Waveform) -> None:
     shown = levels(mel_peaks(waveform, settings), settings)
     begin = waveform.start_seconds
     extent = (begin, begin + waveform.duration_seconds, 0.0, float(settings.bands))
-    axes.imshow(shown, origin="lower", aspect="auto", extent=extent, cmap="magma", vmin=0, vmax=1, interpolation="nearest")
+    axes.imshow(
+        shown,
+        origin="lower",
+        aspect="auto",
+        extent=extent,
+        cmap="magma",
+        vmin=0,
+        vmax=1,
+        interpolation="nearest",
+    )
     axes.set(yticks=[], ylabel="mel bands")
 
 
 def heat(table: ArrayLike, title: str, ylabel: str, xlabel: str = "frames") -> Figure:
     """Any (frames, rows) table over time, such as log-mel features: dark is little, bright is much."""
     with _figure(9.0, 2.6) as (figure, axes):
-        image = axes.imshow(np.asarray(table, dtype=np.float64).T, origin="lower", aspect="auto", cmap="magma", interpolation="nearest")
+        image = axes.imshow(
+            np.asarray(table, dtype=np.float64).T,
+            origin="lower",
+            aspect="auto",
+            cmap="magma",
+            interpolation="nearest",
+        )
         axes.set(title=title, xlabel=xlabel, ylabel=ylabel)
         figure.colorbar(image, ax=axes, pad=0.01).outline.set_visible(False)
     return figure
@@ -234,19 +332,30 @@ def contact_sheet(keyframes: Sequence[KeyFrame]) -> Figure:
     """The key frames side by side, with their time, their share of the clip and what was recognised in them."""
     from matplotlib import image as pictures
 
-    with _grid(2.9 * max(1, len(keyframes)), 2.9, 1, [1.0], max(1, len(keyframes))) as (figure, panels):
+    with _grid(2.9 * max(1, len(keyframes)), 2.9, 1, [1.0], max(1, len(keyframes))) as (
+        figure,
+        panels,
+    ):
         for axes in panels:
             axes.axis("off")
         for axes, keyframe in zip(panels, keyframes, strict=False):
             if keyframe.picture is not None:
                 axes.imshow(pictures.imread(io.BytesIO(keyframe.picture), format="jpeg"))
-            axes.set_title(f"{keyframe.seconds:.1f} s   {keyframe.weight:.0%} of the clip", fontsize=9)
-            lines = "\n".join(f"{name}  {probability:.2f}" for name, probability in keyframe.objects[:3])
-            axes.text(0, -0.04, lines, transform=axes.transAxes, va="top", fontsize=9, color="#43464f")
+            axes.set_title(
+                f"{keyframe.seconds:.1f} s   {keyframe.weight:.0%} of the clip", fontsize=9
+            )
+            lines = "\n".join(
+                f"{name}  {probability:.2f}" for name, probability in keyframe.objects[:3]
+            )
+            axes.text(
+                0, -0.04, lines, transform=axes.transAxes, va="top", fontsize=9, color="#43464f"
+            )
     return figure
 
 
-def confusion(table: ArrayLike, labels: Sequence[str], title: str = "What is taken for what") -> Figure:
+def confusion(
+    table: ArrayLike, labels: Sequence[str], title: str = "What is taken for what"
+) -> Figure:
     """A (truth, said) table of counts; each row is coloured by its share."""
     counts = np.asarray(table, dtype=np.float64)
     share = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
@@ -309,23 +418,36 @@ def _panels(count: int) -> Iterator[tuple[Figure, list[Axes]]]:
     """Small axes of one size for `count` classes, five in a row at most; left-over ones are hidden."""
     columns = min(5, max(1, count))
     rows = -(-count // columns)
-    with _grid(2.1 * columns + 0.4, 1.75 * rows + 0.9, rows, [1.0] * rows, columns) as (figure, panels):
+    with _grid(2.1 * columns + 0.4, 1.75 * rows + 0.9, rows, [1.0] * rows, columns) as (
+        figure,
+        panels,
+    ):
         for axes in panels[count:]:
             axes.axis("off")
         yield figure, panels
 
 
 @contextmanager
-def _grid(width: float, height: float, rows: int, heights: Sequence[float], columns: int = 1) -> Iterator[tuple[Figure, list[Axes]]]:
+def _grid(
+    width: float, height: float, rows: int, heights: Sequence[float], columns: int = 1
+) -> Iterator[tuple[Figure, list[Axes]]]:
     """A figure that belongs to nobody: no window, no state of pyplot, nothing left over when it is dropped."""
     try:
         import matplotlib as mpl
         from matplotlib.figure import Figure as Plain
     except ImportError as error:
-        raise MissingExtra(f"figures need Matplotlib ({error}); install it: pip install matplotlib") from error
+        raise MissingExtra(
+            f"figures need Matplotlib ({error}); install it: pip install matplotlib"
+        ) from error
     settings: Any = dict(_STYLE)  # newer Matplotlib names every key in its type
     with mpl.rc_context(settings):
         figure = Plain(figsize=(width, height), layout="constrained")
-        axes = figure.subplots(rows, columns, squeeze=False, sharex=rows > 1 and columns == 1, gridspec_kw={"height_ratios": list(heights)})
+        axes = figure.subplots(
+            rows,
+            columns,
+            squeeze=False,
+            sharex=rows > 1 and columns == 1,
+            gridspec_kw={"height_ratios": list(heights)},
+        )
         setattr(figure, "_repr_png_", partial(png, figure))  # noqa: B010 - so that a notebook shows it without any set-up
         yield figure, list(axes.flat)

@@ -35,7 +35,20 @@ import numpy as np
 
 from av_tagger.clip import Clip
 from av_tagger.errors import StorageError, TableError, UsageError
-from av_tagger.scores import Activity, ClassScore, Event, Evidence, Failed, KeyFrame, Outcome, Run, Status, Tag, Tagged, Witness
+from av_tagger.scores import (
+    Activity,
+    BranchInfo,
+    ClassScore,
+    Event,
+    Evidence,
+    Failed,
+    KeyFrame,
+    Outcome,
+    RunInfo,
+    Status,
+    Tag,
+    Tagged,
+)
 
 SCHEMA = 1
 
@@ -46,7 +59,9 @@ _SECONDS_DIGITS = 3
 _ACTIVITY_DIGITS = 4  # a curve for eyes; keeps an hour of 17 classes under 5 MB
 
 
-def as_json(outcome: Outcome, *, detail: bool = False, spectrogram: bytes | None = None) -> Document:
+def as_json(
+    outcome: Outcome, *, detail: bool = False, spectrogram: bytes | None = None
+) -> Document:
     """The object of schema 1; `spectrogram` is a PNG or JPEG and travels in the detail."""
     if isinstance(outcome, Failed):
         return {**_head(outcome.clip), "error": {"kind": outcome.kind, "message": outcome.message}}
@@ -55,9 +70,12 @@ def as_json(outcome: Outcome, *, detail: bool = False, spectrogram: bytes | None
         "duration": _seconds(outcome.duration_seconds),
         "tags": [_tag(tag) for tag in outcome.tags],
         "scores": {label: _class_score(score) for label, score in outcome.scores.items()},
-        "keyframes": [{"time": _seconds(k.seconds), "weight": _probability(k.weight)} for k in outcome.keyframes],
-        "ear": _witness(outcome.ear),
-        "eye": _witness(outcome.eye),
+        "keyframes": [
+            {"time": _seconds(k.seconds), "weight": _probability(k.weight)}
+            for k in outcome.keyframes
+        ],
+        "ear": _branch(outcome.ear),
+        "eye": _branch(outcome.eye),
         "run": _run(outcome.run),
     }
     if outcome.notes:
@@ -75,13 +93,19 @@ def as_line(outcome: Outcome, *, detail: bool = False, spectrogram: bytes | None
 def from_json(document: Mapping[str, Any]) -> Outcome:
     """The outcome that an object of schema 1 tells of."""
     if not isinstance(document, Mapping) or "schema" not in document:
-        raise UsageError("this is no result of av-tag: it has no field 'schema'; give JSON lines that av-tag has written")
+        raise UsageError(
+            "this is no result of av-tag: it has no field 'schema'; give JSON lines that av-tag has written"
+        )
     if document["schema"] != SCHEMA:
-        raise UsageError(f"this result has schema {document['schema']!r:.20}; this av_tagger reads {SCHEMA}: tag the file again or update")
+        raise UsageError(
+            f"this result has schema {document['schema']!r:.20}; this av_tagger reads {SCHEMA}: tag the file again or update"
+        )
     try:
         return _failed(document) if "error" in document else _tagged(document)
     except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
-        raise UsageError(f"this result is not whole ({type(error).__name__}: {error}); tag the file again") from error
+        raise UsageError(
+            f"this result is not whole ({type(error).__name__}: {error}); tag the file again"
+        ) from error
 
 
 def spectrogram_of(document: Mapping[str, Any]) -> bytes | None:
@@ -100,11 +124,15 @@ def read_documents(path: Path) -> Iterator[Document]:
                 except ValueError as error:
                     if not line.endswith(b"\n"):
                         return
-                    raise TableError(path, number, f"is no JSON ({error})", "one result a line") from error
+                    raise TableError(
+                        path, number, f"is no JSON ({error})", "one result a line"
+                    ) from error
                 if document is not None:
                     yield document
     except OSError as error:
-        raise StorageError(f"{path}: the results cannot be read ({error.strerror}); name a file that av-tag wrote with --json") from error
+        raise StorageError(
+            f"{path}: the results cannot be read ({error.strerror}); name a file that av-tag wrote with --json"
+        ) from error
 
 
 def read_outcomes(path: Path) -> Iterator[Outcome]:
@@ -121,7 +149,9 @@ def find_results(path: Path) -> Path:
     if path.is_dir():
         inside = path / "results.jsonl"
         if not inside.is_file():
-            raise UsageError(f"{path}: this folder holds no results.jsonl; name the folder of a run, or a file of JSON lines")
+            raise UsageError(
+                f"{path}: this folder holds no results.jsonl; name the folder of a run, or a file of JSON lines"
+            )
         return inside
     if not path.is_file():
         raise UsageError(f"{path}: there is no such file or folder; name what av-tag has written")
@@ -149,7 +179,10 @@ def _head(clip: Clip) -> Document:
     head: Document = {"schema": SCHEMA, "file": clip.name}
     if clip.start_seconds > 0 or clip.end_seconds is not None:
         # Not rounded: the clip is a key by which a run finds its result again.
-        head["clip"] = {"start": float(clip.start_seconds), "end": None if clip.end_seconds is None else float(clip.end_seconds)}
+        head["clip"] = {
+            "start": float(clip.start_seconds),
+            "end": None if clip.end_seconds is None else float(clip.end_seconds),
+        }
     return head
 
 
@@ -160,7 +193,10 @@ def _tag(tag: Tag) -> Document:
         "threshold": _probability(tag.threshold),
         "heard": _probability(tag.heard),
         "seen": _probability(tag.seen),
-        "events": [{"start": _seconds(e.start), "end": _seconds(e.end), "peak": _probability(e.peak)} for e in tag.events],
+        "events": [
+            {"start": _seconds(e.start), "end": _seconds(e.end), "peak": _probability(e.peak)}
+            for e in tag.events
+        ],
         "evidence": [_evidence(e) for e in tag.evidence],
     }
 
@@ -171,15 +207,22 @@ def _evidence(e: Evidence) -> Document:
 
 
 def _class_score(score: ClassScore) -> Document:
-    return {name: _probability(getattr(score, name)) for name in ("fused", "heard", "seen", "threshold")}
+    return {
+        name: _probability(getattr(score, name)) for name in ("fused", "heard", "seen", "threshold")
+    }
 
 
-def _witness(witness: Witness) -> Document:
-    return {"status": str(witness.status), "weights": witness.weights, "model": witness.model}
+def _branch(branch: BranchInfo) -> Document:
+    return {"status": str(branch.status), "weights": branch.weights, "model": branch.model}
 
 
-def _run(run: Run) -> Document:
-    return {"version": run.version, "device": run.device, "fingerprint": run.fingerprint, "seconds": _seconds(run.seconds)}
+def _run(run: RunInfo) -> Document:
+    return {
+        "version": run.version,
+        "device": run.device,
+        "fingerprint": run.fingerprint,
+        "seconds": _seconds(run.seconds),
+    }
 
 
 def _detail(tagged: Tagged, spectrogram: bytes | None) -> Document:
@@ -193,13 +236,23 @@ def _detail(tagged: Tagged, spectrogram: bytes | None) -> Document:
 
 def _keyframe_detail(keyframe: KeyFrame) -> Document:
     objects = [{"object": name, "probability": _probability(p)} for name, p in keyframe.objects]
-    return {"objects": objects, "picture": None if keyframe.picture is None else data_uri(keyframe.picture)}
+    return {
+        "objects": objects,
+        "picture": None if keyframe.picture is None else data_uri(keyframe.picture),
+    }
 
 
 def _activity(activity: Activity, labels: tuple[str, ...]) -> Document:
     columns = np.round(activity.values.astype(np.float64), _ACTIVITY_DIGITS).T
-    values = {label: [v if math.isfinite(v) else None for v in column.tolist()] for label, column in zip(labels, columns, strict=True)}
-    return {"rate": float(activity.rate), "start": _seconds(activity.start_seconds), "values": values}
+    values = {
+        label: [v if math.isfinite(v) else None for v in column.tolist()]
+        for label, column in zip(labels, columns, strict=True)
+    }
+    return {
+        "rate": float(activity.rate),
+        "start": _seconds(activity.start_seconds),
+        "values": values,
+    }
 
 
 def data_uri(picture: bytes) -> str:
@@ -227,11 +280,15 @@ def _text(value: Any) -> str:
 
 def _clip(document: Mapping[str, Any]) -> Clip:
     part = document.get("clip") or {}
-    return Clip(Path(_text(document["file"])), _number(part.get("start"), 0.0), _maybe(part.get("end")))
+    return Clip(
+        Path(_text(document["file"])), _number(part.get("start"), 0.0), _maybe(part.get("end"))
+    )
 
 
 def _failed(document: Mapping[str, Any]) -> Failed:
-    return Failed(_clip(document), _text(document["error"]["kind"]), _text(document["error"]["message"]))
+    return Failed(
+        _clip(document), _text(document["error"]["kind"]), _text(document["error"]["message"])
+    )
 
 
 def _tagged(document: Mapping[str, Any]) -> Tagged:
@@ -243,8 +300,8 @@ def _tagged(document: Mapping[str, Any]) -> Tagged:
         tags=tuple(_read_tag(tag) for tag in document["tags"]),
         scores=scores,
         keyframes=_read_keyframes(document["keyframes"], detail.get("keyframes") or []),
-        ear=_read_witness(document["ear"]),
-        eye=_read_witness(document["eye"]),
+        ear=_read_branch(document["ear"]),
+        eye=_read_branch(document["eye"]),
         run=_read_run(document["run"]),
         activity=_read_activity(detail.get("activity"), tuple(scores)),
         notes=tuple(_text(note) for note in document.get("notes", ())),
@@ -258,32 +315,52 @@ def _read_tag(tag: Mapping[str, Any]) -> Tag:
         threshold=_number(tag["threshold"], math.inf),
         heard=_maybe(tag["heard"]),
         seen=_maybe(tag["seen"]),
-        events=tuple(Event(float(e["start"]), float(e["end"]), _number(e["peak"])) for e in tag["events"]),
+        events=tuple(
+            Event(float(e["start"]), float(e["end"]), _number(e["peak"])) for e in tag["events"]
+        ),
         evidence=tuple(_read_evidence(e) for e in tag["evidence"]),
     )
 
 
 def _read_evidence(e: Mapping[str, Any]) -> Evidence:
-    return Evidence(_number(e["time"]), _text(e["object"]), _number(e["probability"]), _number(e["similarity"]))
+    return Evidence(
+        _number(e["time"]), _text(e["object"]), _number(e["probability"]), _number(e["similarity"])
+    )
 
 
 def _read_class_score(score: Mapping[str, Any]) -> ClassScore:
-    return ClassScore(_number(score["fused"]), _maybe(score["heard"]), _maybe(score["seen"]), _number(score.get("threshold"), math.inf))
+    return ClassScore(
+        _number(score["fused"]),
+        _maybe(score["heard"]),
+        _maybe(score["seen"]),
+        _number(score.get("threshold"), math.inf),
+    )
 
 
-def _read_keyframes(outer: list[Mapping[str, Any]], details: list[Mapping[str, Any]]) -> tuple[KeyFrame, ...]:
+def _read_keyframes(
+    outer: list[Mapping[str, Any]], details: list[Mapping[str, Any]]
+) -> tuple[KeyFrame, ...]:
     details = details or [{}] * len(outer)
     return tuple(_read_keyframe(k, d) for k, d in zip(outer, details, strict=True))
 
 
 def _read_keyframe(outer: Mapping[str, Any], detail: Mapping[str, Any]) -> KeyFrame:
-    objects = tuple((_text(o["object"]), _number(o["probability"])) for o in detail.get("objects", ()))
-    return KeyFrame(_number(outer["time"]), _number(outer["weight"]), objects, _picture_bytes(detail.get("picture")))
+    objects = tuple(
+        (_text(o["object"]), _number(o["probability"])) for o in detail.get("objects", ())
+    )
+    return KeyFrame(
+        _number(outer["time"]),
+        _number(outer["weight"]),
+        objects,
+        _picture_bytes(detail.get("picture")),
+    )
 
 
 def _picture_bytes(uri: Any) -> bytes | None:
     """The bytes of a data URI of ours; anything else is no picture."""
-    if not isinstance(uri, str) or not uri.startswith(("data:image/jpeg;base64,", "data:image/png;base64,")):
+    if not isinstance(uri, str) or not uri.startswith(
+        ("data:image/jpeg;base64,", "data:image/png;base64,")
+    ):
         return None
     try:
         return base64.b64decode(uri.partition(",")[2], validate=True)
@@ -291,19 +368,30 @@ def _picture_bytes(uri: Any) -> bytes | None:
         return None
 
 
-def _read_witness(witness: Mapping[str, Any]) -> Witness:
-    weights = witness["weights"]
-    return Witness(Status(witness["status"]), _text(witness["model"]), None if weights is None else _text(weights))
+def _read_branch(branch: Mapping[str, Any]) -> BranchInfo:
+    weights = branch["weights"]
+    return BranchInfo(
+        Status(branch["status"]),
+        _text(branch["model"]),
+        None if weights is None else _text(weights),
+    )
 
 
-def _read_run(run: Mapping[str, Any]) -> Run:
-    return Run(_text(run["version"]), _text(run["device"]), _text(run["fingerprint"]), _number(run["seconds"]))
+def _read_run(run: Mapping[str, Any]) -> RunInfo:
+    return RunInfo(
+        _text(run["version"]),
+        _text(run["device"]),
+        _text(run["fingerprint"]),
+        _number(run["seconds"]),
+    )
 
 
 def _read_activity(activity: Mapping[str, Any] | None, labels: tuple[str, ...]) -> Activity | None:
     if activity is None:
         return None
     values = activity["values"]
-    columns = [np.asarray([_number(v) for v in values[label]], dtype=np.float32) for label in labels]
+    columns = [
+        np.asarray([_number(v) for v in values[label]], dtype=np.float32) for label in labels
+    ]
     table = np.stack(columns, axis=1) if columns else np.zeros((0, 0), np.float32)
     return Activity(table, float(activity["rate"]), _number(activity["start"], 0.0))

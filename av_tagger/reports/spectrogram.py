@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from av_tagger.errors import AvTaggerError, MissingExtra
-from av_tagger.protocols import Want
+from av_tagger.protocols import DecodeRequest
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -20,7 +20,18 @@ _WINDOW_SECONDS = 60.0
 _SILENCE_DB = -90.0  # as loud or less is dark, so that silence does not look like noise
 _CHUNK = 256  # columns worked on at a time: bounds the memory of long files
 # Dark blue over violet and orange to pale yellow: even steps of lightness, readable in print and with any colour vision.
-_RAMP = np.array([[10, 10, 35], [58, 20, 98], [128, 38, 116], [199, 67, 93], [244, 122, 62], [252, 190, 92], [252, 246, 200]], np.float64)
+_RAMP = np.array(
+    [
+        [10, 10, 35],
+        [58, 20, 98],
+        [128, 38, 116],
+        [199, 67, 93],
+        [244, 122, 62],
+        [252, 190, 92],
+        [252, 246, 200],
+    ],
+    np.float64,
+)
 
 
 @dataclass(frozen=True)
@@ -44,9 +55,18 @@ def draw_clip(clip: Clip, settings: SpectrogramSettings | None = None) -> bytes 
     from av_tagger.media import open_media
 
     settings = settings or SpectrogramSettings()
-    want = Want(audio_rate=round(2 * settings.highest_hz), short_side=None, window_seconds=_WINDOW_SECONDS, overlap_seconds=0.0)
+    request = DecodeRequest(
+        audio_rate=round(2 * settings.highest_hz),
+        short_side=None,
+        window_seconds=_WINDOW_SECONDS,
+        overlap_seconds=0.0,
+    )
     try:
-        peaks = [mel_peaks(w.waveform, settings) for w in open_media(clip, want) if w.waveform is not None and len(w.waveform.samples)]
+        peaks = [
+            mel_peaks(w.waveform, settings)
+            for w in open_media(clip, request)
+            if w.waveform is not None and len(w.waveform.samples)
+        ]
     except AvTaggerError:
         return None
     return _png(levels(np.concatenate(peaks), settings)) if peaks else None
@@ -58,7 +78,12 @@ def mel_peaks(waveform: Waveform, settings: SpectrogramSettings) -> NDArray[np.f
     samples = np.pad(waveform.samples.astype(np.float64), (size // 2, size))
     starts = np.arange(0, max(1, len(waveform.samples)), size // 2)
     weights = mel_weights(settings, waveform.rate, size)
-    power = np.concatenate([_power(samples, starts[i : i + _CHUNK], size) @ weights.T for i in range(0, len(starts), _CHUNK)])
+    power = np.concatenate(
+        [
+            _power(samples, starts[i : i + _CHUNK], size) @ weights.T
+            for i in range(0, len(starts), _CHUNK)
+        ]
+    )
     return _fewer(power, settings.width)
 
 
@@ -76,7 +101,9 @@ def _fewer(power: NDArray[np.float64], columns: int) -> NDArray[np.float64]:
     return fewer
 
 
-def _power(samples: NDArray[np.float64], starts: NDArray[np.int64], size: int) -> NDArray[np.float64]:
+def _power(
+    samples: NDArray[np.float64], starts: NDArray[np.int64], size: int
+) -> NDArray[np.float64]:
     frames = samples[starts[:, None] + np.arange(size)]
     spectrum = np.fft.rfft(frames * np.hanning(size), axis=1)
     return np.abs(spectrum) ** 2 / size
@@ -91,7 +118,9 @@ def mel_weights(settings: SpectrogramSettings, rate: int, size: int) -> NDArray[
     falling = (edges[2:, None] - bins) / (edges[2:] - edges[1:-1])[:, None]
     weights = np.maximum(0.0, np.minimum(rising, falling))
     nearest = np.abs(bins - edges[1:-1, None]).argmin(axis=1)
-    weights[np.arange(settings.bands), nearest] = np.maximum(weights[np.arange(settings.bands), nearest], 0.5)
+    weights[np.arange(settings.bands), nearest] = np.maximum(
+        weights[np.arange(settings.bands), nearest], 0.5
+    )
     shares: NDArray[np.float64] = weights / weights.sum(axis=1, keepdims=True)
     return shares
 
@@ -108,7 +137,9 @@ def _png(shown: NDArray[np.float64]) -> bytes:
     try:
         from PIL import Image
     except ImportError as error:
-        raise MissingExtra(f"pictures need Pillow ({error}); install it: pip install pillow") from error
+        raise MissingExtra(
+            f"pictures need Pillow ({error}); install it: pip install pillow"
+        ) from error
     buffer = io.BytesIO()
     Image.fromarray(_coloured(shown[::-1])).quantize(128).save(buffer, "PNG", optimize=True)
     return buffer.getvalue()
@@ -116,4 +147,8 @@ def _png(shown: NDArray[np.float64]) -> bytes:
 
 def _coloured(levels: NDArray[np.float64]) -> NDArray[np.uint8]:
     places = np.linspace(0, 1, len(_RAMP))
-    return np.stack([np.interp(levels, places, _RAMP[:, c]) for c in range(3)], axis=-1).round().astype(np.uint8)
+    return (
+        np.stack([np.interp(levels, places, _RAMP[:, c]) for c in range(3)], axis=-1)
+        .round()
+        .astype(np.uint8)
+    )

@@ -26,6 +26,10 @@ class StoredOutcomes:
         """Line ends are counted, since nothing need be understood for that; a line that is still being written has none."""
         try:
             with self.path.open("rb") as file:
-                return sum(chunk.count(b"\n") for chunk in iter(lambda: file.read(CHUNK_BYTES), b""))
+                return sum(
+                    chunk.count(b"\n") for chunk in iter(lambda: file.read(CHUNK_BYTES), b"")
+                )
         except OSError as error:
-            raise StorageError(f"{self.path}: the results cannot be read ({error.strerror}); check the run's folder") from error
+            raise StorageError(
+                f"{self.path}: the results cannot be read ({error.strerror}); check the run's folder"
+            ) from error

@@ -12,12 +12,12 @@ from pathlib import Path
 
 from av_tagger.clip import Media
 from av_tagger.errors import AvTaggerError, StorageError, TimedOut
-from av_tagger.runner.clock import Clock
-from av_tagger.runner.crew import Crew, Decoder, Judge, Unguarded
+from av_tagger.runner.concurrency import Concurrency
 from av_tagger.runner.job import Job, Record, failure, record
-from av_tagger.runner.pace import Pace
-from av_tagger.runner.room import Room, Window
-from av_tagger.tagger import Testimony
+from av_tagger.runner.profiler import Profiler
+from av_tagger.runner.window_queue import Window, WindowQueue
+from av_tagger.runner.worker import Decoder, InferenceThread, Unguarded, Worker
+from av_tagger.tagger import WindowResult
 
 MOST_TOGETHER = 64  # events between two looks at whose turn it is
 MOST_DEFECTS = 20  # that many clips in a row that fail by a defect of ours are no accident: the run stops with the traceback
@@ -33,10 +33,10 @@ class Trouble:
 
 
 @dataclass(frozen=True)
-class Judged:
+class ScoredWindow:
     sequence: int
     number: int
-    found: Testimony | Trouble
+    found: WindowResult | Trouble
     seconds: float
 
 
@@ -62,15 +62,15 @@ class Pending:
     """A clip of which not everything is known yet."""
 
     job: Job
-    testimonies: dict[int, Testimony] = field(default_factory=dict)
-    judged: int = 0
+    window_results: dict[int, WindowResult] = field(default_factory=dict)
+    scored: int = 0
     windows: int | None = None
     trouble: Trouble | None = None
     seconds: float = 0.0
 
     @property
     def complete(self) -> bool:
-        return self.windows is not None and self.judged == self.windows
+        return self.windows is not None and self.scored == self.windows
 
 
 class Flow:
@@ -80,10 +80,17 @@ class Flow:
     begin no clip that is more than `ahead` after the oldest unfinished one; what waits is bounded there and in the room, and nothing else.
     """
 
-    def __init__(self, crew: Crew, pace: Pace, clock: Clock | None = None) -> None:
-        self.crew, self.pace, self.clock = crew, pace, clock or Clock()
-        self.room = Room(pace.memory_bytes, 2 * pace.batch * pace.judges + pace.decoders, pace.batch, pace.judges)
-        self._events: queue.SimpleQueue[Judged | Decoded | Stopped] = queue.SimpleQueue()
+    def __init__(
+        self, worker: Worker, concurrency: Concurrency, profiler: Profiler | None = None
+    ) -> None:
+        self.worker, self.concurrency, self.profiler = worker, concurrency, profiler or Profiler()
+        self.queue = WindowQueue(
+            concurrency.memory_bytes,
+            2 * concurrency.batch * concurrency.inference_threads + concurrency.decoders,
+            concurrency.batch,
+            concurrency.inference_threads,
+        )
+        self._events: queue.SimpleQueue[ScoredWindow | Decoded | Stopped] = queue.SimpleQueue()
         self._turn, self._source = threading.Condition(), threading.Lock()
         self._finished = 0  # clips whose records have left
         self._pending: dict[int, Pending] = {}
@@ -94,7 +101,10 @@ class Flow:
     def records(self, jobs: Iterator[Job]) -> Iterator[list[Record]]:
         """Those that became known together. Closing the iterator ends all threads and decoding processes."""
         self._jobs = enumerate(jobs)
-        threads = [*self._start("decoder", self.pace.decoders, self._decode), *self._start("judge", self.pace.judges, self._judge)]
+        threads = [
+            *self._start("decoder", self.concurrency.decoders, self._decode),
+            *self._start("inference", self.concurrency.inference_threads, self._score),
+        ]
         try:
             yield from self._collect()
         finally:
@@ -107,25 +117,30 @@ class Flow:
             except BaseException as error:  # noqa: BLE001 - it is raised again in the caller's thread
                 self._events.put(Stopped(error))
 
-        threads = [threading.Thread(target=guarded, name=f"{name} {i + 1}", daemon=True) for i in range(count)]
+        threads = [
+            threading.Thread(target=guarded, name=f"{name} {i + 1}", daemon=True)
+            for i in range(count)
+        ]
         for thread in threads:
             thread.start()
         return threads
 
     def _stop(self, threads: list[threading.Thread]) -> None:
         self._stopping = True
-        self.room.close()
+        self.queue.close()
         with self._turn:
             self._turn.notify_all()
         while alive := [thread for thread in threads if thread.is_alive()]:
-            for decoder in self._decoders:  # again and again: one may have begun to wait just after it was interrupted
+            for decoder in (
+                self._decoders
+            ):  # again and again: one may have begun to wait just after it was interrupted
                 decoder.interrupt()
             alive[0].join(0.05)
 
     # Decoders' threads.
 
     def _decode(self) -> None:
-        decoder = self.crew.decoder()
+        decoder = self.worker.decoder()
         self._decoders.append(decoder)
         try:
             while (claimed := self._next_job()) is not None:
@@ -136,9 +151,11 @@ class Flow:
 
     def _next_job(self) -> tuple[int, Job] | None:
         """The next clip, once it is near enough to the oldest unfinished one."""
-        with self.clock.of("clips"), self._source:
+        with self.profiler.of("clips"), self._source:
             with self._turn:
-                self._turn.wait_for(lambda: self._stopping or len(self._pending) < self.pace.ahead)
+                self._turn.wait_for(
+                    lambda: self._stopping or len(self._pending) < self.concurrency.ahead
+                )
             # Outside that lock: the source may wait for jobs itself, and what is finished must still be able to leave.
             sequence, job = (0, None) if self._stopping else next(self._jobs, (0, None))
             if job is None:
@@ -148,12 +165,12 @@ class Flow:
 
     def _decode_one(self, decoder: Decoder, sequence: int, job: Job) -> None:
         number, seconds, trouble = 0, 0.0, None
-        limit = min(self.pace.window_limit, self.pace.clip_limit)
+        limit = min(self.concurrency.window_limit, self.concurrency.clip_limit)
         aside = None if isinstance(decoder, Unguarded) else "transport"
         try:
-            windows = decoder.windows(job.clip, self.crew.tagger.parts.want, limit)
+            windows = decoder.windows(job.clip, self.worker.tagger.parts.request, limit)
             while True:
-                with self.clock.of("decode", aside) as lap:
+                with self.profiler.of("decode", aside) as lap:
                     media = next(windows, None)
                 seconds += lap.seconds
                 if media is None:
@@ -170,13 +187,15 @@ class Flow:
             self._events.put(Decoded(sequence, number, trouble, seconds))
 
     def _hand_over(self, window: Window) -> bool:
-        with self.clock.of("room"):
-            return self.room.put(window)
+        with self.profiler.of("queue"):
+            return self.queue.put(window)
 
     def _check_limit(self, decoder: Decoder, job: Job, seconds: float) -> None:
-        if seconds > self.pace.clip_limit:
+        if seconds > self.concurrency.clip_limit:
             decoder.close()
-            reason = f"took longer than {self.pace.clip_limit:g} s to decode and was given up"
+            reason = (
+                f"took longer than {self.concurrency.clip_limit:g} s to decode and was given up"
+            )
             raise TimedOut(job.clip.path, reason, "raise --time-limit if the file is sound")
 
     @staticmethod
@@ -185,33 +204,35 @@ class Flow:
         path = job.clip.path
         if not job.was_there or _is_there(path) or _holds_something(path.parent):
             return
-        raise StorageError(f"{path.parent}: was there when the run began and is gone; bring it back and run the same command again")
+        raise StorageError(
+            f"{path.parent}: was there when the run began and is gone; bring it back and run the same command again"
+        )
 
     # Judges' threads.
 
-    def _judge(self) -> None:
-        judge = Judge(self.crew, self.clock, self.pace.threads)
+    def _score(self) -> None:
+        score = InferenceThread(self.worker, self.profiler, self.concurrency.threads)
         try:
             while batch := self._take():
                 begin, size = time.perf_counter(), sum(window.size for window in batch)
-                found = _judge_all(judge, [window.media for window in batch])
+                found = _score_all(score, [window.media for window in batch])
                 each = (time.perf_counter() - begin) / len(batch)
                 places = [(window.sequence, window.number) for window in batch]
                 del batch
-                self.room.leave(len(places), size)
+                self.queue.leave(len(places), size)
                 for (sequence, number), one in zip(places, found, strict=True):
-                    self._events.put(Judged(sequence, number, one, each))
+                    self._events.put(ScoredWindow(sequence, number, one, each))
         finally:
-            judge.close()
+            score.close()
 
     def _take(self) -> list[Window]:
-        with self.clock.of("windows"):
-            return self.room.take()
+        with self.profiler.of("windows"):
+            return self.queue.take()
 
     # The caller's thread.
 
     def _collect(self) -> Iterator[list[Record]]:
-        decoding = self.pace.decoders
+        decoding = self.concurrency.decoders
         while decoding or self._pending:
             for event in self._news():
                 if isinstance(event, Stopped):
@@ -221,7 +242,7 @@ class Flow:
             if ready := list(self._those_whose_turn_it_is()):
                 yield ready
 
-    def _news(self) -> list[Judged | Decoded | Stopped]:
+    def _news(self) -> list[ScoredWindow | Decoded | Stopped]:
         """Waits for the next event; others that are there already come with it."""
         events = [self._events.get()]
         while len(events) < MOST_TOGETHER:
@@ -237,18 +258,18 @@ class Flow:
             raise event.error
         return 1
 
-    def _note(self, event: Judged | Decoded) -> None:
+    def _note(self, event: ScoredWindow | Decoded) -> None:
         pending = self._pending[event.sequence]
         pending.seconds += event.seconds
         if isinstance(event, Decoded):
             pending.windows = event.windows
             pending.trouble = pending.trouble or event.trouble
             return
-        pending.judged += 1
+        pending.scored += 1
         if isinstance(event.found, Trouble):
             pending.trouble = event.found
         else:
-            pending.testimonies[event.number] = event.found
+            pending.window_results[event.number] = event.found
 
     def _those_whose_turn_it_is(self) -> Iterator[Record]:
         while (first := self._pending.get(self._finished)) is not None and first.complete:
@@ -264,13 +285,13 @@ class Flow:
         self._count_defects(trouble)
         if trouble is not None:
             return failure(job, trouble.kind, trouble.message)
-        testimonies = [pending.testimonies[n] for n in range(len(pending.testimonies))]
-        with self.clock.of("conclude"):
+        window_results = [pending.window_results[n] for n in range(len(pending.window_results))]
+        with self.profiler.of("merge"):
             try:
-                tagged = self.crew.tagger.conclude(job.clip, testimonies, pending.seconds)
+                tagged = self.worker.tagger.merge_windows(job.clip, window_results, pending.seconds)
             except AvTaggerError as error:
                 return failure(job, error.kind, str(error))
-            return record(job, tagged, pending.seconds, detail=self.pace.detail)
+            return record(job, tagged, pending.seconds, detail=self.concurrency.detail)
 
     def _count_defects(self, trouble: Trouble | None) -> None:
         if trouble is None or trouble.defect is None:
@@ -281,14 +302,14 @@ class Flow:
             raise trouble.defect
 
 
-def _judge_all(judge: Judge, batch: list[Media]) -> list[Testimony | Trouble]:
+def _score_all(score: InferenceThread, batch: list[Media]) -> list[WindowResult | Trouble]:
     """Where a batch fails its windows are judged one by one, so that only the guilty clip pays."""
     try:
-        return list(judge.judge(batch))
+        return list(score.score(batch))
     except Exception as error:  # noqa: BLE001 - a bad clip costs itself only; many in a row end the run
         if len(batch) == 1:
             return [_trouble(batch[0], error)]
-    return list(itertools.chain.from_iterable(_judge_all(judge, [media]) for media in batch))
+    return list(itertools.chain.from_iterable(_score_all(score, [media]) for media in batch))
 
 
 def _trouble(media: Media, error: Exception) -> Trouble:
@@ -296,8 +317,15 @@ def _trouble(media: Media, error: Exception) -> Trouble:
     if isinstance(error, AvTaggerError):
         return Trouble(error.kind, str(error))
     if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError":
-        return Trouble("memory", f"{path}: the networks ran out of memory; use shorter windows, or a device with more memory")
-    return Trouble("defect", f"{path}: {type(error).__name__}: {error}; this is a defect: please report it", error)
+        return Trouble(
+            "memory",
+            f"{path}: the networks ran out of memory; use shorter windows, or a device with more memory",
+        )
+    return Trouble(
+        "defect",
+        f"{path}: {type(error).__name__}: {error}; this is a defect: please report it",
+        error,
+    )
 
 
 def _is_there(path: Path) -> bool:

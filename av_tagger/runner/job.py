@@ -51,7 +51,9 @@ def record(job: Job, outcome: Outcome, seconds: float, *, detail: bool = False) 
         return Record(job.position, FAILED, outcome.kind, "", "", seconds, as_line(outcome))
     timeless = replace(outcome, run=replace(outcome.run, seconds=np.nan))
     line = as_line(timeless, detail=detail)
-    return Record(job.position, DONE, "", str(outcome.ear.status), str(outcome.eye.status), seconds, line)
+    return Record(
+        job.position, DONE, "", str(outcome.ear.status), str(outcome.eye.status), seconds, line
+    )
 
 
 def failure(job: Job, kind: str, message: str) -> Record:

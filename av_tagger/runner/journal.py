@@ -67,7 +67,7 @@ class Choice:
 
 
 @dataclass(frozen=True)
-class Counts:
+class RunCounts:
     """How far a run is."""
 
     total: int
@@ -90,7 +90,9 @@ class Journal:
             if fresh:
                 for suffix in ("", "-wal", "-shm"):
                     Path(f"{self.path}{suffix}").unlink(missing_ok=True)
-            self._db = sqlite3.connect(self.path, timeout=PATIENCE_SECONDS, isolation_level=None, check_same_thread=False)
+            self._db = sqlite3.connect(
+                self.path, timeout=PATIENCE_SECONDS, isolation_level=None, check_same_thread=False
+            )
             try:
                 self._prepare()
             except BaseException:
@@ -99,16 +101,25 @@ class Journal:
         self._inode = self.path.stat().st_ino
 
     def _prepare(self) -> None:
-        self._db.execute("PRAGMA page_size = 8192")  # of a new file: three documents of 2 KB fit; of 4096 each would fill one
+        self._db.execute(
+            "PRAGMA page_size = 8192"
+        )  # of a new file: three documents of 2 KB fit; of 4096 each would fill one
         self._db.execute("PRAGMA journal_mode = WAL")
         self._db.execute("PRAGMA synchronous = NORMAL")
-        self._db.execute("PRAGMA cache_size = -4096")  # KiB: memory does not grow with the collection
+        self._db.execute(
+            "PRAGMA cache_size = -4096"
+        )  # KiB: memory does not grow with the collection
         self._db.executescript(_SCHEMA)
 
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
         self.close()
 
     def close(self) -> None:
@@ -117,13 +128,22 @@ class Journal:
 
     # Making the plan.
 
-    def plan(self, items: Iterable[Item], fingerprint: str, choice: Choice | None = None) -> Counts:
+    def plan(
+        self, items: Iterable[Item], fingerprint: str, choice: Choice | None = None
+    ) -> RunCounts:
         """What this run is about, from scratch each time; what is known by its key is settled already."""
         choice = choice or Choice()
         with self._transaction() as db:
             db.execute("DELETE FROM plan")
             db.execute("DELETE FROM timings")
-            db.executemany(_PLANNED, (_row(p, item, fingerprint, choice) for p, item in enumerate(items) if _is_ours(p, choice)))
+            db.executemany(
+                _PLANNED,
+                (
+                    _row(p, item, fingerprint, choice)
+                    for p, item in enumerate(items)
+                    if _is_ours(p, choice)
+                ),
+            )
             if choice.limit is not None:
                 keep = "SELECT position FROM plan ORDER BY turn, position LIMIT ?"
                 db.execute(f"DELETE FROM plan WHERE position NOT IN ({keep})", (choice.limit,))  # noqa: S608 - our own words
@@ -132,20 +152,32 @@ class Journal:
 
     def _settle_known(self, db: sqlite3.Connection, *, retry: bool) -> None:
         known = "SELECT key FROM results WHERE status = ? OR status = ?"
-        db.execute(f"UPDATE plan SET state = {SETTLED} WHERE key IN ({known})", (DONE, DONE if retry else FAILED))  # noqa: S608
+        db.execute(
+            f"UPDATE plan SET state = {SETTLED} WHERE key IN ({known})",  # noqa: S608
+            (DONE, DONE if retry else FAILED),
+        )
 
     def give_up_missing(self) -> None:
         """Listed clips that are nowhere are failures like others, known before anything is opened."""
-        rows = self._read("SELECT position, path, listed FROM plan WHERE state = 0 AND listed != '' AND size < 0")
+        rows = self._read(
+            "SELECT position, path, listed FROM plan WHERE state = 0 AND listed != '' AND size < 0"
+        )
         words = "is in none of the folders searched"
-        self.record([failure(Job(p, Clip(_path(path))), "missing", f"{listed}: {words}") for p, path, listed in rows])
+        self.record(
+            [
+                failure(Job(p, Clip(_path(path))), "missing", f"{listed}: {words}")
+                for p, path, listed in rows
+            ]
+        )
 
     def adopt(self, other: Path) -> None:
         """Take over what another journal knows, such as that of a shard."""
         with self._storage(), self._lock:
             self._db.execute("ATTACH ? AS other", (str(other),))
             try:
-                self._db.execute(f"INSERT OR IGNORE INTO results ({_COPY}) SELECT {_COPY} FROM other.results ORDER BY id")  # noqa: S608
+                self._db.execute(
+                    f"INSERT OR IGNORE INTO results ({_COPY}) SELECT {_COPY} FROM other.results ORDER BY id"  # noqa: S608
+                )
             finally:
                 self._db.execute("DETACH other")
 
@@ -155,32 +187,56 @@ class Journal:
         """The next jobs, for this owner alone. Suspects (a process died over them or beside them) are claimed apart."""
         with self._transaction() as db:
             rows = sorted(db.execute(_CLAIM, (owner, suspects, count)).fetchall())
-        return [Job(p, Clip(_path(path), start, finish), size >= 0, attempts) for _, p, path, start, finish, size, attempts in rows]
+        return [
+            Job(p, Clip(_path(path), start, finish), size >= 0, attempts)
+            for _, p, path, start, finish, size, attempts in rows
+        ]
 
     def record(self, records: Sequence[Record]) -> None:
         """Results and their marks in one transaction."""
         if not records:
             return
         with self._transaction() as db:
-            settled = [(r.status, r.kind, r.heard, r.seen, r.seconds, r.document, r.position) for r in records]
+            settled = [
+                (r.status, r.kind, r.heard, r.seen, r.seconds, r.document, r.position)
+                for r in records
+            ]
             db.executemany(_SETTLE, settled)
-            db.executemany(f"UPDATE plan SET state = {SETTLED}, owner = '' WHERE position = ?", [(r.position,) for r in records])  # noqa: S608
+            db.executemany(
+                f"UPDATE plan SET state = {SETTLED}, owner = '' WHERE position = ?",  # noqa: S608
+                [(r.position,) for r in records],
+            )
 
     def release(self, owner: str, *, died: bool) -> None:
         """What an owner has not finished is free again; if it died, each of its clips may have been the reason."""
         with self._transaction() as db:
-            db.execute("UPDATE plan SET state = 0, owner = '', attempts = attempts + ? WHERE state = 1 AND owner = ?", (int(died), owner))
+            db.execute(
+                "UPDATE plan SET state = 0, owner = '', attempts = attempts + ? WHERE state = 1 AND owner = ?",
+                (int(died), owner),
+            )
         if died:
-            rows = self._read("SELECT position, path, start, finish, attempts FROM plan WHERE state = 0 AND attempts >= ?", MOST_DEATHS)
+            rows = self._read(
+                "SELECT position, path, start, finish, attempts FROM plan WHERE state = 0 AND attempts >= ?",
+                MOST_DEATHS,
+            )
             words = "the process that worked on it died {} times; tag it alone to see why"
-            self.record([failure(Job(p, Clip(_path(b), s, f)), "crash", f"{_path(b)}: {words.format(a)}") for p, b, s, f, a in rows])
+            self.record(
+                [
+                    failure(Job(p, Clip(_path(b), s, f)), "crash", f"{_path(b)}: {words.format(a)}")
+                    for p, b, s, f, a in rows
+                ]
+            )
 
     # Reading it.
 
-    def counts(self) -> Counts:
+    def counts(self) -> RunCounts:
         total = self._read("SELECT count(*) FROM plan")[0][0]
-        known = dict(self._read(f"SELECT status, count(*) FROM plan JOIN results USING (key) WHERE state = {SETTLED} GROUP BY status"))  # noqa: S608
-        return Counts(total, known.get(DONE, 0), known.get(FAILED, 0))
+        known = dict(
+            self._read(
+                f"SELECT status, count(*) FROM plan JOIN results USING (key) WHERE state = {SETTLED} GROUP BY status"  # noqa: S608
+            )
+        )
+        return RunCounts(total, known.get(DONE, 0), known.get(FAILED, 0))
 
     def waiting(self, most: int) -> int:
         """How many jobs nobody holds; counted no further than needed, since millions may wait."""
@@ -199,7 +255,9 @@ class Journal:
         with self._storage():
             db = sqlite3.connect(self.path, timeout=PATIENCE_SECONDS)
             try:
-                yield from db.execute("SELECT listed, document FROM plan JOIN results USING (key) ORDER BY position")
+                yield from db.execute(
+                    "SELECT listed, document FROM plan JOIN results USING (key) ORDER BY position"
+                )
             finally:
                 db.close()
 
@@ -207,11 +265,16 @@ class Journal:
         """(kind, how many, one example)."""
         failed = "FROM plan JOIN results USING (key) WHERE status = 'failed'"
         words = f"SELECT kind, count(*), min(document) {failed} GROUP BY kind ORDER BY 2 DESC"
-        return [(kind, count, json.loads(document)["error"]["message"]) for kind, count, document in self._read(words)]
+        return [
+            (kind, count, json.loads(document)["error"]["message"])
+            for kind, count, document in self._read(words)
+        ]
 
-    def witnessed(self) -> list[tuple[str, str, int]]:
+    def branch_statuses(self) -> list[tuple[str, str, int]]:
         """(status of the ear, status of the eye, how many clips)."""
-        return self._read("SELECT heard, seen, count(*) FROM plan JOIN results USING (key) WHERE status = 'done' GROUP BY heard, seen")
+        return self._read(
+            "SELECT heard, seen, count(*) FROM plan JOIN results USING (key) WHERE status = 'done' GROUP BY heard, seen"
+        )
 
     def keep_timings(self, owner: str, profile: str) -> None:
         with self._transaction() as db:
@@ -242,7 +305,9 @@ class Journal:
     def _check_there(self) -> None:
         """A file that was deleted, or whose disk was taken away, can still be written to, into nowhere."""
         if self.path.stat().st_ino != self._inode:
-            raise StorageError(f"{self.path}: another journal has taken its place; stop the other run first")
+            raise StorageError(
+                f"{self.path}: another journal has taken its place; stop the other run first"
+            )
 
     @contextmanager
     def _storage(self) -> Iterator[None]:
@@ -251,20 +316,46 @@ class Journal:
             yield
         except sqlite3.DatabaseError as error:
             if isinstance(error, sqlite3.OperationalError):
-                raise StorageError(f"{self.path}: the journal cannot be used ({error}); {go_on}") from error
-            raise StorageError(f"{self.path}: the journal is damaged ({error}); move it away, or begin anew with --fresh") from error
+                raise StorageError(
+                    f"{self.path}: the journal cannot be used ({error}); {go_on}"
+                ) from error
+            raise StorageError(
+                f"{self.path}: the journal is damaged ({error}); move it away, or begin anew with --fresh"
+            ) from error
         except OSError as error:
-            raise StorageError(f"{self.path}: the journal cannot be used ({error.strerror or error}); {go_on}") from error
+            raise StorageError(
+                f"{self.path}: the journal cannot be used ({error.strerror or error}); {go_on}"
+            ) from error
 
 
 def _row(position: int, item: Item, fingerprint: str, choice: Choice) -> tuple[Any, ...]:
     size, mtime = _stamp(item)
     clip = item.clip
     name = os.fsencode(clip.path)
-    key = json.dumps([os.fsencode(clip.path.absolute()).hex(), clip.start_seconds, clip.end_seconds, size, mtime, fingerprint])
+    key = json.dumps(
+        [
+            os.fsencode(clip.path.absolute()).hex(),
+            clip.start_seconds,
+            clip.end_seconds,
+            size,
+            mtime,
+            fingerprint,
+        ]
+    )
     digest = hashlib.blake2b(key.encode(), digest_size=16).digest()
     turn = _turn(position, choice)
-    return position, turn, digest, name, clip.start_seconds, clip.end_seconds, size, mtime, fingerprint, item.listed
+    return (
+        position,
+        turn,
+        digest,
+        name,
+        clip.start_seconds,
+        clip.end_seconds,
+        size,
+        mtime,
+        fingerprint,
+        item.listed,
+    )
 
 
 def _stamp(item: Item) -> tuple[int, int]:

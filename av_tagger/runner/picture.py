@@ -7,10 +7,21 @@ from typing import Any
 
 from av_tagger.errors import MissingExtra
 from av_tagger.reports.files import whole
-from av_tagger.runner.clock import WAITING, WORK, Profile, title
+from av_tagger.runner.profiler import WAITING, WORK, Profile, title
 
-COLOURS = {"decode": "#3b6fb6", "hear": "#e08a1e", "see": "#3c9d5b", "weigh": "#8d5fb0", "conclude": "#b0476b"}
-COLOURS |= {"features": "#4fb673", "key frames": "#1f6b3a", "recognise": "#8ccf6e", "words": "#c4dc8a"}
+COLOURS = {
+    "decode": "#3b6fb6",
+    "hear": "#e08a1e",
+    "see": "#3c9d5b",
+    "weigh": "#8d5fb0",
+    "merge": "#b0476b",
+}
+COLOURS |= {
+    "features": "#4fb673",
+    "key frames": "#1f6b3a",
+    "recognise": "#8ccf6e",
+    "words": "#c4dc8a",
+}
 DARK, PALE = "#555555", "#e6e6e6"  # the runner's other work, and waiting
 MOST_LANES = 24
 
@@ -20,8 +31,13 @@ def draw(profile: Profile, path: Path) -> None:
     try:
         from matplotlib.figure import Figure
     except ImportError as error:
-        raise MissingExtra(f"matplotlib cannot be loaded ({error}); the table needs none, only the picture does") from error
-    heights = [1 + min(MOST_LANES, len({span.lane for span in profile.spans})), 1 + len(profile.rows())]
+        raise MissingExtra(
+            f"matplotlib cannot be loaded ({error}); the table needs none, only the picture does"
+        ) from error
+    heights = [
+        1 + min(MOST_LANES, len({span.lane for span in profile.spans})),
+        1 + len(profile.rows()),
+    ]
     figure = Figure(figsize=(11, 1.5 + 0.27 * sum(heights)), layout="constrained")
     lanes, shares = figure.subplots(2, 1, height_ratios=heights)
     _lanes(lanes, profile)
@@ -34,19 +50,35 @@ def _lanes(axes: Any, profile: Profile) -> None:
     known = sorted({span.lane for span in profile.spans})
     names = known[:MOST_LANES]
     for row, lane in enumerate(names):
-        mine = sorted((span for span in profile.spans if span.lane == lane), key=lambda s: s.begin - s.end)  # parts lie on their whole
-        axes.broken_barh([(s.begin, s.end - s.begin) for s in mine], (row - 0.4, 0.8), facecolors=[_colour(s.stage) for s in mine])
+        mine = sorted(
+            (span for span in profile.spans if span.lane == lane), key=lambda s: s.begin - s.end
+        )  # parts lie on their whole
+        axes.broken_barh(
+            [(s.begin, s.end - s.begin) for s in mine],
+            (row - 0.4, 0.8),
+            facecolors=[_colour(s.stage) for s in mine],
+        )
     axes.set_yticks(range(len(names)), names)
     axes.set_xlabel("seconds of the run")
-    which = f"the first {MOST_LANES} of {len(known)} pairs of hands" if len(known) > MOST_LANES else "every pair of hands"
+    which = (
+        f"the first {MOST_LANES} of {len(known)} pairs of hands"
+        if len(known) > MOST_LANES
+        else "every pair of hands"
+    )
     axes.set_title(f"what {which} did (grey: the runner's own work, pale: waiting)", loc="left")
 
 
 def _shares(axes: Any, profile: Profile) -> None:
     rows = profile.rows()[::-1]
-    axes.barh([title(r.stage) for r in rows], [100 * r.busy for r in rows], color=[_colour(r.stage) for r in rows])
+    axes.barh(
+        [title(r.stage) for r in rows],
+        [100 * r.busy for r in rows],
+        color=[_colour(r.stage) for r in rows],
+    )
     for y, row in enumerate(rows):
-        note = f" {row.seconds:.1f} s" + (f", {row.share:.0%} of the work" if row.stage not in WAITING else "")
+        note = f" {row.seconds:.1f} s" + (
+            f", {row.share:.0%} of the work" if row.stage not in WAITING else ""
+        )
         axes.text(100 * row.busy, y, note, va="center", fontsize=8)
     axes.set_xlabel("% of the run in which its hands were at it")
     axes.set_xlim(0, 125)

@@ -16,15 +16,15 @@ from typing import Any
 
 from av_tagger import errors
 from av_tagger.errors import AvTaggerError, UsageError
-from av_tagger.runner.clock import Clock
-from av_tagger.runner.crew import Crew, Recipe
+from av_tagger.runner.concurrency import Concurrency, suited
 from av_tagger.runner.journal import Journal
 from av_tagger.runner.local import Tick, work
-from av_tagger.runner.pace import Pace, suited
+from av_tagger.runner.profiler import Profiler
+from av_tagger.runner.worker import Worker, WorkerFactory
 
 LOOK_SECONDS = 0.3  # between two looks at the journal
 PARTING_SECONDS = 10.0
-MOST_BARREN = 3  # deaths in a row, a process, in which nothing was done
+MOST_FRUITLESS_DEATHS = 3  # deaths in a row, a process, in which nothing was done
 
 
 @dataclass
@@ -40,12 +40,12 @@ class Member:
 class Processes:
     """One process a recipe."""
 
-    recipes: Sequence[Recipe]
-    pace: Pace
+    factories: Sequence[WorkerFactory]
+    concurrency: Concurrency
     fingerprint: str
     members: dict[int, Member] = field(default_factory=dict)
     started: int = 0
-    barren: int = 0
+    fruitless_deaths: int = 0
     settled: int = 0
     look_seconds: float = LOOK_SECONDS
 
@@ -53,34 +53,43 @@ class Processes:
         try:
             self._start_where_work_waits(journal)
             while self.members:
-                ended = wait([m.process.sentinel for m in self.members.values()], timeout=self.look_seconds)
+                ended = wait(
+                    [m.process.sentinel for m in self.members.values()], timeout=self.look_seconds
+                )
                 tick()
-                for seat in [s for s, m in self.members.items() if m.process.sentinel in ended]:
-                    self._bury(journal, seat)
+                for slot in [s for s, m in self.members.items() if m.process.sentinel in ended]:
+                    self._reap(journal, slot)
                 if ended:
                     self._start_where_work_waits(journal)
         finally:
             self._send_home(journal)
 
     def _start_where_work_waits(self, journal: Journal) -> None:
-        empty = [seat for seat in range(len(self.recipes)) if seat not in self.members]
-        for seat in empty[: journal.waiting(len(empty))]:
-            self.members[seat] = self._start(journal.folder, seat)
+        empty = [slot for slot in range(len(self.factories)) if slot not in self.members]
+        for slot in empty[: journal.waiting(len(empty))]:
+            self.members[slot] = self._start(journal.folder, slot)
 
-    def _start(self, folder: Path, seat: int) -> Member:
+    def _start(self, folder: Path, slot: int) -> Member:
         self.started += 1
-        owner = f"process {seat + 1}.{self.started}"
+        owner = f"process {slot + 1}.{self.started}"
         ours, theirs = multiprocessing.Pipe(duplex=False)
         context = multiprocessing.get_context("spawn")  # a fork would share CUDA and locks
-        post = Post(folder, self.recipes[seat], self.pace, owner, self.fingerprint, len(self.recipes))
-        process = context.Process(target=member, args=(post, theirs), name=owner, daemon=True)
+        args = WorkerArgs(
+            folder,
+            self.factories[slot],
+            self.concurrency,
+            owner,
+            self.fingerprint,
+            len(self.factories),
+        )
+        process = context.Process(target=member, args=(args, theirs), name=owner, daemon=True)
         process.start()
         theirs.close()
         return Member(owner, process, ours)
 
-    def _bury(self, journal: Journal, seat: int) -> None:
+    def _reap(self, journal: Journal, slot: int) -> None:
         """What a dead process had claimed is free again; one that dies before it has done anything, over and over, ends the run."""
-        gone = self.members.pop(seat)
+        gone = self.members.pop(slot)
         gone.process.join()
         died = gone.process.exitcode != 0
         journal.release(gone.owner, died=died)
@@ -88,11 +97,11 @@ class Processes:
         if said is not None:
             raise said
         settled = journal.counts().total - journal.counts().left
-        self.barren = self.barren + 1 if died and settled == self.settled else 0
+        self.fruitless_deaths = self.fruitless_deaths + 1 if died and settled == self.settled else 0
         self.settled = settled
-        if self.barren > MOST_BARREN * len(self.recipes):
+        if self.fruitless_deaths > MOST_FRUITLESS_DEATHS * len(self.factories):
             raise AvTaggerError(
-                f"{self.barren} worker processes died one after another (the last with exit code {gone.process.exitcode}); "
+                f"{self.fruitless_deaths} worker processes died one after another (the last with exit code {gone.process.exitcode}); "
                 "try one with --processes 1, or less --memory"
             )
 
@@ -109,38 +118,45 @@ class Processes:
 
 
 @dataclass(frozen=True)
-class Post:
+class WorkerArgs:
     """What a process is told when it begins."""
 
     folder: Path
-    recipe: Recipe
-    pace: Pace
+    factory: WorkerFactory
+    concurrency: Concurrency
     owner: str
     fingerprint: str
     sharing: int
 
 
-def member(post: Post, channel: Connection) -> None:
+def member(args: WorkerArgs, channel: Connection) -> None:
     """The life of one process."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the driver's to handle
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     threading.Thread(target=_follow_parent, daemon=True).start()
     try:
-        clock = Clock()
-        crew = loaded(post.recipe, clock)
-        check_same(crew.tagger.parts.run.fingerprint, post.fingerprint, post.owner)
-        with Journal(post.folder) as journal:
-            work(journal, crew, suited(post.pace, crew.device, post.sharing), post.owner, _nothing, clock)
+        profiler = Profiler()
+        worker = loaded(args.factory, profiler)
+        check_same(worker.tagger.parts.run.fingerprint, args.fingerprint, args.owner)
+        with Journal(args.folder) as journal:
+            work(
+                journal,
+                worker,
+                suited(args.concurrency, worker.device, args.sharing),
+                args.owner,
+                _nothing,
+                profiler,
+            )
     except AvTaggerError as error:
         channel.send((type(error).__name__, str(error)))
 
 
-def loaded(recipe: Recipe, clock: Clock) -> Crew:
+def loaded(factory: WorkerFactory, profiler: Profiler) -> Worker:
     """The networks, in the process that will use them."""
-    with clock.of("load"):
-        crew = recipe()
-    clock.forget_processor()
-    return crew
+    with profiler.of("load"):
+        worker = factory()
+    profiler.forget_processor()
+    return worker
 
 
 def check_same(mine: str, theirs: str, where: str) -> None:
@@ -174,7 +190,11 @@ def _said(channel: Connection) -> AvTaggerError | None:
 def as_error(name: str, text: str) -> AvTaggerError:
     """The error that another process had, in its own words."""
     kind: Any = getattr(errors, name, AvTaggerError)
-    plain = isinstance(kind, type) and issubclass(kind, AvTaggerError) and kind.__init__ is AvTaggerError.__init__
+    plain = (
+        isinstance(kind, type)
+        and issubclass(kind, AvTaggerError)
+        and kind.__init__ is AvTaggerError.__init__
+    )
     error: AvTaggerError = kind(text) if plain else AvTaggerError(text)
     return error
 
@@ -189,5 +209,7 @@ def devices_of(flag: str | None, device: str, processes: int) -> list[str | None
 
     count = torch.cuda.device_count()
     if not count:
-        raise errors.DeviceError("--devices auto: there is no CUDA device on this machine; leave it out, or say --processes N")
+        raise errors.DeviceError(
+            "--devices auto: there is no CUDA device on this machine; leave it out, or say --processes N"
+        )
     return [f"cuda:{n}" for n in range(count)]

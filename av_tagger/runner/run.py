@@ -11,14 +11,14 @@ from pathlib import Path
 
 from av_tagger.errors import StorageError, UsageError
 from av_tagger.reports.schema import from_json
-from av_tagger.runner.clock import DRIVER, Clock, Profile
 from av_tagger.runner.job import Item
-from av_tagger.runner.journal import Choice, Counts, Journal
+from av_tagger.runner.journal import Choice, Journal, RunCounts
 from av_tagger.runner.local import Tick
-from av_tagger.runner.table import Table, listed_documents, shards_of
+from av_tagger.runner.profiler import DRIVER, Profile, Profiler
+from av_tagger.runner.table import ResultsTable, listed_documents, shards_of
 
 Engine = Callable[[Journal, Tick], None]
-Watch = Callable[[Counts], None]
+Watch = Callable[[RunCounts], None]
 LOCK = ".lock"
 SUBMISSIONS = ("submission.task_a.tsv", "submission.task_b.tsv")
 
@@ -39,11 +39,11 @@ class Summary:
     """How a run ended."""
 
     folder: Path
-    counts: Counts
+    counts: RunCounts
     skipped: int  # were known before
     failed_before: int  # are among them
     failures: list[tuple[str, int, str]]
-    witnessed: list[tuple[str, str, int]]
+    branch_statuses: list[tuple[str, str, int]]
     seconds: float
     profile: Profile
     files: tuple[Path, ...]
@@ -51,27 +51,27 @@ class Summary:
 
 def run(order: Order, engine: Engine, watch: Watch | None = None) -> Summary:
     """Results appear as they come; in the end, and after an interrupt, the table is whole and in order."""
-    began, clock = time.monotonic(), Clock()
+    began, profiler = time.monotonic(), Profiler()
     folder = folder_of(order)
     with _alone(folder), Journal(folder, fresh=order.fresh) as journal:
-        with clock.of("plan"):
+        with profiler.of("plan"):
             table, known = _prepare(journal, order)
         try:
-            engine(journal, _ticker(table, known, watch, clock))
+            engine(journal, _ticker(table, known, watch, profiler))
         except KeyboardInterrupt:
             _settle(table)
             raise
-        with clock.of("table"):
+        with profiler.of("table"):
             _settle(table)
             files = (table.path, *_submit(journal, folder))
-        journal.keep_timings(DRIVER, clock.as_text())
+        journal.keep_timings(DRIVER, profiler.as_text())
         return Summary(
             folder=folder,
             counts=journal.counts(),
             skipped=known.total - known.left,
             failed_before=known.failed,
             failures=journal.failures(),
-            witnessed=journal.witnessed(),
+            branch_statuses=journal.branch_statuses(),
             seconds=time.monotonic() - began,
             profile=Profile.of(journal.timings()),
             files=files,
@@ -86,29 +86,35 @@ def folder_of(order: Order) -> Path:
     return order.folder if shards == 1 else order.folder / f"shard-{shard}-of-{shards}"
 
 
-def _prepare(journal: Journal, order: Order) -> tuple[Table, Counts]:
+def _prepare(journal: Journal, order: Order) -> tuple[ResultsTable, RunCounts]:
     if not order.fresh:
         for other in shards_of(order.folder):
             if other != journal.path:
                 journal.adopt(other)
     known = journal.plan(order.items, order.fingerprint, order.choice)
     if not known.total:
-        raise UsageError("there is nothing to do: what was named holds no clips, or none for this shard")
+        raise UsageError(
+            "there is nothing to do: what was named holds no clips, or none for this shard"
+        )
     journal.give_up_missing()
-    table = Table(journal)
+    table = ResultsTable(journal)
     table.write()
     return table, known
 
 
-def _ticker(table: Table, known: Counts, watch: Watch | None, clock: Clock) -> Tick:
+def _ticker(table: ResultsTable, known: RunCounts, watch: Watch | None, profiler: Profiler) -> Tick:
     missing = table.journal.counts().failed - known.failed
 
     def show() -> None:
         if watch is not None:
-            watch(Counts(known.total, known.done + table.done, known.failed + missing + table.failed))
+            watch(
+                RunCounts(
+                    known.total, known.done + table.done, known.failed + missing + table.failed
+                )
+            )
 
     def tick() -> None:
-        with clock.of("table"):
+        with profiler.of("table"):
             table.catch_up()
         show()
 
@@ -116,7 +122,7 @@ def _ticker(table: Table, known: Counts, watch: Watch | None, clock: Clock) -> T
     return tick
 
 
-def _settle(table: Table) -> None:
+def _settle(table: ResultsTable) -> None:
     table.catch_up()
     table.write()
 
@@ -125,7 +131,9 @@ def _submit(journal: Journal, folder: Path) -> list[Path]:
     """The files that the challenge asks for, when its own list was given and at least one clip could be tagged."""
     from av_tagger.dcase import from_outcomes, write_events, write_tags
 
-    tags, events = from_outcomes((name, from_json(json.loads(document))) for name, document in listed_documents(journal))
+    tags, events = from_outcomes(
+        (name, from_json(json.loads(document))) for name, document in listed_documents(journal)
+    )
     if not tags:
         return []
     paths = [folder / name for name in SUBMISSIONS]
@@ -141,7 +149,9 @@ def _alone(folder: Path) -> Iterator[None]:
         folder.mkdir(parents=True, exist_ok=True)
         file = (folder / LOCK).open("a")
     except OSError as error:
-        raise StorageError(f"{folder}: cannot be written ({error.strerror}); choose another folder with -o") from error
+        raise StorageError(
+            f"{folder}: cannot be written ({error.strerror}); choose another folder with -o"
+        ) from error
     with file:
         with suppress(ImportError):  # no such locks on Windows
             import fcntl
@@ -149,5 +159,7 @@ def _alone(folder: Path) -> Iterator[None]:
             try:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError as error:
-                raise UsageError(f"{folder}: another run is at work in this folder; wait for it, or stop it first") from error
+                raise UsageError(
+                    f"{folder}: another run is at work in this folder; wait for it, or stop it first"
+                ) from error
         yield

@@ -20,7 +20,9 @@ LISTS = frozenset({".txt", ".lst", ".list", ".csv", ".tsv"})
 def items(inputs: Sequence[str], media: Sequence[Path] = ()) -> Iterator[Item]:
     """In the order of the inputs; a list of the challenge needs the folders in which its clips lie."""
     if not inputs:
-        raise UsageError("name a folder, files, a pattern or a list of files, as in: av-tag batch FOLDER -o RUN")
+        raise UsageError(
+            "name a folder, files, a pattern or a list of files, as in: av-tag batch FOLDER -o RUN"
+        )
     for word in inputs:
         path = Path(word)
         if word == "-":
@@ -37,10 +39,14 @@ def check_inputs(inputs: Sequence[str], media: Sequence[Path]) -> None:
         path = Path(word)
         if word == "-" or path.exists() or MAGIC & set(word) or path.suffix.lower() in MEDIA:
             continue
-        raise UsageError(f"{word}: there is no such file or folder; check the name, or name a folder, a pattern or a list of files")
+        raise UsageError(
+            f"{word}: there is no such file or folder; check the name, or name a folder, a pattern or a list of files"
+        )
     for folder in media:
         if not folder.is_dir():
-            raise UsageError(f"{folder}: there is no such folder; say with --media where the clips of the list lie")
+            raise UsageError(
+                f"{folder}: there is no such folder; say with --media where the clips of the list lie"
+            )
 
 
 def at_least_one(found: Iterator[Item]) -> Iterator[Item]:
@@ -57,11 +63,15 @@ def _listed(path: Path, media: Sequence[Path]) -> Iterator[Item]:
         return
     try:
         if _looks_official(path):
-            raise UsageError(f"{path}: is a list of the challenge; say with --media FOLDER where its clips lie")
+            raise UsageError(
+                f"{path}: is a list of the challenge; say with --media FOLDER where its clips lie"
+            )
         with path.open(encoding="utf-8-sig", errors="surrogateescape") as lines:
             yield from _plain(lines, path.parent)
     except OSError as error:
-        raise StorageError(f"{path}: the list cannot be read ({error.strerror}); check its permissions") from error
+        raise StorageError(
+            f"{path}: the list cannot be read ({error.strerror}); check its permissions"
+        ) from error
 
 
 def _plain(lines: Iterable[str], folder: Path) -> Iterator[Item]:
@@ -72,7 +82,11 @@ def _plain(lines: Iterable[str], folder: Path) -> Iterator[Item]:
             continue
         path = Path(name)
         beside = folder / path
-        yield Item(Clip(beside if not path.is_absolute() and not path.exists() and beside.exists() else path))
+        yield Item(
+            Clip(
+                beside if not path.is_absolute() and not path.exists() and beside.exists() else path
+            )
+        )
 
 
 def _looks_official(path: Path) -> bool:
@@ -80,7 +94,9 @@ def _looks_official(path: Path) -> bool:
         first = next((line.strip() for line in lines if line.strip()), "")
     if Path(first).suffix.lower() in MEDIA and "\t" not in first:
         return False
-    cells = first.split("\t") if "\t" in first else next(csv.reader([first], skipinitialspace=True), [])
+    cells = (
+        first.split("\t") if "\t" in first else next(csv.reader([first], skipinitialspace=True), [])
+    )
     return len(cells) >= 3 and all(_is_number(cell) for cell in cells[1:3])
 
 

@@ -14,7 +14,7 @@ from av_tagger.runner.journal import Journal
 NAME = "results.jsonl"
 
 
-class Table:
+class ResultsTable:
     """Lines are appended as results come; `write` puts all of them into the order that was asked for, at once or not at all."""
 
     def __init__(self, journal: Journal) -> None:
@@ -47,8 +47,12 @@ class Table:
                     os.truncate(self.path, length)  # no half line stays behind on a full disk
                     raise
         except OSError as error:
-            words = "what was recorded is safe in the journal; mend it and run the same command again"
-            raise StorageError(f"{self.path}: cannot be written ({error.strerror or error}); {words}") from error
+            words = (
+                "what was recorded is safe in the journal; mend it and run the same command again"
+            )
+            raise StorageError(
+                f"{self.path}: cannot be written ({error.strerror or error}); {words}"
+            ) from error
 
 
 def listed_documents(journal: Journal) -> Iterator[tuple[str, str]]:

@@ -5,13 +5,12 @@ from __future__ import annotations
 import numpy as np
 
 from av_tagger.synth import voices
-from av_tagger.synth.engines import Engine, run
-from av_tagger.synth.kit import (
+from av_tagger.synth.dsp import (
     Curve,
-    Draw,
+    RandomDraw,
+    SampleSpan,
     Sound,
     Source,
-    Span,
     band,
     curve,
     drive,
@@ -26,11 +25,12 @@ from av_tagger.synth.kit import (
     unit,
     wander,
 )
+from av_tagger.synth.engines import Engine, run
 
 SEMITONE = 2 ** (1 / 12)
 
 
-def music(d: Draw, span: Span) -> Sound:
+def music(d: RandomDraw, span: SampleSpan) -> Sound:
     """Chords and a melody on plucked, blown or bowed partials, with a beat or without."""
     root, beat = d.log(90, 350), d.log(0.25, 0.8)
     scale = d.pick((0, 2, 4, 5, 7, 9, 11), (0, 2, 3, 5, 7, 8, 10), (0, 3, 5, 7, 10))
@@ -39,12 +39,19 @@ def music(d: Draw, span: Span) -> Sound:
     starts: list[float] = []
     for t in np.arange(d.between(0, beat), span.seconds, beat):
         for _ in range(d.pick(1, 1, 2, 3)):
-            part = Span(span.rate, beat * d.pick(0.9, 1.8))
+            part = SampleSpan(span.rate, beat * d.pick(0.9, 1.8))
             f = root * SEMITONE ** (scale[d.count(0, len(scale) - 1)] + 12 * d.count(0, 2))
-            x = tone(np.full(part.n, f) * (1 + 0.006 * np.sin(2 * np.pi * part.times() * 5.5)), span.rate, colour)
+            x = tone(
+                np.full(part.n, f) * (1 + 0.006 * np.sin(2 * np.pi * part.times() * 5.5)),
+                span.rate,
+                colour,
+            )
             notes.append(
                 fade(
-                    x * np.exp(-part.times() * (d.between(3, 8) if plucked else 0)).astype(np.float32),
+                    x
+                    * np.exp(-part.times() * (d.between(3, 8) if plucked else 0)).astype(
+                        np.float32
+                    ),
                     span.rate,
                     0.008 if plucked else 0.06,
                     0.08,
@@ -52,84 +59,116 @@ def music(d: Draw, span: Span) -> Sound:
             )
             starts.append(float(t))
     x = place(span, notes, starts)
-    return unit(unit(x) + drums(d, span, beat) * np.float32(d.between(0.3, 1.2))) if d.chance(0.4) else unit(x)
+    return (
+        unit(unit(x) + drums(d, span, beat) * np.float32(d.between(0.3, 1.2)))
+        if d.chance(0.4)
+        else unit(x)
+    )
 
 
-def solo(d: Draw, span: Span) -> Sound:
+def solo(d: RandomDraw, span: SampleSpan) -> Sound:
     """One instrument alone: piano, violin, trumpet, flute, organ, in single held notes."""
     struck_notes = d.chance(0.4)
-    colour, vibrato = partials(d, 16, d.between(4, 16), 4.0), 0.0 if struck_notes else d.pick(0.0, 0.006, 0.012)
+    colour, vibrato = (
+        partials(d, 16, d.between(4, 16), 4.0),
+        0.0 if struck_notes else d.pick(0.0, 0.006, 0.012),
+    )
     root, notes, starts, t = d.log(110, 900), [], [], 0.0
     while t < span.seconds - 0.1:
-        part = Span(span.rate, min(d.log(0.2, 2.5), span.seconds - t))
-        f = root * SEMITONE ** d.pick(0, 2, 4, 5, 7, 9, 12) * (1 + vibrato * np.sin(2 * np.pi * part.times() * d.between(4.5, 7)))
-        x = tone(np.full(part.n, 1.0) * f, span.rate, colour) * np.exp(-part.times() * (d.between(1, 5) if struck_notes else 0)).astype(
-            np.float32
+        part = SampleSpan(span.rate, min(d.log(0.2, 2.5), span.seconds - t))
+        f = (
+            root
+            * SEMITONE ** d.pick(0, 2, 4, 5, 7, 9, 12)
+            * (1 + vibrato * np.sin(2 * np.pi * part.times() * d.between(4.5, 7)))
         )
+        x = tone(np.full(part.n, 1.0) * f, span.rate, colour) * np.exp(
+            -part.times() * (d.between(1, 5) if struck_notes else 0)
+        ).astype(np.float32)
         notes.append(fade(x, span.rate, 0.004 if struck_notes else d.between(0.03, 0.2), 0.08))
         starts.append(t)
         t += part.seconds * d.between(0.7, 1.05)
     return unit(place(span, notes, starts, list(d.many(len(starts), 0.5, 1))))
 
 
-def applause(d: Draw, span: Span) -> Sound:
+def applause(d: RandomDraw, span: SampleSpan) -> Sound:
     n = int(d.log(20, 300) * span.seconds)
-    claps = [struck(d, span.rate, [d.log(600, 1500), d.log(1500, 3500)], [0.004, 0.003], d.log(1, 5)) for _ in range(8)]
-    x = place(span, [claps[i % 8] for i in range(n)], list(d.many(n, 0, span.seconds)), list(d.many(n, 0.1, 1)))
+    claps = [
+        struck(d, span.rate, [d.log(600, 1500), d.log(1500, 3500)], [0.004, 0.003], d.log(1, 5))
+        for _ in range(8)
+    ]
+    x = place(
+        span,
+        [claps[i % 8] for i in range(n)],
+        list(d.many(n, 0, span.seconds)),
+        list(d.many(n, 0.1, 1)),
+    )
     return unit(unit(x) + band(d, span, 600, 6000) * np.float32(d.log(0.05, 1)))
 
 
-def shower(d: Draw, span: Span) -> Sound:
+def shower(d: RandomDraw, span: SampleSpan) -> Sound:
     """Rain, surf, frying, crumpling: steady or swelling hiss with or without grains."""
     x = noise(d, span, (100, -d.between(0, 25)), (d.log(400, 4000), 0), (12000, -d.between(0, 20)))
     return unit(x * wander(d, span, d.log(0.5, 60), d.between(0, 0.5)).astype(np.float32))
 
 
-def drums(d: Draw, span: Span, beat: float) -> Sound:
-    kick, snare = struck(d, span.rate, [55, 90], [0.12, 0.05], 0.3), struck(d, span.rate, [190, 330], [0.05, 0.04], 3.0)
+def drums(d: RandomDraw, span: SampleSpan, beat: float) -> Sound:
+    kick, snare = (
+        struck(d, span.rate, [55, 90], [0.12, 0.05], 0.3),
+        struck(d, span.rate, [190, 330], [0.05, 0.04], 3.0),
+    )
     starts = list(np.arange(0, span.seconds, beat))
     return unit(place(span, [kick if i % 2 == 0 else snare for i in range(len(starts))], starts))
 
 
-def human_whistle(d: Draw, span: Span) -> Sound:
+def human_whistle(d: RandomDraw, span: SampleSpan) -> Sound:
     f = d.log(900, 2200) * wander(d, span, 3, 0.18)
     x = tone(f * (1 + 0.01 * np.sin(2 * np.pi * span.times() * 6)), span.rate, partials(d, 2, 24))
     gate = (wander(d, span, 3, 1.0) > 0.7).astype(np.float32)
     return unit(
-        x * np.convolve(gate, np.ones(400, np.float32) / 400, "same").astype(np.float32) + band(d, span, 1000, 4000) * np.float32(0.05)
+        x * np.convolve(gate, np.ones(400, np.float32) / 400, "same").astype(np.float32)
+        + band(d, span, 1000, 4000) * np.float32(0.05)
     )
 
 
-def phone(d: Draw, span: Span) -> Sound:
+def phone(d: RandomDraw, span: SampleSpan) -> Sound:
     """Ringing, dialling, notification and alarm-clock tones: short patterns with long pauses, or two warbled tones."""
     low, ratio = d.log(400, 2600), d.between(1.05, 1.6)
     on, cycle = d.log(0.04, 0.5), d.pick(0.5, 1.0, 2.0, 3.0)
     warble = np.where((span.times() * d.pick(8, 16, 20, 25)) % 1.0 < 0.5, 1.0, ratio)
     x = tone(low * warble, span.rate, partials(d, 4, d.between(6, 20)))
-    bursts = ((span.times() % cycle) % (2 * on) < on) & (span.times() % cycle < min(cycle * 0.7, on * 2 * d.count(1, 4)))
+    bursts = ((span.times() % cycle) % (2 * on) < on) & (
+        span.times() % cycle < min(cycle * 0.7, on * 2 * d.count(1, 4))
+    )
     return unit(x * bursts.astype(np.float32))
 
 
-def doorbell(d: Draw, span: Span) -> Sound:
+def doorbell(d: RandomDraw, span: SampleSpan) -> Sound:
     pitch = d.log(400, 1200)
-    strokes = [struck(d, span.rate, [p, 2.01 * p, 3.9 * p], [0.5, 0.3, 0.1], 0.1) for p in (pitch, pitch * d.pick(0.79, 0.84, 0.67))]
+    strokes = [
+        struck(d, span.rate, [p, 2.01 * p, 3.9 * p], [0.5, 0.3, 0.1], 0.1)
+        for p in (pitch, pitch * d.pick(0.79, 0.84, 0.67))
+    ]
     starts = [0.0, d.between(0.3, 0.8)]
     return unit(place(span, strokes, starts))
 
 
-def church_bells(d: Draw, span: Span) -> Sound:
+def church_bells(d: RandomDraw, span: SampleSpan) -> Sound:
     pitch = d.log(180, 600)
     starts = list(np.arange(0, span.seconds, d.log(0.5, 2.0)))
     bells = [
         struck(
-            d, span.rate, [pitch * k * SEMITONE ** d.count(0, 5) for k in (0.5, 1, 1.19, 1.5, 2, 2.7)], [1.2, 0.9, 0.7, 0.5, 0.4, 0.2], 0.3
+            d,
+            span.rate,
+            [pitch * k * SEMITONE ** d.count(0, 5) for k in (0.5, 1, 1.19, 1.5, 2, 2.7)],
+            [1.2, 0.9, 0.7, 0.5, 0.4, 0.2],
+            0.3,
         )
         for _ in range(3)
     ]
     return unit(place(span, [bells[i % 3] for i in range(len(starts))], starts))
 
 
-def mower(d: Draw, span: Span) -> Sound:
+def mower(d: RandomDraw, span: SampleSpan) -> Sound:
     """Lawn mowers, chain saws, generators, hair dryers: engines and fans that drive nowhere."""
     engine = Engine(
         np.ones(1),
@@ -139,72 +178,131 @@ def mower(d: Draw, span: Span) -> Sound:
         d.log(0.02, 0.4),
         d.log(0.3, 2),
     )
-    f = d.log(40, 150) * curve(span, [(0, 1), (span.seconds / 2, d.between(0.9, 1.4)), (span.seconds, 1)])
+    f = d.log(40, 150) * curve(
+        span, [(0, 1), (span.seconds / 2, d.between(0.9, 1.4)), (span.seconds, 1)]
+    )
     return unit(run(d, span, f, engine) + band(d, span, 300, 5000) * np.float32(d.log(0.05, 0.6)))
 
 
-def fan(d: Draw, span: Span) -> Sound:
+def fan(d: RandomDraw, span: SampleSpan) -> Sound:
     x = noise(d, span, (60, -8), (d.log(150, 900), 0), (3000, -8), (9000, -25))
-    return unit(x + tone(np.full(span.n, d.log(90, 1500)), span.rate, partials(d, 6, 8)) * np.float32(d.log(0.03, 0.5)))
+    return unit(
+        x
+        + tone(np.full(span.n, d.log(90, 1500)), span.rate, partials(d, 6, 8))
+        * np.float32(d.log(0.03, 0.5))
+    )
 
 
-def helicopter(d: Draw, span: Span) -> Sound:
+def helicopter(d: RandomDraw, span: SampleSpan) -> Sound:
     turns = span.times() * d.log(9, 24)
     chop = (np.exp(-d.between(3, 8) * (turns % 1.0)) + 0.15).astype(np.float32)
     return unit(noise(d, span, (30, 0), (d.log(100, 500), -2), (3000, -16), (9000, -35)) * chop)
 
 
-def aircraft(d: Draw, span: Span) -> Sound:
+def aircraft(d: RandomDraw, span: SampleSpan) -> Sound:
     x = noise(d, span, (40, -3), (300, 0), (1500, -5), (6000, -18), (12000, -35))
-    sing = tone(np.full(span.n, d.log(600, 3500)) * curve(span, [(0, 1.05), (span.seconds, 0.9)]), span.rate, partials(d, 3, 8))
+    sing = tone(
+        np.full(span.n, d.log(600, 3500)) * curve(span, [(0, 1.05), (span.seconds, 0.9)]),
+        span.rate,
+        partials(d, 3, 8),
+    )
     return unit(
         (x + sing * np.float32(d.log(0.02, 0.4)))
-        * curve(span, [(0, d.between(0.2, 1)), (span.seconds * d.between(0.2, 0.8), 1), (span.seconds, 0.2)]).astype(np.float32)
+        * curve(
+            span,
+            [(0, d.between(0.2, 1)), (span.seconds * d.between(0.2, 0.8), 1), (span.seconds, 0.2)],
+        ).astype(np.float32)
     )
 
 
-def birdsong(d: Draw, span: Span) -> Sound:
+def birdsong(d: RandomDraw, span: SampleSpan) -> Sound:
     base, kind = d.log(1500, 5500), d.count(0, 2)
     notes, starts, t = [], [], d.between(0, 0.5)
     while t < span.seconds - 0.1:
-        part = Span(span.rate, d.log(0.03, 0.3))
-        bend = curve(part, [(0, d.between(0.7, 1.3)), (part.seconds / 2, d.between(0.8, 1.3)), (part.seconds, d.between(0.7, 1.3))])
+        part = SampleSpan(span.rate, d.log(0.03, 0.3))
+        bend = curve(
+            part,
+            [
+                (0, d.between(0.7, 1.3)),
+                (part.seconds / 2, d.between(0.8, 1.3)),
+                (part.seconds, d.between(0.7, 1.3)),
+            ],
+        )
         trill = 1 + (0.1 if kind == 2 else 0.0) * np.sin(2 * np.pi * part.times() * 40)
-        notes.append(fade(tone(base * bend * trill, span.rate, partials(d, 2, 18)), span.rate, 0.01, 0.02))
+        notes.append(
+            fade(tone(base * bend * trill, span.rate, partials(d, 2, 18)), span.rate, 0.01, 0.02)
+        )
         starts.append(t)
         t += part.seconds + (d.log(0.03, 0.15) if d.chance(0.7) else d.log(0.3, 2))
     return unit(place(span, notes, starts, list(d.many(len(starts), 0.3, 1))))
 
 
-def bangs(d: Draw, span: Span) -> Sound:
+def bangs(d: RandomDraw, span: SampleSpan) -> Sound:
     """Shots, doors, hammers, claps, clocks, typing: single knocks that roll on nothing."""
     gap, modes = d.log(0.08, 1.5), [d.log(80, 400), d.log(400, 1500), d.log(1500, 6000)]
-    starts: Curve = np.arange(0, span.seconds, gap) + d.many(len(np.arange(0, span.seconds, gap)), 0, gap / 2 if d.chance(0.6) else 0.001)
-    knocks = [struck(d, span.rate, modes, [d.log(0.01, 0.1), d.log(0.005, 0.04), 0.006], d.log(0.2, 6)) for _ in range(3)]
-    return unit(place(span, [knocks[i % 3] for i in range(len(starts))], list(starts), list(d.many(len(starts), 0.5, 1))))
+    starts: Curve = np.arange(0, span.seconds, gap) + d.many(
+        len(np.arange(0, span.seconds, gap)), 0, gap / 2 if d.chance(0.6) else 0.001
+    )
+    knocks = [
+        struck(d, span.rate, modes, [d.log(0.01, 0.1), d.log(0.005, 0.04), 0.006], d.log(0.2, 6))
+        for _ in range(3)
+    ]
+    return unit(
+        place(
+            span,
+            [knocks[i % 3] for i in range(len(starts))],
+            list(starts),
+            list(d.many(len(starts), 0.5, 1)),
+        )
+    )
 
 
-def thunder(d: Draw, span: Span) -> Sound:
-    x = noise(d, span, (25, 0), (100, 0), (500, -14), (4000, -35)) * wander(d, span, 5, 0.8).astype(np.float32)
+def thunder(d: RandomDraw, span: SampleSpan) -> Sound:
+    x = noise(d, span, (25, 0), (100, 0), (500, -14), (4000, -35)) * wander(d, span, 5, 0.8).astype(
+        np.float32
+    )
     return unit(x * np.exp(-span.times() / d.between(0.8, 3)).astype(np.float32))
 
 
-def ship(d: Draw, span: Span) -> Sound:
+def ship(d: RandomDraw, span: SampleSpan) -> Sound:
     """A ship's horn: one very low note, long."""
     f = np.full(span.n, d.log(70, 180)) * wander(d, span, 3, 0.004)
-    return fade(eq(tone(f, span.rate, partials(d, 20, d.between(3, 9))), span.rate, (60, 0), (1000, -8), (5000, -35)), span.rate, 0.25, 0.4)
+    return fade(
+        eq(
+            tone(f, span.rate, partials(d, 20, d.between(3, 9))),
+            span.rate,
+            (60, 0),
+            (1000, -8),
+            (5000, -35),
+        ),
+        span.rate,
+        0.25,
+        0.4,
+    )
 
 
-def theremin(d: Draw, span: Span) -> Sound:
+def theremin(d: RandomDraw, span: SampleSpan) -> Sound:
     """Slides and warbles of synthesizers and toys: too clean, too wide or too slow for a siren."""
     f = d.log(200, 1500) * wander(d, span, d.log(0.5, 8), d.between(0.15, 0.8))
-    return unit(resonate(tone(np.clip(f, 60, 5000), span.rate, partials(d, d.pick(1, 3, 12), 9)), span.rate, [(1200, 1500, 1.0)], 0.3))
+    return unit(
+        resonate(
+            tone(np.clip(f, 60, 5000), span.rate, partials(d, d.pick(1, 3, 12), 9)),
+            span.rate,
+            [(1200, 1500, 1.0)],
+            0.3,
+        )
+    )
 
 
-def buzzer(d: Draw, span: Span) -> Sound:
+def buzzer(d: RandomDraw, span: SampleSpan) -> Sound:
     """Game-show and fire-alarm buzzers, kazoos."""
     x = drive(tone(np.full(span.n, d.log(90, 800)), span.rate, partials(d, 30, d.between(1, 4))), 2)
-    return fade(x * ((span.times() / d.log(0.4, 4)) % 1 < d.between(0.5, 1)).astype(np.float32), span.rate, 0.01, 0.02)
+    return fade(
+        x * ((span.times() / d.log(0.4, 4)) % 1 < d.between(0.5, 1)).astype(np.float32),
+        span.rate,
+        0.01,
+        0.02,
+    )
 
 
 DISTRACTORS: dict[str, Source] = {

@@ -6,11 +6,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from av_tagger.synth.kit import (
+from av_tagger.synth.dsp import (
     Curve,
-    Draw,
+    RandomDraw,
+    SampleSpan,
     Sound,
-    Span,
     band,
     curve,
     drive,
@@ -41,7 +41,7 @@ class Engine:
     drive: float
 
 
-def run(d: Draw, span: Span, firing: Curve, engine: Engine) -> Sound:
+def run(d: RandomDraw, span: SampleSpan, firing: Curve, engine: Engine) -> Sound:
     """Pulses at the firing frequency (Hz), noise that breathes with them, resonances, and clipping under load."""
     firing = firing * wander(d, span, 15, 0.012) * wander(d, span, 2, 0.015)
     turns = np.cumsum(firing / span.rate) + d.between(0, 4)
@@ -56,11 +56,13 @@ def run(d: Draw, span: Span, firing: Curve, engine: Engine) -> Sound:
     return unit(x)
 
 
-def cylinders(d: Draw, n: int, unevenness: float) -> Curve:
+def cylinders(d: RandomDraw, n: int, unevenness: float) -> Curve:
     return np.maximum(0.1, d.rng.normal(1.0, unevenness, n))
 
 
-def exhaust(d: Draw, low: tuple[float, float], count: int, top: float) -> tuple[tuple[float, float, float], ...]:
+def exhaust(
+    d: RandomDraw, low: tuple[float, float], count: int, top: float
+) -> tuple[tuple[float, float, float], ...]:
     """A boom and a few narrower resonances above it."""
     peaks = [(d.log(*low), d.log(40, 200), 1.0)]
     for _ in range(count):
@@ -69,7 +71,7 @@ def exhaust(d: Draw, low: tuple[float, float], count: int, top: float) -> tuple[
     return tuple(peaks)
 
 
-def car_engine(d: Draw, racing: bool = False) -> Engine:
+def car_engine(d: RandomDraw, racing: bool = False) -> Engine:
     n = d.pick(4, 4, 6, 8)
     return Engine(
         cylinders(d, n, d.between(0.05, 0.3)),
@@ -81,13 +83,24 @@ def car_engine(d: Draw, racing: bool = False) -> Engine:
     )
 
 
-def motorcycle_engine(d: Draw) -> Engine:
+def motorcycle_engine(d: RandomDraw) -> Engine:
     twin = d.chance(0.55)
-    weights = np.array([1.0, d.between(0.3, 0.9), 0.0, 0.0, 0.0]) if twin and d.chance(0.5) else cylinders(d, d.pick(1, 2, 4), 0.35)
-    return Engine(weights, d.log(3, 14), exhaust(d, (70, 320), d.count(3, 7), 6500), d.log(0.3, 2.0), d.log(0.01, 0.06), d.log(0.3, 4.0))
+    weights = (
+        np.array([1.0, d.between(0.3, 0.9), 0.0, 0.0, 0.0])
+        if twin and d.chance(0.5)
+        else cylinders(d, d.pick(1, 2, 4), 0.35)
+    )
+    return Engine(
+        weights,
+        d.log(3, 14),
+        exhaust(d, (70, 320), d.count(3, 7), 6500),
+        d.log(0.3, 2.0),
+        d.log(0.01, 0.06),
+        d.log(0.3, 4.0),
+    )
 
 
-def diesel_engine(d: Draw) -> Engine:
+def diesel_engine(d: RandomDraw) -> Engine:
     """Sharp knock over a deep boom; the turbo sings along."""
     return Engine(
         cylinders(d, d.pick(4, 6, 6, 8), d.between(0.1, 0.35)),
@@ -99,7 +112,9 @@ def diesel_engine(d: Draw) -> Engine:
     )
 
 
-def gears(d: Draw, span: Span, low: float, high: float, shift: tuple[float, float]) -> Curve:
+def gears(
+    d: RandomDraw, span: SampleSpan, low: float, high: float, shift: tuple[float, float]
+) -> Curve:
     """Pulling away: the pitch climbs in each gear and drops at each change."""
     points, t, base = [(0.0, low)], 0.0, low
     while t < span.seconds:
@@ -112,7 +127,7 @@ def gears(d: Draw, span: Span, low: float, high: float, shift: tuple[float, floa
     return curve(span, points)
 
 
-def revving(d: Draw, span: Span, low: float, high: float) -> Curve:
+def revving(d: RandomDraw, span: SampleSpan, low: float, high: float) -> Curve:
     """Blips of the throttle, or idling, or a steady pull."""
     kind = d.rng.random()
     if kind < 0.25:
@@ -123,18 +138,33 @@ def revving(d: Draw, span: Span, low: float, high: float) -> Curve:
     while points[-1][0] < span.seconds:
         t = points[-1][0] + d.log(0.1, 1.5)
         peak = d.log(low * 1.3, high)
-        points += [(t, points[-1][1]), (t + d.log(0.12, 1.2), peak), (t + d.log(1.3, 3.0), d.log(low, peak))]
+        points += [
+            (t, points[-1][1]),
+            (t + d.log(0.12, 1.2), peak),
+            (t + d.log(1.3, 3.0), d.log(low, peak)),
+        ]
     return curve(span, points)
 
 
-def starter(d: Draw, span: Span) -> Sound:
+def starter(d: RandomDraw, span: SampleSpan) -> Sound:
     """The starter motor grinds against compression."""
-    f = np.full(span.n, d.log(90, 260)) * (1 + 0.12 * np.sin(2 * np.pi * span.times() * d.between(6, 12)))
-    x = tone(f, span.rate, partials(d, 20, d.between(1, 5), 5.0)) + band(d, span, 600, 4000) * np.float32(0.4)
-    return fade(unit(x * (0.5 + 0.5 * np.sin(2 * np.pi * span.times() * d.between(6, 12))).astype(np.float32)), span.rate, 0.01, 0.05)
+    f = np.full(span.n, d.log(90, 260)) * (
+        1 + 0.12 * np.sin(2 * np.pi * span.times() * d.between(6, 12))
+    )
+    x = tone(f, span.rate, partials(d, 20, d.between(1, 5), 5.0)) + band(
+        d, span, 600, 4000
+    ) * np.float32(0.4)
+    return fade(
+        unit(
+            x * (0.5 + 0.5 * np.sin(2 * np.pi * span.times() * d.between(6, 12))).astype(np.float32)
+        ),
+        span.rate,
+        0.01,
+        0.05,
+    )
 
 
-def started(d: Draw, span: Span, engine: Sound) -> Sound:
+def started(d: RandomDraw, span: SampleSpan, engine: Sound) -> Sound:
     """Half of all engines are heard from the turn of the key."""
     if not d.chance(0.25) or span.seconds < 2:
         return engine
@@ -144,50 +174,69 @@ def started(d: Draw, span: Span, engine: Sound) -> Sound:
     return out
 
 
-def tyres(d: Draw, span: Span) -> Sound:
+def tyres(d: RandomDraw, span: SampleSpan) -> Sound:
     return noise(d, span, (40, -10), (120, -6), (d.log(500, 1100), 0), (2500, -9), (8000, -26))
 
 
-def skid(d: Draw, span: Span) -> Sound:
+def skid(d: RandomDraw, span: SampleSpan) -> Sound:
     f = d.log(600, 1400) * wander(d, span, 12, 0.05)
-    return fade(unit(tone(f, span.rate, partials(d, 8, 6)) + band(d, span, 700, 3000) * np.float32(0.4)), span.rate, 0.05, 0.15)
+    return fade(
+        unit(tone(f, span.rate, partials(d, 8, 6)) + band(d, span, 700, 3000) * np.float32(0.4)),
+        span.rate,
+        0.05,
+        0.15,
+    )
 
 
-def car(d: Draw, span: Span) -> Sound:
+def car(d: RandomDraw, span: SampleSpan) -> Sound:
     kind = d.rng.random()
     if kind < 0.3:
         return race_car(d, span)
     if kind < 0.45:
         return car_passing(d, span)
     low = d.log(18, 40)
-    f = gears(d, span, low * 1.3, d.log(90, 230), (1.0, 4.0)) if d.chance(0.35) else revving(d, span, low, d.log(60, 260))
+    f = (
+        gears(d, span, low * 1.3, d.log(90, 230), (1.0, 4.0))
+        if d.chance(0.35)
+        else revving(d, span, low, d.log(60, 260))
+    )
     x = started(d, span, run(d, span, f, car_engine(d)))
     x = unit(x + tyres(d, span) * np.float32(d.log(0.03, 0.8)))
     if d.chance(0.15):
-        x = x + place(span, [skid(d, span.part(d.log(0.4, 1.5)))], [d.between(0, span.seconds * 0.8)])
+        x = x + place(
+            span, [skid(d, span.part(d.log(0.4, 1.5)))], [d.between(0, span.seconds * 0.8)]
+        )
     return unit(x)
 
 
-def race_car(d: Draw, span: Span) -> Sound:
+def race_car(d: RandomDraw, span: SampleSpan) -> Sound:
     high = d.log(250, 800)
-    f = gears(d, span, high * d.between(0.3, 0.7), high, (0.4, 2.5)) if d.chance(0.6) else revving(d, span, high / 3, high)
+    f = (
+        gears(d, span, high * d.between(0.3, 0.7), high, (0.4, 2.5))
+        if d.chance(0.6)
+        else revving(d, span, high / 3, high)
+    )
     x = run(d, span, f, car_engine(d, racing=True))
     x = unit(drive(x, d.log(0.3, 3)) + band(d, span, 300, 5000) * np.float32(d.log(0.02, 0.3)))
     return past(d, x, span, d.log(30, 80)) if d.chance(0.5) else x
 
 
-def past(d: Draw, x: Sound, span: Span, speed: float) -> Sound:
+def past(d: RandomDraw, x: Sound, span: SampleSpan, speed: float) -> Sound:
     """The source drives past: delay by the distance bends the pitch down (Doppler), 1/r shapes the level."""
     closest, middle = d.log(2.5, 25), span.seconds * d.between(0.25, 0.7)
     return drive_past(x, span, speed, closest, middle)
 
 
-def drive_past(x: Sound, span: Span, speed: float, closest: float, middle: float) -> Sound:
+def drive_past(x: Sound, span: SampleSpan, speed: float, closest: float, middle: float) -> Sound:
     """`speed` in m/s, `closest` distance in m, `middle`: second of the closest approach."""
     t = span.times()
     distance = np.sqrt(closest**2 + (speed * (t - middle)) ** 2)
     heard = t - (distance - distance.min()) / SOUND_SPEED
-    source = np.interp(heard * span.rate, np.arange(span.n), x, left=0.0, right=0.0) if heard[0] >= 0 else folded(x, heard * span.rate)
+    source = (
+        np.interp(heard * span.rate, np.arange(span.n), x, left=0.0, right=0.0)
+        if heard[0] >= 0
+        else folded(x, heard * span.rate)
+    )
     gain = closest / distance
     near = gain.astype(np.float32)
     bright = np.asarray(source, np.float32)
@@ -200,49 +249,68 @@ def folded(x: Sound, index: Curve) -> Sound:
     return np.asarray(np.interp(np.abs(index), np.arange(len(x)), x), np.float32)
 
 
-def car_passing(d: Draw, span: Span) -> Sound:
+def car_passing(d: RandomDraw, span: SampleSpan) -> Sound:
     """Tyre roar and a little engine, one car or a few."""
     out = np.zeros(span.n, np.float32)
     for _ in range(d.pick(1, 1, 2, 3)):
-        x = tyres(d, span) + run(d, span, np.full(span.n, d.log(40, 140)), car_engine(d)) * np.float32(d.log(0.05, 0.8))
+        x = tyres(d, span) + run(
+            d, span, np.full(span.n, d.log(40, 140)), car_engine(d)
+        ) * np.float32(d.log(0.05, 0.8))
         out += past(d, x, span, d.log(8, 32)) * np.float32(d.between(0.5, 1))
     return unit(out)
 
 
-def air_brake(d: Draw, span: Span) -> Sound:
+def air_brake(d: RandomDraw, span: SampleSpan) -> Sound:
     """Psssh: the tanks blow off."""
     hiss = band(d, span, d.log(1500, 4000), 12000, 25)
     shape = np.exp(-span.times() / d.log(0.08, 0.5)) + d.between(0, 0.3)
-    squeak = tone(np.full(span.n, d.log(1500, 4000)) * wander(d, span, 10, 0.02), span.rate, partials(d, 3, 8)) * np.float32(
-        0.3 * d.chance(0.3)
-    )
+    squeak = tone(
+        np.full(span.n, d.log(1500, 4000)) * wander(d, span, 10, 0.02), span.rate, partials(d, 3, 8)
+    ) * np.float32(0.3 * d.chance(0.3))
     return fade((hiss + squeak) * shape.astype(np.float32), span.rate, 0.004, 0.06)
 
 
-def brakes(d: Draw, span: Span, how_many: int) -> Sound:
-    sounds = [air_brake(d, Span(span.rate, d.log(0.25, 1.4))) for _ in range(how_many)]
+def brakes(d: RandomDraw, span: SampleSpan, how_many: int) -> Sound:
+    sounds = [air_brake(d, SampleSpan(span.rate, d.log(0.25, 1.4))) for _ in range(how_many)]
     return place(span, sounds, [d.between(0, max(0.01, span.seconds - 0.3)) for _ in sounds])
 
 
-def squeal(d: Draw, span: Span) -> Sound:
+def squeal(d: RandomDraw, span: SampleSpan) -> Sound:
     """Brake pads or flanges: a few wandering, very pure tones."""
     x = np.zeros(span.n, np.float32)
     for _ in range(d.count(1, 3)):
-        x += tone(np.full(span.n, d.log(1800, 6000)) * wander(d, span, 4, 0.01), span.rate, partials(d, 3, 10)) * wander(
-            d, span, 8, 0.8
-        ).astype(np.float32)
+        x += tone(
+            np.full(span.n, d.log(1800, 6000)) * wander(d, span, 4, 0.01),
+            span.rate,
+            partials(d, 3, 10),
+        ) * wander(d, span, 8, 0.8).astype(np.float32)
     return fade(unit(x), span.rate, 0.15, 0.3)
 
 
-def heavy(d: Draw, span: Span, high: tuple[float, float], shift: tuple[float, float]) -> Sound:
+def heavy(
+    d: RandomDraw, span: SampleSpan, high: tuple[float, float], shift: tuple[float, float]
+) -> Sound:
     low = d.log(22, 42)
-    f = gears(d, span, low, d.log(*high), shift) if d.chance(0.5) else revving(d, span, low, d.log(*high))
+    f = (
+        gears(d, span, low, d.log(*high), shift)
+        if d.chance(0.5)
+        else revving(d, span, low, d.log(*high))
+    )
     x = started(d, span, run(d, span, f, diesel_engine(d)))
-    road = noise(d, span, (30, 0), (d.log(150, 600), -2), (d.log(900, 2500), -d.between(4, 14)), (6000, -d.between(18, 34)))
-    return unit(x + road * wander(d, span, 1.5, 0.25).astype(np.float32) * np.float32(d.log(0.2, 2.5)))
+    road = noise(
+        d,
+        span,
+        (30, 0),
+        (d.log(150, 600), -2),
+        (d.log(900, 2500), -d.between(4, 14)),
+        (6000, -d.between(18, 34)),
+    )
+    return unit(
+        x + road * wander(d, span, 1.5, 0.25).astype(np.float32) * np.float32(d.log(0.2, 2.5))
+    )
 
 
-def truck(d: Draw, span: Span) -> Sound:
+def truck(d: RandomDraw, span: SampleSpan) -> Sound:
     x = heavy(d, span, (70, 130), (0.7, 3.0))
     if d.chance(0.45):
         x = x + brakes(d, span, d.count(1, 2)) * np.float32(d.log(0.2, 1.5))
@@ -252,7 +320,7 @@ def truck(d: Draw, span: Span) -> Sound:
     return past(d, x, span, d.log(5, 25)) if d.chance(0.4) else unit(x)
 
 
-def bus(d: Draw, span: Span) -> Sound:
+def bus(d: RandomDraw, span: SampleSpan) -> Sound:
     """Quieter and smoother than a truck: doors, brakes that hiss and squeal, the pull away."""
     x = heavy(d, span, (60, 110), (1.5, 5.0))
     x = eq(x, span.rate, (60, 0), (600, 0), (2500, -d.between(2, 14)), (8000, -24))
@@ -260,23 +328,43 @@ def bus(d: Draw, span: Span) -> Sound:
         x = x + brakes(d, span, d.count(1, 3)) * np.float32(d.log(0.2, 1.5))
     if d.chance(0.35):
         at = d.between(0, span.seconds / 2)
-        x = x + place(span, [squeal(d, span.part(d.log(0.6, 2.5)))], [at]) * np.float32(d.log(0.1, 0.8))
+        x = x + place(span, [squeal(d, span.part(d.log(0.6, 2.5)))], [at]) * np.float32(
+            d.log(0.1, 0.8)
+        )
     if d.chance(0.2):
-        x = x + tone(gears(d, span, 200, 900, (2, 5)), span.rate, partials(d, 4, 8)) * np.float32(d.log(0.1, 0.6))
+        x = x + tone(gears(d, span, 200, 900, (2, 5)), span.rate, partials(d, 4, 8)) * np.float32(
+            d.log(0.1, 0.6)
+        )
     return past(d, x, span, d.log(4, 14)) if d.chance(0.35) else unit(x)
 
 
-def thumper(d: Draw, span: Span) -> Sound:
+def thumper(d: RandomDraw, span: SampleSpan) -> Sound:
     """A big single or twin at idle: one hears each explosion, a crack with treble in it, and every other one is weaker."""
     f = d.log(5, 16) * wander(d, span, 6, 0.06)
-    weights = d.pick(np.array([1.0, 0.5]), np.array([1.0, 0.7, 0.0]), np.array([1.0, 0.8, 0.3]), np.ones(1)) * d.between(0.9, 1.1)
+    weights = d.pick(
+        np.array([1.0, 0.5]), np.array([1.0, 0.7, 0.0]), np.array([1.0, 0.8, 0.3]), np.ones(1)
+    ) * d.between(0.9, 1.1)
     shape = pulses(np.cumsum(f / span.rate) * len(weights), weights, d.log(2, 7))
-    crack = noise(d, span, (40, 0), (d.log(100, 400), 0), (2000, -d.between(4, 14)), (9000, -d.between(12, 30))) * shape
+    crack = (
+        noise(
+            d,
+            span,
+            (40, 0),
+            (d.log(100, 400), 0),
+            (2000, -d.between(4, 14)),
+            (9000, -d.between(12, 30)),
+        )
+        * shape
+    )
     boom = resonate(shape - shape.mean(), span.rate, exhaust(d, (50, 160), 3, 2500), 0.05)
-    return unit(unit(crack) * np.float32(d.log(0.3, 2.0)) + unit(boom) + tyres(d, span) * np.float32(d.log(0.02, 0.2)))
+    return unit(
+        unit(crack) * np.float32(d.log(0.3, 2.0))
+        + unit(boom)
+        + tyres(d, span) * np.float32(d.log(0.02, 0.2))
+    )
 
 
-def motorcycle(d: Draw, span: Span) -> Sound:
+def motorcycle(d: RandomDraw, span: SampleSpan) -> Sound:
     if d.chance(0.3):
         return thumper(d, span)
     low, high = d.log(7, 40), d.log(60, 420)

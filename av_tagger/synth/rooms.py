@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 
-from av_tagger.synth.kit import Draw, Sound, Span, eq, filtered, unit
+from av_tagger.synth.dsp import RandomDraw, SampleSpan, Sound, eq, filtered, unit
 
 
-def impulse(d: Draw, rate: int, decay: float, wet: float) -> Sound:
+def impulse(d: RandomDraw, rate: int, decay: float, wet: float) -> Sound:
     """The direct sound, a few early reflections, and a tail whose treble dies first; `decay`: seconds to -60 dB."""
     n = max(64, int(rate * min(decay, 1.6)))
     t = np.arange(n) / rate
@@ -21,13 +21,19 @@ def impulse(d: Draw, rate: int, decay: float, wet: float) -> Sound:
     return np.asarray(h, np.float32)
 
 
-def in_room(d: Draw, x: Sound, rate: int, decay: tuple[float, float] = (0.15, 2.2), wet: tuple[float, float] = (0.1, 1.5)) -> Sound:
+def in_queue(
+    d: RandomDraw,
+    x: Sound,
+    rate: int,
+    decay: tuple[float, float] = (0.15, 2.2),
+    wet: tuple[float, float] = (0.1, 1.5),
+) -> Sound:
     """From a dry yard to a tunnel."""
     h = impulse(d, rate, d.log(*decay), d.log(*wet))
     return unit(filtered(x, lambda n: np.fft.rfft(h, n).astype(np.complex64)))
 
 
-def at_distance(d: Draw, x: Sound, rate: int) -> Sound:
+def at_distance(d: RandomDraw, x: Sound, rate: int) -> Sound:
     """Air swallows treble: about 1 dB per 100 m at 2 kHz, six times that at 8 kHz (ISO 9613-1, 20 degrees, dry)."""
     metres = d.log(10, 600)
     per_100m = metres / 100
@@ -43,20 +49,28 @@ def at_distance(d: Draw, x: Sound, rate: int) -> Sound:
     )
 
 
-def through_recorder(d: Draw, x: Sound, rate: int) -> Sound:
+def through_recorder(d: RandomDraw, x: Sound, rate: int) -> Sound:
     """Cheap microphones and codecs: tilted, narrowed, clipped."""
     low, high = d.log(20, 300), d.log(3500, 16000)
-    y = eq(x, rate, (low / 2, -18), (low, 0), (d.log(500, 4000), d.between(-5, 5)), (high, 0), (high * 1.3, -d.between(10, 50)))
+    y = eq(
+        x,
+        rate,
+        (low / 2, -18),
+        (low, 0),
+        (d.log(500, 4000), d.between(-5, 5)),
+        (high, 0),
+        (high * 1.3, -d.between(10, 50)),
+    )
     if d.chance(0.15):
         peak = float(np.abs(y).max()) * d.between(0.2, 0.8)
         y = np.clip(y, -peak, peak)
     return y
 
 
-def heard(d: Draw, x: Sound, span: Span) -> Sound:
+def heard(d: RandomDraw, x: Sound, span: SampleSpan) -> Sound:
     """One source as it arrives: near and dry as often as far and blurred."""
     if d.chance(0.5):
         x = at_distance(d, x, span.rate)
     if d.chance(0.55):
-        x = in_room(d, x, span.rate)
+        x = in_queue(d, x, span.rate)
     return unit(x)

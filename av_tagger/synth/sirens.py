@@ -4,16 +4,39 @@ from __future__ import annotations
 
 import numpy as np
 
+from av_tagger.synth.dsp import (
+    Curve,
+    RandomDraw,
+    SampleSpan,
+    Sound,
+    band,
+    curve,
+    drive,
+    eq,
+    fade,
+    partials,
+    resonate,
+    tone,
+    unit,
+    wander,
+)
 from av_tagger.synth.horns import air_horn_blast, buzz
-from av_tagger.synth.kit import Curve, Draw, Sound, Span, band, curve, drive, eq, fade, partials, resonate, tone, unit, wander
 
 # Two-tone horns by service, in Hz (French, German, Italian, British practice): the only sirens that tell their owner by pitch.
 HILO_POLICE = ((435, 580), (435, 732), (440, 585), (392, 660), (466, 622), (560, 840))
 HILO_FIRE = ((435, 488), (362, 483), (410, 547), (392, 466), (370, 493), (500, 620))
-HILO_AMBULANCE = ((435, 651), (420, 516), (392, 523), (660, 880), (450, 600), (600, 900), (960, 770))
+HILO_AMBULANCE = (
+    (435, 651),
+    (420, 516),
+    (392, 523),
+    (660, 880),
+    (450, 600),
+    (600, 900),
+    (960, 770),
+)
 
 
-def sweep(d: Draw, span: Span, low: float, high: float, period: float) -> Curve:
+def sweep(d: RandomDraw, span: SampleSpan, low: float, high: float, period: float) -> Curve:
     """Up and down again and again; the share of rising and the bend of both are the siren's own."""
     rise, bend = d.between(0.25, 0.65), d.between(0.5, 2.0)
     phase = (span.times() / period + d.between(0, 1)) % 1.0
@@ -22,22 +45,22 @@ def sweep(d: Draw, span: Span, low: float, high: float, period: float) -> Curve:
     return np.asarray(low * (high / low) ** np.where(phase < rise, up, 1 - down))
 
 
-def wail(d: Draw, span: Span) -> Curve:
+def wail(d: RandomDraw, span: SampleSpan) -> Curve:
     low = d.log(350, 900)
     return sweep(d, span, low, low * d.between(1.6, 3.0), d.log(2.2, 8.0))
 
 
-def yelp(d: Draw, span: Span) -> Curve:
+def yelp(d: RandomDraw, span: SampleSpan) -> Curve:
     low = d.log(450, 1000)
     return sweep(d, span, low, low * d.between(1.5, 2.6), d.log(0.22, 0.5))
 
 
-def phaser(d: Draw, span: Span) -> Curve:
+def phaser(d: RandomDraw, span: SampleSpan) -> Curve:
     low = d.log(500, 1200)
     return sweep(d, span, low, low * d.between(1.4, 2.4), d.log(0.05, 0.14))
 
 
-def alternate(d: Draw, span: Span, tones: tuple[float, float], period: float) -> Curve:
+def alternate(d: RandomDraw, span: SampleSpan, tones: tuple[float, float], period: float) -> Curve:
     """Two tones in turn with a quick glide between them."""
     tuning = d.between(0.96, 1.04)
     phase = (span.times() / period + d.pick(0.0, 0.5)) % 1.0
@@ -46,7 +69,7 @@ def alternate(d: Draw, span: Span, tones: tuple[float, float], period: float) ->
     return np.asarray(tuning * (tones[0] + (tones[1] - tones[0]) * share))
 
 
-def electronic(d: Draw, frequency: Curve, span: Span) -> Sound:
+def electronic(d: RandomDraw, frequency: Curve, span: SampleSpan) -> Sound:
     """An amplifier and a horn loudspeaker: a clipped tone in a narrow, peaky band."""
     x = tone(frequency, span.rate, partials(d, 16, d.between(4, 14), 4.0, even=d.between(-18, 2)))
     x = drive(x, d.log(0.3, 4.0)) if d.chance(0.6) else x
@@ -66,14 +89,18 @@ def electronic(d: Draw, frequency: Curve, span: Span) -> Sound:
     return unit(y)
 
 
-def pneumatic(d: Draw, frequency: Curve, span: Span) -> Sound:
+def pneumatic(d: RandomDraw, frequency: Curve, span: SampleSpan) -> Sound:
     """A compressor horn: a reed with many partials and a little breath."""
-    x = tone(frequency * wander(d, span, 8, 0.003), span.rate, partials(d, 30, d.between(1, 6), 5.0))
+    x = tone(
+        frequency * wander(d, span, 8, 0.003), span.rate, partials(d, 30, d.between(1, 6), 5.0)
+    )
     breath = band(d, span, 800, 6000) * np.float32(d.log(0.01, 0.1))
-    return unit(eq(x, span.rate, (100, -20), (400, 0), (3000, d.between(-6, 4)), (8000, -18)) + breath)
+    return unit(
+        eq(x, span.rate, (100, -20), (400, 0), (3000, d.between(-6, 4)), (8000, -18)) + breath
+    )
 
 
-def mechanical(d: Draw, span: Span) -> Sound:
+def mechanical(d: RandomDraw, span: SampleSpan) -> Sound:
     """A rotor in a stator (the growl of older fire engines): slow to spin up, slower to run down."""
     points = [(0.0, d.log(150, 700))]
     while points[-1][0] < span.seconds:
@@ -81,10 +108,12 @@ def mechanical(d: Draw, span: Span) -> Sound:
         points += [(t, d.log(750, 1250)), (t + d.log(2, 6), d.log(300, 700))]
     f = curve(span, points)
     x = tone(f, span.rate, partials(d, 24, d.between(2, 7), 4.0))
-    return unit(x * (0.3 + (f / f.max()).astype(np.float32)) + band(d, span, 300, 3000) * np.float32(0.08))
+    return unit(
+        x * (0.3 + (f / f.max()).astype(np.float32)) + band(d, span, 300, 3000) * np.float32(0.08)
+    )
 
 
-def several(d: Draw, span: Span, *modes: object) -> Curve:
+def several(d: RandomDraw, span: SampleSpan, *modes: object) -> Curve:
     """The driver changes the mode now and then."""
     kinds = [m for m in modes if callable(m)]
     first: Curve = d.pick(*kinds)(d, span)
@@ -95,24 +124,26 @@ def several(d: Draw, span: Span, *modes: object) -> Curve:
     return first
 
 
-def hilo(d: Draw, span: Span, table: tuple[tuple[float, float], ...], low: float, high: float) -> Sound:
+def hilo(
+    d: RandomDraw, span: SampleSpan, table: tuple[tuple[float, float], ...], low: float, high: float
+) -> Sound:
     frequency = alternate(d, span, table[d.count(0, len(table) - 1)], d.log(low, high))
     return (pneumatic if d.chance(0.5) else electronic)(d, frequency, span)
 
 
-def police(d: Draw, span: Span) -> Sound:
+def police(d: RandomDraw, span: SampleSpan) -> Sound:
     if d.chance(0.25):
         return hilo(d, span, HILO_POLICE, 0.9, 2.2)
     return electronic(d, several(d, span, wail, yelp, yelp, phaser), span)
 
 
-def ambulance(d: Draw, span: Span) -> Sound:
+def ambulance(d: RandomDraw, span: SampleSpan) -> Sound:
     if d.chance(0.45):
         return hilo(d, span, HILO_AMBULANCE, 0.6, 1.8)
     return electronic(d, several(d, span, wail, yelp, wail), span)
 
 
-def fire_engine(d: Draw, span: Span) -> Sound:
+def fire_engine(d: RandomDraw, span: SampleSpan) -> Sound:
     kind = d.rng.random()
     if kind < 0.3:
         x = hilo(d, span, HILO_FIRE, 1.0, 4.5)
@@ -123,24 +154,28 @@ def fire_engine(d: Draw, span: Span) -> Sound:
     if d.chance(0.45):
         x = x + with_blasts(d, span) * np.float32(d.between(0.6, 1.6))
     if d.chance(0.5):
-        x = x + eq(band(d, span, 40, 400), span.rate, (50, 0), (300, -6), (2000, -20)) * np.float32(d.between(0.2, 0.8))
+        x = x + eq(band(d, span, 40, 400), span.rate, (50, 0), (300, -6), (2000, -20)) * np.float32(
+            d.between(0.2, 0.8)
+        )
     return unit(x)
 
 
-def with_blasts(d: Draw, span: Span) -> Sound:
+def with_blasts(d: RandomDraw, span: SampleSpan) -> Sound:
     """The horn that a fire engine blows into its siren."""
     out = np.zeros(span.n, np.float32)
     at = d.between(0, span.seconds / 2)
     while at < span.seconds - 0.3:
-        part = Span(span.rate, d.log(0.25, 1.5))
-        blast = fade(buzz(d, part), span.rate, 0.01, 0.02) if d.chance(0.4) else air_horn_blast(d, part)
+        part = SampleSpan(span.rate, d.log(0.25, 1.5))
+        blast = (
+            fade(buzz(d, part), span.rate, 0.01, 0.02) if d.chance(0.4) else air_horn_blast(d, part)
+        )
         a = int(at * span.rate)
         out[a : a + len(blast)] += blast[: span.n - a]
         at += len(blast) / span.rate + d.log(0.2, 2.5)
     return out
 
 
-def civil_defense(d: Draw, span: Span) -> Sound:
+def civil_defense(d: RandomDraw, span: SampleSpan) -> Sound:
     """Seconds of rise, a plateau, seconds of fall; one rotor or two a minor third apart, heard over a town."""
     top, bottom = d.log(380, 850), d.between(0.2, 0.75)
     points, t = [(0.0, d.between(bottom, 1.0))], 0.0
@@ -152,12 +187,17 @@ def civil_defense(d: Draw, span: Span) -> Sound:
     f = top * curve(span, points)
     x = tone(f, span.rate, partials(d, 18, d.between(4, 11), 4.0))
     if d.chance(0.5):
-        x = x + tone(f * d.pick(1.2, 1.25, 0.833, 4 / 3), span.rate, partials(d, 14, d.between(4, 11), 4.0))
+        x = x + tone(
+            f * d.pick(1.2, 1.25, 0.833, 4 / 3), span.rate, partials(d, 14, d.between(4, 11), 4.0)
+        )
     x = unit(x) * (0.2 + (f / f.max())).astype(np.float32) ** 1.5
-    return unit(resonate(x, span.rate, [(d.log(400, 1500), 700, 1.0)], 0.3) + band(d, span, 100, 1500) * np.float32(0.04))
+    return unit(
+        resonate(x, span.rate, [(d.log(400, 1500), 700, 1.0)], 0.3)
+        + band(d, span, 100, 1500) * np.float32(0.04)
+    )
 
 
-def reversing_beeps(d: Draw, span: Span) -> Sound:
+def reversing_beeps(d: RandomDraw, span: SampleSpan) -> Sound:
     """On, off, on, off at one pitch, or bursts of noise in the same beat; often over an idling diesel."""
     on, period = d.between(0.35, 0.65), d.log(0.6, 1.5)
     duty = ((span.times() / period) % 1.0 < on).astype(np.float32)
@@ -165,11 +205,15 @@ def reversing_beeps(d: Draw, span: Span) -> Sound:
     duty = np.convolve(duty, np.ones(edge, np.float32) / edge, "same").astype(np.float32)
     pitch = d.log(850, 1700) if d.chance(0.8) else d.log(1700, 3000)
     amplitudes = partials(d, d.pick(1, 3, 9), d.between(6, 18), 3.0, even=-10)
-    x = tone(np.full(span.n, pitch), span.rate, amplitudes) if d.chance(0.93) else band(d, span, 600, 6000)
+    x = (
+        tone(np.full(span.n, pitch), span.rate, amplitudes)
+        if d.chance(0.93)
+        else band(d, span, 600, 6000)
+    )
     return unit(x * duty)
 
 
-def chirp(d: Draw, span: Span) -> Curve:
+def chirp(d: RandomDraw, span: SampleSpan) -> Curve:
     """One of the voices of a car alarm."""
     low, high = d.log(350, 1500) if d.chance(0.4) else d.log(600, 1500), d.log(1600, 3500)
     kind = d.count(0, 4)
@@ -184,7 +228,7 @@ def chirp(d: Draw, span: Span) -> Curve:
     return sweep(d, span, low, high, d.log(0.8, 2.5))
 
 
-def car_alarm(d: Draw, span: Span) -> Sound:
+def car_alarm(d: RandomDraw, span: SampleSpan) -> Sound:
     """Six voices in turn, or the car's own horn in a stubborn beat, or one chirp for ever."""
     if d.chance(0.25):
         return honking(d, span)
@@ -192,7 +236,7 @@ def car_alarm(d: Draw, span: Span) -> Sound:
     colour = partials(d, 14, d.between(1, 6) if d.chance(0.4) else d.between(4, 12), 4.0)
     parts: list[Sound] = []
     while sum(len(p) for p in parts) < span.n:
-        part = Span(span.rate, length)
+        part = SampleSpan(span.rate, length)
         x = tone(chirp(d, part), span.rate, colour)
         if d.chance(0.3):
             x = x * ((part.times() / d.log(0.08, 0.4)) % 1.0 < 0.6).astype(np.float32)
@@ -200,12 +244,26 @@ def car_alarm(d: Draw, span: Span) -> Sound:
         if len(parts) >= voices:
             parts = parts * (2 + span.n // (len(parts) * part.n))
     x = np.concatenate(parts)[: span.n]
-    return unit(eq(x, span.rate, (200, -20), (d.log(400, 1200), 0), (d.log(1800, 3200), d.between(0, 8)), (6000, -6), (12000, -20)))
+    return unit(
+        eq(
+            x,
+            span.rate,
+            (200, -20),
+            (d.log(400, 1200), 0),
+            (d.log(1800, 3200), d.between(0, 8)),
+            (6000, -6),
+            (12000, -20),
+        )
+    )
 
 
-def honking(d: Draw, span: Span) -> Sound:
+def honking(d: RandomDraw, span: SampleSpan) -> Sound:
     low = d.log(330, 480)
     x = tone(np.full(span.n, low), span.rate, partials(d, 24, d.between(2, 6), 4.0))
-    x = x + tone(np.full(span.n, low * d.between(1.15, 1.3)), span.rate, partials(d, 20, d.between(2, 6), 4.0))
+    x = x + tone(
+        np.full(span.n, low * d.between(1.15, 1.3)),
+        span.rate,
+        partials(d, 20, d.between(2, 6), 4.0),
+    )
     period = d.log(0.5, 1.3)
     return unit(x * ((span.times() / period) % 1.0 < d.between(0.4, 0.6)).astype(np.float32))

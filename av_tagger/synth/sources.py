@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from av_tagger.synth import engines, horns, sirens, voices, wheels
-from av_tagger.synth.kit import Source
+from av_tagger.synth.dsp import Source
 
 SOURCES: dict[str, Source] = {
     "Train horn": horns.train_horn,

@@ -4,43 +4,80 @@ from __future__ import annotations
 
 import numpy as np
 
-from av_tagger.synth.kit import Curve, Draw, Sound, Span, band, curve, drive, fade, partials, place, resonate, tone, unit, wander
+from av_tagger.synth.dsp import (
+    Curve,
+    RandomDraw,
+    SampleSpan,
+    Sound,
+    band,
+    curve,
+    drive,
+    fade,
+    partials,
+    place,
+    resonate,
+    tone,
+    unit,
+    wander,
+)
 
-VOWELS = ((730, 1090, 2440), (270, 2290, 3010), (300, 870, 2240), (530, 1840, 2480), (570, 840, 2410), (660, 1720, 2410))
+VOWELS = (
+    (730, 1090, 2440),
+    (270, 2290, 3010),
+    (300, 870, 2240),
+    (530, 1840, 2480),
+    (570, 840, 2410),
+    (660, 1720, 2410),
+)
 
 
-def throat(d: Draw, span: Span, pitch: Curve, roughness: float) -> Sound:
+def throat(d: RandomDraw, span: SampleSpan, pitch: Curve, roughness: float) -> Sound:
     """Folds with jitter; roughness is fast chaotic modulation and every-other-period strength."""
     jitter = wander(d, span, 90, 0.012 + 0.05 * roughness)
     x = tone(pitch * jitter, span.rate, partials(d, 40, d.between(5, 11), 2.5))
     if roughness > 0:
-        beat = 1 + roughness * np.sin(2 * np.pi * np.cumsum(wander(d, span, 20, 0.3) * d.between(35, 130)) / span.rate)
+        beat = 1 + roughness * np.sin(
+            2 * np.pi * np.cumsum(wander(d, span, 20, 0.3) * d.between(35, 130)) / span.rate
+        )
         sub = 1 + roughness * np.sin(np.pi * np.cumsum(pitch / span.rate))
         x = x * (beat * sub).astype(np.float32)
     return unit(x)
 
 
-def scream_contour(d: Draw, span: Span, top: float) -> Curve:
+def scream_contour(d: RandomDraw, span: SampleSpan, top: float) -> Curve:
     end = d.between(0.45, 1.0)
     rise = span.seconds * d.between(0.02, 0.3)
     hold = span.seconds * d.between(0.4, 0.9)
     return (
         top
-        * curve(span, [(0, d.between(0.5, 1.0)), (rise, 1.0), (hold, d.between(0.85, 1.1)), (span.seconds, end)])
+        * curve(
+            span,
+            [
+                (0, d.between(0.5, 1.0)),
+                (rise, 1.0),
+                (hold, d.between(0.85, 1.1)),
+                (span.seconds, end),
+            ],
+        )
         * wander(d, span, 6, 0.03)
     )
 
 
-def one_scream(d: Draw, span: Span, top: float, roughness: float, tract: float) -> Sound:
+def one_scream(
+    d: RandomDraw, span: SampleSpan, top: float, roughness: float, tract: float
+) -> Sound:
     x = throat(d, span, scream_contour(d, span, top), roughness)
     x = unit(x + band(d, span, 1000, 8000) * np.float32(d.log(0.02, 0.5)))
     gains = (d.log(0.2, 1.0), 1.0, d.log(0.2, 1.0), d.log(0.1, 0.6))
-    peaks = [(f * tract * d.between(0.85, 1.2), f * d.between(0.1, 0.5), g) for f, g in zip((950, 1500, 2900, 3900), gains, strict=True)]
+    peaks = [
+        (f * tract * d.between(0.85, 1.2), f * d.between(0.1, 0.5), g)
+        for f, g in zip((950, 1500, 2900, 3900), gains, strict=True)
+    ]
     x = resonate(x, span.rate, peaks, d.log(0.02, 0.15))
     return fade(drive(x, d.log(0.2, 2.5)), span.rate, d.log(0.01, 0.12), d.log(0.05, 0.4))
 
 
-def screaming(d: Draw, span: Span) -> Sound:
+def screaming(d: RandomDraw, span: SampleSpan) -> Sound:
     """A woman, a man, a child or a crowd of them; once or again and again."""
     out = np.zeros(span.n, np.float32)
     for _ in range(d.pick(1, 1, 1, 1, 3, 6)):
@@ -49,7 +86,9 @@ def screaming(d: Draw, span: Span) -> Sound:
         t = 0.0
         while t < span.seconds - 0.25:
             length = min(d.log(0.3, 4.5), span.seconds - t)
-            x = one_scream(d, Span(span.rate, length), top * d.between(0.85, 1.15), rough, tract)
+            x = one_scream(
+                d, SampleSpan(span.rate, length), top * d.between(0.85, 1.15), rough, tract
+            )
             a = int(t * span.rate)
             out[a : a + len(x)] += (x * np.float32(d.between(0.5, 1)))[: span.n - a]
             t += length + d.log(0.1, 1.5)
@@ -58,16 +97,19 @@ def screaming(d: Draw, span: Span) -> Sound:
     return unit(out)
 
 
-def syllable(d: Draw, span: Span, pitch: float, tract: float) -> Sound:
+def syllable(d: RandomDraw, span: SampleSpan, pitch: float, tract: float) -> Sound:
     f = pitch * curve(span, [(0, d.between(0.85, 1.15)), (span.seconds, d.between(0.75, 1.1))])
     vowel = VOWELS[d.count(0, len(VOWELS) - 1)]
     x = resonate(
-        throat(d, span, f, 0.0), span.rate, [(v * tract, 60 + v * 0.06, g) for v, g in zip(vowel, (1.0, 0.5, 0.25), strict=True)], 0.004
+        throat(d, span, f, 0.0),
+        span.rate,
+        [(v * tract, 60 + v * 0.06, g) for v, g in zip(vowel, (1.0, 0.5, 0.25), strict=True)],
+        0.004,
     )
     return fade(unit(x), span.rate, 0.03, 0.06)
 
 
-def speech(d: Draw, span: Span) -> Sound:
+def speech(d: RandomDraw, span: SampleSpan) -> Sound:
     """Syllables with vowels, hisses and pauses; says nothing."""
     pitch, tract = d.log(85, 280), d.between(0.9, 1.2)
     sounds: list[Sound] = []
@@ -75,68 +117,105 @@ def speech(d: Draw, span: Span) -> Sound:
     gains: list[float] = []
     t = 0.0
     while t < span.seconds - 0.1:
-        part = Span(span.rate, min(d.between(0.09, 0.28), span.seconds - t))
+        part = SampleSpan(span.rate, min(d.between(0.09, 0.28), span.seconds - t))
         sounds.append(syllable(d, part, pitch * d.between(0.85, 1.2), tract))
         starts.append(t)
         gains.append(d.between(0.4, 1))
         if d.chance(0.4):
-            sounds.append(fade(band(d, Span(span.rate, d.between(0.04, 0.14)), d.log(2500, 5000), 8000), span.rate, 0.015, 0.03))
+            sounds.append(
+                fade(
+                    band(d, SampleSpan(span.rate, d.between(0.04, 0.14)), d.log(2500, 5000), 8000),
+                    span.rate,
+                    0.015,
+                    0.03,
+                )
+            )
             starts.append(max(0.0, t - 0.06))
             gains.append(d.between(0.1, 0.5))
         t += part.seconds + (d.log(0.15, 1.0) if d.chance(0.18) else d.between(0.0, 0.05))
     return unit(place(span, sounds, starts, gains))
 
 
-def babble(d: Draw, span: Span) -> Sound:
-    return unit(np.sum([speech(d, span) * np.float32(d.between(0.3, 1)) for _ in range(d.count(3, 5))], axis=0, dtype=np.float32))
+def babble(d: RandomDraw, span: SampleSpan) -> Sound:
+    return unit(
+        np.sum(
+            [speech(d, span) * np.float32(d.between(0.3, 1)) for _ in range(d.count(3, 5))],
+            axis=0,
+            dtype=np.float32,
+        )
+    )
 
 
-def cry(d: Draw, span: Span) -> Sound:
+def cry(d: RandomDraw, span: SampleSpan) -> Sound:
     """A baby: regular arches at 350-600 Hz, far smoother than a scream."""
     pitch, length, rest = d.log(330, 620), d.log(0.5, 1.3), d.log(0.25, 0.7)
     sounds, starts, t = [], [], 0.0
     while t < span.seconds - 0.2:
-        part = Span(span.rate, min(length * d.between(0.8, 1.2), span.seconds - t))
+        part = SampleSpan(span.rate, min(length * d.between(0.8, 1.2), span.seconds - t))
         arch = pitch * curve(part, [(0, 0.75), (part.seconds * 0.3, 1.0), (part.seconds, 0.7)])
-        x = resonate(throat(d, part, arch, d.between(0, 0.2)), span.rate, [(1100, 250, 1.0), (3300, 500, 0.6)], 0.02)
+        x = resonate(
+            throat(d, part, arch, d.between(0, 0.2)),
+            span.rate,
+            [(1100, 250, 1.0), (3300, 500, 0.6)],
+            0.02,
+        )
         sounds.append(fade(unit(x), span.rate, 0.06, 0.12))
         starts.append(t)
         t += part.seconds + rest
     return unit(place(span, sounds, starts))
 
 
-def bark(d: Draw, span: Span) -> Sound:
+def bark(d: RandomDraw, span: SampleSpan) -> Sound:
     pitch, sounds, starts, t = d.log(180, 900), [], [], 0.0
     while t < span.seconds - 0.1:
-        part = Span(span.rate, d.between(0.1, 0.28))
+        part = SampleSpan(span.rate, d.between(0.1, 0.28))
         f = pitch * curve(part, [(0, 0.7), (0.04, 1.2), (part.seconds, 0.6)])
-        x = resonate(throat(d, part, f, d.between(0.2, 0.9)), span.rate, [(d.log(500, 900), 200, 1.0), (d.log(1200, 2200), 400, 0.6)], 0.03)
-        sounds.append(fade(unit(x + band(d, part, 500, 4000) * np.float32(0.2)), span.rate, 0.008, 0.06))
+        x = resonate(
+            throat(d, part, f, d.between(0.2, 0.9)),
+            span.rate,
+            [(d.log(500, 900), 200, 1.0), (d.log(1200, 2200), 400, 0.6)],
+            0.03,
+        )
+        sounds.append(
+            fade(unit(x + band(d, part, 500, 4000) * np.float32(0.2)), span.rate, 0.008, 0.06)
+        )
         starts.append(t)
         t += d.log(0.25, 1.5)
     return unit(place(span, sounds, starts, list(d.many(len(starts), 0.5, 1))))
 
 
-def animal(d: Draw, span: Span) -> Sound:
+def animal(d: RandomDraw, span: SampleSpan) -> Sound:
     """Lowing, bleating, crowing, howling, mewing: long single calls with a slow contour."""
     low = d.log(90, 700)
     sounds, starts, t = [], [], 0.0
     while t < span.seconds - 0.3:
-        part = Span(span.rate, min(d.log(0.4, 2.0), span.seconds - t))
+        part = SampleSpan(span.rate, min(d.log(0.4, 2.0), span.seconds - t))
         trill = 1 + d.pick(0.0, 0.0, 0.06) * np.sin(2 * np.pi * part.times() * d.between(7, 14))
         f = (
             low
             * trill
-            * curve(part, [(0, d.between(0.7, 1.0)), (part.seconds / 2, d.between(0.9, 1.5)), (part.seconds, d.between(0.5, 1.0))])
+            * curve(
+                part,
+                [
+                    (0, d.between(0.7, 1.0)),
+                    (part.seconds / 2, d.between(0.9, 1.5)),
+                    (part.seconds, d.between(0.5, 1.0)),
+                ],
+            )
         )
-        x = resonate(throat(d, part, f, d.between(0, 0.5)), span.rate, [(d.log(300, 1100), 200, 1.0), (d.log(1100, 2800), 400, 0.5)], 0.01)
+        x = resonate(
+            throat(d, part, f, d.between(0, 0.5)),
+            span.rate,
+            [(d.log(300, 1100), 200, 1.0), (d.log(1100, 2800), 400, 0.5)],
+            0.01,
+        )
         sounds.append(fade(x, span.rate, 0.08, 0.15))
         starts.append(t)
         t += part.seconds + d.log(0.3, 3)
     return unit(place(span, sounds, starts))
 
 
-def beast(d: Draw, span: Span) -> Sound:
+def beast(d: RandomDraw, span: SampleSpan) -> Sound:
     """Whinnies, bleats, mews, trumpeting and hoots: loud and rough as a scream, but trembling, sliding or short in their own ways."""
     kind = d.count(0, 4)
     base, tremor, depth = (
@@ -149,7 +228,7 @@ def beast(d: Draw, span: Span) -> Sound:
     sounds, starts, t = [], [], 0.0
     while t < span.seconds - 0.1:
         length = d.log(0.08, 0.3) if kind == 4 else d.log(0.5, 1.8)
-        part = Span(span.rate, min(length, span.seconds - t))
+        part = SampleSpan(span.rate, min(length, span.seconds - t))
         slide = curve(
             part,
             [
@@ -173,10 +252,12 @@ def beast(d: Draw, span: Span) -> Sound:
     return unit(place(span, sounds, starts, list(d.many(len(starts), 0.5, 1))))
 
 
-def roar(d: Draw, span: Span) -> Sound:
+def roar(d: RandomDraw, span: SampleSpan) -> Sound:
     """Lions, bears, snoring: very low and rough, growing and dying; no engine holds its breath so."""
     f = d.log(30, 140) * curve(span, [(0, 0.8), (span.seconds * 0.4, 1.2), (span.seconds, 0.7)])
-    x = throat(d, span, f, d.between(0.5, 1.0)) + band(d, span, 80, 900) * np.float32(d.log(0.2, 1.0))
+    x = throat(d, span, f, d.between(0.5, 1.0)) + band(d, span, 80, 900) * np.float32(
+        d.log(0.2, 1.0)
+    )
     x = resonate(x, span.rate, [(d.log(200, 500), 150, 1.0), (d.log(600, 1500), 400, 0.4)], 0.02)
     breaths = np.abs(np.sin(np.pi * span.times() / d.log(0.8, 4.0))) ** d.between(0.5, 2)
     return unit(x * breaths.astype(np.float32))

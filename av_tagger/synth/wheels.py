@@ -4,14 +4,30 @@ from __future__ import annotations
 
 import numpy as np
 
+from av_tagger.synth.dsp import (
+    Curve,
+    RandomDraw,
+    SampleSpan,
+    Sound,
+    band,
+    curve,
+    eq,
+    fade,
+    noise,
+    partials,
+    place,
+    struck,
+    tone,
+    unit,
+    wander,
+)
 from av_tagger.synth.engines import diesel_engine, run, squeal
 from av_tagger.synth.horns import train_horn, whistle
-from av_tagger.synth.kit import Curve, Draw, Sound, Span, band, curve, eq, fade, noise, partials, place, struck, tone, unit, wander
-from av_tagger.synth.rooms import in_room
+from av_tagger.synth.rooms import in_queue
 from av_tagger.synth.voices import speech
 
 
-def joints(d: Draw, span: Span) -> Sound:
+def joints(d: RandomDraw, span: SampleSpan) -> Sound:
     """Ta-tam, ta-tam: two axles of a bogie, then the next bogie, at every joint of the rail."""
     axle, period = d.log(0.08, 0.3), d.log(0.45, 1.6)
     follow = d.between(1.6, 3.0) * axle if d.chance(0.6) else None
@@ -23,45 +39,61 @@ def joints(d: Draw, span: Span) -> Sound:
     t = d.between(0, period / 4)
     while t < span.seconds:
         for k in (0.0, axle) + ((follow, follow + axle) if follow else ()):
-            hits.append(struck(d, span.rate, modes, [d.log(0.02, 0.09), d.log(0.01, 0.06), 0.01, 0.006], thud))
+            hits.append(
+                struck(
+                    d, span.rate, modes, [d.log(0.02, 0.09), d.log(0.01, 0.06), 0.01, 0.006], thud
+                )
+            )
             starts.append(t + k)
             gains.append(d.between(0.5, 1))
         t += period * d.between(0.96, 1.04)
-    return in_room(d, place(span, hits, starts, gains), span.rate, decay=(0.15, 0.8), wet=(0.3, 1.5))
+    return in_queue(
+        d, place(span, hits, starts, gains), span.rate, decay=(0.15, 0.8), wet=(0.3, 1.5)
+    )
 
 
-def rolling_stock(d: Draw, span: Span) -> Sound:
+def rolling_stock(d: RandomDraw, span: SampleSpan) -> Sound:
     """The broad roar of wheels on rails, swelling as wagons go by."""
-    roar = noise(d, span, (30, -8), (80, 0), (d.log(250, 900), 0), (2500, -d.between(6, 16)), (8000, -35))
+    roar = noise(
+        d, span, (30, -8), (80, 0), (d.log(250, 900), 0), (2500, -d.between(6, 16)), (8000, -35)
+    )
     return unit(roar * wander(d, span, d.log(1, 5), 0.25).astype(np.float32))
 
 
-def locomotive(d: Draw, span: Span) -> Sound:
+def locomotive(d: RandomDraw, span: SampleSpan) -> Sound:
     """A very large diesel that stands or pulls at one of its notches: a steady roar in bands, with turbo, fans and generator on top."""
-    f = d.log(8, 60) * curve(span, [(0, 1), (span.seconds, d.pick(1.0, 1.0, 1.0, d.between(0.7, 1.5)))])
+    f = d.log(8, 60) * curve(
+        span, [(0, 1), (span.seconds, d.pick(1.0, 1.0, 1.0, d.between(0.7, 1.5)))]
+    )
     x = run(d, span, f, diesel_engine(d))
     x = eq(x, span.rate, (40, 4), (300, 0), (2000, -d.between(0, 14)), (7000, -d.between(8, 30)))
     bands = [(d.log(80, 9000), d.between(-14, 6)) for _ in range(6)]
     roar = noise(d, span, (30, -6), *sorted(bands), (14000, -d.between(8, 40)))
     x = x + roar * np.float32(d.log(0.2, 3.0))
     for _ in range(d.pick(0, 1, 1, 2, 3)):
-        x = x + tone(np.full(span.n, d.log(250, 4000)) * wander(d, span, 1, 0.01), span.rate, partials(d, 2, 12)) * np.float32(
-            d.log(0.03, 0.4)
-        )
+        x = x + tone(
+            np.full(span.n, d.log(250, 4000)) * wander(d, span, 1, 0.01),
+            span.rate,
+            partials(d, 2, 12),
+        ) * np.float32(d.log(0.03, 0.4))
     return unit(x)
 
 
-def steam(d: Draw, span: Span) -> Sound:
+def steam(d: RandomDraw, span: SampleSpan) -> Sound:
     """Chuff, chuff: four beats a turn of the wheels, each a puff of noise."""
     rate = d.log(1.0, 9.0) * curve(span, [(0, 1), (span.seconds, d.log(0.8, 1.7))])
     turns = np.cumsum(rate / span.rate)
-    beat = np.array([1.0, d.between(0.5, 1), d.between(0.7, 1), d.between(0.5, 1)])[turns.astype(np.int64) % 4]
+    beat = np.array([1.0, d.between(0.5, 1), d.between(0.7, 1), d.between(0.5, 1)])[
+        turns.astype(np.int64) % 4
+    ]
     shape = beat * np.exp(-d.between(3, 8) * (turns % 1.0)) * (1 - np.exp(-25 * (turns % 1.0)))
-    puff = noise(d, span, (60, -10), (d.log(200, 700), 0), (2500, -8), (8000, -20)) * (shape + d.between(0, 0.08)).astype(np.float32)
+    puff = noise(d, span, (60, -10), (d.log(200, 700), 0), (2500, -8), (8000, -20)) * (
+        shape + d.between(0, 0.08)
+    ).astype(np.float32)
     return unit(unit(puff) + rolling_stock(d, span) * np.float32(d.log(0.05, 0.4)))
 
 
-def train(d: Draw, span: Span) -> Sound:
+def train(d: RandomDraw, span: SampleSpan) -> Sound:
     kind = d.rng.random()
     if kind < 0.35:
         x = locomotive(d, span)
@@ -72,7 +104,9 @@ def train(d: Draw, span: Span) -> Sound:
         if d.chance(0.35):
             x = x + locomotive(d, span) * np.float32(d.log(0.2, 1.0))
     if d.chance(0.25):
-        x = x + place(span, [squeal(d, span.part(d.log(0.8, 4)))], [d.between(0, span.seconds / 2)]) * np.float32(d.log(0.2, 1.0))
+        x = x + place(
+            span, [squeal(d, span.part(d.log(0.8, 4)))], [d.between(0, span.seconds / 2)]
+        ) * np.float32(d.log(0.2, 1.0))
     if d.chance(0.3):
         x = x + (whistle if d.chance(0.3) else train_horn)(d, span) * np.float32(d.log(0.3, 3.0))
     if d.chance(0.3):
@@ -80,30 +114,56 @@ def train(d: Draw, span: Span) -> Sound:
     return unit(x)
 
 
-def approach(d: Draw, span: Span) -> Sound:
+def approach(d: RandomDraw, span: SampleSpan) -> Sound:
     middle = span.seconds * d.between(0.3, 0.9)
-    return curve(span, [(0, d.between(0.05, 0.4)), (middle, 1.0), (span.seconds, d.between(0.1, 1.0))]).astype(np.float32)
+    return curve(
+        span, [(0, d.between(0.05, 0.4)), (middle, 1.0), (span.seconds, d.between(0.1, 1.0))]
+    ).astype(np.float32)
 
 
-def board_roll(d: Draw, span: Span) -> Sound:
+def board_roll(d: RandomDraw, span: SampleSpan) -> Sound:
     """Hard wheels on a rough floor: a roar that rattles, with a tick at each crack."""
     grain = wander(d, span, d.log(60, 400), d.between(0.2, 0.7)).astype(np.float32)
-    roar = noise(d, span, (60, -12), (d.log(150, 400), 0), (d.log(1200, 3500), 0), (7000, -14), (14000, -30)) * grain
+    roar = (
+        noise(
+            d,
+            span,
+            (60, -12),
+            (d.log(150, 400), 0),
+            (d.log(1200, 3500), 0),
+            (7000, -14),
+            (14000, -30),
+        )
+        * grain
+    )
     if d.chance(0.5):
         gap = d.log(0.08, 0.5)
         starts: Curve = np.arange(d.between(0, gap), span.seconds, gap)
-        ticks = [struck(d, span.rate, [d.log(200, 500), d.log(700, 2000)], [0.012, 0.006], 1.0) for _ in starts]
+        ticks = [
+            struck(d, span.rate, [d.log(200, 500), d.log(700, 2000)], [0.012, 0.006], 1.0)
+            for _ in starts
+        ]
         roar = unit(roar) + unit(place(span, ticks, list(starts))) * np.float32(d.log(0.2, 1.0))
     return unit(roar)
 
 
-def clack(d: Draw, rate: int) -> Sound:
+def clack(d: RandomDraw, rate: int) -> Sound:
     """Maple on concrete: short modes of a board with two trucks, and the slap."""
     base = d.log(180, 520)
-    modes = [base, base * d.between(1.7, 2.4), base * d.between(3, 5), d.log(1800, 3200), d.log(3200, 6500)]
-    x = struck(d, rate, modes, [d.log(0.01, 0.05), d.log(0.008, 0.03), 0.012, 0.008, 0.006], d.log(1, 6))
+    modes = [
+        base,
+        base * d.between(1.7, 2.4),
+        base * d.between(3, 5),
+        d.log(1800, 3200),
+        d.log(3200, 6500),
+    ]
+    x = struck(
+        d, rate, modes, [d.log(0.01, 0.05), d.log(0.008, 0.03), 0.012, 0.008, 0.006], d.log(1, 6)
+    )
     x = x + slap(d, rate, len(x))
-    second = struck(d, rate, [m * 1.07 for m in modes], [0.02, 0.012, 0.009, 0.006, 0.005], d.log(1, 5))
+    second = struck(
+        d, rate, [m * 1.07 for m in modes], [0.02, 0.012, 0.009, 0.006, 0.005], d.log(1, 5)
+    )
     both = np.zeros(len(x) + int(0.05 * rate) + len(second), np.float32)
     both[: len(x)] += x
     lag = int(d.between(0.005, 0.045) * rate)
@@ -111,20 +171,25 @@ def clack(d: Draw, rate: int) -> Sound:
     return both
 
 
-def slap(d: Draw, rate: int, n: int) -> Sound:
+def slap(d: RandomDraw, rate: int, n: int) -> Sound:
     """Urethane and wood on stone: a short wide burst."""
-    burst = band(d, Span(rate, n / rate), d.log(150, 600), d.log(4000, 9000), 15)
-    return np.asarray(burst[:n] * np.exp(-np.arange(len(burst[:n])) / rate / d.log(0.008, 0.05)) * d.log(3, 40), np.float32)
+    burst = band(d, SampleSpan(rate, n / rate), d.log(150, 600), d.log(4000, 9000), 15)
+    return np.asarray(
+        burst[:n] * np.exp(-np.arange(len(burst[:n])) / rate / d.log(0.008, 0.05)) * d.log(3, 40),
+        np.float32,
+    )
 
 
-def trick(d: Draw, span: Span) -> Sound:
+def trick(d: RandomDraw, span: SampleSpan) -> Sound:
     """Roll up, pop the tail, fly for a third of a second, land on four wheels, roll away."""
     pop = span.seconds * d.between(0.15, 0.6)
     land = pop + d.between(0.25, 0.65)
     rolling = board_roll(d, span)
     t = span.times()
     level = d.log(0.03, 0.6)
-    on_ground = np.where((t > pop) & (t < land), d.between(0.0, 0.15), 1.0) * np.where(t > land, d.between(0.4, 1.6), 1.0)
+    on_ground = np.where((t > pop) & (t < land), d.between(0.0, 0.15), 1.0) * np.where(
+        t > land, d.between(0.4, 1.6), 1.0
+    )
     hits = place(
         span,
         [clack(d, span.rate), clack(d, span.rate), clack(d, span.rate)],
@@ -132,29 +197,50 @@ def trick(d: Draw, span: Span) -> Sound:
         [1, d.between(0.6, 1.6), d.between(0, 0.8)],
     )
     hits = hits / max(float(np.abs(hits).max()), 1e-6)
-    yard = in_room(d, np.asarray(hits, np.float32), span.rate, decay=(0.15, 0.9), wet=(0.3, 1.5))
+    yard = in_queue(d, np.asarray(hits, np.float32), span.rate, decay=(0.15, 0.9), wet=(0.3, 1.5))
     yard = yard / max(float(np.abs(yard).max()), 1e-6)
-    return unit(rolling * np.float32(level) * on_ground.astype(np.float32) + yard * np.float32(d.between(0.4, 1.5)))
+    return unit(
+        rolling * np.float32(level) * on_ground.astype(np.float32)
+        + yard * np.float32(d.between(0.4, 1.5))
+    )
 
 
-def knocks(d: Draw, span: Span) -> Sound:
+def knocks(d: RandomDraw, span: SampleSpan) -> Sound:
     """A session heard from the side: a few knocks of board and feet over the hiss or the murmur of the place, hardly any rolling."""
     n = d.count(2, 6)
     starts = np.sort(d.many(n, 0.02, max(0.05, span.seconds - 0.1)))
-    hits = in_room(
+    hits = in_queue(
         d,
-        place(span, [clack(d, span.rate) for _ in range(n)], list(starts), list(d.many(n, 0.15, 1))),
+        place(
+            span, [clack(d, span.rate) for _ in range(n)], list(starts), list(d.many(n, 0.15, 1))
+        ),
         span.rate,
         decay=(0.1, 0.7),
         wet=(0.4, 2.5),
     )
     hits = hits / max(float(np.abs(hits).max()), 1e-6)
-    hiss = noise(d, span, (40, 0), (d.log(150, 1000), -d.between(0, 10)), (5000, -d.between(6, 25)), (12000, -d.between(8, 35)))
-    murmur = speech(d, span) * np.float32(d.log(0.02, 0.5)) if d.chance(0.25) else np.zeros(span.n, np.float32)
-    return unit(hits + hiss * np.float32(d.log(0.05, 1.2)) + board_roll(d, span) * np.float32(d.log(0.02, 0.6)) + murmur)
+    hiss = noise(
+        d,
+        span,
+        (40, 0),
+        (d.log(150, 1000), -d.between(0, 10)),
+        (5000, -d.between(6, 25)),
+        (12000, -d.between(8, 35)),
+    )
+    murmur = (
+        speech(d, span) * np.float32(d.log(0.02, 0.5))
+        if d.chance(0.25)
+        else np.zeros(span.n, np.float32)
+    )
+    return unit(
+        hits
+        + hiss * np.float32(d.log(0.05, 1.2))
+        + board_roll(d, span) * np.float32(d.log(0.02, 0.6))
+        + murmur
+    )
 
 
-def skateboard(d: Draw, span: Span) -> Sound:
+def skateboard(d: RandomDraw, span: SampleSpan) -> Sound:
     kind = d.rng.random()
     if kind < 0.4:
         return trick(d, span.part(d.between(0.9, 4.0)))
@@ -166,13 +252,15 @@ def skateboard(d: Draw, span: Span) -> Sound:
     return unit(x + hits * np.float32(d.log(0.2, 1.2)))
 
 
-def bell_stroke(d: Draw, rate: int, pitch: float, decay: float) -> Sound:
+def bell_stroke(d: RandomDraw, rate: int, pitch: float, decay: float) -> Sound:
     """A small steel shell: few modes, about 1 : 2.45 : 4.4 : 6.8, that ring for a second."""
     ratios = np.array([1.0, 2.45, 4.4, 6.8]) * (1 + d.many(4, -0.03, 0.03))
-    return struck(d, rate, list(pitch * ratios), list(decay * np.array([1.0, 0.8, 0.5, 0.3])), d.log(0.3, 3))
+    return struck(
+        d, rate, list(pitch * ratios), list(decay * np.array([1.0, 0.8, 0.5, 0.3])), d.log(0.3, 3)
+    )
 
 
-def bicycle_bell(d: Draw, span: Span) -> Sound:
+def bicycle_bell(d: RandomDraw, span: SampleSpan) -> Sound:
     """The thumb lever throws a rotating clapper against the shell, there and back: two rattles over one long ring; or a plain ding."""
     pitch, decay = d.log(1300, 3000), d.log(0.25, 0.9)
     rattles, step = d.chance(0.8), d.log(0.012, 0.035)
@@ -188,34 +276,49 @@ def bicycle_bell(d: Draw, span: Span) -> Sound:
         t += d.log(0.15, 2.0)
     strokes = [bell_stroke(d, span.rate, pitch, decay) for _ in range(min(len(starts), 4))]
     x = unit(place(span, [strokes[i % len(strokes)] for i in range(len(starts))], starts, gains))
-    gear = band(d, span.part(0.06), 1500, 9000) * np.exp(-span.part(0.06).times() / 0.01).astype(np.float32)
+    gear = band(d, span.part(0.06), 1500, 9000) * np.exp(-span.part(0.06).times() / 0.01).astype(
+        np.float32
+    )
     return unit(x + place(span, [gear] * len(starts), starts, gains) * np.float32(d.log(0.05, 0.8)))
 
 
-def ratchet(d: Draw, span: Span) -> Sound:
+def ratchet(d: RandomDraw, span: SampleSpan) -> Sound:
     """The freewheel: even metallic ticks that slow down or speed up."""
-    rate = d.log(7, 45) * curve(span, [(0, 1), (span.seconds / 2, d.log(0.6, 1.5)), (span.seconds, d.log(0.4, 1.5))])
+    rate = d.log(7, 45) * curve(
+        span, [(0, 1), (span.seconds / 2, d.log(0.6, 1.5)), (span.seconds, d.log(0.4, 1.5))]
+    )
     turns = np.cumsum(rate / span.rate)
     at = np.flatnonzero(np.diff(turns.astype(np.int64)) > 0) / span.rate
     modes = [d.log(900, 2500), d.log(2500, 5000), d.log(5000, 9000)]
-    ticks = [struck(d, span.rate, modes, [d.log(0.002, 0.012), d.log(0.002, 0.01), 0.003], d.between(0.3, 2)) for _ in range(4)]
-    return unit(place(span, [ticks[i % 4] for i in range(len(at))], list(at), list(d.many(len(at), 0.6, 1))))
+    ticks = [
+        struck(
+            d, span.rate, modes, [d.log(0.002, 0.012), d.log(0.002, 0.01), 0.003], d.between(0.3, 2)
+        )
+        for _ in range(4)
+    ]
+    return unit(
+        place(span, [ticks[i % 4] for i in range(len(at))], list(at), list(d.many(len(at), 0.6, 1)))
+    )
 
 
-def bicycle(d: Draw, span: Span) -> Sound:
+def bicycle(d: RandomDraw, span: SampleSpan) -> Sound:
     if d.chance(0.5):
         x = bicycle_bell(d, span)
         return unit(x + tyre_hum(d, span) * np.float32(d.log(0.01, 0.3)))
-    x = ratchet(d, span) * np.float32(d.log(0.3, 2.0)) + tyre_hum(d, span) * np.float32(d.log(0.1, 1.0))
+    x = ratchet(d, span) * np.float32(d.log(0.3, 2.0)) + tyre_hum(d, span) * np.float32(
+        d.log(0.1, 1.0)
+    )
     if d.chance(0.4):
         beat = 0.5 + 0.5 * np.sin(2 * np.pi * span.times() * d.log(0.8, 2.2))
         x = x + band(d, span, 1500, 6000) * beat.astype(np.float32) * np.float32(d.log(0.1, 0.8))
     if d.chance(0.2):
-        x = x + place(span, [squeal(d, span.part(d.log(0.3, 1.2)))], [d.between(0, span.seconds * 0.8)])
+        x = x + place(
+            span, [squeal(d, span.part(d.log(0.3, 1.2)))], [d.between(0, span.seconds * 0.8)]
+        )
     if d.chance(0.3):
         x = x + bicycle_bell(d, span) * np.float32(d.log(0.2, 1.0))
     return fade(unit(x), span.rate, 0.02, 0.02)
 
 
-def tyre_hum(d: Draw, span: Span) -> Sound:
+def tyre_hum(d: RandomDraw, span: SampleSpan) -> Sound:
     return noise(d, span, (60, -6), (250, 0), (d.log(600, 2000), -3), (5000, -18))

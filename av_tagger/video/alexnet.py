@@ -31,7 +31,7 @@ class Geometry:
 
 
 @dataclass(frozen=True)
-class Architecture:
+class ConvStack:
     """Convolutions of a network and where each layer ends, after its ReLU."""
 
     build: Callable[[], nn.Sequential]
@@ -101,7 +101,11 @@ def _two_towers() -> nn.Sequential:
 
 def trim(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """The convolutions of a full state dict, named as in `Architecture`; 10 MB of 233."""
-    return {key.removeprefix("features."): value for key, value in state.items() if key.startswith("features.")}
+    return {
+        key.removeprefix("features."): value
+        for key, value in state.items()
+        if key.startswith("features.")
+    }
 
 
 def keep_convolutions(source: Path, target: Path, architecture: str = "alexnet") -> None:
@@ -113,7 +117,11 @@ def keep_convolutions(source: Path, target: Path, architecture: str = "alexnet")
     digest = hashlib.sha256(source.read_bytes()).hexdigest()
     part = target.with_suffix(".part")
     tensors = {key: value.contiguous() for key, value in state.items()}
-    save_file(tensors, part, metadata={"source": source.name, "source_sha256": digest, "holds": "conv1-conv5"})
+    save_file(
+        tensors,
+        part,
+        metadata={"source": source.name, "source_sha256": digest, "holds": "conv1-conv5"},
+    )
     part.replace(target)
 
 
@@ -133,7 +141,9 @@ def fitting(state: Mapping[str, Tensor], architecture: str, path: Path) -> None:
     if shapes != wanted:
         name, shape = min(set(shapes.items()) ^ set(wanted.items()))
         remedy = "choose the network it was made for"
-        raise WeightsError(sentence(path, f"is not {architecture}: {name} {list(shape)} does not fit", remedy))
+        raise WeightsError(
+            sentence(path, f"is not {architecture}: {name} {list(shape)} does not fit", remedy)
+        )
 
 
 def read_state(path: Path) -> dict[str, Tensor]:
@@ -142,20 +152,41 @@ def read_state(path: Path) -> dict[str, Tensor]:
     from safetensors.torch import load_file
 
     try:
-        loaded = load_file(path) if path.suffix == ".safetensors" else torch.load(path, map_location="cpu", weights_only=True)
-    except (OSError, SafetensorError, RuntimeError, EOFError, ValueError, KeyError, AttributeError, UnpicklingError) as error:
+        loaded = (
+            load_file(path)
+            if path.suffix == ".safetensors"
+            else torch.load(path, map_location="cpu", weights_only=True)
+        )
+    except (
+        OSError,
+        SafetensorError,
+        RuntimeError,
+        EOFError,
+        ValueError,
+        KeyError,
+        AttributeError,
+        UnpicklingError,
+    ) as error:
         first = str(error).splitlines()[0] if str(error) else type(error).__name__
         remedy = "fetch it again with `av-tag weights fetch eye`"
-        raise WeightsError(sentence(path, f"cannot be read as weights ({first})", remedy)) from error
+        raise WeightsError(
+            sentence(path, f"cannot be read as weights ({first})", remedy)
+        ) from error
     state = loaded.get("state_dict", loaded) if isinstance(loaded, dict) else {}
     if not state or not all(isinstance(value, Tensor) for value in state.values()):
         raise WeightsError(sentence(path, "does not hold named tensors", "give a state dict"))
     return cast("dict[str, Tensor]", state)
 
 
-ARCHITECTURES: dict[str, Architecture] = {
-    "alexnet": Architecture(_one_tower, {"conv1": 2, "conv2": 5, "conv3": 8, "conv4": 10, "conv5": 12, "pool5": 13}, Geometry(256, 224)),
-    "alexnet_grouped": Architecture(
-        _two_towers, {"conv1": 2, "conv2": 6, "conv3": 10, "conv4": 12, "conv5": 14, "pool5": 15}, Geometry(256, 227)
+ARCHITECTURES: dict[str, ConvStack] = {
+    "alexnet": ConvStack(
+        _one_tower,
+        {"conv1": 2, "conv2": 5, "conv3": 8, "conv4": 10, "conv5": 12, "pool5": 13},
+        Geometry(256, 224),
+    ),
+    "alexnet_grouped": ConvStack(
+        _two_towers,
+        {"conv1": 2, "conv2": 6, "conv3": 10, "conv4": 12, "conv5": 14, "pool5": 15},
+        Geometry(256, 227),
     ),
 }

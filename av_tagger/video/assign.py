@@ -15,9 +15,15 @@ Floats = NDArray[np.float64]
 class Assignment:
     """How objects give their probability to sound classes."""
 
-    how: Literal["hard", "soft"] = "hard"  # hard: all of it to the most similar class (AV section 2.2)
-    floor: float | None = None  # an object less similar than this to every class gives nothing; None as in the paper
-    temperature: float = 0.05  # soft only: classes share in proportion to exp(similarity / temperature)
+    how: Literal["hard", "soft"] = (
+        "hard"  # hard: all of it to the most similar class (AV section 2.2)
+    )
+    floor: float | None = (
+        None  # an object less similar than this to every class gives nothing; None as in the paper
+    )
+    temperature: float = (
+        0.05  # soft only: classes share in proportion to exp(similarity / temperature)
+    )
 
     def __post_init__(self) -> None:
         if self.temperature <= 0:
@@ -40,7 +46,9 @@ def rectify(probabilities: NDArray[np.floating], keep: int = 10) -> Floats:
 
 def summarise(probabilities: NDArray[np.floating], keep: int = 10) -> Floats:
     """The objects of a clip from those of its key frames: rectify, sum, rectify; exactly the same in any order of frames."""
-    frames = np.sort(rectify(np.atleast_2d(probabilities), keep), axis=0)  # sorted: floating-point sums depend on order
+    frames = np.sort(
+        rectify(np.atleast_2d(probabilities), keep), axis=0
+    )  # sorted: floating-point sums depend on order
     return rectify(frames.sum(axis=0), keep)
 
 
@@ -48,7 +56,9 @@ def shares(similarity: NDArray[np.floating], assignment: Assignment) -> Floats:
     """(objects, classes) part of its probability that each object gives to each class; a row sums to 1 or to 0."""
     near = np.where(np.isfinite(similarity), similarity, -np.inf).astype(np.float64)
     best = near.max(axis=1, keepdims=True)
-    speaks = np.isfinite(best) & (best >= (-np.inf if assignment.floor is None else assignment.floor))
+    speaks = np.isfinite(best) & (
+        best >= (-np.inf if assignment.floor is None else assignment.floor)
+    )
     given = SHARING[assignment.how](near - np.where(np.isfinite(best), best, 0.0), assignment)
     return np.asarray(np.where(speaks, given, 0.0), dtype=np.float64)
 

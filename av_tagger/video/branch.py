@@ -13,8 +13,14 @@ from numpy.typing import NDArray
 
 from av_tagger.clip import Frames, Images
 from av_tagger.labels import ClassList
-from av_tagger.protocols import FrameFeatures, KeyframeSelector, Recogniser, Representatives, WordSpace
-from av_tagger.scores import Evidence, KeyFrame, Scores, Status, Witness
+from av_tagger.protocols import (
+    FrameFeatures,
+    KeyframeSelector,
+    Recogniser,
+    Representatives,
+    WordSpace,
+)
+from av_tagger.scores import BranchInfo, Evidence, KeyFrame, Scores, Status
 from av_tagger.stages import stage
 from av_tagger.video.assign import Assignment, rectify, shares, summarise
 from av_tagger.video.imagenet import short
@@ -93,7 +99,11 @@ class SparseEye:
         self._labels = classes.labels
         self._similarity: NDArray[np.float32] = np.empty((0, len(classes)), dtype=np.float32)
         self._shares: NDArray[np.float64] = np.empty((0, len(classes)))
-        self._names = [short(name) for name in parts.recogniser.objects] if parts.recogniser is not None else []
+        self._names = (
+            [short(name) for name in parts.recogniser.objects]
+            if parts.recogniser is not None
+            else []
+        )
         if parts.recogniser is not None and parts.words is not None:
             self._similarity = parts.words.similarity(parts.recogniser.objects, self._labels)
             self._shares = shares(self._similarity, settings.sharing)
@@ -117,9 +127,11 @@ class SparseEye:
     @property
     def arithmetic(self) -> str:
         """In which numbers the networks reckon, as was chosen for the processor: for --verbose."""
-        described = {"frame features": self.parts.features, "recognition": self.parts.recogniser}
-        known = {what: getattr(part, "how", None) for what, part in described.items()}
-        return ", ".join(f"{what} in {how.arithmetic}" for what, how in known.items() if how is not None)
+        compute = {"frame features": self.parts.features, "recognition": self.parts.recogniser}
+        known = {what: getattr(part, "how", None) for what, part in compute.items()}
+        return ", ".join(
+            f"{what} in {how.arithmetic}" for what, how in known.items() if how is not None
+        )
 
     @property
     def status(self) -> Status:
@@ -128,12 +140,20 @@ class SparseEye:
         return Status.DEGRADED if self.parts.degraded else Status.OK
 
     @property
-    def witness(self) -> Witness:
+    def info(self) -> BranchInfo:
         parts = self.parts
-        seen_by = parts.recogniser.witness if parts.recogniser is not None else None
-        names = [parts.features.name, parts.selector.name, seen_by.model if seen_by else "no recogniser"]
-        words = f"{seen_by.weights}, {parts.words.name}" if seen_by and parts.words is not None else None
-        return Witness(self.status, ", ".join(names), words)
+        seen_by = parts.recogniser.info if parts.recogniser is not None else None
+        names = [
+            parts.features.name,
+            parts.selector.name,
+            seen_by.model if seen_by else "no recogniser",
+        ]
+        words = (
+            f"{seen_by.weights}, {parts.words.name}"
+            if seen_by and parts.words is not None
+            else None
+        )
+        return BranchInfo(self.status, ", ".join(names), words)
 
     def see(self, clips: Sequence[Frames]) -> list[Scores]:
         """All frames described end to end, all key frames chosen in one call, all of them recognised in one call."""
@@ -149,17 +169,23 @@ class SparseEye:
             objects = self._recognise(pictures)
         with stage("words"):
             shown = [Shown(*item) for item in zip(films, chosen, pictures, objects, strict=True)]
-            seen = iter([self._judge(one) for one in shown])
-        return [next(seen) if len(clip) else Scores.silent(self.labels, Status.NO_TRACK) for clip in clips]
+            seen = iter([self._score(one) for one in shown])
+        return [
+            next(seen) if len(clip) else Scores.silent(self.labels, Status.NO_TRACK)
+            for clip in clips
+        ]
 
     def _recognise(self, pictures: Sequence[Images]) -> list[NDArray[np.float64] | None]:
         """(key frames, objects) rectified probabilities of each clip."""
         if self.parts.recogniser is None:
             return [None] * len(pictures)
-        found = rectify(self.parts.recogniser.recognise([image for group in pictures for image in group]), self.settings.keep)
+        found = rectify(
+            self.parts.recogniser.recognise([image for group in pictures for image in group]),
+            self.settings.keep,
+        )
         return list(np.split(found, np.cumsum([len(group) for group in pictures])[:-1]))
 
-    def _judge(self, shown: Shown) -> Scores:
+    def _score(self, shown: Shown) -> Scores:
         film, chosen, objects = shown.film, shown.chosen, shown.objects
         keyframes = tuple(self._keyframe(shown, i) for i in range(len(chosen.rows)))
         if objects is None or self.parts.words is None:
@@ -167,19 +193,36 @@ class SparseEye:
         given = summarise(objects, self.settings.keep)[:, None] * self._shares  # (objects, classes)
         probabilities = given.sum(axis=0).clip(0.0, 1.0)
         seconds = film.times[chosen.rows][objects.argmax(axis=0)]  # when each object was seen best
-        evidence = {label: self._evidence(given[:, k], k, seconds) for k, label in enumerate(self.labels) if probabilities[k] > 0}
-        return Scores(self.labels, probabilities, self.status, evidence=evidence, keyframes=keyframes)
+        evidence = {
+            label: self._evidence(given[:, k], k, seconds)
+            for k, label in enumerate(self.labels)
+            if probabilities[k] > 0
+        }
+        return Scores(
+            self.labels, probabilities, self.status, evidence=evidence, keyframes=keyframes
+        )
 
-    def _evidence(self, given: NDArray[np.float64], k: int, seconds: NDArray[np.float64]) -> tuple[Evidence, ...]:
+    def _evidence(
+        self, given: NDArray[np.float64], k: int, seconds: NDArray[np.float64]
+    ) -> tuple[Evidence, ...]:
         strongest = np.argsort(-given, kind="stable")[:MOST_EVIDENCE]
         return tuple(
-            Evidence(float(seconds[i]), self._names[i], float(given[i]), float(self._similarity[i, k])) for i in strongest if given[i] > 0
+            Evidence(
+                float(seconds[i]), self._names[i], float(given[i]), float(self._similarity[i, k])
+            )
+            for i in strongest
+            if given[i] > 0
         )
 
     def _keyframe(self, shown: Shown, i: int) -> KeyFrame:
         picture = small_jpeg(shown.pictures[i]) if self.settings.pictures else None
         named = () if shown.objects is None else self._best_named(shown.objects[i])
-        return KeyFrame(float(shown.film.times[shown.chosen.rows[i]]), float(shown.chosen.weights[i]), named, picture)
+        return KeyFrame(
+            float(shown.film.times[shown.chosen.rows[i]]),
+            float(shown.chosen.weights[i]),
+            named,
+            picture,
+        )
 
     def _best_named(self, objects: NDArray[np.float64]) -> tuple[tuple[str, float], ...]:
         best = np.argsort(-objects, kind="stable")[:MOST_OBJECTS]

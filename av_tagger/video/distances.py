@@ -22,13 +22,21 @@ def distances(features: Sequence[Tensor]) -> list[Tensor]:
     A device is asked twice for all clips together, not for each: what waits for an answer keeps it idle.
     """
     if any(not one.numel() for one in features):
-        raise AvTaggerError("there are no frame features to compare: the clip has no frames, or its features are empty")
+        raise AvTaggerError(
+            "there are no frame features to compare: the clip has no frames, or its features are empty"
+        )
     flat = [one.detach().reshape(len(one), -1) for one in features]
     grouped = [_groups(one, keys) for one, keys in zip(flat, _checksums(flat), strict=True)]
     squares = [_squares(one[first].float()) for one, (first, _) in zip(flat, grouped, strict=True)]
-    if squares and not bool(torch.stack([torch.isfinite(square).all() for square in squares]).all()):
-        raise AvTaggerError("the frame features hold NaN or infinity; check the pictures and the weights of the feature network")
-    return [square.sqrt_()[where][:, where] for square, (_, where) in zip(squares, grouped, strict=True)]
+    if squares and not bool(
+        torch.stack([torch.isfinite(square).all() for square in squares]).all()
+    ):
+        raise AvTaggerError(
+            "the frame features hold NaN or infinity; check the pictures and the weights of the feature network"
+        )
+    return [
+        square.sqrt_()[where][:, where] for square, (_, where) in zip(squares, grouped, strict=True)
+    ]
 
 
 def _groups(flat: Tensor, keys: Sequence[int]) -> tuple[Tensor, Tensor]:
@@ -51,7 +59,10 @@ def _groups(flat: Tensor, keys: Sequence[int]) -> tuple[Tensor, Tensor]:
 def _checksums(clips: Sequence[Tensor]) -> list[list[int]]:
     """A number for each frame, equal for equal frames."""
     whole = {1: torch.uint8, 2: torch.int16, 4: torch.int32, 8: torch.int64}
-    sums = [flat.contiguous().view(whole[flat.element_size()]).sum(dim=1, dtype=torch.int64) for flat in clips]
+    sums = [
+        flat.contiguous().view(whole[flat.element_size()]).sum(dim=1, dtype=torch.int64)
+        for flat in clips
+    ]
     keys = torch.cat(sums).tolist() if sums else []
     ends = itertools.accumulate(len(flat) for flat in clips)
     return [keys[end - len(flat) : end] for flat, end in zip(clips, ends, strict=True)]

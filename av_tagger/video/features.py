@@ -20,47 +20,61 @@ Span = tuple[int, int, int]  # of a clip, from a row to a row
 
 
 CPU = torch.device("cpu")
-CPU_BATCH, GPU_BATCH = 16, 240  # pictures: what a core's cache holds; a clip of ten seconds, which fills a GPU
+CPU_BATCH, GPU_BATCH = (
+    16,
+    240,
+)  # pictures: what a core's cache holds; a clip of ten seconds, which fills a GPU
 
 
 @dataclass(frozen=True)
-class Described:
+class Compute:
     """How a describer runs."""
 
     batch: int = CPU_BATCH
     device: torch.device = CPU
-    kind: torch.dtype = torch.float32
-    whole: bool = False  # frame features in whole numbers, where the network can
+    dtype: torch.dtype = torch.float32
+    int8: bool = False  # int8 frame features, where the network supports them
 
     @property
     def arithmetic(self) -> str:
-        return "int8" if self.whole else str(self.kind).removeprefix("torch.")
+        return "int8" if self.int8 else str(self.dtype).removeprefix("torch.")
 
 
 class NetworkFeatures:
     """A `FrameFeatures` of any network on pixels."""
 
-    def __init__(self, name: str, network: nn.Module, geometry: Geometry, how: Described) -> None:
+    def __init__(self, name: str, network: nn.Module, geometry: Geometry, how: Compute) -> None:
         self.name, self.geometry, self.how = name, geometry, how
         network = network.eval().requires_grad_(requires_grad=False)
-        self.network = network.to(how.device, how.kind).to(memory_format=torch.channels_last)
+        self.network = network.to(how.device, how.dtype).to(memory_format=torch.channels_last)
 
     def describe(self, clips: Sequence[Frames]) -> list[Tensor]:
         """(frames, features) float32 a clip, on the device."""
         distinct = [distinct_rows(clip.images) for clip in clips]
         found: list[Tensor | None] = [None] * len(clips)
         for batch in self._batches(clips, distinct):
-            features = self._compute([prepare(clips[c], distinct[c][0][a:b], self.geometry, self.how.device) for c, a, b in batch])
+            features = self._compute(
+                [
+                    prepare(clips[c], distinct[c][0][a:b], self.geometry, self.how.device)
+                    for c, a, b in batch
+                ]
+            )
             begin = 0
             for c, a, b in batch:
                 whole = found[c]
                 if whole is None:
-                    whole = found[c] = features.new_empty((len(distinct[c][0]), features.shape[1]), dtype=torch.float32)
+                    whole = found[c] = features.new_empty(
+                        (len(distinct[c][0]), features.shape[1]), dtype=torch.float32
+                    )
                 whole[a:b] = features[begin : begin + b - a]
                 begin += b - a
-        return [self._spread(whole, copies) for whole, (_, copies) in zip(found, distinct, strict=True)]
+        return [
+            self._spread(whole, copies) for whole, (_, copies) in zip(found, distinct, strict=True)
+        ]
 
-    def _batches(self, clips: Sequence[Frames], distinct: Sequence[tuple[Rows, Rows]]) -> Iterator[list[Span]]:
+    def _batches(
+        self, clips: Sequence[Frames], distinct: Sequence[tuple[Rows, Rows]]
+    ) -> Iterator[list[Span]]:
         """Clips of one form run on into each other; another form begins a batch of its own."""
         for luma in dict.fromkeys(clip.luma for clip in clips):
             mine = [c for c, clip in enumerate(clips) if clip.luma == luma]
@@ -78,7 +92,11 @@ class NetworkFeatures:
     def _spread(features: Tensor | None, copies: NDArray[np.int64]) -> Tensor:
         if features is None:
             return torch.empty((0, 0))
-        return features if len(features) == len(copies) else features[upload(torch.from_numpy(copies), features.device)]
+        return (
+            features
+            if len(features) == len(copies)
+            else features[upload(torch.from_numpy(copies), features.device)]
+        )
 
 
 def distinct_rows(images: Images) -> tuple[Rows, Rows]:

@@ -42,7 +42,9 @@ def fetch_alexnet(progress: Progress | None = None, *, offline: bool = False) ->
 
 
 def fetch_recogniser(progress: Progress | None = None, *, offline: bool = False) -> Path:
-    return find(*recogniser_files("inception_v4")) or weights.fetch("inception_v4", offline=offline, progress=progress)
+    return find(*recogniser_files("inception_v4")) or weights.fetch(
+        "inception_v4", offline=offline, progress=progress
+    )
 
 
 def fetch_words(progress: Progress | None = None, *, offline: bool = False) -> Path:
@@ -70,7 +72,9 @@ def network_files(network: str) -> tuple[str, ...]:
 def recogniser_files(name: str) -> tuple[str, ...]:
     """File names under which a classifier's weights may lie: ours first, then the official ones."""
     library, _, architecture = name.rpartition(":")
-    official = OFFICIAL.get(architecture) or OF_LIBRARY.get(library, _timm_files)(architecture)  # ours need no library to be found
+    official = OFFICIAL.get(architecture) or OF_LIBRARY.get(library, _timm_files)(
+        architecture
+    )  # ours need no library to be found
     return (*official, f"{architecture}.safetensors", f"{architecture}.pth")
 
 
@@ -101,8 +105,15 @@ def _with_bar(name: str, progress: ProgressOf | None) -> tuple[Progress | None]:
 
 NETWORK_FILES = {
     "alexnet": (CONVOLUTIONS, "alexnet-owt-7be5be79.pth"),
-    "alexnet_grouped": ("alexnet_grouped_conv5.safetensors", "bvlc_alexnet_features_q7.safetensors"),
+    "alexnet_grouped": (
+        "alexnet_grouped_conv5.safetensors",
+        "bvlc_alexnet_features_q7.safetensors",
+    ),
 }
 OF_LIBRARY = {"torchvision": _torchvision_file}
 OFFICIAL = {"inception_v4": ("inception_v4.tf_in1k.safetensors", "inceptionv4-8e4777a0.pth")}
-STEPS: dict[str, Callable[..., Path]] = {"alexnet": fetch_alexnet, "inception_v4": fetch_recogniser, "glove.840B.300d": fetch_words}
+STEPS: dict[str, Callable[..., Path]] = {
+    "alexnet": fetch_alexnet,
+    "inception_v4": fetch_recogniser,
+    "glove.840B.300d": fetch_words,
+}

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from av_tagger.clip import Luma
+from av_tagger.clip import ColourMatrix
 from av_tagger.video.alexnet import Geometry
 from av_tagger.video.pixels import Pixels
 
@@ -20,11 +20,15 @@ class First(nn.Module):
 
     border: Tensor
 
-    def __init__(self, plain: nn.Conv2d, geometry: Geometry, luma: Luma | None = None) -> None:
+    def __init__(
+        self, plain: nn.Conv2d, geometry: Geometry, luma: ColourMatrix | None = None
+    ) -> None:
         super().__init__()
         A, t = _normalisation(geometry, luma)
         mean = torch.linalg.solve(A, t)
-        self.centre = centre = float(mean.mean().round())  # one for all channels: a constant per channel takes ten times as long
+        self.centre = centre = float(
+            mean.mean().round()
+        )  # one for all channels: a constant per channel takes ten times as long
         weight = torch.einsum("ochw,cp->ophw", plain.weight.detach().double().cpu(), A)
         bias = torch.zeros(len(weight)) if plain.bias is None else plain.bias.detach().cpu()
         bias = bias.double() + (weight * (centre - mean)[:, None, None]).sum((1, 2, 3))
@@ -49,20 +53,30 @@ def frame(pixels: Tensor, border: Tensor, pad: int, kind: torch.dtype) -> Tensor
     size = (n, 3, height + 2 * pad, width + 2 * pad)
     framed = torch.empty(size, dtype=kind, device=pixels.device, memory_format=torch.channels_last)
     if pad:
-        for edge in (framed[:, :, :pad], framed[:, :, -pad:], framed[..., :pad], framed[..., -pad:]):
+        for edge in (
+            framed[:, :, :pad],
+            framed[:, :, -pad:],
+            framed[..., :pad],
+            framed[..., -pad:],
+        ):
             edge.copy_(border.expand_as(edge))
     inner = framed[:, :, pad : pad + height, pad : pad + width]
-    for part in (slice(0, 3),) if pixels.stride(1) == 1 else range(3):  # planes one by one: all at once they take four times as long
+    for part in (
+        (slice(0, 3),) if pixels.stride(1) == 1 else range(3)
+    ):  # planes one by one: all at once they take four times as long
         inner[:, part].copy_(pixels[:, part])
     return framed
 
 
-def _normalisation(geometry: Geometry, luma: Luma | None) -> tuple[Tensor, Tensor]:
+def _normalisation(geometry: Geometry, luma: ColourMatrix | None) -> tuple[Tensor, Tensor]:
     """A and t of x = A p - t."""
     mean, std = (255 * torch.tensor(v, dtype=torch.float64) for v in (geometry.mean, geometry.std))
     if luma is None:
         return torch.diag(1 / std), mean / std
-    matrix, zero = torch.from_numpy(luma.matrix), torch.tensor([luma.black, 128, 128], dtype=torch.float64)
+    matrix, zero = (
+        torch.from_numpy(luma.matrix),
+        torch.tensor([luma.black, 128, 128], dtype=torch.float64),
+    )
     return matrix / std[:, None], (matrix @ zero + mean) / std
 
 
@@ -77,9 +91,9 @@ class Folded(nn.Module):
         self.rest = network[1:]
         self.first = First(first, geometry)
         self._plain = [first]  # in a list: as it came, never moved
-        self._others: dict[Luma, First] = {}
+        self._others: dict[ColourMatrix, First] = {}
 
-    def first_for(self, luma: Luma | None) -> First:
+    def first_for(self, luma: ColourMatrix | None) -> First:
         if luma is None:
             return self.first
         if luma not in self._others:
@@ -107,7 +121,9 @@ class Normalised(nn.Module):
 
     def forward(self, pixels: Pixels) -> Tensor:
         x = (pixels.rgb() - self.mean.float()) / self.std.float()
-        features: Tensor = self.network(x.to(self.mean.dtype).contiguous(memory_format=torch.channels_last))
+        features: Tensor = self.network(
+            x.to(self.mean.dtype).contiguous(memory_format=torch.channels_last)
+        )
         return features.flatten(1)
 
 

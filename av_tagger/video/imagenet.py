@@ -13,10 +13,14 @@ def object_names(count: int = 1000) -> tuple[str, ...]:
     try:
         from timm.data import ImageNetInfo, infer_imagenet_subset
     except ImportError as error:
-        raise MissingExtra(f"the names of objects need timm ({error}); install it with `pip install timm`") from error
+        raise MissingExtra(
+            f"the names of objects need timm ({error}); install it with `pip install timm`"
+        ) from error
     subset = infer_imagenet_subset({"num_classes": count})
     if subset is None:
-        raise UsageError(f"no list of {count} object names is known; choose a classifier of ImageNet with 1000 classes")
+        raise UsageError(
+            f"no list of {count} object names is known; choose a classifier of ImageNet with 1000 classes"
+        )
     return tuple(ImageNetInfo(subset).label_descriptions())
 
 

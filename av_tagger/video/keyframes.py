@@ -36,7 +36,13 @@ Dissimilarities = NDArray[Any] | Tensor
 
 
 def representatives(
-    D: Dissimilarities, count: int = 4, *, solver: str = "sparse", lambda_: float | None = None, norm: Norm = "inf", fill: bool = True
+    D: Dissimilarities,
+    count: int = 4,
+    *,
+    solver: str = "sparse",
+    lambda_: float | None = None,
+    norm: Norm = "inf",
+    fill: bool = True,
 ) -> Any:
     """The rows that stand for all columns of one (n, n), or of each of a batch (b, n, n): a `Coding`, or a list of them.
 
@@ -105,7 +111,11 @@ class _Selector:
         for n in sorted({len(D) for D in matrices}):  # clips of equal length share one solver call
             at = [i for i, D in enumerate(matrices) if len(D) == n]
             stack = torch.stack([matrices[i] for i in at])
-            chosen.update(zip(at, representatives(stack, count, solver=self.name, fill=self.fill), strict=True))
+            chosen.update(
+                zip(
+                    at, representatives(stack, count, solver=self.name, fill=self.fill), strict=True
+                )
+            )
         return [chosen[i] for i in range(len(matrices))]
 
 
@@ -141,7 +151,9 @@ def selector(name: str = "sparse") -> KeyframeSelector:
     """The selector of this name."""
     if name not in SELECTORS:
         _solver(name, "inf")  # says why for solvers that are refused
-        raise UsageError(f"there is no key-frame selector {name!r}; {did_you_mean(name, SELECTORS)}")
+        raise UsageError(
+            f"there is no key-frame selector {name!r}; {did_you_mean(name, SELECTORS)}"
+        )
     return SELECTORS[name]()
 
 
@@ -168,10 +180,18 @@ def _checked_lambda(lambda_: float) -> float:
 def _at(solve: _Solver, D: Matrix, lambda_: float) -> Coding:
     """The program at lambda, solved in units of D's mean and answered in units of D."""
     if solve.penalty is None:
-        raise UsageError("this baseline knows no lambda; use solver 'sparse' or 'cvxpy', or give a count alone")
+        raise UsageError(
+            "this baseline knows no lambda; use solver 'sparse' or 'cvxpy', or give a count alone"
+        )
     scaled, scale = normalised(D)
     found = solve.penalty(scaled, lambda_ / scale)
-    return Coding(found.rows, found.weights, found.objective * scale, found.lower_bound * scale, (lambda_, lambda_))
+    return Coding(
+        found.rows,
+        found.weights,
+        found.objective * scale,
+        found.lower_bound * scale,
+        (lambda_, lambda_),
+    )
 
 
 def _sparse_count(batch: Matrix, count: int, fill: bool, device: str) -> list[Coding]:
@@ -179,21 +199,33 @@ def _sparse_count(batch: Matrix, count: int, fill: bool, device: str) -> list[Co
 
 
 def _penalty_count(  # the first two are bound by `_penalised`
-    solve: Callable[[Matrix, float], Coding], norm: Norm, batch: Matrix, count: int, fill: bool, device: str
+    solve: Callable[[Matrix, float], Coding],
+    norm: Norm,
+    batch: Matrix,
+    count: int,
+    fill: bool,
+    device: str,
 ) -> list[Coding]:
     """The paper's recipe: the program at the default lambda, and of its rows the `count` with the largest sums."""
     del device
     return [_easy(D, count, fill) or _heaviest(solve, norm, D, count) for D in batch]
 
 
-def _heaviest(solve: Callable[[Matrix, float], Coding], norm: Norm, D: Matrix, count: int) -> Coding:
+def _heaviest(
+    solve: Callable[[Matrix, float], Coding], norm: Norm, D: Matrix, count: int
+) -> Coding:
     scaled, scale = normalised(D)
     lambda_ = default_lambda(scaled, count, norm)
     found = solve(scaled, lambda_)
     rows = found.rows[np.argsort(-found.weights, kind="stable")[:count]]
     # k binary rows would cost the program at most C_k + lambda k, or C_k + lambda sqrt(k n) under the l2 norm
     most = count if norm == "inf" else float(np.sqrt(count * len(D)))
-    return coded(D, fill_by_coverage(scaled, rows, count), (found.lower_bound - lambda_ * most) * scale, (lambda_ * scale, lambda_ * scale))
+    return coded(
+        D,
+        fill_by_coverage(scaled, rows, count),
+        (found.lower_bound - lambda_ * most) * scale,
+        (lambda_ * scale, lambda_ * scale),
+    )
 
 
 def _easy(D: Matrix, count: int, fill: bool) -> Coding | None:
@@ -204,7 +236,9 @@ def _easy(D: Matrix, count: int, fill: bool) -> Coding | None:
     return pick(D[None], count, fill=fill)[0]
 
 
-def _baseline_count(choose: Callable[[Matrix, int], Rows], batch: Matrix, count: int, fill: bool, device: str) -> list[Coding]:
+def _baseline_count(
+    choose: Callable[[Matrix, int], Rows], batch: Matrix, count: int, fill: bool, device: str
+) -> list[Coding]:
     del device
     return [_easy(D, count, fill) or coded(D, choose(normalised(D)[0], count)) for D in batch]
 
@@ -217,7 +251,9 @@ def _solver(name: str, norm: Norm) -> _Solver:
         norm = "l2" if inner == "clarabel" else norm
         return _penalised(partial(_referred, inner, norm), norm)
     if name == "sparse":
-        return _Solver(_sparse_count, _penalise) if norm == "inf" else _penalised(group_sparse, norm)
+        return (
+            _Solver(_sparse_count, _penalise) if norm == "inf" else _penalised(group_sparse, norm)
+        )
     if name in BASELINES:
         return _Solver(partial(_baseline_count, BASELINES[name]))
     raise UsageError(f"there is no solver {name!r}; {did_you_mean(name, SELECTORS)}")

@@ -14,12 +14,17 @@ from av_tagger.protocols import Recogniser, WordSpace
 from av_tagger.video import fetch
 from av_tagger.video.alexnet import ARCHITECTURES, Geometry, load_convolutions
 from av_tagger.video.branch import EyeParts, EyeSettings, SparseEye
-from av_tagger.video.features import CPU_BATCH, GPU_BATCH, THUMBNAIL, Described, NetworkFeatures
+from av_tagger.video.features import CPU_BATCH, GPU_BATCH, THUMBNAIL, Compute, NetworkFeatures
 from av_tagger.video.folded import Folded, Normalised, Thumbnail
 from av_tagger.video.keyframes import selector
 from av_tagger.video.precision import choose, has_int8
 from av_tagger.video.quantised import Quantised, works
-from av_tagger.video.recognise import NetworkRecogniser, load_recogniser, load_strictly, timm_network
+from av_tagger.video.recognise import (
+    NetworkRecogniser,
+    load_recogniser,
+    load_strictly,
+    timm_network,
+)
 from av_tagger.video.vectors import cached_vectors
 from av_tagger.video.words import GloVe, class_words, load_table, words_to_keep
 
@@ -31,7 +36,9 @@ class NotHereError(WeightsError):
 FEWEST_PIXELS = 64  # the shorter side when nothing but thumbnails is looked at: people look, too
 
 
-def load_eye(settings: EyeSettings, classes: ClassList, device: str = "cpu", *, offline: bool = False) -> SparseEye:
+def load_eye(
+    settings: EyeSettings, classes: ClassList, device: str = "cpu", *, offline: bool = False
+) -> SparseEye:
     """An eye of whatever weights are on this machine. Nothing is ever downloaded here, `offline` or not."""
     del offline  # the same promise either way: `av-tag weights fetch eye` alone reaches the network
     how = _describe(settings, device)
@@ -54,13 +61,15 @@ def load_eye(settings: EyeSettings, classes: ClassList, device: str = "cpu", *, 
     return SparseEye(parts, classes, settings)
 
 
-def load_features(settings: EyeSettings, how: Described) -> NetworkFeatures:
+def load_features(settings: EyeSettings, how: Compute) -> NetworkFeatures:
     """The frame features that the settings name; missing weights are an error here."""
     if settings.network == "thumbnail":
         return thumbnail(how)
     if settings.network not in ARCHITECTURES and not settings.network.startswith("timm:"):
         known = [*ARCHITECTURES, "thumbnail", "timm:NAME"]
-        raise UsageError(f"there is no network {settings.network!r}; {did_you_mean(settings.network, known)}")
+        raise UsageError(
+            f"there is no network {settings.network!r}; {did_you_mean(settings.network, known)}"
+        )
     path = settings.network_weights or fetch.find(*fetch.network_files(settings.network))
     if path is None:
         raise NotHereError(f"{settings.network}: its weights are not here; {fetch.REMEDY}")
@@ -69,38 +78,57 @@ def load_features(settings: EyeSettings, how: Described) -> NetworkFeatures:
     return _timm_features(settings, path, how)
 
 
-def _alexnet_features(settings: EyeSettings, path: Path, how: Described) -> NetworkFeatures:
+def _alexnet_features(settings: EyeSettings, path: Path, how: Compute) -> NetworkFeatures:
     architecture = ARCHITECTURES[settings.network]
     network = architecture.up_to(settings.layer, load_convolutions(path, settings.network))
     folded = Folded(network, architecture.geometry)
-    if how.whole:
+    if how.int8:
         name = f"{settings.network} {settings.layer} int8"
-        return NetworkFeatures(name, Quantised(folded), architecture.geometry, replace(how, kind=torch.float32))
-    return NetworkFeatures(f"{settings.network} {settings.layer}", folded, architecture.geometry, how)
+        return NetworkFeatures(
+            name, Quantised(folded), architecture.geometry, replace(how, dtype=torch.float32)
+        )
+    return NetworkFeatures(
+        f"{settings.network} {settings.layer}", folded, architecture.geometry, how
+    )
 
 
-def _timm_features(settings: EyeSettings, path: Path, how: Described) -> NetworkFeatures:
+def _timm_features(settings: EyeSettings, path: Path, how: Compute) -> NetworkFeatures:
     """Any network of timm, cut in front of its classifier: its pooled features."""
     network, config = timm_network(settings.network.removeprefix("timm:"))
     load_strictly(network, path)
     network.reset_classifier(0)  # type: ignore[operator]
     crop = int(config["input_size"][1])
-    mode = config["interpolation"] if config["interpolation"] in ("bilinear", "bicubic") else "bilinear"
-    geometry = Geometry(int(crop / config["crop_pct"]), crop, tuple(config["mean"]), tuple(config["std"]), mode)
-    return NetworkFeatures(settings.network, Normalised(network, geometry), geometry, replace(how, whole=False))
+    mode = (
+        config["interpolation"]
+        if config["interpolation"] in ("bilinear", "bicubic")
+        else "bilinear"
+    )
+    geometry = Geometry(
+        int(crop / config["crop_pct"]), crop, tuple(config["mean"]), tuple(config["std"]), mode
+    )
+    return NetworkFeatures(
+        settings.network, Normalised(network, geometry), geometry, replace(how, int8=False)
+    )
 
 
-def thumbnail(how: Described) -> NetworkFeatures:
-    return NetworkFeatures("thumbnail", Thumbnail(), THUMBNAIL, replace(how, kind=torch.float32, whole=False))
+def thumbnail(how: Compute) -> NetworkFeatures:
+    return NetworkFeatures(
+        "thumbnail", Thumbnail(), THUMBNAIL, replace(how, dtype=torch.float32, int8=False)
+    )
 
 
-def _describe(settings: EyeSettings, device: str) -> Described:
+def _describe(settings: EyeSettings, device: str) -> Compute:
     where = find_device(device)
     whole = settings.precision == "int8" and has_int8(where) and works()
-    return Described(settings.batch or (CPU_BATCH if where.type == "cpu" else GPU_BATCH), where, choose(settings.precision, where), whole)
+    return Compute(
+        settings.batch or (CPU_BATCH if where.type == "cpu" else GPU_BATCH),
+        where,
+        choose(settings.precision, where),
+        whole,
+    )
 
 
-def _features(settings: EyeSettings, how: Described, advice: list[str]) -> NetworkFeatures:
+def _features(settings: EyeSettings, how: Compute, advice: list[str]) -> NetworkFeatures:
     try:
         return load_features(settings, how)
     except MissingExtra as error:
@@ -110,18 +138,24 @@ def _features(settings: EyeSettings, how: Described, advice: list[str]) -> Netwo
     return thumbnail(how)
 
 
-def _recogniser(settings: EyeSettings, how: Described, advice: list[str]) -> NetworkRecogniser | None:
+def _recogniser(settings: EyeSettings, how: Compute, advice: list[str]) -> NetworkRecogniser | None:
     try:
-        path = settings.recogniser_weights or fetch.find(*fetch.recogniser_files(settings.recogniser))
+        path = settings.recogniser_weights or fetch.find(
+            *fetch.recogniser_files(settings.recogniser)
+        )
         if path is not None:
             return load_recogniser(settings.recogniser, path, how)
-        advice.append(f"{settings.recogniser}: its weights are not here, so the eye shows key frames but names nothing; {fetch.REMEDY}")
+        advice.append(
+            f"{settings.recogniser}: its weights are not here, so the eye shows key frames but names nothing; {fetch.REMEDY}"
+        )
     except MissingExtra as error:
         advice.append(f"{error}; until then the eye names nothing in its key frames")
     return None
 
 
-def _words(settings: EyeSettings, classes: ClassList, recogniser: Recogniser | None, advice: list[str]) -> WordSpace | None:
+def _words(
+    settings: EyeSettings, classes: ClassList, recogniser: Recogniser | None, advice: list[str]
+) -> WordSpace | None:
     """Vectors where there are any, else the table that ships, if it was made for these classes."""
     if recogniser is None:
         return None
@@ -132,11 +166,15 @@ def _words(settings: EyeSettings, classes: ClassList, recogniser: Recogniser | N
         advice.append(str(error))
     found = found or shipped_table(settings, classes, recogniser.objects)
     if found is None:
-        advice.append(f"word vectors: none are here, and these classes are not those of the shipped table; {fetch.REMEDY}")
+        advice.append(
+            f"word vectors: none are here, and these classes are not those of the shipped table; {fetch.REMEDY}"
+        )
     return found
 
 
-def find_words(settings: EyeSettings, classes: ClassList, objects: tuple[str, ...]) -> WordSpace | None:
+def find_words(
+    settings: EyeSettings, classes: ClassList, objects: tuple[str, ...]
+) -> WordSpace | None:
     path = settings.words or fetch.find(*fetch.GLOVE)
     if path is None:
         return None
@@ -144,7 +182,9 @@ def find_words(settings: EyeSettings, classes: ClassList, objects: tuple[str, ..
     return GloVe(vectors, path.name, settings.rule, class_words(classes))
 
 
-def shipped_table(settings: EyeSettings, classes: ClassList, objects: tuple[str, ...]) -> WordSpace | None:
+def shipped_table(
+    settings: EyeSettings, classes: ClassList, objects: tuple[str, ...]
+) -> WordSpace | None:
     path = fetch.find(fetch.TABLE)
     table = load_table(path, settings.rule, classes) if path is not None else None
     return table if table is not None and table.covers(objects, classes.labels) else None

@@ -52,7 +52,9 @@ def known_words(phrase: str, known: Known, halves: bool) -> list[str]:
 
 def needed_words(phrases: Iterable[str]) -> frozenset[str]:
     """Every word that reading these phrases could ask for: what to keep of a large file of vectors."""
-    return frozenset(word for phrase in phrases for token in tokens(phrase) for word in _askable(token))
+    return frozenset(
+        word for phrase in phrases for token in tokens(phrase) for word in _askable(token)
+    )
 
 
 def _read(token: str, known: Known, halves: bool) -> list[str]:
@@ -61,7 +63,9 @@ def _read(token: str, known: Known, halves: bool) -> list[str]:
             return [word]
     if "-" in token:
         return [word for part in token.split("-") for word in _read(part, known, halves)]
-    return next(iter(pair for pair in _halves(token) if all(map(known, pair))), []) if halves else []
+    return (
+        next(iter(pair for pair in _halves(token) if all(map(known, pair))), []) if halves else []
+    )
 
 
 def _halves(token: str) -> Iterator[list[str]]:

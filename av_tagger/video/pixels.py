@@ -11,12 +11,14 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor
 
-from av_tagger.clip import Frames, Images, Luma
+from av_tagger.clip import ColourMatrix, Frames, Images
 from av_tagger.networks import upload
 from av_tagger.video.alexnet import Geometry
 
 FAR = 96  # results in front of the crop among which a cut is looked for
-TOGETHER = 4  # grey pictures that torch resizes as the channels of one: its quick path takes so many
+TOGETHER = (
+    4  # grey pictures that torch resizes as the channels of one: its quick path takes so many
+)
 
 
 @dataclass(frozen=True)
@@ -24,7 +26,7 @@ class Pixels:
     """A batch in one form: (n, 3, crop, crop) uint8, its channels red, green and blue or, with `luma`, Y, U and V."""
 
     values: Tensor
-    luma: Luma | None = None
+    luma: ColourMatrix | None = None
 
     def __len__(self) -> int:
         return len(self.values)
@@ -39,7 +41,9 @@ class Pixels:
         return torch.einsum("rc,nchw->nrhw", matrix, x - black[:, None, None]).clamp_(0, 255)
 
 
-def prepare(frames: Frames, rows: NDArray[np.int64], geometry: Geometry, device: torch.device) -> Pixels:
+def prepare(
+    frames: Frames, rows: NDArray[np.int64], geometry: Geometry, device: torch.device
+) -> Pixels:
     """Those frames with the shorter side resized and the centre cropped, as torchvision does it on whole numbers.
 
     Planes are resized as they are: a resize and a change of colours are both sums, so their order does not matter, and three
@@ -49,8 +53,13 @@ def prepare(frames: Frames, rows: NDArray[np.int64], geometry: Geometry, device:
     if frames.luma is None or geometry.mode != "bilinear":
         images = _rows(frames.images, rows) if frames.luma is None else frames.rgb(rows)
         return Pixels(_resized(images, target, geometry, device))
-    cuts = [_cuts(size, target, geometry.crop) for size in (frames.size, (frames.size[0] // 2, frames.size[1] // 2))]
-    out = torch.empty((len(rows), 3, geometry.crop, geometry.crop), dtype=torch.uint8, device=device)
+    cuts = [
+        _cuts(size, target, geometry.crop)
+        for size in (frames.size, (frames.size[0] // 2, frames.size[1] // 2))
+    ]
+    out = torch.empty(
+        (len(rows), 3, geometry.crop, geometry.crop), dtype=torch.uint8, device=device
+    )
     for channel, plane in enumerate(frames.planes()):
         cut = cuts[channel > 0]
         _shrink(_on_device(_rows(plane, rows), cut, device), cut, out[:, channel])
@@ -70,11 +79,19 @@ def _target(size: tuple[int, int], resize: int) -> tuple[int, int]:
     return (resize, long) if height <= width else (long, resize)
 
 
-def _resized(images: Images, target: tuple[int, int], geometry: Geometry, device: torch.device) -> Tensor:
-    x = upload(torch.from_numpy(np.ascontiguousarray(images)), device).permute(0, 3, 1, 2)  # channels_last as it lies in memory
+def _resized(
+    images: Images, target: tuple[int, int], geometry: Geometry, device: torch.device
+) -> Tensor:
+    x = upload(torch.from_numpy(np.ascontiguousarray(images)), device).permute(
+        0, 3, 1, 2
+    )  # channels_last as it lies in memory
     if tuple(x.shape[2:]) != target:
-        whole = x if device.type == "cpu" else x.float()  # whole numbers are resized on the CPU only
-        x = F.interpolate(whole, size=target, mode=geometry.mode, antialias=True, align_corners=False)
+        whole = (
+            x if device.type == "cpu" else x.float()
+        )  # whole numbers are resized on the CPU only
+        x = F.interpolate(
+            whole, size=target, mode=geometry.mode, antialias=True, align_corners=False
+        )
         x = x if x.dtype == torch.uint8 else x.round_().clamp_(0, 255).to(torch.uint8)
     top, left = (_first(side, geometry.crop) for side in target)
     return x[:, :, top : top + geometry.crop, left : left + geometry.crop]
@@ -86,7 +103,7 @@ def _first(side: int, crop: int) -> int:
 
 
 @dataclass(frozen=True)
-class Cut:
+class CropSpan:
     """What of one side of a plane the crop needs: sources `begin` to `end` give `count` results, wanted from `skip` on."""
 
     begin: int
@@ -96,12 +113,12 @@ class Cut:
     scale: float  # source pixels a result
 
 
-def _cuts(size: tuple[int, int], target: tuple[int, int], crop: int) -> tuple[Cut, Cut]:
+def _cuts(size: tuple[int, int], target: tuple[int, int], crop: int) -> tuple[CropSpan, CropSpan]:
     rows, columns = (_cut(side, wanted, crop) for side, wanted in zip(size, target, strict=True))
     return rows, columns
 
 
-def _cut(side: int, target: int, crop: int) -> Cut:
+def _cut(side: int, target: int, crop: int) -> CropSpan:
     """Result j lies at source scale * (j + 1/2): a cut in front of result j keeps all places if scale * j is a whole number.
 
     Among the results shortly before the crop the one nearest to that is taken; it is off by a hundredth of a pixel or so at the most.
@@ -109,26 +126,33 @@ def _cut(side: int, target: int, crop: int) -> Cut:
     scale, first = side / target, _first(target, crop)
     reach = math.ceil(max(scale, 1.0)) + 1  # of the resizing triangle, in source pixels
     nearest = max(0, math.floor((scale * first - reach) / scale))
-    start = min(range(max(0, nearest - FAR), nearest + 1), key=lambda j: (round(abs(scale * j - round(scale * j)), 2), -j))
+    start = min(
+        range(max(0, nearest - FAR), nearest + 1),
+        key=lambda j: (round(abs(scale * j - round(scale * j)), 2), -j),
+    )
     begin = round(scale * start)
     end = min(side, math.ceil(scale * (first + crop)) + reach)
-    return Cut(begin, end, first + crop - start, first - start, scale)
+    return CropSpan(begin, end, first + crop - start, first - start, scale)
 
 
-def _on_device(plane: Images, cuts: tuple[Cut, Cut], device: torch.device) -> Tensor:
+def _on_device(plane: Images, cuts: tuple[CropSpan, CropSpan], device: torch.device) -> Tensor:
     """Only what the crop needs is copied there."""
     rows, columns = cuts
-    return upload(torch.from_numpy(plane[:, rows.begin : rows.end, columns.begin : columns.end]), device)
+    return upload(
+        torch.from_numpy(plane[:, rows.begin : rows.end, columns.begin : columns.end]), device
+    )
 
 
-def _shrink(x: Tensor, cuts: tuple[Cut, Cut], out: Tensor) -> None:
+def _shrink(x: Tensor, cuts: tuple[CropSpan, CropSpan], out: Tensor) -> None:
     """(n, h, w) resized into (n, crop, crop), all whole numbers."""
     rows, columns = cuts
     counts, scales = (rows.count, columns.count), (1 / rows.scale, 1 / columns.scale)
     crop = (..., slice(rows.skip, None), slice(columns.skip, None))
     resize = torch.ops.aten._upsample_bilinear2d_aa  # noqa: SLF001 - no other name of it takes both a size and a scale
     if x.device.type != "cpu":  # whole numbers are resized on the CPU only
-        out.copy_(resize(x[:, None].float(), counts, False, *scales)[:, 0][crop].round_().clamp_(0, 255))
+        out.copy_(
+            resize(x[:, None].float(), counts, False, *scales)[:, 0][crop].round_().clamp_(0, 255)
+        )
         return
     whole = _unpacked(resize(_packed(x), counts, False, *scales))[crop]  # (fours, crop, crop)
     for k in range(TOGETHER):

@@ -16,15 +16,13 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from av_tagger.clip import Luma
+from av_tagger.clip import ColourMatrix
 from av_tagger.video.alexnet import Geometry
 from av_tagger.video.folded import First, Folded, frame
 from av_tagger.video.pixels import Pixels
 
 PICTURES = 16  # that ranges are taken from
-HEADROOM = (
-    1.25  # times the largest value that was met: films go beyond what is made up here, and what is cut off costs more than a coarser step
-)
+HEADROOM = 1.25  # times the largest value that was met: films go beyond what is made up here, and what is cut off costs more than a coarser step
 
 
 @dataclass(frozen=True)
@@ -45,14 +43,25 @@ class Filter:
         whole = (weight / scale[:, None, None, None]).round_().to(torch.int8)
         given = plain.bias if bias is None else bias
         zero = torch.zeros(len(weight))
-        return cls(whole, scale, zero if given is None else given.detach().float(), [*plain.stride], [*plain.padding], plain.groups)
+        return cls(
+            whole,
+            scale,
+            zero if given is None else given.detach().float(),
+            [*plain.stride],
+            [*plain.padding],
+            plain.groups,
+        )
 
 
 class Convolution:
     """A convolution of bytes with a ReLU: laid out for the processor when it meets its first batch."""
 
     def __init__(self, filters: Filter, step_in: float, step_out: float | None) -> None:
-        self.filters, self.step_in, self.step_out = filters, step_in, step_out  # step: the value of one; None: float comes out
+        self.filters, self.step_in, self.step_out = (
+            filters,
+            step_in,
+            step_out,
+        )  # step: the value of one; None: float comes out
         self.zeros = torch.zeros(len(filters.scale), dtype=torch.int32)
         self._packed: Tensor | None = None
 
@@ -60,10 +69,33 @@ class Convolution:
         f = self.filters
         ops: Any = torch.ops.onednn
         if self._packed is None:
-            self._packed = ops.qconv_prepack(f.weight, f.scale, self.step_in, 0, f.stride, f.padding, [1, 1], f.groups, list(x.shape))
+            self._packed = ops.qconv_prepack(
+                f.weight,
+                f.scale,
+                self.step_in,
+                0,
+                f.stride,
+                f.padding,
+                [1, 1],
+                f.groups,
+                list(x.shape),
+            )
         step, kind = (1.0, torch.float32) if self.step_out is None else (self.step_out, torch.uint8)
-        how: tuple[Any, ...] = (f.stride, f.padding, [1, 1], f.groups, step, 0, kind, "relu", [], "")
-        out: Tensor = ops.qconv2d_pointwise(x, self.step_in, 0, self._packed, f.scale, self.zeros, f.bias, *how)
+        how: tuple[Any, ...] = (
+            f.stride,
+            f.padding,
+            [1, 1],
+            f.groups,
+            step,
+            0,
+            kind,
+            "relu",
+            [],
+            "",
+        )
+        out: Tensor = ops.qconv2d_pointwise(
+            x, self.step_in, 0, self._packed, f.scale, self.zeros, f.bias, *how
+        )
         return out
 
 
@@ -72,10 +104,16 @@ class Quantised(nn.Module):
 
     def __init__(self, network: Folded) -> None:
         super().__init__()
-        self.plain = [network.float()]  # in a list: only asked for first convolutions of other forms
-        self.layers = [layer for layer in network.rest if not isinstance(layer, nn.ReLU)]  # a part of the convolution before it
-        self.steps = [HEADROOM * most / 255 for most in ranges(network, calibration(network.geometry))]
-        self._first: dict[Luma | None, tuple[First, Convolution]] = {}
+        self.plain = [
+            network.float()
+        ]  # in a list: only asked for first convolutions of other forms
+        self.layers = [
+            layer for layer in network.rest if not isinstance(layer, nn.ReLU)
+        ]  # a part of the convolution before it
+        self.steps = [
+            HEADROOM * most / 255 for most in ranges(network, calibration(network.geometry))
+        ]
+        self._first: dict[ColourMatrix | None, tuple[First, Convolution]] = {}
         self._rest = list(self._laid_out())
 
     def forward(self, pixels: Pixels) -> Tensor:
@@ -86,7 +124,7 @@ class Quantised(nn.Module):
             x = layer(x)
         return x.float().flatten(1)
 
-    def first_for(self, luma: Luma | None) -> tuple[First, Convolution]:
+    def first_for(self, luma: ColourMatrix | None) -> tuple[First, Convolution]:
         if luma not in self._first:
             first = self.plain[0].first_for(luma)
             inner = first.convolution
@@ -109,7 +147,14 @@ class Quantised(nn.Module):
 
     def _step_out(self, at: int) -> float | None:
         """The step of what comes out in front of layer `at`: bytes when nothing but pooling lies before the next convolution."""
-        following = next((i for i in range(at, len(self.layers)) if not isinstance(self.layers[i], nn.MaxPool2d)), None)
+        following = next(
+            (
+                i
+                for i in range(at, len(self.layers))
+                if not isinstance(self.layers[i], nn.MaxPool2d)
+            ),
+            None,
+        )
         if following is None or not isinstance(self.layers[following], nn.Conv2d):
             return None
         return self.steps[sum(isinstance(layer, nn.Conv2d) for layer in self.layers[:following])]
@@ -135,7 +180,10 @@ def ranges(network: Folded, pictures: Sequence[Tensor]) -> list[float]:
     """The largest value that enters each convolution behind the first."""
     most: list[float] = []
     convolutions = [layer for layer in network.rest if isinstance(layer, nn.Conv2d)]
-    hooks = [c.register_forward_pre_hook(lambda _, given: most.append(float(given[0].max()))) for c in convolutions]
+    hooks = [
+        c.register_forward_pre_hook(lambda _, given: most.append(float(given[0].max())))
+        for c in convolutions
+    ]
     try:
         with torch.no_grad():
             for picture in pictures:
@@ -155,7 +203,9 @@ def calibration(geometry: Geometry) -> list[Tensor]:
 def _patches(random: np.random.Generator, count: int, crop: int, *, smooth: bool) -> Tensor:
     colours = torch.from_numpy(random.integers(0, 256, (1, 3, count, count)).astype(np.float32))
     mode = "bicubic" if smooth else "nearest"
-    x = F.interpolate(colours, size=(crop, crop), mode=mode, align_corners=False if smooth else None)
+    x = F.interpolate(
+        colours, size=(crop, crop), mode=mode, align_corners=False if smooth else None
+    )
     return x.round_().clamp_(0, 255).to(torch.uint8)
 
 
@@ -165,10 +215,17 @@ def works() -> bool:
     plain = nn.Conv2d(16, 16, 3, padding=1)
     same = torch.Generator().manual_seed(0)
     nn.init.normal_(plain.weight, generator=same)
-    x = torch.randint(0, 256, (1, 16, 8, 8), generator=same).to(torch.uint8).contiguous(memory_format=torch.channels_last)
+    x = (
+        torch.randint(0, 256, (1, 16, 8, 8), generator=same)
+        .to(torch.uint8)
+        .contiguous(memory_format=torch.channels_last)
+    )
     try:
         with torch.no_grad():
-            found, expected = Convolution(Filter.of(plain), 0.01, None)(x), plain(0.01 * x.float()).relu_()
+            found, expected = (
+                Convolution(Filter.of(plain), 0.01, None)(x),
+                plain(0.01 * x.float()).relu_(),
+            )
     except (RuntimeError, AttributeError, TypeError, NotImplementedError):
         return False
     return bool((found - expected).abs().max() < 0.05 * expected.max())

@@ -15,9 +15,9 @@ from torch import Tensor, nn
 from av_tagger.clip import Images
 from av_tagger.errors import MissingExtra, UsageError, WeightsError, did_you_mean, sentence
 from av_tagger.networks import folded, upload
-from av_tagger.scores import Status, Witness
+from av_tagger.scores import BranchInfo, Status
 from av_tagger.video.alexnet import read_state
-from av_tagger.video.features import Described
+from av_tagger.video.features import Compute
 from av_tagger.video.imagenet import object_names
 
 FEWEST_WEIGHTS = 16  # a filter
@@ -38,13 +38,19 @@ class Classifier:
 class NetworkRecogniser:
     """A `Recogniser` of any classifier."""
 
-    def __init__(self, name: str, classifier: Classifier, how: Described, weights: str | None = None) -> None:
+    def __init__(
+        self, name: str, classifier: Classifier, how: Compute, weights: str | None = None
+    ) -> None:
         self.name = name
         network = folded(classifier.network).requires_grad_(requires_grad=False)
-        self.how = replace(how, kind=how.kind if bears_rounding(network) else torch.float32, whole=False)
-        self.network = network.to(how.device, self.how.kind).to(memory_format=torch.channels_last)
-        self.classifier = replace(classifier, network=self.network)  # the network as it came is not kept
-        self._witness = Witness(Status.OK, name, weights)
+        self.how = replace(
+            how, dtype=how.dtype if bears_rounding(network) else torch.float32, int8=False
+        )
+        self.network = network.to(how.device, self.how.dtype).to(memory_format=torch.channels_last)
+        self.classifier = replace(
+            classifier, network=self.network
+        )  # the network as it came is not kept
+        self._branch = BranchInfo(Status.OK, name, weights)
 
     @property
     def objects(self) -> tuple[str, ...]:
@@ -55,30 +61,39 @@ class NetworkRecogniser:
         return self.classifier.short_side
 
     @property
-    def witness(self) -> Witness:
-        return self._witness
+    def info(self) -> BranchInfo:
+        return self._branch
 
     def recognise(self, images: Sequence[NDArray[np.uint8]]) -> NDArray[np.float32]:
         """(images, objects) probabilities, from batches laid end to end."""
-        found = [self._batch(images[i : i + self.how.batch]) for i in range(0, len(images), self.how.batch)]
-        return np.concatenate(found) if found else np.empty((0, len(self.objects)), dtype=np.float32)
+        found = [
+            self._batch(images[i : i + self.how.batch])
+            for i in range(0, len(images), self.how.batch)
+        ]
+        return (
+            np.concatenate(found) if found else np.empty((0, len(self.objects)), dtype=np.float32)
+        )
 
     def _batch(self, images: Sequence[Images]) -> NDArray[np.float32]:
         from PIL import Image
 
         with torch.no_grad():
             x = torch.stack([self.classifier.transform(Image.fromarray(image)) for image in images])
-            x = upload(x, self.how.device).to(self.how.kind, memory_format=torch.channels_last)
-            probabilities: NDArray[np.float32] = self.network(x).float().softmax(dim=1).cpu().numpy()
+            x = upload(x, self.how.device).to(self.how.dtype, memory_format=torch.channels_last)
+            probabilities: NDArray[np.float32] = (
+                self.network(x).float().softmax(dim=1).cpu().numpy()
+            )
         return probabilities
 
 
 def bears_rounding(network: nn.Module) -> bool:
     """Whether half the bits will do: the roundings of many weights average out, those of a depthwise filter's nine do not."""
-    return all(m.weight[0].numel() >= FEWEST_WEIGHTS for m in network.modules() if isinstance(m, nn.Conv2d))
+    return all(
+        m.weight[0].numel() >= FEWEST_WEIGHTS for m in network.modules() if isinstance(m, nn.Conv2d)
+    )
 
 
-def load_recogniser(name: str, path: Path, how: Described) -> NetworkRecogniser:
+def load_recogniser(name: str, path: Path, how: Compute) -> NetworkRecogniser:
     """A classifier of timm (`inception_v4`) or of torchvision (`torchvision:squeezenet1_0`) with weights from a file of ours."""
     classifier = build_classifier(name)
     load_strictly(classifier.network, path)
@@ -89,7 +104,9 @@ def build_classifier(name: str) -> Classifier:
     """The named network, without weights: no library is ever asked to fetch any."""
     library, _, architecture = name.rpartition(":")
     if (library or "timm") not in LIBRARIES:
-        raise UsageError(f"there is no library {library!r} of classifiers; {did_you_mean(library, LIBRARIES)}")
+        raise UsageError(
+            f"there is no library {library!r} of classifiers; {did_you_mean(library, LIBRARIES)}"
+        )
     return LIBRARIES[library or "timm"](architecture)
 
 
@@ -103,12 +120,19 @@ def load_strictly(network: nn.Module, path: Path) -> None:
     except RuntimeError as error:
         reason = " ".join(str(error).split())[:200]
         remedy = "choose the network these weights were made for"
-        raise WeightsError(sentence(path, f"does not fit the network ({reason})", remedy)) from error
+        raise WeightsError(
+            sentence(path, f"does not fit the network ({reason})", remedy)
+        ) from error
 
 
 def _without_background(value: Tensor, expected: Tensor | None) -> Tensor:
     """TensorFlow's classifiers have a class 0, "background": the official files of Inception-v4 hold 1001 rows."""
-    extra = expected is not None and value.ndim > 0 and expected.ndim == value.ndim and len(value) == len(expected) + 1
+    extra = (
+        expected is not None
+        and value.ndim > 0
+        and expected.ndim == value.ndim
+        and len(value) == len(expected) + 1
+    )
     return value[1:] if extra and len(value) == 1001 else value
 
 
@@ -126,9 +150,13 @@ def timm_network(architecture: str, **arguments: Any) -> tuple[nn.Module, Mappin
     try:
         import timm
     except ImportError as error:
-        raise MissingExtra(f"the network {architecture!r} needs timm ({error}); install it with `pip install timm`") from error
+        raise MissingExtra(
+            f"the network {architecture!r} needs timm ({error}); install it with `pip install timm`"
+        ) from error
     if not timm.is_model(architecture):
-        raise UsageError(f"timm has no network {architecture!r}; {did_you_mean(architecture, timm.list_models())}")
+        raise UsageError(
+            f"timm has no network {architecture!r}; {did_you_mean(architecture, timm.list_models())}"
+        )
     network: nn.Module = timm.create_model(architecture, pretrained=False, **arguments)
     config: Mapping[str, Any] = timm.data.resolve_model_data_config(network)
     return network, config
@@ -139,13 +167,20 @@ def _of_torchvision(architecture: str) -> Classifier:
         from torchvision import models
     except ImportError as error:
         remedy = "install it with `pip install torchvision`"
-        raise MissingExtra(f"the network {architecture!r} needs torchvision ({error}); {remedy}") from error
+        raise MissingExtra(
+            f"the network {architecture!r} needs torchvision ({error}); {remedy}"
+        ) from error
     known = models.list_models(module=models)
     if architecture not in known:
-        raise UsageError(f"torchvision has no network {architecture!r}; {did_you_mean(architecture, known)}")
+        raise UsageError(
+            f"torchvision has no network {architecture!r}; {did_you_mean(architecture, known)}"
+        )
     network = models.get_model(architecture, weights=None)
     transform = models.get_model_weights(architecture).DEFAULT.transforms()
     return Classifier(network, transform, object_names(1000), transform.resize_size[0])
 
 
-LIBRARIES: dict[str, Callable[[str], Classifier]] = {"timm": _of_timm, "torchvision": _of_torchvision}
+LIBRARIES: dict[str, Callable[[str], Classifier]] = {
+    "timm": _of_timm,
+    "torchvision": _of_torchvision,
+}

@@ -25,7 +25,9 @@ def draw_sheet(title: str, keyframes: Sequence[KeyFrame]) -> Image:
     from PIL import ImageDraw, ImageFont
 
     pictures = [_open(frame) for frame in keyframes]
-    tall = max((picture.height for picture in pictures if picture is not None), default=TILE * 9 // 16)
+    tall = max(
+        (picture.height for picture in pictures if picture is not None), default=TILE * 9 // 16
+    )
     top = MARGIN + LINE + MARGIN
     width = MARGIN + max(1, len(keyframes)) * (TILE + MARGIN)
     sheet = Pictures.new("RGB", (width, top + tall + MARGIN + (1 + OBJECTS) * LINE + MARGIN), PAPER)
@@ -35,7 +37,9 @@ def draw_sheet(title: str, keyframes: Sequence[KeyFrame]) -> Image:
         left = MARGIN + column * (TILE + MARGIN)
         pen.rectangle((left, top, left + TILE - 1, top + tall - 1), (235, 235, 232))
         if picture is not None:
-            sheet.paste(picture, (left + (TILE - picture.width) // 2, top + (tall - picture.height) // 2))
+            sheet.paste(
+                picture, (left + (TILE - picture.width) // 2, top + (tall - picture.height) // 2)
+            )
         for row, (text, colour) in enumerate(_lines(frame)):
             pen.text((left, top + tall + MARGIN + row * LINE), text, colour, font)
     return sheet

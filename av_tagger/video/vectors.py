@@ -32,7 +32,9 @@ def read_vectors(path: Path, needed: Collection[str]) -> KeyedVectors:
         for number, line in enumerate(lines, 1):
             width = width or line.count(b" ")
             word = line[: line.find(b" ")]
-            if word in wanted and line.count(b" ") == width:  # a few words of the 840B file hold blanks: not ours
+            if (
+                word in wanted and line.count(b" ") == width
+            ):  # a few words of the 840B file hold blanks: not ours
                 found.setdefault(word.decode(), _numbers(line, path, number))
     if not found:
         raise WeightsError(sentence(path, "holds none of the words that are needed", _REMEDY))
@@ -44,7 +46,9 @@ def keyed(found: dict[str, NDArray[np.float32]]) -> KeyedVectors:
     try:
         from gensim.models import KeyedVectors
     except ImportError as error:
-        raise MissingExtra(f"the word vectors need gensim ({error}); install it with `pip install gensim`") from error
+        raise MissingExtra(
+            f"the word vectors need gensim ({error}); install it with `pip install gensim`"
+        ) from error
     matrix = np.stack(list(found.values()))
     vectors = KeyedVectors(vector_size=matrix.shape[1], dtype=np.float32)
     vectors.add_vectors(list(found), matrix)
@@ -67,7 +71,9 @@ def save_compact(vectors: KeyedVectors, path: Path, source: str) -> None:
 
     part = path.with_suffix(f".{os.getpid()}.part")
     words = json.dumps(list(vectors.index_to_key), ensure_ascii=False)
-    save_file({"vectors": np.asarray(vectors.vectors)}, part, metadata={"words": words, "source": source})
+    save_file(
+        {"vectors": np.asarray(vectors.vectors)}, part, metadata={"words": words, "source": source}
+    )
     part.replace(path)
 
 
@@ -80,7 +86,11 @@ def load_compact(path: Path) -> KeyedVectors:
             matrix = file.get_tensor("vectors")
         return keyed(dict(zip(words, matrix, strict=True)))
     except (SafetensorError, KeyError, TypeError, ValueError) as error:
-        raise WeightsError(sentence(path, f"is not a file of kept word vectors ({error})", "delete it; it is made anew")) from error
+        raise WeightsError(
+            sentence(
+                path, f"is not a file of kept word vectors ({error})", "delete it; it is made anew"
+            )
+        ) from error
 
 
 @contextmanager
@@ -94,7 +104,9 @@ def _lines(path: Path) -> Iterator[Iterator[bytes]]:
                 file.seek(0)
                 yield iter(file)
     except (OSError, EOFError, zlib.error, zipfile.BadZipFile) as error:
-        raise WeightsError(sentence(path, f"cannot be read as word vectors ({error})", _REMEDY)) from error
+        raise WeightsError(
+            sentence(path, f"cannot be read as word vectors ({error})", _REMEDY)
+        ) from error
 
 
 def _member(archive: zipfile.ZipFile) -> IO[bytes]:
@@ -109,9 +121,13 @@ def _numbers(line: bytes, path: Path, number: int) -> NDArray[np.float32]:
     try:
         vector = np.array(line.split()[1:], dtype=np.float32)
     except ValueError as error:
-        raise WeightsError(sentence(path, f"line {number} is not a word and its numbers ({error})", _REMEDY)) from error
+        raise WeightsError(
+            sentence(path, f"line {number} is not a word and its numbers ({error})", _REMEDY)
+        ) from error
     if not np.isfinite(vector).all():
-        raise WeightsError(sentence(path, f"line {number} holds numbers that are not finite", _REMEDY))
+        raise WeightsError(
+            sentence(path, f"line {number} holds numbers that are not finite", _REMEDY)
+        )
     return vector
 
 

@@ -43,19 +43,29 @@ class Reader:
             return np.full(self.vectors.vector_size, np.nan, dtype=np.float32)
         mean = np.mean([self.vectors[word] for word in words], axis=0, dtype=np.float64)
         length = float(np.linalg.norm(mean))
-        return np.asarray(mean / length if length > 0 else np.full_like(mean, np.nan), dtype=np.float32)
+        return np.asarray(
+            mean / length if length > 0 else np.full_like(mean, np.nan), dtype=np.float32
+        )
 
 
-def paper_rule(vectors: KeyedVectors, objects: Sequence[str], sounds: Sequence[str], words: ClassWords) -> Similarity:
+def paper_rule(
+    vectors: KeyedVectors, objects: Sequence[str], sounds: Sequence[str], words: ClassWords
+) -> Similarity:
     """Cosine of two descriptions (AV section 2.2): an object's usual name (the first with a known word) and a sound's whole label."""
     del words  # the paper has none
     reader = Reader(vectors, halves=False)
     names = [synonyms(name) for name in objects]
     table = _by_object(reader, names, sounds)
-    return np.stack([_first_known(rows) for rows in table]) if objects else np.empty((0, len(sounds)), np.float32)
+    return (
+        np.stack([_first_known(rows) for rows in table])
+        if objects
+        else np.empty((0, len(sounds)), np.float32)
+    )
 
 
-def our_rule(vectors: KeyedVectors, objects: Sequence[str], sounds: Sequence[str], words: ClassWords) -> Similarity:
+def our_rule(
+    vectors: KeyedVectors, objects: Sequence[str], sounds: Sequence[str], words: ClassWords
+) -> Similarity:
     """The mean of the nearness to the sound's label and to the nearest of its class words, each for the best synonym.
 
     The words alone cannot tell a car from its alarm (both have the word "car"); the label alone does not know that a
@@ -69,7 +79,10 @@ def our_rule(vectors: KeyedVectors, objects: Sequence[str], sounds: Sequence[str
     flat = [word for group in extra for word in group]
     to_words = _best(_by_object(reader, names, flat), len(flat))
     ends = np.cumsum([len(group) for group in extra])
-    nearest = [_max(to_words[:, end - len(group) : end], axis=1) for group, end in zip(extra, ends, strict=True)]
+    nearest = [
+        _max(to_words[:, end - len(group) : end], axis=1)
+        for group, end in zip(extra, ends, strict=True)
+    ]
     both = np.stack([to_labels, np.stack(nearest, axis=1) if nearest else to_labels])
     unknown = np.isnan(both).all(axis=0)
     near = np.where(unknown, np.nan, np.nan_to_num(both).mean(axis=0))
@@ -78,12 +91,16 @@ def our_rule(vectors: KeyedVectors, objects: Sequence[str], sounds: Sequence[str
     return np.where(named, 1.0, near).astype(np.float32)
 
 
-def _named_outright(names: Sequence[Sequence[str]], words: Sequence[Sequence[str]]) -> NDArray[np.bool_]:
+def _named_outright(
+    names: Sequence[Sequence[str]], words: Sequence[Sequence[str]]
+) -> NDArray[np.bool_]:
     """(objects, sounds) where a synonym is a word of that sound alone."""
     said_of = Counter(word for group in words for word in {plain(word) for word in group})
     own = [{plain(word) for word in group if said_of[plain(word)] == 1} for group in words]
     called = [{plain(synonym) for synonym in group} for group in names]
-    return np.array([[bool(mine & theirs) for theirs in own] for mine in called], dtype=bool).reshape(len(names), len(words))
+    return np.array(
+        [[bool(mine & theirs) for theirs in own] for mine in called], dtype=bool
+    ).reshape(len(names), len(words))
 
 
 RULES: dict[str, Callable[[KeyedVectors, Sequence[str], Sequence[str], ClassWords], Similarity]] = {
@@ -104,7 +121,7 @@ class GloVe:
 
 
 @dataclass
-class Table:
+class WordTable:
     """A `WordSpace` that was computed before, for named objects and named sounds only."""
 
     name: str
@@ -129,28 +146,40 @@ def words_to_keep(objects: Sequence[str], classes: ClassList) -> frozenset[str]:
     return needed_words([*objects, *classes.labels, *(word for c in classes for word in c.words)])
 
 
-def described(classes: ClassList) -> str:
+def compute(classes: ClassList) -> str:
     """The classes and their words as a text that tells whether a table was made for them."""
     return json.dumps([[c.label, list(c.words)] for c in classes], ensure_ascii=False)
 
 
-def build_tables(vectors: KeyedVectors, source: str, objects: Sequence[str], classes: ClassList) -> dict[str, Table]:
+def build_tables(
+    vectors: KeyedVectors, source: str, objects: Sequence[str], classes: ClassList
+) -> dict[str, WordTable]:
     """One table a rule."""
     words = class_words(classes)
-    values = {rule: compute(vectors, objects, classes.labels, words) for rule, compute in RULES.items()}
-    return {rule: Table(f"{source}, rule {rule}", tuple(objects), classes.labels, v) for rule, v in values.items()}
+    values = {
+        rule: compute(vectors, objects, classes.labels, words) for rule, compute in RULES.items()
+    }
+    return {
+        rule: WordTable(f"{source}, rule {rule}", tuple(objects), classes.labels, v)
+        for rule, v in values.items()
+    }
 
 
-def save_tables(tables: Mapping[str, Table], path: Path, source: str, classes: ClassList) -> None:
+def save_tables(
+    tables: Mapping[str, WordTable], path: Path, source: str, classes: ClassList
+) -> None:
     from safetensors.numpy import save_file
 
     one = next(iter(tables.values()))
-    names = {"objects": json.dumps(one.objects, ensure_ascii=False), "sounds": json.dumps(one.sounds, ensure_ascii=False)}
-    metadata = names | {"source": source, "classes": described(classes), "license": "PDDL-1.0"}
+    names = {
+        "objects": json.dumps(one.objects, ensure_ascii=False),
+        "sounds": json.dumps(one.sounds, ensure_ascii=False),
+    }
+    metadata = names | {"source": source, "classes": compute(classes), "license": "PDDL-1.0"}
     save_file({rule: table.values for rule, table in tables.items()}, path, metadata=metadata)
 
 
-def load_table(path: Path, rule: RuleName, classes: ClassList) -> Table | None:
+def load_table(path: Path, rule: RuleName, classes: ClassList) -> WordTable | None:
     """The table of a rule, or None when it was made for other classes or other class words."""
     from safetensors import SafetensorError, safe_open
 
@@ -161,13 +190,17 @@ def load_table(path: Path, rule: RuleName, classes: ClassList) -> Table | None:
         made_for = dict(json.loads(facts["classes"]))
         objects, sounds = tuple(json.loads(facts["objects"])), tuple(json.loads(facts["sounds"]))
     except (OSError, SafetensorError, KeyError, TypeError, ValueError) as error:
-        raise WeightsError(sentence(path, f"is not a table of similarities ({error})", "install av_tagger again")) from error
+        raise WeightsError(
+            sentence(path, f"is not a table of similarities ({error})", "install av_tagger again")
+        ) from error
     if any(made_for.get(c.label) != list(c.words) for c in classes):
         return None
-    return Table(f"{facts['source']}, rule {rule}", objects, sounds, values)
+    return WordTable(f"{facts['source']}, rule {rule}", objects, sounds, values)
 
 
-def _by_object(reader: Reader, names: Sequence[tuple[str, ...]], others: Sequence[str]) -> list[Similarity]:
+def _by_object(
+    reader: Reader, names: Sequence[tuple[str, ...]], others: Sequence[str]
+) -> list[Similarity]:
     """For each object a (synonyms, others) array of cosines."""
     flat = reader.read([synonym for group in names for synonym in group])
     with np.errstate(invalid="ignore"):
@@ -182,7 +215,11 @@ def _first_known(rows: Similarity) -> Similarity:
 
 
 def _best(groups: Sequence[Similarity], width: int) -> Similarity:
-    return np.stack([_max(rows, axis=0) for rows in groups]) if groups else np.empty((0, width), np.float32)
+    return (
+        np.stack([_max(rows, axis=0) for rows in groups])
+        if groups
+        else np.empty((0, width), np.float32)
+    )
 
 
 def _max(values: Similarity, axis: int) -> Similarity:
@@ -195,5 +232,7 @@ def _positions(known: Sequence[str], asked: Sequence[str]) -> list[int]:
     place = {name: i for i, name in reversed(list(enumerate(known)))}  # of two cranes the first
     for name in asked:
         if name not in place:
-            raise UsageError(f"the table of similarities does not know {name!r}; {did_you_mean(name, place)}")
+            raise UsageError(
+                f"the table of similarities does not know {name!r}; {did_you_mean(name, place)}"
+            )
     return [place[name] for name in asked]

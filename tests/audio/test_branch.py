@@ -10,7 +10,7 @@ import torch
 
 from av_tagger.audio.branch import EarSettings, MilEar, load_ear
 from av_tagger.audio.checkpoint import Header, save_checkpoint
-from av_tagger.audio.network import Architecture, build_network
+from av_tagger.audio.network import EarArchitecture, build_network
 from av_tagger.clip import Waveform
 from av_tagger.errors import MediaError, UsageError, WeightsError
 from av_tagger.protocols import AudioBranch
@@ -18,7 +18,7 @@ from av_tagger.scores import Status
 
 LABELS = ("Bus", "Train horn", "Screaming")
 TINY = {"channels": (4, 6), "pools": ((5, 6), (4, 5)), "units": 5}
-ARCHITECTURE = Architecture(3, extractor_settings=TINY, margin=5)
+ARCHITECTURE = EarArchitecture(3, extractor_settings=TINY, margin=5)
 HEADER = Header("tiny", ARCHITECTURE, LABELS)
 
 
@@ -41,8 +41,8 @@ def wave(samples: int, seed: int = 0, start: float = 0.0) -> Waveform:
 def test_keeps_the_promise_of_the_socket() -> None:
     heard = ear()
     assert isinstance(heard, AudioBranch)
-    assert (heard.labels, heard.rate, heard.witness.status) == (LABELS, 20_000, Status.OK)
-    assert heard.witness.weights == "tiny"
+    assert (heard.labels, heard.rate, heard.info.status) == (LABELS, 20_000, Status.OK)
+    assert heard.info.weights == "tiny"
     assert heard.hear([]) == []
 
 
@@ -58,7 +58,10 @@ def test_ten_seconds_have_a_hundred_frames_and_the_greatest_is_the_answer() -> N
 @pytest.mark.parametrize("batch_seconds", [0.1, 25.0, 60.0])
 def test_a_batch_answers_as_single_runs(batch_seconds: float) -> None:
     heard = ear(EarSettings(batch_seconds=batch_seconds))
-    waves = [wave(n, seed) for seed, n in enumerate([200_000, 1, 150, 19_999, 200_000, 20_000, 199_950, 3000])]
+    waves = [
+        wave(n, seed)
+        for seed, n in enumerate([200_000, 1, 150, 19_999, 200_000, 20_000, 199_950, 3000])
+    ]
     for together, w in zip(heard.hear(waves), waves, strict=True):
         (alone,) = heard.hear([w])
         np.testing.assert_allclose(together.probabilities, alone.probabilities, atol=1e-5)
@@ -98,7 +101,10 @@ def test_a_clip_and_its_double_agree_where_they_are_the_same() -> None:
 @pytest.mark.parametrize("samples", [161_000, 400_000, 80_001])
 def test_long_sound_in_windows_has_no_seams(samples: int) -> None:
     w = wave(samples)
-    (whole,), (pieces,) = ear().hear([w]), ear(EarSettings(longest_seconds=4, overlap_seconds=3)).hear([w])
+    (whole,), (pieces,) = (
+        ear().hear([w]),
+        ear(EarSettings(longest_seconds=4, overlap_seconds=3)).hear([w]),
+    )
     assert whole.activity is not None
     assert pieces.activity is not None
     np.testing.assert_allclose(pieces.activity.values, whole.activity.values, atol=0.02)
@@ -124,7 +130,9 @@ def test_a_track_without_a_sample_gives_no_opinion_and_costs_itself_only() -> No
 def test_samples_that_are_no_numbers(value: float) -> None:
     w = wave(5000, start=20.0)
     w.samples[77] = value
-    with pytest.raises(MediaError, match=r"sound 2 of 2, from 20 s: holds samples that are not finite"):
+    with pytest.raises(
+        MediaError, match=r"sound 2 of 2, from 20 s: holds samples that are not finite"
+    ):
         ear().hear([wave(5000), w])
 
 
@@ -140,7 +148,9 @@ def test_half_precision_gives_nearly_the_same() -> None:
     assert half.probabilities.dtype == np.float64
 
 
-@pytest.mark.parametrize("wrong", [{"dtype": "int8"}, {"overlap_seconds": 30.0}, {"batch_seconds": 0}])
+@pytest.mark.parametrize(
+    "wrong", [{"dtype": "int8"}, {"overlap_seconds": 30.0}, {"batch_seconds": 0}]
+)
 def test_settings_that_cannot_be_meant(wrong: dict[str, object]) -> None:
     with pytest.raises(ValueError, match=r"float32 or bfloat16|longer than their overlap"):
         EarSettings(**wrong)  # type: ignore[arg-type]
@@ -150,10 +160,14 @@ def test_settings_that_cannot_be_meant(wrong: dict[str, object]) -> None:
 def test_a_gpu_hears_the_same() -> None:
     w = wave(60_000)
     there = MilEar(ear().network, HEADER, "cuda")
-    np.testing.assert_allclose(there.hear([w])[0].probabilities, ear().hear([w])[0].probabilities, atol=1e-3)
+    np.testing.assert_allclose(
+        there.hear([w])[0].probabilities, ear().hear([w])[0].probabilities, atol=1e-3
+    )
 
 
-def test_loading_by_file_by_folder_and_by_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_loading_by_file_by_folder_and_by_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     for name in ("best.safetensors", "crnn.starter.safetensors"):
         save_checkpoint(tmp_path / name, ear().network, HEADER)
     monkeypatch.setenv("AV_TAGGER_WEIGHTS", str(tmp_path))
@@ -173,6 +187,8 @@ def test_ears_that_are_not_there(tmp_path: Path) -> None:
 
 
 def test_a_network_without_a_front_end_is_no_ear() -> None:
-    architecture = Architecture(3, extractor_settings=TINY, frontend=None, features=ARCHITECTURE.shape)
+    architecture = EarArchitecture(
+        3, extractor_settings=TINY, frontend=None, features=ARCHITECTURE.shape
+    )
     with pytest.raises(UsageError, match="reads features, not sound"):
         MilEar(build_network(architecture), Header("store", architecture, LABELS))

@@ -13,19 +13,29 @@ import torch
 from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 
-from av_tagger.audio.checkpoint import KEY, Header, Thresholds, load_checkpoint, read_header, save_checkpoint
-from av_tagger.audio.network import Architecture, MilNetwork, build_network
+from av_tagger.audio.checkpoint import (
+    KEY,
+    EarThresholds,
+    Header,
+    load_checkpoint,
+    read_header,
+    save_checkpoint,
+)
+from av_tagger.audio.network import EarArchitecture, MilNetwork, build_network
 from av_tagger.errors import StorageError, WeightsError
 
-ARCHITECTURE = Architecture(
-    2, extractor_settings={"channels": [4, 6], "pools": [[5, 6], [4, 5]], "units": 5}, pooling="attention", margin=3
+ARCHITECTURE = EarArchitecture(
+    2,
+    extractor_settings={"channels": [4, 6], "pools": [[5, 6], [4, 5]], "units": 5},
+    pooling="attention",
+    margin=3,
 )
 HEADER = Header(
     "tiny",
     ARCHITECTURE,
     ("Bus", "Car alarm"),
     ("/m/01bjv", "/m/02mfyn"),
-    Thresholds((0.1, 0.2), (0.3, 0.4), (0.5, 0.6)),
+    EarThresholds((0.1, 0.2), (0.3, 0.4), (0.5, 0.6)),
     "Apache-2.0",
     "by a test",
     {"micro_f1": 0.5},
@@ -80,7 +90,11 @@ def test_a_folder_that_cannot_be_made_is_named(tmp_path: Path) -> None:
 
 def test_a_header_of_another_network_is_not_saved(tmp_path: Path) -> None:
     with pytest.raises(WeightsError, match="another network"):
-        save_checkpoint(tmp_path / "x.safetensors", network(), replace(HEADER, architecture=replace(ARCHITECTURE, pooling="max")))
+        save_checkpoint(
+            tmp_path / "x.safetensors",
+            network(),
+            replace(HEADER, architecture=replace(ARCHITECTURE, pooling="max")),
+        )
 
 
 @pytest.mark.parametrize(
@@ -141,7 +155,10 @@ def rewritten(file: Path, change: dict[str, torch.Tensor | None], **header: obje
 def test_wrong_tensors(file: Path) -> None:
     whole = file.read_bytes()
     cases = [
-        ({"head.dense.bias": torch.zeros(3)}, r"the tensor 'head.dense.bias' is \(3,\) where its architecture has \(2,\)"),
+        (
+            {"head.dense.bias": torch.zeros(3)},
+            r"the tensor 'head.dense.bias' is \(3,\) where its architecture has \(2,\)",
+        ),
         ({"head.dense.bias": None}, "lacks the tensor 'head.dense.bias'"),
         ({"extra": torch.zeros(1)}, "holds the foreign tensor 'extra'"),
         ({"head.dense.bias": torch.tensor([0.0, torch.nan])}, "not finite"),

@@ -7,7 +7,7 @@ import torch
 
 from av_tagger.audio.extractors import EXTRACTORS
 from av_tagger.audio.extractors.crnn import Crnn, CrnnSettings
-from av_tagger.audio.network import Architecture, build_network
+from av_tagger.audio.network import EarArchitecture, build_network
 from av_tagger.audio.sockets import FeatureShape
 
 SHAPE = FeatureShape(channels=1, bands=60, rate=200.0)
@@ -28,12 +28,22 @@ def closed_form(s: CrnnSettings, shape: FeatureShape, classes: int) -> int:
 
 @pytest.mark.parametrize(
     "settings",
-    [CrnnSettings(), CrnnSettings(channels=(8, 12), pools=((5, 3), (4, 5)), kernel=(5, 3), units=7, layers=2, batch_norm=False)],
+    [
+        CrnnSettings(),
+        CrnnSettings(
+            channels=(8, 12),
+            pools=((5, 3), (4, 5)),
+            kernel=(5, 3),
+            units=7,
+            layers=2,
+            batch_norm=False,
+        ),
+    ],
 )
 def test_parameter_count(settings: CrnnSettings) -> None:
     table = {"channels": settings.channels, "pools": settings.pools, "kernel": settings.kernel}
     table |= {"units": settings.units, "layers": settings.layers, "batch_norm": settings.batch_norm}
-    network = build_network(Architecture(17, extractor_settings=table))
+    network = build_network(EarArchitecture(17, extractor_settings=table))
     assert sum(p.numel() for p in network.parameters()) == closed_form(settings, SHAPE, 17)
 
 

@@ -19,12 +19,20 @@ PLAIN = EventSettings(high=0.5, low=0.25, minimum_seconds=0.0, gap_seconds=0.0)
 activities = arrays(np.float64, st.integers(0, 40), elements=st.floats(0, 1))
 
 
-def spans(values: list[float], settings: EventSettings, rate: float = 10.0, start: float = 0.0) -> list[tuple[float, float, float]]:
-    return [(round(e.start, 6), round(e.end, 6), e.peak) for e in find_events(np.array(values), rate, start, settings)]
+def spans(
+    values: list[float], settings: EventSettings, rate: float = 10.0, start: float = 0.0
+) -> list[tuple[float, float, float]]:
+    return [
+        (round(e.start, 6), round(e.end, 6), e.peak)
+        for e in find_events(np.array(values), rate, start, settings)
+    ]
 
 
 def test_hysteresis_by_hand() -> None:
-    assert spans([0.1, 0.3, 0.6, 0.3, 0.1, 0.3, 0.4, 0.1, 0.9], PLAIN) == [(0.1, 0.4, 0.6), (0.8, 0.9, 0.9)]
+    assert spans([0.1, 0.3, 0.6, 0.3, 0.1, 0.3, 0.4, 0.1, 0.9], PLAIN) == [
+        (0.1, 0.4, 0.6),
+        (0.8, 0.9, 0.9),
+    ]
 
 
 def test_touching_both_ends_and_starting_later() -> None:
@@ -58,7 +66,9 @@ def test_at_another_threshold_the_low_one_keeps_its_proportion() -> None:
     assert EventSettings(0.0, 0.0).at(0.3).low == 0.3
 
 
-@pytest.mark.parametrize("wrong", [{"high": 0.2}, {"low": -0.1}, {"minimum_seconds": -1}, {"gap_seconds": -1}])
+@pytest.mark.parametrize(
+    "wrong", [{"high": 0.2}, {"low": -0.1}, {"minimum_seconds": -1}, {"gap_seconds": -1}]
+)
 def test_settings_that_cannot_be_meant(wrong: dict[str, float]) -> None:
     with pytest.raises(ValueError, match=r"threshold|durations"):
         EventSettings(**wrong)
@@ -80,11 +90,15 @@ def slow_oracle(values: np.ndarray, high: float, low: float) -> list[tuple[int, 
 @given(activities, st.floats(0, 1), st.floats(0, 1))
 def test_agrees_with_a_loop(values: np.ndarray, a: float, b: float) -> None:
     settings = EventSettings(max(a, b), min(a, b), 0.0, 0.0)
-    assert [(e.start, e.end) for e in find_events(values, 1.0, 0.0, settings)] == slow_oracle(values, max(a, b), min(a, b))
+    assert [(e.start, e.end) for e in find_events(values, 1.0, 0.0, settings)] == slow_oracle(
+        values, max(a, b), min(a, b)
+    )
 
 
 @given(activities, st.floats(0, 5), st.floats(0, 5))
-def test_events_are_apart_long_enough_and_high_enough(values: np.ndarray, minimum: float, gap: float) -> None:
+def test_events_are_apart_long_enough_and_high_enough(
+    values: np.ndarray, minimum: float, gap: float
+) -> None:
     events = find_events(values, 1.0, 0.0, EventSettings(0.5, 0.25, minimum, gap))
     assert all(e.end - e.start >= minimum - 1e-3 and e.peak >= 0.5 for e in events)
     assert all(b.start - a.end >= gap - 1e-3 for a, b in pairwise(events))
@@ -93,12 +107,19 @@ def test_events_are_apart_long_enough_and_high_enough(values: np.ndarray, minimu
 
 @given(activities, st.integers(0, 5))
 def test_a_shift_in_time_shifts_the_events(values: np.ndarray, frames: int) -> None:
-    later = find_events(np.concatenate([np.zeros(frames), values]), 1.0, 0.0, EventSettings(minimum_seconds=0))
-    moved = [Event(e.start + frames, e.end + frames, e.peak) for e in find_events(values, 1.0, 0.0, EventSettings(minimum_seconds=0))]
+    later = find_events(
+        np.concatenate([np.zeros(frames), values]), 1.0, 0.0, EventSettings(minimum_seconds=0)
+    )
+    moved = [
+        Event(e.start + frames, e.end + frames, e.peak)
+        for e in find_events(values, 1.0, 0.0, EventSettings(minimum_seconds=0))
+    ]
     assert later == moved
 
 
 def test_needs_no_torch() -> None:
     code = "import sys, av_tagger.audio.events, av_tagger.weights; print('torch' in sys.modules)"
-    answer = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    answer = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True
+    )
     assert answer.stdout.strip() == "False"

@@ -11,7 +11,18 @@ import soundfile
 import torch
 
 from av_tagger.audio.known.ear import KINDS, KnownEar, load
-from av_tagger.audio.known.efficientat import FFT, HOP, MELS, RATE, TABLE, WINDOW, EfficientAT, KaldiMel, eights, kaldi_filters
+from av_tagger.audio.known.efficientat import (
+    FFT,
+    HOP,
+    MELS,
+    RATE,
+    TABLE,
+    WINDOW,
+    EfficientAT,
+    KaldiMel,
+    eights,
+    kaldi_filters,
+)
 from av_tagger.clip import Waveform
 from av_tagger.errors import WeightsError
 from av_tagger.labels import audioset, dcase2017
@@ -39,7 +50,9 @@ def closed_form(width: float, classes: int = 527) -> int:
     return total + 6 * before * hidden + hidden + hidden * classes + classes
 
 
-@pytest.mark.parametrize(("width", "published"), [(0.4, 983_599), (1.0, 4_878_000), (2.0, 17_910_000)])
+@pytest.mark.parametrize(
+    ("width", "published"), [(0.4, 983_599), (1.0, 4_878_000), (2.0, 17_910_000)]
+)
 def test_parameters(width: float, published: int) -> None:
     ours = sum(p.numel() for p in EfficientAT(width).parameters())
     assert ours == closed_form(width)
@@ -83,7 +96,10 @@ def ear() -> KnownEar:
 
 
 def noise(seconds: float, seed: int = 0) -> Waveform:
-    return Waveform((np.random.default_rng(seed).standard_normal(int(seconds * RATE)) * 0.1).astype(np.float32), RATE)
+    return Waveform(
+        (np.random.default_rng(seed).standard_normal(int(seconds * RATE)) * 0.1).astype(np.float32),
+        RATE,
+    )
 
 
 @pytest.mark.parametrize("seconds", [0.01, 0.3, 1.0, 9.99, 10.0, 10.2, 15.0, 31.0])
@@ -111,7 +127,10 @@ def test_a_long_clip_scores_as_its_best_window(ear: KnownEar) -> None:
 
 def test_a_bicycle_bell_counts_as_a_bicycle(ear: KnownEar) -> None:
     scores = ear.hear([noise(2.0)])[0]
-    bicycle, bell = (scores.probabilities[audioset().labels.index(label)] for label in ("Bicycle", "Bicycle bell"))
+    bicycle, bell = (
+        scores.probabilities[audioset().labels.index(label)]
+        for label in ("Bicycle", "Bicycle bell")
+    )
     with torch.inference_mode():
         raw = ear.network(torch.from_numpy(noise(2.0).samples[None]))[0][0]
     assert bicycle == pytest.approx(max(bell, float(raw[audioset().labels.index("Bicycle")])))
@@ -119,7 +138,9 @@ def test_a_bicycle_bell_counts_as_a_bicycle(ear: KnownEar) -> None:
 
 
 def test_silence_and_no_sample(ear: KnownEar) -> None:
-    silent, nothing = ear.hear([Waveform(np.zeros(RATE, np.float32), RATE), Waveform(np.zeros(0, np.float32), RATE)])
+    silent, nothing = ear.hear(
+        [Waveform(np.zeros(RATE, np.float32), RATE), Waveform(np.zeros(0, np.float32), RATE)]
+    )
     assert np.isfinite(silent.probabilities).all()
     assert not nothing.has_opinion
 
@@ -143,7 +164,11 @@ def test_strict_files(tmp_path: Path) -> None:
 
 def published(shared: Path) -> list[tuple[Path, dict[str, str]]]:
     with (shared / "data/sounds/dev_peers.csv").open(newline="") as file:
-        return [(shared / "data/sounds" / row["file"], row) for row in csv.DictReader(file) if row["peer"] == "mn04"]
+        return [
+            (shared / "data/sounds" / row["file"], row)
+            for row in csv.DictReader(file)
+            if row["peer"] == "mn04"
+        ]
 
 
 def hear_file(ear: KnownEar, path: Path) -> Scores:
@@ -173,9 +198,15 @@ def test_disagreement_is_no_larger_than_that_of_a_lossy_copy(shared: Path, tmp_p
     for path, row in published(shared)[5::40]:
         ours = hear_file(ear, path).probabilities[columns]
         samples, rate = soundfile.read(path, dtype="float32")
-        soundfile.write(tmp_path / "copy.ogg", samples[: 10 * RATE], rate, format="OGG", subtype="VORBIS")
-        to_copy.append(np.abs(ours - hear_file(ear, tmp_path / "copy.ogg").probabilities[columns]).max())
-        to_published.append(np.abs(ours - [float(row[label]) for label in dcase2017().labels]).max())
+        soundfile.write(
+            tmp_path / "copy.ogg", samples[: 10 * RATE], rate, format="OGG", subtype="VORBIS"
+        )
+        to_copy.append(
+            np.abs(ours - hear_file(ear, tmp_path / "copy.ogg").probabilities[columns]).max()
+        )
+        to_published.append(
+            np.abs(ours - [float(row[label]) for label in dcase2017().labels]).max()
+        )
     assert np.median(to_published) < 2.5 * np.median(to_copy)
 
 

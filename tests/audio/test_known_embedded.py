@@ -10,11 +10,11 @@ import pytest
 import torch
 
 from av_tagger.audio.branch import load_ear
-from av_tagger.audio.checkpoint import Header, Thresholds, load_checkpoint, save_checkpoint
+from av_tagger.audio.checkpoint import EarThresholds, Header, load_checkpoint, save_checkpoint
 from av_tagger.audio.known.ear import KINDS, KnownEar
 from av_tagger.audio.known.efficientat import EfficientAT
 from av_tagger.audio.known.embedded import LONGEST, EmbeddedEar
-from av_tagger.audio.network import Architecture, build_network
+from av_tagger.audio.network import EarArchitecture, build_network
 from av_tagger.audio.sockets import FeatureShape
 from av_tagger.clip import Waveform
 from av_tagger.errors import UsageError, WeightsError
@@ -25,14 +25,22 @@ RATE = 32_000
 LABELS = ("kettle", "tap")
 
 
-def architecture(width: int = 96, **changes: object) -> Architecture:
+def architecture(width: int = 96, **changes: object) -> EarArchitecture:
     settings = {"widths": [8]}
-    whole = Architecture(2, "dense", settings, "mean", frontend=None, features=FeatureShape(1, width, 1.0))
+    whole = EarArchitecture(
+        2, "dense", settings, "mean", frontend=None, features=FeatureShape(1, width, 1.0)
+    )
     return replace(whole, **changes)  # type: ignore[arg-type]
 
 
 def header(**changes: object) -> Header:
-    whole = Header("mine", architecture(), LABELS, thresholds=Thresholds(ear=(0.4, 0.6)), embedder="efficientat.mn04")
+    whole = Header(
+        "mine",
+        architecture(),
+        LABELS,
+        thresholds=EarThresholds(ear=(0.4, 0.6)),
+        embedder="efficientat.mn04",
+    )
     return replace(whole, **changes)  # type: ignore[arg-type]
 
 
@@ -57,7 +65,9 @@ def ear(published: KnownEar) -> EmbeddedEar:
 
 
 @pytest.fixture
-def weights_folder(state: dict[str, torch.Tensor], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def weights_folder(
+    state: dict[str, torch.Tensor], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Path:
     """The published network as a file of the user's own."""
     monkeypatch.setenv("AV_TAGGER_WEIGHTS", str(tmp_path / "weights"))
     (tmp_path / "weights").mkdir()
@@ -73,7 +83,10 @@ def noise(seconds: float, seed: int = 0, start: float = 0.0) -> Waveform:
 def test_it_is_an_ear(ear: EmbeddedEar) -> None:
     assert isinstance(ear, AudioBranch)
     assert (ear.labels, ear.rate) == (LABELS, RATE)
-    assert (ear.witness.model, ear.witness.weights) == ("dense, mean pooling on efficientat.tiny", "mine")
+    assert (ear.info.model, ear.info.weights) == (
+        "dense, mean pooling on efficientat.tiny",
+        "mine",
+    )
 
 
 def test_answers_by_hand(ear: EmbeddedEar, published: KnownEar) -> None:
@@ -81,7 +94,9 @@ def test_answers_by_hand(ear: EmbeddedEar, published: KnownEar) -> None:
     sound = noise(3.0, start=7.0)
     rows = published.embed([sound])[0]
     state = {name: values.numpy() for name, values in ear.network.state_dict().items()}
-    hidden = np.maximum(rows @ state["extractor.layers.0.0.weight"].T + state["extractor.layers.0.0.bias"], 0)
+    hidden = np.maximum(
+        rows @ state["extractor.layers.0.0.weight"].T + state["extractor.layers.0.0.bias"], 0
+    )
     expected = 1 / (1 + np.exp(-(hidden @ state["head.dense.weight"].T + state["head.dense.bias"])))
     heard = ear.hear([sound])[0]
     np.testing.assert_allclose(heard.probabilities, expected.mean(axis=0), atol=1e-5)
@@ -104,40 +119,61 @@ def test_a_track_without_a_sample_says_nothing(ear: EmbeddedEar) -> None:
     assert heard.has_opinion
 
 
-def test_long_sound_holds_what_one_of_its_parts_holds(ear: EmbeddedEar, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_long_sound_holds_what_one_of_its_parts_holds(
+    ear: EmbeddedEar, monkeypatch: pytest.MonkeyPatch
+) -> None:
     long = noise(LONGEST + 2.0)
     heard = ear.hear([long])[0]
     assert heard.activity is not None
     halves = np.array_split(heard.activity.values, 2)
     assert [len(half) for half in halves] == [16, 16]
-    np.testing.assert_allclose(heard.probabilities, np.max([half.mean(axis=0) for half in halves], axis=0), atol=1e-5)
+    np.testing.assert_allclose(
+        heard.probabilities, np.max([half.mean(axis=0) for half in halves], axis=0), atol=1e-5
+    )
 
 
 def test_widths_must_agree(published: KnownEar) -> None:
-    with pytest.raises(UsageError, match=r"reads 384 numbers a second, but efficientat\.tiny gives 96"):
-        EmbeddedEar(published, build_network(architecture(384)), header(architecture=architecture(384)))
+    with pytest.raises(
+        UsageError, match=r"reads 384 numbers a second, but efficientat\.tiny gives 96"
+    ):
+        EmbeddedEar(
+            published, build_network(architecture(384)), header(architecture=architecture(384))
+        )
 
 
 def test_a_network_that_hears_for_itself_needs_no_other(published: KnownEar) -> None:
-    whole = Architecture(2, extractor_settings={"channels": (4, 4, 4, 4), "units": 4})
+    whole = EarArchitecture(2, extractor_settings={"channels": (4, 4, 4, 4), "units": 4})
     with pytest.raises(UsageError, match="reads sound"):
         EmbeddedEar(published, build_network(whole), Header("crnn", whole, LABELS))
 
 
-def test_a_run_is_loaded_with_its_published_network(ear: EmbeddedEar, weights_folder: Path, tmp_path: Path) -> None:
+def test_a_run_is_loaded_with_its_published_network(
+    ear: EmbeddedEar, weights_folder: Path, tmp_path: Path
+) -> None:
     run = tmp_path / "run"
-    save_checkpoint(run / "best.safetensors", ear.network, header(embedder=str(weights_folder / "tiny.pt")))
+    save_checkpoint(
+        run / "best.safetensors", ear.network, header(embedder=str(weights_folder / "tiny.pt"))
+    )
     assert load_checkpoint(run / "best.safetensors")[1].embedder.endswith("tiny.pt")
     sound = noise(2.0)
     loaded = load_ear(run, "cpu", offline=True)
-    np.testing.assert_allclose(loaded.hear([sound])[0].probabilities, ear.hear([sound])[0].probabilities, atol=1e-5)
+    np.testing.assert_allclose(
+        loaded.hear([sound])[0].probabilities, ear.hear([sound])[0].probabilities, atol=1e-5
+    )
 
 
-def test_weights_that_moved_are_found_among_the_others(ear: EmbeddedEar, weights_folder: Path, tmp_path: Path) -> None:
-    save_checkpoint(tmp_path / "mine.safetensors", ear.network, header(embedder="/somewhere/else/tiny.pt"))
+def test_weights_that_moved_are_found_among_the_others(
+    ear: EmbeddedEar, weights_folder: Path, tmp_path: Path
+) -> None:
+    save_checkpoint(
+        tmp_path / "mine.safetensors", ear.network, header(embedder="/somewhere/else/tiny.pt")
+    )
     assert load_ear(tmp_path / "mine.safetensors", "cpu").labels == LABELS
     (weights_folder / "tiny.pt").unlink()
-    with pytest.raises(WeightsError, match=r"/somewhere/else/tiny\.pt: there is no such weights file; put it back, or into"):
+    with pytest.raises(
+        WeightsError,
+        match=r"/somewhere/else/tiny\.pt: there is no such weights file; put it back, or into",
+    ):
         load_ear(tmp_path / "mine.safetensors", "cpu")
 
 
@@ -146,7 +182,9 @@ def test_missing_weights_are_one_clear_sentence(ear: EmbeddedEar, tmp_path: Path
     with pytest.raises(WeightsError) as caught:
         load_ear(tmp_path / "mine.safetensors", "cpu", offline=True)
     said = str(caught.value)
-    assert said.startswith("the run mine listens through efficientat.mn04, which cannot be used: mn04_as_mAP_432.pt: is not here")
+    assert said.startswith(
+        "the run mine listens through efficientat.mn04, which cannot be used: mn04_as_mAP_432.pt: is not here"
+    )
     assert "download https://" in said
     assert "\n" not in said
 

@@ -22,9 +22,18 @@ from av_tagger.labels import dcase2017
 def test_parameters() -> None:
     """The published 3,729,481 that can be trained, and two running numbers a channel: 3,751,369 in all."""
     network = YAMNet()
-    channels = [32, *(c for before, after in zip((32, *WIDTHS), WIDTHS, strict=False) for c in (before, after))]
-    kernels = 9 * 32 + sum(9 * before + before * after for before, after in zip((32, *WIDTHS), WIDTHS, strict=False))
-    assert sum(p.numel() for p in network.parameters()) == kernels + sum(channels) + 1024 * 521 + 521 == 3_729_481
+    channels = [
+        32,
+        *(c for before, after in zip((32, *WIDTHS), WIDTHS, strict=False) for c in (before, after)),
+    ]
+    kernels = 9 * 32 + sum(
+        9 * before + before * after for before, after in zip((32, *WIDTHS), WIDTHS, strict=False)
+    )
+    assert (
+        sum(p.numel() for p in network.parameters())
+        == kernels + sum(channels) + 1024 * 521 + 521
+        == 3_729_481
+    )
     assert 3_729_481 + 2 * sum(channels) == 3_751_369
 
 
@@ -32,10 +41,18 @@ def test_521_classes_hold_all_of_dcase() -> None:
     labels = KINDS["yamnet"].labels
     assert len(labels) == 521
     assert set(dcase2017().labels) <= set(labels)
-    assert (labels[0], labels[11], labels[294], labels[390], labels[520]) == ("Speech", "Screaming", "Vehicle", "Siren", "Field recording")
+    assert (labels[0], labels[11], labels[294], labels[390], labels[520]) == (
+        "Speech",
+        "Screaming",
+        "Vehicle",
+        "Siren",
+        "Field recording",
+    )
 
 
-@pytest.mark.parametrize(("samples", "patches"), [(1, 1), (15_600, 1), (15_601, 2), (15_600 + 7_680, 2), (160_000, 20)])
+@pytest.mark.parametrize(
+    ("samples", "patches"), [(1, 1), (15_600, 1), (15_601, 2), (15_600 + 7_680, 2), (160_000, 20)]
+)
 def test_patches_every_048_s(samples: int, patches: int) -> None:
     assert Patches()(torch.zeros(1, samples)).shape == (1, patches, 96, 64)
     assert filled(samples) >= samples
@@ -51,7 +68,9 @@ def test_front_end_against_numpy() -> None:
     filters = np.array([np.interp(mel, edges[i : i + 3], [0, 1, 0]) for i in range(64)]).T
     filters[0] = 0
     expected = np.log(magnitudes @ filters + 0.001)
-    np.testing.assert_allclose(Patches()(torch.from_numpy(x[None]).float())[0, 0].numpy(), expected, atol=2e-4)
+    np.testing.assert_allclose(
+        Patches()(torch.from_numpy(x[None]).float())[0, 0].numpy(), expected, atol=2e-4
+    )
 
 
 def test_padding_as_tensorflow_does() -> None:
@@ -67,11 +86,15 @@ def test_padding_as_tensorflow_does() -> None:
 def test_the_clip_is_the_mean_of_its_patches() -> None:
     torch.manual_seed(0)
     ear = KnownEar("yamnet", KINDS["yamnet"], YAMNet(), "cpu")
-    x = Waveform((np.random.default_rng(0).standard_normal(3 * RATE) * 0.1).astype(np.float32), RATE)
+    x = Waveform(
+        (np.random.default_rng(0).standard_normal(3 * RATE) * 0.1).astype(np.float32), RATE
+    )
     scores = ear.hear([x])[0]
     assert scores.activity is not None
     assert scores.activity.rate == pytest.approx(1 / 0.48)
-    np.testing.assert_allclose(scores.probabilities, scores.activity.values[:6].mean(axis=0), rtol=1e-4)
+    np.testing.assert_allclose(
+        scores.probabilities, scores.activity.values[:6].mean(axis=0), rtol=1e-4
+    )
 
 
 def keras_file(path: Path, network: YAMNet) -> None:
@@ -85,8 +108,14 @@ def keras_file(path: Path, network: YAMNet) -> None:
             kernel = layer.conv.weight.detach().numpy()
             depthwise = part == "depthwise_conv"
             kind = "depthwise_kernel" if depthwise else "kernel"
-            file[f"{name}/{name}/{kind}:0"] = kernel.transpose((2, 3, 0, 1) if depthwise else (2, 3, 1, 0))
-            for key, value in (("beta", layer.beta), ("moving_mean", layer.mean), ("moving_variance", layer.variance)):
+            file[f"{name}/{name}/{kind}:0"] = kernel.transpose(
+                (2, 3, 0, 1) if depthwise else (2, 3, 1, 0)
+            )
+            for key, value in (
+                ("beta", layer.beta),
+                ("moving_mean", layer.mean),
+                ("moving_variance", layer.variance),
+            ):
                 file[f"{name}/bn/{name}/bn/{key}:0"] = value.detach().numpy()
         file["logits/logits/kernel:0"] = network.logits.weight.detach().numpy().T
         file["logits/logits/bias:0"] = network.logits.bias.detach().numpy()
@@ -102,7 +131,7 @@ def test_converter_there_and_back(tmp_path: Path) -> None:
     state = load_file(target)
     for key, value in network.state_dict().items():
         torch.testing.assert_close(state[key], value)
-    assert load(str(target), "cpu").witness.model == "yamnet"
+    assert load(str(target), "cpu").info.model == "yamnet"
     assert not list(tmp_path.glob("*.part"))
 
 

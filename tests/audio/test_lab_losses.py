@@ -19,7 +19,9 @@ def heard(instances: list[list[list[float]]], lengths: tuple[int, ...] | None = 
     """Under the standard assumption: the bag is the maximum of its instances."""
     p = torch.tensor(instances, requires_grad=True)
     mask = torch.arange(p.shape[1]) < torch.tensor(lengths or (p.shape[1],) * len(p))[:, None]
-    return Heard(p.masked_fill(~mask[..., None], -1).amax(dim=1), p, mask, torch.zeros(*p.shape[:2], 1))
+    return Heard(
+        p.masked_fill(~mask[..., None], -1).amax(dim=1), p, mask, torch.zeros(*p.shape[:2], 1)
+    )
 
 
 def loss(name: str, *arguments: Any, **settings: Any) -> float:
@@ -32,12 +34,16 @@ def test_alpha_weighs_the_one_class_like_all_the_others_together() -> None:
     assert loss("alpha-weighted", h, torch.tensor([[1.0, 0, 0]])) == pytest.approx(said)
     plain = -(LN(0.8) + LN(0.9) + LN(0.7)) / 3
     assert loss("alpha-weighted", h, torch.tensor([[1.0, 0, 0]]), alpha=1.0) == pytest.approx(plain)
-    assert loss("alpha-weighted", h, torch.tensor([[1.0, 0, 0]]), alpha=1.0) == pytest.approx(loss("bce", h, torch.tensor([[1.0, 0, 0]])))
+    assert loss("alpha-weighted", h, torch.tensor([[1.0, 0, 0]]), alpha=1.0) == pytest.approx(
+        loss("bce", h, torch.tensor([[1.0, 0, 0]]))
+    )
 
 
 def test_cross_entropy_is_the_log_of_the_right_class() -> None:
     h = heard([[[0.7, 0.2, 0.1]], [[0.1, 0.1, 0.8]]])
-    assert loss("ce", h, torch.tensor([[0.0, 1, 0], [0, 0, 1]])) == pytest.approx(-(LN(0.2) + LN(0.8)) / 2)
+    assert loss("ce", h, torch.tensor([[0.0, 1, 0], [0, 0, 1]])) == pytest.approx(
+        -(LN(0.2) + LN(0.8)) / 2
+    )
 
 
 # A bag of class 1 with three instances: the first two say so, the third says 0; a padded fourth would say 1.
@@ -52,11 +58,16 @@ def test_positive_and_negative_labels_by_hand() -> None:
     second = -(LN(0.7) + 2 * LN(0.4) + LN(0.8))
     third = -(LN(0.3) + LN(0.5) + LN(0.9))
     assert loss("pnl", heard(WORKED, (3,)), TARGET) == pytest.approx((first + second + third) / 9)
-    assert loss("pnl", heard(WORKED, (3,)), TARGET, entropy="ce") == pytest.approx(-(LN(0.6) + LN(0.4)) / 3)
+    assert loss("pnl", heard(WORKED, (3,)), TARGET, entropy="ce") == pytest.approx(
+        -(LN(0.6) + LN(0.4)) / 3
+    )
 
 
 def test_several_labels_of_a_bag_may_all_be_won() -> None:
-    labels = positive_or_negative(torch.tensor([[[0.9, 0.2, 0.1], [0.1, 0.2, 0.9], [0.1, 0.8, 0.3]]]), torch.tensor([[1.0, 0.0, 1.0]]))
+    labels = positive_or_negative(
+        torch.tensor([[[0.9, 0.2, 0.1], [0.1, 0.2, 0.9], [0.1, 0.8, 0.3]]]),
+        torch.tensor([[1.0, 0.0, 1.0]]),
+    )
     assert labels.tolist() == [[[1, 0, 0], [0, 0, 1], [0, 0, 0]]]
 
 
@@ -64,7 +75,9 @@ def test_inherited_labels_by_hand() -> None:
     assert inherited(torch.tensor(WORKED), TARGET).tolist() == [[[0, 1, 0]] * 4]
     said = -sum(LN(1 - a) + 2 * LN(b) + LN(1 - c) for a, b, c in WORKED[0][:3]) / 9
     assert loss("gt", heard(WORKED, (3,)), TARGET) == pytest.approx(said)
-    assert loss("gt", heard(WORKED, (3,)), TARGET, entropy="ce") == pytest.approx(-(LN(0.6) + LN(0.4) + LN(0.5)) / 3)
+    assert loss("gt", heard(WORKED, (3,)), TARGET, entropy="ce") == pytest.approx(
+        -(LN(0.6) + LN(0.4) + LN(0.5)) / 3
+    )
 
 
 def test_bags_count_alike_whatever_their_length() -> None:

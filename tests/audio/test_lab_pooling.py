@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from av_tagger.audio.attention import NONLINEARITIES, attended, shares
 from av_tagger.audio.bags import ASSUMPTIONS, thresholded
-from av_tagger.audio.network import Architecture, build_network
+from av_tagger.audio.network import EarArchitecture, build_network
 from av_tagger.audio.pooling import POOLINGS
 from av_tagger.audio.sockets import Bag, BagShape, FeatureShape, Pooling
 
@@ -21,11 +21,25 @@ LEVELS = (4, 5, 6)
 Array = NDArray[np.float64]
 
 CASES: list[tuple[str, dict[str, Any]]] = [
-    *((name, {}) for name in ("max", "mean", "linear-softmax", "exponential-softmax", "self-attention", "jdc", "multi-level")),
+    *(
+        (name, {})
+        for name in (
+            "max",
+            "mean",
+            "linear-softmax",
+            "exponential-softmax",
+            "self-attention",
+            "jdc",
+            "multi-level",
+        )
+    ),
     *(("attention", {"nonlinearity": n}) for n in NONLINEARITIES),
     *(("feature-level", {"nonlinearity": n}) for n in NONLINEARITIES),
     *(("feature-level", {"aggregate": a, "width": 7}) for a in ("average", "max", "attention")),
-    *(("embedded", {"aggregate": a, "widths": (8, 5)}) for a in ("average", "max", "min", "max-min")),
+    *(
+        ("embedded", {"aggregate": a, "widths": (8, 5)})
+        for a in ("average", "max", "min", "max-min")
+    ),
     ("embedded", {"aggregate": "max-min"}),
     ("multi-level", {"levels": 3, "nonlinearity": "nin"}),
 ]
@@ -43,7 +57,9 @@ class Stand:
 
     def bag(self, lengths: tuple[int, ...] = (7, 3, 1), seed: int = 0) -> Bag:
         g = torch.Generator().manual_seed(seed)
-        levels = tuple(torch.randn(len(lengths), max(lengths), width, generator=g) for width in LEVELS)
+        levels = tuple(
+            torch.randn(len(lengths), max(lengths), width, generator=g) for width in LEVELS
+        )
         mask = torch.arange(max(lengths)) < torch.tensor(lengths)[:, None]
         decisions = torch.sigmoid(self.head(levels[-1])) if self.pooling.decides else torch.zeros(0)
         return Bag(levels[-1], decisions, mask, lambda x: torch.sigmoid(self.head(x)), levels)
@@ -51,8 +67,16 @@ class Stand:
 
 def taken(bag: Bag, rows: Any, places: Any) -> Bag:
     levels = tuple(level[rows][:, places] for level in bag.levels)
-    decisions = bag.probabilities[rows][:, places] if bag.probabilities.ndim == 3 else bag.probabilities
-    return replace(bag, levels=levels, embeddings=levels[-1], probabilities=decisions, mask=bag.mask[rows][:, places])
+    decisions = (
+        bag.probabilities[rows][:, places] if bag.probabilities.ndim == 3 else bag.probabilities
+    )
+    return replace(
+        bag,
+        levels=levels,
+        embeddings=levels[-1],
+        probabilities=decisions,
+        mask=bag.mask[rows][:, places],
+    )
 
 
 @ALL
@@ -70,7 +94,9 @@ def test_a_bag_with_company_answers_as_alone(name: str, settings: dict[str, Any]
 def test_order_of_instances_changes_nothing(name: str, settings: dict[str, Any]) -> None:
     stand = Stand(name, settings)
     bag = stand.bag((7, 7))
-    torch.testing.assert_close(stand.pooling(taken(bag, [0, 1], [3, 1, 6, 0, 2, 5, 4])), stand.pooling(bag))
+    torch.testing.assert_close(
+        stand.pooling(taken(bag, [0, 1], [3, 1, 6, 0, 2, 5, 4])), stand.pooling(bag)
+    )
 
 
 @ALL
@@ -84,7 +110,9 @@ def test_an_instance_is_judged_as_a_bag_of_its_own(name: str, settings: dict[str
 
 
 @ALL
-def test_answers_are_probabilities_and_everything_learns(name: str, settings: dict[str, Any]) -> None:
+def test_answers_are_probabilities_and_everything_learns(
+    name: str, settings: dict[str, Any]
+) -> None:
     stand = Stand(name, settings)
     bags = stand.pooling(stand.bag())
     assert bool(((bags >= 0) & (bags <= 1)).all())
@@ -97,7 +125,11 @@ def test_answers_are_probabilities_and_everything_learns(name: str, settings: di
 def test_in_a_network(name: str, settings: dict[str, Any]) -> None:
     torch.manual_seed(0)
     shape = FeatureShape(1, 4, 1.0)
-    built = build_network(Architecture(3, "dense", {"widths": (5, 6)}, name, settings, frontend=None, features=shape)).eval()
+    built = build_network(
+        EarArchitecture(
+            3, "dense", {"widths": (5, 6)}, name, settings, frontend=None, features=shape
+        )
+    ).eval()
     heard = built(torch.randn(2, 1, 7, 4), torch.tensor([7, 3]))
     assert heard.bags.shape == (2, 3)
     assert heard.instances.shape == (2, 7, 3)
@@ -108,7 +140,9 @@ def test_in_a_network(name: str, settings: dict[str, Any]) -> None:
 
 def _numbers(module: nn.Module) -> tuple[Array, Array]:
     assert isinstance(module, nn.Linear)
-    return module.weight.detach().numpy().astype(np.float64), module.bias.detach().numpy().astype(np.float64)
+    return module.weight.detach().numpy().astype(np.float64), module.bias.detach().numpy().astype(
+        np.float64
+    )
 
 
 def _linear(module: nn.Module, x: Array) -> Array:
@@ -154,7 +188,11 @@ def test_feature_level_average_and_max(aggregate: str, of: Any) -> None:
     stand = Stand("feature-level", {"aggregate": aggregate, "rectify": False})
     bag = stand.bag((6,))
     u = _linear(stand.pooling.map, bag.embeddings[0].numpy().astype(np.float64))  # type: ignore[arg-type]
-    np.testing.assert_allclose(stand.pooling(bag)[0].detach().numpy(), _sigmoid(_linear(stand.head, of(u, axis=0))), atol=1e-6)
+    np.testing.assert_allclose(
+        stand.pooling(bag)[0].detach().numpy(),
+        _sigmoid(_linear(stand.head, of(u, axis=0))),
+        atol=1e-6,
+    )
 
 
 @pytest.mark.parametrize(
@@ -179,9 +217,9 @@ def test_multi_level_attention() -> None:
     bag, p = stand.bag((6,)), stand.pooling
     found = []
     judges = [*p.judges, stand.head]  # type: ignore[misc,union-attr]
-    for look, judge, level in zip(p.looks, judges, bag.levels, strict=True):  # type: ignore[arg-type]
+    for look, score, level in zip(p.looks, judges, bag.levels, strict=True):  # type: ignore[arg-type]
         x = level[0].numpy().astype(np.float64)
-        found.append((_even(_sigmoid(_linear(look, x))) * _sigmoid(_linear(judge, x))).sum(axis=0))
+        found.append((_even(_sigmoid(_linear(look, x))) * _sigmoid(_linear(score, x))).sum(axis=0))
     expected = _sigmoid(_linear(p.combine, np.concatenate(found)))  # type: ignore[arg-type]
     np.testing.assert_allclose(p(bag)[0].detach().numpy(), expected, atol=1e-6)
 
@@ -189,7 +227,11 @@ def test_multi_level_attention() -> None:
 def test_jdc_detects_from_the_input_and_classifies_the_output() -> None:
     stand = Stand("jdc", {"widths": (5,)})
     bag, p = stand.bag((6,)), stand.pooling
-    detected = _sigmoid(_linear(p.look, np.maximum(_linear(p.branch[0], bag.levels[0][0].numpy().astype(np.float64)), 0)))  # type: ignore[index,arg-type]
+    detected = _sigmoid(
+        _linear(
+            p.look, np.maximum(_linear(p.branch[0], bag.levels[0][0].numpy().astype(np.float64)), 0)
+        )
+    )  # type: ignore[index,arg-type]
     expected = (_even(detected) * bag.probabilities[0].detach().numpy()).sum(axis=0)
     np.testing.assert_allclose(p(bag)[0].detach().numpy(), expected, atol=1e-6)
 
@@ -197,7 +239,11 @@ def test_jdc_detects_from_the_input_and_classifies_the_output() -> None:
 def test_self_attention_weighs_instances_alike_for_all_classes() -> None:
     stand = Stand("self-attention", {"units": 5})
     bag, p = stand.bag((6,)), stand.pooling
-    v = np.exp(_linear(p.look[2], np.tanh(_linear(p.look[0], bag.embeddings[0].numpy().astype(np.float64)))))  # type: ignore[index]
+    v = np.exp(
+        _linear(
+            p.look[2], np.tanh(_linear(p.look[0], bag.embeddings[0].numpy().astype(np.float64)))
+        )
+    )  # type: ignore[index]
     expected = (_even(v) * bag.probabilities[0].detach().numpy()).sum(axis=0)
     np.testing.assert_allclose(p(bag)[0].detach().numpy(), expected, atol=1e-6)
 
@@ -248,7 +294,10 @@ def test_features_that_share_evenly_are_averaged() -> None:
 
 def test_softmax_stays_exact_where_a_class_is_never_looked_at() -> None:
     z = torch.tensor([[[100.0, 0.0], [100.0, 1.0]]])
-    parts = shares(attended(z, torch.ones(1, 2, dtype=torch.bool), "softmax"), torch.ones(1, 2, dtype=torch.bool))
+    parts = shares(
+        attended(z, torch.ones(1, 2, dtype=torch.bool), "softmax"),
+        torch.ones(1, 2, dtype=torch.bool),
+    )
     e = np.exp([0.0, 1.0])
     np.testing.assert_allclose(parts[0, :, 1].numpy(), e / e.sum(), rtol=1e-5)
 
@@ -257,11 +306,19 @@ def test_softmax_stays_exact_where_a_class_is_never_looked_at() -> None:
 
 
 def test_assumptions_by_hand() -> None:
-    instances = torch.tensor([[[0.9, 0.2], [0.3, 0.4], [0.1, 0.6], [0.99, 0.99]], [[0.2, 0.1], [0, 0], [0, 0], [0, 0]]])
+    instances = torch.tensor(
+        [[[0.9, 0.2], [0.3, 0.4], [0.1, 0.6], [0.99, 0.99]], [[0.2, 0.1], [0, 0], [0, 0], [0, 0]]]
+    )
     mask = torch.tensor([[True, True, True, False], [True, False, False, False]])
-    assert ASSUMPTIONS["smi"](instances, mask).tolist() == pytest.approx(np.array([[0.9, 0.6], [0.2, 0.1]]))
-    np.testing.assert_allclose(ASSUMPTIONS["cmi"](instances, mask).numpy(), [[1 / 3, 2 / 3], [1, 0]], rtol=1e-6)
-    np.testing.assert_allclose(thresholded(instances, mask, 2).numpy(), [[0.3, 0.4], [0.2, 0.1]], rtol=1e-6)
+    assert ASSUMPTIONS["smi"](instances, mask).tolist() == pytest.approx(
+        np.array([[0.9, 0.6], [0.2, 0.1]])
+    )
+    np.testing.assert_allclose(
+        ASSUMPTIONS["cmi"](instances, mask).numpy(), [[1 / 3, 2 / 3], [1, 0]], rtol=1e-6
+    )
+    np.testing.assert_allclose(
+        thresholded(instances, mask, 2).numpy(), [[0.3, 0.4], [0.2, 0.1]], rtol=1e-6
+    )
     torch.testing.assert_close(thresholded(instances, mask), ASSUMPTIONS["smi"](instances, mask))
     with pytest.raises(ValueError, match="at least one"):
         thresholded(instances, mask, 0)
@@ -271,4 +328,6 @@ def test_a_threshold_on_the_score_counts_instances() -> None:
     instances = torch.rand(5, 9, 3, generator=torch.Generator().manual_seed(0))
     mask = torch.ones(5, 9, dtype=torch.bool)
     for count in (1, 4, 9):
-        torch.testing.assert_close(thresholded(instances, mask, count) >= 0.5, (instances >= 0.5).sum(dim=1) >= count)
+        torch.testing.assert_close(
+            thresholded(instances, mask, count) >= 0.5, (instances >= 0.5).sum(dim=1) >= count
+        )

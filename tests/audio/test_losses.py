@@ -7,7 +7,13 @@ import math
 import pytest
 import torch
 
-from av_tagger.audio.losses import LOSSES, BinaryCrossEntropy, ClassWeighted, cross_entropies, inverse_frequency
+from av_tagger.audio.losses import (
+    LOSSES,
+    BinaryCrossEntropy,
+    ClassWeighted,
+    cross_entropies,
+    inverse_frequency,
+)
 from av_tagger.audio.sockets import Heard
 
 LN = math.log
@@ -19,13 +25,19 @@ def heard(bags: list[list[float]]) -> Heard:
 
 
 def test_binary_cross_entropy_is_the_mean_over_clips_and_classes() -> None:
-    loss = BinaryCrossEntropy()(heard([[0.8, 0.1], [0.5, 0.5]]), torch.tensor([[1.0, 0.0], [0.0, 1.0]]))
+    loss = BinaryCrossEntropy()(
+        heard([[0.8, 0.1], [0.5, 0.5]]), torch.tensor([[1.0, 0.0], [0.0, 1.0]])
+    )
     assert float(loss) == pytest.approx(-(LN(0.8) + LN(0.9) + 2 * LN(0.5)) / 4)
 
 
 def test_class_weights_multiply_and_classes_are_summed() -> None:
-    loss = ClassWeighted([2.0, 0.5])(heard([[0.8, 0.1], [0.5, 0.5]]), torch.tensor([[1.0, 0.0], [0.0, 1.0]]))
-    assert float(loss) == pytest.approx(-(2 * LN(0.8) + 0.5 * LN(0.9) + 2 * LN(0.5) + 0.5 * LN(0.5)) / 2)
+    loss = ClassWeighted([2.0, 0.5])(
+        heard([[0.8, 0.1], [0.5, 0.5]]), torch.tensor([[1.0, 0.0], [0.0, 1.0]])
+    )
+    assert float(loss) == pytest.approx(
+        -(2 * LN(0.8) + 0.5 * LN(0.9) + 2 * LN(0.5) + 0.5 * LN(0.5)) / 2
+    )
 
 
 def test_inverse_frequency_by_hand() -> None:
@@ -43,7 +55,10 @@ def test_weights_that_cannot_be_meant(weights: list[float]) -> None:
 def test_certainty_that_is_wrong_costs_much_but_not_infinity(name: str) -> None:
     loss = LOSSES[name](*([[1.0, 1.0]] if name == "class-weighted" else []))
     p = torch.tensor([[0.0, 1.0]], requires_grad=True)
-    value = loss(Heard(p, p[:, None], torch.ones(1, 1, dtype=torch.bool), torch.zeros(1, 1, 2)), torch.tensor([[1.0, 0.0]]))
+    value = loss(
+        Heard(p, p[:, None], torch.ones(1, 1, dtype=torch.bool), torch.zeros(1, 1, 2)),
+        torch.tensor([[1.0, 0.0]]),
+    )
     value.backward()
     assert p.grad is not None
     assert bool(torch.isfinite(value))

@@ -10,7 +10,7 @@ import torch
 
 from av_tagger.audio.frontend import LogMelSettings
 from av_tagger.audio.losses import BinaryCrossEntropy
-from av_tagger.audio.network import Architecture, MilNetwork, Normalise, build_network
+from av_tagger.audio.network import EarArchitecture, MilNetwork, Normalise, build_network
 from av_tagger.audio.pooling import POOLINGS
 from av_tagger.audio.sockets import FeatureShape
 from av_tagger.errors import UsageError
@@ -21,7 +21,9 @@ STORE = FeatureShape(channels=1, bands=60, rate=200.0)
 
 def network(pooling: str = "max", margin: int = 2, seed: int = 0) -> MilNetwork:
     torch.manual_seed(seed)
-    built = build_network(Architecture(3, extractor_settings=TINY, pooling=pooling, margin=margin))
+    built = build_network(
+        EarArchitecture(3, extractor_settings=TINY, pooling=pooling, margin=margin)
+    )
     built.normalise.set(torch.full((1, 60), -8.0), torch.full((1, 60), 3.0))
     return built.eval()
 
@@ -54,7 +56,9 @@ def test_mixed_lengths_answer_as_alone(pooling: str) -> None:
             count = -(-length // 20)
             assert together.mask[i].tolist() == [j < count for j in range(5)]
             torch.testing.assert_close(together.bags[i : i + 1], alone.bags, atol=1e-6, rtol=0)
-            torch.testing.assert_close(together.instances[i : i + 1, :count], alone.instances, atol=1e-6, rtol=0)
+            torch.testing.assert_close(
+                together.instances[i : i + 1, :count], alone.instances, atol=1e-6, rtol=0
+            )
 
 
 def test_one_channel_may_be_left_out() -> None:
@@ -105,12 +109,20 @@ def test_a_silent_margin_is_what_the_front_end_makes_of_zeros() -> None:
 def test_normalisation_leaves_dead_bands_alone() -> None:
     normalise = Normalise(FeatureShape(1, 2, 1.0))
     normalise.set(torch.tensor([[1.0, 5.0]]), torch.tensor([[2.0, 0.0]]))
-    torch.testing.assert_close(normalise(torch.tensor([[[[3.0, 5.5]]]])), torch.tensor([[[[1.0, 0.5]]]]))
+    torch.testing.assert_close(
+        normalise(torch.tensor([[[[3.0, 5.5]]]])), torch.tensor([[[[1.0, 0.5]]]])
+    )
     assert set(normalise.state_dict()) == {"mean", "std"}
 
 
 def test_networks_without_a_front_end_read_features() -> None:
-    n = build_network({"classes": 2, "features": {"channels": 1, "bands": 60, "rate": 200.0}, "extractor_settings": TINY})
+    n = build_network(
+        {
+            "classes": 2,
+            "features": {"channels": 1, "bands": 60, "rate": 200.0},
+            "extractor_settings": TINY,
+        }
+    )
     assert n(features(40)).bags.shape == (1, 2)
     with pytest.raises(UsageError, match="reads features, not waveforms"):
         n.features(torch.zeros(1, 100))
@@ -119,17 +131,30 @@ def test_networks_without_a_front_end_read_features() -> None:
 @pytest.mark.parametrize(
     "architecture",
     [
-        Architecture(17),
-        Architecture(5, extractor_settings=TINY, pooling="attention", pooling_settings={"nonlinearity": "relu"}, margin=5),
-        Architecture(5, frontend=None, features=STORE, activation="softmax"),
-        Architecture(17, frontend=LogMelSettings(rate=44_100, window=1102, hop=441, fft=2048, mels=64, deltas=True)),
+        EarArchitecture(17),
+        EarArchitecture(
+            5,
+            extractor_settings=TINY,
+            pooling="attention",
+            pooling_settings={"nonlinearity": "relu"},
+            margin=5,
+        ),
+        EarArchitecture(5, frontend=None, features=STORE, activation="softmax"),
+        EarArchitecture(
+            17,
+            frontend=LogMelSettings(
+                rate=44_100, window=1102, hop=441, fft=2048, mels=64, deltas=True
+            ),
+        ),
     ],
 )
-def test_a_description_survives_json(architecture: Architecture) -> None:
-    again = Architecture.from_table(json.loads(json.dumps(architecture.to_table())))
+def test_a_description_survives_json(architecture: EarArchitecture) -> None:
+    again = EarArchitecture.from_table(json.loads(json.dumps(architecture.to_table())))
     assert again.to_table() == architecture.to_table()
     one, two = build_network(architecture), build_network(again)
-    assert {k: v.shape for k, v in one.state_dict().items()} == {k: v.shape for k, v in two.state_dict().items()}
+    assert {k: v.shape for k, v in one.state_dict().items()} == {
+        k: v.shape for k, v in two.state_dict().items()
+    }
 
 
 @pytest.mark.parametrize(
@@ -140,9 +165,18 @@ def test_a_description_survives_json(architecture: Architecture) -> None:
         ({"classes": 3, "pooling": "maxx"}, "did you mean 'max'"),
         ({"classes": 3, "activation": "tanh"}, "activation is one of"),
         ({"classes": 3, "extractor_settings": {"unit": 3}}, "did you mean 'units'"),
-        ({"classes": 3, "pooling": "attention", "pooling_settings": {"nonlinearity": "cos"}}, "'cos'"),
-        ({"classes": 3, "frontend": {"mels": 20}}, "cannot be built: the pools leave nothing of 20 bands"),
-        ({"classes": 3, "frontend": {}, "features": {"channels": 1, "bands": 60, "rate": 1.0}}, "either a front end or"),
+        (
+            {"classes": 3, "pooling": "attention", "pooling_settings": {"nonlinearity": "cos"}},
+            "'cos'",
+        ),
+        (
+            {"classes": 3, "frontend": {"mels": 20}},
+            "cannot be built: the pools leave nothing of 20 bands",
+        ),
+        (
+            {"classes": 3, "frontend": {}, "features": {"channels": 1, "bands": 60, "rate": 1.0}},
+            "either a front end or",
+        ),
         ({"pooling": "max"}, "classes"),
         ({"classes": 3, "colour": "red"}, "'colour'"),
     ],
@@ -153,7 +187,7 @@ def test_descriptions_that_cannot_be_meant(table: dict[str, object], message: st
 
 
 def test_softmax_networks_share_one_probability_out() -> None:
-    n = build_network(Architecture(4, extractor_settings=TINY, activation="softmax")).eval()
+    n = build_network(EarArchitecture(4, extractor_settings=TINY, activation="softmax")).eval()
     torch.testing.assert_close(n(features(40)).instances.sum(-1), torch.ones(1, 2))
 
 
@@ -165,7 +199,11 @@ def test_it_learns_to_tell_a_tone_from_noise() -> None:
     waves = rng.standard_normal((8, 20_000)).astype(np.float32) * 0.01
     waves[:4, 4000:6000] += (0.2 * np.sin(2 * np.pi * 1000 * t[:2000])).astype(np.float32)
     targets = (torch.arange(8) < 4).float()[:, None]
-    n = build_network(Architecture(1, extractor_settings=TINY | {"dropout": 0.0, "batch_norm": False}, margin=2))
+    n = build_network(
+        EarArchitecture(
+            1, extractor_settings=TINY | {"dropout": 0.0, "batch_norm": False}, margin=2
+        )
+    )
     x = n.features(torch.from_numpy(waves))
     n.normalise.set(x.mean(dim=(0, 2)), x.std(dim=(0, 2)))
     optimiser, loss = torch.optim.Adam(n.parameters(), 0.02), BinaryCrossEntropy()
@@ -176,4 +214,6 @@ def test_it_learns_to_tell_a_tone_from_noise() -> None:
     with torch.inference_mode():
         heard = n.eval()(x)
     assert bool(((heard.bags > 0.5) == targets.bool()).all())
-    assert heard.instances[:4, :, 0].argmax(1).sub(2).abs().max() <= 1, "the tone is found where it is"
+    assert heard.instances[:4, :, 0].argmax(1).sub(2).abs().max() <= 1, (
+        "the tone is found where it is"
+    )

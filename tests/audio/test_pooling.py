@@ -55,11 +55,21 @@ def test_attention_formula(nonlinearity: str) -> None:
     b, module = bag(), attention(nonlinearity)
     sigmoid = lambda v: 1 / (1 + np.exp(-v))  # noqa: E731
     softmax = lambda v: np.exp(v) / np.exp(v).sum(axis=-1, keepdims=True)  # noqa: E731
-    phi = {"relu": lambda v: np.maximum(v, 0), "sigmoid": sigmoid, "nin": sigmoid, "exp": np.exp, "softmax": softmax}[nonlinearity]
+    phi = {
+        "relu": lambda v: np.maximum(v, 0),
+        "sigmoid": sigmoid,
+        "nin": sigmoid,
+        "exp": np.exp,
+        "softmax": softmax,
+    }[nonlinearity]
     z = b.embeddings.numpy()
     for layer in module.look if nonlinearity == "nin" else [module.look]:
         linear = isinstance(layer, torch.nn.Linear)
-        z = z @ layer.weight.detach().numpy().astype(np.float64).T + layer.bias.detach().numpy() if linear else np.maximum(z, 0)
+        z = (
+            z @ layer.weight.detach().numpy().astype(np.float64).T + layer.bias.detach().numpy()
+            if linear
+            else np.maximum(z, 0)
+        )
     v = phi(z)
     v = np.where(v.sum(axis=1, keepdims=True) > 0, v, 1.0)
     expected = (v / v.sum(axis=1, keepdims=True) * b.probabilities.numpy()).sum(axis=1)
@@ -88,7 +98,10 @@ def test_order_of_instances_changes_nothing(name: str) -> None:
     torch.testing.assert_close(module(turned), module(b))
 
 
-@pytest.mark.parametrize("name", ["attention", "exponential-softmax", "jdc", "linear-softmax", "max", "mean", "self-attention"])
+@pytest.mark.parametrize(
+    "name",
+    ["attention", "exponential-softmax", "jdc", "linear-softmax", "max", "mean", "self-attention"],
+)
 def test_stays_between_the_least_and_the_greatest_instance(name: str) -> None:
     b = bag((5, 2))
     low = b.probabilities.masked_fill(~b.mask[..., None], 2.0).amin(1)
@@ -102,8 +115,16 @@ def test_attention_limits_are_mean_and_max() -> None:
     with torch.no_grad():
         module.look.weight.zero_()
     torch.testing.assert_close(module(b), pooling("mean")(b))
-    one_hot = torch.nn.functional.one_hot(b.probabilities.masked_fill(~b.mask[..., None], -1).argmax(1), 7).transpose(1, 2).float()
-    torch.testing.assert_close((shares(one_hot, b.mask) * b.probabilities).sum(1), pooling("max")(b))
+    one_hot = (
+        torch.nn.functional.one_hot(
+            b.probabilities.masked_fill(~b.mask[..., None], -1).argmax(1), 7
+        )
+        .transpose(1, 2)
+        .float()
+    )
+    torch.testing.assert_close(
+        (shares(one_hot, b.mask) * b.probabilities).sum(1), pooling("max")(b)
+    )
 
 
 def test_weights_sum_to_one_even_when_all_are_zero_or_huge() -> None:

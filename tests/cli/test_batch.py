@@ -21,7 +21,7 @@ import typer
 from tests_assets import make_audio, make_video
 
 from av_tagger.audio.checkpoint import Header, save_checkpoint
-from av_tagger.audio.network import Architecture, build_network
+from av_tagger.audio.network import EarArchitecture, build_network
 from av_tagger.cli.batch import batch
 from av_tagger.dcase import read_submission
 from av_tagger.errors import AvTaggerError, MissingExtra, UsageError
@@ -30,16 +30,22 @@ from av_tagger.reports.schema import read_outcomes
 from av_tagger.scores import Failed, Tagged
 from av_tagger.tagger import Tagger
 
-needs_ray = pytest.mark.skipif(importlib.util.find_spec("ray") is None, reason="ray is not installed")
+needs_ray = pytest.mark.skipif(
+    importlib.util.find_spec("ray") is None, reason="ray is not installed"
+)
 NAMES = ["Y-1nilez17Dg_30.000_40.000", "YABCDEFGHIJK_0.000_10.000"]
 
 
 @pytest.fixture(scope="module")
 def ear(tmp_path_factory: pytest.TempPathFactory) -> Path:
     torch.manual_seed(0)
-    architecture = Architecture(17, extractor_settings={"channels": (4, 4, 4, 4), "units": 4}, margin=5)
+    architecture = EarArchitecture(
+        17, extractor_settings={"channels": (4, 4, 4, 4), "units": 4}, margin=5
+    )
     path = tmp_path_factory.mktemp("ear") / "tiny.safetensors"
-    save_checkpoint(path, build_network(architecture), Header("tiny", architecture, dcase2017().labels))
+    save_checkpoint(
+        path, build_network(architecture), Header("tiny", architecture, dcase2017().labels)
+    )
     return path
 
 
@@ -59,9 +65,13 @@ def go(words: Sequence[str | Path], ear: Path) -> int:
     return app(made, standalone_mode=False, prog_name="av-tag batch") or 0
 
 
-def test_a_folder_becomes_a_run_that_goes_on(clips: Path, ear: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+def test_a_folder_becomes_a_run_that_goes_on(
+    clips: Path, ear: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
     run = tmp_path / "run"
-    assert go([clips, "-o", run, "--format", "csv", "--profile", "--threshold", "0.5", "-v"], ear) == 1
+    assert (
+        go([clips, "-o", run, "--format", "csv", "--profile", "--threshold", "0.5", "-v"], ear) == 1
+    )
     said = capfd.readouterr().err
     assert "2 of 3 tagged (66.7%), 1 failed, 0 known before" in said
     assert "broken.mp4: is text" in said
@@ -81,7 +91,7 @@ def test_a_folder_becomes_a_run_that_goes_on(clips: Path, ear: Path, tmp_path: P
 
 
 def test_a_batch_says_what_one_clip_alone_says(clips: Path, ear: Path, tmp_path: Path) -> None:
-    from av_tagger.assemble import load
+    from av_tagger.plan import load
 
     go([clips, "-o", tmp_path / "run", "--limit", "2"], ear)
     tagger: Tagger = load(ear=str(ear), offline=True)
@@ -92,7 +102,9 @@ def test_a_batch_says_what_one_clip_alone_says(clips: Path, ear: Path, tmp_path:
             assert outcome.scores[label].fused == pytest.approx(score.fused, abs=1e-4)
 
 
-def test_a_list_of_the_challenge_becomes_submissions(clips: Path, ear: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+def test_a_list_of_the_challenge_becomes_submissions(
+    clips: Path, ear: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
     rows = [f"{name[1:]}.wav\t{name.split('_')[-2]}\t{name.split('_')[-1]}\tBus" for name in NAMES]
     listed = tmp_path / "groundtruth_weak_label.csv"
     listed.write_text("\n".join([*rows, "ZZZZZZZZZZZ_0.000_10.000.wav\t0.000\t10.000\tCar"]))
@@ -105,21 +117,33 @@ def test_a_list_of_the_challenge_becomes_submissions(clips: Path, ear: Path, tmp
     assert read_submission(tmp_path / "run" / "submission.task_b.tsv")
 
 
-def test_detail_is_kept_and_asks_for_work_that_lacked_it(clips: Path, ear: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+def test_detail_is_kept_and_asks_for_work_that_lacked_it(
+    clips: Path, ear: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
     for words, known in (([], 0), (["--detail"], 0), (["--detail"], 1)):
         assert go([clips, "-o", tmp_path / "run", "--limit", "1", *words], ear) == 0
         assert f"{known} known before" in capfd.readouterr().err
-    (document,) = [json.loads(line) for line in (tmp_path / "run" / "results.jsonl").read_text().splitlines()]
+    (document,) = [
+        json.loads(line) for line in (tmp_path / "run" / "results.jsonl").read_text().splitlines()
+    ]
     assert document["detail"]["activity"]["values"]["Bus"]
 
 
-def test_more_formats_leave_the_table_as_it_is(clips: Path, ear: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+def test_more_formats_leave_the_table_as_it_is(
+    clips: Path, ear: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
     """`json` is the table itself, with its curves; `json-detail` asks for them."""
     run = tmp_path / "run"
     assert go([clips, "-o", run, "--format", "json,json-detail,vtt", "--threshold", "0"], ear) == 1
-    table, detail = (list(read_outcomes(run / name)) for name in ("results.jsonl", "results.detail.jsonl"))
+    table, detail = (
+        list(read_outcomes(run / name)) for name in ("results.jsonl", "results.detail.jsonl")
+    )
     for outcomes in (table, detail):
-        assert [isinstance(o, Tagged) and o.activity is not None for o in outcomes] == [True, True, False]
+        assert [isinstance(o, Tagged) and o.activity is not None for o in outcomes] == [
+            True,
+            True,
+            False,
+        ]
     assert f"wrote {run}/*.vtt, 2 files" in capfd.readouterr().err
     assert len(list(run.glob("*.vtt"))) == 2
 
@@ -131,14 +155,18 @@ def command(words: Sequence[str | Path], ear: Path) -> list[str]:
 
 
 @pytest.mark.parametrize("more", [[], ["--processes", "2"]], ids=["one", "two"])
-def test_ctrl_c_gives_the_prompt_back_and_loses_nothing(more: list[str], clips: Path, ear: Path, tmp_path: Path) -> None:
+def test_ctrl_c_gives_the_prompt_back_and_loses_nothing(
+    more: list[str], clips: Path, ear: Path, tmp_path: Path
+) -> None:
     """As a terminal does it: the signal goes to the command and to all processes that it has started."""
     many, run = tmp_path / "many", tmp_path / "run"
     many.mkdir()
     for i in range(150):
         (many / f"{i:03d}.mp4").hardlink_to(clips / f"{NAMES[0]}.mp4")
     words = [many, "-o", run, "--workers", "1", *more]
-    started = subprocess.Popen(command(words, ear), stderr=subprocess.PIPE, text=True, start_new_session=True)
+    started = subprocess.Popen(
+        command(words, ear), stderr=subprocess.PIPE, text=True, start_new_session=True
+    )
     table = run / "results.jsonl"
     deadline = time.monotonic() + 60
     while not (table.exists() and table.read_bytes().count(b"\n") > 3):
@@ -151,7 +179,10 @@ def test_ctrl_c_gives_the_prompt_back_and_loses_nothing(more: list[str], clips: 
     assert started.returncode == 130
     done = len(list(read_outcomes(table)))
     assert 3 < done < 150
-    assert f"stopped; {done} results are safe in {table}; the same command again goes on from there" in said
+    assert (
+        f"stopped; {done} results are safe in {table}; the same command again goes on from there"
+        in said
+    )
     assert "Traceback" not in said
     if not more:
         assert go(words, ear) == 0
@@ -162,18 +193,29 @@ def numbers(document: Any) -> list[Any]:
     """Everything in a document, one after the other; numbers as numbers."""
     if isinstance(document, dict):
         return [x for key, value in document.items() for x in (key, *numbers(value))]
-    return [x for value in document for x in numbers(value)] if isinstance(document, list) else [document]
+    return (
+        [x for value in document for x in numbers(value)]
+        if isinstance(document, list)
+        else [document]
+    )
 
 
 def same(one: Path, other: Path) -> None:
-    found = [[json.loads(line) for line in (run / "results.jsonl").read_text().splitlines()] for run in (one, other)]
+    found = [
+        [json.loads(line) for line in (run / "results.jsonl").read_text().splitlines()]
+        for run in (one, other)
+    ]
     assert len(found[0]) == 3
     for a, b in zip(*map(numbers, found), strict=True):
         assert b == (pytest.approx(a, abs=1e-4) if isinstance(a, float) else a)
 
 
-@pytest.mark.parametrize("words", ["--workers 3 --batch 1", "--workers 2 --batch 7", "--processes 2"])
-def test_no_batch_size_and_no_process_changes_an_answer(words: str, clips: Path, ear: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    "words", ["--workers 3 --batch 1", "--workers 2 --batch 7", "--processes 2"]
+)
+def test_no_batch_size_and_no_process_changes_an_answer(
+    words: str, clips: Path, ear: Path, tmp_path: Path
+) -> None:
     """Real networks, whose sums may come in another order."""
     assert go([clips, "-o", tmp_path / "plain", "--detail"], ear) == 1
     assert go([clips, "-o", tmp_path / "other", "--detail", *words.split()], ear) == 1
@@ -184,7 +226,9 @@ def test_no_batch_size_and_no_process_changes_an_answer(words: str, clips: Path,
 def test_ray_changes_no_answer(clips: Path, ear: Path, tmp_path: Path) -> None:
     """In a process of its own, for Ray warns and forks as it likes."""
     assert go([clips, "-o", tmp_path / "plain", "--detail"], ear) == 1
-    words = command([clips, "-o", tmp_path / "other", "--detail", "--engine", "ray", "--processes", "2"], ear)
+    words = command(
+        [clips, "-o", tmp_path / "other", "--detail", "--engine", "ray", "--processes", "2"], ear
+    )
     done = subprocess.run(words, capture_output=True, text=True, check=False)
     assert done.returncode == 1, done.stderr
     assert "2 of 3 tagged" in done.stderr
@@ -197,15 +241,20 @@ def test_a_bar_and_a_log_say_how_far_it_is(monkeypatch: pytest.MonkeyPatch) -> N
     from rich.console import Console
 
     from av_tagger.cli.batch_bar import Bar
-    from av_tagger.runner.journal import Counts
+    from av_tagger.runner.journal import RunCounts
 
     now = 0.0
     monkeypatch.setattr("av_tagger.cli.batch_bar.time", SimpleNamespace(monotonic=lambda: now))
     for terminal in (False, True):
         now, out = 0.0, io.StringIO()
         with Bar(Console(file=out, force_terminal=terminal, width=100), quiet=False) as watch:
-            for now, done, failed in ((1.0, 100, 0), (10.0, 101, 0), (70.0, 131, 2), (71.0, 132, 2)):  # noqa: B007 - the clock
-                watch(Counts(400, done, failed))
+            for now, done, failed in (  # noqa: B007 - the clock
+                (1.0, 100, 0),
+                (10.0, 101, 0),
+                (70.0, 131, 2),
+                (71.0, 132, 2),
+            ):
+                watch(RunCounts(400, done, failed))
         said = out.getvalue()
         if terminal:
             assert "134/400" in said
@@ -214,7 +263,9 @@ def test_a_bar_and_a_log_say_how_far_it_is(monkeypatch: pytest.MonkeyPatch) -> N
             assert said == "133 of 400, 2 failed, 32.0 clips/min\n"
 
 
-def test_a_broken_parquet_library_is_said_before_the_work(clips: Path, ear: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_broken_parquet_library_is_said_before_the_work(
+    clips: Path, ear: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setitem(sys.modules, "pyarrow", None)
     with pytest.raises(MissingExtra, match=r"pip install 'av-tagger\[parquet\]'"):
         go([clips, "-o", tmp_path / "run", "--format", "parquet"], ear)
@@ -231,7 +282,9 @@ def test_a_broken_parquet_library_is_said_before_the_work(clips: Path, ear: Path
         ("*.avi", "no file matches this pattern"),
     ],
 )
-def test_what_is_not_there_is_said_before_networks_are_loaded(name: str, sentence: str, ear: Path, tmp_path: Path) -> None:
+def test_what_is_not_there_is_said_before_networks_are_loaded(
+    name: str, sentence: str, ear: Path, tmp_path: Path
+) -> None:
     (tmp_path / "empty").mkdir()
     (tmp_path / "empty.txt").write_text("# nothing yet\n")
     with pytest.raises(AvTaggerError, match=re.escape(sentence)):
@@ -239,7 +292,9 @@ def test_what_is_not_there_is_said_before_networks_are_loaded(name: str, sentenc
     assert not (tmp_path / "run").exists()
 
 
-def test_a_missing_file_among_others_costs_itself_only(clips: Path, ear: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+def test_a_missing_file_among_others_costs_itself_only(
+    clips: Path, ear: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
     assert go([clips / f"{NAMES[1]}.wav", clips / "nope.mp4", "-o", tmp_path / "run"], ear) == 1
     assert "nope.mp4: there is no such file; check the name" in capfd.readouterr().err
 
@@ -255,7 +310,9 @@ def test_a_missing_file_among_others_costs_itself_only(clips: Path, ear: Path, t
         (["--media", "nowhere"], "nowhere: there is no such folder"),
     ],
 )
-def test_what_cannot_be_meant_is_said_at_once(words: list[str], sentence: str, clips: Path, ear: Path, tmp_path: Path) -> None:
+def test_what_cannot_be_meant_is_said_at_once(
+    words: list[str], sentence: str, clips: Path, ear: Path, tmp_path: Path
+) -> None:
     with pytest.raises(UsageError, match=sentence):
         go([clips, "-o", tmp_path / "run", *words], ear)
     assert not (tmp_path / "run").exists()

@@ -20,7 +20,9 @@ def test_the_scene_has_pictures_as_long_as_its_sound() -> None:
     assert 1 + sum(1 for _ in frames) == round(len(scene.samples) / scene.rate * fps)
 
 
-@pytest.mark.skipif(weights.locate("crnn.starter") is None, reason="the starter weights are not in this checkout")
+@pytest.mark.skipif(
+    weights.locate("crnn.starter") is None, reason="the starter weights are not in this checkout"
+)
 def test_demo(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as ended:
         main(["demo", "-o", str(tmp_path / "demo"), "--ear", "starter", "--offline"])

@@ -16,7 +16,7 @@ import torch
 from tests_assets import make_audio, make_video
 
 from av_tagger.audio.checkpoint import Header, save_checkpoint
-from av_tagger.audio.network import Architecture, build_network
+from av_tagger.audio.network import EarArchitecture, build_network
 from av_tagger.cli.main import COMMANDS, main
 from av_tagger.labels import dcase2017
 
@@ -28,9 +28,11 @@ def ear(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """An ear with seeded weights: it tags nonsense, but always the same."""
     torch.manual_seed(0)
     settings = {"channels": (4, 4, 4, 4), "units": 4}
-    architecture = Architecture(17, extractor_settings=settings, margin=5)
+    architecture = EarArchitecture(17, extractor_settings=settings, margin=5)
     path = tmp_path_factory.mktemp("ear") / "tiny.safetensors"
-    save_checkpoint(path, build_network(architecture), Header("tiny", architecture, dcase2017().labels))
+    save_checkpoint(
+        path, build_network(architecture), Header("tiny", architecture, dcase2017().labels)
+    )
     return path
 
 
@@ -47,7 +49,9 @@ def run(words: Sequence[str], capfd: pytest.CaptureFixture[str]) -> tuple[int, s
     return int(ended.value.code or 0), out, err
 
 
-def tag(words: Sequence[str | Path], ear: Path, capfd: pytest.CaptureFixture[str]) -> tuple[int, str, str]:
+def tag(
+    words: Sequence[str | Path], ear: Path, capfd: pytest.CaptureFixture[str]
+) -> tuple[int, str, str]:
     return run([*map(str, words), "--ear", str(ear), "--offline"], capfd)
 
 
@@ -66,10 +70,20 @@ def test_every_command_has_help(name: str, capfd: pytest.CaptureFixture[str]) ->
 
 def test_help_imports_nothing_heavy() -> None:
     code = "import sys; from av_tagger.cli import main; sys.exit(any(m in sys.modules for m in ('torch', 'numpy', 'av', 'matplotlib')))"
-    assert subprocess.run([sys.executable, "-c", code], cwd=ROOT, env={**os.environ, "PYTHONPATH": str(ROOT)}, check=False).returncode == 0
+    assert (
+        subprocess.run(
+            [sys.executable, "-c", code],
+            cwd=ROOT,
+            env={**os.environ, "PYTHONPATH": str(ROOT)},
+            check=False,
+        ).returncode
+        == 0
+    )
 
 
-def test_a_file_is_tagged_without_naming_the_command(video: Path, ear: Path, capfd: pytest.CaptureFixture[str]) -> None:
+def test_a_file_is_tagged_without_naming_the_command(
+    video: Path, ear: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
     code, out, err = tag([video, "--threshold", "0"], ear, capfd)
     assert code == 0
     assert "clip.mp4" in out.replace("\n", "")
@@ -77,7 +91,9 @@ def test_a_file_is_tagged_without_naming_the_command(video: Path, ear: Path, cap
     assert "tiny" in err
 
 
-def test_json_alone_on_stdout_and_as_the_schema_says(video: Path, ear: Path, capfd: pytest.CaptureFixture[str]) -> None:
+def test_json_alone_on_stdout_and_as_the_schema_says(
+    video: Path, ear: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
     code, out, _ = tag([video, "no.mp4", "--json", "--threshold", "0"], ear, capfd)
     lines = [json.loads(line) for line in out.splitlines()]
     schema = json.loads((ROOT / "av_tagger/resources/schema1.json").read_text())
@@ -89,7 +105,9 @@ def test_json_alone_on_stdout_and_as_the_schema_says(video: Path, ear: Path, cap
     assert "there is no such file" in lines[1]["error"]["message"]
 
 
-def test_the_same_twice_and_alone_as_in_a_batch(video: Path, ear: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+def test_the_same_twice_and_alone_as_in_a_batch(
+    video: Path, ear: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
     other = Path(make_audio(tmp_path / "other.wav", seconds=1.0))
     _, alone, _ = tag([video, "--json"], ear, capfd)
     _, both, _ = tag([other, video, "--json"], ear, capfd)
@@ -104,12 +122,22 @@ def test_the_same_twice_and_alone_as_in_a_batch(video: Path, ear: Path, tmp_path
     [
         ("empty.mp4", b"", "is empty (0 bytes)"),
         ("text.mp4", b"hello, I am a text\n" * 50, "is text, not media"),
-        ("cdg.mp4", b"I am a text, not a film\n" * 30, "is text, not media"),  # CD graphics to FFmpeg
+        (
+            "cdg.mp4",
+            b"I am a text, not a film\n" * 30,
+            "is text, not media",
+        ),  # CD graphics to FFmpeg
         ("noise.mp4", np.random.default_rng(0).bytes(5000), "is not media that can be read"),
     ],
 )
 def test_a_bad_file_costs_itself_only(
-    name: str, content: bytes, words: str, video: Path, ear: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+    name: str,
+    content: bytes,
+    words: str,
+    video: Path,
+    ear: Path,
+    tmp_path: Path,
+    capfd: pytest.CaptureFixture[str],
 ) -> None:
     (tmp_path / name).write_bytes(content)
     code, out, err = tag([tmp_path / name, video, "--json"], ear, capfd)
@@ -119,7 +147,9 @@ def test_a_bad_file_costs_itself_only(
     assert words in err
 
 
-def test_tracks_that_are_missing_are_no_failure(ear: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+def test_tracks_that_are_missing_are_no_failure(
+    ear: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
     silent = make_video(tmp_path / "silent.mp4", seconds=1.0, audio=None)
     sound = make_audio(tmp_path / "sound.wav", seconds=1.0)
     code, out, _ = tag([silent, sound, "--json"], ear, capfd)
@@ -152,7 +182,9 @@ def test_usage_errors_are_one_sentence_and_exit_2(
     assert err.count("\n") == 1
 
 
-def test_settings_file(video: Path, ear: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+def test_settings_file(
+    video: Path, ear: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
     path = tmp_path / "av-tag.toml"
     path.write_text('only = "ear"\n[events]\nhigh = 0.9\n')
     code, out, _ = tag([video, "--json", "--config", path], ear, capfd)
@@ -164,7 +196,9 @@ def test_settings_file(video: Path, ear: Path, tmp_path: Path, capfd: pytest.Cap
     assert f"{path}: there is no setting 'event'; did you mean 'events'?" in err
 
 
-def test_classes_file_with_duplicates(video: Path, ear: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+def test_classes_file_with_duplicates(
+    video: Path, ear: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
     path = tmp_path / "classes.txt"
     path.write_text("Train\nTrain\n")
     code, _, err = tag([video, "--classes", path], ear, capfd)
@@ -173,7 +207,9 @@ def test_classes_file_with_duplicates(video: Path, ear: Path, tmp_path: Path, ca
     assert str(path) in err
 
 
-def test_other_classes_than_the_ear_knows(video: Path, ear: Path, capfd: pytest.CaptureFixture[str]) -> None:
+def test_other_classes_than_the_ear_knows(
+    video: Path, ear: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
     code, out, _ = tag([video, "--classes", "Train;Dog", "--json"], ear, capfd)
     assert code == 0
     scores = json.loads(out)["scores"]
@@ -182,16 +218,34 @@ def test_other_classes_than_the_ear_knows(video: Path, ear: Path, capfd: pytest.
     assert scores["Train"]["heard"] is not None
 
 
-def test_a_folder_without_media(ear: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+def test_a_folder_without_media(
+    ear: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
     (tmp_path / "notes.txt").write_text("nothing to hear")
     code, _, err = tag([tmp_path], ear, capfd)
     assert code == 1
     assert f"{tmp_path}: this folder holds no media files" in err
 
 
-def test_results_are_written(video: Path, ear: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+def test_results_are_written(
+    video: Path, ear: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
     page = tmp_path / "page.html"
-    code, _, _ = tag([video, "-o", tmp_path / "out", "--format", "json,csv", "--report", page, "--threshold", "0"], ear, capfd)
+    code, _, _ = tag(
+        [
+            video,
+            "-o",
+            tmp_path / "out",
+            "--format",
+            "json,csv",
+            "--report",
+            page,
+            "--threshold",
+            "0",
+        ],
+        ear,
+        capfd,
+    )
     assert code == 0
     assert "clip.mp4" in page.read_text()
     written = sorted(p.suffix for p in (tmp_path / "out").iterdir())

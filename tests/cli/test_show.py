@@ -10,16 +10,47 @@ from rich.console import Console
 
 from av_tagger.cli.show import chosen, clock, show, used, when
 from av_tagger.clip import Clip
-from av_tagger.scores import ClassScore, Event, Evidence, Failed, Run, Status, Tag, Tagged, Witness
+from av_tagger.scores import (
+    BranchInfo,
+    ClassScore,
+    Event,
+    Evidence,
+    Failed,
+    RunInfo,
+    Status,
+    Tag,
+    Tagged,
+)
 
 
 def tagged(*tags: Tag) -> Tagged:
-    scores = {"Train": ClassScore(0.81, 0.9, 0.42, 0.5), "Bus": ClassScore(0.3, None, 0.3, 0.4), "Car": ClassScore(0.1, 0.1, 0.1, 0.5)}
-    ear = Witness(Status.OK, "crnn", "crnn.starter")
-    return Tagged(Clip(Path("[a].mp4")), 63.0, tags, scores, (), ear, Witness(Status.NO_WEIGHTS, "sparse"), Run("1", "cpu", "f", 1.0))
+    scores = {
+        "Train": ClassScore(0.81, 0.9, 0.42, 0.5),
+        "Bus": ClassScore(0.3, None, 0.3, 0.4),
+        "Car": ClassScore(0.1, 0.1, 0.1, 0.5),
+    }
+    ear = BranchInfo(Status.OK, "crnn", "crnn.starter")
+    return Tagged(
+        Clip(Path("[a].mp4")),
+        63.0,
+        tags,
+        scores,
+        (),
+        ear,
+        BranchInfo(Status.NO_WEIGHTS, "sparse"),
+        RunInfo("1", "cpu", "f", 1.0),
+    )
 
 
-TRAIN = Tag("Train", 0.81, 0.5, 0.9, 0.42, (Event(3.0, 61.5, 0.9),), (Evidence(3.2, "steam locomotive", 0.3, 0.7),))
+TRAIN = Tag(
+    "Train",
+    0.81,
+    0.5,
+    0.9,
+    0.42,
+    (Event(3.0, 61.5, 0.9),),
+    (Evidence(3.2, "steam locomotive", 0.3, 0.7),),
+)
 
 
 def printed(outcome: Tagged | Failed, top: int | None = None) -> tuple[str, str]:
@@ -28,14 +59,24 @@ def printed(outcome: Tagged | Failed, top: int | None = None) -> tuple[str, str]
     return out.getvalue(), err.getvalue()
 
 
-@pytest.mark.parametrize(("seconds", "text"), [(0.0, "0.0 s"), (3.21, "3.2 s"), (63.0, "1:03.0"), (3723.2, "1:02:03.2")])
+@pytest.mark.parametrize(
+    ("seconds", "text"), [(0.0, "0.0 s"), (3.21, "3.2 s"), (63.0, "1:03.0"), (3723.2, "1:02:03.2")]
+)
 def test_clock(seconds: float, text: str) -> None:
     assert clock(seconds) == text
 
 
 def test_table_says_what_when_and_why() -> None:
     out, err = printed(tagged(TRAIN))
-    for word in ("[a].mp4", "Train", "0.81", "0.90", "0.42", "3.0–1:01.5", "steam locomotive 0.30 at 3.2 s"):
+    for word in (
+        "[a].mp4",
+        "Train",
+        "0.81",
+        "0.90",
+        "0.42",
+        "3.0–1:01.5",
+        "steam locomotive 0.30 at 3.2 s",
+    ):
         assert word in out
     assert err == ""
 
@@ -53,7 +94,10 @@ def test_top_shows_tags_first_then_the_best_others() -> None:
 
 
 def test_a_failure_is_one_sentence_on_stderr() -> None:
-    assert printed(Failed(Clip(Path("x.mp4")), "media", "x.mp4: is empty")) == ("", "av-tag: x.mp4: is empty\n")
+    assert printed(Failed(Clip(Path("x.mp4")), "media", "x.mp4: is empty")) == (
+        "",
+        "av-tag: x.mp4: is empty\n",
+    )
 
 
 def test_many_events_are_counted() -> None:
@@ -61,6 +105,13 @@ def test_many_events_are_counted() -> None:
 
 
 def test_the_line_of_what_was_used() -> None:
-    line = used(Witness(Status.OK, "crnn", "crnn.starter"), Witness(Status.NO_WEIGHTS, "sparse"), "cpu")
-    assert line == "ear: crnn, crnn.starter   eye: sparse (no weights: av-tag weights fetch)   device: cpu"
-    assert "eye: off" in used(Witness(Status.OK, "crnn"), Witness(Status.OFF, "none"), "cpu")
+    line = used(
+        BranchInfo(Status.OK, "crnn", "crnn.starter"),
+        BranchInfo(Status.NO_WEIGHTS, "sparse"),
+        "cpu",
+    )
+    assert (
+        line
+        == "ear: crnn, crnn.starter   eye: sparse (no weights: av-tag weights fetch)   device: cpu"
+    )
+    assert "eye: off" in used(BranchInfo(Status.OK, "crnn"), BranchInfo(Status.OFF, "none"), "cpu")

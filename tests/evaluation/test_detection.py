@@ -27,8 +27,15 @@ LABELS = ("Bus", "Car", "Train")
 CLASSES = ClassList(tuple(SoundClass(label) for label in LABELS))
 
 moments = st.integers(0, 1000).map(lambda i: i / 100)
-events = st.builds(lambda label, a, b: SoundEvent(label, min(a, b), max(a, b) + 0.01), st.sampled_from(LABELS), moments, moments)
-tables = st.dictionaries(st.sampled_from("abcd"), st.lists(events, max_size=4).map(tuple), min_size=1, max_size=4)
+events = st.builds(
+    lambda label, a, b: SoundEvent(label, min(a, b), max(a, b) + 0.01),
+    st.sampled_from(LABELS),
+    moments,
+    moments,
+)
+tables = st.dictionaries(
+    st.sampled_from("abcd"), st.lists(events, max_size=4).map(tuple), min_size=1, max_size=4
+)
 
 
 @pytest.fixture(scope="module")
@@ -52,7 +59,9 @@ def test_a_case_counted_by_hand() -> None:
     assert (scores.substitutions, scores.deletions, scores.insertions) == (2, 1, 0)
     assert scores.error_rate == 3 / 4
     assert (scores.overall.precision, scores.overall.recall) == (1 / 3, 1 / 4)
-    np.testing.assert_allclose(scores.class_error_rate, [1.0, 1.0, np.nan])  # Bus 2 of 2 missed; Car 1 missed, 1 too many of 2
+    np.testing.assert_allclose(
+        scores.class_error_rate, [1.0, 1.0, np.nan]
+    )  # Bus 2 of 2 missed; Car 1 missed, 1 too many of 2
 
 
 def test_perfect_and_silent_answers() -> None:
@@ -60,16 +69,25 @@ def test_perfect_and_silent_answers() -> None:
     assert score_events(truth, truth, LABELS).error_rate == 0.0
     silent = score_events(truth, {"a": ()}, LABELS)
     assert (silent.error_rate, silent.deletions, silent.overall.f1) == (1.0, 3, 0.0)
-    loud = score_events({"b": (), "c": (SoundEvent("Car", 0, 1),)}, {"b": (SoundEvent("Car", 0.0, 2.0),)}, LABELS)
+    loud = score_events(
+        {"b": (), "c": (SoundEvent("Car", 0, 1),)}, {"b": (SoundEvent("Car", 0.0, 2.0),)}, LABELS
+    )
     assert (loud.insertions, loud.deletions) == (2, 1)
-    assert math.isnan(score_events({"b": ()}, {"b": (SoundEvent("Car", 0.0, 2.0),)}, LABELS).error_rate)
+    assert math.isnan(
+        score_events({"b": ()}, {"b": (SoundEvent("Car", 0.0, 2.0),)}, LABELS).error_rate
+    )
 
 
 def reference(sed_eval: Any, truth: Events, said: Events) -> dict[str, Any]:
-    metrics = sed_eval.sound_event.SegmentBasedMetrics(event_label_list=list(LABELS), time_resolution=1.0)
+    metrics = sed_eval.sound_event.SegmentBasedMetrics(
+        event_label_list=list(LABELS), time_resolution=1.0
+    )
     for name, found in truth.items():
         one, two = (
-            [{"filename": name, "event_label": e.label, "onset": e.start, "offset": e.end} for e in table]
+            [
+                {"filename": name, "event_label": e.label, "onset": e.start, "offset": e.end}
+                for e in table
+            ]
             for table in (found, said.get(name, ()))
         )
         metrics.evaluate(one, two)
@@ -81,14 +99,21 @@ def reference(sed_eval: Any, truth: Events, said: Events) -> dict[str, Any]:
 
 @settings(max_examples=25, deadline=None)
 @given(tables, tables)
-def test_overall_and_class_figures_equal_those_of_sed_eval(sed_eval: Any, truth: Events, said: Events) -> None:
+def test_overall_and_class_figures_equal_those_of_sed_eval(
+    sed_eval: Any, truth: Events, said: Events
+) -> None:
     assume(truth.keys() & said.keys() and any(truth.values()))
     scores = score_events(truth, said, LABELS)
     results = reference(sed_eval, truth, said)
     overall = results["overall"]
     rates = overall["error_rate"]
     n = int(scores.counts.positives.sum())
-    ours = (scores.error_rate, scores.substitutions / n, scores.deletions / n, scores.insertions / n)
+    ours = (
+        scores.error_rate,
+        scores.substitutions / n,
+        scores.deletions / n,
+        scores.insertions / n,
+    )
     names = ("error_rate", "substitution_rate", "deletion_rate", "insertion_rate")
     assert ours == pytest.approx(tuple(rates[name] for name in names), abs=1e-9)
     assert scores.overall.recall == pytest.approx(overall["f_measure"]["recall"])
@@ -104,7 +129,11 @@ def test_overall_and_class_figures_equal_those_of_sed_eval(sed_eval: Any, truth:
 
 
 def test_sed_eval_agrees_on_a_table_that_surely_has_everything(sed_eval: Any) -> None:
-    truth = {"a": (SoundEvent("Car", 0.5, 3.5), SoundEvent("Bus", 1.0, 2.0)), "b": (SoundEvent("Train", 0.0, 9.9),), "c": ()}
+    truth = {
+        "a": (SoundEvent("Car", 0.5, 3.5), SoundEvent("Bus", 1.0, 2.0)),
+        "b": (SoundEvent("Train", 0.0, 9.9),),
+        "c": (),
+    }
     two = (SoundEvent("Train", 3.0, 4.0), SoundEvent("Bus", 3.0, 4.0))
     said = {"a": (SoundEvent("Car", 2.0, 5.0),), "b": two, "c": (SoundEvent("Car", 1, 2),)}
     overall = reference(sed_eval, truth, said)["overall"]

@@ -17,20 +17,26 @@ from av_tagger.evaluation.development import side_by_side
 from av_tagger.evaluation.predictions import read_predictions
 from av_tagger.labels import ClassList, SoundClass
 from av_tagger.reports.schema import as_line
-from av_tagger.scores import ClassScore, Event, Failed, Run, Status, Tag, Tagged, Witness
+from av_tagger.scores import BranchInfo, ClassScore, Event, Failed, RunInfo, Status, Tag, Tagged
 
 CLASSES = ClassList(tuple(SoundClass(label) for label in ("Car", "Bus")))
 KEY = "-5QrBL6MzLg_30.000_40.000"
 
 
 def tagged(clip: Clip, heard: float | None = 0.8) -> Tagged:
-    witness, tag = Witness(Status.OK, "fake"), Tag("Car", 0.7, 0.5, heard, 0.6, (Event(31.5, 33.0, 0.7),))
+    branch, tag = (
+        BranchInfo(Status.OK, "fake"),
+        Tag("Car", 0.7, 0.5, heard, 0.6, (Event(31.5, 33.0, 0.7),)),
+    )
     scores = {"Car": ClassScore(0.7, heard, 0.6, 0.5), "Bus": ClassScore(0.1, 0.1, None, 0.5)}
-    return Tagged(clip, 10.0, (tag,), scores, (), witness, witness, Run("0", "cpu", "x", 0.1))
+    return Tagged(clip, 10.0, (tag,), scores, (), branch, branch, RunInfo("0", "cpu", "x", 0.1))
 
 
 def lines(path: Path, *documents: object) -> Path:
-    path.write_text("".join(f"{d if isinstance(d, str) else json.dumps(d)}\n" for d in documents), encoding="utf-8")
+    path.write_text(
+        "".join(f"{d if isinstance(d, str) else json.dumps(d)}\n" for d in documents),
+        encoding="utf-8",
+    )
     return path
 
 
@@ -39,7 +45,13 @@ def test_what_the_program_writes_is_read(tmp_path: Path) -> None:
     broken = Failed(Clip(Path("Yzzzzzzzzzzz_0.000_10.000.wav")), "media", "is empty")
     again = Clip(Path("Yaaaaaaaaaaa_5_15.wav"))
     whole = tagged(Clip(Path("v/Night [-5QrBL6MzLg].mp4"), 30.0, 40.0))
-    lines(tmp_path / "results.jsonl", as_line(whole), as_line(broken), as_line(Failed(again, "media", "slow")), as_line(tagged(again)))
+    lines(
+        tmp_path / "results.jsonl",
+        as_line(whole),
+        as_line(broken),
+        as_line(Failed(again, "media", "slow")),
+        as_line(tagged(again)),
+    )
     for source in (tmp_path, tmp_path / "results.jsonl"):
         told = read_predictions(source, CLASSES)
         assert told.clips.keys() == {KEY, "aaaaaaaaaaa_5.000_15.000"}
@@ -47,7 +59,9 @@ def test_what_the_program_writes_is_read(tmp_path: Path) -> None:
         assert told.repeated == 1
         clip = told.clips[KEY]
         assert clip.tags == ("Car",)
-        assert clip.events == (SoundEvent("Car", 1.5, 3.0),)  # seconds of the clip, not of the video
+        assert clip.events == (
+            SoundEvent("Car", 1.5, 3.0),
+        )  # seconds of the clip, not of the video
         assert clip.scores["heard"] == {"Car": 0.8, "Bus": 0.1}
         assert math.isnan(clip.scores["seen"]["Bus"])
 
@@ -69,7 +83,12 @@ def test_a_submission_of_events_is_also_one_of_tags(tmp_path: Path) -> None:
 
 
 def document(**changes: Any) -> dict[str, Any]:
-    good = {"schema": 1, "file": "a.wav", "tags": [{"label": "Car", "probability": 0.9}], "scores": {"Car": {"fused": 0.9, "heard": 0.9}}}
+    good = {
+        "schema": 1,
+        "file": "a.wav",
+        "tags": [{"label": "Car", "probability": 0.9}],
+        "scores": {"Car": {"fused": 0.9, "heard": 0.9}},
+    }
     return good | changes
 
 
@@ -78,14 +97,20 @@ def document(**changes: Any) -> dict[str, Any]:
     [
         (document(tags=[{"label": "Dog", "probability": 0.5}]), "'Dog' is not a class"),
         (document(tags=[{"label": "Cra", "probability": 0.5}]), "did you mean 'Car'"),
-        (document(tags=[{"label": "Car", "probability": 1.5}]), "1.5 is not a probability; expected a number from 0 to 1"),
+        (
+            document(tags=[{"label": "Car", "probability": 1.5}]),
+            "1.5 is not a probability; expected a number from 0 to 1",
+        ),
         (document(scores={"Car": {"fused": -0.1}}), "-0.1 is not a probability"),
         (document(scores={"Car": {"fused": "high"}}), "'high' is not a probability"),
         (document(scores={"Car": 0.5}), "'Car' is 0.5; expected a JSON object"),
         (document(scores=[]), "'scores' is []"),
         (document(scores={"Dog": {}}), "'Dog' is not a class"),
         (document(tags="Car"), "has no list of tags"),
-        (document(tags=[{"label": "Car", "events": [{"start": 2, "end": 1}]}]), "an event ends (1) before it starts (2)"),
+        (
+            document(tags=[{"label": "Car", "events": [{"start": 2, "end": 1}]}]),
+            "an event ends (1) before it starts (2)",
+        ),
         (document(tags=[{"label": "Car", "events": [7]}]), "7 is no event"),
         (document(clip={"start": "x", "end": 3}), "'x' is not a time"),
         (document(error="bad"), "'error' is 'bad'"),
@@ -113,8 +138,18 @@ def test_empty_missing_and_foreign_places(tmp_path: Path) -> None:
 
 def test_side_by_side_with_the_truth(tmp_path: Path) -> None:
     other = Clip(Path("Y-5QrBL6MzLg_50_60.wav"))
-    path = lines(tmp_path / "r.jsonl", as_line(tagged(Clip(Path(f"{KEY}.wav")))), as_line(tagged(other, None)), document(scores={}))
-    truth = {"zzzzzzzzzzz_0.000_10.000": ("Car",), "-5QrBL6MzLg_50.000_60.000": (), "a": ("Car",), KEY: ("Bus",)}
+    path = lines(
+        tmp_path / "r.jsonl",
+        as_line(tagged(Clip(Path(f"{KEY}.wav")))),
+        as_line(tagged(other, None)),
+        document(scores={}),
+    )
+    truth = {
+        "zzzzzzzzzzz_0.000_10.000": ("Car",),
+        "-5QrBL6MzLg_50.000_60.000": (),
+        "a": ("Car",),
+        KEY: ("Bus",),
+    }
     table = side_by_side(read_predictions(path, CLASSES), truth, CLASSES.labels)
     assert table.names == ("-5QrBL6MzLg_50.000_60.000", KEY)
     assert table.groups == ("-5QrBL6MzLg", "-5QrBL6MzLg")  # of one video

@@ -9,11 +9,20 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import norm
-from sklearn.metrics import average_precision_score, precision_recall_curve, roc_auc_score, roc_curve
+from sklearn.metrics import (
+    average_precision_score,
+    precision_recall_curve,
+    roc_auc_score,
+    roc_curve,
+)
 
 from av_tagger.evaluation.ranking import average_precision, curves, d_prime, rank, roc_auc
 
-cases = st.lists(st.tuples(st.sampled_from([0.0, 0.1, 0.3, 0.5, 0.9, 1.0]), st.booleans()), min_size=2, max_size=20)
+cases = st.lists(
+    st.tuples(st.sampled_from([0.0, 0.1, 0.3, 0.5, 0.9, 1.0]), st.booleans()),
+    min_size=2,
+    max_size=20,
+)
 
 
 @settings(max_examples=80, deadline=None)
@@ -24,7 +33,9 @@ def test_ap_and_auc_with_ties(pairs: list[tuple[float, bool]]) -> None:
         assert math.isnan(average_precision(scores, truth))
         assert math.isnan(roc_auc(scores, truth))
     else:
-        assert average_precision(scores, truth) == pytest.approx(average_precision_score(truth, scores))
+        assert average_precision(scores, truth) == pytest.approx(
+            average_precision_score(truth, scores)
+        )
         assert roc_auc(scores, truth) == pytest.approx(roc_auc_score(truth, scores))
 
 
@@ -34,8 +45,12 @@ def test_means_leave_out_what_cannot_be_ranked() -> None:
     truth[:, 3] = False
     scores = rng.random((200, 4)) * 0.5 + 0.5 * truth
     ranking = rank(scores, truth, ("a", "b", "c", "d"))
-    assert ranking.mean_ap == pytest.approx(average_precision_score(truth[:, :3], scores[:, :3], average="macro"))
-    assert ranking.mean_auc == pytest.approx(roc_auc_score(truth[:, :3], scores[:, :3], average="macro"))
+    assert ranking.mean_ap == pytest.approx(
+        average_precision_score(truth[:, :3], scores[:, :3], average="macro")
+    )
+    assert ranking.mean_auc == pytest.approx(
+        roc_auc_score(truth[:, :3], scores[:, :3], average="macro")
+    )
     assert ranking.d_prime == pytest.approx(math.sqrt(2) * norm.ppf(ranking.mean_auc))
     assert np.isnan(ranking.ap[3])
 
@@ -46,7 +61,9 @@ def test_without_an_opinion_a_clip_stands_last() -> None:
     assert silent.ap[0] == pytest.approx(average_precision_score(truth[:, 0], [0.9, -1.0, 0.0]))
 
 
-@pytest.mark.parametrize(("auc", "expected"), [(0.5, 0.0), (1.0, math.inf), (0.0, -math.inf), (math.nan, math.nan)])
+@pytest.mark.parametrize(
+    ("auc", "expected"), [(0.5, 0.0), (1.0, math.inf), (0.0, -math.inf), (math.nan, math.nan)]
+)
 def test_d_prime_at_its_ends(auc: float, expected: float) -> None:
     assert d_prime(auc) == pytest.approx(expected, nan_ok=True)
 

@@ -26,20 +26,32 @@ TRUTH = {"a": ("Car", "Bus"), "b": ("Car",), "c": ("Train",), "d": ()}
 
 Tags = Mapping[str, Sequence[str]]
 Rows = list[tuple[str, str]]
-some_tags = st.dictionaries(st.sampled_from("abcdef"), st.lists(st.sampled_from(LABELS), max_size=3, unique=True), max_size=6)
-rows_with_everything = st.lists(st.tuples(st.sampled_from("abcdef"), st.sampled_from([*LABELS, "Dog", ""])), max_size=14)
+some_tags = st.dictionaries(
+    st.sampled_from("abcdef"),
+    st.lists(st.sampled_from(LABELS), max_size=3, unique=True),
+    max_size=6,
+)
+rows_with_everything = st.lists(
+    st.tuples(st.sampled_from("abcdef"), st.sampled_from([*LABELS, "Dog", ""])), max_size=14
+)
 
 
 def test_a_case_counted_by_hand() -> None:
     """Right: a Car, c Train. Said besides: a Train, b Bus, d Car. Missed: a Bus, b Car. z is no clip of the truth."""
-    scores = score_tags(TRUTH, {"a": ("Car", "Train"), "b": ("Bus",), "c": ("Train",), "d": ("Car",), "z": ("Car",)}, LABELS)
+    scores = score_tags(
+        TRUTH,
+        {"a": ("Car", "Train"), "b": ("Bus",), "c": ("Train",), "d": ("Car",), "z": ("Car",)},
+        LABELS,
+    )
     assert (scores.micro.precision, scores.micro.recall) == (2 / 5, 2 / 4)
     assert scores.micro.f1 == pytest.approx(4 / 9)
     np.testing.assert_allclose(scores.counts.class_precision, [1 / 2, 0, 1 / 2])
     np.testing.assert_allclose(scores.counts.class_recall, [1 / 2, 0, 1])
     assert scores.macro.precision == pytest.approx(1 / 3)
     assert scores.macro.recall == pytest.approx(1 / 2)
-    assert scores.macro.f1 == pytest.approx(2 * (1 / 3) * (1 / 2) / (5 / 6))  # of the two means, not the mean of F1s
+    assert scores.macro.f1 == pytest.approx(
+        2 * (1 / 3) * (1 / 2) / (5 / 6)
+    )  # of the two means, not the mean of F1s
     assert (scores.coverage.clips, scores.coverage.answered, scores.coverage.other) == (4, 4, 1)
 
 
@@ -66,9 +78,14 @@ def test_micro_and_class_figures_equal_scikit_learns(truth: Tags, said: Tags) ->
     scores = score_tags(truth, said, LABELS)
     y, p = matrix(truth.values(), LABELS), matrix((said.get(name, ()) for name in truth), LABELS)
     micro = precision_recall_fscore_support(y, p, average="micro", zero_division=0.0)
-    np.testing.assert_allclose((scores.micro.precision, scores.micro.recall, scores.micro.f1), micro[:3])
+    np.testing.assert_allclose(
+        (scores.micro.precision, scores.micro.recall, scores.micro.f1), micro[:3]
+    )
     each = precision_recall_fscore_support(y, p, average=None, zero_division=0.0)
-    np.testing.assert_allclose((scores.counts.class_precision, scores.counts.class_recall, scores.counts.class_f1), each[:3])
+    np.testing.assert_allclose(
+        (scores.counts.class_precision, scores.counts.class_recall, scores.counts.class_f1),
+        each[:3],
+    )
 
 
 def retold_table(path: Path) -> dict[str, list[str]]:
@@ -83,7 +100,9 @@ def retold_table(path: Path) -> dict[str, list[str]]:
     return table
 
 
-def retold_pair(real: list[str], said: list[str], classes: dict[str, list[int]]) -> tuple[int, int, int]:
+def retold_pair(
+    real: list[str], said: list[str], classes: dict[str, list[int]]
+) -> tuple[int, int, int]:
     """Right, wrong and missed labels of one clip; `classes` counts the same class by class."""
     tp = fp = 0
     found = [False] * len(real)
@@ -117,14 +136,21 @@ def retold(truth: Path, predicted: Path) -> tuple[float, float, float, float, fl
 
 def write(path: Path, rows: Sequence[tuple[str, str]], odd: bool = False) -> Path:
     """Rows of every kind that tables hold: bare names, repeated labels, ends at zero."""
-    lines = [f"{n}.wav\t0.0\t{0 if odd and i % 5 == 4 else 10}\t{label}" if label else f"{n}.wav" for i, (n, label) in enumerate(rows)]
-    path.write_text("".join(f"{line}\r\n" if odd else f"{line}\n" for line in lines), encoding="utf-8")
+    lines = [
+        f"{n}.wav\t0.0\t{0 if odd and i % 5 == 4 else 10}\t{label}" if label else f"{n}.wav"
+        for i, (n, label) in enumerate(rows)
+    ]
+    path.write_text(
+        "".join(f"{line}\r\n" if odd else f"{line}\n" for line in lines), encoding="utf-8"
+    )
     return path
 
 
 @settings(max_examples=80, deadline=None)
 @given(rows_with_everything, rows_with_everything)
-def test_the_official_way_equals_its_retelling(tmp_path_factory: pytest.TempPathFactory, real: Rows, said: Rows) -> None:
+def test_the_official_way_equals_its_retelling(
+    tmp_path_factory: pytest.TempPathFactory, real: Rows, said: Rows
+) -> None:
     folder = tmp_path_factory.mktemp("official")
     truth, predicted = write(folder / "truth.csv", real, odd=True), write(folder / "said.csv", said)
     try:
@@ -134,13 +160,21 @@ def test_the_official_way_equals_its_retelling(tmp_path_factory: pytest.TempPath
             score_officially(read_official(truth), read_official(predicted))
         return
     scores = score_officially(read_official(truth), read_official(predicted))
-    found = (scores.micro.precision, scores.micro.recall, scores.macro.precision, scores.macro.recall, scores.macro.f1)
+    found = (
+        scores.micro.precision,
+        scores.micro.recall,
+        scores.macro.precision,
+        scores.macro.recall,
+        scores.macro.f1,
+    )
     assert found == pytest.approx(expected, abs=1e-14)
 
 
 def test_every_oddity_of_the_official_script(tmp_path: Path) -> None:
     truth, said = tmp_path / "truth.csv", tmp_path / "said.csv"
-    truth.write_bytes(b"a.wav\t0\t10\tCar\r\nb.wav\t0\t10\tBus\r\nc.wav\t0\t10\tTrain\r\nd.wav\t0\t0\tCar\r\n")
+    truth.write_bytes(
+        b"a.wav\t0\t10\tCar\r\nb.wav\t0\t10\tBus\r\nc.wav\t0\t10\tTrain\r\nd.wav\t0\t0\tCar\r\n"
+    )
     said.write_bytes(
         b"a.wav\t0\t10\tCar\n"
         b"a.wav\t0\t10\tCar\n"  # repeated: one wrong label
@@ -160,11 +194,16 @@ def test_every_oddity_of_the_official_script(tmp_path: Path) -> None:
 
 def test_files_are_counted_as_the_script_counts_them() -> None:
     """Every row that ends at 0 counts while its name has no other row."""
-    assert score_officially(OfficialTable({"a": ["Car"]}, 1), OfficialTable({"a": ["Car"]}, 7)).files == 7
+    assert (
+        score_officially(OfficialTable({"a": ["Car"]}, 1), OfficialTable({"a": ["Car"]}, 7)).files
+        == 7
+    )
 
 
 def test_rows_that_end_at_zero_count_until_their_name_is_known(tmp_path: Path) -> None:
-    (tmp_path / "t.csv").write_text("a.wav\t0\t0\tCar\na.wav\t0\t0\tBus\na.wav\t0\t10\tBus\na.wav\t0\t0\tCar\n")
+    (tmp_path / "t.csv").write_text(
+        "a.wav\t0\t0\tCar\na.wav\t0\t0\tBus\na.wav\t0\t10\tBus\na.wav\t0\t0\tCar\n"
+    )
     table = read_official(tmp_path / "t.csv")
     assert (table.labels, table.files) == ({"a": ["Bus"]}, 3)
 
@@ -180,7 +219,11 @@ def test_the_official_reader_names_a_line_that_the_script_would_die_of(tmp_path:
 def test_by_default_repetitions_count_once_and_unknown_labels_are_refused(tmp_path: Path) -> None:
     truth, said = write(tmp_path / "truth.csv", [("a", "Car"), ("b", "Bus")]), tmp_path / "said.csv"
     report = evaluate_tags(write(said, [("a", "Car"), ("a", "Car"), ("b", "")]), truth, CLASSES)
-    assert (report.scores.micro.precision, report.scores.micro.recall, report.repeated) == (1.0, 0.5, 1)
+    assert (report.scores.micro.precision, report.scores.micro.recall, report.repeated) == (
+        1.0,
+        0.5,
+        1,
+    )
     assert evaluate_officially(said, truth, CLASSES).scores.micro.precision == 0.5
     with pytest.raises(TableError, match=r"line 1: 'Cra' is not a class; did you mean 'Car'"):
         evaluate_tags(write(said, [("a", "Cra")]), truth, CLASSES)
@@ -189,7 +232,10 @@ def test_by_default_repetitions_count_once_and_unknown_labels_are_refused(tmp_pa
 
 
 def test_sets_that_have_nothing_to_do_with_each_other_are_refused(tmp_path: Path) -> None:
-    truth, said = write(tmp_path / "truth.csv", [("a", "Car")]), write(tmp_path / "said.csv", [("x", "Car")])
+    truth, said = (
+        write(tmp_path / "truth.csv", [("a", "Car")]),
+        write(tmp_path / "said.csv", [("x", "Car")]),
+    )
     with pytest.raises(UsageError, match=r"no clip in common \('x' is not among 'a'"):
         evaluate_tags(said, truth, CLASSES)
 

@@ -22,7 +22,9 @@ LABELS = ('Air horn, "truck" horn', "Bus", "Zug, Güter")
 def some(method: str) -> Any:
     rng = np.random.default_rng(5)
     names = [*COLUMNS[method], "both", "ear", "eye"]
-    table = {label: dict(zip(names, rng.random(len(names)).tolist(), strict=True)) for label in LABELS}
+    table = {
+        label: dict(zip(names, rng.random(len(names)).tolist(), strict=True)) for label in LABELS
+    }
     return build(method, LABELS, table, note='by "me"')
 
 
@@ -38,12 +40,19 @@ def test_every_method_there_and_back(method: str, suffix: str, tmp_path: Path) -
     for row in ("both", "ear", "eye"):
         np.testing.assert_array_equal(getattr(again.rows, row), getattr(fusion.rows, row))
     for column in COLUMNS[method].values():
-        np.testing.assert_array_equal(getattr(again, column.attribute), getattr(fusion, column.attribute))
+        np.testing.assert_array_equal(
+            getattr(again, column.attribute), getattr(fusion, column.attribute)
+        )
     assert list(tmp_path.iterdir()) == [path]  # nothing half-written stays behind
 
 
 def test_a_person_can_read_it(tmp_path: Path) -> None:
-    write_fusion(build("weighted", ("Bus",), {"Bus": {"weight": 0.2, "both": 0.25, "ear": 0.5, "eye": 1.01}}), tmp_path / "f.json")
+    write_fusion(
+        build(
+            "weighted", ("Bus",), {"Bus": {"weight": 0.2, "both": 0.25, "ear": 0.5, "eye": 1.01}}
+        ),
+        tmp_path / "f.json",
+    )
     lines = (tmp_path / "f.json").read_text(encoding="utf-8").splitlines()
     assert '    {"label": "Bus", "weight": 0.2, "both": 0.25, "ear": 0.5, "eye": 1.01}' in lines
 
@@ -56,8 +65,17 @@ def test_classes_come_in_the_order_that_is_asked_for(tmp_path: Path) -> None:
 
 
 def good() -> dict[str, Any]:
-    rows = [{"label": label, "weight": 0.5, "both": 0.5, "ear": 0.5, "eye": 0.5} for label in ("Car", "Bus")]
-    return {"format": "av_tagger fusion", "version": 1, "method": "weighted", "note": "", "classes": rows}
+    rows = [
+        {"label": label, "weight": 0.5, "both": 0.5, "ear": 0.5, "eye": 0.5}
+        for label in ("Car", "Bus")
+    ]
+    return {
+        "format": "av_tagger fusion",
+        "version": 1,
+        "method": "weighted",
+        "note": "",
+        "classes": rows,
+    }
 
 
 def changed(key: str, value: object, row: int | None = None) -> dict[str, Any]:
@@ -79,7 +97,10 @@ def changed(key: str, value: object, row: int | None = None) -> dict[str, Any]:
         (changed("clases", []), "did you mean 'classes'"),
         (changed("classes", []), "no list of classes"),
         (changed("classes", "Car"), "no list of classes"),
-        (changed("weigth", 0.1, row=1), "class 'Bus' has an unknown key 'weigth'; did you mean 'weight'"),
+        (
+            changed("weigth", 0.1, row=1),
+            "class 'Bus' has an unknown key 'weigth'; did you mean 'weight'",
+        ),
         (changed("weight", 1.2, row=1), "'weight' of class 'Bus' is 1.2; it lies between 0 and 1"),
         (changed("weight", -0.1, row=0), "'weight' of class 'Car' is -0.1"),
         (changed("weight", float("nan"), row=0), "write a number"),
@@ -92,7 +113,9 @@ def changed(key: str, value: object, row: int | None = None) -> dict[str, Any]:
         (changed("eye", 3, row=1), "'eye' of class 'Bus' is 3"),
     ],
 )
-def test_what_cannot_be_meant_is_refused(content: dict[str, Any], says: str, tmp_path: Path) -> None:
+def test_what_cannot_be_meant_is_refused(
+    content: dict[str, Any], says: str, tmp_path: Path
+) -> None:
     path = tmp_path / "fusion.json"
     path.write_text(json.dumps(content))
     with pytest.raises(WeightsError, match=re.escape(says)) as caught:
@@ -100,7 +123,9 @@ def test_what_cannot_be_meant_is_refused(content: dict[str, Any], says: str, tmp
     assert str(path) in str(caught.value)
 
 
-@pytest.mark.parametrize("text", ["", "no json", "[1, 2]", '{"format": "a", "format": "b"}', "\udcff", "[" * 100_000])
+@pytest.mark.parametrize(
+    "text", ["", "no json", "[1, 2]", '{"format": "a", "format": "b"}', "\udcff", "[" * 100_000]
+)
 def test_what_is_no_fusion_file_is_one_sentence(text: str, tmp_path: Path) -> None:
     path = tmp_path / "fusion.json"
     path.write_bytes(text.encode("utf-8", "surrogateescape"))
@@ -133,7 +158,9 @@ def test_a_missing_file_and_an_unwritable_place(tmp_path: Path) -> None:
         write_fusion(some("max"), tmp_path / "file" / "fusion.json")
 
 
-def test_the_users_own_paper_file_goes_first(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_users_own_paper_file_goes_first(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     (tmp_path / "fusion.paper.json").write_text(json.dumps(changed("weight", 0.125, row=0)))
     monkeypatch.setenv("AV_TAGGER_WEIGHTS", str(tmp_path))
     np.testing.assert_array_equal(load_fusion("paper", ("Car", "Bus")).weights, [0.125, 0.5])  # type: ignore[attr-defined]

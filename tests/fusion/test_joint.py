@@ -42,17 +42,24 @@ def every_decision(h: Floats, s: Floats, y: Bools) -> set[tuple[int, int]]:
 def test_the_joint_search_is_exact_on_small_tables(table: tuple[Floats, Floats, Bools]) -> None:
     h, s, y = table
     choices = [every_decision(h[:, k], s[:, k], y[:, k]) for k in range(y.shape[1])]
-    best = max(f_score(sum(t for t, _ in pick), sum(p for _, p in pick), int(y.sum())) for pick in itertools.product(*choices))
+    best = max(
+        f_score(sum(t for t, _ in pick), sum(p for _, p in pick), int(y.sum()))
+        for pick in itertools.product(*choices)
+    )
     weights, tuned = joint(h, s, y)
     assert tuned.score() >= best - 1e-12
     said = weigh(h, s, weights) >= tuned.thresholds
-    assert f_score(int((said & y).sum()), int(said.sum()), int(y.sum())) == pytest.approx(tuned.score(), abs=1e-12)
+    assert f_score(int((said & y).sum()), int(said.sum()), int(y.sum())) == pytest.approx(
+        tuned.score(), abs=1e-12
+    )
 
 
 def test_a_weight_between_two_grid_points_is_found() -> None:
     """The positive stands above both negatives only while 0.712 < a < 0.734."""
     h = np.array([[0.5], [0.681], [0.4]])
-    s = np.array([[0.5], [0.0], [0.747]])  # the second is above the first from a = 0.734, the third up to a = 0.712
+    s = np.array(
+        [[0.5], [0.0], [0.747]]
+    )  # the second is above the first from a = 0.734, the third up to a = 0.712
     y = np.array([[1], [0], [0]], dtype=bool)
     weights, tuned = joint(h, s, y)
     assert tuned.score() == 1.0

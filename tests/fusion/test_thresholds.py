@@ -33,7 +33,9 @@ Bools = NDArray[np.bool_]
 def tables(draw: st.DrawFn, most_clips: int = 7, most_classes: int = 3) -> tuple[Floats, Bools]:
     """Scores with many ties and a truth that may lack a class altogether."""
     n, k = draw(st.integers(1, most_clips)), draw(st.integers(1, most_classes))
-    levels = st.lists(st.sampled_from([0.0, 0.1, 0.25, 0.5, 0.75, 1.0]), min_size=n * k, max_size=n * k)
+    levels = st.lists(
+        st.sampled_from([0.0, 0.1, 0.25, 0.5, 0.75, 1.0]), min_size=n * k, max_size=n * k
+    )
     truth = st.lists(st.booleans(), min_size=n * k, max_size=n * k)
     return np.array(draw(levels)).reshape(n, k), np.array(draw(truth)).reshape(n, k)
 
@@ -43,13 +45,21 @@ def every_threshold(scores: Floats) -> list[list[float]]:
     return [[*np.unique(column), 2.0] for column in scores.T]
 
 
-def micro(scores: Floats, truth: Bools, thresholds: Floats | tuple[float, ...], beta2: Fraction = Fraction(1)) -> float:
+def micro(
+    scores: Floats,
+    truth: Bools,
+    thresholds: Floats | tuple[float, ...],
+    beta2: Fraction = Fraction(1),
+) -> float:
     said = scores >= np.asarray(thresholds)
     return f_score(int((said & truth).sum()), int(said.sum()), int(truth.sum()), beta2)
 
 
 def brute_force(scores: Floats, truth: Bools, beta2: Fraction = Fraction(1)) -> float:
-    return max(micro(scores, truth, choice, beta2) for choice in itertools.product(*every_threshold(scores)))
+    return max(
+        micro(scores, truth, choice, beta2)
+        for choice in itertools.product(*every_threshold(scores))
+    )
 
 
 @settings(max_examples=120, deadline=None)
@@ -59,12 +69,16 @@ def test_the_exact_search_equals_brute_force(table: tuple[Floats, Bools], point:
     beta2 = OPERATING_POINTS[point]
     tuned = exact(all_cuts(scores, truth), beta2)
     assert tuned.score(beta2) == pytest.approx(brute_force(scores, truth, beta2), abs=1e-12)
-    assert micro(scores, truth, tuned.thresholds, beta2) == pytest.approx(tuned.score(beta2), abs=1e-12)
+    assert micro(scores, truth, tuned.thresholds, beta2) == pytest.approx(
+        tuned.score(beta2), abs=1e-12
+    )
 
 
 @settings(max_examples=120, deadline=None)
 @given(tables(most_clips=12, most_classes=4), st.integers(0, 5))
-def test_the_two_steps_never_lose_and_end_where_no_class_improves(table: tuple[Floats, Bools], seed: int) -> None:
+def test_the_two_steps_never_lose_and_end_where_no_class_improves(
+    table: tuple[Floats, Bools], seed: int
+) -> None:
     scores, truth = table
     cuts = all_cuts(scores, truth)
     tuned = two_step(cuts, seed)
@@ -85,14 +99,20 @@ def test_the_order_of_rows_does_not_matter(table: tuple[Floats, Bools], random: 
     order = np.arange(len(scores))
     random.shuffle(order)  # type: ignore[attr-defined]
     for search in (two_step, exact):
-        np.testing.assert_array_equal(search(all_cuts(scores, truth)).thresholds, search(all_cuts(scores[order], truth[order])).thresholds)
+        np.testing.assert_array_equal(
+            search(all_cuts(scores, truth)).thresholds,
+            search(all_cuts(scores[order], truth[order])).thresholds,
+        )
 
 
 @settings(max_examples=60, deadline=None)
 @given(tables())
 def test_step_one_finds_the_best_f1_of_each_class(table: tuple[Floats, Bools]) -> None:
     scores, truth = table
-    best = [max(f1_score(truth[:, k], scores[:, k] >= t, zero_division=0.0) for t in ts) for k, ts in enumerate(every_threshold(scores))]
+    best = [
+        max(f1_score(truth[:, k], scores[:, k] >= t, zero_division=0.0) for t in ts)
+        for k, ts in enumerate(every_threshold(scores))
+    ]
     np.testing.assert_allclose(best_alone(all_cuts(scores, truth)), best, atol=1e-12)
 
 
@@ -145,15 +165,21 @@ def test_large_tables_agree_with_scikit_learn_and_exact_is_never_below_two_step(
     cuts = all_cuts(scores, truth)
     best, one = exact(cuts), two_step(cuts)
     assert best.score() >= one.score() >= one.start
-    assert best.score() == pytest.approx(f1_score(truth, scores >= best.thresholds, average="micro"), abs=1e-12)
+    assert best.score() == pytest.approx(
+        f1_score(truth, scores >= best.thresholds, average="micro"), abs=1e-12
+    )
     beta2 = OPERATING_POINTS["recall"]
     recall = exact(cuts, beta2)
-    assert recall.score(beta2) == pytest.approx(fbeta_score(truth, scores >= recall.thresholds, beta=2, average="micro"), abs=1e-12)
+    assert recall.score(beta2) == pytest.approx(
+        fbeta_score(truth, scores >= recall.thresholds, beta=2, average="micro"), abs=1e-12
+    )
     assert recall.score(beta2) >= best.score(beta2)
 
 
 def test_no_cut_that_could_be_best_is_left_out() -> None:
-    cut = cuts_of(np.array([0.2, 0.9, 0.5, 0.5, np.nan, 0.7]), np.array([1, 0, 1, 0, 1, 1], dtype=bool))
+    cut = cuts_of(
+        np.array([0.2, 0.9, 0.5, 0.5, np.nan, 0.7]), np.array([1, 0, 1, 0, 1, 1], dtype=bool)
+    )
     assert cut.positives == 3  # the clip without an opinion takes no part
     np.testing.assert_array_equal(cut.right, [0, 1, 2, 3])
     np.testing.assert_array_equal(cut.predicted, [0, 2, 4, 5])

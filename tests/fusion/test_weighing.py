@@ -6,7 +6,17 @@ import numpy as np
 import pytest
 
 from av_tagger.errors import UsageError
-from av_tagger.fusion import FUSIONS, EarOnly, EyeOnly, MaxFusion, StackedFusion, Thresholds, Weighing, WeightedFusion, load_fusion
+from av_tagger.fusion import (
+    FUSIONS,
+    EarOnly,
+    EyeOnly,
+    MaxFusion,
+    StackedFusion,
+    Thresholds,
+    Weighing,
+    WeightedFusion,
+    load_fusion,
+)
 from av_tagger.fusion.file import build
 from av_tagger.labels import dcase2017
 from av_tagger.protocols import Fusion
@@ -26,22 +36,50 @@ def said(*probabilities: float, status: Status = Status.OK) -> Scores:
 
 
 def every_kind() -> list[Weighing]:
-    stacked = StackedFusion(LABELS, ROWS, ear=np.array([3.0, 1, 2]), eye=np.array([1.0, 1, 5]), intercept=np.array([-2.0, -1, -3]))
-    return [weighted(0.2, 0.5, 0.8), stacked, MaxFusion(LABELS, ROWS), EarOnly(LABELS, ROWS), EyeOnly(LABELS, ROWS)]
+    stacked = StackedFusion(
+        LABELS,
+        ROWS,
+        ear=np.array([3.0, 1, 2]),
+        eye=np.array([1.0, 1, 5]),
+        intercept=np.array([-2.0, -1, -3]),
+    )
+    return [
+        weighted(0.2, 0.5, 0.8),
+        stacked,
+        MaxFusion(LABELS, ROWS),
+        EarOnly(LABELS, ROWS),
+        EyeOnly(LABELS, ROWS),
+    ]
 
 
-@pytest.mark.parametrize("fusion", [*every_kind(), *(make(LABELS) for make in FUSIONS.values())], ids=lambda f: type(f).__name__)
+@pytest.mark.parametrize(
+    "fusion",
+    [*every_kind(), *(make(LABELS) for make in FUSIONS.values())],
+    ids=lambda f: type(f).__name__,
+)
 def test_each_fits_the_socket_and_never_breaks(fusion: Weighing) -> None:
     assert isinstance(fusion, Fusion)
     assert fusion.labels == LABELS
-    heard = [said(0.1, 0.9, 0.5), said(0.3, NAN, NAN), Scores.silent(LABELS, Status.NO_TRACK), Scores.silent(LABELS, Status.OFF)]
-    seen = [said(0.2, 0.2, 0.7), said(NAN, 0.4, NAN), said(0.6, 0.0, 1.0), Scores.silent(LABELS, Status.NO_TRACK)]
+    heard = [
+        said(0.1, 0.9, 0.5),
+        said(0.3, NAN, NAN),
+        Scores.silent(LABELS, Status.NO_TRACK),
+        Scores.silent(LABELS, Status.OFF),
+    ]
+    seen = [
+        said(0.2, 0.2, 0.7),
+        said(NAN, 0.4, NAN),
+        said(0.6, 0.0, 1.0),
+        Scores.silent(LABELS, Status.NO_TRACK),
+    ]
     fused = fusion.fuse(heard, seen)
     assert len(fused) == 4
     table = np.stack([s.probabilities for s in fused])
     assert np.isfinite(table[0]).all()
     assert ((table[np.isfinite(table)] >= 0) & (table[np.isfinite(table)] <= 1)).all()
-    np.testing.assert_array_equal(table[1], [0.3, 0.4, NAN])  # class by class the one who has an opinion decides
+    np.testing.assert_array_equal(
+        table[1], [0.3, 0.4, NAN]
+    )  # class by class the one who has an opinion decides
     np.testing.assert_array_equal(table[2], [0.6, 0.0, 1.0])
     assert np.isnan(table[3]).all()
     assert fusion.fuse([], []) == []
@@ -56,23 +94,44 @@ def test_the_formula_of_the_paper() -> None:
 
 def test_maximum_ear_and_eye() -> None:
     heard, seen = [said(0.1, 0.9, 0.5)], [said(0.2, 0.2, 0.7)]
-    np.testing.assert_array_equal(MaxFusion(LABELS, ROWS).fuse(heard, seen)[0].probabilities, [0.2, 0.9, 0.7])
-    np.testing.assert_array_equal(EarOnly(LABELS, ROWS).fuse(heard, seen)[0].probabilities, [0.1, 0.9, 0.5])
-    np.testing.assert_array_equal(EyeOnly(LABELS, ROWS).fuse(heard, seen)[0].probabilities, [0.2, 0.2, 0.7])
+    np.testing.assert_array_equal(
+        MaxFusion(LABELS, ROWS).fuse(heard, seen)[0].probabilities, [0.2, 0.9, 0.7]
+    )
+    np.testing.assert_array_equal(
+        EarOnly(LABELS, ROWS).fuse(heard, seen)[0].probabilities, [0.1, 0.9, 0.5]
+    )
+    np.testing.assert_array_equal(
+        EyeOnly(LABELS, ROWS).fuse(heard, seen)[0].probabilities, [0.2, 0.2, 0.7]
+    )
 
 
 def test_stacking_is_the_logistic_function_and_does_not_overflow() -> None:
-    stacked = StackedFusion(LABELS, ROWS, ear=np.array([2.0, 4000, -4000]), eye=np.array([1.0, 0, 0]), intercept=np.array([-1.0, 0, 0]))
+    stacked = StackedFusion(
+        LABELS,
+        ROWS,
+        ear=np.array([2.0, 4000, -4000]),
+        eye=np.array([1.0, 0, 0]),
+        intercept=np.array([-1.0, 0, 0]),
+    )
     fused = stacked.fuse([said(0.5, 1.0, 1.0)], [said(0.3, 0.3, 0.3)])[0].probabilities
     np.testing.assert_allclose(fused, [1 / (1 + np.exp(-0.3)), 1.0, 0.0], atol=1e-15)
 
 
 def test_thresholds_are_picked_class_by_class() -> None:
     fusion = weighted(0.2, 0.5, 0.8)
-    np.testing.assert_array_equal(fusion.thresholds(said(0.1, 0.1, 0.1), said(0.1, 0.1, 0.1)), [0.5, 0.4, 0.3])
-    np.testing.assert_array_equal(fusion.thresholds(said(0.1, NAN, 0.1), said(NAN, 0.1, 0.1)), [0.7, 0.2, 0.3])
-    np.testing.assert_array_equal(fusion.thresholds(said(0.1, 0.1, 0.1), Scores.silent(LABELS, Status.NO_TRACK)), [0.7, 0.6, 0.8])
-    np.testing.assert_array_equal(fusion.thresholds(Scores.silent(LABELS, Status.OFF), said(0.1, 0.1, 0.1)), [0.1, 0.2, 0.25])
+    np.testing.assert_array_equal(
+        fusion.thresholds(said(0.1, 0.1, 0.1), said(0.1, 0.1, 0.1)), [0.5, 0.4, 0.3]
+    )
+    np.testing.assert_array_equal(
+        fusion.thresholds(said(0.1, NAN, 0.1), said(NAN, 0.1, 0.1)), [0.7, 0.2, 0.3]
+    )
+    np.testing.assert_array_equal(
+        fusion.thresholds(said(0.1, 0.1, 0.1), Scores.silent(LABELS, Status.NO_TRACK)),
+        [0.7, 0.6, 0.8],
+    )
+    np.testing.assert_array_equal(
+        fusion.thresholds(Scores.silent(LABELS, Status.OFF), said(0.1, 0.1, 0.1)), [0.1, 0.2, 0.25]
+    )
 
 
 def test_decide_is_fuse_and_thresholds_together() -> None:
@@ -81,7 +140,10 @@ def test_decide_is_fuse_and_thresholds_together() -> None:
     h, s = rng.random((50, 3)), rng.random((50, 3))
     h[rng.random(h.shape) < 0.2], s[rng.random(s.shape) < 0.2] = NAN, NAN
     heard, seen = [said(*row) for row in h], [said(*row) for row in s]
-    one_by_one = [f.probabilities >= fusion.thresholds(a, b) for f, a, b in zip(fusion.fuse(heard, seen), heard, seen, strict=True)]
+    one_by_one = [
+        f.probabilities >= fusion.thresholds(a, b)
+        for f, a, b in zip(fusion.fuse(heard, seen), heard, seen, strict=True)
+    ]
     np.testing.assert_array_equal(fusion.decide(h, s), np.stack(one_by_one))
     assert fusion.decide(h, s).any()
 
@@ -90,7 +152,13 @@ def test_the_fused_scores_keep_timeline_evidence_and_say_when_degraded() -> None
     activity = Activity(np.zeros((4, 3), np.float32), 10.0)
     heard = Scores(LABELS, np.array([0.1, 0.2, 0.3]), Status.OK, activity=activity)
     evidence = {"Bus": (Evidence(1.0, "minibus", 0.4, 0.9),)}
-    seen = Scores(LABELS, np.array([0.1, 0.2, 0.3]), Status.DEGRADED, evidence=evidence, keyframes=(KeyFrame(1.0, 0.5),))
+    seen = Scores(
+        LABELS,
+        np.array([0.1, 0.2, 0.3]),
+        Status.DEGRADED,
+        evidence=evidence,
+        keyframes=(KeyFrame(1.0, 0.5),),
+    )
     fused = weighted(0.5, 0.5, 0.5).fuse([heard], [seen])[0]
     assert fused.activity is activity
     assert fused.evidence == evidence
@@ -107,13 +175,17 @@ def test_the_fused_scores_keep_timeline_evidence_and_say_when_degraded() -> None
     ],
 )
 def test_without_any_witness_the_status_says_why(ear: Status, eye: Status, status: Status) -> None:
-    fused = weighted(0.5, 0.5, 0.5).fuse([Scores.silent(LABELS, ear)], [Scores.silent(LABELS, eye)])[0]
+    fused = weighted(0.5, 0.5, 0.5).fuse(
+        [Scores.silent(LABELS, ear)], [Scores.silent(LABELS, eye)]
+    )[0]
     assert fused.status is status
     assert not fused.has_opinion
 
 
 def test_one_missing_witness_leaves_the_others_status() -> None:
-    fused = weighted(0.5, 0.5, 0.5).fuse([said(0.1, 0.2, 0.3)], [Scores.silent(LABELS, Status.NO_TRACK)])[0]
+    fused = weighted(0.5, 0.5, 0.5).fuse(
+        [said(0.1, 0.2, 0.3)], [Scores.silent(LABELS, Status.NO_TRACK)]
+    )[0]
     assert fused.status is Status.OK
 
 
@@ -135,7 +207,9 @@ def test_the_papers_weights_are_the_default_for_the_17_classes() -> None:
     fusion = load_fusion("paper", labels)
     assert isinstance(fusion, WeightedFusion)
     seven = {"ambulance", "bicycle", "bus", "car passing by", "fire engine", "skateboard", "truck"}
-    expected = [0.2 if any(label.casefold().startswith(name) for name in seven) else 0.8 for label in labels]
+    expected = [
+        0.2 if any(label.casefold().startswith(name) for name in seven) else 0.8 for label in labels
+    ]
     np.testing.assert_array_equal(fusion.weights, expected)
     assert expected.count(0.2) == 7
     assert fusion.neutral == ()

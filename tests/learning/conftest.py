@@ -12,10 +12,10 @@ from numpy.typing import NDArray
 
 from av_tagger.clip import Clip
 from av_tagger.labels import ClassList, SoundClass
-from av_tagger.learning.bags import WaveformBags, waveform_bags
-from av_tagger.learning.examples import Example, ExampleSet
+from av_tagger.learning.data.bags import WaveformBags, waveform_bags
+from av_tagger.learning.data.manifests import Example, ExampleSet
+from av_tagger.learning.data.store import StoreSettings, build_store
 from av_tagger.learning.recipe import Recipe, read_recipe
-from av_tagger.learning.store import StoreSettings, build_store
 
 RATE = 4_000
 TONES = {"low": 250.0, "deep": 450.0, "middle": 750.0, "high": 1100.0, "shrill": 1600.0}
@@ -59,24 +59,38 @@ def sing() -> Callable[..., NDArray[np.float32]]:
         tone = np.arange(RATE // 5) / RATE
         for label in labels:
             start = int(draw.integers(len(wave) - len(tone)))
-            wave[start : start + len(tone)] += 0.3 * np.sin(2 * np.pi * (TONES[label] * tone + draw.random()))
+            wave[start : start + len(tone)] += 0.3 * np.sin(
+                2 * np.pi * (TONES[label] * tone + draw.random())
+            )
         return wave.astype(np.float32)
 
     return sing
 
 
 @pytest.fixture
-def make_bags(tmp_path: Path, classes: ClassList, sing: Callable[..., NDArray[np.float32]]) -> Callable[..., WaveformBags]:
+def make_bags(
+    tmp_path: Path, classes: ClassList, sing: Callable[..., NDArray[np.float32]]
+) -> Callable[..., WaveformBags]:
     """Bags of tones, one for each tuple of labels, kept in a real store."""
 
     def make(labels: Sequence[Sequence[str]], seed: int = 0, seconds: float = 1.0) -> WaveformBags:
-        examples = tuple(Example(Clip(tmp_path / f"tone-{seed}-{i}.wav"), tuple(names)) for i, names in enumerate(labels))
-        waves = {e.clip.path: sing(e.labels, 1000 * seed + i, seconds) for i, e in enumerate(examples)}
+        examples = tuple(
+            Example(Clip(tmp_path / f"tone-{seed}-{i}.wav"), tuple(names))
+            for i, names in enumerate(labels)
+        )
+        waves = {
+            e.clip.path: sing(e.labels, 1000 * seed + i, seconds) for i, e in enumerate(examples)
+        }
 
         def decode(clip: Clip, rate: int, longest: float) -> NDArray[np.int16]:
             return np.rint(np.clip(waves[clip.path], -1, 1) * 32_767).astype(np.int16)
 
-        store = build_store([e.clip for e in examples], tmp_path / f"store-{seed}", StoreSettings(rate=RATE), decode=decode)
+        store = build_store(
+            [e.clip for e in examples],
+            tmp_path / f"store-{seed}",
+            StoreSettings(rate=RATE),
+            decode=decode,
+        )
         return waveform_bags(ExampleSet(classes, examples), store, 1.0)
 
     return make
@@ -88,7 +102,10 @@ def tunes() -> Callable[[int, int], list[tuple[str, ...]]]:
 
     def draw(count: int, seed: int) -> list[tuple[str, ...]]:
         dice = np.random.default_rng(seed)
-        return [tuple(map(str, dice.choice(list(TONES), dice.integers(0, 3), replace=False))) for _ in range(count)]
+        return [
+            tuple(map(str, dice.choice(list(TONES), dice.integers(0, 3), replace=False)))
+            for _ in range(count)
+        ]
 
     return draw
 

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 import torch
 
-from av_tagger.learning.augment import Augment, at_snr, looped, mask_features, mixup, vary
-from av_tagger.learning.balance import generator
+from av_tagger.learning.data.augment import Augment, at_snr, looped, mask_features, mixup, vary
+from av_tagger.learning.data.balance import generator
 
 NOISE = np.random.default_rng(0).standard_normal(4_000).astype(np.float32)
 TONE = np.sin(np.arange(4_000)).astype(np.float32)
@@ -36,7 +36,10 @@ def test_a_shift_moves_every_sample_and_loses_none() -> None:
 
 
 def test_gain_stays_within_its_limits() -> None:
-    gains = [20 * np.log10(vary(TONE, Augment(gain_db=6), 4_000, generator(i), None)[1] / TONE[1]) for i in range(50)]
+    gains = [
+        20 * np.log10(vary(TONE, Augment(gain_db=6), 4_000, generator(i), None)[1] / TONE[1])
+        for i in range(50)
+    ]
     assert min(gains) >= -6.0001
     assert max(gains) <= 6.0001
     assert np.std(gains) > 2
@@ -44,7 +47,10 @@ def test_gain_stays_within_its_limits() -> None:
 
 def test_backgrounds_come_as_often_as_asked() -> None:
     how = Augment(background_share=0.3, background_snr_db=(10, 10))
-    changed = [not np.array_equal(vary(TONE, how, 4_000, generator(i), lambda _: NOISE), TONE) for i in range(400)]
+    changed = [
+        not np.array_equal(vary(TONE, how, 4_000, generator(i), lambda _: NOISE), TONE)
+        for i in range(400)
+    ]
     assert abs(sum(changed) - 120) < 4 * np.sqrt(400 * 0.3 * 0.7)
 
 
@@ -68,13 +74,21 @@ def test_mixup_is_a_weighted_sum_of_two_bags_and_of_their_labels(labels: str) ->
 def test_mixing_with_what_nobody_knows_stays_unknown() -> None:
     targets = np.array([[np.nan, 1], [0, 0]], np.float32)
     for seed in range(10):
-        _, _, heard = mixup(np.ones((2, 3), np.float32), np.array([3, 3]), targets, Augment(mixup_alpha=1), generator(seed))
+        _, _, heard = mixup(
+            np.ones((2, 3), np.float32),
+            np.array([3, 3]),
+            targets,
+            Augment(mixup_alpha=1),
+            generator(seed),
+        )
         assert np.isnan(heard[0, 0])
         assert np.isfinite(heard[:, 1]).all()
 
 
 def test_masks_hide_stripes_no_wider_than_told_and_leave_the_rest() -> None:
-    features = torch.from_numpy(np.random.default_rng(1).standard_normal((6, 2, 40, 16)).astype(np.float32))
+    features = torch.from_numpy(
+        np.random.default_rng(1).standard_normal((6, 2, 40, 16)).astype(np.float32)
+    )
     how = Augment(time_masks=1, time_mask_frames=5, band_masks=1, band_mask_bands=3)
     masked = mask_features(features, how, generator(4))
     changed = (masked != features).all(dim=1).numpy()  # (6, 40, 16), both channels alike
@@ -84,13 +98,19 @@ def test_masks_hide_stripes_no_wider_than_told_and_leave_the_rest() -> None:
     for stripe, widest in ((frames, 5), (bands, 3)):
         widths = stripe.sum(axis=1)
         assert widths.max() <= widest
-        assert ((np.diff(np.pad(stripe, ((0, 0), (1, 1))).astype(int)) == 1).sum(axis=1) <= 1).all()  # one run each
+        assert (
+            (np.diff(np.pad(stripe, ((0, 0), (1, 1))).astype(int)) == 1).sum(axis=1) <= 1
+        ).all()  # one run each
     assert np.array_equal(changed, frames[:, :, None] | bands[:, None, :])
     hidden = torch.from_numpy(changed)[:, None].expand_as(features)
-    assert torch.equal(masked[hidden], features.mean(dim=(2, 3), keepdim=True).expand_as(features)[hidden])
+    assert torch.equal(
+        masked[hidden], features.mean(dim=(2, 3), keepdim=True).expand_as(features)[hidden]
+    )
 
 
-@pytest.mark.parametrize("wrong", [{"background_share": 1.5}, {"background_snr_db": (5.0, 1.0)}, {"gain_db": -1.0}])
+@pytest.mark.parametrize(
+    "wrong", [{"background_share": 1.5}, {"background_snr_db": (5.0, 1.0)}, {"gain_db": -1.0}]
+)
 def test_settings_that_mean_nothing_are_refused(wrong: dict[str, float]) -> None:
     with pytest.raises(ValueError, match=r"lies between|not negative"):
         Augment(**wrong)  # type: ignore[arg-type]

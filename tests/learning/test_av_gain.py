@@ -15,16 +15,27 @@ from PIL import Image
 
 from av_tagger.clip import Frames, Waveform
 from av_tagger.errors import TableError, UsageError
-from av_tagger.fusion.fit import Table
-from av_tagger.learning import av_gain, av_gain_clips, starter_data
-from av_tagger.learning.av_gain import WAYS, Experiment, draw, in_words, kept, measure, pooled, run, summary
-from av_tagger.learning.av_gain_clips import (
+from av_tagger.fusion.fit import DevelopmentScores
+from av_tagger.scores import BranchInfo, Scores, Status
+from av_tagger.studies import av_gain, av_gain_clips, starter_data
+from av_tagger.studies.av_gain import (
+    WAYS,
+    Experiment,
+    draw,
+    in_words,
+    kept,
+    measure,
+    pooled,
+    run,
+    summary,
+)
+from av_tagger.studies.av_gain_clips import (
     HELD_OUT_SEED,
     LABELS,
     SHOWS,
-    Film,
     GainSettings,
-    Sound,
+    SoundSource,
+    TwoShotFilm,
     collect,
     deal,
     frames_of,
@@ -33,8 +44,7 @@ from av_tagger.learning.av_gain_clips import (
     truths,
     waveform,
 )
-from av_tagger.scores import Scores, Status, Witness
-from av_tagger.synth.kit import Draw
+from av_tagger.synth.dsp import RandomDraw
 
 SETTINGS = GainSettings(clips=200, deals=3, frames=6)
 NEEDED = sorted({name for names in SHOWS.values() for name in names})
@@ -54,15 +64,23 @@ def make_manifest(folder: Path, rows: Sequence[tuple[str, str, str]]) -> Path:
 
 
 @pytest.fixture
-def sounds(tmp_path: Path) -> list[Sound]:
+def sounds(tmp_path: Path) -> list[SoundSource]:
     """Recordings in pairs of clips, some with an open label, more than enough trains and none of most classes."""
-    rows = [(label, "", f"{label} {i // 2}") for label in ("Train", "Bus", "Screaming") for i in range(24)]
-    rows += [("Bus|Truck", "", "both"), ("", "SIREN_ANY", "open"), ("Bicycle", "DUBIOUS", "open too")]
+    rows = [
+        (label, "", f"{label} {i // 2}")
+        for label in ("Train", "Bus", "Screaming")
+        for i in range(24)
+    ]
+    rows += [
+        ("Bus|Truck", "", "both"),
+        ("", "SIREN_ANY", "open"),
+        ("Bicycle", "DUBIOUS", "open too"),
+    ]
     rows += [("", "", f"rain {i}") for i in range(30)]
     return collect(make_manifest(tmp_path, rows), SETTINGS)
 
 
-def test_every_class_as_often_and_recordings_first(sounds: list[Sound]) -> None:
+def test_every_class_as_often_and_recordings_first(sounds: list[SoundSource]) -> None:
     assert len(sounds) == SETTINGS.clips
     assert len({s.name for s in sounds}) == len(sounds)
     count = Counter(label for s in sounds for label in s.labels)
@@ -80,7 +98,9 @@ def test_the_list_is_the_same_again_and_another_with_another_seed(tmp_path: Path
     assert {s.name for s in other} != {s.name for s in collect(manifest, SETTINGS)}
 
 
-def test_no_scene_can_have_been_trained_on(sounds: list[Sound], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_no_scene_can_have_been_trained_on(
+    sounds: list[SoundSource], monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Training's seeds end where these begin."""
     drawn: list[int] = []
 
@@ -91,38 +111,60 @@ def test_no_scene_can_have_been_trained_on(sounds: list[Sound], monkeypatch: pyt
     monkeypatch.setattr(starter_data, "scene", spy)
     monkeypatch.setattr(starter_data, "empty_scene", spy)
     for seed in range(40):
-        for kind in (starter_data.scene_example, starter_data.alone_example, starter_data.over_example, starter_data.empty_example):
+        for kind in (
+            starter_data.scene_example,
+            starter_data.alone_example,
+            starter_data.over_example,
+            starter_data.empty_example,
+        ):
             with pytest.raises(LookupError):
-                kind(Draw(np.random.default_rng(seed)), starter_data.Library([]), 100)
+                kind(RandomDraw(np.random.default_rng(seed)), starter_data.Library([]), 100)
     assert len(drawn) == 160
     assert max(drawn) < HELD_OUT_SEED <= min(s.seed for s in sounds if s.file is None)
 
 
 @pytest.mark.parametrize("number", range(SETTINGS.deals))
-def test_the_halves_share_no_recording_and_no_picture(sounds: list[Sound], number: int) -> None:
+def test_the_halves_share_no_recording_and_no_picture(
+    sounds: list[SoundSource], number: int
+) -> None:
     dealt = deal(sounds, [*NEEDED, *OTHERS], number, SETTINGS)
     assert 0.45 < dealt.halves.mean() < 0.55
-    recordings = [{s.recording for s, h in zip(sounds, dealt.halves, strict=True) if h == half} for half in (0, 1)]
+    recordings = [
+        {s.recording for s, h in zip(sounds, dealt.halves, strict=True) if h == half}
+        for half in (0, 1)
+    ]
     assert recordings[0].isdisjoint(recordings[1])
-    pictures = [{p for film, h in zip(dealt.films, dealt.halves, strict=True) if h == half for p in film.pictures} for half in (0, 1)]
+    pictures = [
+        {
+            p
+            for film, h in zip(dealt.films, dealt.halves, strict=True)
+            if h == half
+            for p in film.pictures
+        }
+        for half in (0, 1)
+    ]
     assert pictures[0] & pictures[1] <= LONE
     for names in set(SHOWS.values()):
         assert all(set(names) & pictures[half] for half in (0, 1))
 
 
 @pytest.mark.parametrize("number", range(SETTINGS.deals))
-def test_the_source_is_seen_as_often_as_stated(sounds: list[Sound], number: int) -> None:
+def test_the_source_is_seen_as_often_as_stated(sounds: list[SoundSource], number: int) -> None:
     dealt = deal(sounds, [*NEEDED, *OTHERS], number, SETTINGS)
     for sound, film in zip(sounds, dealt.films, strict=True):
         fitting = {name for label in sound.labels for name in SHOWS.get(label, ())}
         assert len(set(film.pictures) & fitting) == int(film.shows)
     for label in ("Train", "Bicycle", "Police car (siren)"):
         for half in (0, 1):
-            mine = [f.shows for f, s, h in zip(dealt.films, sounds, dealt.halves, strict=True) if h == half and s.labels == (label,)]
+            mine = [
+                f.shows
+                for f, s, h in zip(dealt.films, sounds, dealt.halves, strict=True)
+                if h == half and s.labels == (label,)
+            ]
             assert sum(mine) == round(0.7 * len(mine)) > 0
 
 
-def test_deals_differ(sounds: list[Sound]) -> None:
+def test_deals_differ(sounds: list[SoundSource]) -> None:
     one, other = (deal(sounds, [*NEEDED, *OTHERS], number, SETTINGS) for number in (0, 1))
     assert (one.halves != other.halves).any()
     assert [f.pictures for f in one.films] != [f.pictures for f in other.films]
@@ -142,7 +184,9 @@ def test_bad_requests_are_named(tmp_path: Path) -> None:
 
 
 def test_a_sirens_vehicle_is_left_open() -> None:
-    truth, unclear = truths([Sound("a", ("Police car (siren)",), "a"), Sound("b", (), "b")])
+    truth, unclear = truths(
+        [SoundSource("a", ("Police car (siren)",), "a"), SoundSource("b", (), "b")]
+    )
     assert [LABELS[k] for k in np.flatnonzero(truth[0])] == ["Police car (siren)"]
     assert unclear[0, LABELS.index("Car")]
     assert not unclear[0, LABELS.index("Train")]
@@ -157,19 +201,22 @@ def test_a_film_moves_over_one_picture_and_then_the_other(tmp_path: Path) -> Non
         image[..., channel] = 50 + slope
         Image.fromarray(image).save(tmp_path / f"{name}.png")
     pictures = {name: tmp_path / f"{name}.png" for name in ("red", "blue")}
-    film = frames_of(Film(("red", "blue"), shows=True, seed=(1, 2)), pictures, 48, SETTINGS)
+    film = frames_of(TwoShotFilm(("red", "blue"), shows=True, seed=(1, 2)), pictures, 48, SETTINGS)
     assert film.images.shape == (6, 48, 64, 3)
     assert (film.images[:3, ..., 2] == 0).all()
     assert (film.images[3:, ..., 0] == 0).all()
     assert film.images.max() > 50
     assert (film.images[0] != film.images[1]).any()
-    again, other = (frames_of(Film(("red", "blue"), shows=True, seed=(1, k)), pictures, 48, SETTINGS) for k in (2, 3))
+    again, other = (
+        frames_of(TwoShotFilm(("red", "blue"), shows=True, seed=(1, k)), pictures, 48, SETTINGS)
+        for k in (2, 3)
+    )
     np.testing.assert_array_equal(again.images, film.images)
     assert (other.images != film.images).any()
 
 
 def test_scenes_are_heard_at_any_rate() -> None:
-    scene = Sound("s", ("Train horn",), "s", seed=HELD_OUT_SEED)
+    scene = SoundSource("s", ("Train horn",), "s", seed=HELD_OUT_SEED)
     low, high = (waveform(scene, rate, SETTINGS) for rate in (8_000, 16_000))
     assert (low.rate, len(low.samples), len(high.samples)) == (8_000, 40_000, 80_000)
     assert low.samples.std() > 0
@@ -178,13 +225,13 @@ def test_scenes_are_heard_at_any_rate() -> None:
 EAR_KNOWS = 8  # the first classes; the eye knows the others
 
 
-def known_witnesses(each: int = 24) -> tuple[Table, np.ndarray]:
+def known_witnesses(each: int = 24) -> tuple[DevelopmentScores, np.ndarray]:
     """One class a clip; a witness that knows a class is always right, one that does not always says the same."""
     truth = np.repeat(np.eye(len(LABELS), dtype=bool), each, axis=0)
     sure = np.where(truth, 0.9, 0.1)
     heard, seen = np.full(truth.shape, 0.3), np.full(truth.shape, 0.3)
     heard[:, :EAR_KNOWS], seen[:, EAR_KNOWS:] = sure[:, :EAR_KNOWS], sure[:, EAR_KNOWS:]
-    return Table(heard, seen, truth), np.arange(len(truth)) % 2
+    return DevelopmentScores(heard, seen, truth), np.arange(len(truth)) % 2
 
 
 def test_a_known_gain_is_found() -> None:
@@ -202,24 +249,29 @@ def test_a_known_gain_is_found() -> None:
 
 def test_an_eye_that_knows_nothing_adds_nothing() -> None:
     table, halves = known_witnesses()
-    blind = Table(table.heard, np.full(table.seen.shape, 0.3), table.truth)
+    blind = DevelopmentScores(table.heard, np.full(table.seen.shape, 0.3), table.truth)
     for half in measure(blind, halves, {}):
         assert half.counts["fitted"].f1 == half.counts["heard"].f1
         assert half.counts["paper weights"].f1 == half.counts["heard"].f1
 
 
-def noisy() -> tuple[Table, np.ndarray]:
+def noisy() -> tuple[DevelopmentScores, np.ndarray]:
     table, halves = known_witnesses()
     random = np.random.default_rng(0)
     noise = [random.uniform(-0.3, 0.3, table.truth.shape) for _ in range(2)]
-    return Table((table.heard + noise[0]).clip(0, 1), (table.seen + noise[1]).clip(0, 1), table.truth), halves
+    return DevelopmentScores(
+        (table.heard + noise[0]).clip(0, 1), (table.seen + noise[1]).clip(0, 1), table.truth
+    ), halves
 
 
 def test_nothing_of_the_measured_half_gets_into_the_fit() -> None:
     table, halves = noisy()
     other = table.truth.copy()
     other[halves == 1] = other[halves == 1][::-1]
-    first, changed = (measure(Table(table.heard, table.seen, truth), halves, {})[0] for truth in (table.truth, other))
+    first, changed = (
+        measure(DevelopmentScores(table.heard, table.seen, truth), halves, {})[0]
+        for truth in (table.truth, other)
+    )
     np.testing.assert_array_equal(first.weights, changed.weights)
     for way in WAYS:
         np.testing.assert_array_equal(first.counts[way].predicted, changed.counts[way].predicted)
@@ -252,17 +304,20 @@ def test_what_was_said_is_kept_until_the_question_changes(tmp_path: Path) -> Non
 class LoudnessEar:
     """Says of every class how loud the sound is."""
 
-    labels, rate, witness = LABELS[::-1], 8_000, Witness(Status.OK, "fake")
+    labels, rate, info = LABELS[::-1], 8_000, BranchInfo(Status.OK, "fake")
 
     def hear(self, waveforms: Sequence[Waveform]) -> list[Scores]:
         levels = [float(np.abs(w.samples).mean()) for w in waveforms]
-        return [Scores(self.labels, np.linspace(0, 1, len(LABELS)) * min(1.0, 10 * level)) for level in levels]
+        return [
+            Scores(self.labels, np.linspace(0, 1, len(LABELS)) * min(1.0, 10 * level))
+            for level in levels
+        ]
 
 
 class ColourEye:
     """Every picture of the fixture is of one grey: it tells them apart by that."""
 
-    labels, short_side, witness = LABELS, 16, Witness(Status.OK, "fake")
+    labels, short_side, info = LABELS, 16, BranchInfo(Status.OK, "fake")
 
     def see(self, clips: Sequence[Frames]) -> list[Scores]:
         return [Scores(LABELS, self._shares(film)) for film in clips]
@@ -270,7 +325,9 @@ class ColourEye:
     def _shares(self, film: Frames) -> np.ndarray:
         greys = np.rint(film.images.mean(axis=(1, 2, 3)) / 4).astype(int)
         names = [NEEDED[g - 1] if 0 < g <= len(NEEDED) else "" for g in greys]
-        return np.array([np.mean([name in SHOWS.get(label, ()) for name in names]) for label in LABELS])
+        return np.array(
+            [np.mean([name in SHOWS.get(label, ()) for name in names]) for label in LABELS]
+        )
 
 
 @pytest.fixture
@@ -280,11 +337,15 @@ def material(tmp_path: Path) -> Path:
     (data / "pictures").mkdir()
     for i, name in enumerate([*NEEDED, *OTHERS]):
         grey = 4 * (i + 1) if name in NEEDED else 250
-        Image.new("RGB", (24, 18), (grey, grey, grey)).save(data / "pictures" / f"n{i:08}_{name}.jpg", quality=95)
+        Image.new("RGB", (24, 18), (grey, grey, grey)).save(
+            data / "pictures" / f"n{i:08}_{name}.jpg", quality=95
+        )
     return data.parent
 
 
-def test_from_end_to_end_with_other_witnesses(material: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_from_end_to_end_with_other_witnesses(
+    material: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """The eye that knows its pictures finds what is shown; nothing has to be asked a second time."""
     (tmp_path / "ear.pt").write_bytes(b"an ear")
     settings = GainSettings(clips=170, deals=1, frames=2, scene_seconds=0.3)
@@ -315,9 +376,27 @@ def test_from_end_to_end_with_other_witnesses(material: Path, tmp_path: Path, mo
 
 
 @pytest.mark.slow
-def test_with_real_witnesses(shared: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_with_real_witnesses(
+    shared: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     monkeypatch.setenv("AV_TAGGER_WEIGHTS", "")  # the command sets it for itself
-    av_gain.main(["--shared", str(shared), "-o", str(tmp_path), "--ear", "efficientat:mn04", "--clips", "60", "--deals", "1"])
+    av_gain.main(
+        [
+            "--shared",
+            str(shared),
+            "-o",
+            str(tmp_path),
+            "--ear",
+            "efficientat:mn04",
+            "--clips",
+            "60",
+            "--deals",
+            "1",
+        ]
+    )
     assert "ear alone" in capsys.readouterr().out
     figures = json.loads((tmp_path / "gain.efficientat.mn04.json").read_text())
     assert figures["micro_f1"]["heard"]["mean"] > 0.2

@@ -10,15 +10,23 @@ import pytest
 from av_tagger.clip import Clip
 from av_tagger.errors import MediaError, UsageError
 from av_tagger.labels import ClassList
-from av_tagger.learning.bags import Bags, EmbeddingBags, WaveformBags, single_label, waveform_bags
-from av_tagger.learning.balance import generator
-from av_tagger.learning.examples import Example, ExampleSet
-from av_tagger.learning.store import StoreSettings, build_store
+from av_tagger.learning.data.bags import (
+    Bags,
+    EmbeddingBags,
+    WaveformBags,
+    single_label,
+    waveform_bags,
+)
+from av_tagger.learning.data.balance import generator
+from av_tagger.learning.data.manifests import Example, ExampleSet
+from av_tagger.learning.data.store import StoreSettings, build_store
 
 
 def embeddings() -> EmbeddingBags:
     rows = np.arange(6 * 2, dtype=np.uint8).reshape(6, 2)
-    return EmbeddingBags(rows, np.array([0, 3, 3, 6]), np.array([[1], [0], [1]], np.float32), ("a",))
+    return EmbeddingBags(
+        rows, np.array([0, 3, 3, 6]), np.array([[1], [0], [1]], np.float32), ("a",)
+    )
 
 
 def test_embeddings_of_different_lengths_come_padded_with_nothing() -> None:
@@ -28,7 +36,9 @@ def test_embeddings_of_different_lengths_come_padded_with_nothing() -> None:
     assert inputs.tolist() == [[[6, 7], [8, 9], [10, 11]], [[0, 0]] * 3, [[0, 1], [2, 3], [4, 5]]]
 
 
-def test_training_sees_a_stretch_of_a_long_clip_and_validation_the_whole(make_bags: Callable[..., WaveformBags]) -> None:
+def test_training_sees_a_stretch_of_a_long_clip_and_validation_the_whole(
+    make_bags: Callable[..., WaveformBags],
+) -> None:
     bags = replace(make_bags([("low",)], seconds=2.0), crop_seconds=0.5)
     whole, n = bags.fetch(np.array([0]), None)
     assert n.tolist() == [8_000]
@@ -41,7 +51,9 @@ def test_training_sees_a_stretch_of_a_long_clip_and_validation_the_whole(make_ba
     assert len(starts) > 1
 
 
-def test_bags_of_both_kinds_fit_the_socket_and_know_their_content(make_bags: Callable[..., WaveformBags]) -> None:
+def test_bags_of_both_kinds_fit_the_socket_and_know_their_content(
+    make_bags: Callable[..., WaveformBags],
+) -> None:
     for bags in (make_bags([("low",), ()]), embeddings()):
         assert isinstance(bags, Bags)
         others = replace(bags, targets=1 - bags.targets)  # type: ignore[type-var]
@@ -55,22 +67,35 @@ def test_a_clip_that_was_not_stored_keeps_its_label_out(tmp_path: Path, classes:
         return np.ones(rate, np.int16)
 
     names = (("x", "low"), ("bad", "deep"), ("y", "high"))
-    examples = ExampleSet(classes, tuple(Example(Clip(tmp_path / name), (label,)) for name, label in names))
-    store = build_store([e.clip for e in examples.examples], tmp_path / "s", StoreSettings(rate=100), decode=decode)
+    examples = ExampleSet(
+        classes, tuple(Example(Clip(tmp_path / name), (label,)) for name, label in names)
+    )
+    store = build_store(
+        [e.clip for e in examples.examples], tmp_path / "s", StoreSettings(rate=100), decode=decode
+    )
     bags = waveform_bags(examples, store)
     assert [bags.labels[k] for k in bags.targets.argmax(axis=1)] == ["low", "high"]
     assert [Path(s.name).name for s in bags.skipped] == ["bad"]
 
     nothing = ExampleSet(classes, examples.examples[1:2])
-    with pytest.raises(UsageError, match=r"none of the clips can be learnt from .*bad: is not media"):
-        waveform_bags(nothing, build_store([nothing.examples[0].clip], tmp_path / "s", StoreSettings(rate=100), decode=decode))
+    with pytest.raises(
+        UsageError, match=r"none of the clips can be learnt from .*bad: is not media"
+    ):
+        waveform_bags(
+            nothing,
+            build_store(
+                [nothing.examples[0].clip], tmp_path / "s", StoreSettings(rate=100), decode=decode
+            ),
+        )
 
 
 def test_scenes_have_one_label_each(classes: ClassList) -> None:
     assert single_label([2, 0], classes).tolist() == [[0, 0, 1, 0, 0], [1, 0, 0, 0, 0]]
 
 
-@pytest.mark.parametrize("targets", [np.zeros((2, 1), np.float32), np.full((3, 1), 1.5, np.float32)])
+@pytest.mark.parametrize(
+    "targets", [np.zeros((2, 1), np.float32), np.full((3, 1), 1.5, np.float32)]
+)
 def test_targets_that_cannot_be_are_refused(targets: np.ndarray) -> None:
     with pytest.raises(ValueError, match="target"):
         replace(embeddings(), targets=targets)

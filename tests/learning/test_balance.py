@@ -5,7 +5,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from av_tagger.learning.balance import SAMPLERS, class_counts, class_members, missing_classes, sampler
+from av_tagger.learning.data.balance import (
+    SAMPLERS,
+    class_counts,
+    class_members,
+    missing_classes,
+    sampler,
+)
 
 
 def one_class_each(*counts: int) -> np.ndarray:
@@ -15,8 +21,12 @@ def one_class_each(*counts: int) -> np.ndarray:
 
 
 @settings(max_examples=25, deadline=None)
-@given(st.lists(st.integers(1, 30), min_size=3, max_size=6), st.integers(0, 1000), st.integers(0, 40))
-def test_in_balanced_batches_each_class_occurs_equally_often(counts: list[int], seed: int, batch: int) -> None:
+@given(
+    st.lists(st.integers(1, 30), min_size=3, max_size=6), st.integers(0, 1000), st.integers(0, 40)
+)
+def test_in_balanced_batches_each_class_occurs_equally_often(
+    counts: list[int], seed: int, batch: int
+) -> None:
     targets = one_class_each(*counts)
     size = 2 * len(counts)
     chosen = sampler("batch", targets, seed).places(batch * size, size)

@@ -8,7 +8,13 @@ import pytest
 from av_tagger.clip import Clip
 from av_tagger.errors import TableError, UsageError
 from av_tagger.labels import ClassList, SoundClass, dcase2017
-from av_tagger.learning.examples import Example, classes_in, read_examples, summary, targets_of
+from av_tagger.learning.data.manifests import (
+    Example,
+    classes_in,
+    read_examples,
+    summary,
+    targets_of,
+)
 
 PETS = ClassList((SoundClass("Dog"), SoundClass("Cat, tame"), SoundClass("Owl")))
 
@@ -22,7 +28,9 @@ def touch(*paths: Path) -> None:
 def test_a_manifest_gives_clips_with_labels_and_times(tmp_path: Path) -> None:
     touch(tmp_path / "a.wav", tmp_path / "b.mp4")
     table = tmp_path / "train.csv"
-    table.write_bytes('\ufefffile,labels,start,end\r\na.wav,"dog|Cat, tame",,\r\nb.mp4,,2.5,4\r\n'.encode())
+    table.write_bytes(
+        '\ufefffile,labels,start,end\r\na.wav,"dog|Cat, tame",,\r\nb.mp4,,2.5,4\r\n'.encode()
+    )
     found = read_examples(table, PETS)
     assert found.examples == (
         Example(Clip(tmp_path / "a.wav"), ("Dog", "Cat, tame")),
@@ -55,7 +63,9 @@ def test_every_useless_row_is_named_and_counted_and_the_others_stay(tmp_path: Pa
     )
     found = read_examples(table, PETS)
     assert [e.clip.path.name for e in found.examples] == ["good.wav"]
-    assert summary(found.skipped) == "5 skipped: 2 unreadable row, 1 mislabelled, 1 missing, 1 empty"
+    assert (
+        summary(found.skipped) == "5 skipped: 2 unreadable row, 1 mislabelled, 1 missing, 1 empty"
+    )
     by_kind = {s.kind: s for s in found.skipped}
     assert by_kind["missing"].name.endswith("missing.wav")
     assert by_kind["empty"].name.endswith("empty.wav")
@@ -68,10 +78,19 @@ def test_nothing_left_out_is_not_worth_a_word() -> None:
 
 
 def test_folders_are_classes_however_they_are_spelt(tmp_path: Path) -> None:
-    touch(tmp_path / "dog" / "1.wav", tmp_path / "cat_tame" / "deep" / "2.wav", tmp_path / "none" / "3.wav", tmp_path / "Fish" / "4.wav")
+    touch(
+        tmp_path / "dog" / "1.wav",
+        tmp_path / "cat_tame" / "deep" / "2.wav",
+        tmp_path / "none" / "3.wav",
+        tmp_path / "Fish" / "4.wav",
+    )
     touch(tmp_path / "dog" / ".hidden")
     found = read_examples(tmp_path, PETS)
-    assert {e.clip.path.name: e.labels for e in found.examples} == {"1.wav": ("Dog",), "2.wav": ("Cat, tame",), "3.wav": ()}
+    assert {e.clip.path.name: e.labels for e in found.examples} == {
+        "1.wav": ("Dog",),
+        "2.wav": ("Cat, tame",),
+        "3.wav": (),
+    }
     assert [(Path(s.name).name, s.kind) for s in found.skipped] == [("4.wav", "mislabelled")]
 
 
@@ -97,9 +116,14 @@ def test_classes_can_be_taken_from_the_data(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("text", "error", "said"),
-    [("file,tags\na,b\n", TableError, "'labels' is missing"), ("file,labels\n", UsageError, "no labels")],
+    [
+        ("file,tags\na,b\n", TableError, "'labels' is missing"),
+        ("file,labels\n", UsageError, "no labels"),
+    ],
 )
-def test_a_table_that_cannot_be_used_says_so(tmp_path: Path, text: str, error: type[Exception], said: str) -> None:
+def test_a_table_that_cannot_be_used_says_so(
+    tmp_path: Path, text: str, error: type[Exception], said: str
+) -> None:
     table = tmp_path / "train.csv"
     table.write_text(text)
     with pytest.raises(error, match=said):

@@ -5,7 +5,7 @@ import pytest
 from sklearn.metrics import average_precision_score, f1_score
 
 from av_tagger.errors import UsageError
-from av_tagger.learning.judge import average_precision, judge
+from av_tagger.learning.validation import average_precision, validate
 
 
 def some(seed: int, ties: bool = False) -> tuple[np.ndarray, np.ndarray]:
@@ -27,34 +27,40 @@ def test_average_precision_is_the_library_s(seed: int, ties: bool) -> None:
 @pytest.mark.parametrize("tuning", ["two-step", "exact"])
 def test_the_figures_are_those_of_the_thresholds(tuning: str) -> None:
     scores, truth = some(1)
-    judged = judge(scores, truth, 0.25, tuning)  # type: ignore[arg-type]
-    said = scores >= np.array(judged.thresholds)
-    assert judged.micro_f1 == pytest.approx(f1_score(truth, said, average="micro"))
-    assert judged.map == pytest.approx(average_precision_score(truth, scores, average="macro"))
+    validation = validate(scores, truth, 0.25, tuning)  # type: ignore[arg-type]
+    said = scores >= np.array(validation.thresholds)
+    assert validation.micro_f1 == pytest.approx(f1_score(truth, said, average="micro"))
+    assert validation.map == pytest.approx(average_precision_score(truth, scores, average="macro"))
     halves = f1_score(truth, scores >= 0.5, average="micro")
-    assert judged.micro_f1 > halves
-    assert judged.accuracy == pytest.approx(np.mean([truth[i, scores[i].argmax()] for i in range(60)]))
+    assert validation.micro_f1 > halves
+    assert validation.accuracy == pytest.approx(
+        np.mean([truth[i, scores[i].argmax()] for i in range(60)])
+    )
 
 
 def test_an_unknown_label_takes_no_part() -> None:
     scores, truth = some(2)
     asked = truth.copy()
     asked[:30, 2] = np.nan
-    judged = judge(scores, asked, 0.0)
-    assert judged.average_precision[2] == pytest.approx(average_precision_score(truth[30:, 2], scores[30:, 2]))
+    validation = validate(scores, asked, 0.0)
+    assert validation.average_precision[2] == pytest.approx(
+        average_precision_score(truth[30:, 2], scores[30:, 2])
+    )
 
 
 def test_a_class_that_never_occurs_is_left_out_of_the_means() -> None:
     scores, truth = some(3)
     truth[:, 1] = 0
-    judged = judge(scores, truth, 0.0)
-    assert judged.average_precision[1] is None
-    assert judged.map == pytest.approx(np.mean([average_precision_score(truth[:, k], scores[:, k]) for k in (0, 2, 3)]))
+    validation = validate(scores, truth, 0.0)
+    assert validation.average_precision[1] is None
+    assert validation.map == pytest.approx(
+        np.mean([average_precision_score(truth[:, k], scores[:, k]) for k in (0, 2, 3)])
+    )
 
 
 def test_models_are_kept_by_a_figure_with_a_name() -> None:
-    judged = judge(*some(4), 0.25)
-    assert judged.figure("loss") == -0.25
-    assert judged.figure("map") == judged.map
+    validation = validate(*some(4), 0.25)
+    assert validation.figure("loss") == -0.25
+    assert validation.figure("map") == validation.map
     with pytest.raises(UsageError, match="did you mean 'micro_f1'"):
-        judged.figure("microf1")
+        validation.figure("microf1")

@@ -14,9 +14,23 @@ import sklearn.metrics
 from av_tagger.cli.analyse import AnalyseOptions, _analyse
 from av_tagger.errors import TableError, UsageError
 from av_tagger.labels import ClassList, SoundClass
-from av_tagger.learning.analysis import Instances, analyse, auc, confusions, correlation, d_prime, hear_instances, read_qualities
-from av_tagger.learning.audioset import Packer, open_store
-from av_tagger.learning.pictures import confidences, masked_spectrograms, neighbours, precision_beside_counts
+from av_tagger.learning.analysis.analyse import (
+    Instances,
+    analyse,
+    auc,
+    confusions,
+    correlation,
+    d_prime,
+    hear_instances,
+    read_qualities,
+)
+from av_tagger.learning.analysis.figures import (
+    confidences,
+    masked_spectrograms,
+    neighbours,
+    precision_beside_counts,
+)
+from av_tagger.learning.data.audioset import Packer, open_store
 from av_tagger.learning.recipe import read_recipe
 from av_tagger.learning.run import Data, Options
 from av_tagger.learning.train import train
@@ -25,7 +39,7 @@ LABELS = ("bird", "horn", "rain")
 
 
 @pytest.fixture(scope="module")
-def world(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def group(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A store of embeddings in which some instances of a clip are of its class, and two runs on it."""
     root = tmp_path_factory.mktemp("analysis")
     draw = np.random.default_rng(0)
@@ -35,15 +49,27 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Path:
             rows[: 1 + i % 4, i % 3] += 4
             packer.add(f"clip {i}", rows, [i % 3])
     bags = open_store(root / "store").bags(ClassList(tuple(SoundClass(name) for name in LABELS)))
-    small = ["architecture.features.bands=8", "architecture.extractor_settings.widths=[12]", "batch=16", "optimiser.lr=0.02"]
+    small = [
+        "architecture.features.bands=8",
+        "architecture.extractor_settings.widths=[12]",
+        "batch=16",
+        "optimiser.lr=0.02",
+    ]
     for name, loss in (("vanilla", ""), ("pnl", "loss.instance=pnl")):
-        recipe = read_recipe("prob/max", [*small, "length.iterations=40", "length.epoch_steps=20", *([loss] if loss else [])])
+        recipe = read_recipe(
+            "prob/max",
+            [*small, "length.iterations=40", "length.epoch_steps=20", *([loss] if loss else [])],
+        )
         train(recipe, Data(bags, bags), root / name, Options(device="cpu"))
     return root
 
 
-def looked_into(world: Path, run: str = "pnl") -> Instances:
-    return hear_instances(world / run, open_store(world / "store").bags(ClassList(tuple(SoundClass(n) for n in LABELS))), 30)
+def looked_into(group: Path, run: str = "pnl") -> Instances:
+    return hear_instances(
+        group / run,
+        open_store(group / "store").bags(ClassList(tuple(SoundClass(n) for n in LABELS))),
+        30,
+    )
 
 
 def test_auc_against_scikit_learn() -> None:
@@ -72,7 +98,9 @@ def test_correlation_by_hand() -> None:
 
 
 def test_confusions_by_hand() -> None:
-    scores = np.array([[0.9, 0.5, 0.1], [0.9, 0.5, 0.1], [0.2, 0.8, 0.7], [0.1, 0.2, 0.3]], np.float32)
+    scores = np.array(
+        [[0.9, 0.5, 0.1], [0.9, 0.5, 0.1], [0.2, 0.8, 0.7], [0.1, 0.2, 0.3]], np.float32
+    )
     targets = np.array([[1, 0, 0], [0, 1, 0], [1, 1, 0], [0, 0, 0]], np.float32)
     # the third clip says horn and rain: horn is right, bird was taken for rain
     assert confusions(scores, targets).tolist() == [[1, 0, 1], [1, 1, 0], [0, 0, 0]]
@@ -97,21 +125,24 @@ def test_qualities_are_shares_or_percent(tmp_path: Path) -> None:
             read_qualities(file)
 
 
-def test_a_run_is_measured_by_class(world: Path, tmp_path: Path) -> None:
+def test_a_run_is_measured_by_class(group: Path, tmp_path: Path) -> None:
     (tmp_path / "quality.csv").write_text("bird,0.4\nhorn,0.9\nrain,0.7\n")
-    found = analyse(world / "pnl", tmp_path / "quality.csv")
+    found = analyse(group / "pnl", tmp_path / "quality.csv")
     assert [c.label for c in found.classes] == list(LABELS)
     assert [c.training for c in found.classes] == [16, 16, 16]
     assert found.by_count is None  # all counts are alike
     assert found.by_quality is not None or found.mean("ap") == 1.0
-    scores = np.load(world / "pnl" / "validation.npz")
-    aps = [sklearn.metrics.average_precision_score(scores["targets"][:, k], scores["scores"][:, k]) for k in range(3)]
+    scores = np.load(group / "pnl" / "validation.npz")
+    aps = [
+        sklearn.metrics.average_precision_score(scores["targets"][:, k], scores["scores"][:, k])
+        for k in range(3)
+    ]
     assert [c.ap for c in found.classes] == pytest.approx(aps)
     assert found.confusion.sum() == 48
 
 
-def test_pictures_show_what_was_found(world: Path) -> None:
-    analysis, instances = analyse(world / "pnl"), looked_into(world)
+def test_pictures_show_what_was_found(group: Path) -> None:
+    analysis, instances = analyse(group / "pnl"), looked_into(group)
     upper, lower = precision_beside_counts(analysis).axes
     assert len(upper.patches) == len(lower.patches) == 3
     assert sorted(p.get_height() for p in lower.patches) == sorted(c.ap for c in analysis.classes)  # type: ignore[attr-defined]
@@ -124,28 +155,47 @@ def test_pictures_show_what_was_found(world: Path) -> None:
     assert sum(len(c.get_offsets()) for c in plane.collections) == 60
 
 
-def test_one_command_draws_it_all(world: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    _analyse(AnalyseOptions(world / "pnl", tmp_path / "seen", world / "store", clips=24, beside=[world / "vanilla"], json=True))
+def test_one_command_draws_it_all(
+    group: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    _analyse(
+        AnalyseOptions(
+            group / "pnl",
+            tmp_path / "seen",
+            group / "store",
+            clips=24,
+            beside=[group / "vanilla"],
+            json=True,
+        )
+    )
     found = json.loads(capsys.readouterr().out)
-    names = {"average-precision.png", "confidences.png", "confusion.png", "masked-spectrograms.png", "neighbours.png"}
+    names = {
+        "average-precision.png",
+        "confidences.png",
+        "confusion.png",
+        "masked-spectrograms.png",
+        "neighbours.png",
+    }
     assert {f.name for f in (tmp_path / "seen").iterdir()} == names
     assert all((tmp_path / "seen" / name).read_bytes().startswith(b"\x89PNG") for name in names)
     assert set(found["instances"]) == {"pnl", "vanilla"}
     assert found["instances"]["pnl"]["smi"] > 0.8
     assert found["vote"]["micro_f1"] > 0.8
-    assert found["map"] == pytest.approx(analyse(world / "pnl").mean("ap"))
+    assert found["map"] == pytest.approx(analyse(group / "pnl").mean("ap"))
 
 
-def test_without_data_there_are_words_and_two_figures(world: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    _analyse(AnalyseOptions(world / "vanilla", tmp_path / "seen"))
+def test_without_data_there_are_words_and_two_figures(
+    group: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    _analyse(AnalyseOptions(group / "vanilla", tmp_path / "seen"))
     said = capsys.readouterr().out
     assert "prob/max: mAP" in said
     assert "written: average-precision.png, confusion.png" in said.replace("\n", " ")
 
 
-def test_data_of_another_kind_are_refused(world: Path) -> None:
+def test_data_of_another_kind_are_refused(group: Path) -> None:
     class Sounds:
         kind, labels = "waveform", LABELS
 
     with pytest.raises(UsageError, match="does not learn from waveform"):
-        hear_instances(world / "pnl", Sounds())  # type: ignore[arg-type]
+        hear_instances(group / "pnl", Sounds())  # type: ignore[arg-type]

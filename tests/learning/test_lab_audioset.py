@@ -14,11 +14,22 @@ from hypothesis import strategies as st
 
 from av_tagger.errors import StorageError, TableError, UsageError
 from av_tagger.labels import ClassList, SoundClass, audioset
-from av_tagger.learning.assemble import Sources, assemble
-from av_tagger.learning.audioset import open_store, pack_tfrecords, read_class_labels, read_segments
+from av_tagger.learning.data.audioset import (
+    open_store,
+    pack_tfrecords,
+    read_class_labels,
+    read_segments,
+)
+from av_tagger.learning.data.prepare import Sources, assemble
+from av_tagger.learning.data.tfrecord import (
+    crc32c,
+    masked_crc32c,
+    parse_feature,
+    read_records,
+    read_sequences,
+)
 from av_tagger.learning.recipe import read_recipe
 from av_tagger.learning.run import Options
-from av_tagger.learning.tfrecord import crc32c, masked_crc32c, parse_feature, read_records, read_sequences
 from av_tagger.learning.train import train
 
 # A writer of its own, by the published descriptions: it shares nothing with the reader
@@ -74,12 +85,19 @@ def entry(name: str, body: bytes) -> bytes:
 
 def example(video: str, labels: Sequence[int], vectors: Sequence[bytes]) -> bytes:
     context = entry("video_id", of_bytes(video.encode())) + entry("labels", of_integers(*labels))
-    context += entry("start_time_seconds", of_floats(30.0)) + entry("end_time_seconds", of_floats(40.0))
-    return block(1, context) + block(2, entry("audio_embedding", b"".join(block(1, of_bytes(v)) for v in vectors)))
+    context += entry("start_time_seconds", of_floats(30.0)) + entry(
+        "end_time_seconds", of_floats(40.0)
+    )
+    return block(1, context) + block(
+        2, entry("audio_embedding", b"".join(block(1, of_bytes(v)) for v in vectors))
+    )
 
 
 def vectors(seed: int, count: int = 10, width: int = 128) -> list[bytes]:
-    return [row.tobytes() for row in np.random.default_rng(seed).integers(0, 256, (count, width), np.uint8)]
+    return [
+        row.tobytes()
+        for row in np.random.default_rng(seed).integers(0, 256, (count, width), np.uint8)
+    ]
 
 
 CLIPS = [("aaa", (0, 526), 10), ("-b_", (137,), 9), ("ccc", (0, 137), 1), ("ddd", (5,), 10)]
@@ -91,7 +109,10 @@ def release(tmp_path: Path) -> Path:
     folder.mkdir(parents=True)
     for part in range(2):
         clips = CLIPS[2 * part : 2 * part + 2]
-        records = [framed(example(name, labels, vectors(2 * part + i, n))) for i, (name, labels, n) in enumerate(clips)]
+        records = [
+            framed(example(name, labels, vectors(2 * part + i, n)))
+            for i, (name, labels, n) in enumerate(clips)
+        ]
         (folder / f"{part}.tfrecord").write_bytes(b"".join(records))
     return folder
 
@@ -100,14 +121,29 @@ def release(tmp_path: Path) -> Path:
 def listed(tmp_path: Path) -> Path:
     ids = audioset().ids
     path = tmp_path / "segments.csv"
-    lines = ["# Segments csv created Sun Mar  5 10:54:31 2017", "# num_ytids=3", "# YTID, start_seconds, end_seconds, positive_labels"]
-    lines += [f'ddd, 30.000, 40.000, "{ids[3]},{ids[137]}"', f'gone, 0.000, 10.000, "{ids[0]}"', f'-b_, 0.000, 10.000, "{ids[1]}"']
+    lines = [
+        "# Segments csv created Sun Mar  5 10:54:31 2017",
+        "# num_ytids=3",
+        "# YTID, start_seconds, end_seconds, positive_labels",
+    ]
+    lines += [
+        f'ddd, 30.000, 40.000, "{ids[3]},{ids[137]}"',
+        f'gone, 0.000, 10.000, "{ids[0]}"',
+        f'-b_, 0.000, 10.000, "{ids[1]}"',
+    ]
     path.write_text("\n".join(lines) + "\n")
     return path
 
 
 def test_checksums_of_the_standard() -> None:
-    blocks = [b"123456789", b"\0" * 32, b"\xff" * 32, bytes(range(32)), b"", b"a"]  # RFC 3720 B.4 and the usual check value
+    blocks = [
+        b"123456789",
+        b"\0" * 32,
+        b"\xff" * 32,
+        bytes(range(32)),
+        b"",
+        b"a",
+    ]  # RFC 3720 B.4 and the usual check value
     expected = [0xE3069283, 0x8A9136AA, 0x62A8AB43, 0x46DD794E, 0, 0xC1D04330]
     assert crc32c(blocks).tolist() == expected
     assert masked_crc32c([b"123456789"]).tobytes() == masked(b"123456789")
@@ -143,7 +179,12 @@ def test_a_release_is_packed_once_and_mapped(release: Path, tmp_path: Path) -> N
     assert b"".join(vectors(1, 9)) == store.rows[10:19].tobytes()
     bags = store.bags(audioset())
     assert bags.rows is store.rows
-    assert [np.flatnonzero(row).tolist() for row in bags.targets] == [[0, 526], [137], [0, 137], [5]]
+    assert [np.flatnonzero(row).tolist() for row in bags.targets] == [
+        [0, 526],
+        [137],
+        [0, 137],
+        [5],
+    ]
     assert bags.labels[0] == "Speech"
     inputs, lengths = bags.fetch(np.array([2, 0]), None)
     assert inputs.shape == (2, 10, 128)
@@ -155,7 +196,9 @@ def test_a_release_is_packed_once_and_mapped(release: Path, tmp_path: Path) -> N
     assert again.bags(audioset()).sha256 == bags.sha256
 
 
-def test_a_list_chooses_clips_and_gives_their_labels(release: Path, listed: Path, tmp_path: Path) -> None:
+def test_a_list_chooses_clips_and_gives_their_labels(
+    release: Path, listed: Path, tmp_path: Path
+) -> None:
     store = pack_tfrecords(sorted(release.glob("*.tfrecord")), tmp_path / "store")
     bags = store.bags(audioset(), read_segments(listed))
     assert [np.flatnonzero(row).tolist() for row in bags.targets] == [[1], [3, 137]]
@@ -170,7 +213,10 @@ def test_fewer_classes_may_be_asked_for(release: Path, tmp_path: Path) -> None:
     assert store.bags(few).targets.tolist() == [[0, 0], [1, 0], [1, 0], [0, 0]]
 
 
-@pytest.mark.parametrize(("cut", "said"), [(-1, "cut short in record 1"), (-1300, "cut short in record 1"), (5, "cut short in the head")])
+@pytest.mark.parametrize(
+    ("cut", "said"),
+    [(-1, "cut short in record 1"), (-1300, "cut short in record 1"), (5, "cut short in the head")],
+)
 def test_a_file_that_is_cut_short(release: Path, tmp_path: Path, cut: int, said: str) -> None:
     file = release / "0.tfrecord"
     file.write_bytes(file.read_bytes()[:cut])
@@ -179,7 +225,10 @@ def test_a_file_that_is_cut_short(release: Path, tmp_path: Path, cut: int, said:
     assert list(tmp_path.glob("*store*")) == []  # whole or not at all
 
 
-@pytest.mark.parametrize(("place", "said"), [(3, "its length does not fit"), (200, "record 0 is damaged"), (-2, "record 1 is damaged")])
+@pytest.mark.parametrize(
+    ("place", "said"),
+    [(3, "its length does not fit"), (200, "record 0 is damaged"), (-2, "record 1 is damaged")],
+)
 def test_a_changed_byte_is_found(release: Path, place: int, said: str) -> None:
     file = release / "0.tfrecord"
     data = bytearray(file.read_bytes())
@@ -201,7 +250,9 @@ def test_a_changed_byte_is_found(release: Path, place: int, said: str) -> None:
         (example("x", [1], [b"ab", b"a"]), "different widths"),
     ],
 )
-def test_records_that_are_whole_but_something_else(tmp_path: Path, record: bytes, said: str) -> None:
+def test_records_that_are_whole_but_something_else(
+    tmp_path: Path, record: bytes, said: str
+) -> None:
     (tmp_path / "odd.tfrecord").write_bytes(framed(record))
     with pytest.raises(StorageError, match=said):
         pack_tfrecords([tmp_path / "odd.tfrecord"], tmp_path / "store")
@@ -232,7 +283,9 @@ def test_lists_that_cannot_be_read(tmp_path: Path) -> None:
 
 def test_class_names_and_ids_from_the_users_file(tmp_path: Path) -> None:
     path = tmp_path / "class_labels_indices.csv"
-    path.write_text('index,mid,display_name\n0,/m/09x0r,"Speech"\n1,/m/05zppz,"Male speech, man speaking"\n')
+    path.write_text(
+        'index,mid,display_name\n0,/m/09x0r,"Speech"\n1,/m/05zppz,"Male speech, man speaking"\n'
+    )
     assert read_class_labels(path).labels == ("Speech", "Male speech, man speaking")
     assert read_class_labels(path).ids == ("/m/09x0r", "/m/05zppz")
     path.write_text("index,mid,display_name\n1,/m/09x0r,Speech\n")
@@ -241,22 +294,32 @@ def test_class_names_and_ids_from_the_users_file(tmp_path: Path) -> None:
 
 
 def test_from_tfrecords_to_a_trained_network(release: Path, listed: Path, tmp_path: Path) -> None:
-    tiny = ["architecture.extractor_settings.widths=[8]", "batch=4", "length.iterations=2", "length.epoch_steps=2", "keep.average=[1, 2]"]
+    tiny = [
+        "architecture.extractor_settings.widths=[8]",
+        "batch=4",
+        "length.iterations=2",
+        "length.epoch_steps=2",
+        "keep.average=[1, 2]",
+    ]
     recipe = read_recipe("att/feature-attention", tiny)
     sources = Sources((release,), (listed,), media=release.parent, store=tmp_path / "cache")
     data = assemble(sources, audioset(), recipe)
     assert (len(data.training), len(data.validation), data.ids[0]) == (4, 2, "/m/09x0r")
-    assert np.isfinite(train(recipe, data, tmp_path / "run", Options(device="cpu")).judged.loss)
+    assert np.isfinite(train(recipe, data, tmp_path / "run", Options(device="cpu")).validation.loss)
     packed = sorted(f.name for f in (tmp_path / "cache").iterdir())
     assert len(packed) == 1  # both sources read the same files, once
     held = assemble(Sources((release,), store=tmp_path / "cache", hold_out=0.3), audioset(), recipe)
     assert (len(held.training), len(held.validation)) == (3, 1)
     (tmp_path / "empty").mkdir()
     with pytest.raises(UsageError, match=r"holds no \*\.tfrecord"):
-        assemble(Sources((release,), (tmp_path / "empty",), store=tmp_path / "cache"), audioset(), recipe)
+        assemble(
+            Sources((release,), (tmp_path / "empty",), store=tmp_path / "cache"), audioset(), recipe
+        )
 
 
-@pytest.mark.skipif(importlib.util.find_spec("tensorflow") is None, reason="TensorFlow is not installed")
+@pytest.mark.skipif(
+    importlib.util.find_spec("tensorflow") is None, reason="TensorFlow is not installed"
+)
 def test_against_tensorflow(tmp_path: Path) -> None:
     import tensorflow as tf
 
@@ -265,8 +328,12 @@ def test_against_tensorflow(tmp_path: Path) -> None:
         "labels": tf.train.Feature(int64_list=tf.train.Int64List(value=[0, 300])),
     }
     rows = [tf.train.Feature(bytes_list=tf.train.BytesList(value=[v])) for v in vectors(0)]
-    lists = tf.train.FeatureLists(feature_list={"audio_embedding": tf.train.FeatureList(feature=rows)})
-    whole = tf.train.SequenceExample(context=tf.train.Features(feature=context), feature_lists=lists)
+    lists = tf.train.FeatureLists(
+        feature_list={"audio_embedding": tf.train.FeatureList(feature=rows)}
+    )
+    whole = tf.train.SequenceExample(
+        context=tf.train.Features(feature=context), feature_lists=lists
+    )
     with tf.io.TFRecordWriter(str(tmp_path / "tf.tfrecord")) as out:
         out.write(whole.SerializeToString())
     store = pack_tfrecords([tmp_path / "tf.tfrecord"], tmp_path / "store")

@@ -16,7 +16,7 @@ from av_tagger.audio.branch import load_ear
 from av_tagger.audio.checkpoint import load_checkpoint
 from av_tagger.clip import Waveform
 from av_tagger.errors import UsageError
-from av_tagger.learning.bags import EmbeddingBags, Kind
+from av_tagger.learning.data.bags import EmbeddingBags, Kind
 from av_tagger.learning.learner import parameters
 from av_tagger.learning.optimise import Schedule
 from av_tagger.learning.recipe import Length, Recipe, read_recipe, recipe_names
@@ -24,7 +24,9 @@ from av_tagger.learning.run import Data, Options
 from av_tagger.learning.train import train
 from av_tagger.settings import fingerprint, to_table
 
-NAMES = tuple(name for name in recipe_names() if name.split("/")[0] in ("small", "prob", "att", "fuse"))
+NAMES = tuple(
+    name for name in recipe_names() if name.split("/")[0] in ("small", "prob", "att", "fuse")
+)
 RATE = 4_000
 BANDS = 16
 LABELS = ("low", "middle", "high")
@@ -43,18 +45,40 @@ SMALL_PARTS: dict[str, dict[str, Any]] = {
 def shrunk(recipe: Recipe) -> Recipe:
     """The same composition with a few hundred numbers; what differs in size alone becomes the same."""
     a = dict(recipe.architecture)
-    widths = recipe.architecture["extractor_settings"].get("widths") if a["extractor"] == "dense" else None
+    widths = (
+        recipe.architecture["extractor_settings"].get("widths")
+        if a["extractor"] == "dense"
+        else None
+    )
     a["extractor_settings"] = {"widths": []} if widths == [] else SMALL_PARTS[a["extractor"]]
     pooling = a.get("pooling_settings", {})
-    a["pooling_settings"] = {k: {"widths": [6], "units": 4, "width": 5}.get(k, v) for k, v in pooling.items()}
+    a["pooling_settings"] = {
+        k: {"widths": [6], "units": 4, "width": 5}.get(k, v) for k, v in pooling.items()
+    }
     if "frontend" in a:
         deltas = a["frontend"].get("deltas", False)
-        a["frontend"] = {"rate": RATE, "window": 80, "hop": 40, "fft": 128, "mels": BANDS, "deltas": deltas}
+        a["frontend"] = {
+            "rate": RATE,
+            "window": 80,
+            "hop": 40,
+            "fft": 128,
+            "mels": BANDS,
+            "deltas": deltas,
+        }
     else:
         a["features"] = {"channels": 1, "bands": BANDS, "rate": 1.0}
     keep = replace(recipe.keep, average=(1,) if recipe.keep.average else ())
-    schedule = replace(recipe.schedule, warmup_steps=1) if recipe.schedule.warmup_steps else Schedule()
-    small = replace(recipe, architecture=a, batch=6, length=Length(1, epoch_steps=1), keep=keep, schedule=schedule)
+    schedule = (
+        replace(recipe.schedule, warmup_steps=1) if recipe.schedule.warmup_steps else Schedule()
+    )
+    small = replace(
+        recipe,
+        architecture=a,
+        batch=6,
+        length=Length(1, epoch_steps=1),
+        keep=keep,
+        schedule=schedule,
+    )
     return replace(small, normalise_clips=4)
 
 
@@ -64,7 +88,9 @@ def compositions() -> dict[str, Recipe]:
     found: dict[str, Recipe] = {}
     for name in NAMES:
         recipe = shrunk(read_recipe(name))
-        found.setdefault(fingerprint(to_table(replace(recipe, name="", about=type(recipe.about)()))), recipe)
+        found.setdefault(
+            fingerprint(to_table(replace(recipe, name="", about=type(recipe.about)()))), recipe
+        )
     return {recipe.name: recipe for recipe in found.values()}
 
 
@@ -88,8 +114,12 @@ class Sounds:
     def __len__(self) -> int:
         return self.count
 
-    def fetch(self, bags: NDArray[np.int64], draws: Sequence[Any] | None) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
-        waves = [np.random.default_rng(i).standard_normal(RATE // 2) * 0.1 * (1 + i % 3) for i in bags]
+    def fetch(
+        self, bags: NDArray[np.int64], draws: Sequence[Any] | None
+    ) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
+        waves = [
+            np.random.default_rng(i).standard_normal(RATE // 2) * 0.1 * (1 + i % 3) for i in bags
+        ]
         return np.array(waves, np.float32), self.lengths[bags]
 
 
@@ -99,20 +129,36 @@ def bags_for(recipe: Recipe) -> Any:
     draw = np.random.default_rng(0)
     lengths = np.array([4, 3, 1, 4, 2, 4])
     first = np.concatenate([[0], lengths.cumsum()])
-    return EmbeddingBags(draw.integers(0, 255, (18, BANDS)).astype(np.uint8), first, np.eye(3, dtype=np.float32)[np.arange(6) % 3], LABELS)
+    return EmbeddingBags(
+        draw.integers(0, 255, (18, BANDS)).astype(np.uint8),
+        first,
+        np.eye(3, dtype=np.float32)[np.arange(6) % 3],
+        LABELS,
+    )
 
 
 def test_there_is_a_recipe_for_every_row() -> None:
     papers = [read_recipe(name).about.paper for name in NAMES]
-    assert {paper: papers.count(paper) for paper in set(papers)} == {"SMALL": 6, "PROB": 7, "ATT": 31, "FUSE": 19}
+    assert {paper: papers.count(paper) for paper in set(papers)} == {
+        "SMALL": 6,
+        "PROB": 7,
+        "ATT": 31,
+        "FUSE": 19,
+    }
 
 
 def test_a_recipe_says_what_it_reproduces_and_can_be_built() -> None:
     for name in NAMES:
         recipe = read_recipe(name)
         about = recipe.about
-        assert (about.paper, bool(about.row), bool(about.published)) == (name.split("/")[0].upper(), True, True), name
-        assert about.classes == {"SMALL": 17, "PROB": 527, "ATT": 527, "FUSE": 10}[about.paper], name
+        assert (about.paper, bool(about.row), bool(about.published)) == (
+            name.split("/")[0].upper(),
+            True,
+            True,
+        ), name
+        assert about.classes == {"SMALL": 17, "PROB": 527, "ATT": 527, "FUSE": 10}[about.paper], (
+            name
+        )
         assert parameters(recipe) > 10_000, name
 
 
@@ -143,7 +189,11 @@ def test_att_averages_nine_checkpoints_of_fifty_thousand_steps() -> None:
         recipe = read_recipe(name)
         if recipe.about.paper == "ATT":
             assert recipe.keep.average == tuple(range(10_000, 50_001, 5_000))
-            assert (recipe.length.iterations, recipe.batch, recipe.optimiser.lr) == (50_000, 500, 1e-3)
+            assert (recipe.length.iterations, recipe.batch, recipe.optimiser.lr) == (
+                50_000,
+                500,
+                1e-3,
+            )
 
 
 @pytest.mark.parametrize("name", sorted(compositions()))
@@ -151,7 +201,7 @@ def test_every_composition_learns_reloads_and_listens(name: str, tmp_path: Path)
     recipe = compositions()[name]
     bags = bags_for(recipe)
     outcome = train(recipe, Data(bags, bags), tmp_path / "run", Options(device="cpu", log_steps=1))
-    assert np.isfinite(outcome.judged.loss)
+    assert np.isfinite(outcome.validation.loss)
     network, header = load_checkpoint(outcome.best, LABELS)
     assert header.name == name
     assert not network.training

@@ -8,8 +8,15 @@ import numpy as np
 import pytest
 
 from av_tagger.errors import TableError, UsageError
-from av_tagger.learning.examples import classes_in, read_examples
-from av_tagger.learning.scenes import SCENES, Accuracy, by_device, device_of, is_meta, read_meta
+from av_tagger.learning.data.manifests import classes_in, read_examples
+from av_tagger.learning.data.scenes import (
+    SCENES,
+    Accuracy,
+    by_device,
+    device_of,
+    is_meta,
+    read_meta,
+)
 
 META = """filename\tscene_label\tidentifier\tsource_label
 audio/airport-lisbon-1000-40000-a.wav\tairport\tlisbon-1000\ta

@@ -12,8 +12,8 @@ from av_tagger.audio.branch import load_ear
 from av_tagger.clip import Waveform
 from av_tagger.errors import UsageError
 from av_tagger.labels import ClassList
-from av_tagger.learning.analysis import hear_instances
-from av_tagger.learning.bags import WaveformBags
+from av_tagger.learning.analysis.analyse import hear_instances
+from av_tagger.learning.data.bags import WaveformBags
 from av_tagger.learning.recipe import read_recipe
 from av_tagger.learning.run import Data, Options
 from av_tagger.learning.stacked import join_runs, pack_instances
@@ -25,17 +25,34 @@ FRONT = ["rate=4000", "window=128", "hop=40", "fft=128", "mels=16"]
 BELOW = ["groups=[[4], [4]]", "pools=[[5, 2], [2, 4]]", "dense=[12, 8]", "frames=25"]
 
 
-def test_two_runs_become_one_ear(make_bags: Callable[..., WaveformBags], classes: ClassList, tmp_path: Path) -> None:
+def test_two_runs_become_one_ear(
+    make_bags: Callable[..., WaveformBags], classes: ClassList, tmp_path: Path
+) -> None:
     bags = make_bags([("low",), ("high", "deep"), (), ("middle",), ("shrill",), ("low", "high")])
-    settings = [f"architecture.frontend.{w}" for w in FRONT] + [f"architecture.extractor_settings.{w}" for w in BELOW]
-    train(read_recipe("small/embedding-cnn", [*SHORT, *settings]), Data(bags, bags), tmp_path / "below", CPU)
+    settings = [f"architecture.frontend.{w}" for w in FRONT] + [
+        f"architecture.extractor_settings.{w}" for w in BELOW
+    ]
+    train(
+        read_recipe("small/embedding-cnn", [*SHORT, *settings]),
+        Data(bags, bags),
+        tmp_path / "below",
+        CPU,
+    )
     store = pack_instances(tmp_path / "below", bags, tmp_path / "store")
     embedded = store.bags(classes)
-    assert store.rows.shape == (24, 8)  # four instances of a quarter of a second in each of six clips
+    assert store.rows.shape == (
+        24,
+        8,
+    )  # four instances of a quarter of a second in each of six clips
     np.testing.assert_array_equal(embedded.targets, bags.targets)
 
     small = ["architecture.features.bands=8", "architecture.extractor_settings.widths=[7, 6]"]
-    train(read_recipe("small/mil-dnn-embed", [*SHORT, *small]), Data(embedded, embedded), tmp_path / "above", CPU)
+    train(
+        read_recipe("small/mil-dnn-embed", [*SHORT, *small]),
+        Data(embedded, embedded),
+        tmp_path / "above",
+        CPU,
+    )
     header = join_runs(tmp_path / "below", tmp_path / "above", tmp_path / "joined.safetensors")
     assert header.labels == classes.labels
     expected = hear_instances(tmp_path / "above", embedded)

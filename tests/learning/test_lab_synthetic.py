@@ -5,7 +5,15 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from av_tagger.learning.synthetic import COMMON, LOSSES_COMPARED, POOLINGS_COMPARED, RARE, Found, World, experiment
+from av_tagger.studies.synthetic import (
+    COMMON,
+    LOSSES_COMPARED,
+    POOLINGS_COMPARED,
+    RARE,
+    BagScores,
+    SyntheticTask,
+    experiment,
+)
 
 
 def test_worlds_hold_what_they_say() -> None:
@@ -20,20 +28,25 @@ def test_worlds_hold_what_they_say() -> None:
 
 
 @pytest.fixture(scope="module")
-def poolings() -> dict[str, Found]:
+def poolings() -> dict[str, BagScores]:
     return {name: experiment(RARE, method) for name, method in POOLINGS_COMPARED.items()}
 
 
-def test_attention_beats_the_mean_when_positives_are_rare(poolings: dict[str, Found]) -> None:
+def test_attention_beats_the_mean_when_positives_are_rare(poolings: dict[str, BagScores]) -> None:
     assert poolings["decision-level attention"].map > poolings["mean"].map + 0.05
 
 
-def test_feature_level_attention_is_at_least_as_good_as_decision_level(poolings: dict[str, Found]) -> None:
+def test_feature_level_attention_is_at_least_as_good_as_decision_level(
+    poolings: dict[str, BagScores],
+) -> None:
     assert poolings["feature-level attention"].map >= poolings["decision-level attention"].map
 
 
 def test_max_underestimates_and_instance_labels_repair_it() -> None:
-    vanilla, pnl = (experiment(COMMON, LOSSES_COMPARED[name], steps=150) for name in ("max, alpha-weighted", "max + PNL"))
+    vanilla, pnl = (
+        experiment(COMMON, LOSSES_COMPARED[name], steps=150)
+        for name in ("max, alpha-weighted", "max + PNL")
+    )
     assert vanilla.map > 0.9  # the bags are told well ...
     assert vanilla.recall < 0.6  # ... by few of their instances
     assert pnl.recall > vanilla.recall + 0.2
@@ -43,4 +56,12 @@ def test_max_underestimates_and_instance_labels_repair_it() -> None:
 
 
 def test_a_world_without_negatives_has_no_false_alarms() -> None:
-    assert experiment(World(positive=1.0, classes=3, instances=3), LOSSES_COMPARED["max"], steps=5, bags=12).false_alarms == 0
+    assert (
+        experiment(
+            SyntheticTask(positive=1.0, classes=3, instances=3),
+            LOSSES_COMPARED["max"],
+            steps=5,
+            bags=12,
+        ).false_alarms
+        == 0
+    )

@@ -6,42 +6,49 @@ import pytest
 import torch
 from torch import nn
 
-from av_tagger.learning.optimise import Averaged, Optimiser, Schedule, clip_gradients, make_optimiser, make_pace
+from av_tagger.learning.optimise import (
+    Averaged,
+    Optimiser,
+    Schedule,
+    clip_gradients,
+    make_learning_rate,
+    make_optimiser,
+)
 
 
 def test_plateau_waits_three_epochs_and_then_slows_down() -> None:
-    pace = make_pace(Schedule("plateau", factor=0.8, patience=3), steps=100)
+    learning_rate = make_learning_rate(Schedule("plateau", factor=0.8, patience=3), steps=100)
     shares = []
     for loss in (1.0, 0.9, 0.95, 0.9, 0.91, 0.92, 0.8, 0.8, 0.8, 0.8):
-        pace.validated(loss)
-        shares.append(round(pace.at(0), 6))
+        learning_rate.validated(loss)
+        shares.append(round(learning_rate.at(0), 6))
     assert shares == [1, 1, 1, 1, 0.8, 0.8, 0.8, 0.8, 0.8, 0.64]  # equal is not lower
 
 
 def test_plateau_remembers_where_it_was() -> None:
     schedule = Schedule("plateau", patience=2)
-    pace, again = make_pace(schedule, 10), make_pace(schedule, 10)
+    learning_rate, again = make_learning_rate(schedule, 10), make_learning_rate(schedule, 10)
     for loss in (1.0, 2.0):
-        pace.validated(loss)
-    again.load_state_dict(pace.state_dict())
-    for each in (pace, again):
+        learning_rate.validated(loss)
+    again.load_state_dict(learning_rate.state_dict())
+    for each in (learning_rate, again):
         each.validated(2.0)
-    assert pace.at(0) == again.at(0) == pytest.approx(0.8)
+    assert learning_rate.at(0) == again.at(0) == pytest.approx(0.8)
 
 
 def test_cosine_rises_and_falls() -> None:
-    pace = make_pace(Schedule("cosine", warmup_steps=4, last=0.1), steps=104)
-    assert [pace.at(step) for step in range(4)] == [0.25, 0.5, 0.75, 1.0]
-    assert pace.at(4) == 1.0
-    assert pace.at(54) == pytest.approx(0.55)  # half-way between 1 and 0.1
-    assert pace.at(104) == pytest.approx(0.1)
-    assert pace.at(29) == pytest.approx(0.1 + 0.9 * (1 + math.cos(math.pi / 4)) / 2)
+    learning_rate = make_learning_rate(Schedule("cosine", warmup_steps=4, last=0.1), steps=104)
+    assert [learning_rate.at(step) for step in range(4)] == [0.25, 0.5, 0.75, 1.0]
+    assert learning_rate.at(4) == 1.0
+    assert learning_rate.at(54) == pytest.approx(0.55)  # half-way between 1 and 0.1
+    assert learning_rate.at(104) == pytest.approx(0.1)
+    assert learning_rate.at(29) == pytest.approx(0.1 + 0.9 * (1 + math.cos(math.pi / 4)) / 2)
 
 
 def test_none_is_steady() -> None:
-    pace = make_pace(Schedule(), 10)
-    pace.validated(99.0)
-    assert pace.at(0) == pace.at(9) == 1.0
+    learning_rate = make_learning_rate(Schedule(), 10)
+    learning_rate.validated(99.0)
+    assert learning_rate.at(0) == learning_rate.at(9) == 1.0
 
 
 def test_nesterov_looks_ahead() -> None:
@@ -54,7 +61,9 @@ def test_nesterov_looks_ahead() -> None:
         assert float(w.detach()) == pytest.approx(expected)
 
 
-@pytest.mark.parametrize(("clip_by", "expected"), [("norm", [0.6e-3, 0.8e-3]), ("value", [1e-3, 1e-3])])
+@pytest.mark.parametrize(
+    ("clip_by", "expected"), [("norm", [0.6e-3, 0.8e-3]), ("value", [1e-3, 1e-3])]
+)
 def test_gradients_are_limited_together_or_one_by_one(clip_by: str, expected: list[float]) -> None:
     w = nn.Parameter(torch.zeros(2))
     w.grad = torch.tensor([3.0, 4.0])
@@ -90,7 +99,10 @@ def test_counters_are_copied_not_averaged() -> None:
     assert int(averaged.values["num_batches_tracked"]) == 1
 
 
-@pytest.mark.parametrize(("kind", "wrong"), [(Optimiser, {"lr": 0.0}), (Schedule, {"factor": 2.0}), (Schedule, {"patience": 0})])
+@pytest.mark.parametrize(
+    ("kind", "wrong"),
+    [(Optimiser, {"lr": 0.0}), (Schedule, {"factor": 2.0}), (Schedule, {"patience": 0})],
+)
 def test_settings_that_mean_nothing_are_refused(kind: type, wrong: dict[str, float]) -> None:
     with pytest.raises(ValueError, match=r"positive|shares"):
         kind(**wrong)

@@ -7,7 +7,7 @@ import pytest
 
 from av_tagger.audio.network import build_network
 from av_tagger.errors import UsageError
-from av_tagger.learning.bags import EmbeddingBags
+from av_tagger.learning.data.bags import EmbeddingBags
 from av_tagger.learning.learner import architecture_of, make_loss, parameters
 from av_tagger.learning.optimise import Optimiser, Schedule
 from av_tagger.learning.recipe import Recipe, all_recipes, read_recipe, recipe_names
@@ -17,12 +17,25 @@ def test_crnn_av_is_the_paper_to_the_letter() -> None:
     recipe = read_recipe("crnn-av")
     assert recipe.optimiser == Optimiser("sgd", lr=0.1, momentum=0.8, nesterov=True, clip=1e-3)
     assert recipe.schedule == Schedule("plateau", factor=0.8, patience=3)
-    assert (recipe.batch, recipe.balance, recipe.keep.metric, recipe.keep.thresholds) == (95, "none", "micro_f1", "two-step")
+    assert (recipe.batch, recipe.balance, recipe.keep.metric, recipe.keep.thresholds) == (
+        95,
+        "none",
+        "micro_f1",
+        "two-step",
+    )
     assert not recipe.augment.masks_features
     architecture = architecture_of(recipe, 17)
     assert architecture.frontend is not None
-    assert (architecture.frontend.rate, architecture.frontend.window, architecture.frontend.hop) == (20_000, 480, 100)
-    assert (architecture.frontend.fft, architecture.frontend.mels, architecture.pooling) == (1024, 60, "max")
+    assert (
+        architecture.frontend.rate,
+        architecture.frontend.window,
+        architecture.frontend.hop,
+    ) == (20_000, 480, 100)
+    assert (architecture.frontend.fft, architecture.frontend.mels, architecture.pooling) == (
+        1024,
+        60,
+        "max",
+    )
     network = build_network(architecture)
     assert network.extractor.rate == 10.0
     assert network.extractor.width == 200  # 100 units in each direction
@@ -37,7 +50,12 @@ def test_every_shipped_recipe_can_be_built_and_counted() -> None:
     for recipe in recipes:
         assert parameters(recipe) > 1_000, recipe.name
         targets = np.eye(recipe.about.classes, dtype=np.float32)
-        bags = EmbeddingBags(np.zeros((len(targets), 1)), np.arange(len(targets) + 1), targets, tuple(map(str, range(len(targets)))))
+        bags = EmbeddingBags(
+            np.zeros((len(targets), 1)),
+            np.arange(len(targets) + 1),
+            targets,
+            tuple(map(str, range(len(targets)))),
+        )
         assert callable(make_loss(recipe.loss, bags)), recipe.name
 
 
@@ -47,7 +65,12 @@ def test_counting_gives_what_building_gives() -> None:
 
 
 def test_a_setting_can_be_changed_from_outside_without_being_run() -> None:
-    words = ["optimiser.lr=0.05", "balance=batch", "architecture.extractor_settings.channels=[8, 8, 8, 8]", "seed = 7"]
+    words = [
+        "optimiser.lr=0.05",
+        "balance=batch",
+        "architecture.extractor_settings.channels=[8, 8, 8, 8]",
+        "seed = 7",
+    ]
     changed = read_recipe("crnn-av", words)
     assert (changed.optimiser.lr, changed.balance, changed.seed) == (0.05, "batch", 7)
     assert changed.architecture["extractor_settings"]["channels"] == [8, 8, 8, 8]

@@ -12,20 +12,29 @@ import torch
 from av_tagger.audio.checkpoint import load_checkpoint
 from av_tagger.audio.frontend import LogMel, LogMelSettings
 from av_tagger.labels import dcase2017
-from av_tagger.learning import starter_data as data
-from av_tagger.learning.starter_score import average_precision, best_f1, false_alarms, listen, micro_f1, read_manifest, tune, windows
-from av_tagger.learning.starter_train import Lessons, StarterSettings, implied, train
-from av_tagger.learning.teacher import columns, opinions, targets
+from av_tagger.studies import starter_data as data
+from av_tagger.studies.starter_score import (
+    average_precision,
+    best_f1,
+    false_alarms,
+    listen,
+    micro_f1,
+    read_manifest,
+    tune,
+    windows,
+)
+from av_tagger.studies.starter_train import StarterSettings, TrainingSet, implied, train
+from av_tagger.studies.teacher import columns, opinions, targets
 from av_tagger.synth import SceneSettings, scene
-from av_tagger.synth.kit import Draw
+from av_tagger.synth.dsp import RandomDraw
 
 SHIPPED = Path(__file__).resolve().parents[2] / "weights" / "crnn.starter.safetensors"
 LABELS = dcase2017().labels
 CAR, SIREN, TRAIN = (LABELS.index(x) for x in ("Car", "Police car (siren)", "Train"))
 
 
-def draw(seed: int) -> Draw:
-    return Draw(np.random.default_rng(seed))
+def draw(seed: int) -> RandomDraw:
+    return RandomDraw(np.random.default_rng(seed))
 
 
 @pytest.fixture(scope="module")
@@ -34,9 +43,17 @@ def library() -> data.Library:
     rng = np.random.default_rng(0)
     rows = [(), ("Train",), ("Screaming",)]
     clips = [
-        data.Recording(rng.standard_normal(50_000).astype(np.float32), data.targets_of(y), f"{i}.ogg", f"r{i}") for i, y in enumerate(rows)
+        data.Recording(
+            rng.standard_normal(50_000).astype(np.float32), data.targets_of(y), f"{i}.ogg", f"r{i}"
+        )
+        for i, y in enumerate(rows)
     ]
-    street = data.Recording(rng.standard_normal(400_000).astype(np.float32), data.targets_of((), ("ENGINE_ANY",)), "s.ogg", "s")
+    street = data.Recording(
+        rng.standard_normal(400_000).astype(np.float32),
+        data.targets_of((), ("ENGINE_ANY",)),
+        "s.ogg",
+        "s",
+    )
     return data.Library([*clips, street])
 
 
@@ -82,7 +99,11 @@ def test_examples_are_stored_at_the_ears_rate():
 
 def test_unclear_licences_are_left_out_and_groups_stay_together(tmp_path):
     soundfile = pytest.importorskip("soundfile")
-    rows = [("a.wav", "CC0", "g1"), ("b.wav", "unclear: for measurement only", "g2"), ("c.wav", "CC BY 4.0", "g1")]
+    rows = [
+        ("a.wav", "CC0", "g1"),
+        ("b.wav", "unclear: for measurement only", "g2"),
+        ("c.wav", "CC BY 4.0", "g1"),
+    ]
     for name, _, _ in rows:
         soundfile.write(tmp_path / name, np.zeros(1600, np.float32), 16_000)
     with (tmp_path / "m.csv").open("w", newline="") as f:
@@ -123,7 +144,9 @@ def test_thresholds_find_the_best_f1_and_keep_silence():
     assert micro_f1(scores, truth, rows) == 1
     assert false_alarms(scores, truth, rows) == 0
     assert (higher > rows).all()
-    assert np.log(higher / (1 - higher)) - np.log(rows / (1 - rows)) == pytest.approx(np.full(17, 0.5), abs=0.02)
+    assert np.log(higher / (1 - higher)) - np.log(rows / (1 - rows)) == pytest.approx(
+        np.full(17, 0.5), abs=0.02
+    )
     assert false_alarms(scores, truth, np.zeros(17, np.float32)) == 1
 
 
@@ -153,13 +176,20 @@ def test_a_few_steps_tell_a_tone_from_noise():
     )  # fmt: skip
     rng = np.random.default_rng(1)
     t = np.arange(10_000) / 20_000
-    waves = [np.sin(2 * np.pi * rng.uniform(600, 1500) * t) if i % 2 else rng.standard_normal(10_000) for i in range(32)]
+    waves = [
+        np.sin(2 * np.pi * rng.uniform(600, 1500) * t) if i % 2 else rng.standard_normal(10_000)
+        for i in range(32)
+    ]
     mel = LogMel(settings.frontend)
-    x = mel(torch.tensor(np.array(waves), dtype=torch.float32) * 0.1)[:, 0].numpy().astype(np.float16)
+    x = (
+        mel(torch.tensor(np.array(waves), dtype=torch.float32) * 0.1)[:, 0]
+        .numpy()
+        .astype(np.float16)
+    )
     known = np.zeros((32, 17), np.float32)
     known[1::2, SIREN], known[::2, CAR] = 1, 1
     said = np.full((32, 527), 0.001, np.float16)
-    network = train(Lessons(x, known, said, settings, mel.silence()[0]), settings)
+    network = train(TrainingSet(x, known, said, settings, mel.silence()[0]), settings)
     heard = network(torch.from_numpy(x[:8].astype(np.float32)[:, None])).bags.detach().numpy()
     assert [int(row[[SIREN, CAR]].argmax()) for row in heard] == [1, 0] * 4
 
@@ -168,8 +198,14 @@ def test_masks_and_mixtures_keep_shape_and_floor():
     settings = StarterSettings(frontend=LogMelSettings(window=800, hop=400, mels=32), batch=4)
     mel = LogMel(settings.frontend)
     x = np.zeros((8, 50, 32), np.float16)
-    lessons = Lessons(x, np.zeros((8, 17), np.float32), np.full((8, 527), 0.01, np.float16), settings, mel.silence()[0])
-    batches = list(lessons.epoch())
+    training_set = TrainingSet(
+        x,
+        np.zeros((8, 17), np.float32),
+        np.full((8, 527), 0.01, np.float16),
+        settings,
+        mel.silence()[0],
+    )
+    batches = list(training_set.epoch())
     assert len(batches) == 2
     for b in batches:
         assert b.x.shape == (4, 50, 32)
@@ -220,5 +256,8 @@ def test_the_bar_on_real_clips(shared):
     sure = np.isfinite(truth[:, sirens]).all(1)
     from sklearn.metrics import average_precision_score
 
-    assert average_precision_score(truth[sure][:, sirens].max(1), scores[sure][:, sirens].max(1)) >= 0.8
+    assert (
+        average_precision_score(truth[sure][:, sirens].max(1), scores[sure][:, sirens].max(1))
+        >= 0.8
+    )
     assert false_alarms(scores, truth, np.array(header.thresholds.ear, np.float32)) <= 0.1

@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 
 from av_tagger.clip import Clip, Media, Waveform
 from av_tagger.errors import MediaError, StorageError
-from av_tagger.learning.store import StoreSettings, build_store, decode_clip
-from av_tagger.protocols import Want
+from av_tagger.learning.data.store import StoreSettings, build_store, decode_clip
+from av_tagger.protocols import DecodeRequest
 
 Pcm = NDArray[np.int16]
 
@@ -57,8 +57,16 @@ def test_what_is_there_is_not_decoded_again(tmp_path: Path) -> None:
     first = build_store(ours, tmp_path / "store", SETTINGS, decode=decoder)
     (tmp_path / "4.wav").write_bytes(b"changed")
     seen: list[tuple[int, int]] = []
-    second = build_store(ours, tmp_path / "store", SETTINGS, decode=decoder, progress=lambda done, of: seen.append((done, of)))
-    assert decoder.decoded == [f"{i}.wav" for i in (0, 1, 2, 3, 4, 5, 6, 3, 4, 5)]  # only the shard of the changed file
+    second = build_store(
+        ours,
+        tmp_path / "store",
+        SETTINGS,
+        decode=decoder,
+        progress=lambda done, of: seen.append((done, of)),
+    )
+    assert decoder.decoded == [
+        f"{i}.wav" for i in (0, 1, 2, 3, 4, 5, 6, 3, 4, 5)
+    ]  # only the shard of the changed file
     assert second.samples[4] == 70
     assert first.sha256 != second.sha256
     assert seen[-1] == (7, 7)
@@ -74,7 +82,9 @@ def test_a_store_that_was_cut_off_goes_on_where_it_was(tmp_path: Path) -> None:
     decoder.decoded.clear()
     resumed = build_store(ours, tmp_path / "store", SETTINGS, decode=decoder)
     assert decoder.decoded == ["3.wav", "4.wav", "5.wav", "6.wav"]
-    assert resumed.sha256 == build_store(ours, tmp_path / "other", SETTINGS, decode=Decoder()).sha256
+    assert (
+        resumed.sha256 == build_store(ours, tmp_path / "other", SETTINGS, decode=Decoder()).sha256
+    )
 
 
 def test_a_damaged_shard_is_made_anew(tmp_path: Path) -> None:
@@ -87,7 +97,12 @@ def test_a_damaged_shard_is_made_anew(tmp_path: Path) -> None:
 
 
 def test_a_broken_or_short_file_costs_itself_only(tmp_path: Path) -> None:
-    store = build_store(clips(tmp_path, 5), tmp_path / "store", StoreSettings(rate=100, shortest_seconds=0.15), decode=Decoder("3.wav"))
+    store = build_store(
+        clips(tmp_path, 5),
+        tmp_path / "store",
+        StoreSettings(rate=100, shortest_seconds=0.15),
+        decode=Decoder("3.wav"),
+    )
     assert store.samples.tolist() == [0, 20, 30, 0, 50]
     assert [(Path(s.name).name, s.kind, s.reason) for s in store.skipped] == [
         ("0.wav", "empty", "holds only 0.10 s of sound"),
@@ -103,7 +118,9 @@ def test_a_store_travels_to_a_worker_without_its_maps(tmp_path: Path) -> None:
     assert pickle.loads(sent).read(1).tolist() == store.read(1).tolist()
 
 
-def test_two_processes_store_what_one_does_and_outlive_a_crash(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_two_processes_store_what_one_does_and_outlive_a_crash(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     (tmp_path / "crashing_decoder.py").write_text(
         "import os\nimport numpy as np\n"
         "def decode(clip, rate, longest):\n"
@@ -114,10 +131,14 @@ def test_two_processes_store_what_one_does_and_outlive_a_crash(tmp_path: Path, m
     import crashing_decoder
 
     settings = StoreSettings(rate=100, shard_clips=2, workers=2)
-    store = build_store(clips(tmp_path, 6), tmp_path / "store", settings, decode=crashing_decoder.decode)
+    store = build_store(
+        clips(tmp_path, 6), tmp_path / "store", settings, decode=crashing_decoder.decode
+    )
     assert store.samples.tolist() == [50, 50, 0, 50, 50, 50]
     assert [int(store.read(i)[0]) for i in (0, 1, 3, 4, 5)] == [0, 1, 3, 4, 5]
-    assert [(Path(s.name).name, s.reason) for s in store.skipped] == [("2.wav", "crashes the decoder")]
+    assert [(Path(s.name).name, s.reason) for s in store.skipped] == [
+        ("2.wav", "crashes the decoder")
+    ]
 
 
 def test_a_folder_that_cannot_be_written_is_one_sentence(tmp_path: Path) -> None:
@@ -133,11 +154,13 @@ class Backend:
 
     def __init__(self, samples: NDArray[np.float32] | None) -> None:
         self.samples = samples
-        self.wants: list[Want] = []
+        self.wants: list[DecodeRequest] = []
 
-    def windows(self, clip: Clip, want: Want) -> list[Media]:
-        self.wants.append(want)
-        return [Media(clip, 0, 1, None if self.samples is None else Waveform(self.samples, 100), None)]
+    def windows(self, clip: Clip, request: DecodeRequest) -> list[Media]:
+        self.wants.append(request)
+        return [
+            Media(clip, 0, 1, None if self.samples is None else Waveform(self.samples, 100), None)
+        ]
 
 
 def test_decoding_asks_for_sound_alone_and_clips_what_is_too_loud() -> None:
@@ -159,11 +182,17 @@ def write_wav(path: Path, samples: NDArray[np.float32], rate: int) -> None:
         out.writeframes(np.rint(samples * 32_767).astype("<i2").tobytes())
 
 
-def test_a_real_file_is_stored_to_a_rounding(tmp_path: Path, sing: Callable[..., NDArray[np.float32]]) -> None:
+def test_a_real_file_is_stored_to_a_rounding(
+    tmp_path: Path, sing: Callable[..., NDArray[np.float32]]
+) -> None:
     sound = sing(("low",), 0)
     write_wav(tmp_path / "a.wav", sound, 4_000)
     (tmp_path / "b.wav").write_text("no sound at all")
-    ours = [Clip(tmp_path / "a.wav"), Clip(tmp_path / "b.wav"), Clip(tmp_path / "a.wav", 0.25, 0.75)]
+    ours = [
+        Clip(tmp_path / "a.wav"),
+        Clip(tmp_path / "b.wav"),
+        Clip(tmp_path / "a.wav", 0.25, 0.75),
+    ]
     store = build_store(ours, tmp_path / "store", StoreSettings(rate=4_000))
     assert np.abs(store.read(0) / 32_767 - sound).max() < 2 / 32_767
     assert abs(len(store.read(2)) - 2_000) <= 1

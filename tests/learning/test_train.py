@@ -12,14 +12,14 @@ import torch
 
 from av_tagger.audio.branch import load_ear
 from av_tagger.audio.checkpoint import load_checkpoint
-from av_tagger.audio.network import Architecture, build_network
+from av_tagger.audio.network import EarArchitecture, build_network
 from av_tagger.clip import Waveform
 from av_tagger.errors import MissingExtra, StorageError, UsageError
-from av_tagger.learning.bags import EmbeddingBags, WaveformBags
+from av_tagger.learning.data.bags import EmbeddingBags, WaveformBags
 from av_tagger.learning.learner import loss_of, make_loss
 from av_tagger.learning.recipe import LossChoice, Recipe
-from av_tagger.learning.records import read_log
 from av_tagger.learning.run import Data, Options
+from av_tagger.learning.run_log import read_log
 from av_tagger.learning.train import train
 
 MakeBags = Callable[..., WaveformBags]
@@ -44,20 +44,32 @@ def pair(make_bags: MakeBags, tunes: Callable[[int, int], list[tuple[str, ...]]]
 
 def test_two_clips_are_learnt_by_heart(make_bags: MakeBags, tiny: Tiny, tmp_path: Path) -> None:
     bags = make_bags([("low", "shrill"), ("middle",)])
-    recipe = tiny("crnn-modern", *PLAIN, "batch=2", "balance=none", "length.epochs=1", "length.epoch_steps=50")
+    recipe = tiny(
+        "crnn-modern", *PLAIN, "batch=2", "balance=none", "length.epochs=1", "length.epoch_steps=50"
+    )
     outcome = train(recipe, Data(bags, bags), tmp_path / "run", CPU)
-    assert outcome.judged.micro_f1 == 1.0
-    assert outcome.judged.loss < 0.1
-    assert outcome.judged.average_precision[0] == 1.0
+    assert outcome.validation.micro_f1 == 1.0
+    assert outcome.validation.loss < 0.1
+    assert outcome.validation.average_precision[0] == 1.0
 
 
 def test_five_tones_are_told_apart_within_seconds(
-    make_bags: MakeBags, tunes: Callable[[int, int], list[tuple[str, ...]]], tiny: Tiny, tmp_path: Path
+    make_bags: MakeBags,
+    tunes: Callable[[int, int], list[tuple[str, ...]]],
+    tiny: Tiny,
+    tmp_path: Path,
 ) -> None:
     data = Data(make_bags(tunes(96, 1), 1), make_bags(tunes(40, 2), 2))
-    recipe = tiny("crnn-modern", *PLAIN, "batch=16", "balance=batch", "length.epochs=10", "augment.shift_seconds=0.5")
+    recipe = tiny(
+        "crnn-modern",
+        *PLAIN,
+        "batch=16",
+        "balance=batch",
+        "length.epochs=10",
+        "augment.shift_seconds=0.5",
+    )
     outcome = train(recipe, data, tmp_path / "run", CPU)
-    assert outcome.judged.micro_f1 > 0.8
+    assert outcome.validation.micro_f1 > 0.8
 
     ear = load_ear(str(tmp_path / "run"), "cpu")
     wave = data.validation.fetch(np.arange(1), None)[0][0]
@@ -72,20 +84,33 @@ class Kill(Exception):
 
 
 @pytest.mark.parametrize("name", ["crnn-av", "crnn-modern"])
-def test_a_killed_run_ends_exactly_where_an_uninterrupted_one_does(name: str, pair: Data, tiny: Tiny, tmp_path: Path) -> None:
+def test_a_killed_run_ends_exactly_where_an_uninterrupted_one_does(
+    name: str, pair: Data, tiny: Tiny, tmp_path: Path
+) -> None:
     """Dropout, averaged weights, momentum, schedule, half an epoch: bit for bit."""
-    recipe = tiny(name, "length.epochs=3", "length.epoch_steps=4", "optimiser.clip=1.0", "schedule.patience=1")
-    data = replace(pair, background=pair.training) if isinstance(pair.training, WaveformBags) else pair
+    recipe = tiny(
+        name, "length.epochs=3", "length.epoch_steps=4", "optimiser.clip=1.0", "schedule.patience=1"
+    )
+    data = (
+        replace(pair, background=pair.training) if isinstance(pair.training, WaveformBags) else pair
+    )
     options = replace(CPU, save_steps=3)
     whole = train(recipe, data, tmp_path / "whole", options)
-    for step in (4, 8, 11):  # right after an epoch, at the end of one before it was validated, between two saved states
+    for step in (
+        4,
+        8,
+        11,
+    ):  # right after an epoch, at the end of one before it was validated, between two saved states
         _killed_at(step, recipe, data, tmp_path / "cut", options)
     resumed = train(recipe, data, tmp_path / "cut", replace(options, resume=True))
-    assert resumed.judged == whole.judged
+    assert resumed.validation == whole.validation
     best = [load_checkpoint(tmp_path / run / "best.safetensors") for run in ("whole", "cut")]
     assert best[0][1] == best[1][1]
     assert _flat(best[0][0].state_dict()) == _flat(best[1][0].state_dict())
-    ends = [torch.load(tmp_path / run / "state.pt", weights_only=True)["learner"] for run in ("whole", "cut")]
+    ends = [
+        torch.load(tmp_path / run / "state.pt", weights_only=True)["learner"]
+        for run in ("whole", "cut")
+    ]
     assert _flat(ends[0]) == _flat(ends[1])
     assert read_log(tmp_path / "cut") == read_log(tmp_path / "whole")
 
@@ -107,7 +132,9 @@ def _flat(tree: Any) -> list[Any]:
     return [_flat(value) for value in tree] if isinstance(tree, list | tuple) else [tree]
 
 
-def test_a_run_goes_on_only_with_the_same_recipe_and_data(pair: Data, tiny: Tiny, tmp_path: Path, make_bags: MakeBags) -> None:
+def test_a_run_goes_on_only_with_the_same_recipe_and_data(
+    pair: Data, tiny: Tiny, tmp_path: Path, make_bags: MakeBags
+) -> None:
     recipe = tiny("crnn-modern", "length.epochs=1", "length.epoch_steps=1")
     run = tmp_path / "run"
     train(recipe, pair, run, CPU)
@@ -125,7 +152,11 @@ def test_a_run_goes_on_only_with_the_same_recipe_and_data(pair: Data, tiny: Tiny
 
 def test_under_max_pooling_only_the_loudest_frame_learns() -> None:
     torch.manual_seed(0)
-    network = build_network(Architecture(3, extractor_settings={"channels": [4], "pools": [[5, 15]], "units": 4}, pooling="max")).eval()
+    network = build_network(
+        EarArchitecture(
+            3, extractor_settings={"channels": [4], "pools": [[5, 15]], "units": 4}, pooling="max"
+        )
+    ).eval()
     heard = network(torch.randn(2, 1, 50, 60))
     heard.instances.retain_grad()
     targets = torch.tensor([[1.0, 0.0, float("nan")], [0.0, 1.0, 1.0]])
@@ -140,7 +171,12 @@ def test_under_max_pooling_only_the_loudest_frame_learns() -> None:
 
 def _labelled(targets: np.ndarray) -> EmbeddingBags:
     n, classes = targets.shape
-    return EmbeddingBags(np.zeros((n, 4), np.uint8), np.arange(n + 1), targets.astype(np.float32), tuple(f"c{k}" for k in range(classes)))
+    return EmbeddingBags(
+        np.zeros((n, 4), np.uint8),
+        np.arange(n + 1),
+        targets.astype(np.float32),
+        tuple(f"c{k}" for k in range(classes)),
+    )
 
 
 def test_class_weights_are_counted_on_the_training_data() -> None:
@@ -154,7 +190,9 @@ def test_class_weights_are_counted_on_the_training_data() -> None:
 
 
 def test_a_loss_on_instances_is_added_to_the_bag_s() -> None:
-    network = build_network(Architecture(2, extractor_settings={"channels": [4], "pools": [[5, 15]], "units": 4})).eval()
+    network = build_network(
+        EarArchitecture(2, extractor_settings={"channels": [4], "pools": [[5, 15]], "units": 4})
+    ).eval()
     heard, targets = network(torch.randn(1, 1, 20, 60)), torch.tensor([[1.0, 0.0]])
     bags = _labelled(np.eye(2))
     alone = loss_of(make_loss(LossChoice(), bags), heard, targets)
@@ -162,8 +200,13 @@ def test_a_loss_on_instances_is_added_to_the_bag_s() -> None:
     assert float(both.detach()) == pytest.approx(1.5 * float(alone.detach()))
 
 
-def test_a_class_without_clips_is_warned_of_and_costs_nothing_else(make_bags: MakeBags, tiny: Tiny, tmp_path: Path) -> None:
-    data = Data(make_bags([("low",), ("deep",), ("high",), ()] * 2, 1), make_bags([("low",), ("high",), ()], 2))
+def test_a_class_without_clips_is_warned_of_and_costs_nothing_else(
+    make_bags: MakeBags, tiny: Tiny, tmp_path: Path
+) -> None:
+    data = Data(
+        make_bags([("low",), ("deep",), ("high",), ()] * 2, 1),
+        make_bags([("low",), ("high",), ()], 2),
+    )
     records: list[Mapping[str, Any]] = []
     train(tiny("crnn-modern", *SHORT), data, tmp_path / "run", CPU, records.append)
     warnings = [str(r["text"]) for r in records if r["kind"] == "warning"]
@@ -179,12 +222,19 @@ def test_the_card_says_what_was_done(pair: Data, tiny: Tiny, tmp_path: Path) -> 
     data = replace(pair, origin="av-tag train tiny", notes=("the moon was full",))
     outcome = train(tiny("crnn-av", *SHORT, "seed=3"), data, tmp_path / "run", CPU)
     card = json.loads((tmp_path / "run" / "card.json").read_text())
-    assert card["data"]["training"] == {"sha256": pair.training.sha256, "clips": 20, "skipped": {}, "skipped_files": []}
+    assert card["data"]["training"] == {
+        "sha256": pair.training.sha256,
+        "clips": 20,
+        "skipped": {},
+        "skipped_files": [],
+    }
     assert (card["seed"], card["steps"], card["origin"]) == (3, 6, "av-tag train tiny")
     assert card["recipe"]["optimiser"]["clip"] == 1e-3
-    assert card["versions"]["torch"].split("+")[0] == str(torch.__version__).split("+", maxsplit=1)[0]
-    assert [c["threshold"] for c in card["classes"]] == list(outcome.judged.thresholds)
-    assert card["figures"]["micro_f1"] == outcome.judged.micro_f1
+    assert (
+        card["versions"]["torch"].split("+")[0] == str(torch.__version__).split("+", maxsplit=1)[0]
+    )
+    assert [c["threshold"] for c in card["classes"]] == list(outcome.validation.thresholds)
+    assert card["figures"]["micro_f1"] == outcome.validation.micro_f1
     words = (tmp_path / "run" / "card.md").read_text()
     assert pair.training.sha256 in words
     assert "the moon was full" in words
@@ -192,23 +242,44 @@ def test_the_card_says_what_was_done(pair: Data, tiny: Tiny, tmp_path: Path) -> 
 
 
 def test_it_stops_when_nothing_gets_better(pair: Data, tiny: Tiny, tmp_path: Path) -> None:
-    recipe = tiny("crnn-av", "optimiser.lr=1e-12", "length.epochs=50", "length.epoch_steps=1", "length.patience=2", "keep.metric=map")
-    recipe.architecture["extractor_settings"]["batch_norm"] = False  # its running means would go on moving
+    recipe = tiny(
+        "crnn-av",
+        "optimiser.lr=1e-12",
+        "length.epochs=50",
+        "length.epoch_steps=1",
+        "length.patience=2",
+        "keep.metric=map",
+    )
+    recipe.architecture["extractor_settings"]["batch_norm"] = (
+        False  # its running means would go on moving
+    )
     outcome = train(recipe, pair, tmp_path / "run", CPU)
     assert outcome.steps == 3
 
 
 def test_a_run_that_runs_away_says_what_to_do(pair: Data, tiny: Tiny, tmp_path: Path) -> None:
-    recipe = tiny("crnn-av", "optimiser.lr=1e30", "optimiser.clip=0.0", "length.epochs=1", "length.epoch_steps=9")
+    recipe = tiny(
+        "crnn-av",
+        "optimiser.lr=1e30",
+        "optimiser.clip=0.0",
+        "length.epochs=1",
+        "length.epoch_steps=9",
+    )
     with pytest.raises(UsageError, match=r"lower --set optimiser\.lr"):
         train(recipe, pair, tmp_path / "run", CPU)
 
 
-def test_checkpoints_stay_and_their_predictions_are_averaged(pair: Data, tiny: Tiny, tmp_path: Path) -> None:
-    recipe = tiny("crnn-modern", "length.iterations=5", "length.epoch_steps=4", "keep.average=[2, 5]")
+def test_checkpoints_stay_and_their_predictions_are_averaged(
+    pair: Data, tiny: Tiny, tmp_path: Path
+) -> None:
+    recipe = tiny(
+        "crnn-modern", "length.iterations=5", "length.epoch_steps=4", "keep.average=[2, 5]"
+    )
     train(recipe, pair, tmp_path / "run", CPU)
     folder = tmp_path / "run" / "checkpoints"
-    assert sorted(f.name for f in folder.iterdir()) == [f"step-000000{n}.{end}" for n in (2, 5) for end in ("npy", "safetensors")]
+    assert sorted(f.name for f in folder.iterdir()) == [
+        f"step-000000{n}.{end}" for n in (2, 5) for end in ("npy", "safetensors")
+    ]
     card = json.loads((tmp_path / "run" / "card.json").read_text())
     assert card["averaged"]["checkpoints"] == 2
     assert card["steps"] == 5
@@ -217,12 +288,19 @@ def test_checkpoints_stay_and_their_predictions_are_averaged(pair: Data, tiny: T
 def test_embeddings_are_learnt_from_like_waveforms(tiny: Tiny, tmp_path: Path) -> None:
     draw = np.random.default_rng(0)
     targets = np.eye(2, dtype=np.float32)[draw.integers(0, 2, 40)]
-    rows = (draw.integers(0, 60, (40, 5, 8)) + 150 * targets.repeat(4, axis=1)[:, None] * (np.arange(5) == 2)[:, None]).astype(np.uint8)
+    rows = (
+        draw.integers(0, 60, (40, 5, 8))
+        + 150 * targets.repeat(4, axis=1)[:, None] * (np.arange(5) == 2)[:, None]
+    ).astype(np.uint8)
     bags = EmbeddingBags(rows.reshape(200, 8), np.arange(41) * 5, targets, ("left", "right"))
     settings = {"channels": [8], "pools": [[1, 2]], "units": 4, "dropout": 0.0}
     ear = {"features": {"channels": 1, "bands": 8, "rate": 1.0}, "extractor_settings": settings}
-    recipe = replace(tiny("crnn-modern", *PLAIN, "length.epochs=3", "length.epoch_steps=20"), data="embeddings", architecture=ear)
-    assert train(recipe, Data(bags, bags), tmp_path / "run", CPU).judged.micro_f1 > 0.95
+    recipe = replace(
+        tiny("crnn-modern", *PLAIN, "length.epochs=3", "length.epoch_steps=20"),
+        data="embeddings",
+        architecture=ear,
+    )
+    assert train(recipe, Data(bags, bags), tmp_path / "run", CPU).validation.micro_f1 > 0.95
 
 
 def test_recipe_and_data_of_different_kinds_do_not_meet(tiny: Tiny, tmp_path: Path) -> None:
@@ -238,7 +316,9 @@ def test_data_without_anything_to_learn_are_refused(make_bags: MakeBags) -> None
         Data(_labelled(np.eye(2)), _labelled(np.eye(3)))
 
 
-def test_tensorboard_is_an_extra(pair: Data, tiny: Tiny, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_tensorboard_is_an_extra(
+    pair: Data, tiny: Tiny, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     import sys
 
     monkeypatch.setitem(sys.modules, "torch.utils.tensorboard", None)

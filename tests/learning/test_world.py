@@ -11,14 +11,20 @@ import pytest
 import torch
 
 from av_tagger.errors import DeviceError, UsageError
-from av_tagger.learning.world import joined, precision
+from av_tagger.learning.distributed import joined, precision
 
 SHARED_RUN = Path(__file__).with_name("shared_run.py")
 
 
 def start(run: Path, rank: int, port: int) -> subprocess.Popen[bytes]:
     """As torchrun would."""
-    where = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port), "RANK": str(rank), "WORLD_SIZE": "2", "LOCAL_RANK": str(rank)}
+    where = {
+        "MASTER_ADDR": "127.0.0.1",
+        "MASTER_PORT": str(port),
+        "RANK": str(rank),
+        "WORLD_SIZE": "2",
+        "LOCAL_RANK": str(rank),
+    }
     environment = {**os.environ, **where, "PYTHONPATH": str(Path(__file__).resolve().parents[2])}
     return subprocess.Popen([sys.executable, str(SHARED_RUN), str(run)], env=environment)
 
@@ -31,16 +37,25 @@ def test_two_processes_learn_what_one_does(tmp_path: Path) -> None:
     processes = [start(tmp_path / "two", rank, port) for rank in (0, 1)]
     runpy.run_path(str(SHARED_RUN))["learn"](tmp_path / "one")
     assert [process.wait(200) for process in processes] == [0, 0]
-    one, two = (torch.load(tmp_path / run / "state.pt", weights_only=True) for run in ("one", "two"))
+    one, two = (
+        torch.load(tmp_path / run / "state.pt", weights_only=True) for run in ("one", "two")
+    )
     assert one["progress"]["step"] == two["progress"]["step"] == 6
     for name, value in one["learner"]["network"].items():
         torch.testing.assert_close(two["learner"]["network"][name], value, rtol=1e-4, atol=1e-6)
-    assert one["progress"]["judged"]["loss"] == pytest.approx(two["progress"]["judged"]["loss"], rel=1e-4)
+    assert one["progress"]["validation"]["loss"] == pytest.approx(
+        two["progress"]["validation"]["loss"], rel=1e-4
+    )
 
 
 def test_one_process_needs_no_fellows() -> None:
-    with joined("cpu", "auto") as world:
-        assert (world.size, world.leads, world.dtype, world.gather("me")) == (1, True, torch.float32, ["me"])
+    with joined("cpu", "auto") as group:
+        assert (group.size, group.leads, group.dtype, group.gather("me")) == (
+            1,
+            True,
+            torch.float32,
+            ["me"],
+        )
 
 
 def test_wrong_places_are_one_sentence() -> None:

@@ -6,7 +6,9 @@ import importlib.util
 import sys
 from pathlib import Path
 
-_spec = importlib.util.spec_from_file_location("tests_assets", Path(__file__).resolve().parents[1] / "assets.py")
+_spec = importlib.util.spec_from_file_location(
+    "tests_assets", Path(__file__).resolve().parents[1] / "assets.py"
+)
 assert _spec is not None
 assert _spec.loader is not None
 if "tests_assets" not in sys.modules:

@@ -25,7 +25,7 @@ class Fake:
     def probe(self, path: Path) -> MediaInfo:
         return MediaInfo(path, "fake", 1.0, None, None)
 
-    def windows(self, clip: Clip, want: Any) -> Iterator[Media]:
+    def windows(self, clip: Clip, request: Any) -> Iterator[Media]:
         for number in range(3):
             yield self.window(clip, number)
             self.misbehave(clip)
@@ -35,7 +35,14 @@ class Fake:
         images[...] = number + 1
         elsewhere = np.full((2, 4, 6, 3), number + 1, np.uint8)
         frames = Frames(elsewhere if self.name == "copied" else images, np.array([0.0, 0.5]))
-        return Media(clip, float(number), number + 1.0, Waveform(np.full(5, number, np.float32), 5), frames, (str(os.getpid()),))
+        return Media(
+            clip,
+            float(number),
+            number + 1.0,
+            Waveform(np.full(5, number, np.float32), 5),
+            frames,
+            (str(os.getpid()),),
+        )
 
     def misbehave(self, clip: Clip) -> None:
         match self.name:

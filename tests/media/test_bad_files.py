@@ -12,7 +12,7 @@ from tests_assets import Audio, make_audio, make_video
 from av_tagger.clip import Clip, Media
 from av_tagger.errors import AvTaggerError, MediaError
 from av_tagger.media import close_workers, open_media
-from av_tagger.protocols import Want
+from av_tagger.protocols import DecodeRequest
 
 
 @pytest.fixture(autouse=True, scope="module")
@@ -22,7 +22,7 @@ def no_workers_left() -> Iterator[None]:
 
 
 def read(path: Path, limit: float = 30.0) -> list[Media]:
-    return list(open_media(Clip(path), Want(short_side=64), limit_seconds=limit))
+    return list(open_media(Clip(path), DecodeRequest(short_side=64), limit_seconds=limit))
 
 
 def complaint(path: Path) -> str:
@@ -40,8 +40,18 @@ def test_each_mistake_has_its_own_sentence(tmp_path: Path) -> None:
     (tmp_path / "noise.mp4").write_bytes(np.random.default_rng(0).bytes(4000))
     whole = make_video(tmp_path / "a.mp4")
     (tmp_path / "cut.mp4").write_bytes(whole.read_bytes()[:3000])
-    said = [complaint(tmp_path / name) for name in ("nowhere.mp4", "", "empty.mp4", "text.mp4", "noise.mp4", "cut.mp4")]
-    words = ["no such file", "is a folder", "is empty", "is text", "is not media that can be read", "the moov box"]
+    said = [
+        complaint(tmp_path / name)
+        for name in ("nowhere.mp4", "", "empty.mp4", "text.mp4", "noise.mp4", "cut.mp4")
+    ]
+    words = [
+        "no such file",
+        "is a folder",
+        "is empty",
+        "is text",
+        "is not media that can be read",
+        "the moov box",
+    ]
     for sentence, word in zip(said, words, strict=True):
         assert word in sentence
         assert "; " in sentence, "a remedy follows"
@@ -95,11 +105,22 @@ def try_all(files: list[Path], backend: str) -> dict[str, str]:
     found = {}
     for path in files:
         try:
-            windows = sum(1 for _ in open_media(Clip(path), Want(short_side=64), backend=backend, limit_seconds=20))
+            windows = sum(
+                1
+                for _ in open_media(
+                    Clip(path), DecodeRequest(short_side=64), backend=backend, limit_seconds=20
+                )
+            )
             found[path.name] = f"{windows} windows"
         except AvTaggerError as error:
-            found[path.name] = "refused" if str(error).startswith(f"{path}: ") else f"refused without its name: {error}"
-    assert set(found.values()) - {"refused"} == {what for what in found.values() if what.endswith(" windows")}
+            found[path.name] = (
+                "refused"
+                if str(error).startswith(f"{path}: ")
+                else f"refused without its name: {error}"
+            )
+    assert set(found.values()) - {"refused"} == {
+        what for what in found.values() if what.endswith(" windows")
+    }
     return found
 
 
@@ -120,8 +141,8 @@ def test_real_videos_open(shared: Path) -> None:
     files = sorted((shared / "data" / "media" / "videos").iterdir())
     assert len(files) == 35
     for path in files:
-        want = Want(short_side=64, frame_rate=1.0)
-        media = next(iter(open_media(Clip(path, 0.0, 2.0), want, limit_seconds=60)))
+        request = DecodeRequest(short_side=64, frame_rate=1.0)
+        media = next(iter(open_media(Clip(path, 0.0, 2.0), request, limit_seconds=60)))
         assert media.frames is not None, path.name
         assert media.waveform is not None, path.name
 
@@ -129,4 +150,6 @@ def test_real_videos_open(shared: Path) -> None:
 @pytest.mark.slow
 def test_real_videos_are_read_whole(shared: Path) -> None:
     for path in sorted((shared / "data" / "media" / "videos").iterdir()):
-        assert all(not m.notes for m in open_media(Clip(path), Want(), limit_seconds=120)), path.name
+        assert all(
+            not m.notes for m in open_media(Clip(path), DecodeRequest(), limit_seconds=120)
+        ), path.name

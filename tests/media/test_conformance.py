@@ -11,21 +11,34 @@ from typing import Any
 
 import numpy as np
 import pytest
-from tests_assets import CORNERS, Audio, can_encode, frame_times, level_at, make_audio, make_video, seen_corners, seen_level, tone
+from tests_assets import (
+    CORNERS,
+    Audio,
+    can_encode,
+    frame_times,
+    level_at,
+    make_audio,
+    make_video,
+    seen_corners,
+    seen_level,
+    tone,
+)
 
 from av_tagger.clip import Clip, Media
 from av_tagger.errors import MediaError
 from av_tagger.media import BACKENDS, close_workers, open_backend
 from av_tagger.media.doctor import decoders
-from av_tagger.protocols import Want
+from av_tagger.protocols import DecodeRequest
 
 LIBRARY = {"pyav": "av", "decord": "decord"}
 INSTALLED = [name for name in BACKENDS if importlib.util.find_spec(LIBRARY[name]) is not None]
-EAR = Want(short_side=None)
-EYE = Want(audio_rate=None)
+EAR = DecodeRequest(short_side=None)
+EYE = DecodeRequest(audio_rate=None)
 FIRST = slice(0, 1)
-LARGEST = 1.95  # times the wanted size: what decoders may hand on when it is cheaper than to scale it
-LONG = Want(short_side=32, audio_rate=8_000, window_seconds=1.0, overlap_seconds=0.25)
+LARGEST = (
+    1.95  # times the wanted size: what decoders may hand on when it is cheaper than to scale it
+)
+LONG = DecodeRequest(short_side=32, audio_rate=8_000, window_seconds=1.0, overlap_seconds=0.25)
 
 
 @pytest.fixture(params=INSTALLED)
@@ -39,8 +52,8 @@ def no_workers_left() -> Iterator[None]:
     close_workers()
 
 
-def one(backend: Any, path: Path, want: Want | None = None) -> Media:
-    (media,) = backend.windows(Clip(path), want or Want())
+def one(backend: Any, path: Path, request: DecodeRequest | None = None) -> Media:
+    (media,) = backend.windows(Clip(path), request or DecodeRequest())
     return media
 
 
@@ -73,10 +86,14 @@ def test_the_default_is_installed() -> None:
         ("mpeg4", "pcm", "avi"),
     ],
 )
-def test_codecs_and_containers(backend: Any, tmp_path: Path, codec: str, audio: str, container: str) -> None:
+def test_codecs_and_containers(
+    backend: Any, tmp_path: Path, codec: str, audio: str, container: str
+) -> None:
     if not (can_encode(codec) and can_encode(audio)):
         pytest.skip(f"this FFmpeg cannot write {codec} with {audio}")
-    media = one(backend, make_video(tmp_path / f"a.{container}", codec=codec, audio=Audio(audio, 48_000)))
+    media = one(
+        backend, make_video(tmp_path / f"a.{container}", codec=codec, audio=Audio(audio, 48_000))
+    )
     assert media.frames is not None
     expected = np.array(frame_times(1.0, 24))
     np.testing.assert_allclose(media.frames.times - media.frames.times[0], expected, atol=2e-3)
@@ -85,19 +102,37 @@ def test_codecs_and_containers(backend: Any, tmp_path: Path, codec: str, audio: 
     assert np.abs(np.array(levels) - [level_at(t) for t in expected]).max() < 8
     assert media.waveform is not None
     assert media.waveform.rate == 20_000
-    assert abs(media.waveform.duration_seconds - 1.0) < 1152 / 48_000 * 2 + 1e-3  # within the padding of a last frame
-    assert abs(float(np.sqrt(np.mean(samples_of(media)[4000:16000] ** 2))) - 0.5 / math.sqrt(2)) < 0.02
+    assert (
+        abs(media.waveform.duration_seconds - 1.0) < 1152 / 48_000 * 2 + 1e-3
+    )  # within the padding of a last frame
+    assert (
+        abs(float(np.sqrt(np.mean(samples_of(media)[4000:16000] ** 2))) - 0.5 / math.sqrt(2)) < 0.02
+    )
 
 
 @pytest.mark.parametrize(
-    ("codec", "container"), [("aac", "m4a"), ("mp3", "mp3"), ("opus", "ogg"), ("vorbis", "ogg"), ("flac", "flac"), ("pcm", "wav")]
+    ("codec", "container"),
+    [
+        ("aac", "m4a"),
+        ("mp3", "mp3"),
+        ("opus", "ogg"),
+        ("vorbis", "ogg"),
+        ("flac", "flac"),
+        ("pcm", "wav"),
+    ],
 )
-def test_sound_alone_has_its_length(backend: Any, tmp_path: Path, codec: str, container: str) -> None:
+def test_sound_alone_has_its_length(
+    backend: Any, tmp_path: Path, codec: str, container: str
+) -> None:
     channels = 2 if codec == "vorbis" else 1
-    media = one(backend, make_audio(tmp_path / f"a.{container}", 1.5, Audio(codec, 48_000, channels)))
+    media = one(
+        backend, make_audio(tmp_path / f"a.{container}", 1.5, Audio(codec, 48_000, channels))
+    )
     assert media.frames is None
     assert media.notes == ()
-    frame = {"aac": 1024, "mp3": 1152, "opus": 960, "vorbis": 1024, "flac": 0, "pcm": 0}[codec] / 48_000
+    frame = {"aac": 1024, "mp3": 1152, "opus": 960, "vorbis": 1024, "flac": 0, "pcm": 0}[
+        codec
+    ] / 48_000
     assert abs(len(samples_of(media)) / 20_000 - 1.5) <= frame + 1 / 20_000
 
 
@@ -110,7 +145,9 @@ def test_equal_channels_keep_their_level(backend: Any, tmp_path: Path, channels:
 
 def test_mono_is_the_average(backend: Any, tmp_path: Path) -> None:
     left, right = tone(0.5, 20_000, 1, 440)[0], tone(0.5, 20_000, 1, 1000)[0]
-    path = make_audio(tmp_path / "a.wav", 0.5, Audio("pcm", 20_000, 2, samples=np.stack([left, right])))
+    path = make_audio(
+        tmp_path / "a.wav", 0.5, Audio("pcm", 20_000, 2, samples=np.stack([left, right]))
+    )
     np.testing.assert_allclose(samples_of(one(backend, path, EAR)), (left + right) / 2, atol=1e-4)
 
 
@@ -123,7 +160,10 @@ def test_every_rate_is_resampled_to_the_same_tone(backend: Any, tmp_path: Path, 
 
 @pytest.mark.parametrize("count", [1, 2, 100])
 def test_a_few_samples(backend: Any, tmp_path: Path, count: int) -> None:
-    path = make_audio(tmp_path / "a.wav", audio=Audio("pcm", 44_100, samples=np.full((1, count), 0.25, np.float32)))
+    path = make_audio(
+        tmp_path / "a.wav",
+        audio=Audio("pcm", 44_100, samples=np.full((1, count), 0.25, np.float32)),
+    )
     assert len(samples_of(one(backend, path, EAR))) == max(1, round(count * 20_000 / 44_100))
 
 
@@ -136,19 +176,27 @@ def test_a_few_samples(backend: Any, tmp_path: Path, count: int) -> None:
         (270, ["top right", "bottom right", "top left", "bottom left"]),
     ],
 )
-def test_rotation_is_applied_once(backend: Any, tmp_path: Path, rotation: int, corners: list[str]) -> None:
+def test_rotation_is_applied_once(
+    backend: Any, tmp_path: Path, rotation: int, corners: list[str]
+) -> None:
     path = make_video(tmp_path / "a.mp4", 0.3, size=(160, 96), audio=None, rotation=rotation)
     info = backend.probe(path)
     assert info.video.rotation == rotation
-    for want, short in ((EYE, 96), (Want(audio_rate=None, short_side=48), 48), (Want(audio_rate=None, short_side=50), 50)):
-        frames = one(backend, path, want).frames
+    for request, short in (
+        (EYE, 96),
+        (DecodeRequest(audio_rate=None, short_side=48), 48),
+        (DecodeRequest(audio_rate=None, short_side=50), 50),
+    ):
+        frames = one(backend, path, request).frames
         assert frames is not None
         upright = frames.size[::-1] if rotation in (90, 270) else frames.size
         assert short <= upright[0] <= LARGEST * short
         assert upright[1] == pytest.approx(160 * upright[0] / 96, abs=1)
         assert frames.images.flags.c_contiguous
         assert seen_corners(frames.rgb(FIRST)[0]) == corners
-    assert (info.video.width, info.video.height) == ((96, 160) if rotation in (90, 270) else (160, 96))
+    assert (info.video.width, info.video.height) == (
+        (96, 160) if rotation in (90, 270) else (160, 96)
+    )
     assert set(corners) == set(CORNERS)
 
 
@@ -161,19 +209,23 @@ def test_variable_frame_rate_is_by_time(backend: Any, tmp_path: Path) -> None:
 
 def test_candidates_are_chosen_by_time(backend: Any, tmp_path: Path) -> None:
     path = make_video(tmp_path / "a.mkv", 2.0, vfr=True, audio=None)
-    media = one(backend, path, Want(audio_rate=None, frame_rate=8.0))
+    media = one(backend, path, DecodeRequest(audio_rate=None, frame_rate=8.0))
     assert media.frames is not None
     shown = np.array(frame_times(2.0, 24, vfr=True))
     slots = np.floor(shown * 8 + 1e-3)
-    np.testing.assert_allclose(media.frames.times, shown[np.unique(slots, return_index=True)[1]], atol=1e-3)
+    np.testing.assert_allclose(
+        media.frames.times, shown[np.unique(slots, return_index=True)[1]], atol=1e-3
+    )
     assert level_error(media) < 8
 
 
 @pytest.mark.parametrize("size", [(64, 160), (98, 50), (66, 130)])
-def test_sizes_are_scaled_down_never_up(backend: Any, tmp_path: Path, size: tuple[int, int]) -> None:
+def test_sizes_are_scaled_down_never_up(
+    backend: Any, tmp_path: Path, size: tuple[int, int]
+) -> None:
     path = make_video(tmp_path / "a.mp4", 0.2, size=size, audio=None)
     full = one(backend, path, EYE).frames
-    small = one(backend, path, Want(audio_rate=None, short_side=33)).frames
+    small = one(backend, path, DecodeRequest(audio_rate=None, short_side=33)).frames
     assert full is not None
     assert small is not None
     assert full.size == size[::-1]
@@ -215,7 +267,9 @@ def test_a_missing_track_says_so(backend: Any, tmp_path: Path) -> None:
 @pytest.mark.parametrize("container", ["mkv", "mp4"])
 def test_late_sound_and_shifted_starts(backend: Any, tmp_path: Path, container: str) -> None:
     """Second 0 is where the first track starts, whatever its stamps say; the other keeps its distance."""
-    path = make_video(tmp_path / f"a.{container}", 1.0, start=2.0, audio=Audio("opus", 48_000, delay=0.4))
+    path = make_video(
+        tmp_path / f"a.{container}", 1.0, start=2.0, audio=Audio("opus", 48_000, delay=0.4)
+    )
     media = one(backend, path)
     assert media.frames is not None
     assert media.waveform is not None
@@ -226,7 +280,7 @@ def test_late_sound_and_shifted_starts(backend: Any, tmp_path: Path, container: 
 
 def test_windows_cover_the_file_exactly(backend: Any, tmp_path: Path) -> None:
     path = make_video(tmp_path / "a.mp4", 4.2, audio=Audio("aac", 16_000))
-    whole = one(backend, path, Want(short_side=32, audio_rate=8_000))
+    whole = one(backend, path, DecodeRequest(short_side=32, audio_rate=8_000))
     parts = list(backend.windows(Clip(path), LONG))
     assert [m.start_seconds for m in parts] == pytest.approx([0, 0.75, 1.5, 2.25, 3.0])
     assert [m.end_seconds for m in parts[:-1]] == pytest.approx([1.0, 1.75, 2.5, 3.25])
@@ -237,18 +291,25 @@ def test_windows_cover_the_file_exactly(backend: Any, tmp_path: Path) -> None:
         first = round(media.waveform.start_seconds * 8_000)
         expected = samples_of(whole)[first : first + len(samples_of(media))]
         np.testing.assert_array_equal(samples_of(media), expected)
-        inside = (whole.frames.times >= media.start_seconds - 1e-6) & (whole.frames.times < media.end_seconds - 1e-6)
+        inside = (whole.frames.times >= media.start_seconds - 1e-6) & (
+            whole.frames.times < media.end_seconds - 1e-6
+        )
         np.testing.assert_allclose(media.frames.times, whole.frames.times[inside])
         np.testing.assert_array_equal(media.frames.images, whole.frames.images[inside])
     last = parts[-1]
     assert last.waveform is not None
-    assert last.waveform.start_seconds + last.waveform.duration_seconds == pytest.approx(len(samples_of(whole)) / 8_000)
+    assert last.waveform.start_seconds + last.waveform.duration_seconds == pytest.approx(
+        len(samples_of(whole)) / 8_000
+    )
     assert last.end_seconds == pytest.approx(whole.end_seconds, abs=1e-3)
 
 
 @pytest.mark.parametrize("seconds", [1.0, 1.4])
 def test_up_to_one_and_a_half_windows_is_one(backend: Any, tmp_path: Path, seconds: float) -> None:
-    for path in (make_video(tmp_path / "a.mkv", seconds, audio=Audio("opus", 48_000)), make_audio(tmp_path / "a.wav", seconds)):
+    for path in (
+        make_video(tmp_path / "a.mkv", seconds, audio=Audio("opus", 48_000)),
+        make_audio(tmp_path / "a.wav", seconds),
+    ):
         media = one(backend, path, LONG)
         assert media.end_seconds == pytest.approx(seconds, abs=0.05)
 
@@ -256,7 +317,7 @@ def test_up_to_one_and_a_half_windows_is_one(backend: Any, tmp_path: Path, secon
 def test_a_part_of_a_file(backend: Any, tmp_path: Path) -> None:
     path = make_video(tmp_path / "a.mp4", 4.0, audio=Audio("aac", 32_000))
     whole = one(backend, path)
-    (part,) = backend.windows(Clip(path, 1.3, 2.6), Want())
+    (part,) = backend.windows(Clip(path, 1.3, 2.6), DecodeRequest())
     assert part.start_seconds == 1.3
     assert part.end_seconds == pytest.approx(2.6, abs=1e-3)
     assert whole.frames is not None
@@ -268,16 +329,20 @@ def test_a_part_of_a_file(backend: Any, tmp_path: Path) -> None:
     assert part.waveform.start_seconds == pytest.approx(1.3, abs=1e-4)
     first = round(part.waveform.start_seconds * 20_000)
     assert len(samples_of(part)) == pytest.approx(1.3 * 20_000, abs=1)
-    np.testing.assert_allclose(samples_of(part), samples_of(whole)[first : first + len(samples_of(part))], atol=2e-3)
+    np.testing.assert_allclose(
+        samples_of(part), samples_of(whole)[first : first + len(samples_of(part))], atol=2e-3
+    )
 
 
 def test_a_part_beyond_the_end(backend: Any, tmp_path: Path) -> None:
     path = make_audio(tmp_path / "a.wav", 1.0)
     with pytest.raises(MediaError, match=r"ends at 1\.00 s, before the clip starts at 5\.00 s"):
-        list(backend.windows(Clip(path, 5.0, 6.0), Want()))
+        list(backend.windows(Clip(path, 5.0, 6.0), DecodeRequest()))
 
 
-@pytest.mark.skipif(not hasattr(os, "sched_getscheduler"), reason="this system has no such priorities")
+@pytest.mark.skipif(
+    not hasattr(os, "sched_getscheduler"), reason="this system has no such priorities"
+)
 def test_an_encoder_does_not_change_the_priority_of_the_process(tmp_path: Path) -> None:
     before = os.sched_getscheduler(0)
     make_video(tmp_path / "a.mp4", 0.5, codec="av1")

@@ -24,7 +24,10 @@ def test_folders_are_searched_through(folder: Path) -> None:
 
 
 def test_patterns_and_names(folder: Path) -> None:
-    assert find_media([folder / "*.wav", folder / "a.wav", str(folder / "notes.txt")]) == [folder / "a.wav", folder / "notes.txt"]
+    assert find_media([folder / "*.wav", folder / "a.wav", str(folder / "notes.txt")]) == [
+        folder / "a.wav",
+        folder / "notes.txt",
+    ]
     assert find_media([folder / "**" / "*.mkv"]) == [folder / "deep/er/c.mkv"]
     assert find_media([folder / "d*"]) == [folder / "deep/er/c.mkv"]
 

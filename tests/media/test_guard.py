@@ -14,10 +14,18 @@ from tests_assets import make_audio, make_video
 
 from av_tagger.clip import Clip
 from av_tagger.errors import MediaError, TimedOut, UsageError
-from av_tagger.media import GuardedWorker, close_workers, make_backend, open_backend, open_media, probe, warm_up
+from av_tagger.media import (
+    GuardedWorker,
+    close_workers,
+    make_backend,
+    open_backend,
+    open_media,
+    probe,
+    warm_up,
+)
 from av_tagger.media.blocks import SPARE, Blocks
 from av_tagger.media.transport import SharedMemory
-from av_tagger.protocols import MediaBackend, Want
+from av_tagger.protocols import DecodeRequest, MediaBackend
 
 HERE = Path(__file__).parent
 CLIP = Clip(Path("some clip.mp4"))
@@ -36,7 +44,7 @@ def fake(name: str) -> GuardedWorker:
 @pytest.mark.parametrize("name", ["good", "copied"])
 def test_windows_arrive_as_they_were_made(name: str) -> None:
     with fake(name) as worker:
-        found = list(worker.windows(CLIP, Want(), 20))
+        found = list(worker.windows(CLIP, DecodeRequest(), 20))
     assert [m.start_seconds for m in found] == [0.0, 1.0, 2.0]
     for number, media in enumerate(found):
         assert media.frames is not None
@@ -51,14 +59,14 @@ def test_windows_arrive_as_they_were_made(name: str) -> None:
 def test_a_hang_ends_at_the_limit(name: str) -> None:
     with fake(name) as worker:
         worker.call("fake_backends:add", 2, 3, path=CLIP.path)  # a slow start is no hang
-        windows = worker.windows(CLIP, Want(), 1.0)
+        windows = worker.windows(CLIP, DecodeRequest(), 1.0)
         next(windows)
         begin = time.monotonic()
         with pytest.raises(TimedOut, match=r"some clip\.mp4: took longer than 1 s"):
             next(windows)
         assert time.monotonic() - begin < 20
         worker.backend = "good"
-        assert len(list(worker.windows(CLIP, Want(), 20))) == 3, "the worker was replaced"
+        assert len(list(worker.windows(CLIP, DecodeRequest(), 20))) == 3, "the worker was replaced"
 
 
 @pytest.mark.parametrize(
@@ -73,16 +81,18 @@ def test_a_hang_ends_at_the_limit(name: str) -> None:
 def test_a_death_costs_one_file(name: str, words: str) -> None:
     with fake(name) as worker:
         with pytest.raises(MediaError, match=rf"some clip\.mp4: {words}"):
-            list(worker.windows(CLIP, Want(), 20))
+            list(worker.windows(CLIP, DecodeRequest(), 20))
         worker.backend = "good"
-        assert len(list(worker.windows(CLIP, Want(), 20))) == 3
+        assert len(list(worker.windows(CLIP, DecodeRequest(), 20))) == 3
 
 
 def test_an_abandoned_file_does_not_answer_for_the_next() -> None:
     with fake("good") as worker:
-        next(worker.windows(CLIP, Want(), 20))
+        next(worker.windows(CLIP, DecodeRequest(), 20))
         other = Clip(Path("other.mp4"))
-        assert [m.clip.name for m in worker.windows(other, Want(), 20)] == ["other.mp4"] * 3
+        assert [m.clip.name for m in worker.windows(other, DecodeRequest(), 20)] == [
+            "other.mp4"
+        ] * 3
 
 
 def test_any_function_can_be_guarded() -> None:
@@ -153,7 +163,9 @@ def test_a_block_is_mapped_once_until_it_is_gone() -> None:
     name = block.name
     unsent = memory.allocate((2, 300, 400, 3))
     del block, unsent
-    kept = [memory.allocate((n, 1000, 1000, 3)) for n in (9, 19, 39, 79)]  # too large for the blocks that wait
+    kept = [
+        memory.allocate((n, 1000, 1000, 3)) for n in (9, 19, 39, 79)
+    ]  # too large for the blocks that wait
     del kept
     memory.allocate((200, 1000, 1000, 3))
     assert memory.farewell() == [name], "what was never sent needs no farewell"
@@ -162,11 +174,15 @@ def test_a_block_is_mapped_once_until_it_is_gone() -> None:
 def test_windows_that_are_kept_keep_their_pictures(tmp_path: Path) -> None:
     """Many windows of many files, some kept: no block is written to while somebody looks at it."""
     path = make_video(tmp_path / "a.mp4", seconds=3.0)
-    want = Want(short_side=32, window_seconds=0.5, overlap_seconds=0.1)
-    plain = [m.frames.images.copy() for m in make_backend("pyav").windows(Clip(path), want) if m.frames is not None]
+    request = DecodeRequest(short_side=32, window_seconds=0.5, overlap_seconds=0.1)
+    plain = [
+        m.frames.images.copy()
+        for m in make_backend("pyav").windows(Clip(path), request)
+        if m.frames is not None
+    ]
     with GuardedWorker() as worker:
-        kept = [m for _ in range(2) for m in worker.windows(Clip(path), want)]
-        for number, media in enumerate(worker.windows(Clip(path), want)):
+        kept = [m for _ in range(2) for m in worker.windows(Clip(path), request)]
+        for number, media in enumerate(worker.windows(Clip(path), request)):
             assert media.frames is not None
             np.testing.assert_array_equal(media.frames.images, plain[number])
     assert len(kept) == 2 * len(plain) > 6
@@ -180,7 +196,7 @@ def test_blocks_that_are_gone_are_unmapped(tmp_path: Path) -> None:
     with GuardedWorker() as worker:
         for side in range(64, 1024, 96):
             path = make_video(tmp_path / f"{side}.mp4", 0.2, size=(side, side), audio=None)
-            for media in worker.windows(Clip(path), Want(short_side=2000)):
+            for media in worker.windows(Clip(path), DecodeRequest(short_side=2000)):
                 assert media.frames is not None
                 assert media.frames.size == (side, side)
         assert len(worker.arrivals._mapped) <= SPARE + 2
@@ -188,9 +204,9 @@ def test_blocks_that_are_gone_are_unmapped(tmp_path: Path) -> None:
 
 def test_the_guarded_decoder_gives_what_the_plain_one_gives(tmp_path: Path) -> None:
     path = make_video(tmp_path / "a.mp4", seconds=1.0)
-    (plain,) = make_backend("pyav").windows(Clip(path), Want())
-    (guarded,) = open_media(Clip(path), Want())
-    (unguarded,) = open_media(Clip(path), Want(), guarded=False)
+    (plain,) = make_backend("pyav").windows(Clip(path), DecodeRequest())
+    (guarded,) = open_media(Clip(path), DecodeRequest())
+    (unguarded,) = open_media(Clip(path), DecodeRequest(), guarded=False)
     for media in (guarded, unguarded):
         assert media.frames is not None
         assert plain.frames is not None
@@ -204,9 +220,11 @@ def test_the_guarded_decoder_gives_what_the_plain_one_gives(tmp_path: Path) -> N
 
 def test_two_files_can_be_open_at_once(tmp_path: Path) -> None:
     a, b = make_audio(tmp_path / "a.wav", 3.0), make_audio(tmp_path / "b.wav", 3.0)
-    want = Want(window_seconds=1.0, overlap_seconds=0.0)
-    pairs = list(zip(open_media(Clip(a), want), open_media(Clip(b), want), strict=True))
-    assert [(x.clip.path.name, y.clip.path.name) for x, y in pairs] == [("a.wav", "b.wav")] * len(pairs)
+    request = DecodeRequest(window_seconds=1.0, overlap_seconds=0.0)
+    pairs = list(zip(open_media(Clip(a), request), open_media(Clip(b), request), strict=True))
+    assert [(x.clip.path.name, y.clip.path.name) for x, y in pairs] == [("a.wav", "b.wav")] * len(
+        pairs
+    )
     assert len(pairs) >= 2
 
 
@@ -218,7 +236,7 @@ def test_backends_are_media_backends() -> None:
 
 def test_an_unknown_backend_is_a_usage_error() -> None:
     with pytest.raises(UsageError, match="did you mean 'pyav'"):
-        open_media(CLIP, Want(), backend="pyaw")
+        open_media(CLIP, DecodeRequest(), backend="pyaw")
     with pytest.raises(UsageError, match="no decoder 'ffmpeg'"):
         open_backend("ffmpeg")
 

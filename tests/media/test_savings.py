@@ -17,26 +17,37 @@ from av_tagger.media import close_workers, make_backend
 from av_tagger.media.picture import target_size
 from av_tagger.media.sound import Mixer
 from av_tagger.media.tracks import PictureTrack
-from av_tagger.protocols import Want
+from av_tagger.protocols import DecodeRequest
 
 
-def frames_of(path: Path, want: Want) -> Frames:
-    (media,) = make_backend("pyav").windows(Clip(path), want)
+def frames_of(path: Path, request: DecodeRequest) -> Frames:
+    (media,) = make_backend("pyav").windows(Clip(path), request)
     assert media.frames is not None
     return media.frames
 
 
 @pytest.mark.parametrize(
     ("size", "short_side", "expected"),
-    [((640, 360), 342, (640, 360)), ((640, 360), 320, (569, 320)), ((320, 180), 342, (320, 180)), ((1080, 1920), 342, (342, 608))],
+    [
+        ((640, 360), 342, (640, 360)),
+        ((640, 360), 320, (569, 320)),
+        ((320, 180), 342, (320, 180)),
+        ((1080, 1920), 342, (342, 608)),
+    ],
 )
-def test_pictures_near_the_wanted_size_stay_as_they_are(size: tuple[int, int], short_side: int, expected: tuple[int, int]) -> None:
+def test_pictures_near_the_wanted_size_stay_as_they_are(
+    size: tuple[int, int], short_side: int, expected: tuple[int, int]
+) -> None:
     assert target_size(*size, short_side) == expected
 
 
 def with_skippable_frames(path: Path) -> Path:
     with av.open(str(path), "w") as out:
-        stream: Any = out.add_stream("libx264", rate=24, options={"preset": "ultrafast", "bf": "1", "b-adapt": "0", "b-pyramid": "none"})
+        stream: Any = out.add_stream(
+            "libx264",
+            rate=24,
+            options={"preset": "ultrafast", "bf": "1", "b-adapt": "0", "b-pyramid": "none"},
+        )
         stream.width, stream.height, stream.pix_fmt = 96, 64, "yuv420p"
         for number, seconds in enumerate(frame_times(2.0, 24)):
             frame = av.VideoFrame.from_ndarray(picture(seconds, (96, 64)), format="rgb24")
@@ -48,7 +59,7 @@ def with_skippable_frames(path: Path) -> Path:
 
 def test_frames_that_no_other_needs_can_be_left_out(tmp_path: Path) -> None:
     path = with_skippable_frames(tmp_path / "a.mp4")
-    whole, fewer = (frames_of(path, Want(skip_nonref=skip)) for skip in (False, True))
+    whole, fewer = (frames_of(path, DecodeRequest(skip_nonref=skip)) for skip in (False, True))
     assert len(whole) == 48
     assert 20 <= len(fewer) <= 30
     same = np.searchsorted(whole.times, fewer.times - 1e-3)
@@ -57,19 +68,26 @@ def test_frames_that_no_other_needs_can_be_left_out(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(("wanted", "skipped"), [(8.0, True), (10.0, True), (13.0, False)])
-def test_they_stay_where_half_the_frames_would_be_too_few(tmp_path: Path, wanted: float, skipped: bool) -> None:
+def test_they_stay_where_half_the_frames_would_be_too_few(
+    tmp_path: Path, wanted: float, skipped: bool
+) -> None:
     path = with_skippable_frames(tmp_path / "a.mp4")
-    whole, fewer = (frames_of(path, Want(skip_nonref=skip, frame_rate=wanted)) for skip in (False, True))
+    whole, fewer = (
+        frames_of(path, DecodeRequest(skip_nonref=skip, frame_rate=wanted))
+        for skip in (False, True)
+    )
     assert np.array_equal(whole.times, fewer.times) != skipped
     assert len(fewer) >= 0.9 * len(whole)
 
 
 def test_a_format_without_such_frames_keeps_all(tmp_path: Path) -> None:
     path = make_video(tmp_path / "a.mp4", 1.0)
-    assert len(frames_of(path, Want(skip_nonref=True))) == 24
+    assert len(frames_of(path, DecodeRequest(skip_nonref=True))) == 24
 
 
-def test_hardly_anything_is_decoded_beyond_the_clip(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_hardly_anything_is_decoded_beyond_the_clip(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     path = make_video(tmp_path / "a.mkv", 6.0, audio="mp3")
     shown: list[float] = []
     original = PictureTrack.show
@@ -79,7 +97,7 @@ def test_hardly_anything_is_decoded_beyond_the_clip(tmp_path: Path, monkeypatch:
         return original(track, frame)
 
     monkeypatch.setattr(PictureTrack, "show", show)
-    (media,) = make_backend("pyav").windows(Clip(path, 1.0, 3.0), Want())
+    (media,) = make_backend("pyav").windows(Clip(path, 1.0, 3.0), DecodeRequest())
     assert media.waveform is not None
     assert media.waveform.duration_seconds == pytest.approx(2.0, abs=1e-3)
     assert 3.0 <= max(shown) < 3.3

@@ -6,18 +6,27 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from tests_assets import Audio, frame_times, make_audio, make_video, picture, seen_corners, seen_level, tone
+from tests_assets import (
+    Audio,
+    frame_times,
+    make_audio,
+    make_video,
+    picture,
+    seen_corners,
+    seen_level,
+    tone,
+)
 
 from av_tagger.clip import Clip, Media
 from av_tagger.errors import MediaError, StorageError
 from av_tagger.media import make_backend
 from av_tagger.media.doctor import decoders
 from av_tagger.media.write import copy_with_pictures, write_video
-from av_tagger.protocols import Want
+from av_tagger.protocols import DecodeRequest
 
 
 def read(path: Path) -> Media:
-    (media,) = make_backend("pyav").windows(Clip(path), Want(short_side=4000))
+    (media,) = make_backend("pyav").windows(Clip(path), DecodeRequest(short_side=4000))
     return media
 
 
@@ -29,9 +38,16 @@ def test_what_is_written_is_read(tmp_path: Path, size: tuple[int, int], rate: in
     assert media.waveform is not None
     np.testing.assert_allclose(media.frames.times, frame_times(2.0, 25), atol=1e-3)
     assert media.frames.size == (size[1] + size[1] % 2, size[0] + size[0] % 2)
-    assert seen_corners(media.frames.rgb()[0]) == ["top left", "top right", "bottom left", "bottom right"]
+    assert seen_corners(media.frames.rgb()[0]) == [
+        "top left",
+        "top right",
+        "bottom left",
+        "bottom right",
+    ]
     assert media.waveform.duration_seconds == pytest.approx(2.0, abs=0.07)
-    assert float(np.sqrt(np.mean(media.waveform.samples[8000:32000] ** 2))) == pytest.approx(0.5 / np.sqrt(2), abs=0.01)
+    assert float(np.sqrt(np.mean(media.waveform.samples[8000:32000] ** 2))) == pytest.approx(
+        0.5 / np.sqrt(2), abs=0.01
+    )
 
 
 def test_pictures_alone(tmp_path: Path) -> None:
@@ -55,8 +71,13 @@ def test_a_failure_leaves_nothing_behind(tmp_path: Path) -> None:
         write_video(tmp_path / "nowhere" / "a.mp4", [picture(0, (64, 64))], 10)
 
 
-@pytest.mark.parametrize(("audio", "vfr", "rotation"), [("aac", False, 0), ("aac", False, 90), ("opus", True, 0), (None, False, 0)])
-def test_drawing_keeps_sound_and_times(tmp_path: Path, audio: str | None, vfr: bool, rotation: int) -> None:
+@pytest.mark.parametrize(
+    ("audio", "vfr", "rotation"),
+    [("aac", False, 0), ("aac", False, 90), ("opus", True, 0), (None, False, 0)],
+)
+def test_drawing_keeps_sound_and_times(
+    tmp_path: Path, audio: str | None, vfr: bool, rotation: int
+) -> None:
     sound = None if audio is None else Audio(audio, 48_000)
     source = make_video(tmp_path / "a.mp4", 2.0, audio=sound, vfr=vfr, rotation=rotation)
     seen: list[float] = []
@@ -77,7 +98,9 @@ def test_drawing_keeps_sound_and_times(tmp_path: Path, audio: str | None, vfr: b
     if before.waveform is not None and after.waveform is not None:
         count = min(len(before.waveform.samples), len(after.waveform.samples))
         assert abs(len(before.waveform.samples) - len(after.waveform.samples)) < 20_000 / 24
-        np.testing.assert_allclose(after.waveform.samples[:count], before.waveform.samples[:count], atol=1e-3)
+        np.testing.assert_allclose(
+            after.waveform.samples[:count], before.waveform.samples[:count], atol=1e-3
+        )
 
 
 def test_what_cannot_be_drawn_on(tmp_path: Path) -> None:

@@ -42,7 +42,9 @@ def test_a_notebook_defines_nothing_of_its_own(name: str) -> None:
     assert len(trees) >= 6
     definitions = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef, ast.Lambda)
     assert not [node for tree in trees for node in ast.walk(tree) if isinstance(node, definitions)]
-    imported = [n.module or "" for tree in trees for n in ast.walk(tree) if isinstance(n, ast.ImportFrom)]
+    imported = [
+        n.module or "" for tree in trees for n in ast.walk(tree) if isinstance(n, ast.ImportFrom)
+    ]
     assert any(module.startswith("av_tagger") for module in imported)
 
 
@@ -59,12 +61,21 @@ def test_a_notebook_runs(name: str, monkeypatch: pytest.MonkeyPatch, tmp_path: P
     if name == "1_hear" and find("crnn.starter.safetensors") is None:
         pytest.skip("the starter ear's weights are not in this checkout")
     pytest.importorskip("ipykernel")
-    monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(ROOT), *filter(None, [os.environ.get("PYTHONPATH")])]))
+    monkeypatch.setenv(
+        "PYTHONPATH", os.pathsep.join([str(ROOT), *filter(None, [os.environ.get("PYTHONPATH")])])
+    )
     monkeypatch.setenv("IPYTHONDIR", str(tmp_path))
     monkeypatch.setenv("JUPYTER_RUNTIME_DIR", str(tmp_path))
     book = nbformat.read(FOLDER / f"{name}.ipynb", as_version=4)
-    nbclient.NotebookClient(book, timeout=120, kernel_name="python3", resources={"metadata": {"path": str(tmp_path)}}).execute()
+    nbclient.NotebookClient(
+        book, timeout=120, kernel_name="python3", resources={"metadata": {"path": str(tmp_path)}}
+    ).execute()
     ran = [cell for cell in book.cells if cell.cell_type == "code"]
     assert [cell.execution_count for cell in ran] == list(range(1, len(ran) + 1))
     assert any("image/png" in o.get("data", {}) for cell in ran for o in cell.outputs)
-    assert not [o.text for cell in ran for o in cell.outputs if o.output_type == "stream" and o.name == "stderr"]
+    assert not [
+        o.text
+        for cell in ran
+        for o in cell.outputs
+        if o.output_type == "stream" and o.name == "stderr"
+    ]

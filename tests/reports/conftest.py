@@ -22,7 +22,20 @@ import pytest
 
 from av_tagger.clip import Clip
 from av_tagger.labels import dcase2017
-from av_tagger.scores import Activity, ClassScore, Event, Evidence, Failed, KeyFrame, Outcome, Run, Status, Tag, Tagged, Witness
+from av_tagger.scores import (
+    Activity,
+    BranchInfo,
+    ClassScore,
+    Event,
+    Evidence,
+    Failed,
+    KeyFrame,
+    Outcome,
+    RunInfo,
+    Status,
+    Tag,
+    Tagged,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -59,11 +72,24 @@ def street(path: Path = Path("films/street corner.mp4")) -> Tagged:
         (Event(1.0, 2.5, 0.95), Event(6.0, 7.25, 0.6)),
         (Evidence(3.2, "electric locomotive", 0.42, 0.61),),
     )
-    bus = Tag("Bus", 0.55, 0.4, 0.2, 0.64, (), (Evidence(3.2, "trolleybus", 0.3, 0.71), Evidence(8.1, "minibus", 0.34, 0.83)))
+    bus = Tag(
+        "Bus",
+        0.55,
+        0.4,
+        0.2,
+        0.64,
+        (),
+        (Evidence(3.2, "trolleybus", 0.3, 0.71), Evidence(8.1, "minibus", 0.34, 0.83)),
+    )
     scores = {label: ClassScore(0.05, 0.06, 0.0, 0.3) for label in LABELS}
-    scores |= {"Train horn": ClassScore(0.81, 0.9, 0.42, 0.35), "Bus": ClassScore(0.55, 0.2, 0.64, 0.4)}
+    scores |= {
+        "Train horn": ClassScore(0.81, 0.9, 0.42, 0.35),
+        "Bus": ClassScore(0.55, 0.2, 0.64, 0.4),
+    }
     keyframes = (
-        KeyFrame(3.2, 0.6, (("electric locomotive", 0.42), ("trolleybus", 0.3)), picture((70, 110, 160))),
+        KeyFrame(
+            3.2, 0.6, (("electric locomotive", 0.42), ("trolleybus", 0.3)), picture((70, 110, 160))
+        ),
         KeyFrame(8.1, 0.4, (("minibus", 0.34), ("street sign", 0.2)), picture((150, 120, 60))),
     )
     return Tagged(
@@ -72,9 +98,9 @@ def street(path: Path = Path("films/street corner.mp4")) -> Tagged:
         tags=(horn, bus),
         scores=scores,
         keyframes=keyframes,
-        ear=Witness(Status.OK, "crnn", "starter-1"),
-        eye=Witness(Status.OK, "inception_v4", "timm"),
-        run=Run("0.1.0", "cpu", "0123456789ab", 1.5),
+        ear=BranchInfo(Status.OK, "crnn", "starter-1"),
+        eye=BranchInfo(Status.OK, "inception_v4", "timm"),
+        run=RunInfo("0.1.0", "cpu", "0123456789ab", 1.5),
         activity=bumps(10.0, 0.0, {"Train horn": [(1.7, 0.9), (6.6, 0.55)], "Bus": [(8.0, 0.2)]}),
         notes=("3 frames could not be decoded",),
     )
@@ -85,16 +111,19 @@ def window() -> Tagged:
     horn = Tag("Train horn", 0.7, 0.35, 0.7, None, (Event(61.0, 64.0, 0.7),))
     alarm = Tag("Car alarm", 0.5, 0.35, 0.5, None, (Event(63.0, 66.5, 0.5),))
     scores = {label: ClassScore(0.05, 0.05, None, math.inf) for label in LABELS}
-    scores |= {"Train horn": ClassScore(0.7, 0.7, None, 0.35), "Car alarm": ClassScore(0.5, 0.5, None, 0.35)}
+    scores |= {
+        "Train horn": ClassScore(0.7, 0.7, None, 0.35),
+        "Car alarm": ClassScore(0.5, 0.5, None, 0.35),
+    }
     return Tagged(
         clip=Clip(Path("-5QrBL6MzLg_60.000_190.000 & <b>.mp4"), 60.0, 70.0),
         duration_seconds=10.0,
         tags=(horn, alarm),
         scores=scores,
         keyframes=(),
-        ear=Witness(Status.DEGRADED, "crnn", "starter-1"),
-        eye=Witness(Status.NO_WEIGHTS, "inception_v4"),
-        run=Run("0.1.0", "cpu", "0123456789ab", 0.5),
+        ear=BranchInfo(Status.DEGRADED, "crnn", "starter-1"),
+        eye=BranchInfo(Status.NO_WEIGHTS, "inception_v4"),
+        run=RunInfo("0.1.0", "cpu", "0123456789ab", 0.5),
         activity=bumps(10.0, 60.0, {"Train horn": [(62.5, 0.7)], "Car alarm": [(64.7, 0.5)]}),
     )
 
@@ -102,14 +131,25 @@ def window() -> Tagged:
 def challenge_clip() -> Tagged:
     """A clip named like those of the challenge, in which nothing was found."""
     scores = {label: ClassScore(0.05, 0.05, math.nan, 0.3) for label in LABELS}
-    witness = Witness(Status.OK, "crnn", "starter-1")
+    branch = BranchInfo(Status.OK, "crnn", "starter-1")
     clip = Clip(Path("audio/Y-5QrBL6MzLg_60.000_70.000.wav"))
-    return Tagged(clip, 10.0, (), scores, (), witness, Witness(Status.NO_TRACK, "inception_v4"), Run("0.1.0", "cpu", "0123456789ab", 0.2))
+    return Tagged(
+        clip,
+        10.0,
+        (),
+        scores,
+        (),
+        branch,
+        BranchInfo(Status.NO_TRACK, "inception_v4"),
+        RunInfo("0.1.0", "cpu", "0123456789ab", 0.2),
+    )
 
 
 @pytest.fixture
 def sample() -> list[Outcome]:
-    broken = Failed(Clip(Path('broken, "quoted".mp4')), "media", 'broken, "quoted".mp4: cannot be opened')
+    broken = Failed(
+        Clip(Path('broken, "quoted".mp4')), "media", 'broken, "quoted".mp4: cannot be opened'
+    )
     return [street(), window(), challenge_clip(), broken]
 
 
@@ -150,13 +190,17 @@ class Browser:
         self.events: list[dict[str, Any]] = []
         self.session: str | None = None
         target = self.send("Target.createTarget", url="about:blank")["targetId"]
-        self.session = self.send("Target.attachToTarget", targetId=target, flatten=True)["sessionId"]
+        self.session = self.send("Target.attachToTarget", targetId=target, flatten=True)[
+            "sessionId"
+        ]
         for domain in ("Page", "Runtime", "Log", "Network"):
             self.send(f"{domain}.enable")
 
     def send(self, method: str, **params: Any) -> Any:
         self.count += 1
-        message = {"id": self.count, "method": method, "params": params} | ({"sessionId": self.session} if self.session else {})
+        message = {"id": self.count, "method": method, "params": params} | (
+            {"sessionId": self.session} if self.session else {}
+        )
         os.write(self.commands, json.dumps(message).encode() + b"\0")
         while True:
             answer = self._next()
@@ -177,15 +221,33 @@ class Browser:
         answer: dict[str, Any] = json.loads(line)
         return answer
 
-    def open(self, url: str, size: tuple[int, int] = (1280, 900), *, dark: bool = False, phone: bool = False) -> None:
-        self.send("Emulation.setDeviceMetricsOverride", width=size[0], height=size[1], deviceScaleFactor=2 if phone else 1, mobile=phone)
-        self.send("Emulation.setEmulatedMedia", features=[{"name": "prefers-color-scheme", "value": "dark" if dark else "light"}])
+    def open(
+        self,
+        url: str,
+        size: tuple[int, int] = (1280, 900),
+        *,
+        dark: bool = False,
+        phone: bool = False,
+    ) -> None:
+        self.send(
+            "Emulation.setDeviceMetricsOverride",
+            width=size[0],
+            height=size[1],
+            deviceScaleFactor=2 if phone else 1,
+            mobile=phone,
+        )
+        self.send(
+            "Emulation.setEmulatedMedia",
+            features=[{"name": "prefers-color-scheme", "value": "dark" if dark else "light"}],
+        )
         self.events.clear()
         self.send("Page.navigate", url=url)
         self.wait("document.readyState === 'complete' && location.href !== 'about:blank'")
 
     def js(self, expression: str) -> Any:
-        result = self.send("Runtime.evaluate", expression=expression, returnByValue=True, awaitPromise=True)
+        result = self.send(
+            "Runtime.evaluate", expression=expression, returnByValue=True, awaitPromise=True
+        )
         assert "exceptionDetails" not in result, result
         return result["result"].get("value")
 
@@ -201,21 +263,37 @@ class Browser:
 
     def press(self, key: str, code: int, text: str = "") -> None:
         down = {"text": text} if text else {}
-        self.send("Input.dispatchKeyEvent", type="keyDown", key=key, windowsVirtualKeyCode=code, **down)
+        self.send(
+            "Input.dispatchKeyEvent", type="keyDown", key=key, windowsVirtualKeyCode=code, **down
+        )
         self.send("Input.dispatchKeyEvent", type="keyUp", key=key, windowsVirtualKeyCode=code)
 
     def complaints(self) -> list[str]:
         """What the console had to say since the page was opened: errors, refused content, exceptions."""
         self.js("new Promise(done => setTimeout(done, 50))")
         kinds = {"Log.entryAdded": "entry", "Runtime.exceptionThrown": "exceptionDetails"}
-        said = [json.dumps(e["params"][kinds[e["method"]]]) for e in self.events if e.get("method") in kinds]
-        return said + [json.dumps(e["params"]) for e in self.events if e.get("method") == "Runtime.consoleAPICalled"]
+        said = [
+            json.dumps(e["params"][kinds[e["method"]]])
+            for e in self.events
+            if e.get("method") in kinds
+        ]
+        return said + [
+            json.dumps(e["params"])
+            for e in self.events
+            if e.get("method") == "Runtime.consoleAPICalled"
+        ]
 
     def requests(self) -> list[str]:
-        return [e["params"]["request"]["url"] for e in self.events if e.get("method") == "Network.requestWillBeSent"]
+        return [
+            e["params"]["request"]["url"]
+            for e in self.events
+            if e.get("method") == "Network.requestWillBeSent"
+        ]
 
     def screenshot(self, path: Path, *, full: bool = True) -> bytes:
-        picture = base64.b64decode(self.send("Page.captureScreenshot", captureBeyondViewport=full)["data"])
+        picture = base64.b64decode(
+            self.send("Page.captureScreenshot", captureBeyondViewport=full)["data"]
+        )
         path.write_bytes(picture)
         return picture
 
@@ -231,7 +309,14 @@ class Browser:
 
 @pytest.fixture(scope="module")
 def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
-    program = next((p for p in map(shutil.which, ("chromium", "chromium-browser", "google-chrome", "chrome")) if p), None)
+    program = next(
+        (
+            p
+            for p in map(shutil.which, ("chromium", "chromium-browser", "google-chrome", "chrome"))
+            if p
+        ),
+        None,
+    )
     if program is None or sys.platform == "win32":
         pytest.skip("there is no Chromium on this machine")
     one = Browser(program, tmp_path_factory.mktemp("profile"))

@@ -29,13 +29,17 @@ def playhead_column(image: np.ndarray, layout: Layout) -> int:
     return int(columns[-1])
 
 
-def test_the_picture_given_stays_as_it_is_and_only_the_panel_and_badges_change(tagged: Tagged) -> None:
+def test_the_picture_given_stays_as_it_is_and_only_the_panel_and_badges_change(
+    tagged: Tagged,
+) -> None:
     image = grey()
     drawn = draw(image, 4.5, tagged)
     assert (image == 90).all()
     assert drawn.shape == image.shape
     layout = Layout.of(640, 360, 2)
-    assert (drawn[: 360 - layout.panel] == 90).all()  # nothing sounds at 4.5 s and no key frame is near
+    assert (
+        drawn[: 360 - layout.panel] == 90
+    ).all()  # nothing sounds at 4.5 s and no key frame is near
     assert (drawn[360 - layout.panel :] != 90).mean() > 0.9
 
 
@@ -60,7 +64,9 @@ def test_the_playhead_runs_with_time(tagged: Tagged) -> None:
 def test_a_window_begins_at_its_own_start(sample: list[Tagged]) -> None:
     layout = Layout.of(640, 360, 2)
     left, right = layout.track
-    assert playhead_column(draw(grey(), 65.0, sample[1]), layout) == pytest.approx((left + right) / 2, abs=1)
+    assert playhead_column(draw(grey(), 65.0, sample[1]), layout) == pytest.approx(
+        (left + right) / 2, abs=1
+    )
 
 
 def test_event_bars_stand_where_events_are(tagged: Tagged) -> None:
@@ -78,7 +84,9 @@ def test_event_bars_stand_where_events_are(tagged: Tagged) -> None:
     assert not coloured[outside].any()
 
 
-@pytest.mark.parametrize(("width", "height"), [(16, 16), (64, 36), (33, 200), (320, 240), (1921, 1081), (400, 30)])
+@pytest.mark.parametrize(
+    ("width", "height"), [(16, 16), (64, 36), (33, 200), (320, 240), (1921, 1081), (400, 30)]
+)
 def test_every_size_can_be_drawn_on(tagged: Tagged, width: int, height: int) -> None:
     drawn = draw(grey(width, height), 2.0, tagged)
     assert drawn.shape == (height, width, 3)
@@ -103,7 +111,9 @@ def make_film(path: Path, seconds: float = 2.0, fps: int = 10) -> None:
             out.mux(video.encode(frame))
         wave = np.sin(np.arange(round(seconds * 16_000)) / 8).astype(np.float32)[None]
         for at in range(0, wave.shape[1], 1024):
-            frame = av.AudioFrame.from_ndarray(np.ascontiguousarray(wave[:, at : at + 1024]), "fltp", "mono")
+            frame = av.AudioFrame.from_ndarray(
+                np.ascontiguousarray(wave[:, at : at + 1024]), "fltp", "mono"
+            )
             frame.sample_rate, frame.pts, frame.time_base = 16_000, at, Fraction(1, 16_000)
             out.mux(sound.encode(frame))
         out.mux(video.encode())
@@ -122,7 +132,9 @@ def pictures(path: Path) -> list[tuple[float, np.ndarray]]:
         return [(f.time, f.to_ndarray(format="rgb24")) for f in container.decode(video=0)]
 
 
-def test_a_copy_keeps_sound_and_duration_and_shows_the_result(tagged: Tagged, tmp_path: Path) -> None:
+def test_a_copy_keeps_sound_and_duration_and_shows_the_result(
+    tagged: Tagged, tmp_path: Path
+) -> None:
     source, target = tmp_path / "film.mp4", tmp_path / "told.mp4"
     make_film(source)
     film = replace(tagged, clip=Clip(source), duration_seconds=2.0)

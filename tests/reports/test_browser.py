@@ -15,7 +15,7 @@ import pytest
 from av_tagger.clip import Clip, Waveform
 from av_tagger.reports.html import PageOptions, write_page, write_site
 from av_tagger.reports.spectrogram import spectrogram_png
-from av_tagger.scores import Failed, Outcome, Run, Status, Tag, Tagged, Witness
+from av_tagger.scores import BranchInfo, Failed, Outcome, RunInfo, Status, Tag, Tagged
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -32,7 +32,9 @@ def film(tmp_path_factory: pytest.TempPathFactory) -> Path:
         stream = container.add_stream("libvpx", rate=5)
         stream.width, stream.height, stream.pix_fmt = 64, 36, "yuv420p"
         for n in range(50):
-            frame = av.VideoFrame.from_ndarray(np.full((36, 64, 3), 5 * n, np.uint8), format="rgb24")
+            frame = av.VideoFrame.from_ndarray(
+                np.full((36, 64, 3), 5 * n, np.uint8), format="rgb24"
+            )
             frame.pts, frame.time_base = n, Fraction(1, 5)
             container.mux(stream.encode(frame))
         container.mux(stream.encode())
@@ -88,7 +90,9 @@ def test_a_click_on_the_timeline_seeks(shown: Any) -> None:
     assert playhead(shown) == pytest.approx(70, abs=0.5)
     assert shown.js("document.getElementById('lanes').getAttribute('aria-valuetext')") == "0:07.0"
     # 7.0 s lies in the horn's second event: its card lights up, its lane shows its frame probability
-    assert shown.js("[...document.querySelectorAll('.card.on h3')].map(e => e.textContent)") == ["Train horn"]
+    assert shown.js("[...document.querySelectorAll('.card.on h3')].map(e => e.textContent)") == [
+        "Train horn"
+    ]
     assert 0 < float(shown.js("document.querySelector('output.now').textContent")) < 0.6
 
 
@@ -100,7 +104,9 @@ def test_times_of_events_and_key_frames_seek(shown: Any) -> None:
 
 
 def test_the_playhead_moves_with_the_film(shown: Any) -> None:
-    shown.js("(async () => { const m = document.getElementById('media'); m.muted = true; m.playbackRate = 4; await m.play() })()")
+    shown.js(
+        "(async () => { const m = document.getElementById('media'); m.muted = true; m.playbackRate = 4; await m.play() })()"
+    )
     shown.wait("document.getElementById('media').currentTime > 1")
     assert playhead(shown) > 8
     shown.js("document.getElementById('media').pause()")
@@ -138,7 +144,9 @@ def test_the_table_sorts(shown: Any) -> None:
     assert shown.js("document.querySelector('thead th').getAttribute('aria-sort')") == "ascending"
 
 
-def test_a_page_without_its_film_still_has_a_playhead(tagged: Tagged, tmp_path: Path, browser: Any) -> None:
+def test_a_page_without_its_film_still_has_a_playhead(
+    tagged: Tagged, tmp_path: Path, browser: Any
+) -> None:
     write_page(replace(tagged, clip=Clip(tmp_path / "gone.webm")), tmp_path / "page.html")
     browser.open((tmp_path / "page.html").as_uri())
     browser.wait("!document.getElementById('lost').hidden")
@@ -147,7 +155,9 @@ def test_a_page_without_its_film_still_has_a_playhead(tagged: Tagged, tmp_path: 
 
 
 def test_an_embedded_film_plays(tagged: Tagged, film: Path, tmp_path: Path, browser: Any) -> None:
-    write_page(replace(tagged, clip=Clip(film)), tmp_path / "page.html", options=PageOptions(embed=True))
+    write_page(
+        replace(tagged, clip=Clip(film)), tmp_path / "page.html", options=PageOptions(embed=True)
+    )
     browser.open((tmp_path / "page.html").as_uri())
     browser.wait("document.getElementById('media').readyState > 0")
     assert browser.js("document.getElementById('media').src").startswith("data:video/webm;base64,")
@@ -169,14 +179,19 @@ def test_a_hostile_name_does_nothing(tagged: Tagged, tmp_path: Path, browser: An
 
 @pytest.mark.parametrize("dark", [False, True])
 @pytest.mark.parametrize("width", [1280, 390, 320])
-def test_a_page_fits_its_screen(tagged: Tagged, tmp_path: Path, browser: Any, width: int, dark: bool) -> None:
+def test_a_page_fits_its_screen(
+    tagged: Tagged, tmp_path: Path, browser: Any, width: int, dark: bool
+) -> None:
     write_site([tagged], tmp_path)
     pages = [tmp_path / "index.html", *(tmp_path / "pages").iterdir()]
     assert len(pages) == 2
     for path in pages:
         browser.open(path.as_uri(), (width, 800), dark=dark, phone=width < 600)
         assert browser.js("document.documentElement.scrollWidth") <= width
-        ink, paper = (luminance(browser.js(f"getComputedStyle(document.body).{name}")) for name in ("color", "backgroundColor"))
+        ink, paper = (
+            luminance(browser.js(f"getComputedStyle(document.body).{name}"))
+            for name in ("color", "backgroundColor")
+        )
         assert (ink > paper) is dark
         assert (max(ink, paper) + 0.05) / (min(ink, paper) + 0.05) > 7  # WCAG AAA
 
@@ -192,10 +207,19 @@ def luminance(colour: str) -> float:
 def index(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """An index of 10,000 files; the pages themselves are left out."""
     horn, bus = Tag("Train horn", 0.81, 0.3, 0.9, None), Tag("Bus", 0.55, 0.3, None, 0.6)
-    witness = Witness(Status.OK, "m")
+    branch = BranchInfo(Status.OK, "m")
     tags = ((horn,), (bus, horn), (), (bus,))
     outcomes: list[Outcome] = [
-        Tagged(Clip(Path(f"day {n % 7}/clip {n:05d}.mp4")), n % 100 + 1.0, tags[n % 4], {}, (), witness, witness, Run("0", "cpu", "", 0.0))
+        Tagged(
+            Clip(Path(f"day {n % 7}/clip {n:05d}.mp4")),
+            n % 100 + 1.0,
+            tags[n % 4],
+            {},
+            (),
+            branch,
+            branch,
+            RunInfo("0", "cpu", "", 0.0),
+        )
         for n in range(10_000)
     ]
     outcomes[42] = Failed(Clip(Path("day 0/clip 00042.mp4")), "media", "cannot be opened")
@@ -219,7 +243,9 @@ def count(browser: Any) -> str:
 
 
 def press_filter(browser: Any, name: str) -> None:
-    browser.js(f"[...document.querySelectorAll('#filters button')].find(b => b.firstChild.textContent.trim() === {name!r}).click()")
+    browser.js(
+        f"[...document.querySelectorAll('#filters button')].find(b => b.firstChild.textContent.trim() === {name!r}).click()"
+    )
 
 
 def test_an_index_of_ten_thousand_holds_few_of_them(many: Any) -> None:
@@ -231,27 +257,35 @@ def test_an_index_of_ten_thousand_holds_few_of_them(many: Any) -> None:
     many.wait("document.querySelector('.item b').textContent !== 'clip 00000.mp4'")
     assert many.js("document.querySelectorAll('.item').length") < 60
     many.js("window.scrollTo(0, document.body.scrollHeight)")
-    many.wait("[...document.querySelectorAll('.item b')].some(e => e.textContent === 'clip 09999.mp4')")
+    many.wait(
+        "[...document.querySelectorAll('.item b')].some(e => e.textContent === 'clip 09999.mp4')"
+    )
 
 
 def test_filters_filter(many: Any) -> None:
     press_filter(many, "Bus")
     assert count(many) == "5000 of 10000 files"
     assert items(many)[:3] == ["clip 00001.mp4", "clip 00003.mp4", "clip 00005.mp4"]
-    assert many.js("document.querySelectorAll('.chip.wanted').length === document.querySelectorAll('.item').length")
+    assert many.js(
+        "document.querySelectorAll('.chip.wanted').length === document.querySelectorAll('.item').length"
+    )
     press_filter(many, "Train horn")
     assert count(many) == "7500 of 10000 files"
     press_filter(many, "Bus")
     press_filter(many, "Train horn")
     press_filter(many, "failed")
     assert items(many) == ["clip 00042.mp4"]
-    assert many.js("document.querySelector('.item.failed .message').textContent") == "cannot be opened"
+    assert (
+        many.js("document.querySelector('.item.failed .message').textContent") == "cannot be opened"
+    )
 
 
 def test_rare_classes_wait_behind_a_button(tmp_path: Path, browser: Any) -> None:
-    witness = Witness(Status.OK, "m")
+    branch = BranchInfo(Status.OK, "m")
     tags = tuple(Tag(f"class {k}", 0.5, 0.3, None, None) for k in range(60))
-    one = Tagged(Clip(Path("a.mp4")), 1.0, tags, {}, (), witness, witness, Run("0", "cpu", "", 0.0))
+    one = Tagged(
+        Clip(Path("a.mp4")), 1.0, tags, {}, (), branch, branch, RunInfo("0", "cpu", "", 0.0)
+    )
     browser.open(write_site([one], tmp_path).as_uri())
     shown = "[...document.querySelectorAll('#filters button')].filter(b => b.offsetParent).length"
     assert browser.js(shown) == 25
@@ -285,14 +319,18 @@ def test_words_are_searched_in_names_and_folders(many: Any) -> None:
     ],
 )
 def test_orders_order(many: Any, order: str, first: str) -> None:
-    many.js(f"document.getElementById('order').value = {order!r}; document.getElementById('order').dispatchEvent(new Event('change'))")
+    many.js(
+        f"document.getElementById('order').value = {order!r}; document.getElementById('order').dispatchEvent(new Event('change'))"
+    )
     assert items(many)[0] == first
 
 
 def test_from_the_index_to_a_page_and_back(tagged: Tagged, tmp_path: Path, browser: Any) -> None:
     browser.open(write_site([tagged], tmp_path).as_uri())
     browser.click(*middle_of(browser, ".item"))
-    browser.wait("location.pathname.endsWith('/pages/street_corner.html') && document.readyState === 'complete'")
+    browser.wait(
+        "location.pathname.endsWith('/pages/street_corner.html') && document.readyState === 'complete'"
+    )
     browser.click(*middle_of(browser, ".top nav a"))
     browser.wait("location.pathname.endsWith('/index.html')")
 

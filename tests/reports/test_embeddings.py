@@ -53,7 +53,10 @@ def test_rows_in_any_order_come_back_in_time(tmp_path: Path) -> None:
     table = pa.table({"file": ["x", "y", "x", "x"], "second": [2, 0, 0, 1], "embedding": vectors})
     pq.write_table(table, tmp_path / "rows.parquet")
     found = read_embeddings(tmp_path / "rows.parquet")
-    assert {name: rows.ravel().tolist() for name, rows in found.items()} == {"x": [0, 1, 2], "y": [10]}
+    assert {name: rows.ravel().tolist() for name, rows in found.items()} == {
+        "x": [0, 1, 2],
+        "y": [10],
+    }
 
 
 def test_other_endings_are_refused() -> None:

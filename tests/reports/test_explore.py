@@ -9,36 +9,49 @@ from av_tagger.errors import UsageError
 from av_tagger.fusion import load_fusion
 from av_tagger.fusion.counts import Counts
 from av_tagger.labels import dcase2017
-from av_tagger.reports.explore import Examples, FusionExplorer
+from av_tagger.reports.explore import FusionExplorer, SavedScores
 from av_tagger.reports.made_up import as_results, made_up_events, made_up_scores
 from av_tagger.reports.schema import as_json, from_json
 from av_tagger.scores import Status, Tagged
 
 LABELS = dcase2017().labels
-SEVEN = ("Bicycle", "Skateboard", "Ambulance (siren)", "Fire engine, fire truck (siren)", "Car passing by", "Bus", "Truck")
+SEVEN = (
+    "Bicycle",
+    "Skateboard",
+    "Ambulance (siren)",
+    "Fire engine, fire truck (siren)",
+    "Car passing by",
+    "Bus",
+    "Truck",
+)
 
 
 @pytest.fixture(scope="module")
-def examples() -> Examples:
+def examples() -> SavedScores:
     return made_up_scores(LABELS, SEVEN, clips=200)
 
 
-def brute_force(examples: Examples, weights: np.ndarray) -> float:
+def brute_force(examples: SavedScores, weights: np.ndarray) -> float:
     """The best micro-F1 of two classes, over every pair of thresholds."""
     fused = weights * examples.heard + (1 - weights) * examples.seen
     candidates = [np.append(np.unique(fused[:, k]), np.inf) for k in range(2)]
-    return max(Counts.of(fused >= np.array(pair), examples.truth).f1 for pair in itertools.product(*candidates))
+    return max(
+        Counts.of(fused >= np.array(pair), examples.truth).f1
+        for pair in itertools.product(*candidates)
+    )
 
 
 def test_micro_f1_is_that_of_the_best_thresholds() -> None:
     random = np.random.default_rng(0)
     truth = random.random((25, 2)) < 0.4
-    two = Examples(("a", "b"), random.random((25, 2)), random.random((25, 2)), truth)
+    two = SavedScores(("a", "b"), random.random((25, 2)), random.random((25, 2)), truth)
     for weights in ([0.0, 1.0], [0.35, 0.8]):
-        assert FusionExplorer(two).tuned(weights).score() == pytest.approx(brute_force(two, np.array(weights)))
+        assert FusionExplorer(two).tuned(weights).score() == pytest.approx(
+            brute_force(two, np.array(weights))
+        )
 
 
-def test_curves_are_each_class_s_best_f1(examples: Examples) -> None:
+def test_curves_are_each_class_s_best_f1(examples: SavedScores) -> None:
     explorer = FusionExplorer(examples)
     curves = explorer.curves()
     assert curves.shape == (17, 21)
@@ -47,10 +60,12 @@ def test_curves_are_each_class_s_best_f1(examples: Examples) -> None:
     alone = np.where(np.isfinite(examples.heard[:, k]), examples.heard[:, k], examples.seen[:, k])
     fused = np.where(np.isfinite(fused), fused, alone)
     truth = examples.truth[:, [k]]
-    assert curves[k, 5] == pytest.approx(max(Counts.of(fused[:, None] >= t, truth).f1 for t in fused))
+    assert curves[k, 5] == pytest.approx(
+        max(Counts.of(fused[:, None] >= t, truth).f1 for t in fused)
+    )
 
 
-def test_the_eye_is_wanted_where_it_is_the_better_witness(examples: Examples) -> None:
+def test_the_eye_is_wanted_where_it_is_the_better_witness(examples: SavedScores) -> None:
     explorer = FusionExplorer(examples)
     best = dict(zip(LABELS, explorer.best(), strict=True))
     seven = np.mean([best[label] for label in SEVEN])
@@ -58,11 +73,14 @@ def test_the_eye_is_wanted_where_it_is_the_better_witness(examples: Examples) ->
     assert seven < 0.4
     assert others > 0.6
     paper = load_fusion("paper", LABELS).weights  # type: ignore[attr-defined]
-    micro = {name: explorer.tuned(w).score() for name, w in (("paper", paper), ("ear", np.ones(17)), ("eye", np.zeros(17)))}
+    micro = {
+        name: explorer.tuned(w).score()
+        for name, w in (("paper", paper), ("ear", np.ones(17)), ("eye", np.zeros(17)))
+    }
     assert micro["paper"] > max(micro["ear"], micro["eye"]) + 0.05
 
 
-def test_a_wrong_weight_costs_what_the_others_cannot_mend(examples: Examples) -> None:
+def test_a_wrong_weight_costs_what_the_others_cannot_mend(examples: SavedScores) -> None:
     explorer = FusionExplorer(examples)
     weights = explorer.best()
     costs = explorer.costs(weights)
@@ -73,25 +91,25 @@ def test_a_wrong_weight_costs_what_the_others_cannot_mend(examples: Examples) ->
     np.testing.assert_allclose(costs[np.arange(17), at], explorer.tuned(weights).score())
 
 
-def test_judging_counts_decisions(examples: Examples) -> None:
+def test_judging_counts_decisions(examples: SavedScores) -> None:
     explorer = FusionExplorer(examples)
     tuned = explorer.tuned(np.full(17, 0.5))
-    counts = explorer.judge(np.full(17, 0.5), tuned.thresholds)
+    counts = explorer.score(np.full(17, 0.5), tuned.thresholds)
     assert counts.f1 == pytest.approx(tuned.score())
 
 
-def test_weights_are_one_a_class(examples: Examples) -> None:
+def test_weights_are_one_a_class(examples: SavedScores) -> None:
     with pytest.raises(UsageError, match="17 classes"):
         FusionExplorer(examples).tuned([0.5])
 
 
-def test_halves_share_no_clip(examples: Examples) -> None:
+def test_halves_share_no_clip(examples: SavedScores) -> None:
     one, two = examples.half(0), examples.half(1)
     assert len(one.truth) + len(two.truth) == len(examples.truth)
     np.testing.assert_array_equal(one.heard, examples.heard[::2])
 
 
-def test_sliders_follow_their_values(examples: Examples) -> None:
+def test_sliders_follow_their_values(examples: SavedScores) -> None:
     pytest.importorskip("ipywidgets")
     explorer = FusionExplorer(examples.half(0))
     total, grid, picture = explorer.sliders(np.full(17, 0.5)).children
@@ -103,10 +121,12 @@ def test_sliders_follow_their_values(examples: Examples) -> None:
     assert picture.value != drawn
 
 
-def test_made_up_results_are_results(examples: Examples) -> None:
+def test_made_up_results_are_results(examples: SavedScores) -> None:
     events = made_up_events(examples)
     results = as_results(examples, load_fusion("even", LABELS), events)
-    assert [set(e) for e in events] == [{LABELS[k] for k in np.flatnonzero(row)} for row in examples.truth]
+    assert [set(e) for e in events] == [
+        {LABELS[k] for k in np.flatnonzero(row)} for row in examples.truth
+    ]
     for n in (0, 1, 2):
         back = from_json(as_json(results[n]))
         assert isinstance(back, Tagged)

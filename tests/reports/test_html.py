@@ -17,7 +17,17 @@ from av_tagger.reports.html import Exhibit, PageOptions, write_exhibits, write_p
 from av_tagger.reports.html.markup import data_block, h
 from av_tagger.reports.html.page import page
 from av_tagger.reports.html.timeline import clock, lanes_of, scale_of
-from av_tagger.scores import Activity, ClassScore, Event, Evidence, Failed, KeyFrame, Outcome, Tag, Tagged
+from av_tagger.scores import (
+    Activity,
+    ClassScore,
+    Event,
+    Evidence,
+    Failed,
+    KeyFrame,
+    Outcome,
+    Tag,
+    Tagged,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -55,7 +65,9 @@ class Reader(HTMLParser):
         return [attributes for name, attributes in self.elements if name == tag]
 
 
-def read(tagged: Tagged, tmp_path: Path, spectrogram: bytes | None = None, **options: Any) -> Reader:
+def read(
+    tagged: Tagged, tmp_path: Path, spectrogram: bytes | None = None, **options: Any
+) -> Reader:
     write_page(tagged, tmp_path / "page.html", spectrogram, PageOptions(**options))
     return Reader(tmp_path / "page.html")
 
@@ -93,19 +105,36 @@ def test_a_page_holds_everything_of_a_result(tagged: Tagged, tmp_path: Path) -> 
     assert len(reader.all("tr")) == 18
     assert len([i for i in reader.all("img") if str(i["src"]).startswith("data:image/jpeg")]) == 2
     assert len([i for i in reader.all("img") if str(i["src"]).startswith("data:image/png")]) == 1
-    assert {"1.000", "6.000", "3.200", "8.100"} <= {str(b.get("data-seek")) for b in reader.all("button")}
+    assert {"1.000", "6.000", "3.200", "8.100"} <= {
+        str(b.get("data-seek")) for b in reader.all("button")
+    }
     assert all(i.get("alt") for i in reader.all("img"))
-    assert reader.all("video")[0]["poster"] == reader.all("img")[1]["src"]  # the key frame that stands for most
+    assert (
+        reader.all("video")[0]["poster"] == reader.all("img")[1]["src"]
+    )  # the key frame that stands for most
 
 
 def test_a_page_fetches_nothing_but_its_media(tagged: Tagged, tmp_path: Path) -> None:
     reader = read(tagged, tmp_path)
-    links = [str(value) for _, a in reader.elements for key, value in a.items() if key in ("src", "href", "action", "data")]
-    assert {link for link in links if not link.startswith(("data:image/", "#"))} == {str(reader.all("video")[0]["src"])}
-    policy = next(str(m["content"]) for m in reader.all("meta") if m.get("http-equiv") == "Content-Security-Policy")
+    links = [
+        str(value)
+        for _, a in reader.elements
+        for key, value in a.items()
+        if key in ("src", "href", "action", "data")
+    ]
+    assert {link for link in links if not link.startswith(("data:image/", "#"))} == {
+        str(reader.all("video")[0]["src"])
+    }
+    policy = next(
+        str(m["content"])
+        for m in reader.all("meta")
+        if m.get("http-equiv") == "Content-Security-Policy"
+    )
     assert "default-src 'none'" in policy
     assert "unsafe" not in policy
-    assert not [a for _, a in reader.elements if "style" in a or any(key.startswith("on") for key in a)]
+    assert not [
+        a for _, a in reader.elements if "style" in a or any(key.startswith("on") for key in a)
+    ]
 
 
 @pytest.mark.parametrize("folder", ["a b", "ümlaut#?%", "javascript:alert(1)"])
@@ -121,7 +150,9 @@ def test_the_media_can_be_embedded(tagged: Tagged, tmp_path: Path) -> None:
     media = tmp_path / "film.mp4"
     media.write_bytes(b"film")
     film = replace(tagged, clip=Clip(media))
-    assert read(film, tmp_path, embed=True).all("video")[0]["src"] == "data:video/mp4;base64,ZmlsbQ=="
+    assert (
+        read(film, tmp_path, embed=True).all("video")[0]["src"] == "data:video/mp4;base64,ZmlsbQ=="
+    )
     assert read(film, tmp_path, embed=True, embed_limit=3).all("video")[0]["src"] == "film.mp4"
 
 
@@ -169,7 +200,9 @@ def test_names_that_are_no_text_make_a_page(tagged: Tagged, tmp_path: Path) -> N
         {"keyframes": (KeyFrame(1.0, math.nan),)},
     ],
 )
-def test_a_page_stands_when_parts_are_missing(change: dict[str, Any], tagged: Tagged, tmp_path: Path) -> None:
+def test_a_page_stands_when_parts_are_missing(
+    change: dict[str, Any], tagged: Tagged, tmp_path: Path
+) -> None:
     reader = read(replace(tagged, **change), tmp_path)
     assert not reader.open
     data = json.loads(reader.data)
@@ -185,7 +218,9 @@ def test_sound_alone_gets_a_sound_player(sample: Sequence[Outcome], tmp_path: Pa
     assert "No class reaches its threshold. The nearest is" in " ".join(reader.texts)
 
 
-def test_a_window_is_shown_at_its_place_in_the_file(sample: Sequence[Outcome], tmp_path: Path) -> None:
+def test_a_window_is_shown_at_its_place_in_the_file(
+    sample: Sequence[Outcome], tmp_path: Path
+) -> None:
     window = sample[1]
     assert isinstance(window, Tagged)
     reader = read(window, tmp_path)
@@ -209,7 +244,10 @@ def test_curves_keep_peaks_and_gaps_of_long_files(tagged: Tagged) -> None:
     assert np.flatnonzero(np.isnan(curve)).tolist() == list(range(1000, 1100))
 
 
-@pytest.mark.parametrize(("seconds", "text"), [(0, "0:00.0"), (3.25, "0:03.2"), (59.97, "1:00.0"), (3723.2, "1:02:03.2"), (math.nan, "?")])
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [(0, "0:00.0"), (3.25, "0:03.2"), (59.97, "1:00.0"), (3723.2, "1:02:03.2"), (math.nan, "?")],
+)
 def test_clocks(seconds: float, text: str) -> None:
     assert clock(seconds) == text
 
@@ -243,17 +281,28 @@ def test_a_site_is_made_from_one_result_at_a_time(tagged: Tagged, tmp_path: Path
 
 
 def test_pages_are_the_same_each_time(tagged: Tagged) -> None:
-    assert page(tagged, Path("a.html"), PNG, PageOptions()) == page(tagged, Path("a.html"), PNG, PageOptions())
+    assert page(tagged, Path("a.html"), PNG, PageOptions()) == page(
+        tagged, Path("a.html"), PNG, PageOptions()
+    )
 
 
-def test_very_many_classes_and_key_frames_are_kept_in_bounds(tagged: Tagged, tmp_path: Path) -> None:
+def test_very_many_classes_and_key_frames_are_kept_in_bounds(
+    tagged: Tagged, tmp_path: Path
+) -> None:
     """An hour with all of AudioSet's classes."""
     scores = {f"class {k}": ClassScore(k / 1000, k / 1000, None, 0.9) for k in range(527)}
     evidence = (Evidence(7.0, "bus", 0.5, 0.5),)
     tag = Tag("class 3", 0.95, 0.9, 0.95, None, (), evidence)
     keyframes = tuple(KeyFrame(float(n), 0.9 if n % 2 else 0.1, (), PNG) for n in range(400))
     activity = Activity(np.zeros((36_000, 527), np.float32), 10.0)
-    long = replace(tagged, duration_seconds=3600.0, scores=scores, tags=(tag,), keyframes=keyframes, activity=activity)
+    long = replace(
+        tagged,
+        duration_seconds=3600.0,
+        scores=scores,
+        tags=(tag,),
+        keyframes=keyframes,
+        activity=activity,
+    )
     reader = read(long, tmp_path)
     assert [lane.label for lane in lanes_of(long, scale_of(long))][:2] == ["class 3", "class 526"]
     assert len([a for a in reader.all("path") if a["class"] == "line"]) == 41

@@ -28,7 +28,11 @@ def shown_labels(axes: object) -> list[str]:
 
 
 def test_class_f1_draws_one_bar_a_class_and_witness_in_order_of_the_last() -> None:
-    scores = {"heard": np.linspace(0, 1, 17), "seen": np.full(17, 0.5), "fused": np.linspace(1, 0, 17)}
+    scores = {
+        "heard": np.linspace(0, 1, 17),
+        "seen": np.full(17, 0.5),
+        "fused": np.linspace(1, 0, 17),
+    }
     figure = plots.class_f1(scores, LABELS, {"fused": 0.5})
     (axes,) = figure.axes
     assert len(axes.patches) == 3 * 17
@@ -46,12 +50,16 @@ def test_weight_map_writes_every_weight() -> None:
 
 
 def test_threshold_curves_are_precision_recall_and_f1() -> None:
-    figure = plots.threshold_curves(EXAMPLES.heard, EXAMPLES.truth, LABELS, chosen=np.full(17, 0.3), only=["Bus"])
+    figure = plots.threshold_curves(
+        EXAMPLES.heard, EXAMPLES.truth, LABELS, chosen=np.full(17, 0.3), only=["Bus"]
+    )
     axes = figure.axes[0]
     k, at = LABELS.index("Bus"), 60  # of the grid: threshold 0.3
     expected = Counts.of(EXAMPLES.heard[:, [k]] >= 0.3, EXAMPLES.truth[:, [k]])
     curves = [line.get_ydata() for line in axes.lines[:3]]
-    assert [c[at] for c in curves] == pytest.approx([expected.precision, expected.recall, expected.f1])
+    assert [c[at] for c in curves] == pytest.approx(
+        [expected.precision, expected.recall, expected.f1]
+    )
     assert axes.lines[3].get_xdata()[0] == 0.3
 
 
@@ -66,14 +74,20 @@ def test_precision_recall_points_by_hand() -> None:
 def test_precision_recall_agrees_with_scikit_learn() -> None:
     metrics = pytest.importorskip("sklearn.metrics")
     has = np.isfinite(EXAMPLES.heard[:, 3])
-    recall, precision = plots.precision_recall_points(EXAMPLES.heard[has, 3], EXAMPLES.truth[has, 3])
-    theirs_precision, theirs_recall, _ = metrics.precision_recall_curve(EXAMPLES.truth[has, 3], EXAMPLES.heard[has, 3])
+    recall, precision = plots.precision_recall_points(
+        EXAMPLES.heard[has, 3], EXAMPLES.truth[has, 3]
+    )
+    theirs_precision, theirs_recall, _ = metrics.precision_recall_curve(
+        EXAMPLES.truth[has, 3], EXAMPLES.heard[has, 3]
+    )
     np.testing.assert_allclose(recall[1:], theirs_recall[:-1][::-1])
     np.testing.assert_allclose(precision[1:], theirs_precision[:-1][::-1])
 
 
 def test_precision_recall_has_a_panel_a_class_and_a_line_a_witness() -> None:
-    figure = plots.precision_recall({"heard": EXAMPLES.heard, "seen": EXAMPLES.seen}, EXAMPLES.truth, LABELS, only=LABELS[:3])
+    figure = plots.precision_recall(
+        {"heard": EXAMPLES.heard, "seen": EXAMPLES.seen}, EXAMPLES.truth, LABELS, only=LABELS[:3]
+    )
     assert len([a for a in figure.axes if a.axison]) == 3
     assert {len(a.lines) for a in figure.axes[:3]} == {3}
 
@@ -92,7 +106,10 @@ def test_timeline_has_a_lane_a_tag_with_its_events(tagged: Tagged) -> None:
     sound, horn, bus = figure.axes
     assert len(sound.images) == 1
     spans = list(horn.patches)
-    assert [(round(p.get_x(), 2), round(p.get_x() + p.get_width(), 2)) for p in spans] == [(1.0, 2.5), (6.0, 7.25)]
+    assert [(round(p.get_x(), 2), round(p.get_x() + p.get_width(), 2)) for p in spans] == [
+        (1.0, 2.5),
+        (6.0, 7.25),
+    ]
     assert not bus.patches
     assert horn.get_xlim() == (0, 10)
     assert [line.get_xdata()[0] for line in bus.lines if line.get_marker() == "D"] == [3.2, 8.1]
@@ -112,7 +129,11 @@ def test_the_contact_sheet_shows_each_key_frame(tagged: Tagged) -> None:
 def test_heat_and_confusion_and_cost_show_their_tables() -> None:
     table = np.arange(6).reshape(3, 2)
     assert plots.heat(table, "t", "y").axes[0].images[0].get_array().tolist() == table.T.tolist()
-    assert [t.get_text() for t in plots.confusion([[2, 1], [0, 3]], ["a", "b"]).axes[0].texts] == ["2", "1", "3"]
+    assert [t.get_text() for t in plots.confusion([[2, 1], [0, 3]], ["a", "b"]).axes[0].texts] == [
+        "2",
+        "1",
+        "3",
+    ]
     assert plots.cost_map(table, ["a", "b", "c"]).axes[0].images[0].get_array().shape == (3, 2)
 
 

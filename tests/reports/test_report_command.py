@@ -29,19 +29,25 @@ def app() -> typer.Typer:
 def run_folder(sample: Sequence[Outcome], tmp_path: Path) -> Path:
     folder = tmp_path / "run"
     folder.mkdir()
-    (folder / "results.jsonl").write_text("".join(as_line(o, detail=n == 0) + "\n" for n, o in enumerate(sample)))
+    (folder / "results.jsonl").write_text(
+        "".join(as_line(o, detail=n == 0) + "\n" for n, o in enumerate(sample))
+    )
     return folder
 
 
 @pytest.mark.parametrize("name", ["", "results.jsonl"])
 def test_a_run_becomes_pages(name: str, app: typer.Typer, run_folder: Path, tmp_path: Path) -> None:
-    result = CliRunner().invoke(app, [str(run_folder / name), "-o", str(tmp_path / "out"), "--no-listen"])
+    result = CliRunner().invoke(
+        app, [str(run_folder / name), "-o", str(tmp_path / "out"), "--no-listen"]
+    )
     assert result.exit_code == 0, result.output
     assert result.stdout == ""
     assert (tmp_path / "out" / "index.html").is_file()
     pages = {p.name: p.read_text(encoding="utf-8") for p in (tmp_path / "out" / "pages").iterdir()}
     assert len(pages) == 3
-    assert "data:image/jpeg" in pages["street_corner.html"]  # the result with detail shows its key frames
+    assert (
+        "data:image/jpeg" in pages["street_corner.html"]
+    )  # the result with detail shows its key frames
 
 
 @pytest.mark.parametrize("name", ["nothing.jsonl", "empty"])

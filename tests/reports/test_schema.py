@@ -14,12 +14,35 @@ from hypothesis import strategies as st
 
 from av_tagger.clip import Clip
 from av_tagger.errors import StorageError, TableError, UsageError
-from av_tagger.reports.schema import SCHEMA, as_json, as_line, from_json, read_documents, read_outcomes, spectrogram_of
-from av_tagger.scores import Activity, ClassScore, Event, Evidence, Failed, KeyFrame, Outcome, Run, Status, Tag, Tagged, Witness
+from av_tagger.reports.schema import (
+    SCHEMA,
+    as_json,
+    as_line,
+    from_json,
+    read_documents,
+    read_outcomes,
+    spectrogram_of,
+)
+from av_tagger.scores import (
+    Activity,
+    BranchInfo,
+    ClassScore,
+    Event,
+    Evidence,
+    Failed,
+    KeyFrame,
+    Outcome,
+    RunInfo,
+    Status,
+    Tag,
+    Tagged,
+)
 
 PNG = b"\x89PNG\r\n\x1a\n-made-up"
 
-text = st.text(st.characters(blacklist_categories=("Cs",), blacklist_characters="\0"), min_size=1, max_size=12)
+text = st.text(
+    st.characters(blacklist_categories=("Cs",), blacklist_characters="\0"), min_size=1, max_size=12
+)
 share = st.integers(0, 1_000_000).map(lambda n: round(n / 1_000_000, 6))
 seconds = st.integers(0, 40_000_000).map(lambda n: round(n / 1000, 3))
 maybe_share = st.none() | share
@@ -34,14 +57,16 @@ def clips(draw: st.DrawFn) -> Clip:
 @st.composite
 def activities(draw: st.DrawFn, classes: int) -> Activity:
     frames = draw(st.integers(0, 5))
-    cells = draw(st.lists(st.integers(0, 10_000), min_size=frames * classes, max_size=frames * classes))
+    cells = draw(
+        st.lists(st.integers(0, 10_000), min_size=frames * classes, max_size=frames * classes)
+    )
     values = np.round(np.asarray(cells, dtype=np.float64).reshape(frames, classes) / 10_000, 4)
     return Activity(values.astype(np.float32), 10.0, draw(seconds))
 
 
 events = st.builds(Event, seconds, seconds, share)
 evidence = st.builds(Evidence, seconds, text, share, share)
-witnesses = st.builds(Witness, st.sampled_from(Status), text, st.none() | text)
+branches = st.builds(BranchInfo, st.sampled_from(Status), text, st.none() | text)
 keyframes = st.builds(
     KeyFrame,
     seconds,
@@ -50,22 +75,33 @@ keyframes = st.builds(
     st.none() | st.binary(max_size=9).map(b"\x89PNG".__add__),
 )
 tags = st.builds(
-    Tag, text, share, share, maybe_share, maybe_share, st.lists(events, max_size=2).map(tuple), st.lists(evidence, max_size=2).map(tuple)
+    Tag,
+    text,
+    share,
+    share,
+    maybe_share,
+    maybe_share,
+    st.lists(events, max_size=2).map(tuple),
+    st.lists(evidence, max_size=2).map(tuple),
 )
 
 
 @st.composite
 def tagged(draw: st.DrawFn) -> Tagged:
-    scores = draw(st.dictionaries(text, st.builds(ClassScore, share, maybe_share, maybe_share, share), max_size=4))
+    scores = draw(
+        st.dictionaries(
+            text, st.builds(ClassScore, share, maybe_share, maybe_share, share), max_size=4
+        )
+    )
     return Tagged(
         clip=draw(clips()),
         duration_seconds=draw(seconds),
         tags=tuple(draw(st.lists(tags, max_size=2))),
         scores=scores,
         keyframes=tuple(draw(st.lists(keyframes, max_size=2))),
-        ear=draw(witnesses),
-        eye=draw(witnesses),
-        run=draw(st.builds(Run, text, text, text, seconds)),
+        ear=draw(branches),
+        eye=draw(branches),
+        run=draw(st.builds(RunInfo, text, text, text, seconds)),
         activity=draw(st.none() | activities(len(scores))) if scores else None,
         notes=tuple(draw(st.lists(text, max_size=2))),
     )
@@ -81,15 +117,25 @@ def same(a: Outcome, b: Outcome) -> bool:
         return False
     if a.activity is not None and b.activity is not None:
         np.testing.assert_allclose(a.activity.values, b.activity.values, atol=1e-7)
-        assert (a.activity.rate, a.activity.start_seconds) == (b.activity.rate, b.activity.start_seconds)
+        assert (a.activity.rate, a.activity.start_seconds) == (
+            b.activity.rate,
+            b.activity.start_seconds,
+        )
     assert [k.picture for k in a.keyframes] == [k.picture for k in b.keyframes]
     return dataclasses.replace(a, activity=None) == dataclasses.replace(b, activity=None)
 
 
 def one(**changes: Any) -> Tagged:
-    witness = Witness(Status.OK, "crnn", "ear-1")
+    branch = BranchInfo(Status.OK, "crnn", "ear-1")
     base = Tagged(
-        Clip(Path("a.mp4")), 10.0, (), {"Bus": ClassScore(0.25, 0.5, None, 0.3)}, (), witness, witness, Run("0.1", "cpu", "f", 1.0)
+        Clip(Path("a.mp4")),
+        10.0,
+        (),
+        {"Bus": ClassScore(0.25, 0.5, None, 0.3)},
+        (),
+        branch,
+        branch,
+        RunInfo("0.1", "cpu", "f", 1.0),
     )
     return dataclasses.replace(base, **changes)
 
@@ -104,24 +150,43 @@ def test_what_is_written_is_read_again(outcome: Outcome) -> None:
 @given(outcomes)
 def test_what_is_written_keeps_to_the_formal_schema(outcome: Outcome) -> None:
     validator = pytest.importorskip("jsonschema").Draft202012Validator
-    schema = json.loads((files("av_tagger") / "resources" / "schema1.json").read_text(encoding="utf-8"))
+    schema = json.loads(
+        (files("av_tagger") / "resources" / "schema1.json").read_text(encoding="utf-8")
+    )
     for detail in (False, True):
         validator(schema).validate(json.loads(as_line(outcome, detail=detail, spectrogram=PNG)))
 
 
 def test_the_formal_schema_refuses_what_is_wrong() -> None:
     validator = pytest.importorskip("jsonschema").Draft202012Validator
-    schema = json.loads((files("av_tagger") / "resources" / "schema1.json").read_text(encoding="utf-8"))
+    schema = json.loads(
+        (files("av_tagger") / "resources" / "schema1.json").read_text(encoding="utf-8")
+    )
     validator.check_schema(schema)
     good = as_json(one())
-    for wrong in ({**good, "schema": 2}, {**good, "colour": "red"}, {k: v for k, v in good.items() if k != "run"}, {**good, "error": {}}):
+    for wrong in (
+        {**good, "schema": 2},
+        {**good, "colour": "red"},
+        {k: v for k, v in good.items() if k != "run"},
+        {**good, "error": {}},
+    ):
         assert not validator(schema).is_valid(wrong)
 
 
 def test_the_fields_of_a_result_are_those_promised() -> None:
     tag = Tag("Bus", 0.81, 0.3, 0.9, None, (Event(1.0, 2.5, 0.95),), ())
     document = as_json(one(tags=(tag,), keyframes=(KeyFrame(3.2, 0.5),)))
-    assert list(document) == ["schema", "file", "duration", "tags", "scores", "keyframes", "ear", "eye", "run"]
+    assert list(document) == [
+        "schema",
+        "file",
+        "duration",
+        "tags",
+        "scores",
+        "keyframes",
+        "ear",
+        "eye",
+        "run",
+    ]
     assert document["tags"] == [
         {
             "label": "Bus",
@@ -133,21 +198,39 @@ def test_the_fields_of_a_result_are_those_promised() -> None:
             "evidence": [],
         }
     ]
-    assert document["scores"] == {"Bus": {"fused": 0.25, "heard": 0.5, "seen": None, "threshold": 0.3}}
+    assert document["scores"] == {
+        "Bus": {"fused": 0.25, "heard": 0.5, "seen": None, "threshold": 0.3}
+    }
     assert document["keyframes"] == [{"time": 3.2, "weight": 0.5}]
     assert document["ear"] == {"status": "ok", "weights": "ear-1", "model": "crnn"}
-    assert document["run"] == {"version": "0.1", "device": "cpu", "fingerprint": "f", "seconds": 1.0}
+    assert document["run"] == {
+        "version": "0.1",
+        "device": "cpu",
+        "fingerprint": "f",
+        "seconds": 1.0,
+    }
 
 
 def test_a_failure_has_its_own_short_form() -> None:
     document = as_json(Failed(Clip(Path("b.mp4")), "media", "cannot be opened"))
-    assert document == {"schema": SCHEMA, "file": "b.mp4", "error": {"kind": "media", "message": "cannot be opened"}}
+    assert document == {
+        "schema": SCHEMA,
+        "file": "b.mp4",
+        "error": {"kind": "media", "message": "cannot be opened"},
+    }
 
 
 def test_nan_and_infinity_are_written_as_null_and_come_back() -> None:
-    witness = Witness(Status.NO_TRACK, "none")
+    branch = BranchInfo(Status.NO_TRACK, "none")
     activity = Activity(np.array([[np.nan], [0.5]], np.float32), 10.0)
-    line = as_line(one(scores={"Bus": ClassScore(math.nan, None, math.nan, math.inf)}, ear=witness, activity=activity), detail=True)
+    line = as_line(
+        one(
+            scores={"Bus": ClassScore(math.nan, None, math.nan, math.inf)},
+            ear=branch,
+            activity=activity,
+        ),
+        detail=True,
+    )
     assert "NaN" not in line
     assert "Infinity" not in line
     back = from_json(json.loads(line))
@@ -160,9 +243,14 @@ def test_nan_and_infinity_are_written_as_null_and_come_back() -> None:
 
 
 def test_numbers_are_rounded_for_people() -> None:
-    document = as_json(one(duration_seconds=10.0004999, scores={"Bus": ClassScore(1 / 3, -1e-12, 2 / 3, 0.5)}))
+    document = as_json(
+        one(duration_seconds=10.0004999, scores={"Bus": ClassScore(1 / 3, -1e-12, 2 / 3, 0.5)})
+    )
     assert document["duration"] == 10.0
-    assert json.dumps(document["scores"]["Bus"]) == '{"fused": 0.333333, "heard": 0.0, "seen": 0.666667, "threshold": 0.5}'
+    assert (
+        json.dumps(document["scores"]["Bus"])
+        == '{"fused": 0.333333, "heard": 0.0, "seen": 0.666667, "threshold": 0.5}'
+    )
 
 
 def test_a_part_of_a_file_says_which() -> None:
@@ -182,7 +270,10 @@ def test_the_spectrogram_travels_in_the_detail() -> None:
     assert spectrogram_of(as_json(one(), spectrogram=PNG)) is None
 
 
-@pytest.mark.parametrize("uri", ["javascript:alert(1)", "data:text/html;base64,AAAA", "data:image/png;base64,<b>", 7, None])
+@pytest.mark.parametrize(
+    "uri",
+    ["javascript:alert(1)", "data:text/html;base64,AAAA", "data:image/png;base64,<b>", 7, None],
+)
 def test_a_picture_that_is_none_is_left_out(uri: object) -> None:
     document = as_json(one(keyframes=(KeyFrame(1.0, 1.0),)), detail=True)
     document["detail"]["keyframes"][0]["picture"] = uri
@@ -198,11 +289,16 @@ def test_a_picture_that_is_none_is_left_out(uri: object) -> None:
         ({"tags": None}, "not whole"),
         ({"file": 5}, "should be text"),
         ({"ear": {"status": "asleep", "model": "m", "weights": None}}, "asleep"),
-        ({"keyframes": [{"time": 1.0, "weight": 1.0}], "detail": {"keyframes": [{}, {}]}}, "not whole"),
+        (
+            {"keyframes": [{"time": 1.0, "weight": 1.0}], "detail": {"keyframes": [{}, {}]}},
+            "not whole",
+        ),
         ({"clip": {"start": -1}}, "not whole"),
     ],
 )
-def test_a_result_that_is_not_one_is_refused_with_a_sentence(change: dict[str, Any], word: str) -> None:
+def test_a_result_that_is_not_one_is_refused_with_a_sentence(
+    change: dict[str, Any], word: str
+) -> None:
     with pytest.raises(UsageError, match=word):
         from_json({**as_json(one()), **change})
 
@@ -214,7 +310,13 @@ def test_an_object_of_another_program_is_refused() -> None:
 
 def test_a_file_of_lines_is_read_one_by_one(tmp_path: Path) -> None:
     path = tmp_path / "results.jsonl"
-    path.write_text(as_line(one()) + "\n\n" + as_line(Failed(Clip(Path("b")), "media", "m")) + "\n" + '{"schema": 1, "fi')
+    path.write_text(
+        as_line(one())
+        + "\n\n"
+        + as_line(Failed(Clip(Path("b")), "media", "m"))
+        + "\n"
+        + '{"schema": 1, "fi'
+    )
     assert [type(o) for o in read_outcomes(path)] == [Tagged, Failed]
     assert len(list(read_documents(path))) == 2
 

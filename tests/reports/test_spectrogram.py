@@ -7,7 +7,14 @@ import numpy as np
 import pytest
 
 from av_tagger.clip import Clip, Waveform
-from av_tagger.reports.spectrogram import SpectrogramSettings, draw_clip, levels, mel_peaks, mel_weights, spectrogram_png
+from av_tagger.reports.spectrogram import (
+    SpectrogramSettings,
+    draw_clip,
+    levels,
+    mel_peaks,
+    mel_weights,
+    spectrogram_png,
+)
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -16,7 +23,9 @@ RATE = 20_000
 
 
 def tone(hz: float, seconds: float = 2.0, amplitude: float = 0.5) -> np.ndarray:
-    return (amplitude * np.sin(2 * np.pi * hz * np.arange(round(seconds * RATE)) / RATE)).astype(np.float32)
+    return (amplitude * np.sin(2 * np.pi * hz * np.arange(round(seconds * RATE)) / RATE)).astype(
+        np.float32
+    )
 
 
 def shown(samples: np.ndarray, **changes: float) -> np.ndarray:
@@ -27,7 +36,9 @@ def shown(samples: np.ndarray, **changes: float) -> np.ndarray:
 @pytest.mark.parametrize("hz", [100.0, 440.0, 1000.0, 4000.0, 9000.0])
 def test_a_tone_is_a_line_at_its_pitch(hz: float) -> None:
     settings = SpectrogramSettings()
-    centres = np.linspace(2595 * np.log10(1 + 40 / 700), 2595 * np.log10(1 + 10_000 / 700), settings.bands + 2)[1:-1]
+    centres = np.linspace(
+        2595 * np.log10(1 + 40 / 700), 2595 * np.log10(1 + 10_000 / 700), settings.bands + 2
+    )[1:-1]
     expected = np.abs(700 * (10 ** (centres / 2595) - 1) - hz).argmin()
     band = shown(tone(hz)).mean(axis=1).argmax()
     assert abs(int(band) - int(expected)) <= 1
@@ -61,7 +72,9 @@ def test_bands_are_weighed_means() -> None:
 @pytest.mark.parametrize("length", [0, 1, 100, 5000])
 def test_every_length_makes_a_picture(length: int) -> None:
     image = pytest.importorskip("PIL.Image")
-    with image.open(io.BytesIO(spectrogram_png(Waveform(np.zeros(length, np.float32), RATE)))) as picture:
+    with image.open(
+        io.BytesIO(spectrogram_png(Waveform(np.zeros(length, np.float32), RATE)))
+    ) as picture:
         assert picture.height == 96
         assert picture.format == "PNG"
 

@@ -25,13 +25,17 @@ def store(path: Path, outcomes: list[Outcome]) -> StoredOutcomes:
     return StoredOutcomes(path)
 
 
-def test_a_file_of_results_is_gone_through_again_and_again(sample: list[Outcome], tmp_path: Path) -> None:
+def test_a_file_of_results_is_gone_through_again_and_again(
+    sample: list[Outcome], tmp_path: Path
+) -> None:
     stored = store(tmp_path / "results.jsonl", sample)
     assert len(stored) == len(sample)
     assert [o.clip for o in stored] == [o.clip for o in stored] == [o.clip for o in sample]
 
 
-def test_a_line_that_is_still_being_written_is_left_out(sample: list[Outcome], tmp_path: Path) -> None:
+def test_a_line_that_is_still_being_written_is_left_out(
+    sample: list[Outcome], tmp_path: Path
+) -> None:
     stored = store(tmp_path / "results.jsonl", sample)
     with stored.path.open("a") as file:
         file.write('{"schema": 1, "fi')
@@ -55,12 +59,16 @@ def test_from_a_file_the_same_is_written_as_from_a_list(
     assert sorted(p.name for p in (tmp_path / "file").iterdir()) == sorted(p.name for p in expected)
 
 
-def test_parquet_is_written_in_groups(sample: list[Outcome], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_parquet_is_written_in_groups(
+    sample: list[Outcome], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     parquet = pytest.importorskip("pyarrow.parquet")
     monkeypatch.setattr("av_tagger.reports.writers.tables.ROW_GROUP", 4)
     tags, _ = write_all(["parquet"], sample, tmp_path)
     assert [parquet.ParquetFile(tags).metadata.row_group(i).num_rows for i in range(2)] == [4, 2]
-    assert [row["error"] for row in parquet.read_table(tags).to_pylist()][-1] == 'broken, "quoted".mp4: cannot be opened'
+    assert [row["error"] for row in parquet.read_table(tags).to_pylist()][
+        -1
+    ] == 'broken, "quoted".mp4: cannot be opened'
 
 
 def peak_of(folder: Path, count: int, tagged: Tagged, *, detail: bool) -> int:
@@ -69,7 +77,9 @@ def peak_of(folder: Path, count: int, tagged: Tagged, *, detail: bool) -> int:
     with (folder / "results.jsonl").open("w") as file:
         for i in range(count):
             clip = Clip(Path(f"somewhere/in/a/collection/{i}/clip.mp4"))
-            outcome = Failed(clip, "media", "is broken") if i % 50 == 7 else replace(tagged, clip=clip)
+            outcome = (
+                Failed(clip, "media", "is broken") if i % 50 == 7 else replace(tagged, clip=clip)
+            )
             file.write(f"{as_line(outcome, detail=detail)}\n")
     code = """
 import resource, sys
@@ -82,12 +92,18 @@ written = Counter(sheet.suffix for sheet, _ in write_each(WRITERS, stored, folde
 assert written[".vtt"] == len(stored) - sum(i % 50 == 7 for i in range(len(stored))), written
 print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
 """
-    done = subprocess.run([sys.executable, "-c", code, str(folder)], capture_output=True, text=True, check=True)
+    done = subprocess.run(
+        [sys.executable, "-c", code, str(folder)], capture_output=True, text=True, check=True
+    )
     return int(done.stdout)
 
 
-@pytest.mark.parametrize(("count", "detail"), [(3000, False), pytest.param(10_000, True, marks=pytest.mark.slow)])
-def test_every_format_of_thousands_of_clips_fits_the_memory_of_a_hundred(tmp_path: Path, count: int, detail: bool, tagged: Tagged) -> None:
+@pytest.mark.parametrize(
+    ("count", "detail"), [(3000, False), pytest.param(10_000, True, marks=pytest.mark.slow)]
+)
+def test_every_format_of_thousands_of_clips_fits_the_memory_of_a_hundred(
+    tmp_path: Path, count: int, detail: bool, tagged: Tagged
+) -> None:
     pytest.importorskip("pyarrow")
     few, many = (peak_of(tmp_path / str(n), n, tagged, detail=detail) for n in (100, count))
     assert few > 20 * MIB, "the measure works"

@@ -39,7 +39,14 @@ EXPECTED = {
     "dcase": ["results.subtask_a.tsv", "results.subtask_b.tsv"],
     "rttm": ["results.rttm"],
     **{
-        name: [f"{stem}{suffix}" for stem in ("street_corner", "-5QrBL6MzLg_60.000_190.000_b_60-70", "Y-5QrBL6MzLg_60.000_70.000")]
+        name: [
+            f"{stem}{suffix}"
+            for stem in (
+                "street_corner",
+                "-5QrBL6MzLg_60.000_190.000_b_60-70",
+                "Y-5QrBL6MzLg_60.000_70.000",
+            )
+        ]
         for name, suffix in {
             "audacity": ".labels.txt",
             "raven": ".selections.txt",
@@ -70,7 +77,9 @@ def test_every_format_is_expected_here() -> None:
 
 
 @pytest.mark.parametrize("name", TEXT_FORMATS)
-def test_what_is_written_is_what_was_agreed(name: str, sample: list[Outcome], tmp_path: Path) -> None:
+def test_what_is_written_is_what_was_agreed(
+    name: str, sample: list[Outcome], tmp_path: Path
+) -> None:
     written = write_all([name], sample, tmp_path)
     assert [p.name for p in written] == EXPECTED[name]
     assert sorted(p.name for p in tmp_path.iterdir()) == sorted(EXPECTED[name])
@@ -95,7 +104,9 @@ def test_json_lines_come_back(sample: list[Outcome], tmp_path: Path) -> None:
     (path,) = write_all(["json"], sample, tmp_path)
     back = list(read_outcomes(path))
     assert [o.clip for o in back] == [o.clip for o in sample]
-    assert [o.tags for o in back if isinstance(o, Tagged)] == [o.tags for o in sample if isinstance(o, Tagged)]
+    assert [o.tags for o in back if isinstance(o, Tagged)] == [
+        o.tags for o in sample if isinstance(o, Tagged)
+    ]
 
 
 def test_csv_comes_back(sample: list[Outcome], tmp_path: Path) -> None:
@@ -111,7 +122,10 @@ def test_csv_comes_back(sample: list[Outcome], tmp_path: Path) -> None:
         ('broken, "quoted".mp4', "", 'broken, "quoted".mp4: cannot be opened'),
     ]
     with events.open(newline="", encoding="utf-8") as file:
-        spans = [(r["clip_start"], r["label"], float(r["start"]), float(r["end"])) for r in csv.DictReader(file)]
+        spans = [
+            (r["clip_start"], r["label"], float(r["start"]), float(r["end"]))
+            for r in csv.DictReader(file)
+        ]
     assert spans == [
         ("", "Train horn", 1, 2.5),
         ("", "Train horn", 6, 7.25),
@@ -122,7 +136,9 @@ def test_csv_comes_back(sample: list[Outcome], tmp_path: Path) -> None:
 
 def test_parquet_comes_back(sample: list[Outcome], tmp_path: Path) -> None:
     parquet = pytest.importorskip("pyarrow.parquet")
-    tags, events = (parquet.read_table(p).to_pylist() for p in write_all(["parquet"], sample, tmp_path))
+    tags, events = (
+        parquet.read_table(p).to_pylist() for p in write_all(["parquet"], sample, tmp_path)
+    )
     assert [(r["label"], r["probability"], r["seen"], r["events"]) for r in tags] == [
         ("Train horn", 0.81, 0.42, 2),
         ("Bus", 0.55, 0.64, 0),
@@ -132,10 +148,17 @@ def test_parquet_comes_back(sample: list[Outcome], tmp_path: Path) -> None:
         ("", None, None, None),
     ]
     assert [r["error"] for r in tags][-2:] == [None, 'broken, "quoted".mp4: cannot be opened']
-    assert [(r["clip_start"], r["start"], r["end"]) for r in events] == [(None, 1, 2.5), (None, 6, 7.25), (60, 61, 64), (60, 63, 66.5)]
+    assert [(r["clip_start"], r["start"], r["end"]) for r in events] == [
+        (None, 1, 2.5),
+        (None, 6, 7.25),
+        (60, 61, 64),
+        (60, 63, 66.5),
+    ]
 
 
-def test_parquet_without_its_library_says_what_to_install(sample: list[Outcome], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_parquet_without_its_library_says_what_to_install(
+    sample: list[Outcome], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setitem(sys.modules, "pyarrow", None)
     with pytest.raises(MissingExtra, match=r"pip install 'av-tagger\[parquet\]'"):
         write_all(["parquet"], sample, tmp_path)
@@ -145,24 +168,37 @@ def test_jams_validates_by_its_own_library(sample: list[Outcome], tmp_path: Path
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         jams = pytest.importorskip("jams")
-        documents = [jams.load(str(path), validate=True, strict=True) for path in write_all(["jams"], sample, tmp_path)]
+        documents = [
+            jams.load(str(path), validate=True, strict=True)
+            for path in write_all(["jams"], sample, tmp_path)
+        ]
     tags, events = documents[1].annotations
     found = sorted((o.time, o.duration, o.value, o.confidence) for o in tags.data)
     assert found == [(60, 10, "Car alarm", 0.5), (60, 10, "Train horn", 0.7)]
-    assert [(o.time, o.duration, o.value) for o in events.data] == [(61, 3, "Train horn"), (63, 3.5, "Car alarm")]
+    assert [(o.time, o.duration, o.value) for o in events.data] == [
+        (61, 3, "Train horn"),
+        (63, 3.5, "Car alarm"),
+    ]
     assert documents[2].file_metadata.duration == 10
 
 
 def test_elan_is_whole(sample: list[Outcome], tmp_path: Path) -> None:
     first, second, _ = (ET.parse(p).getroot() for p in write_all(["elan"], sample, tmp_path))
     for root in (first, second):
-        slots = {s.get("TIME_SLOT_ID"): int(s.get("TIME_VALUE", "")) for s in root.iter("TIME_SLOT")}
+        slots = {
+            s.get("TIME_SLOT_ID"): int(s.get("TIME_VALUE", "")) for s in root.iter("TIME_SLOT")
+        }
         assert list(slots.values()) == sorted(slots.values())
-        used = [a.get(f"TIME_SLOT_REF{n}") for a in root.iter("ALIGNABLE_ANNOTATION") for n in (1, 2)]
+        used = [
+            a.get(f"TIME_SLOT_REF{n}") for a in root.iter("ALIGNABLE_ANNOTATION") for n in (1, 2)
+        ]
         assert sorted(map(str, used)) == sorted(map(str, slots))
     times = {s.get("TIME_SLOT_ID"): s.get("TIME_VALUE") for s in second.iter("TIME_SLOT")}
     spans = {
-        tier.get("TIER_ID"): [(times[a.get("TIME_SLOT_REF1")], times[a.get("TIME_SLOT_REF2")]) for a in tier.iter("ALIGNABLE_ANNOTATION")]
+        tier.get("TIER_ID"): [
+            (times[a.get("TIME_SLOT_REF1")], times[a.get("TIME_SLOT_REF2")])
+            for a in tier.iter("ALIGNABLE_ANNOTATION")
+        ]
         for tier in second.iter("TIER")
     }
     assert spans == {"Train horn": [("61000", "64000")], "Car alarm": [("63000", "66500")]}
@@ -173,10 +209,16 @@ def test_elan_is_whole(sample: list[Outcome], tmp_path: Path) -> None:
 
 
 def test_the_challenge_reads_its_rows(sample: list[Outcome], tmp_path: Path) -> None:
-    a, b = (p.read_text(encoding="utf-8").splitlines() for p in write_all(["dcase"], sample, tmp_path))
-    assert [row.split("\t") for row in a if row.startswith("-5Q")][-1] == ["-5QrBL6MzLg_60.000_70.000.wav"]
+    a, b = (
+        p.read_text(encoding="utf-8").splitlines() for p in write_all(["dcase"], sample, tmp_path)
+    )
+    assert [row.split("\t") for row in a if row.startswith("-5Q")][-1] == [
+        "-5QrBL6MzLg_60.000_70.000.wav"
+    ]
     assert ["street corner.wav", "1.000", "2.500", "Train horn"] in [row.split("\t") for row in b]
-    assert any(row.endswith("\t1.000\t4.000\tTrain horn") for row in b)  # 61 s of the file are 1 s of the clip
+    assert any(
+        row.endswith("\t1.000\t4.000\tTrain horn") for row in b
+    )  # 61 s of the file are 1 s of the clip
     assert not any(row.startswith("Y") or "\t0.000\t0.000" in row for row in (*a, *b))
 
 
@@ -219,7 +261,10 @@ def test_rttm_has_ten_fields_without_white_space(sample: list[Outcome], tmp_path
 
 def test_raven_and_audacity_agree(sample: list[Outcome], tmp_path: Path) -> None:
     def rows(name: str) -> list[list[str]]:
-        return [line.split("\t") for line in write_all([name], sample, tmp_path)[0].read_text().splitlines()]
+        return [
+            line.split("\t")
+            for line in write_all([name], sample, tmp_path)[0].read_text().splitlines()
+        ]
 
     table = [dict(zip(rows("raven")[0], row, strict=True)) for row in rows("raven")[1:]]
     labels = [(r["Begin Time (s)"], r["End Time (s)"], r["Annotation"]) for r in table]
@@ -227,7 +272,9 @@ def test_raven_and_audacity_agree(sample: list[Outcome], tmp_path: Path) -> None
     assert [r["Selection"] for r in table] == ["1", "2", "3"]
 
 
-def test_formats_are_checked_before_anything_is_written(sample: list[Outcome], tmp_path: Path) -> None:
+def test_formats_are_checked_before_anything_is_written(
+    sample: list[Outcome], tmp_path: Path
+) -> None:
     with pytest.raises(UsageError, match="did you mean 'audacity'"):
         write_all(["json", "audacty"], sample, tmp_path / "out")
     assert not (tmp_path / "out").exists()
@@ -237,7 +284,10 @@ def test_formats_are_checked_before_anything_is_written(sample: list[Outcome], t
 def test_labels_cannot_break_a_line(tagged: Tagged, tmp_path: Path) -> None:
     tag = Tag("a\tb\nc --> <i>", 0.5, 0.4, None, None, (Event(1, 2, 0.5),))
     one = Tagged(tagged.clip, 10.0, (tag,), {}, (), tagged.ear, tagged.eye, tagged.run)
-    text = {p.suffix: p.read_text(encoding="utf-8") for p in write_all(["audacity", "vtt", "srt"], [one], tmp_path)}
+    text = {
+        p.suffix: p.read_text(encoding="utf-8")
+        for p in write_all(["audacity", "vtt", "srt"], [one], tmp_path)
+    }
     assert text[".txt"] == "1.000000\t2.000000\ta b c --> <i>\n"
     assert "a b c --&gt; &lt;i&gt;" in text[".vtt"]
     assert "a b c → ‹i›" in text[".srt"]
@@ -256,14 +306,26 @@ def test_a_file_is_whole_or_not_there(tmp_path: Path) -> None:
     assert [p.name for p in tmp_path.iterdir()] == ["a.txt"]
 
 
-def test_a_folder_that_is_a_file_is_an_error_with_a_remedy(sample: list[Outcome], tmp_path: Path) -> None:
+def test_a_folder_that_is_a_file_is_an_error_with_a_remedy(
+    sample: list[Outcome], tmp_path: Path
+) -> None:
     (tmp_path / "taken").write_text("")
     with pytest.raises(StorageError, match="choose another folder"):
         JSON.write(sample, tmp_path / "taken" / "x.jsonl")
 
 
 def test_names_are_safe_different_and_do_not_depend_on_order() -> None:
-    paths = ["a/x.mp4", "b/X.mp4", "../../etc/passwd", "con.mp4", "日本 語.mkv", "<script>.mp4", "caf\udce9.mp4", ".mp4", "z" * 300]
+    paths = [
+        "a/x.mp4",
+        "b/X.mp4",
+        "../../etc/passwd",
+        "con.mp4",
+        "日本 語.mkv",
+        "<script>.mp4",
+        "caf\udce9.mp4",
+        ".mp4",
+        "z" * 300,
+    ]
     clips = [Clip(Path(p)) for p in paths] + [Clip(Path("a/x.mp4"), 5.0, 10.0)]
     names = files.safe_names(clips)
     assert len({n.casefold() for n in names}) == len(clips)
@@ -271,11 +333,15 @@ def test_names_are_safe_different_and_do_not_depend_on_order() -> None:
         assert re.fullmatch(r"[\w.()+-]{1,110}", name)
         assert not name.startswith(".")
         name.encode("utf-8")
-    assert dict(zip(clips, names, strict=True)) == dict(zip(clips[::-1], files.safe_names(clips[::-1]), strict=True))
+    assert dict(zip(clips, names, strict=True)) == dict(
+        zip(clips[::-1], files.safe_names(clips[::-1]), strict=True)
+    )
     assert files.safe_names([Clip(Path("x")), Clip(Path("x"))])[1].endswith("-2")
 
 
-def test_names_that_are_no_text_can_be_written_in_every_format(tmp_path: Path, tagged: Tagged) -> None:
+def test_names_that_are_no_text_can_be_written_in_every_format(
+    tmp_path: Path, tagged: Tagged
+) -> None:
     odd = [
         Failed(Clip(Path("caf\udce9\x01.mp4")), "media", "bad \udce9"),
         Tagged(Clip(Path("caf\udce9\x01.mp4")), *list(vars(tagged).values())[1:]),
@@ -290,7 +356,12 @@ def test_names_that_are_no_text_can_be_written_in_every_format(tmp_path: Path, t
 def test_writing_needs_no_heavy_library() -> None:
     heavy = "('torch', 'pyarrow', 'matplotlib', 'PIL')"
     code = f"import sys, av_tagger.reports.writers, av_tagger.reports.schema; print([m for m in {heavy} if m in sys.modules])"
-    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.strip() == "[]"
+    assert (
+        subprocess.run(
+            [sys.executable, "-c", code], capture_output=True, text=True, check=True
+        ).stdout.strip()
+        == "[]"
+    )
 
 
 def test_json_of_the_sample_is_plain(sample: list[Outcome], tmp_path: Path) -> None:

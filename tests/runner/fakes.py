@@ -15,9 +15,9 @@ import numpy as np
 from av_tagger.clip import Clip, Frames, Media, Waveform
 from av_tagger.errors import MediaError, UsageError
 from av_tagger.fusion import Thresholds, WeightedFusion
-from av_tagger.protocols import Want
-from av_tagger.runner.crew import Crew, Guarded
-from av_tagger.scores import Activity, Evidence, KeyFrame, Run, Scores, Status, Witness
+from av_tagger.protocols import DecodeRequest
+from av_tagger.runner.worker import Guarded, Worker
+from av_tagger.scores import Activity, BranchInfo, Evidence, KeyFrame, RunInfo, Scores, Status
 from av_tagger.tagger import Parts, Tagger
 
 LABELS = ("Siren", "Bicycle", "Train")
@@ -43,7 +43,7 @@ class Ear:
 
     labels = ("Train", "Siren")
     rate = RATE
-    witness = Witness(Status.OK, "loud", "none")
+    info = BranchInfo(Status.OK, "loud", "none")
 
     def __init__(self, hook: Callable[[Sequence[Waveform]], None] | None = None) -> None:
         self.hook = hook
@@ -56,13 +56,17 @@ class Ear:
     def _one(self, w: Waveform) -> Scores:
         loud = np.abs(w.samples[: len(w.samples) // 10 * 10]).reshape(-1, 10).max(axis=1)
         values = np.stack([np.zeros_like(loud), loud], axis=1).astype(np.float32)
-        return Scores(self.labels, values.max(axis=0).astype(float), activity=Activity(values, 10.0, w.start_seconds))
+        return Scores(
+            self.labels,
+            values.max(axis=0).astype(float),
+            activity=Activity(values, 10.0, w.start_seconds),
+        )
 
 
 class Eye:
     labels = LABELS
     short_side = 4
-    witness = Witness(Status.OK, "red", "none")
+    info = BranchInfo(Status.OK, "red", "none")
 
     def see(self, clips: Sequence[Frames]) -> list[Scores]:
         return [self._one(c) for c in clips]
@@ -71,18 +75,25 @@ class Eye:
         red = float(clip.images[0, 0, 0, 0]) / 255
         why = {"Bicycle": (Evidence(float(clip.times[0]), "bicycle", red, 0.9),)}
         picture = bytes(clip.images[0].tobytes())
-        return Scores(LABELS, np.array([0.0, red, 0.0]), evidence=why, keyframes=(KeyFrame(float(clip.times[0]), 1.0, picture=picture),))
+        return Scores(
+            LABELS,
+            np.array([0.0, red, 0.0]),
+            evidence=why,
+            keyframes=(KeyFrame(float(clip.times[0]), 1.0, picture=picture),),
+        )
 
 
 def tagger(ear: Ear | None = None, fingerprint: str = "fake") -> Tagger:
-    rows = Thresholds(np.array([0.3, 0.4, 0.5]), np.array([0.6, 0.6, 0.6]), np.array([0.8, 0.8, 0.8]))
+    rows = Thresholds(
+        np.array([0.3, 0.4, 0.5]), np.array([0.6, 0.6, 0.6]), np.array([0.8, 0.8, 0.8])
+    )
     fusion = WeightedFusion(LABELS, rows, weights=np.array([0.5, 0.5, 0.5]))
 
-    def closed(clip: Clip, want: Want) -> Iterator[Media]:
+    def closed(clip: Clip, request: DecodeRequest) -> Iterator[Media]:
         raise AssertionError("the runner decodes by its own decoders")
 
-    run = Run("0", "cpu", fingerprint, 0.0)
-    return Tagger(Parts(LABELS, ear or Ear(), Eye(), fusion, closed, Want(), run=run))
+    run = RunInfo("0", "cpu", fingerprint, 0.0)
+    return Tagger(Parts(LABELS, ear or Ear(), Eye(), fusion, closed, DecodeRequest(), run=run))
 
 
 @dataclass
@@ -114,7 +125,7 @@ class Decoder:
     def __init__(self, live: Live | None = None, delay: float = 0.0) -> None:
         self.live, self.delay = live, delay
 
-    def windows(self, clip: Clip, want: Want, limit_seconds: float) -> Iterator[Media]:
+    def windows(self, clip: Clip, request: DecodeRequest, limit_seconds: float) -> Iterator[Media]:
         name = clip.path.name
         if "bad" in name:
             raise MediaError(clip.path, "is haunted", "call a priest")
@@ -134,24 +145,27 @@ class Decoder:
 
 
 @dataclass(frozen=True)
-class FakeCrew:
+class FakeWorkerFactory:
     """A picklable recipe."""
 
     delay: float = 0.0
     fingerprint: str = "fake"
 
-    def __call__(self) -> Crew:
-        return Crew(tagger(fingerprint=self.fingerprint), lambda: Decoder(delay=self.delay))
+    def __call__(self) -> Worker:
+        return Worker(tagger(fingerprint=self.fingerprint), lambda: Decoder(delay=self.delay))
 
 
 @dataclass(frozen=True)
-class PoisonCrew:
+class PoisonWorkerFactory:
     """Decoding behind the real guard, by a backend that hangs and crashes when a file's name says so."""
 
-    def __call__(self) -> Crew:
+    def __call__(self) -> Worker:
         from av_tagger.media import GuardedWorker
 
-        return Crew(tagger(), lambda: Guarded(GuardedWorker("poison", factory="poison_backend:make", search=[HERE])))
+        return Worker(
+            tagger(),
+            lambda: Guarded(GuardedWorker("poison", factory="poison_backend:make", search=[HERE])),
+        )
 
 
 @dataclass(frozen=True)
@@ -160,7 +174,7 @@ class Stillborn:
 
     say: str = ""
 
-    def __call__(self) -> Crew:
+    def __call__(self) -> Worker:
         if self.say:
             raise UsageError(self.say)
         os.kill(os.getpid(), signal.SIGKILL)

@@ -17,14 +17,14 @@ from pathlib import Path
 from fakes import Decoder, tagger
 
 from av_tagger.clip import Clip, Media
-from av_tagger.protocols import Want
-from av_tagger.runner.crew import Crew
+from av_tagger.protocols import DecodeRequest
+from av_tagger.runner.concurrency import Concurrency
 from av_tagger.runner.job import Item
 from av_tagger.runner.local import Here
-from av_tagger.runner.pace import Pace
 from av_tagger.runner.run import Order, run
+from av_tagger.runner.worker import Worker
 
-PACE = Pace(2, 1, 1, 3, 1 << 20, 6)
+PACE = Concurrency(2, 1, 1, 3, 1 << 20, 6)
 
 
 @dataclass
@@ -36,15 +36,15 @@ class Logged(Decoder):
     def __post_init__(self) -> None:
         super().__init__(delay=0.004)
 
-    def windows(self, clip: Clip, want: Want, limit_seconds: float) -> Iterator[Media]:
+    def windows(self, clip: Clip, request: DecodeRequest, limit_seconds: float) -> Iterator[Media]:
         with self.log.open("a") as file:
             file.write(f"{clip.path.name}\n")
-        return super().windows(clip, want, limit_seconds)
+        return super().windows(clip, request, limit_seconds)
 
 
 def once(folder: Path, log: Path) -> None:
     items = (Item(Clip(path)) for path in sorted((folder.parent / "in").iterdir()))
-    run(Order(folder, items, "fake"), Here(Crew(tagger(), lambda: Logged(log)), PACE))
+    run(Order(folder, items, "fake"), Here(Worker(tagger(), lambda: Logged(log)), PACE))
 
 
 def killed(folder: Path, log: Path, clips: int, wait: float) -> bool:
@@ -70,9 +70,16 @@ def opened(log: Path) -> int:
 
 
 def main() -> None:
-    folder, log, kills, seed = Path(sys.argv[1]), Path(sys.argv[2]), int(sys.argv[3]), int(sys.argv[4])
+    folder, log, kills, seed = (
+        Path(sys.argv[1]),
+        Path(sys.argv[2]),
+        int(sys.argv[3]),
+        int(sys.argv[4]),
+    )
     dice = random.Random(seed)
-    met = sum(killed(folder, log, dice.randint(0, 14), dice.uniform(0.0, 0.01)) for _ in range(kills))
+    met = sum(
+        killed(folder, log, dice.randint(0, 14), dice.uniform(0.0, 0.01)) for _ in range(kills)
+    )
     once(folder, log)
     print(met)
 

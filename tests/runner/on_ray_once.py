@@ -20,25 +20,33 @@ from pathlib import Path
 from typing import Any
 
 import ray
-from fakes import FakeCrew
+from fakes import FakeWorkerFactory
 
 from av_tagger.clip import Clip
+from av_tagger.runner.concurrency import Concurrency
 from av_tagger.runner.job import Item
-from av_tagger.runner.journal import Counts
+from av_tagger.runner.journal import RunCounts
 from av_tagger.runner.on_ray import OnRay
-from av_tagger.runner.pace import Pace
 from av_tagger.runner.run import Order, run
 
 SMALL: dict[str, Any] = {"num_cpus": 2, "object_store_memory": 80 << 20}
-PACE = Pace(2, 1, 1, 4, 1 << 20)
-START = ("start", "--block", "--num-cpus=1", f"--object-store-memory={80 << 20}", "--disable-usage-stats")
+PACE = Concurrency(2, 1, 1, 4, 1 << 20)
+START = (
+    "start",
+    "--block",
+    "--num-cpus=1",
+    f"--object-store-memory={80 << 20}",
+    "--disable-usage-stats",
+)
 
 
 @contextmanager
 def node(words: list[str], log: Path) -> Iterator[subprocess.Popen[bytes]]:
     """`ray start` as a person types it, on this machine; ready when the block is entered."""
     with log.open("wb") as file:
-        started = subprocess.Popen([str(Path(sys.executable).with_name("ray")), *START, *words], stdout=file, stderr=file)
+        started = subprocess.Popen(
+            [str(Path(sys.executable).with_name("ray")), *START, *words], stdout=file, stderr=file
+        )
     try:
         deadline = time.monotonic() + 60
         while b"Ray runtime started" not in log.read_bytes():
@@ -53,8 +61,14 @@ def node(words: list[str], log: Path) -> Iterator[subprocess.Popen[bytes]]:
 
 def raylet_of(started: subprocess.Popen[bytes]) -> int:
     """The process that is the node to all others: with it all its workers are gone."""
-    children = [int(p) for p in Path(f"/proc/{started.pid}/task/{started.pid}/children").read_text().split()]
-    return next(p for p in children if Path(f"/proc/{p}/cmdline").read_bytes().split(b"\0")[0].endswith(b"/raylet"))
+    children = [
+        int(p) for p in Path(f"/proc/{started.pid}/task/{started.pid}/children").read_text().split()
+    ]
+    return next(
+        p
+        for p in children
+        if Path(f"/proc/{p}/cmdline").read_bytes().split(b"\0")[0].endswith(b"/raylet")
+    )
 
 
 @contextmanager
@@ -71,23 +85,35 @@ def two_nodes() -> Iterator[tuple[str, subprocess.Popen[bytes]]]:
 
 
 def main() -> None:
-    folder, media, kind, actors = Path(sys.argv[1]), Path(sys.argv[2]), sys.argv[3], int(sys.argv[4])
+    folder, media, kind, actors = (
+        Path(sys.argv[1]),
+        Path(sys.argv[2]),
+        sys.argv[3],
+        int(sys.argv[4]),
+    )
     with ExitStack() as stack:
-        engine = OnRay(FakeCrew(0.02), PACE, "fake", None, actors, SMALL)
+        engine = OnRay(FakeWorkerFactory(0.02), PACE, "fake", None, actors, SMALL)
         doomed: list[int] = []
         if kind == "node":
             address, second = stack.enter_context(two_nodes())
-            engine = OnRay(FakeCrew(0.05), PACE, "fake", address, actors)
+            engine = OnRay(FakeWorkerFactory(0.05), PACE, "fake", address, actors)
             doomed = [raylet_of(second)]
 
-        def watch(counts: Counts) -> None:
+        def watch(counts: RunCounts) -> None:
             if counts.done >= 20 and doomed:
                 os.kill(doomed.pop(), signal.SIGKILL)
 
         began = time.monotonic()
-        summary = run(Order(folder, (Item(Clip(p)) for p in sorted(media.iterdir())), "fake"), engine, watch)
+        summary = run(
+            Order(folder, (Item(Clip(p)) for p in sorted(media.iterdir())), "fake"), engine, watch
+        )
         assert not doomed, "the node was killed while the run was at work"
-    said = {"done": summary.counts.done, "failed": summary.failures, "started": engine.started, "seconds": time.monotonic() - began}
+    said = {
+        "done": summary.counts.done,
+        "failed": summary.failures,
+        "started": engine.started,
+        "seconds": time.monotonic() - began,
+    }
     print(json.dumps(said))
     if ray.is_initialized():
         ray.shutdown()

@@ -20,7 +20,7 @@ class Poison:
     def probe(self, path: Path) -> MediaInfo:
         return MediaInfo(path, "fake", 1.0, None, None)
 
-    def windows(self, clip: Clip, want: Any) -> Iterator[Media]:
+    def windows(self, clip: Clip, request: Any) -> Iterator[Media]:
         yield Media(clip, 0.0, 1.0, Waveform(np.zeros(100, np.float32), 100), None)
         match clip.path.stem.rstrip("0123456789"):
             case "hang":

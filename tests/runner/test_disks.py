@@ -13,35 +13,39 @@ from fakes import Decoder, tagger, touch
 from av_tagger.clip import Clip, Media
 from av_tagger.errors import StorageError
 from av_tagger.media.opening import check_path
-from av_tagger.protocols import Want
-from av_tagger.runner.crew import Crew
+from av_tagger.protocols import DecodeRequest
+from av_tagger.runner.concurrency import Concurrency
 from av_tagger.runner.job import Item
-from av_tagger.runner.journal import Counts, Journal
+from av_tagger.runner.journal import Journal, RunCounts
 from av_tagger.runner.local import Here
-from av_tagger.runner.pace import Pace
 from av_tagger.runner.run import Order, Summary, run
+from av_tagger.runner.worker import Worker
 
-PACE = Pace(2, 1, 1, 4, 1 << 20, 6)
+PACE = Concurrency(2, 1, 1, 4, 1 << 20, 6)
 
 
 class Real(Decoder):
     """Looks whether the file is there, as real decoders do."""
 
-    def windows(self, clip: Clip, want: Want, limit_seconds: float) -> Iterator[Media]:
+    def windows(self, clip: Clip, request: DecodeRequest, limit_seconds: float) -> Iterator[Media]:
         check_path(clip.path)
-        return super().windows(clip, want, limit_seconds)
+        return super().windows(clip, request, limit_seconds)
 
 
-def go(folder: Path, paths: list[Path], watch: Callable[[Counts], None] | None = None) -> Summary:
-    crew = Crew(tagger(), lambda: Real(delay=0.002))
-    return run(Order(folder, (Item(Clip(path)) for path in paths), "fake"), Here(crew, PACE), watch)
+def go(
+    folder: Path, paths: list[Path], watch: Callable[[RunCounts], None] | None = None
+) -> Summary:
+    worker = Worker(tagger(), lambda: Real(delay=0.002))
+    return run(
+        Order(folder, (Item(Clip(path)) for path in paths), "fake"), Here(worker, PACE), watch
+    )
 
 
-def after(count: int, *command: str | Path) -> Callable[[Counts], None]:
+def after(count: int, *command: str | Path) -> Callable[[RunCounts], None]:
     """Runs a command once, when so many clips are done."""
     left = [command]
 
-    def watch(counts: Counts) -> None:
+    def watch(counts: RunCounts) -> None:
         if counts.done >= count and left:
             subprocess.run([str(word) for word in left.pop()], check=True)
 
@@ -55,7 +59,11 @@ def disk(tmp_path: Path) -> Iterator[Path]:
         pytest.skip("only root may mount a small file system")
     folder = tmp_path / "disk"
     folder.mkdir()
-    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=1200k", "tmpfs", str(folder)], capture_output=True, check=False)
+    mounted = subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", "size=1200k", "tmpfs", str(folder)],
+        capture_output=True,
+        check=False,
+    )
     if mounted.returncode != 0:
         pytest.skip("a small file system cannot be mounted here")
     yield folder
@@ -77,19 +85,24 @@ def test_a_disk_that_fills_up(disk: Path, tmp_path: Path) -> None:
 
 def test_clips_whose_disk_is_taken_away_are_not_failures(disk: Path, tmp_path: Path) -> None:
     paths = touch(disk / "in", [f"{i:02d}.mp4" for i in range(60)])
-    with pytest.raises(StorageError, match=rf"{disk}/in: was there when the run began and is gone; bring it back"):
+    with pytest.raises(
+        StorageError, match=rf"{disk}/in: was there when the run began and is gone; bring it back"
+    ):
         go(tmp_path / "run", paths, after(20, "umount", "--lazy", disk))
     with Journal(tmp_path / "run") as journal:
         kept = journal.counts()
     assert kept.done >= 20
     assert kept.failed == 0
     touch(disk / "in", [path.name for path in paths])
-    assert go(tmp_path / "run", paths).counts == Counts(60, 60, 0)
+    assert go(tmp_path / "run", paths).counts == RunCounts(60, 60, 0)
 
 
 def test_a_run_whose_own_disk_is_taken_away(disk: Path, tmp_path: Path) -> None:
     paths = touch(tmp_path / "in", [f"{i:02d}.mp4" for i in range(60)])
-    with pytest.raises(StorageError, match=r"journal.sqlite: the journal cannot be used .*No such file.*run the same command again"):
+    with pytest.raises(
+        StorageError,
+        match=r"journal.sqlite: the journal cannot be used .*No such file.*run the same command again",
+    ):
         go(disk / "run", paths, after(20, "umount", "--lazy", disk))
 
 
@@ -109,7 +122,10 @@ def test_a_disk_that_turns_read_only_keeps_what_was_done(disk: Path, tmp_path: P
 
 def test_a_read_only_folder_says_so_at_once(disk: Path, tmp_path: Path) -> None:
     subprocess.run(["mount", "-o", "remount,ro", str(disk)], check=True)
-    with pytest.raises(StorageError, match=rf"{disk}/run: cannot be written \(Read-only file system\); choose another folder with -o"):
+    with pytest.raises(
+        StorageError,
+        match=rf"{disk}/run: cannot be written \(Read-only file system\); choose another folder with -o",
+    ):
         go(disk / "run", touch(tmp_path / "in", ["1.mp4"]))
 
 
@@ -122,7 +138,9 @@ def test_formats_on_a_full_disk_are_whole_or_not_there(disk: Path, tmp_path: Pat
     table = go(tmp_path / "run", paths).files[0]
     written: list[Path] = []
     with pytest.raises(StorageError, match=r"cannot be written .*make room"):
-        written.extend(path for _, path in write_each(["csv", "json", "dcase"], StoredOutcomes(table), disk))
+        written.extend(
+            path for _, path in write_each(["csv", "json", "dcase"], StoredOutcomes(table), disk)
+        )
     assert [path.name for path in written] == ["results.tags.csv", "results.events.csv"]
     assert sorted(disk.iterdir()) == sorted(written)
     assert written[0].read_text().count("\n") >= 401

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from av_tagger.clip import Clip
 from av_tagger.errors import StorageError
 from av_tagger.runner.job import Item, Job, Record, failure
-from av_tagger.runner.journal import Choice, Counts, Journal
+from av_tagger.runner.journal import Choice, Journal, RunCounts
 
 
 @pytest.fixture
@@ -51,9 +51,9 @@ def test_what_is_done_is_not_planned_again(journal: Journal, tmp_path: Path) -> 
     journal.plan(listed, "f")
     first, second, *_ = journal.claim("a", 4)
     journal.record([done(first), failure(second, "media", "is broken")])
-    assert journal.plan(listed, "f") == Counts(4, 1, 1)
+    assert journal.plan(listed, "f") == RunCounts(4, 1, 1)
     assert names(journal.claim("a", 4)) == ["002", "003"]
-    assert journal.plan(listed, "f", Choice(retry_failed=True)) == Counts(4, 1, 0)
+    assert journal.plan(listed, "f", Choice(retry_failed=True)) == RunCounts(4, 1, 0)
     assert names(journal.claim("a", 4)) == ["001", "002", "003"]
 
 
@@ -70,7 +70,9 @@ def test_what_has_changed_is_done_again(journal: Journal, tmp_path: Path, change
     assert journal.plan([again], "g" if change == "settings" else "f").left == 1
 
 
-def test_the_same_file_by_another_name_is_known(journal: Journal, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_same_file_by_another_name_is_known(
+    journal: Journal, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     (item,) = items(tmp_path / "in", 1)
     journal.plan([item], "f")
     journal.record([done(*journal.claim("a", 1))])
@@ -110,7 +112,9 @@ def test_shuffled_and_limited_is_the_same_sample_twice(journal: Journal, tmp_pat
     assert samples[0] != sorted(samples[0])
 
 
-def test_a_death_makes_suspects_and_only_the_guilty_is_given_up(journal: Journal, tmp_path: Path) -> None:
+def test_a_death_makes_suspects_and_only_the_guilty_is_given_up(
+    journal: Journal, tmp_path: Path
+) -> None:
     journal.plan(items(tmp_path / "in", 5), "f")
     journal.claim("a", 3)
     journal.release("a", died=True)
@@ -121,12 +125,16 @@ def test_a_death_makes_suspects_and_only_the_guilty_is_given_up(journal: Journal
     journal.release("b", died=True)
     words = "the process that worked on it died 2 times; tag it alone to see why"
     assert journal.failures() == [("crash", 1, f"{tmp_path}/in/001.mp4: {words}")]
-    assert names(journal.claim("c", 9, suspects=True)) == ["002", "003", "004"], "those of the second death are suspects, too"
+    assert names(journal.claim("c", 9, suspects=True)) == ["002", "003", "004"], (
+        "those of the second death are suspects, too"
+    )
 
 
 @settings(max_examples=20, deadline=None)
 @given(st.integers(0, 2**30))
-def test_random_owners_do_everything_once(tmp_path_factory: pytest.TempPathFactory, seed: int) -> None:
+def test_random_owners_do_everything_once(
+    tmp_path_factory: pytest.TempPathFactory, seed: int
+) -> None:
     """Whoever claims, finishes, gives back: in the end each clip has one result."""
     dice = random.Random(seed)
     with Journal(tmp_path_factory.mktemp("j")) as journal:
@@ -167,7 +175,7 @@ def test_shards_are_taken_over(journal: Journal, tmp_path: Path) -> None:
         shard.plan(listed, "f", Choice(shard=(1, 2)))
         shard.record([done(job) for job in shard.claim("a", 9)])
     journal.adopt(tmp_path / "run" / "shard-1-of-2" / "journal.sqlite")
-    assert journal.plan(listed, "f") == Counts(4, 2, 0)
+    assert journal.plan(listed, "f") == RunCounts(4, 2, 0)
 
 
 def test_a_damaged_store_says_so(tmp_path: Path) -> None:

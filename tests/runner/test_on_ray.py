@@ -15,18 +15,18 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from fakes import HERE, FakeCrew, touch
+from fakes import HERE, FakeWorkerFactory, touch
 
 from av_tagger.clip import Clip
 from av_tagger.errors import MissingExtra
+from av_tagger.runner.concurrency import Concurrency
 from av_tagger.runner.job import Item, Job, Record, failure
 from av_tagger.runner.journal import Journal
 from av_tagger.runner.local import Here
-from av_tagger.runner.on_ray import FIRST, Answer, Hand, OnRay, _resources
-from av_tagger.runner.pace import Pace
+from av_tagger.runner.on_ray import FIRST, Answer, OnRay, RayWorker, _resources
 from av_tagger.runner.run import Order, run
 
-PACE = Pace(2, 1, 1, 4, 1 << 20)
+PACE = Concurrency(2, 1, 1, 4, 1 << 20)
 ROOT = HERE.parents[1]
 ENVIRONMENT = {
     **os.environ,
@@ -34,28 +34,44 @@ ENVIRONMENT = {
     "RAY_health_check_period_ms": "500",
     "RAY_AUTH_MODE": "disabled",
 }
-needs_ray = pytest.mark.skipif(importlib.util.find_spec("ray") is None, reason="ray is not installed")
+needs_ray = pytest.mark.skipif(
+    importlib.util.find_spec("ray") is None, reason="ray is not installed"
+)
 
 
 def command(folder: Path, media: Path, kind: str, actors: int) -> list[str]:
-    return [sys.executable, str(HERE / "on_ray_once.py"), str(folder), str(media), kind, str(actors)]
+    return [
+        sys.executable,
+        str(HERE / "on_ray_once.py"),
+        str(folder),
+        str(media),
+        kind,
+        str(actors),
+    ]
 
 
 def on_ray(folder: Path, media: Path, kind: str, actors: int = 2) -> dict[str, Any]:
-    done = subprocess.run(command(folder, media, kind, actors), env=ENVIRONMENT, capture_output=True, text=True, timeout=200, check=False)
+    done = subprocess.run(
+        command(folder, media, kind, actors),
+        env=ENVIRONMENT,
+        capture_output=True,
+        text=True,
+        timeout=200,
+        check=False,
+    )
     assert done.returncode == 0, done.stderr[-3000:]
     said: dict[str, Any] = json.loads(done.stdout.strip().splitlines()[-1])
     return said
 
 
 def straight(folder: Path, paths: list[Path]) -> list[str]:
-    run(Order(folder, (Item(Clip(p)) for p in paths), "fake"), Here(FakeCrew()(), PACE))
+    run(Order(folder, (Item(Clip(p)) for p in paths), "fake"), Here(FakeWorkerFactory()(), PACE))
     return (folder / "results.jsonl").read_text().splitlines()
 
 
 def test_an_actor_answers_with_what_it_has_finished() -> None:
     """The actor's own life, without Ray: fed in two portions, it gives everything back once and then ends."""
-    hand = Hand(FakeCrew(), PACE, "fake", 1)
+    hand = RayWorker(FakeWorkerFactory(), PACE, "fake", 1)
     assert hand.hello() == Answer([], FIRST)
     jobs = [Job(i, Clip(Path(f"{i}.mp4")), was_there=False) for i in range(10)]
     found = [*hand.exchange(jobs[:6]).records, *hand.exchange(jobs[6:]).records]
@@ -64,13 +80,15 @@ def test_an_actor_answers_with_what_it_has_finished() -> None:
     assert [r.position for r in found] == list(range(10))
     last = hand.exchange([], True)
     assert last.records == []
-    assert last.appetite == 2 * PACE.decoders + PACE.batch * PACE.judges, "enough to keep all its decoders busy"
+    assert last.appetite == 2 * PACE.decoders + PACE.batch * PACE.inference_threads, (
+        "enough to keep all its decoders busy"
+    )
     assert json.loads(last.timings)["stages"]["decode"]
 
 
 def test_one_answer_brings_all_that_is_finished() -> None:
     """A driver that has no time for many answers gets longer ones."""
-    hand = Hand(FakeCrew(), PACE, "fake", 1)
+    hand = RayWorker(FakeWorkerFactory(), PACE, "fake", 1)
     groups: queue.SimpleQueue[list[Record] | BaseException | None] = queue.SimpleQueue()
     for n in range(30):
         groups.put([failure(Job(n, Clip(Path(f"{n}.mp4"))), "media", "is broken")])
@@ -91,15 +109,19 @@ def test_one_answer_brings_all_that_is_finished() -> None:
         ([{"CPU": 8}, {"CPU": 16}], 5, {"num_gpus": 0, "num_cpus": 4.0}, 4),
     ],
 )
-def test_actors_share_machines_equally(nodes: list[dict[str, float]], actors: int, resources: dict[str, float], sharing: int) -> None:
+def test_actors_share_machines_equally(
+    nodes: list[dict[str, float]], actors: int, resources: dict[str, float], sharing: int
+) -> None:
     total = {kind: sum(node.get(kind, 0) for node in nodes) for kind in ("CPU", "GPU")}
-    listed = [{"Alive": True, "Resources": node} for node in nodes] + [{"Alive": False, "Resources": {"CPU": 999, "GPU": 99}}]
+    listed = [{"Alive": True, "Resources": node} for node in nodes] + [
+        {"Alive": False, "Resources": {"CPU": 999, "GPU": 99}}
+    ]
     ray = SimpleNamespace(cluster_resources=lambda: total, nodes=lambda: listed)
     assert _resources(ray, actors) == (resources, sharing)
 
 
 def test_an_actor_with_other_weights_says_so() -> None:
-    hand = Hand(FakeCrew(fingerprint="other"), PACE, "fake", 1)
+    hand = RayWorker(FakeWorkerFactory(fingerprint="other"), PACE, "fake", 1)
     answer = hand.exchange([])
     assert answer.error is not None
     assert "give every machine the same files" in answer.error[1]
@@ -107,8 +129,11 @@ def test_an_actor_with_other_weights_says_so() -> None:
 
 def test_without_ray_the_remedy_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "ray", None)
-    with Journal(tmp_path) as journal, pytest.raises(MissingExtra, match=r"pip install 'av-tagger\[ray\]'"):
-        OnRay(FakeCrew(), PACE, "fake")(journal, lambda: None)
+    with (
+        Journal(tmp_path) as journal,
+        pytest.raises(MissingExtra, match=r"pip install 'av-tagger\[ray\]'"),
+    ):
+        OnRay(FakeWorkerFactory(), PACE, "fake")(journal, lambda: None)
 
 
 @needs_ray
@@ -130,17 +155,23 @@ def test_a_node_that_is_killed_costs_nothing(tmp_path: Path) -> None:
     said = on_ray(tmp_path / "run", tmp_path / "in", "node")
     assert (said["done"], said["failed"]) == (150, [])
     assert said["started"] >= 3, "the lost actor was replaced"
-    assert (tmp_path / "run" / "results.jsonl").read_text().splitlines() == straight(tmp_path / "straight", paths)
+    assert (tmp_path / "run" / "results.jsonl").read_text().splitlines() == straight(
+        tmp_path / "straight", paths
+    )
 
 
 @needs_ray
 @pytest.mark.timeout(600)
 def test_a_driver_that_is_killed_goes_on_when_started_again(tmp_path: Path) -> None:
     paths = touch(tmp_path / "in", [f"{i:03d}.mp4" for i in range(200)])
-    driver = subprocess.Popen(command(tmp_path / "run", tmp_path / "in", "plain", 2), env=ENVIRONMENT)
+    driver = subprocess.Popen(
+        command(tmp_path / "run", tmp_path / "in", "plain", 2), env=ENVIRONMENT
+    )
     table = tmp_path / "run" / "results.jsonl"
     deadline = time.monotonic() + 200
-    while time.monotonic() < deadline and not (table.exists() and table.read_bytes().count(b"\n") > 20):
+    while time.monotonic() < deadline and not (
+        table.exists() and table.read_bytes().count(b"\n") > 20
+    ):
         time.sleep(0.1)
     driver.send_signal(signal.SIGKILL)
     driver.wait()

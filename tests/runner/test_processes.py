@@ -8,37 +8,39 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
-from fakes import FakeCrew, Stillborn, touch
+from fakes import FakeWorkerFactory, Stillborn, touch
 
 from av_tagger.clip import Clip
 from av_tagger.errors import AvTaggerError, DeviceError, MediaError, StorageError, UsageError
-from av_tagger.runner.crew import Recipe
+from av_tagger.runner.concurrency import Concurrency
 from av_tagger.runner.job import Item
-from av_tagger.runner.journal import Counts
+from av_tagger.runner.journal import RunCounts
 from av_tagger.runner.local import Here
-from av_tagger.runner.pace import Pace
 from av_tagger.runner.processes import Processes, as_error, devices_of
 from av_tagger.runner.run import Engine, Order, Summary, run
+from av_tagger.runner.worker import WorkerFactory
 
-PACE = Pace(2, 1, 1, 4, 1 << 20)
+PACE = Concurrency(2, 1, 1, 4, 1 << 20)
 
 
 def go(folder: Path, paths: list[Path], engine: Engine) -> Summary:
     return run(Order(folder, (Item(Clip(p)) for p in paths), "fake"), engine)
 
 
-def two(recipe: Recipe) -> Processes:
-    return Processes([recipe, recipe], PACE, "fake")
+def two(factory: WorkerFactory) -> Processes:
+    return Processes([factory, factory], PACE, "fake")
 
 
 def test_two_processes_make_the_table_of_one_and_a_death_costs_its_file(tmp_path: Path) -> None:
     names = [f"{i:02d}.mp4" for i in range(40)]
     paths = touch(tmp_path / "in", names)
-    straight = go(tmp_path / "one", paths, Here(FakeCrew()(), PACE))
+    straight = go(tmp_path / "one", paths, Here(FakeWorkerFactory()(), PACE))
     assert straight.counts.done == 40
     deadly = touch(tmp_path / "in", ["17-die.mp4"])
-    summary = go(tmp_path / "two", [*paths[:18], *deadly, *paths[18:]], two(FakeCrew(0.01)))
-    assert summary.counts == Counts(41, 40, 1)
+    summary = go(
+        tmp_path / "two", [*paths[:18], *deadly, *paths[18:]], two(FakeWorkerFactory(0.01))
+    )
+    assert summary.counts == RunCounts(41, 40, 1)
     assert summary.failures[0][:2] == ("crash", 1)
     found = (tmp_path / "two" / "results.jsonl").read_text().splitlines()
     assert json.loads(found.pop(18))["error"]["kind"] == "crash"
@@ -50,12 +52,20 @@ def test_a_process_that_cannot_begin_ends_the_run_in_its_words(tmp_path: Path) -
     with pytest.raises(UsageError, match="no such ear"):
         go(tmp_path / "run", paths, Processes([Stillborn("no such ear")], PACE, "fake"))
     with pytest.raises(UsageError, match="give every machine the same files"):
-        go(tmp_path / "run", paths, Processes([FakeCrew(fingerprint="other")], PACE, "fake"))
+        go(
+            tmp_path / "run",
+            paths,
+            Processes([FakeWorkerFactory(fingerprint="other")], PACE, "fake"),
+        )
 
 
 def test_processes_that_die_at_once_end_the_run(tmp_path: Path) -> None:
     with pytest.raises(AvTaggerError, match="died one after another"):
-        go(tmp_path / "run", touch(tmp_path / "in", ["1.mp4"]), Processes([Stillborn()], PACE, "fake"))
+        go(
+            tmp_path / "run",
+            touch(tmp_path / "in", ["1.mp4"]),
+            Processes([Stillborn()], PACE, "fake"),
+        )
 
 
 def test_errors_travel_as_words() -> None:
@@ -73,7 +83,9 @@ def test_a_device_is_a_process() -> None:
 
 @pytest.mark.parametrize("count", [0, 2])
 def test_auto_is_a_process_for_each_gpu(monkeypatch: pytest.MonkeyPatch, count: int) -> None:
-    monkeypatch.setitem(sys.modules, "torch", SimpleNamespace(cuda=SimpleNamespace(device_count=lambda: count)))
+    monkeypatch.setitem(
+        sys.modules, "torch", SimpleNamespace(cuda=SimpleNamespace(device_count=lambda: count))
+    )
     if count:
         assert devices_of("auto", "auto", 0) == ["cuda:0", "cuda:1"]
     else:

@@ -15,22 +15,22 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from fakes import HERE, Decoder, FakeCrew, PoisonCrew, tagger, touch
+from fakes import HERE, Decoder, FakeWorkerFactory, PoisonWorkerFactory, tagger, touch
 
 from av_tagger.clip import Clip, Media
 from av_tagger.errors import StorageError, UsageError
-from av_tagger.protocols import Want
+from av_tagger.protocols import DecodeRequest
 from av_tagger.reports.schema import read_outcomes
-from av_tagger.runner.crew import Crew
+from av_tagger.runner.concurrency import Concurrency
 from av_tagger.runner.job import Item, Record
-from av_tagger.runner.journal import Choice, Counts, Journal
+from av_tagger.runner.journal import Choice, Journal, RunCounts
 from av_tagger.runner.local import Here
-from av_tagger.runner.pace import Pace
 from av_tagger.runner.run import Order, Summary, run
+from av_tagger.runner.worker import Worker
 from av_tagger.scores import Failed
 
 ROOT = HERE.parents[1]
-PACE = Pace(2, 1, 1, 4, 1 << 20)
+PACE = Concurrency(2, 1, 1, 4, 1 << 20)
 ENVIRONMENT = {**os.environ, "PYTHONPATH": os.pathsep.join([str(ROOT), str(HERE)])}
 
 
@@ -38,8 +38,18 @@ def items(paths: Iterable[Path]) -> Iterator[Item]:
     return (Item(Clip(path)) for path in paths)
 
 
-def go(folder: Path, paths: Sequence[Path], *, crew: Crew | None = None, pace: Pace = PACE, **order: Any) -> Summary:
-    return run(Order(folder, items(paths), "fake", **order), Here(crew or FakeCrew()(), pace))
+def go(
+    folder: Path,
+    paths: Sequence[Path],
+    *,
+    worker: Worker | None = None,
+    concurrency: Concurrency = PACE,
+    **order: Any,
+) -> Summary:
+    return run(
+        Order(folder, items(paths), "fake", **order),
+        Here(worker or FakeWorkerFactory()(), concurrency),
+    )
 
 
 def lines(folder: Path) -> list[dict[str, Any]]:
@@ -49,12 +59,23 @@ def lines(folder: Path) -> list[dict[str, Any]]:
 def kills(tmp_path: Path, count: int, files: int, seed: int) -> None:
     names = [f"{i:04d}.mp4" for i in range(files)] + ["5000-bad.mp4", "5001-two.mp4"]
     paths = touch(tmp_path / "in", names)
-    command = [sys.executable, str(HERE / "killed.py"), str(tmp_path / "run"), str(tmp_path / "log"), str(count), str(seed)]
-    done = subprocess.run(command, env=ENVIRONMENT, capture_output=True, text=True, timeout=250, check=False)
+    command = [
+        sys.executable,
+        str(HERE / "killed.py"),
+        str(tmp_path / "run"),
+        str(tmp_path / "log"),
+        str(count),
+        str(seed),
+    ]
+    done = subprocess.run(
+        command, env=ENVIRONMENT, capture_output=True, text=True, timeout=250, check=False
+    )
     assert done.returncode == 0, done.stderr
     assert int(done.stdout) >= count * 0.8, "the kills came while the run was at work"
     go(tmp_path / "straight", paths)
-    assert (tmp_path / "run" / "results.jsonl").read_bytes() == (tmp_path / "straight" / "results.jsonl").read_bytes()
+    assert (tmp_path / "run" / "results.jsonl").read_bytes() == (
+        tmp_path / "straight" / "results.jsonl"
+    ).read_bytes()
     opened = Counter((tmp_path / "log").read_text().split())
     assert set(opened) == set(names)
     again = sum(opened.values()) - len(names)
@@ -76,26 +97,28 @@ def test_a_second_start_does_nothing_twice(tmp_path: Path) -> None:
     first = go(tmp_path / "run", paths)
     table = (tmp_path / "run" / "results.jsonl").read_bytes()
     second = go(tmp_path / "run", paths)
-    assert (first.counts, first.skipped) == (Counts(3, 2, 1), 0)
-    assert (second.counts, second.skipped) == (Counts(3, 2, 1), 3)
+    assert (first.counts, first.skipped) == (RunCounts(3, 2, 1), 0)
+    assert (second.counts, second.skipped) == (RunCounts(3, 2, 1), 3)
     assert "decode" not in second.profile.stages
     assert (tmp_path / "run" / "results.jsonl").read_bytes() == table
     assert first.failures == [("media", 1, f"{paths[1]}: is haunted; call a priest")]
-    assert first.witnessed == [("ok", "ok", 2)]
+    assert first.branch_statuses == [("ok", "ok", 2)]
 
 
 def test_what_failed_is_tried_again_when_asked(tmp_path: Path) -> None:
     paths = touch(tmp_path / "in", ["1.mp4", "2-bad.mp4"])
 
     class Healed(Decoder):
-        def windows(self, clip: Clip, want: Want, limit_seconds: float) -> Iterator[Media]:
-            return super().windows(Clip(clip.path.with_name("2.mp4")), want, limit_seconds)
+        def windows(
+            self, clip: Clip, request: DecodeRequest, limit_seconds: float
+        ) -> Iterator[Media]:
+            return super().windows(Clip(clip.path.with_name("2.mp4")), request, limit_seconds)
 
     go(tmp_path / "run", paths)
-    healed = Crew(tagger(), Healed)
-    assert go(tmp_path / "run", paths, crew=healed).counts.failed == 1
-    retried = go(tmp_path / "run", paths, crew=healed, choice=Choice(retry_failed=True))
-    assert (retried.counts, retried.skipped) == (Counts(2, 2, 0), 1)
+    healed = Worker(tagger(), Healed)
+    assert go(tmp_path / "run", paths, worker=healed).counts.failed == 1
+    retried = go(tmp_path / "run", paths, worker=healed, choice=Choice(retry_failed=True))
+    assert (retried.counts, retried.skipped) == (RunCounts(2, 2, 0), 1)
     assert "error" not in lines(tmp_path / "run")[1]
 
 
@@ -119,10 +142,14 @@ def test_results_appear_while_the_run_goes_on(tmp_path: Path) -> None:
     paths = touch(tmp_path / "in", [f"{i}.mp4" for i in range(30)])
     seen: list[tuple[int, int]] = []
 
-    def watch(counts: Counts) -> None:
+    def watch(counts: RunCounts) -> None:
         seen.append((counts.done, len(list(read_outcomes(tmp_path / "run" / "results.jsonl")))))
 
-    run(Order(tmp_path / "run", items(paths), "fake"), Here(FakeCrew(0.002)(), replace(PACE, batch=1)), watch)
+    run(
+        Order(tmp_path / "run", items(paths), "fake"),
+        Here(FakeWorkerFactory(0.002)(), replace(PACE, batch=1)),
+        watch,
+    )
     assert len(seen) > 3
     assert all(done == there for done, there in seen)
     assert seen[-1] == (30, 30)
@@ -131,12 +158,16 @@ def test_results_appear_while_the_run_goes_on(tmp_path: Path) -> None:
 def test_an_interrupt_leaves_a_whole_table(tmp_path: Path) -> None:
     paths = touch(tmp_path / "in", [f"{i}.mp4" for i in range(50)])
 
-    def watch(counts: Counts) -> None:
+    def watch(counts: RunCounts) -> None:
         if counts.done >= 10:
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        run(Order(tmp_path / "run", items(paths), "fake"), Here(FakeCrew(0.002)(), PACE), watch)
+        run(
+            Order(tmp_path / "run", items(paths), "fake"),
+            Here(FakeWorkerFactory(0.002)(), PACE),
+            watch,
+        )
     done = lines(tmp_path / "run")
     assert 10 <= len(done) < 50
     summary = go(tmp_path / "run", paths)
@@ -145,17 +176,40 @@ def test_an_interrupt_leaves_a_whole_table(tmp_path: Path) -> None:
 
 def test_poison_costs_only_the_files_that_carry_it(tmp_path: Path) -> None:
     """A hang, a crash, a defect and an allocation that cannot be met, inside a real decoding process."""
-    paths = touch(tmp_path / "in", ["1.mp4", "crash2.mp4", "3.mp4", "hang4.mp4", "5.mp4", "memory6.mp4", "error7.mp4", "8.mp4"])
-    summary = go(tmp_path / "run", paths, crew=PoisonCrew()(), pace=replace(PACE, window_limit=4.0))
-    assert summary.counts == Counts(8, 4, 4)
-    said = {Path(o.clip.path).stem: o.message for o in read_outcomes(summary.files[0]) if isinstance(o, Failed)}
+    paths = touch(
+        tmp_path / "in",
+        [
+            "1.mp4",
+            "crash2.mp4",
+            "3.mp4",
+            "hang4.mp4",
+            "5.mp4",
+            "memory6.mp4",
+            "error7.mp4",
+            "8.mp4",
+        ],
+    )
+    summary = go(
+        tmp_path / "run",
+        paths,
+        worker=PoisonWorkerFactory()(),
+        concurrency=replace(PACE, window_limit=4.0),
+    )
+    assert summary.counts == RunCounts(8, 4, 4)
+    said = {
+        Path(o.clip.path).stem: o.message
+        for o in read_outcomes(summary.files[0])
+        if isinstance(o, Failed)
+    }
     assert "took longer than 4 s" in said["hang4"]
     assert "SIGSEGV" in said["crash2"]
     assert "more memory" in said["memory6"]
     assert "decoder crashed" in said["error7"]
 
 
-def test_a_full_disk_stops_the_run_and_keeps_what_was_done(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_full_disk_stops_the_run_and_keeps_what_was_done(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """The journal's own limit of pages stands for the disk's: SQLite reports both in the same way."""
     paths = touch(tmp_path / "in", [f"{i}.mp4" for i in range(200)])
     original = Journal.record
@@ -199,7 +253,11 @@ with Journal(Path(sys.argv[1])) as journal:
         print(error)
 """
     done = subprocess.run(
-        [sys.executable, "-c", code, str(tmp_path / "run"), str(size + 700)], env=ENVIRONMENT, capture_output=True, text=True, check=True
+        [sys.executable, "-c", code, str(tmp_path / "run"), str(size + 700)],
+        env=ENVIRONMENT,
+        capture_output=True,
+        text=True,
+        check=True,
     )
     assert "results.jsonl: cannot be written" in done.stdout
     assert os.strerror(errno.EFBIG) in done.stdout
@@ -212,7 +270,9 @@ def test_a_folder_that_cannot_be_written_says_so(tmp_path: Path) -> None:
         go(tmp_path / "file" / "run", touch(tmp_path / "in", ["1.mp4"]))
 
 
-def test_a_journal_that_may_not_be_written_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_journal_that_may_not_be_written_says_so(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """A read-only connection stands for a read-only folder, which would not stop root."""
     paths = touch(tmp_path / "in", ["1.mp4"])
     original = Journal._prepare
@@ -229,11 +289,13 @@ def test_a_journal_that_may_not_be_written_says_so(tmp_path: Path, monkeypatch: 
 def test_two_runs_in_one_folder_are_refused(tmp_path: Path) -> None:
     paths = touch(tmp_path / "in", ["1.mp4"])
 
-    def second(_: Counts) -> None:
+    def second(_: RunCounts) -> None:
         go(tmp_path / "run", paths)
 
     with pytest.raises(UsageError, match="another run is at work"):
-        run(Order(tmp_path / "run", items(paths), "fake"), Here(FakeCrew()(), PACE), second)
+        run(
+            Order(tmp_path / "run", items(paths), "fake"), Here(FakeWorkerFactory()(), PACE), second
+        )
 
 
 def test_nothing_to_do_is_an_error(tmp_path: Path) -> None:
@@ -243,10 +305,18 @@ def test_nothing_to_do_is_an_error(tmp_path: Path) -> None:
 
 def test_missing_clips_of_an_official_list_are_failures(tmp_path: Path) -> None:
     (path,) = touch(tmp_path / "in", ["Y7.mp4"])
-    order = Order(tmp_path / "run", [Item(Clip(path), "a_b.wav"), Item(Clip(Path("c_d.wav")), "c_d.wav", "missing")], "fake")
-    summary = run(order, Here(FakeCrew()(), PACE))
+    order = Order(
+        tmp_path / "run",
+        [Item(Clip(path), "a_b.wav"), Item(Clip(Path("c_d.wav")), "c_d.wav", "missing")],
+        "fake",
+    )
+    summary = run(order, Here(FakeWorkerFactory()(), PACE))
     assert summary.failures == [("missing", 1, "c_d.wav: is in none of the folders searched")]
-    assert [f.name for f in summary.files] == ["results.jsonl", "submission.task_a.tsv", "submission.task_b.tsv"]
+    assert [f.name for f in summary.files] == [
+        "results.jsonl",
+        "submission.task_a.tsv",
+        "submission.task_b.tsv",
+    ]
     assert "a_b.wav" in summary.files[1].read_text()
 
 
@@ -255,20 +325,22 @@ def peak_of(folder: Path, count: int) -> int:
     code = f"""
 import resource, sys
 from pathlib import Path
-from fakes import FakeCrew, touch
+from fakes import FakeWorkerFactory, touch
 from av_tagger.clip import Clip
 from av_tagger.runner.job import Item
 from av_tagger.runner.local import Here
-from av_tagger.runner.pace import Pace
+from av_tagger.runner.concurrency import Concurrency
 from av_tagger.runner.run import Order, run
 folder = Path({str(folder)!r})
 items = (Item(Clip(folder / f"{{i}}.mp4")) for i in range({count}))
-summary = run(Order(folder / "run", items, "fake"), Here(FakeCrew()(), Pace(2, 1, 1, 16, 1 << 20)))
+summary = run(Order(folder / "run", items, "fake"), Here(FakeWorkerFactory()(), Concurrency(2, 1, 1, 16, 1 << 20)))
 assert summary.counts.done == {count}
 print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
 """
     folder.mkdir()
-    done = subprocess.run([sys.executable, "-c", code], env=ENVIRONMENT, capture_output=True, text=True, check=True)
+    done = subprocess.run(
+        [sys.executable, "-c", code], env=ENVIRONMENT, capture_output=True, text=True, check=True
+    )
     return int(done.stdout)
 
 

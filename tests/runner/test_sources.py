@@ -42,15 +42,25 @@ def test_a_list_from_standard_input(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize(
     ("name", "text"),
     [
-        ("groundtruth.csv", f"{CUT}.wav\t30.000\t40.000\tTrain horn\nABCDEFGHIJK_0.000_10.000.wav\t0.000\t10.000\tBus\n"),
-        ("testing_set.csv", '-1nilez17Dg, 30.000, 40.000, "Train horn", "/m/0284vy3"\nABCDEFGHIJK, 0.000, 10.000, "Bus", "/m/01bjv"\n'),
+        (
+            "groundtruth.csv",
+            f"{CUT}.wav\t30.000\t40.000\tTrain horn\nABCDEFGHIJK_0.000_10.000.wav\t0.000\t10.000\tBus\n",
+        ),
+        (
+            "testing_set.csv",
+            '-1nilez17Dg, 30.000, 40.000, "Train horn", "/m/0284vy3"\nABCDEFGHIJK, 0.000, 10.000, "Bus", "/m/01bjv"\n',
+        ),
     ],
 )
 def test_the_lists_of_the_challenge(tmp_path: Path, name: str, text: str) -> None:
     touch(tmp_path / "media", [f"Y{CUT}.mp4"])
     (tmp_path / name).write_text(text)
     first, second = items([str(tmp_path / name)], [tmp_path / "media"])
-    assert (first.listed, first.trouble, first.clip.path) == (f"{CUT}.wav", "", tmp_path / "media" / f"Y{CUT}.mp4")
+    assert (first.listed, first.trouble, first.clip.path) == (
+        f"{CUT}.wav",
+        "",
+        tmp_path / "media" / f"Y{CUT}.mp4",
+    )
     assert (second.listed, second.trouble) == ("ABCDEFGHIJK_0.000_10.000.wav", "missing")
     with pytest.raises(UsageError, match="say with --media FOLDER"):
         found(tmp_path / name)

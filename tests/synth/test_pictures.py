@@ -7,7 +7,7 @@ import itertools
 import numpy as np
 
 from av_tagger.synth import SOURCES
-from av_tagger.synth.kit import Draw
+from av_tagger.synth.dsp import RandomDraw
 from av_tagger.synth.pictures import BODIES, DEMO_CLASSES, SHOWN_AS, backdrop, demo_scene, frames
 
 
@@ -28,7 +28,7 @@ def test_same_seed_same_film():
 def test_what_sounds_is_seen_and_moves():
     made, _, fps = demo_scene(2, seconds=4.0, size=(160, 90), fps=5.0)
     images = list(frames(made, 2, (160, 90), fps))
-    empty = np.asarray(backdrop(Draw(np.random.default_rng([2, 1])), 160, 90))
+    empty = np.asarray(backdrop(RandomDraw(np.random.default_rng([2, 1])), 160, 90))
     event = made.events[0]
     middle = images[int((event.start + event.end) / 2 * fps)]
     assert np.any(middle != empty, axis=-1).mean() > 0.002

@@ -12,7 +12,7 @@ from av_tagger.labels import dcase2017
 from av_tagger.synth import SOURCES, SceneSettings, empty_scene, render, scene
 from av_tagger.synth.beds import BEDS
 from av_tagger.synth.distractors import DISTRACTORS
-from av_tagger.synth.kit import Draw, Span
+from av_tagger.synth.dsp import RandomDraw, SampleSpan
 
 RATE = 20_000
 CLEAN = SceneSettings(counts=(1,), bed=0.0, distractor=0.0, recorder=0.0, peak_db=(-1.0, -0.5))
@@ -37,7 +37,7 @@ def test_same_seed_same_scene_other_seed_other_scene():
 @pytest.mark.parametrize("label", list(SOURCES))
 def test_every_class_is_finite_audible_and_begins_at_once(label):
     for seed in range(3):
-        x = render(seed, label, Span(RATE, 2.0))
+        x = render(seed, label, SampleSpan(RATE, 2.0))
         assert x.dtype == np.float32
         assert np.isfinite(x).all()
         assert 0.5 * RATE <= len(x) <= 2 * RATE
@@ -47,7 +47,7 @@ def test_every_class_is_finite_audible_and_begins_at_once(label):
 
 @pytest.mark.parametrize("label", list(SOURCES))
 def test_two_seeds_of_a_class_differ(label):
-    a, b = (render(s, label, Span(RATE, 1.0)) for s in (1, 2))
+    a, b = (render(s, label, SampleSpan(RATE, 1.0)) for s in (1, 2))
     n = min(len(a), len(b))
     assert abs(np.corrcoef(a[:n], b[:n])[0, 1]) < 0.5
 
@@ -56,7 +56,7 @@ def test_two_seeds_of_a_class_differ(label):
 def test_backgrounds_and_near_misses_sound(name):
     for table in (BEDS, DISTRACTORS):
         if name in table:
-            x = table[name](Draw(np.random.default_rng(3)), Span(RATE, 1.5))
+            x = table[name](RandomDraw(np.random.default_rng(3)), SampleSpan(RATE, 1.5))
             assert np.isfinite(x).all()
             assert len(x) == 1.5 * RATE
             assert level_db(x) > -40
@@ -116,12 +116,24 @@ def test_empty_scenes_claim_nothing():
 
 
 def test_a_bed_fills_the_silence():
-    quiet, noisy = (scene(9, 3.0, settings=SceneSettings(counts=(1,), bed=b, distractor=0, recorder=0, snr_db=(0, 0))) for b in (0.0, 1.0))
-    frames = [np.sort(np.square(s.samples / np.abs(s.samples).max()).reshape(-1, 1000).mean(1))[2] for s in (quiet, noisy)]
+    quiet, noisy = (
+        scene(
+            9,
+            3.0,
+            settings=SceneSettings(counts=(1,), bed=b, distractor=0, recorder=0, snr_db=(0, 0)),
+        )
+        for b in (0.0, 1.0)
+    )
+    frames = [
+        np.sort(np.square(s.samples / np.abs(s.samples).max()).reshape(-1, 1000).mean(1))[2]
+        for s in (quiet, noisy)
+    ]
     assert frames[1] > 3 * frames[0] or len(quiet.events) == 0
 
 
 def test_events_come_in_the_order_of_time():
     for seed in range(10):
-        starts = [e.start for e in scene(seed, 2.0, settings=SceneSettings(counts=(3,), bed=0)).events]
+        starts = [
+            e.start for e in scene(seed, 2.0, settings=SceneSettings(counts=(3,), bed=0)).events
+        ]
         assert all(a <= b for a, b in pairwise(starts))

@@ -6,14 +6,14 @@ import numpy as np
 import pytest
 
 from av_tagger.synth import engines, horns, sirens, voices, wheels
-from av_tagger.synth.kit import Draw, Span, partials, tone
+from av_tagger.synth.dsp import RandomDraw, SampleSpan, partials, tone
 
 RATE = 20_000
 SEEDS = range(6)
 
 
-def draw(seed: int) -> Draw:
-    return Draw(np.random.default_rng(seed))
+def draw(seed: int) -> RandomDraw:
+    return RandomDraw(np.random.default_rng(seed))
 
 
 def peak_hz(x: np.ndarray, low: float = 50.0, high: float = 9000.0) -> float:
@@ -51,7 +51,7 @@ def test_the_oscillator_plays_its_frequency_without_aliases():
 
 @pytest.mark.parametrize("seed", SEEDS)
 def test_reversing_beeps_go_on_and_off_at_one_pitch(seed):
-    x = sirens.reversing_beeps(draw(seed), Span(RATE, 6.0))
+    x = sirens.reversing_beeps(draw(seed), SampleSpan(RATE, 6.0))
     e = envelope(x)
     on = e > 0.3 * e.max()
     switches = np.count_nonzero(np.diff(on.astype(int)))
@@ -65,7 +65,7 @@ def test_reversing_beeps_go_on_and_off_at_one_pitch(seed):
 @pytest.mark.parametrize("table", [sirens.HILO_POLICE, sirens.HILO_FIRE, sirens.HILO_AMBULANCE])
 def test_hilo_alternates_between_two_tones(table):
     for low, high in table:
-        f = sirens.alternate(draw(1), Span(RATE, 3.0), (low, high), 1.0)
+        f = sirens.alternate(draw(1), SampleSpan(RATE, 3.0), (low, high), 1.0)
         ends = {round(float(v), 3) for v in f}
         share = np.mean(np.isclose(f, f.min()) | np.isclose(f, f.max()))
         assert share > 0.85
@@ -75,7 +75,7 @@ def test_hilo_alternates_between_two_tones(table):
 
 def test_hilo_is_heard_as_two_tones():
     d = draw(3)
-    span = Span(RATE, 3.0)
+    span = SampleSpan(RATE, 3.0)
     x = tone(sirens.alternate(d, span, (500.0, 700.0), 1.0), RATE, partials(d, 3, 20))
     heard = track(x, 300, 1000)
     tuned = heard / 500
@@ -83,11 +83,14 @@ def test_hilo_is_heard_as_two_tones():
     assert heard.max() / heard.min() > 1.25
 
 
-@pytest.mark.parametrize(("kind", "low", "high"), [(sirens.wail, 0.12, 0.46), (sirens.yelp, 1.9, 4.7), (sirens.phaser, 7.0, 20.1)])
+@pytest.mark.parametrize(
+    ("kind", "low", "high"),
+    [(sirens.wail, 0.12, 0.46), (sirens.yelp, 1.9, 4.7), (sirens.phaser, 7.0, 20.1)],
+)
 def test_sirens_sweep_at_their_pace(kind, low, high):
     """Whole sweeps a second, from the upward crossings of the middle frequency."""
     for seed in SEEDS:
-        span = Span(1000, 16.0)
+        span = SampleSpan(1000, 16.0)
         f = kind(draw(seed), span)
         middle = np.sqrt(f.min() * f.max())
         rises = np.count_nonzero((f[:-1] < middle) & (f[1:] >= middle))
@@ -97,7 +100,7 @@ def test_sirens_sweep_at_their_pace(kind, low, high):
 
 def test_civil_defense_is_slow_and_low():
     for seed in SEEDS:
-        x = sirens.civil_defense(draw(seed), Span(RATE, 5.0))
+        x = sirens.civil_defense(draw(seed), SampleSpan(RATE, 5.0))
         heard = track(x, 60, 2000, 0.2)
         steps = np.abs(np.diff(np.log2(heard)))
         assert np.median(steps) < 0.12
@@ -107,7 +110,7 @@ def test_civil_defense_is_slow_and_low():
 def test_train_horns_are_chords():
     """More than one fundamental: peaks that are no multiples of the lowest."""
     d = draw(0)
-    x = horns.chord(d, Span(RATE, 1.0), (311.0, 370.0, 494.0), 8.0)
+    x = horns.chord(d, SampleSpan(RATE, 1.0), (311.0, 370.0, 494.0), 8.0)
     spectrum = np.abs(np.fft.rfft(x * np.hanning(len(x))))
     for f in (311.0, 370.0, 494.0):
         inside = spectrum[int(f * 0.985) : int(f * 1.015) + 1].max()
@@ -117,8 +120,10 @@ def test_train_horns_are_chords():
 
 def test_doppler_falls_as_a_car_passes():
     """From c / (c - v) to c / (c + v) of the source's pitch."""
-    span, speed = Span(RATE, 4.0), 30.0
-    x = engines.drive_past(tone(np.full(span.n, 1000.0), RATE, np.ones(1)), span, speed, closest=3.0, middle=2.0)
+    span, speed = SampleSpan(RATE, 4.0), 30.0
+    x = engines.drive_past(
+        tone(np.full(span.n, 1000.0), RATE, np.ones(1)), span, speed, closest=3.0, middle=2.0
+    )
     early, late = peak_hz(x[: RATE // 2], 500, 2000), peak_hz(x[-RATE // 2 :], 500, 2000)
     c = engines.SOUND_SPEED
     # The road folds time at the start, so the expected early pitch is that of an approaching source, the late one of a leaving source.
@@ -130,7 +135,7 @@ def test_doppler_falls_as_a_car_passes():
 
 def test_engines_pulse_at_their_firing_frequency():
     engine = engines.Engine(np.ones(1), 8.0, ((200.0, 100.0, 1.0),), 0.1, 0.0, 0.0)
-    x = engines.run(draw(2), Span(RATE, 4.0), np.full(4 * RATE, 25.0), engine)
+    x = engines.run(draw(2), SampleSpan(RATE, 4.0), np.full(4 * RATE, 25.0), engine)
     e = envelope(x, 0.002)
     spectrum = np.abs(np.fft.rfft(e - e.mean()))
     hz = np.fft.rfftfreq(len(e), 0.002)
@@ -139,7 +144,7 @@ def test_engines_pulse_at_their_firing_frequency():
 
 
 def test_pulling_away_climbs_and_shifts_down():
-    f = engines.gears(draw(1), Span(1000, 10.0), 20.0, 100.0, (1.5, 2.5))
+    f = engines.gears(draw(1), SampleSpan(1000, 10.0), 20.0, 100.0, (1.5, 2.5))
     falls = np.count_nonzero(np.diff(np.sign(np.diff(f))) < 0)
     assert f[0] == pytest.approx(20)
     assert f.max() > 60
@@ -147,7 +152,7 @@ def test_pulling_away_climbs_and_shifts_down():
 
 
 def test_rail_joints_beat():
-    x = wheels.joints(draw(4), Span(RATE, 6.0))
+    x = wheels.joints(draw(4), SampleSpan(RATE, 6.0))
     e = envelope(x, 0.01)
     assert e.max() > 4 * np.median(e)
 
@@ -155,7 +160,7 @@ def test_rail_joints_beat():
 def test_a_trick_pops_flies_and_lands():
     hits = 0
     for seed in SEEDS:
-        x = wheels.trick(draw(seed), Span(RATE, 3.0))
+        x = wheels.trick(draw(seed), SampleSpan(RATE, 3.0))
         e = envelope(x, 0.02)
         loud = np.flatnonzero(e > 0.5 * e.max()) * 0.02
         hits += len(loud) > 0 and loud.max() - loud.min() > 0.15
@@ -163,22 +168,26 @@ def test_a_trick_pops_flies_and_lands():
 
 
 def test_bells_ring_and_ratchets_tick():
-    bell = wheels.bicycle_bell(draw(0), Span(RATE, 2.0))
+    bell = wheels.bicycle_bell(draw(0), SampleSpan(RATE, 2.0))
     assert tonality(bell) > 0.4
     assert 1200 <= peak_hz(bell) <= 9000
-    ticks = envelope(wheels.ratchet(draw(0), Span(RATE, 2.0)), 0.005)
+    ticks = envelope(wheels.ratchet(draw(0), SampleSpan(RATE, 2.0)), 0.005)
     assert ticks.max() > 3 * np.median(ticks)
 
 
 def test_screams_are_higher_than_speech():
-    screams = [np.median(track(voices.screaming(draw(s), Span(RATE, 1.0)), 80, 5000)) for s in SEEDS]
-    talk = [np.median(track(voices.speech(draw(s), Span(RATE, 1.0)), 80, 5000)) for s in SEEDS]
+    screams = [
+        np.median(track(voices.screaming(draw(s), SampleSpan(RATE, 1.0)), 80, 5000)) for s in SEEDS
+    ]
+    talk = [
+        np.median(track(voices.speech(draw(s), SampleSpan(RATE, 1.0)), 80, 5000)) for s in SEEDS
+    ]
     assert np.median(screams) > 1.5 * np.median(talk)
 
 
 def test_car_alarms_repeat_a_pattern_that_moves():
     moving = 0
     for seed in SEEDS:
-        heard = track(sirens.car_alarm(draw(seed), Span(RATE, 4.0)), 300, 5000)
+        heard = track(sirens.car_alarm(draw(seed), SampleSpan(RATE, 4.0)), 300, 5000)
         moving += len(np.unique(np.round(heard, -2))) >= 2
     assert moving >= 4

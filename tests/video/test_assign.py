@@ -51,7 +51,9 @@ def test_what_is_no_probability_is_refused(bad: list[float]) -> None:
 
 def test_hard_gives_all_to_the_nearest_and_a_floor_refuses() -> None:
     near = np.array([[0.2, 0.9, np.nan], [0.5, 0.5, 0.1], [np.nan] * 3, [0.3, 0.1, 0.2]])
-    np.testing.assert_array_equal(shares(near, Assignment()), [[0, 1, 0], [1, 0, 0], [0, 0, 0], [1, 0, 0]])
+    np.testing.assert_array_equal(
+        shares(near, Assignment()), [[0, 1, 0], [1, 0, 0], [0, 0, 0], [1, 0, 0]]
+    )
     np.testing.assert_array_equal(shares(near, Assignment(floor=0.4))[3], [0, 0, 0])
 
 

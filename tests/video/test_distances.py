@@ -17,7 +17,11 @@ def features(n: int, *shape: int, seed: int = 0) -> torch.Tensor:
 def test_equals_the_exact_distances(n: int) -> None:
     x = features(n, 6, 5, 4)
     (D,) = distances([x])
-    exact = torch.cdist(x.reshape(n, -1).double(), x.reshape(n, -1).double(), compute_mode="donot_use_mm_for_euclid_dist")
+    exact = torch.cdist(
+        x.reshape(n, -1).double(),
+        x.reshape(n, -1).double(),
+        compute_mode="donot_use_mm_for_euclid_dist",
+    )
     assert D.shape == (n, n)
     assert D.dtype == torch.float32
     assert torch.allclose(D.double(), exact, rtol=1e-5, atol=1e-4)
@@ -36,7 +40,9 @@ def test_every_clip_by_itself_and_in_order() -> None:
 def test_a_far_offset_costs_no_precision() -> None:
     x = features(20, 50)
     (near,), (far,) = distances([x]), distances([x + 1000.0])
-    assert torch.allclose(near, far, rtol=2e-3)  # what float32 features at 1000 can still tell apart
+    assert torch.allclose(
+        near, far, rtol=2e-3
+    )  # what float32 features at 1000 can still tell apart
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64, torch.float16, torch.bfloat16])
@@ -53,7 +59,9 @@ def test_repeated_frames_are_exactly_zero_apart_and_like_their_first(dtype: torc
 
 
 def test_equal_checksums_are_not_taken_for_equal_frames() -> None:
-    x = torch.tensor([[1.0, 2.0], [2.0, 1.0], [1.0, 2.0]])  # the same numbers in another order add up alike
+    x = torch.tensor(
+        [[1.0, 2.0], [2.0, 1.0], [1.0, 2.0]]
+    )  # the same numbers in another order add up alike
     assert _groups(x, _checksums([x])[0])[1].tolist() == [0, 1, 0]
 
 

@@ -18,9 +18,9 @@ from av_tagger.clip import Frames
 from av_tagger.errors import DeviceError, UsageError
 from av_tagger.labels import ClassList, SoundClass, dcase2017
 from av_tagger.protocols import Representatives, VideoBranch
-from av_tagger.scores import KeyFrame, Status, Witness
+from av_tagger.scores import BranchInfo, KeyFrame, Status
 from av_tagger.video.branch import EyeParts, EyeSettings, SparseEye, small_jpeg
-from av_tagger.video.features import Described
+from av_tagger.video.features import Compute
 from av_tagger.video.load import load_eye, thumbnail
 from av_tagger.video.precision import Precision
 from av_tagger.video.sheet import draw_sheet, save_sheet
@@ -52,7 +52,7 @@ class ByRed:
     known: dict[int, list[float]] = field(default_factory=dict)
     calls: list[int] = field(default_factory=list)
     objects: tuple[str, ...] = OBJECTS
-    witness: Witness = field(default_factory=lambda: Witness(Status.OK, "by red", "red.weights"))
+    info: BranchInfo = field(default_factory=lambda: BranchInfo(Status.OK, "by red", "red.weights"))
 
     def recognise(self, images: Sequence[NDArray[np.uint8]]) -> NDArray[np.float32]:
         self.calls.append(len(images))
@@ -64,7 +64,9 @@ class Near:
 
     def similarity(self, objects: Sequence[str], sounds: Sequence[str]) -> NDArray[np.float32]:
         nan = np.nan
-        return np.array([[0.9, 0.1, 0.2], [0.0, 0.8, 0.1], [0.1, 0.0, 0.7], [nan, nan, nan]], dtype=np.float32)
+        return np.array(
+            [[0.9, 0.1, 0.2], [0.0, 0.8, 0.1], [0.1, 0.0, 0.7], [nan, nan, nan]], dtype=np.float32
+        )
 
 
 def film(reds: Sequence[int], start: float = 0.0) -> Frames:
@@ -77,7 +79,7 @@ KNOWN = {10: [0.6, 0.3, 0.1, 0.0], 20: [0.1, 0.2, 0.0, 0.7]}
 
 
 def eye(settings: EyeSettings = SETTINGS, **parts: object) -> SparseEye:
-    whole = EyeParts(thumbnail(Described()), Ends(), ByRed(KNOWN), Near())
+    whole = EyeParts(thumbnail(Compute()), Ends(), ByRed(KNOWN), Near())
     return SparseEye(replace(whole, **parts), CLASSES, settings)  # type: ignore[arg-type]
 
 
@@ -105,7 +107,11 @@ def test_many_clips_are_one_flow_and_none_knows_of_another() -> None:
     for clip, seen in zip(clips, together, strict=True):
         (alone,) = eye().see([clip])
         np.testing.assert_array_equal(seen.probabilities, alone.probabilities)
-        assert (seen.keyframes, seen.evidence, seen.status) == (alone.keyframes, alone.evidence, alone.status)
+        assert (seen.keyframes, seen.evidence, seen.status) == (
+            alone.keyframes,
+            alone.evidence,
+            alone.status,
+        )
     assert together[1].status is Status.NO_TRACK
     assert eye().see([]) == []
 
@@ -145,7 +151,7 @@ def test_thumbnail_features_are_said_to_be_a_makeshift() -> None:
     seen = eye(degraded=True).see([film([10])])[0]
     assert seen.status is Status.DEGRADED
     assert seen.has_opinion
-    assert "by red" in eye().witness.model
+    assert "by red" in eye().info.model
     assert isinstance(eye(), VideoBranch)
 
 
@@ -159,10 +165,12 @@ def test_kept_pictures_are_small(size: tuple[int, int]) -> None:
 
 def test_the_eye_says_in_which_numbers_it_reckons() -> None:
     for asked in get_args(Precision):
-        bare = load_eye(EyeSettings(network="thumbnail", precision=asked), dcase2017(), offline=True)
+        bare = load_eye(
+            EyeSettings(network="thumbnail", precision=asked), dcase2017(), offline=True
+        )
         assert bare.arithmetic == "frame features in float32"
-    assert Described(kind=torch.bfloat16).arithmetic == "bfloat16"
-    assert Described(kind=torch.bfloat16, whole=True).arithmetic == "int8"
+    assert Compute(dtype=torch.bfloat16).arithmetic == "bfloat16"
+    assert Compute(dtype=torch.bfloat16, int8=True).arithmetic == "int8"
 
 
 def test_settings_that_cannot_be_meant() -> None:
@@ -173,7 +181,7 @@ def test_settings_that_cannot_be_meant() -> None:
 
 def test_a_machine_without_weights_has_an_eye() -> None:
     bare = load_eye(EyeSettings(), dcase2017(), offline=True)
-    assert bare.witness.status is Status.NO_WEIGHTS
+    assert bare.info.status is Status.NO_WEIGHTS
     assert any("alexnet" in line and "av-tag weights fetch eye" in line for line in bare.advice)
     assert any("inception_v4" in line for line in bare.advice)
     (seen,) = bare.see([film([10, 10, 20, 20, 30, 30])])

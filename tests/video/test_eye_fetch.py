@@ -23,7 +23,7 @@ from av_tagger.labels import dcase2017
 from av_tagger.video import fetch
 from av_tagger.video.alexnet import ARCHITECTURES
 from av_tagger.video.branch import EyeSettings
-from av_tagger.video.features import Described
+from av_tagger.video.features import Compute
 from av_tagger.video.load import find_words, load_features, shipped_table
 
 NAMES = ("alexnet.full", "inception_v4", "glove.840B.300d")
@@ -39,7 +39,9 @@ def hub(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Path, str]]:
     """Stand-ins: AlexNet with a classifier of a few numbers, a safetensors file, a small zip of vectors."""
     folder = tmp_path_factory.mktemp("hub")
     state = {f"features.{k}": v for k, v in ARCHITECTURES["alexnet"].build().state_dict().items()}
-    torch.save(state | {"classifier.6.weight": torch.zeros(3, 3)}, folder / "alexnet-owt-7be5be79.pth")
+    torch.save(
+        state | {"classifier.6.weight": torch.zeros(3, 3)}, folder / "alexnet-owt-7be5be79.pth"
+    )
     save_file({"a": torch.ones(3)}, folder / "inception_v4.tf_in1k.safetensors")
     with zipfile.ZipFile(folder / "glove.840B.300d.zip", "w") as archive:
         archive.writestr("glove.840B.300d.txt", "car 1 0\ntrain 0 1\nrhinoceros 1 1\n")
@@ -61,7 +63,11 @@ def mirror(hub: tuple[Path, str], monkeypatch: pytest.MonkeyPatch, tmp_path: Pat
     for name in NAMES:
         file = weights.CATALOGUE[name]
         content = (folder / file.filename).read_bytes()
-        monkeypatch.setitem(weights.CATALOGUE, name, replace(file, sha256=hashlib.sha256(content).hexdigest(), size=len(content)))
+        monkeypatch.setitem(
+            weights.CATALOGUE,
+            name,
+            replace(file, sha256=hashlib.sha256(content).hexdigest(), size=len(content)),
+        )
     return folder
 
 
@@ -70,20 +76,34 @@ def test_the_catalogue_knows_where_the_eye_s_files_are() -> None:
         file = weights.entry(name)
         assert all(url.startswith("https://") for url in file.urls)
         assert file.licence
-    assert weights.entry("alexnet.full").sha256.startswith("7be5be79")  # torchvision names the file by it
+    assert weights.entry("alexnet.full").sha256.startswith(
+        "7be5be79"
+    )  # torchvision names the file by it
     assert weights.entry("alexnet").filename == fetch.CONVOLUTIONS
 
 
-def test_fetch_eye_gets_everything_once_and_keeps_little(mirror: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_fetch_eye_gets_everything_once_and_keeps_little(
+    mirror: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     seen: dict[str, list[int]] = {}
-    paths = fetch.fetch_eye(progress=lambda name: lambda done, _: seen.setdefault(name, []).append(done))
-    assert [path.name for path in paths] == ["alexnet_conv5.safetensors", "inception_v4.tf_in1k.safetensors", "glove.840B.300d.zip"]
+    paths = fetch.fetch_eye(
+        progress=lambda name: lambda done, _: seen.setdefault(name, []).append(done)
+    )
+    assert [path.name for path in paths] == [
+        "alexnet_conv5.safetensors",
+        "inception_v4.tf_in1k.safetensors",
+        "glove.840B.300d.zip",
+    ]
     assert set(seen) == set(fetch.STEPS)
     assert all(counts == sorted(counts) and counts[-1] > 0 for counts in seen.values())
     assert paths[0].stat().st_size < 10_000_000
     with safe_open(paths[0], "pt") as kept:
         assert kept.metadata()["source_sha256"] == weights.entry("alexnet.full").sha256
-    left = [path.name for path in weights.cache_folder().iterdir() if path.name.startswith("alexnet-owt")]
+    left = [
+        path.name
+        for path in weights.cache_folder().iterdir()
+        if path.name.startswith("alexnet-owt")
+    ]
     assert left == [], "the 233 MB are thrown away"
     monkeypatch.setenv("AV_TAGGER_MIRROR", "http://127.0.0.1:9")  # nobody there
     assert fetch.fetch_eye(offline=True) == paths
@@ -92,15 +112,21 @@ def test_fetch_eye_gets_everything_once_and_keeps_little(mirror: Path, monkeypat
 def test_what_was_fetched_is_used(mirror: Path) -> None:
     fetch.fetch_alexnet()
     fetch.fetch_words()
-    assert load_features(EyeSettings(), Described()).name == "alexnet conv5"
+    assert load_features(EyeSettings(), Compute()).name == "alexnet conv5"
     space = find_words(EyeSettings(rule="paper"), dcase2017(), ("train",))
     assert space is not None
     assert space.name.startswith("glove.840B.300d.zip")
     assert space.similarity(["train"], ["Train", "Car"]).tolist() == [[1, 0]]
 
 
-def test_another_file_is_refused_and_not_kept(mirror: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(weights.CATALOGUE, "alexnet.full", replace(weights.CATALOGUE["alexnet.full"], sha256="0" * 64))
+def test_another_file_is_refused_and_not_kept(
+    mirror: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(
+        weights.CATALOGUE,
+        "alexnet.full",
+        replace(weights.CATALOGUE["alexnet.full"], sha256="0" * 64),
+    )
     with pytest.raises(WeightsError):
         fetch.fetch_alexnet()
     assert fetch.find(fetch.CONVOLUTIONS) is None
@@ -115,9 +141,11 @@ def test_offline_says_what_to_do(mirror: Path, monkeypatch: pytest.MonkeyPatch) 
         fetch.fetch_eye(offline=True)
 
 
-def test_files_put_by_hand_are_found_and_left_alone(mirror: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_files_put_by_hand_are_found_and_left_alone(
+    mirror: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     monkeypatch.setenv("AV_TAGGER_WEIGHTS", str(mirror))
-    assert load_features(EyeSettings(), Described()).name == "alexnet conv5"
+    assert load_features(EyeSettings(), Compute()).name == "alexnet conv5"
     fetch.fetch_eye(offline=True)
     assert (mirror / "alexnet-owt-7be5be79.pth").is_file()
     for name, files in OFFICIAL_NAMES.items():
@@ -133,7 +161,11 @@ def test_the_shipped_table_serves_the_default_classes_only() -> None:
 
 
 OFFICIAL_NAMES = {
-    "inception_v4": ("inceptionv4-8e4777a0.pth", "inception_v4.tf_in1k.safetensors", "inception_v4.safetensors"),
+    "inception_v4": (
+        "inceptionv4-8e4777a0.pth",
+        "inception_v4.tf_in1k.safetensors",
+        "inception_v4.safetensors",
+    ),
     "mobilenetv2_100": ("mobilenetv2_100_ra-b33bc2c4.pth", "mobilenetv2_100.ra_in1k.safetensors"),
     "torchvision:squeezenet1_0": ("squeezenet1_0-b66bff10.pth", "squeezenet1_0.safetensors"),
 }

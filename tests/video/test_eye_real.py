@@ -16,10 +16,14 @@ from av_tagger.scores import Status
 from av_tagger.video.assign import Assignment
 from av_tagger.video.branch import EyeSettings
 from av_tagger.video.load import load_eye
-from av_tagger.video.words import Table
+from av_tagger.video.words import WordTable
 
 torch.set_num_threads(1)
-FIRE, AMBULANCE, POLICE = "Fire engine, fire truck (siren)", "Ambulance (siren)", "Police car (siren)"
+FIRE, AMBULANCE, POLICE = (
+    "Fire engine, fire truck (siren)",
+    "Ambulance (siren)",
+    "Police car (siren)",
+)
 
 # Whole vehicles whose name leaves no doubt, judged from the names alone. Left out: parts (grille, car wheel), what no class is meant
 # for (tank, tractor, forklift, streetcar, go-kart, half track, snowplow, jinrikisha, recreational vehicle, unicycle, ships).
@@ -47,20 +51,29 @@ def material() -> Path:
 
 
 @pytest.fixture(scope="module")
-def tables(material: Path) -> dict[str, Table]:
+def tables(material: Path) -> dict[str, WordTable]:
     return tables_of(material / "words/glove.6B.50d.part.txt", dcase2017())
 
 
 @pytest.fixture(scope="module")
-def looked(material: Path, tables: dict[str, Table]) -> dict[str, dict[str, Fate]]:
-    pictures = [path for path in sorted((material / "pictures").glob("n*_*.jpg")) if path.stem.split("_", 1)[1] in WANTED]
+def looked(material: Path, tables: dict[str, WordTable]) -> dict[str, dict[str, Fate]]:
+    pictures = [
+        path
+        for path in sorted((material / "pictures").glob("n*_*.jpg"))
+        if path.stem.split("_", 1)[1] in WANTED
+    ]
     assert len(pictures) == len(WANTED) == 30
     seen = recognise(pictures, "mobilenetv2_100", material / "weights/mobilenetv2_100.safetensors")
-    return {rule: {f.picture.split("_", 1)[1]: f for f in fates(pictures, seen, t, Assignment())} for rule, t in tables.items()}
+    return {
+        rule: {f.picture.split("_", 1)[1]: f for f in fates(pictures, seen, t, Assignment())}
+        for rule, t in tables.items()
+    }
 
 
 @pytest.mark.parametrize("name", PLAIN_RIGHT)
-def test_the_plain_rule_gets_the_plain_ones_right(looked: dict[str, dict[str, Fate]], name: str) -> None:
+def test_the_plain_rule_gets_the_plain_ones_right(
+    looked: dict[str, dict[str, Fate]], name: str
+) -> None:
     fate = looked["paper"][name]
     assert (fate.of_name, fate.of_picture) == (WANTED[name], WANTED[name])
 
@@ -73,7 +86,9 @@ def test_the_plain_rule_makes_its_known_mistakes(looked: dict[str, dict[str, Fat
 
 def test_our_rule_gets_four_pictures_of_five_right(looked: dict[str, dict[str, Fate]]) -> None:
     ours = looked["ours"]
-    wrong = {name: ours[name].of_picture for name in WANTED if ours[name].of_picture != WANTED[name]}
+    wrong = {
+        name: ours[name].of_picture for name in WANTED if ours[name].of_picture != WANTED[name]
+    }
     assert len(wrong) <= 0.2 * len(WANTED), wrong
     assert all(ours[name].of_name == WANTED[name] for name in WANTED)
     plain = sum(looked["paper"][name].of_picture == WANTED[name] for name in WANTED)
@@ -83,9 +98,16 @@ def test_our_rule_gets_four_pictures_of_five_right(looked: dict[str, dict[str, F
 def test_a_film_of_real_pictures(material: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Three scenes of one picture each, five frames a scene: one key frame a scene, and the ambulance is found with its time."""
     monkeypatch.setenv("AV_TAGGER_WEIGHTS", str(material / "weights"))
-    eye = load_eye(EyeSettings(network="alexnet_grouped", recogniser="mobilenetv2_100", keyframes=3), dcase2017(), offline=True)
-    assert eye.witness.status is Status.OK
-    paths = [next((material / "pictures").glob(f"*_{name}.jpg")) for name in ("daisy", "ambulance", "mountain_bike")]
+    eye = load_eye(
+        EyeSettings(network="alexnet_grouped", recogniser="mobilenetv2_100", keyframes=3),
+        dcase2017(),
+        offline=True,
+    )
+    assert eye.info.status is Status.OK
+    paths = [
+        next((material / "pictures").glob(f"*_{name}.jpg"))
+        for name in ("daisy", "ambulance", "mountain_bike")
+    ]
     stills = [np.asarray(Image.open(path).convert("RGB").resize((360, 300))) for path in paths]
     film = Frames(np.repeat(np.stack(stills), 5, axis=0), np.arange(15) / 5)
     (seen,) = eye.see([film])
@@ -97,11 +119,26 @@ def test_a_film_of_real_pictures(material: Path, monkeypatch: pytest.MonkeyPatch
     assert seen.probabilities.sum() <= 1 + 1e-9
 
 
-def test_the_printed_table(material: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_printed_table(
+    material: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     for name in ("n02701002_ambulance.jpg", "n03272562_electric_locomotive.jpg"):
         (tmp_path / name).write_bytes((material / "pictures" / name).read_bytes())
-    vectors, weights = material / "words/glove.6B.50d.part.txt", material / "weights/mobilenetv2_100.safetensors"
-    main(["table", str(vectors), str(tmp_path), "--recogniser", "mobilenetv2_100", "--weights", str(weights)])
+    vectors, weights = (
+        material / "words/glove.6B.50d.part.txt",
+        material / "weights/mobilenetv2_100.safetensors",
+    )
+    main(
+        [
+            "table",
+            str(vectors),
+            str(tmp_path),
+            "--recogniser",
+            "mobilenetv2_100",
+            "--weights",
+            str(weights),
+        ]
+    )
     printed = capsys.readouterr().out
     assert "rule paper" in printed
     assert printed.count(AMBULANCE) == 4

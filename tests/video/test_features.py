@@ -23,7 +23,7 @@ from av_tagger.video.alexnet import (
     read_state,
 )
 from av_tagger.video.branch import EyeSettings
-from av_tagger.video.features import THUMBNAIL, Described, NetworkFeatures, distinct_rows
+from av_tagger.video.features import THUMBNAIL, Compute, NetworkFeatures, distinct_rows
 from av_tagger.video.folded import Folded, Normalised
 from av_tagger.video.load import load_features, thumbnail
 from av_tagger.video.pixels import prepare
@@ -36,7 +36,12 @@ MEAN, STD = (torch.tensor(v)[:, None, None] for v in (IMAGENET_MEAN, IMAGENET_ST
 def film(n: int, height: int = 270, width: int = 300, seed: int = 0) -> Frames:
     """Smooth pictures, each of its own."""
     small = np.random.default_rng(seed).integers(0, 256, (n, 9, 12, 3), dtype=np.uint8)
-    images = np.stack([np.asarray(Image.fromarray(s).resize((width, height), Image.Resampling.BICUBIC)) for s in small])
+    images = np.stack(
+        [
+            np.asarray(Image.fromarray(s).resize((width, height), Image.Resampling.BICUBIC))
+            for s in small
+        ]
+    )
     return Frames(images, np.arange(n) / 24)
 
 
@@ -44,13 +49,20 @@ def seeded(name: str) -> dict[str, Tensor]:
     """He-scaled weights: every layer keeps the size of its signal."""
     torch.manual_seed(7)
     state = ARCHITECTURES[name].build().state_dict()
-    return {k: torch.randn(v.shape) * (2 / v[0].numel()) ** 0.5 if v.ndim > 1 else 0.1 * torch.randn(v.shape) for k, v in state.items()}
+    return {
+        k: torch.randn(v.shape) * (2 / v[0].numel()) ** 0.5
+        if v.ndim > 1
+        else 0.1 * torch.randn(v.shape)
+        for k, v in state.items()
+    }
 
 
-def describer(name: str = "alexnet", layer: str = "conv5", batch: int = 4, kind: torch.dtype = torch.float32) -> NetworkFeatures:
+def describer(
+    name: str = "alexnet", layer: str = "conv5", batch: int = 4, kind: torch.dtype = torch.float32
+) -> NetworkFeatures:
     architecture = ARCHITECTURES[name]
     folded = Folded(architecture.up_to(layer, seeded(name)), architecture.geometry)
-    return NetworkFeatures(name, folded, architecture.geometry, Described(batch, CPU, kind))
+    return NetworkFeatures(name, folded, architecture.geometry, Compute(batch, CPU, kind))
 
 
 @pytest.fixture(scope="module")
@@ -65,15 +77,31 @@ def test_alexnet_is_the_library_s(library) -> None:  # type: ignore[no-untyped-d
     """61,100,840 parameters in all; of them our five layers by the closed form; the same names, the same shapes."""
     assert sum(p.numel() for p in library.parameters()) == 61_100_840
     ours = ARCHITECTURES["alexnet"].build().state_dict()
-    assert {k: v.shape for k, v in ours.items()} == {k: v.shape for k, v in library.features.state_dict().items()}
+    assert {k: v.shape for k, v in ours.items()} == {
+        k: v.shape for k, v in library.features.state_dict().items()
+    }
     convolutions = [(3, 64, 11), (64, 192, 5), (192, 384, 3), (384, 256, 3), (256, 256, 3)]
-    assert sum(v.numel() for v in ours.values()) == sum(a * b * k * k + b for a, b, k in convolutions) == 2_469_696
+    assert (
+        sum(v.numel() for v in ours.values())
+        == sum(a * b * k * k + b for a, b, k in convolutions)
+        == 2_469_696
+    )
 
 
 def test_the_grouped_one_has_half_of_three_layers() -> None:
-    convolutions = [(3, 96, 11, 1), (96, 256, 5, 2), (256, 384, 3, 1), (384, 384, 3, 2), (384, 256, 3, 2)]
+    convolutions = [
+        (3, 96, 11, 1),
+        (96, 256, 5, 2),
+        (256, 384, 3, 1),
+        (384, 384, 3, 2),
+        (384, 256, 3, 2),
+    ]
     expected = sum(a // groups * b * k * k + b for a, b, k, groups in convolutions)
-    assert sum(v.numel() for v in ARCHITECTURES["alexnet_grouped"].build().state_dict().values()) == expected == 2_334_080
+    assert (
+        sum(v.numel() for v in ARCHITECTURES["alexnet_grouped"].build().state_dict().values())
+        == expected
+        == 2_334_080
+    )
 
 
 def test_the_same_weights_give_the_library_s_output(library) -> None:  # type: ignore[no-untyped-def]
@@ -81,9 +109,21 @@ def test_the_same_weights_give_the_library_s_output(library) -> None:  # type: i
     network.load_state_dict(seeded("alexnet"))
     x = torch.randn(1, 3, 224, 224)
     with torch.no_grad():
-        torch.testing.assert_close(ARCHITECTURES["alexnet"].up_to("pool5", seeded("alexnet"))(x), network(x))
-        assert ARCHITECTURES["alexnet"].up_to("conv5", seeded("alexnet"))(x).shape == (1, 256, 13, 13)
-        assert ARCHITECTURES["alexnet"].up_to("conv2", seeded("alexnet"))(x).shape == (1, 192, 27, 27)
+        torch.testing.assert_close(
+            ARCHITECTURES["alexnet"].up_to("pool5", seeded("alexnet"))(x), network(x)
+        )
+        assert ARCHITECTURES["alexnet"].up_to("conv5", seeded("alexnet"))(x).shape == (
+            1,
+            256,
+            13,
+            13,
+        )
+        assert ARCHITECTURES["alexnet"].up_to("conv2", seeded("alexnet"))(x).shape == (
+            1,
+            192,
+            27,
+            27,
+        )
 
 
 def test_response_normalisation_is_torch_s() -> None:
@@ -96,7 +136,11 @@ def test_golden(name: str) -> None:
     """Seeded weights and pictures gave these numbers when the network was checked against the library."""
     found = describer(name).describe([film(2)])[0]
     assert found.shape == (2, 13 * 13 * 256)
-    np.testing.assert_allclose([float(found.mean()), float(found.std()), float(torch.dist(*found))], GOLDEN[name], rtol=2e-3)
+    np.testing.assert_allclose(
+        [float(found.mean()), float(found.std()), float(torch.dist(*found))],
+        GOLDEN[name],
+        rtol=2e-3,
+    )
 
 
 @pytest.mark.parametrize("name", ["alexnet", "alexnet_grouped"])
@@ -104,7 +148,9 @@ def test_folded_is_unfolded(name: str) -> None:
     architecture = ARCHITECTURES[name]
     pixels = prepare(film(3), np.arange(3), architecture.geometry, CPU)
     with torch.no_grad():
-        plain = architecture.up_to("conv5", seeded(name))((pixels.values / 255 - MEAN) / STD).flatten(1)
+        plain = architecture.up_to("conv5", seeded(name))(
+            (pixels.values / 255 - MEAN) / STD
+        ).flatten(1)
         folded = Folded(architecture.up_to("conv5", seeded(name)), architecture.geometry)(pixels)
         also = Normalised(architecture.up_to("conv5", seeded(name)), architecture.geometry)(pixels)
     torch.testing.assert_close(folded, plain, rtol=1e-4, atol=1e-4 * float(plain.max()))
@@ -113,7 +159,9 @@ def test_folded_is_unfolded(name: str) -> None:
 
 def test_half_the_bits_keep_the_distances() -> None:
     clip = film(6)
-    full, half = (describer(kind=kind).describe([clip])[0] for kind in (torch.float32, torch.bfloat16))
+    full, half = (
+        describer(kind=kind).describe([clip])[0] for kind in (torch.float32, torch.bfloat16)
+    )
     assert half.dtype == torch.float32
     exact = torch.cdist(full, full)
     assert (torch.cdist(half, half) - exact).abs().max() < 0.01 * exact.mean()
@@ -150,12 +198,12 @@ def test_equal_sums_are_not_equal_frames() -> None:
 
 
 def test_a_thumbnail_needs_no_weights() -> None:
-    describe = load_features(EyeSettings(network="thumbnail"), Described())
+    describe = load_features(EyeSettings(network="thumbnail"), Compute())
     assert isinstance(describe, FrameFeatures)
     found = describe.describe([film(2), film(1)])
     assert [tuple(f.shape) for f in found] == [(2, 3 * 16 * 16), (1, 3 * 16 * 16)]
     expected = torch.from_numpy(film(1, 16, 16).images[0].copy()).permute(2, 0, 1).flatten() / 255
-    torch.testing.assert_close(thumbnail(Described()).describe([film(1, 16, 16)])[0][0], expected)
+    torch.testing.assert_close(thumbnail(Compute()).describe([film(1, 16, 16)])[0][0], expected)
     assert THUMBNAIL.crop == 16
 
 
@@ -166,24 +214,33 @@ def test_any_network_of_timm_takes_alexnet_s_place(tmp_path: Path) -> None:
     network = timm.create_model("resnet10t", pretrained=False).eval()
     path = tmp_path / "resnet10t.safetensors"
     save_file(network.state_dict(), path)
-    ours = load_features(EyeSettings(network="timm:resnet10t", network_weights=path), Described(2))
+    ours = load_features(EyeSettings(network="timm:resnet10t", network_weights=path), Compute(2))
     clip = film(2, 201, 240)
     found = ours.describe([clip])[0]
     config = timm.data.resolve_model_data_config(network)
-    x = torch.stack([timm.data.create_transform(**config)(Image.fromarray(image)) for image in clip.images])
+    x = torch.stack(
+        [timm.data.create_transform(**config)(Image.fromarray(image)) for image in clip.images]
+    )
     with torch.no_grad():
         expected = network.forward_head(network.forward_features(x), pre_logits=True)
     assert found.shape == expected.shape == (2, 512)
-    assert torch.dist(found, expected) < 0.02 * expected.norm()  # resized by torch here, by Pillow there
+    assert (
+        torch.dist(found, expected) < 0.02 * expected.norm()
+    )  # resized by torch here, by Pillow there
 
 
 def test_only_the_convolutions_are_kept(tmp_path: Path) -> None:
-    full = {f"features.{k}": v for k, v in seeded("alexnet").items()} | {"classifier.1.weight": torch.zeros(8, 4)}
+    full = {f"features.{k}": v for k, v in seeded("alexnet").items()} | {
+        "classifier.1.weight": torch.zeros(8, 4)
+    }
     torch.save(full, tmp_path / "full.pth")
     keep_convolutions(tmp_path / "full.pth", tmp_path / "kept.safetensors")
     assert (tmp_path / "kept.safetensors").stat().st_size < 10_000_000
     for path in ("full.pth", "kept.safetensors"):
-        assert all(torch.equal(v, seeded("alexnet")[k]) for k, v in load_convolutions(tmp_path / path, "alexnet").items())
+        assert all(
+            torch.equal(v, seeded("alexnet")[k])
+            for k, v in load_convolutions(tmp_path / path, "alexnet").items()
+        )
     with pytest.raises(WeightsError, match="is not alexnet_grouped"):
         load_convolutions(tmp_path / "kept.safetensors", "alexnet_grouped")
 
@@ -194,7 +251,9 @@ class Boom:
 
 
 @pytest.mark.parametrize("suffix", [".pth", ".safetensors"])
-def test_files_that_are_no_weights_are_named(tmp_path: Path, suffix: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_files_that_are_no_weights_are_named(
+    tmp_path: Path, suffix: str, capsys: pytest.CaptureFixture[str]
+) -> None:
     path = tmp_path / f"odd{suffix}"
     for content in (b"", b"hello", bytes(200)):
         path.write_bytes(content)
@@ -209,14 +268,14 @@ def test_files_that_are_no_weights_are_named(tmp_path: Path, suffix: str, capsys
 
 def test_unknown_names_say_what_is_known() -> None:
     with pytest.raises(UsageError, match="did you mean 'alexnet'"):
-        load_features(EyeSettings(network="alexnett"), Described())
+        load_features(EyeSettings(network="alexnett"), Compute())
     with pytest.raises(UsageError, match="did you mean 'conv5'"):
         ARCHITECTURES["alexnet"].up_to("conv55", seeded("alexnet"))
 
 
 def test_missing_weights_say_what_to_do() -> None:
     with pytest.raises(WeightsError, match="av-tag weights fetch eye"):
-        load_features(EyeSettings(network="alexnet"), Described())
+        load_features(EyeSettings(network="alexnet"), Compute())
 
 
 # mean, standard deviation, distance of the two frames

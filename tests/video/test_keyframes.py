@@ -9,7 +9,15 @@ from numpy.typing import NDArray
 
 from av_tagger.errors import UsageError
 from av_tagger.protocols import KeyframeSelector, Representatives
-from av_tagger.video.keyframes import SELECTORS, default_lambda, lambda_interval, lambda_max, lambda_necessary, representatives, selector
+from av_tagger.video.keyframes import (
+    SELECTORS,
+    default_lambda,
+    lambda_interval,
+    lambda_max,
+    lambda_necessary,
+    representatives,
+    selector,
+)
 
 FAST = ["sparse", "uniform", "kmeans", "kmedoids"]
 ALL = [*FAST, "cvxpy", "cvxpy:highs", "cvxpy:clarabel"]
@@ -81,7 +89,9 @@ def test_degenerate_clips_under_every_solver(name: str, fill: bool) -> None:
         (np.zeros((2, 2), dtype=complex), "real numbers"),
     ],
 )
-def test_what_is_no_dissimilarity_is_an_error_before_any_loop(name: str, D: NDArray[np.generic], message: str) -> None:
+def test_what_is_no_dissimilarity_is_an_error_before_any_loop(
+    name: str, D: NDArray[np.generic], message: str
+) -> None:
     with pytest.raises(UsageError, match=message):
         representatives(D, 2, solver=name)
 
@@ -110,7 +120,9 @@ def test_names_that_cannot_be_meant() -> None:
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64, torch.bfloat16, torch.int64])
 def test_tensors_and_arrays_batches_and_singles(dtype: torch.dtype) -> None:
-    batch = torch.stack([torch.from_numpy(far(scenes(4, 7, 5, 3, seed=s, noise=1.0)) * 10) for s in range(3)]).to(dtype)
+    batch = torch.stack(
+        [torch.from_numpy(far(scenes(4, 7, 5, 3, seed=s, noise=1.0)) * 10) for s in range(3)]
+    ).to(dtype)
     whole = representatives(batch, 3)
     assert len(whole) == 3
     for D, a in zip(batch, whole, strict=True):
@@ -174,7 +186,13 @@ def test_selectors_keep_to_the_socket(name: str) -> None:
     chosen = selector(name)
     assert isinstance(chosen, KeyframeSelector)
     assert chosen.name == name
-    clips = [scenes(5, 6, 4, 3), scenes(2), scenes(4, 4, 4, 6, seed=1), scenes(1), scenes(3, 3)[[0, 0, 0, 3, 3]]]
+    clips = [
+        scenes(5, 6, 4, 3),
+        scenes(2),
+        scenes(4, 4, 4, 6, seed=1),
+        scenes(1),
+        scenes(3, 3)[[0, 0, 0, 3, 3]],
+    ]
     answers = chosen.select(clips, 4)
     assert [len(a.rows) for a in answers] == [4, 2, 4, 1, 2]
     for clip, a in zip(clips, answers, strict=True):
@@ -184,13 +202,19 @@ def test_selectors_keep_to_the_socket(name: str) -> None:
 
 
 def test_images_as_features() -> None:
-    pictures = torch.randint(0, 255, (3, 8, 8, 3), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
+    pictures = torch.randint(
+        0, 255, (3, 8, 8, 3), dtype=torch.uint8, generator=torch.Generator().manual_seed(0)
+    )
     assert selector().select([pictures[[0, 0, 1, 1, 2]]], 4)[0].rows.tolist() == [0, 2, 4]
 
 
 @pytest.mark.gpu
 def test_the_device_and_the_host_agree() -> None:
-    batch = torch.stack([torch.from_numpy(far(scenes(9, 7, 5, 13, seed=s, noise=2.0))) for s in range(8)])
-    for host, device in zip(representatives(batch, 4), representatives(batch.cuda(), 4), strict=True):
+    batch = torch.stack(
+        [torch.from_numpy(far(scenes(9, 7, 5, 13, seed=s, noise=2.0))) for s in range(8)]
+    )
+    for host, device in zip(
+        representatives(batch, 4), representatives(batch.cuda(), 4), strict=True
+    ):
         assert device.objective == pytest.approx(host.objective, rel=1e-6)
         assert device.gap <= 1e-6

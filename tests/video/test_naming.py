@@ -8,7 +8,24 @@ from hypothesis import strategies as st
 
 from av_tagger.video.naming import known_words, needed_words, plain, synonyms, tokens
 
-KNOWN = {"go-kart", "mini", "bus", "fire", "truck", "siren", "ford", "Model", "t", "RV", "car", "ton", "bicycle", "built", "for", "two"}
+KNOWN = {
+    "go-kart",
+    "mini",
+    "bus",
+    "fire",
+    "truck",
+    "siren",
+    "ford",
+    "Model",
+    "t",
+    "RV",
+    "car",
+    "ton",
+    "bicycle",
+    "built",
+    "for",
+    "two",
+}
 
 
 def read(phrase: str, *, halves: bool = True) -> list[str]:
@@ -24,7 +41,10 @@ def test_commas_part_synonyms() -> None:
 @pytest.mark.parametrize(
     ("phrase", "words"),
     [
-        ("Fire engine, fire truck (siren)", ["fire", "fire", "truck", "siren"]),  # brackets and commas are read through
+        (
+            "Fire engine, fire truck (siren)",
+            ["fire", "fire", "truck", "siren"],
+        ),  # brackets and commas are read through
         ("go-kart", ["go-kart"]),  # whole first
         ("bicycle-built-for-two", ["bicycle", "built", "for", "two"]),  # then in parts
         ("Model T", ["Model", "t"]),  # small letters first, then as written
@@ -50,7 +70,10 @@ def test_spellings_have_a_plain_form() -> None:
     assert tokens("A.B.C. of x-rays") == ("ABC", "of", "x-rays")
 
 
-@given(st.lists(st.text(alphabet="abcAB-. ,'()", max_size=12), max_size=4), st.sets(st.text(alphabet="abcAB", min_size=1, max_size=6)))
+@given(
+    st.lists(st.text(alphabet="abcAB-. ,'()", max_size=12), max_size=4),
+    st.sets(st.text(alphabet="abcAB", min_size=1, max_size=6)),
+)
 def test_nothing_is_read_that_was_not_kept(phrases: list[str], vocabulary: set[str]) -> None:
     needed = needed_words(phrases)
     for phrase in phrases:

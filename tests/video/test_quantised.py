@@ -10,12 +10,12 @@ import torch
 from tests_assets import as_planes, in_rgb, smooth_pictures
 from torch import nn
 
-from av_tagger.clip import Frames, Luma
+from av_tagger.clip import ColourMatrix, Frames
 from av_tagger.config import configure
 from av_tagger.video import load, precision
 from av_tagger.video.alexnet import ARCHITECTURES
 from av_tagger.video.branch import EyeSettings
-from av_tagger.video.features import Described, NetworkFeatures
+from av_tagger.video.features import Compute, NetworkFeatures
 from av_tagger.video.folded import Folded
 from av_tagger.video.keyframes import representatives
 from av_tagger.video.load import load_features
@@ -38,30 +38,40 @@ def folded(name: str) -> Folded:
 
 
 def describer(network: nn.Module, name: str, batch: int = 4) -> NetworkFeatures:
-    return NetworkFeatures(name, network, ARCHITECTURES[name].geometry, Described(batch, CPU))
+    return NetworkFeatures(name, network, ARCHITECTURES[name].geometry, Compute(batch, CPU))
 
 
 def film(n: int = 8) -> Frames:
-    return as_planes(smooth_pictures(n, 270, 480), Luma())
+    return as_planes(smooth_pictures(n, 270, 480), ColourMatrix())
 
 
 @needs_bytes
 @pytest.mark.parametrize(("stride", "padding", "groups"), [(1, 0, 1), (2, 1, 1), (1, 2, 2)])
-def test_a_convolution_of_bytes_is_the_sum_of_products(stride: int, padding: int, groups: int) -> None:
+def test_a_convolution_of_bytes_is_the_sum_of_products(
+    stride: int, padding: int, groups: int
+) -> None:
     """Whole numbers make this exact: the oracle is float64 on the rounded weights."""
     torch.manual_seed(1)
     plain = nn.Conv2d(8, 16, 3, stride, padding, groups=groups)
     filters = Filter.of(plain)
-    x = torch.randint(0, 256, (3, 8, 9, 7)).to(torch.uint8).contiguous(memory_format=torch.channels_last)
+    x = (
+        torch.randint(0, 256, (3, 8, 9, 7))
+        .to(torch.uint8)
+        .contiguous(memory_format=torch.channels_last)
+    )
     weight = filters.weight.double() * filters.scale.double()[:, None, None, None]
-    oracle = nn.functional.conv2d(0.02 * x.double(), weight, filters.bias.double(), stride, padding, 1, groups).relu()
+    oracle = nn.functional.conv2d(
+        0.02 * x.double(), weight, filters.bias.double(), stride, padding, 1, groups
+    ).relu()
     found = Convolution(filters, 0.02, None)(x)
     torch.testing.assert_close(found.double(), oracle, rtol=1e-5, atol=1e-5)
     step = float(oracle.max()) / 255
     as_bytes = Convolution(filters, 0.02, step)(x)
     assert as_bytes.dtype == torch.uint8
     assert (as_bytes.double() - oracle / step).abs().max() <= 0.51
-    assert (filters.weight.float() * filters.scale[:, None, None, None] - plain.weight).abs().max() <= filters.scale.max() * 0.51
+    assert (
+        filters.weight.float() * filters.scale[:, None, None, None] - plain.weight
+    ).abs().max() <= filters.scale.max() * 0.51
 
 
 @needs_bytes
@@ -82,14 +92,19 @@ def test_batches_do_not_show() -> None:
     clips = [film(5), in_rgb(film(3))]
     network = Quantised(folded("alexnet"))
     alone = [describer(network, "alexnet", batch=1).describe([clip])[0] for clip in clips]
-    for ours, one in zip(describer(network, "alexnet", batch=4).describe(clips), alone, strict=True):
+    for ours, one in zip(
+        describer(network, "alexnet", batch=4).describe(clips), alone, strict=True
+    ):
         torch.testing.assert_close(ours, one, rtol=1e-5, atol=1e-5)
 
 
 def test_ranges_are_the_largest_values_that_go_in() -> None:
     network = folded("alexnet")
     looks = calibration(ARCHITECTURES["alexnet"].geometry)
-    assert all(torch.equal(a, b) for a, b in zip(looks, calibration(ARCHITECTURES["alexnet"].geometry), strict=True)), "always the same"
+    assert all(
+        torch.equal(a, b)
+        for a, b in zip(looks, calibration(ARCHITECTURES["alexnet"].geometry), strict=True)
+    ), "always the same"
     found = ranges(network, looks)
     with torch.no_grad():
         x = network.first(torch.cat(looks)).relu()
@@ -106,24 +121,35 @@ def weights_file(folder: Path) -> Path:
     from safetensors.torch import save_file
 
     torch.manual_seed(0)
-    state = {k: torch.randn(v.shape) * (2 / max(1, v[0].numel())) ** 0.5 for k, v in ARCHITECTURES["alexnet"].build().state_dict().items()}
+    state = {
+        k: torch.randn(v.shape) * (2 / max(1, v[0].numel())) ** 0.5
+        for k, v in ARCHITECTURES["alexnet"].build().state_dict().items()
+    }
     save_file(state, folder / "alexnet.safetensors")
     return folder / "alexnet.safetensors"
 
 
 @needs_bytes
-@pytest.mark.skipif(not precision.has_int8(CPU), reason="this processor has no instructions for bytes")
+@pytest.mark.skipif(
+    not precision.has_int8(CPU), reason="this processor has no instructions for bytes"
+)
 def test_the_eye_takes_it_when_asked(tmp_path: Path) -> None:
-    eye = load.load_eye(EyeSettings(network_weights=weights_file(tmp_path), precision="int8"), load_classes())
+    eye = load.load_eye(
+        EyeSettings(network_weights=weights_file(tmp_path), precision="int8"), load_classes()
+    )
     assert eye.parts.features.name == "alexnet conv5 int8"
     assert eye.arithmetic == "frame features in int8"
     (seen,) = eye.see([film(12)])
     assert len(seen.keyframes) == 4
 
 
-def test_without_the_instructions_float_does_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_the_instructions_float_does_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(load, "has_int8", lambda _: False)
-    eye = load.load_eye(EyeSettings(network_weights=weights_file(tmp_path), precision="int8"), load_classes())
+    eye = load.load_eye(
+        EyeSettings(network_weights=weights_file(tmp_path), precision="int8"), load_classes()
+    )
     assert eye.parts.features.name == "alexnet conv5"
 
 
@@ -144,21 +170,32 @@ def test_key_frames_of_real_film_cost_next_to_nothing_more(shared: Path) -> None
     """The trained network on real video: what whole numbers choose covers the film as well, to 1 %, in float's own distances."""
     from av_tagger.clip import Clip
     from av_tagger.media import make_backend
-    from av_tagger.protocols import Want
+    from av_tagger.protocols import DecodeRequest
 
     weights = shared / "data" / "weights" / "bvlc_alexnet_features_q7.safetensors"
-    films = sorted((shared / "data" / "media" / "videos").glob("*boat*")) + sorted((shared / "data" / "media" / "videos").glob("*hitting*"))
+    films = sorted((shared / "data" / "media" / "videos").glob("*boat*")) + sorted(
+        (shared / "data" / "media" / "videos").glob("*hitting*")
+    )
     if not weights.exists() or len(films) < 3:
         pytest.skip("the trained AlexNet or the films are not among the optional material")
     settings = EyeSettings(network="alexnet_grouped", network_weights=weights)
-    plain = load_features(settings, Described(16, CPU))
+    plain = load_features(settings, Compute(16, CPU))
     network = plain.network
     assert isinstance(network, Folded)
-    whole = NetworkFeatures("whole", Quantised(network), plain.geometry, Described(16, CPU))
+    whole = NetworkFeatures("whole", Quantised(network), plain.geometry, Compute(16, CPU))
     for path in films:
-        media = next(iter(make_backend("pyav").windows(Clip(path), Want(audio_rate=None, frame_rate=8.0))))
+        media = next(
+            iter(
+                make_backend("pyav").windows(
+                    Clip(path), DecodeRequest(audio_rate=None, frame_rate=8.0)
+                )
+            )
+        )
         assert media.frames is not None
-        D, E = (torch.cdist(f, f).numpy() for f in (d.describe([media.frames])[0] for d in (plain, whole)))
+        D, E = (
+            torch.cdist(f, f).numpy()
+            for f in (d.describe([media.frames])[0] for d in (plain, whole))
+        )
         ours, best = (float(D[representatives(m, 4).rows].min(axis=0).sum()) for m in (E, D))
         assert ours <= 1.01 * best
         assert np.abs(E - D).max() > 0

@@ -13,9 +13,15 @@ from torch import nn
 
 from av_tagger.errors import UsageError, WeightsError
 from av_tagger.protocols import Recogniser
-from av_tagger.video.features import Described
+from av_tagger.video.features import Compute
 from av_tagger.video.imagenet import synsets
-from av_tagger.video.recognise import Classifier, NetworkRecogniser, build_classifier, load_recogniser, load_strictly
+from av_tagger.video.recognise import (
+    Classifier,
+    NetworkRecogniser,
+    build_classifier,
+    load_recogniser,
+    load_strictly,
+)
 
 torch.set_num_threads(1)
 
@@ -28,7 +34,10 @@ def inception() -> Classifier:
 
 def pictures(n: int, height: int = 342, width: int = 400) -> list[NDArray[np.uint8]]:
     small = np.random.default_rng(5).integers(0, 256, (n, 8, 10, 3), dtype=np.uint8)
-    return [np.asarray(Image.fromarray(s).resize((width, height), Image.Resampling.BICUBIC)) for s in small]
+    return [
+        np.asarray(Image.fromarray(s).resize((width, height), Image.Resampling.BICUBIC))
+        for s in small
+    ]
 
 
 def test_inception_v4_is_the_one(inception: Classifier) -> None:
@@ -46,7 +55,7 @@ def test_golden(inception: Classifier) -> None:
                 p.copy_(torch.randn(p.shape, generator=generator) * (2 / p[0].numel()) ** 0.5)
             else:
                 p.fill_(1.0 if name.endswith("weight") else 0.0)
-    found = NetworkRecogniser("inception_v4", inception, Described(2)).recognise(pictures(1))
+    found = NetworkRecogniser("inception_v4", inception, Compute(2)).recognise(pictures(1))
     assert found.shape == (1, 1000)
     assert found.sum() == pytest.approx(1, abs=1e-5)
     best = np.argsort(-found[0])[:3]
@@ -61,7 +70,9 @@ def test_pictures_are_prepared_as_the_library_does(inception: Classifier) -> Non
     left, top = round((small.width - 299) / 2), round((341 - 299) / 2)
     cropped = np.asarray(small.crop((left, top, left + 299, top + 299)), dtype=np.float32)
     expected = torch.from_numpy(cropped / 255 * 2 - 1).permute(2, 0, 1)
-    torch.testing.assert_close(inception.transform(Image.fromarray(picture)), expected, rtol=0, atol=1e-6)
+    torch.testing.assert_close(
+        inception.transform(Image.fromarray(picture)), expected, rtol=0, atol=1e-6
+    )
 
 
 class Tiny(nn.Module):
@@ -76,26 +87,37 @@ class Tiny(nn.Module):
 
 def tiny() -> Classifier:
     objects = tuple(f"object {i}" for i in range(1000))
-    return Classifier(Tiny(), lambda picture: torch.from_numpy(np.asarray(picture).copy()).permute(2, 0, 1) / 255, objects, 64)
+    return Classifier(
+        Tiny(),
+        lambda picture: torch.from_numpy(np.asarray(picture).copy()).permute(2, 0, 1) / 255,
+        objects,
+        64,
+    )
 
 
 def test_batches_do_not_show() -> None:
     torch.manual_seed(0)
     classifier = tiny()
     looks = pictures(5, 64, 64)
-    whole = NetworkRecogniser("tiny", classifier, Described(8)).recognise(looks)
-    parts = NetworkRecogniser("tiny", classifier, Described(2))
+    whole = NetworkRecogniser("tiny", classifier, Compute(8)).recognise(looks)
+    parts = NetworkRecogniser("tiny", classifier, Compute(2))
     assert isinstance(parts, Recogniser)
     np.testing.assert_allclose(parts.recognise(looks), whole, atol=1e-7)
     assert parts.recognise([]).shape == (0, 1000)
-    logits = classifier.network(torch.from_numpy(np.stack(looks)).permute(0, 3, 1, 2) / 255).detach()
+    logits = classifier.network(
+        torch.from_numpy(np.stack(looks)).permute(0, 3, 1, 2) / 255
+    ).detach()
     np.testing.assert_allclose(whole, torch.softmax(logits, 1).numpy(), rtol=1e-5)
 
 
 def test_weights_are_loaded_strictly(tmp_path: Path) -> None:
     network = Tiny()
     path = tmp_path / "tiny.pth"
-    for wrong in (Tiny(999).state_dict(), Tiny().state_dict() | {"more": torch.zeros(1)}, {"head.bias": torch.zeros(1000)}):
+    for wrong in (
+        Tiny(999).state_dict(),
+        Tiny().state_dict() | {"more": torch.zeros(1)},
+        {"head.bias": torch.zeros(1000)},
+    ):
         torch.save(wrong, path)
         with pytest.raises(WeightsError, match=r"tiny\.pth: does not fit"):
             load_strictly(network, path)
@@ -112,7 +134,12 @@ def test_a_background_class_is_cut_off(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "reason"), [("inception_v44", "inception_v4"), ("torchvision:squeezenet", "squeezenet1_"), ("tim:x", "timm")]
+    ("name", "reason"),
+    [
+        ("inception_v44", "inception_v4"),
+        ("torchvision:squeezenet", "squeezenet1_"),
+        ("tim:x", "timm"),
+    ],
 )
 def test_unknown_names_say_what_is_near(name: str, reason: str) -> None:
     with pytest.raises(UsageError, match=reason):
@@ -130,11 +157,14 @@ def test_no_library_is_asked_for_weights(monkeypatch: pytest.MonkeyPatch) -> Non
 
 @pytest.mark.parametrize(
     ("name", "file", "top1"),
-    [("mobilenetv2_100", "mobilenetv2_100", 0.68), ("torchvision:squeezenet1_0", "squeezenet1_0_torchvision", 0.5)],
+    [
+        ("mobilenetv2_100", "mobilenetv2_100", 0.68),
+        ("torchvision:squeezenet1_0", "squeezenet1_0_torchvision", 0.5),
+    ],
 )
 def test_real_weights_know_real_pictures(shared: Path, name: str, file: str, top1: float) -> None:
     paths = sorted((shared / "data/pictures").glob("n*_*.jpg"))[::4]
-    network = load_recogniser(name, shared / f"data/weights/{file}.safetensors", Described(16))
+    network = load_recogniser(name, shared / f"data/weights/{file}.safetensors", Compute(16))
     found = network.recognise([np.asarray(Image.open(path).convert("RGB")) for path in paths])
     truth = np.array([synsets().index(path.stem.split("_")[0]) for path in paths])
     assert len(paths) == 27
@@ -153,6 +183,9 @@ def test_networks_of_small_filters_keep_full_precision() -> None:
     dense = nn.Sequential(nn.Conv2d(3, 8, 3), nn.Conv2d(8, 8, 3), nn.Conv2d(32, 8, 1))
     assert not bears_rounding(depthwise)
     assert bears_rounding(dense)
-    half = Described(2, kind=torch.bfloat16)
-    assert NetworkRecogniser("tiny", tiny(), half).how.kind == torch.bfloat16
-    assert NetworkRecogniser("mobilenet", build_classifier("mobilenetv2_100"), half).how.kind == torch.float32
+    half = Compute(2, dtype=torch.bfloat16)
+    assert NetworkRecogniser("tiny", tiny(), half).how.dtype == torch.bfloat16
+    assert (
+        NetworkRecogniser("mobilenet", build_classifier("mobilenetv2_100"), half).how.dtype
+        == torch.float32
+    )

@@ -47,7 +47,13 @@ def many(kind: str, b: int, n: int, seed: int = 0) -> Array:
 
 
 def brute(batch: Array, count: int) -> Array:
-    return np.min([batch[:, list(rows)].min(axis=1).sum(axis=1) for rows in combinations(range(batch.shape[1]), count)], axis=0)
+    return np.min(
+        [
+            batch[:, list(rows)].min(axis=1).sum(axis=1)
+            for rows in combinations(range(batch.shape[1]), count)
+        ],
+        axis=0,
+    )
 
 
 def relaxation(D: Array, *, lambda_: float = 0.0, count: int | None = None) -> float:
@@ -59,7 +65,14 @@ def relaxation(D: Array, *, lambda_: float = 0.0, count: int | None = None) -> f
     equal, right = served, np.ones(n)
     if count is not None:
         equal, right = np.r_[served, np.r_[np.zeros(n * n), np.ones(n)][None]], np.r_[right, count]
-    solved = optimize.linprog(costs, sparse.csr_array(below), np.zeros(n * n), sparse.csr_array(equal), right, method="highs")
+    solved = optimize.linprog(
+        costs,
+        sparse.csr_array(below),
+        np.zeros(n * n),
+        sparse.csr_array(equal),
+        right,
+        method="highs",
+    )
     assert solved.status == 0
     return float(solved.fun)
 
@@ -71,7 +84,10 @@ def test_count_against_brute_force(kind: str, form: object, n: int, count: int) 
     batch = many(kind, 40, n, seed=n + count)
     best = brute(batch, count)
     answers = pick(batch, count, form=form)  # type: ignore[arg-type]
-    found, lower = np.array([a.objective for a in answers]), np.array([a.lower_bound for a in answers])
+    found, lower = (
+        np.array([a.objective for a in answers]),
+        np.array([a.lower_bound for a in answers]),
+    )
     assert np.all(lower <= best * TIGHT)
     assert np.all(found <= best * (1 + 1e-6))
     assert np.all(found >= best / TIGHT)
@@ -84,7 +100,11 @@ def test_count_against_brute_force(kind: str, form: object, n: int, count: int) 
 
 
 matrices = st.integers(2, 7).flatmap(
-    lambda n: arrays(np.float64, (n, n), elements=st.one_of(st.sampled_from([0.0, 1.0, 2.0, 1e-9, 1e9]), st.floats(0, 10, width=32)))
+    lambda n: arrays(
+        np.float64,
+        (n, n),
+        elements=st.one_of(st.sampled_from([0.0, 1.0, 2.0, 1e-9, 1e9]), st.floats(0, 10, width=32)),
+    )
 )
 
 
@@ -125,7 +145,9 @@ def test_tuned_lambda_makes_k_medoids_the_optimum_of_the_papers_program(seed: in
     assert answer.lambdas is not None
     for share in (0.0, 0.5, 1.0):
         lambda_ = answer.lambdas[0] + share * (answer.lambdas[1] - answer.lambdas[0])
-        assert relaxation(D, lambda_=lambda_) == pytest.approx(answer.objective + count * lambda_, rel=2e-6)
+        assert relaxation(D, lambda_=lambda_) == pytest.approx(
+            answer.objective + count * lambda_, rel=2e-6
+        )
 
 
 @pytest.mark.parametrize("kind", ["uniform", "ties", "points", "duplicates"])
@@ -168,7 +190,9 @@ def test_simplex_projection_is_the_nearest_point() -> None:
         assert np.allclose(l2.on_simplex(X, start)[0], Z)
     assert np.allclose(Z.sum(axis=0), 1.0)
     assert Z.min() >= 0.0
-    others = np.random.default_rng(1).dirichlet(np.ones(6), size=500).T  # a projection p of x has (x - p).(y - p) <= 0 for every y
+    others = (
+        np.random.default_rng(1).dirichlet(np.ones(6), size=500).T
+    )  # a projection p of x has (x - p).(y - p) <= 0 for every y
     for x, p in zip(X.T, Z.T, strict=True):
         assert np.all((x - p) @ (others - p[:, None]) <= 1e-9)
 
@@ -200,11 +224,18 @@ def test_forms_take_the_same_steps() -> None:
         for D, r, p in zip(batch, rows.numpy(), v.numpy(), strict=True):
             ours, prices = plain.search(D, count, 500, 1e-6)
             assert np.array_equal(ours, r)
-            assert bounds.count_bound(D, p, count) == pytest.approx(bounds.count_bound(D, prices, count), rel=2e-6)
+            assert bounds.count_bound(D, p, count) == pytest.approx(
+                bounds.count_bound(D, prices, count), rel=2e-6
+            )
 
 
 def test_ties_go_to_the_lowest_index() -> None:
-    D = np.abs(np.arange(3)[:, None] - np.arange(3)).astype(float)[:, [0, 0, 1, 1, 2, 2]][[0, 0, 1, 1, 2, 2]] + 0.0
+    D = (
+        np.abs(np.arange(3)[:, None] - np.arange(3)).astype(float)[:, [0, 0, 1, 1, 2, 2]][
+            [0, 0, 1, 1, 2, 2]
+        ]
+        + 0.0
+    )
     for form in (by_numpy, by_torch("cpu")):
         assert pick(D[None], 3, form=form)[0].rows.tolist() == [0, 2, 4]
     assert pick(np.ones((1, 9, 9)), 4, form=by_numpy)[0].rows.tolist() == [0, 1, 2, 3]

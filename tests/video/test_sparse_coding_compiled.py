@@ -59,13 +59,19 @@ def cold(fresh: room.Compiled, monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
 def points(b: int, n: int) -> np.ndarray:
     x = np.random.default_rng(n).normal(size=(b, n, 3))
-    return np.stack([normalised(D)[0] for D in np.sqrt(((x[:, :, None] - x[:, None]) ** 2).sum(-1))])
+    return np.stack(
+        [normalised(D)[0] for D in np.sqrt(((x[:, :, None] - x[:, None]) ** 2).sum(-1))]
+    )
 
 
 def test_the_same_steps_as_numpy(search: room.Search) -> None:
     rng = np.random.default_rng(0)
     twice = [0, 0, 1, 1, 2, 3, 4, 5, 5]
-    batch = [*points(40, 30), *rng.random((40, 12, 12)) + 0.5, *points(20, 6)[:, twice][:, :, twice]]
+    batch = [
+        *points(40, 30),
+        *rng.random((40, 12, 12)) + 0.5,
+        *points(20, 6)[:, twice][:, :, twice],
+    ]
     for D in map(np.ascontiguousarray, batch):
         for count in (1, 2, 4):
             rows, v = search(D, count, 200, 1e-6)
@@ -73,14 +79,18 @@ def test_the_same_steps_as_numpy(search: room.Search) -> None:
             assert np.array_equal(rows, ours)
             mine, other = bounds.count_bound(D, v, count), bounds.count_bound(D, prices, count)
             closed = cost(D, ours) - other <= 1e-6 * cost(D, ours)
-            assert mine == pytest.approx(other, rel=2e-6 if closed else 0.02)  # an open gap is a long walk, and rounding leads it astray
+            assert mine == pytest.approx(
+                other, rel=2e-6 if closed else 0.02
+            )  # an open gap is a long walk, and rounding leads it astray
 
 
 def test_thousands_of_matrices_to_proof(search: room.Search) -> None:
     from itertools import combinations
 
     batch = np.random.default_rng(1).integers(0, 6, (3000, 7, 7)).astype(float)
-    best = np.min([batch[:, list(rows)].min(axis=1).sum(axis=1) for rows in combinations(range(7), 3)], axis=0)
+    best = np.min(
+        [batch[:, list(rows)].min(axis=1).sum(axis=1) for rows in combinations(range(7), 3)], axis=0
+    )
     found = []
     for D, scale in map(normalised, batch):
         rows, v = search(D, 3, 500, 1e-6)
@@ -93,7 +103,9 @@ def test_thousands_of_matrices_to_proof(search: room.Search) -> None:
     assert closed.mean() > 0.5
 
 
-def test_the_cache_lies_in_our_folder_and_the_setting_of_numba_is_untouched(search: room.Search) -> None:
+def test_the_cache_lies_in_our_folder_and_the_setting_of_numba_is_untouched(
+    search: room.Search,
+) -> None:
     import numba
 
     assert list(room.folder().rglob("kernel.search*.nbi"))
@@ -112,15 +124,21 @@ def test_constants_of_both_forms(search: room.Search) -> None:
     assert ours == (plain.EPSILON, plain.MOMENTUM, plain.PATIENCE, plain.MAX_SWAPS)
 
 
-def test_a_few_clips_start_nothing_and_many_start_one_process(fresh: room.Compiled, cold: list[str]) -> None:
+def test_a_few_clips_start_nothing_and_many_start_one_process(
+    fresh: room.Compiled, cold: list[str]
+) -> None:
     picking.pick(points(2, 10), 3)
     assert cold == []
     fresh.spent(room.PATIENCE_SECONDS)
-    assert all(a.gap <= 1e-6 for a in picking.pick(points(2, 10), 3)), "numpy serves while the other process compiles"
+    assert all(a.gap <= 1e-6 for a in picking.pick(points(2, 10), 3)), (
+        "numpy serves while the other process compiles"
+    )
     assert cold
 
 
-def test_when_nothing_can_be_started_numpy_goes_on(fresh: room.Compiled, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_when_nothing_can_be_started_numpy_goes_on(
+    fresh: room.Compiled, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(room, "ready", lambda: False)
     monkeypatch.setattr(room, "warm_in_background", lambda: False)
     fresh.spent(room.PATIENCE_SECONDS)
@@ -139,17 +157,23 @@ def test_without_numba_numpy_serves(fresh: room.Compiled, monkeypatch: pytest.Mo
         picking.by_numba(points(1, 10), 3, Effort())
 
 
-def test_a_home_that_cannot_be_written(fresh: room.Compiled, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_home_that_cannot_be_written(
+    fresh: room.Compiled, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     blocked = tmp_path / "file"
     blocked.write_text("not a folder")
     monkeypatch.setenv("AV_TAGGER_CACHE", str(blocked))
     place = room.folder()
     assert place.is_dir()
     assert blocked not in place.parents
-    assert place.parent.stat().st_mode & 0o077 == 0, "compiled code is loaded from here: nobody else may write"
+    assert place.parent.stat().st_mode & 0o077 == 0, (
+        "compiled code is loaded from here: nobody else may write"
+    )
 
 
-def test_nowhere_to_write(fresh: room.Compiled, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_nowhere_to_write(
+    fresh: room.Compiled, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     blocked = tmp_path / "file"
     blocked.write_text("not a folder")
     monkeypatch.setenv("AV_TAGGER_CACHE", str(blocked))

@@ -16,7 +16,11 @@ from av_tagger.video.vectors import cached_vectors, keyed, load_compact, read_ve
 
 ROOT = Path(__file__).resolve().parents[2]
 CLASSES = ClassList(
-    (SoundClass("Car"), SoundClass("Car alarm", words=("car", "alarm")), SoundClass("Train", words=("passenger car", "loco")))
+    (
+        SoundClass("Car"),
+        SoundClass("Car alarm", words=("car", "alarm")),
+        SoundClass("Train", words=("passenger car", "loco")),
+    )
 )
 
 
@@ -29,7 +33,10 @@ def vectors():  # type: ignore[no-untyped-def]
 @pytest.fixture
 def text(tmp_path: Path) -> Path:
     path = tmp_path / "glove.txt"
-    path.write_text("the 1 2 3\ncar 1 0 0\n. . 9 9 9\ncar 7 7 7\nTrain 0 0.5 -2e-1\nköln 1 1 1\n", encoding="utf-8")
+    path.write_text(
+        "the 1 2 3\ncar 1 0 0\n. . 9 9 9\ncar 7 7 7\nTrain 0 0.5 -2e-1\nköln 1 1 1\n",
+        encoding="utf-8",
+    )
     return path
 
 
@@ -44,12 +51,20 @@ def test_zipped_text_reads_the_same(text: Path, tmp_path: Path) -> None:
     archive = tmp_path / "glove.zip"
     with zipfile.ZipFile(archive, "w", zipfile.ZIP_DEFLATED) as file:
         file.write(text, "glove.840B.300d.txt")
-    np.testing.assert_array_equal(read_vectors(archive, {"car", "Train"}).vectors, read_vectors(text, {"car", "Train"}).vectors)
+    np.testing.assert_array_equal(
+        read_vectors(archive, {"car", "Train"}).vectors,
+        read_vectors(text, {"car", "Train"}).vectors,
+    )
 
 
 @pytest.mark.parametrize(
     ("content", "reason"),
-    [(b"", "none of the words"), (b"car 1 x\n", "line 1"), (b"a 1 2\ncar 1 nan\n", "line 2"), (b"PK\x05\x06" + bytes(18), "no text file")],
+    [
+        (b"", "none of the words"),
+        (b"car 1 x\n", "line 1"),
+        (b"a 1 2\ncar 1 nan\n", "line 2"),
+        (b"PK\x05\x06" + bytes(18), "no text file"),
+    ],
 )
 def test_bad_vectors_are_named(tmp_path: Path, content: bytes, reason: str) -> None:
     path = tmp_path / "bad.txt"
@@ -83,7 +98,9 @@ def test_kept_words_come_back_without_the_source(text: Path, tmp_path: Path) -> 
         load_compact(compact)
 
 
-@pytest.mark.filterwarnings("ignore::ResourceWarning", "ignore::pytest.PytestUnraisableExceptionWarning")  # gensim leaves its file open
+@pytest.mark.filterwarnings(
+    "ignore::ResourceWarning", "ignore::pytest.PytestUnraisableExceptionWarning"
+)  # gensim leaves its file open
 def test_reading_agrees_with_gensim(shared: Path) -> None:
     from gensim.models import KeyedVectors
 
@@ -92,13 +109,19 @@ def test_reading_agrees_with_gensim(shared: Path) -> None:
     ours = read_vectors(path, set(oracle.index_to_key))
     assert len(ours) == len(oracle) > 2000
     np.testing.assert_allclose(ours.vectors, oracle.vectors, rtol=1e-6)
-    assert ours.similarity("car", "truck") == pytest.approx(float(oracle.similarity("car", "truck")), abs=1e-6)
+    assert ours.similarity("car", "truck") == pytest.approx(
+        float(oracle.similarity("car", "truck")), abs=1e-6
+    )
 
 
 def test_the_paper_rule_by_hand(vectors) -> None:  # type: ignore[no-untyped-def]
-    near = words.paper_rule(vectors, ["unheard, alarm", "train car, car", "unheard"], CLASSES.labels, {})
+    near = words.paper_rule(
+        vectors, ["unheard, alarm", "train car, car", "unheard"], CLASSES.labels, {}
+    )
     half = np.sqrt(0.5)
-    np.testing.assert_allclose(near[0], [0, half, 0], atol=1e-6)  # the first synonym with a known word
+    np.testing.assert_allclose(
+        near[0], [0, half, 0], atol=1e-6
+    )  # the first synonym with a known word
     long = np.sqrt(5)  # "train car" is the mean of (0, 0, 2) and (1, 0, 0)
     np.testing.assert_allclose(near[1], [1 / long, half / long, 2 / long], atol=1e-6)
     assert np.isnan(near[2]).all()
@@ -106,10 +129,21 @@ def test_the_paper_rule_by_hand(vectors) -> None:  # type: ignore[no-untyped-def
 
 def test_our_rule_by_hand(vectors) -> None:  # type: ignore[no-untyped-def]
     half = np.sqrt(0.5)
-    near = words.our_rule(vectors, ["car", "alarm loco", "passenger car", "unheard"], CLASSES.labels, words.class_words(CLASSES))
-    np.testing.assert_allclose(near[0], [1, (half + 1) / 2, 0.5], atol=1e-6)  # "car" tells a car from its alarm by the label
+    near = words.our_rule(
+        vectors,
+        ["car", "alarm loco", "passenger car", "unheard"],
+        CLASSES.labels,
+        words.class_words(CLASSES),
+    )
+    np.testing.assert_allclose(
+        near[0], [1, (half + 1) / 2, 0.5], atol=1e-6
+    )  # "car" tells a car from its alarm by the label
     # "alarm loco" is (0, 2, 1) / sqrt 5: 2 / sqrt 10 to "car alarm", 2 / sqrt 5 to alarm, 1 / sqrt 5 to train, 3 / sqrt 10 to loco
-    np.testing.assert_allclose(near[1], [0, (np.sqrt(0.4) + 2 / np.sqrt(5)) / 2, (1 / np.sqrt(5) + 3 / np.sqrt(10)) / 2], atol=1e-6)
+    np.testing.assert_allclose(
+        near[1],
+        [0, (np.sqrt(0.4) + 2 / np.sqrt(5)) / 2, (1 / np.sqrt(5) + 3 / np.sqrt(10)) / 2],
+        atol=1e-6,
+    )
     np.testing.assert_allclose(near[2, 2], 1.0)  # named outright
     assert near[2].argmax() == 2
     assert np.isnan(near[3]).all()
@@ -127,8 +161,16 @@ def test_tables_come_back_and_know_what_they_are_for(vectors, tmp_path: Path) ->
     words.save_tables(tables, tmp_path / "t.safetensors", "test.txt", CLASSES)
     table = words.load_table(tmp_path / "t.safetensors", "ours", CLASSES.pick(["Train", "Car"]))
     assert table is not None
-    np.testing.assert_array_equal(table.similarity(["loco", "car"], ["Train", "Car"]), tables["ours"].values[[1, 0]][:, [2, 0]])
-    assert words.load_table(tmp_path / "t.safetensors", "ours", ClassList((SoundClass("Car", words=("other",)),))) is None
+    np.testing.assert_array_equal(
+        table.similarity(["loco", "car"], ["Train", "Car"]),
+        tables["ours"].values[[1, 0]][:, [2, 0]],
+    )
+    assert (
+        words.load_table(
+            tmp_path / "t.safetensors", "ours", ClassList((SoundClass("Car", words=("other",)),))
+        )
+        is None
+    )
     assert not table.covers(["boat"], ["Car"])
     with pytest.raises(UsageError, match="loca"):
         table.similarity(["loca"], ["Car"])
@@ -160,6 +202,8 @@ def test_the_shipped_table_is_what_the_vectors_say(shared: Path) -> None:
     path = shared / "data/words/glove.6B.50d.part.txt"
     vectors = read_vectors(path, words.words_to_keep(object_names(), dcase2017()))
     for rule, table in words.build_tables(vectors, path.name, object_names(), dcase2017()).items():
-        shipped = words.load_table(ROOT / "weights/objects_to_sounds.safetensors", rule, dcase2017())  # type: ignore[arg-type]
+        shipped = words.load_table(
+            ROOT / "weights/objects_to_sounds.safetensors", rule, dcase2017()
+        )  # type: ignore[arg-type]
         assert shipped is not None
         np.testing.assert_allclose(shipped.values, table.values, atol=1e-5)

@@ -20,8 +20,15 @@ class BcResNetSettings:
     dropout: float = 0.1
 
     def __post_init__(self) -> None:
-        if self.channels < 2 or self.channels % 2 or min(*self.blocks, self.parts) < 1 or not 0 <= self.dropout < 1:
-            raise ValueError(f"channels are even, blocks and parts positive, dropout in [0, 1): {self.channels = }, {self.blocks = }")
+        if (
+            self.channels < 2
+            or self.channels % 2
+            or min(*self.blocks, self.parts) < 1
+            or not 0 <= self.dropout < 1
+        ):
+            raise ValueError(
+                f"channels are even, blocks and parts positive, dropout in [0, 1): {self.channels = }, {self.blocks = }"
+            )
 
     @property
     def widths(self) -> tuple[int, int, int, int]:
@@ -39,8 +46,12 @@ class BcResNet(Extractor):
         self.stride, self.width = 8, settings.widths[-1]
         left = bands_left(shape.bands, self.stride)
         if shape.bands % (8 * settings.parts):
-            raise ValueError(f"{shape.bands} bands are not a multiple of 8 x {settings.parts} parts")
-        self.stem = normed(nn.Conv2d(shape.channels, 2 * settings.channels, 5, stride=2, padding=2, bias=False))
+            raise ValueError(
+                f"{shape.bands} bands are not a multiple of 8 x {settings.parts} parts"
+            )
+        self.stem = normed(
+            nn.Conv2d(shape.channels, 2 * settings.channels, 5, stride=2, padding=2, bias=False)
+        )
         self.stages = nn.ModuleList(_stages(settings))
         self.instances = Collapse(self.width, left, self.width)
 
@@ -60,7 +71,9 @@ class Broadcast(nn.Module):
     def __init__(self, before: int, after: int, settings: BcResNetSettings) -> None:
         super().__init__()
         self.past = before == after
-        self.project = nn.Identity() if self.past else normed(nn.Conv2d(before, after, 1, bias=False))
+        self.project = (
+            nn.Identity() if self.past else normed(nn.Conv2d(before, after, 1, bias=False))
+        )
         self.bands = nn.Conv2d(after, after, (1, 3), padding=(0, 1), groups=after, bias=False)
         self.parts = PartNorm(after, settings.parts)
         self.time = nn.Sequential(
@@ -87,7 +100,9 @@ class PartNorm(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         batch, channels, frames, bands = x.shape
-        split = x.reshape(batch, channels, frames, self.parts, bands // self.parts).permute(0, 1, 3, 2, 4)  # (B, C, parts, T, M / parts)
+        split = x.reshape(batch, channels, frames, self.parts, bands // self.parts).permute(
+            0, 1, 3, 2, 4
+        )  # (B, C, parts, T, M / parts)
         out: Tensor = self.norm(split.flatten(1, 2)).reshape(split.shape)
         return out.permute(0, 1, 3, 2, 4).reshape(batch, channels, frames, bands)
 
@@ -95,6 +110,10 @@ class PartNorm(nn.Module):
 def _stages(settings: BcResNetSettings) -> list[nn.Sequential]:
     stages, before = [], 2 * settings.channels
     for count, width in zip(settings.blocks, settings.widths, strict=True):
-        stages.append(nn.Sequential(*(Broadcast(before if i == 0 else width, width, settings) for i in range(count))))
+        stages.append(
+            nn.Sequential(
+                *(Broadcast(before if i == 0 else width, width, settings) for i in range(count))
+            )
+        )
         before = width
     return stages

@@ -20,7 +20,12 @@ class CrnnSettings:
 
     channels: tuple[int, ...] = (32, 64, 128, 128)
     kernel: tuple[int, int] = (3, 3)  # time, bands; odd
-    pools: tuple[tuple[int, int], ...] = ((5, 3), (2, 2), (2, 2), (1, 5))  # time, bands: 200 / 20 = 10 Hz, 60 bands to 1
+    pools: tuple[tuple[int, int], ...] = (
+        (5, 3),
+        (2, 2),
+        (2, 2),
+        (1, 5),
+    )  # time, bands: 200 / 20 = 10 Hz, 60 bands to 1
     dropout: float = 0.2
     units: int = 100  # of the GRU, each direction
     layers: int = 1
@@ -30,7 +35,9 @@ class CrnnSettings:
         if len(self.channels) != len(self.pools) or not self.channels:
             raise ValueError(f"every convolution has its pool: {self.channels = }, {self.pools = }")
         if any(k % 2 == 0 for k in self.kernel):
-            raise ValueError(f"kernel sides are odd, so that frames keep their place: {self.kernel = }")
+            raise ValueError(
+                f"kernel sides are odd, so that frames keep their place: {self.kernel = }"
+            )
         if not 0 <= self.dropout < 1:
             raise ValueError(f"dropout lies in [0, 1): {self.dropout = }")
 
@@ -55,12 +62,22 @@ class Crnn(Extractor):
         if left < 1:
             raise ValueError(f"the pools leave nothing of {shape.bands} bands: {settings.pools = }")
         self.stride, self.width = settings.stride, 2 * settings.units
-        self.convolutions = nn.Sequential(*_blocks(shape.channels, settings)).to(memory_format=torch.channels_last)
-        self.gru = nn.GRU(settings.channels[-1] * left, settings.units, settings.layers, batch_first=True, bidirectional=True)
+        self.convolutions = nn.Sequential(*_blocks(shape.channels, settings)).to(
+            memory_format=torch.channels_last
+        )
+        self.gru = nn.GRU(
+            settings.channels[-1] * left,
+            settings.units,
+            settings.layers,
+            batch_first=True,
+            bidirectional=True,
+        )
         self.dropout = nn.Dropout(settings.dropout)
 
     def forward(self, features: Tensor) -> Tensor:
-        x = self.convolutions(features.contiguous(memory_format=torch.channels_last))  # (B, C, I, bands left)
+        x = self.convolutions(
+            features.contiguous(memory_format=torch.channels_last)
+        )  # (B, C, I, bands left)
         sequence, _ = self.gru(x.permute(0, 2, 1, 3).flatten(2))
         return self.dropout(sequence)  # type: ignore[no-any-return]
 
@@ -69,9 +86,17 @@ def _blocks(channels: int, settings: CrnnSettings) -> list[nn.Module]:
     blocks: list[nn.Module] = []
     for width, pool in zip(settings.channels, settings.pools, strict=True):
         padding = (settings.kernel[0] // 2, settings.kernel[1] // 2)
-        convolution = nn.Conv2d(channels, width, settings.kernel, padding=padding, bias=not settings.batch_norm)
+        convolution = nn.Conv2d(
+            channels, width, settings.kernel, padding=padding, bias=not settings.batch_norm
+        )
         normalisation = [nn.BatchNorm2d(width)] if settings.batch_norm else []
         # Rectifying after the pool is the same (both are monotone) and touches fewer numbers.
-        blocks += [convolution, *normalisation, nn.MaxPool2d(pool), nn.ReLU(inplace=True), nn.Dropout(settings.dropout)]
+        blocks += [
+            convolution,
+            *normalisation,
+            nn.MaxPool2d(pool),
+            nn.ReLU(inplace=True),
+            nn.Dropout(settings.dropout),
+        ]
         channels = width
     return blocks

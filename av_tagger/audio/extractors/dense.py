@@ -12,15 +12,23 @@ from av_tagger.audio.sockets import Extractor, FeatureShape
 
 @dataclass(frozen=True)
 class DenseSettings:
-    widths: tuple[int, ...] = (1024, 1024, 1024)  # ATT §VI-C; none: the features themselves are the instances (its depth 0)
+    widths: tuple[int, ...] = (
+        1024,
+        1024,
+        1024,
+    )  # ATT §VI-C; none: the features themselves are the instances (its depth 0)
     dropout: float = 0.0  # after each layer
     context: int = 1  # frames that a layer sees at once, odd; the baseline of DCASE 2017 sees five
 
     def __post_init__(self) -> None:
         if any(width < 1 for width in self.widths) or not 0 <= self.dropout < 1:
-            raise ValueError(f"widths are positive, dropout lies in [0, 1): {self.widths = }, {self.dropout = }")
+            raise ValueError(
+                f"widths are positive, dropout lies in [0, 1): {self.widths = }, {self.dropout = }"
+            )
         if self.context < 1 or self.context % 2 == 0:
-            raise ValueError(f"the context is odd, so that frames keep their place: {self.context = }")
+            raise ValueError(
+                f"the context is odd, so that frames keep their place: {self.context = }"
+            )
 
 
 class Dense(Extractor):
@@ -33,7 +41,9 @@ class Dense(Extractor):
         self.inputs = shape.channels * shape.bands * settings.context
         self.stride, self.width = 1, (self.inputs, *settings.widths)[-1]
         sides = zip((self.inputs, *settings.widths), settings.widths, strict=False)
-        self.layers = nn.ModuleList(dense(before, after, settings.dropout) for before, after in sides)
+        self.layers = nn.ModuleList(
+            dense(before, after, settings.dropout) for before, after in sides
+        )
 
     @property
     def level_widths(self) -> tuple[int, ...]:

@@ -20,7 +20,9 @@ class FuseSettings:
 
     def __post_init__(self) -> None:
         if not self.channels or min(self.channels) < 1 or self.blocks < 1 or self.kernel % 2 == 0:
-            raise ValueError(f"modules have channels, blocks and an odd kernel: {self.channels = }, {self.blocks = }, {self.kernel = }")
+            raise ValueError(
+                f"modules have channels, blocks and an odd kernel: {self.channels = }, {self.blocks = }, {self.kernel = }"
+            )
 
 
 class Fuse(Extractor):
@@ -75,7 +77,9 @@ class Collapse(nn.Module):
 
 
 def normed(convolution: nn.Conv2d) -> nn.Sequential:
-    return nn.Sequential(convolution, nn.BatchNorm2d(convolution.out_channels), nn.ReLU(inplace=True))
+    return nn.Sequential(
+        convolution, nn.BatchNorm2d(convolution.out_channels), nn.ReLU(inplace=True)
+    )
 
 
 def bands_left(bands: int, factor: int) -> int:
@@ -87,7 +91,9 @@ def bands_left(bands: int, factor: int) -> int:
 
 
 def _block(channels: int, kernel: int) -> nn.Sequential:
-    frequency = nn.Conv2d(channels, channels, (1, kernel), padding=(0, kernel // 2), groups=channels)
+    frequency = nn.Conv2d(
+        channels, channels, (1, kernel), padding=(0, kernel // 2), groups=channels
+    )
     temporal = nn.Conv2d(channels, channels, (kernel, 1), padding=(kernel // 2, 0), groups=channels)
     return nn.Sequential(normed(frequency), normed(temporal))
 

@@ -22,7 +22,9 @@ class VggLikeSettings:
 
     def __post_init__(self) -> None:
         if not self.channels or min(*self.channels, self.width) < 1:
-            raise ValueError(f"channels and width are positive: {self.channels = }, {self.width = }")
+            raise ValueError(
+                f"channels and width are positive: {self.channels = }, {self.width = }"
+            )
 
 
 class VggLike(Extractor):
@@ -35,7 +37,9 @@ class VggLike(Extractor):
         self.stride, self.width = 2 ** len(settings.channels), settings.width
         sides = zip((shape.channels, *settings.channels), settings.channels, strict=False)
         self.groups = nn.Sequential(*(_pair(before, after) for before, after in sides))
-        self.instances = nn.Conv2d(settings.channels[-1], settings.width, (1, bands_left(shape.bands, self.stride)))
+        self.instances = nn.Conv2d(
+            settings.channels[-1], settings.width, (1, bands_left(shape.bands, self.stride))
+        )
 
     def forward(self, features: Tensor) -> Tensor:
         out: Tensor = self.instances(self.groups(features))
@@ -50,8 +54,14 @@ class ResNetSettings:
     channels: tuple[int, ...] = (8, 16, 32, 64)
 
     def __post_init__(self) -> None:
-        if len(self.blocks) != len(self.channels) or not self.blocks or min(*self.blocks, *self.channels) < 1:
-            raise ValueError(f"every group has blocks and channels: {self.blocks = }, {self.channels = }")
+        if (
+            len(self.blocks) != len(self.channels)
+            or not self.blocks
+            or min(*self.blocks, *self.channels) < 1
+        ):
+            raise ValueError(
+                f"every group has blocks and channels: {self.blocks = }, {self.channels = }"
+            )
 
 
 class ResNet(Extractor):
@@ -62,7 +72,9 @@ class ResNet(Extractor):
     def __init__(self, shape: FeatureShape, settings: ResNetSettings) -> None:
         super().__init__(shape, settings)
         self.stride, self.width = 2 ** (len(settings.channels) - 1), settings.channels[-1]
-        self.stem = normed(nn.Conv2d(shape.channels, settings.channels[0], 3, padding=1, bias=False))
+        self.stem = normed(
+            nn.Conv2d(shape.channels, settings.channels[0], 3, padding=1, bias=False)
+        )
         self.groups = nn.ModuleList(_residual_groups(settings))
         self.instances = Collapse(self.width, bands_left(shape.bands, self.stride), self.width)
 
@@ -80,8 +92,14 @@ class Residual(nn.Module):
     def __init__(self, before: int, after: int) -> None:
         super().__init__()
         self.first = normed(nn.Conv2d(before, after, 3, padding=1, bias=False))
-        self.second = nn.Sequential(nn.Conv2d(after, after, 3, padding=1, bias=False), nn.BatchNorm2d(after))
-        self.past = nn.Identity() if before == after else nn.Sequential(nn.Conv2d(before, after, 1, bias=False), nn.BatchNorm2d(after))
+        self.second = nn.Sequential(
+            nn.Conv2d(after, after, 3, padding=1, bias=False), nn.BatchNorm2d(after)
+        )
+        self.past = (
+            nn.Identity()
+            if before == after
+            else nn.Sequential(nn.Conv2d(before, after, 1, bias=False), nn.BatchNorm2d(after))
+        )
 
     def forward(self, x: Tensor) -> Tensor:
         out: Tensor = (self.past(x) + self.second(self.first(x))).relu()
@@ -91,7 +109,9 @@ class Residual(nn.Module):
 def _residual_groups(settings: ResNetSettings) -> list[nn.Sequential]:
     groups, before = [], settings.channels[0]
     for count, width in zip(settings.blocks, settings.channels, strict=True):
-        groups.append(nn.Sequential(*(Residual(before if i == 0 else width, width) for i in range(count))))
+        groups.append(
+            nn.Sequential(*(Residual(before if i == 0 else width, width) for i in range(count)))
+        )
         before = width
     return groups
 

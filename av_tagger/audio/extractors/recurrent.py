@@ -20,7 +20,9 @@ class BiLstmSettings:
 
     def __post_init__(self) -> None:
         if min(self.units, self.layers) < 1 or not 0 <= self.dropout < 1:
-            raise ValueError(f"units and layers are positive, dropout lies in [0, 1): {self.units = }, {self.layers = }")
+            raise ValueError(
+                f"units and layers are positive, dropout lies in [0, 1): {self.units = }, {self.layers = }"
+            )
 
 
 class BiLstm(Extractor):
@@ -33,7 +35,14 @@ class BiLstm(Extractor):
         self.stride, self.width = 1, 2 * settings.units
         between = settings.dropout if settings.layers > 1 else 0.0
         inputs = shape.channels * shape.bands
-        self.lstm = nn.LSTM(inputs, settings.units, settings.layers, batch_first=True, bidirectional=True, dropout=between)
+        self.lstm = nn.LSTM(
+            inputs,
+            settings.units,
+            settings.layers,
+            batch_first=True,
+            bidirectional=True,
+            dropout=between,
+        )
         self.dropout = nn.Dropout(settings.dropout)
 
     def forward(self, features: Tensor) -> Tensor:

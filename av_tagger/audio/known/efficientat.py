@@ -30,7 +30,16 @@ class KaldiMel(nn.Module):
         with torch.autocast(waveforms.device.type, enabled=False):
             x = waveforms.float()
             x = x[:, 1:] - 0.97 * x[:, :-1]
-            spectrum = torch.stft(x, FFT, HOP, WINDOW, window=self.window, center=True, pad_mode="reflect", return_complex=True)
+            spectrum = torch.stft(
+                x,
+                FFT,
+                HOP,
+                WINDOW,
+                window=self.window,
+                center=True,
+                pad_mode="reflect",
+                return_complex=True,
+            )
             power = spectrum.real.square() + spectrum.imag.square()  # (B, 513, T)
             return (((self.filters @ power + 1e-5).log() + 4.5) / 5).unsqueeze(1)
 
@@ -41,7 +50,9 @@ def kaldi_filters() -> Tensor:
     def mel(hz: Tensor) -> Tensor:
         return 1127 * torch.log1p(hz / 700)
 
-    edges = torch.linspace(0, float(mel(torch.tensor(TOP_HZ, dtype=torch.float64))), MELS + 2, dtype=torch.float64)
+    edges = torch.linspace(
+        0, float(mel(torch.tensor(TOP_HZ, dtype=torch.float64))), MELS + 2, dtype=torch.float64
+    )
     bins = mel(torch.arange(FFT // 2, dtype=torch.float64) * RATE / FFT)
     rising = (bins - edges[:-2, None]) / (edges[1:-1] - edges[:-2])[:, None]
     falling = (edges[2:, None] - bins) / (edges[2:] - edges[1:-1])[:, None]
@@ -49,7 +60,7 @@ def kaldi_filters() -> Tensor:
 
 
 @dataclass(frozen=True)
-class Block:
+class BlockSpec:
     """One row of MobileNetV3-large's table (Howard et al. 2019, table 1)."""
 
     kernel: int
@@ -61,21 +72,21 @@ class Block:
 
 
 TABLE = (
-    Block(3, 16, 16, squeeze=False, hard_swish=False),
-    Block(3, 64, 24, squeeze=False, hard_swish=False, stride=2),
-    Block(3, 72, 24, squeeze=False, hard_swish=False),
-    Block(5, 72, 40, squeeze=True, hard_swish=False, stride=2),
-    Block(5, 120, 40, squeeze=True, hard_swish=False),
-    Block(5, 120, 40, squeeze=True, hard_swish=False),
-    Block(3, 240, 80, squeeze=False, hard_swish=True, stride=2),
-    Block(3, 200, 80, squeeze=False, hard_swish=True),
-    Block(3, 184, 80, squeeze=False, hard_swish=True),
-    Block(3, 184, 80, squeeze=False, hard_swish=True),
-    Block(3, 480, 112, squeeze=True, hard_swish=True),
-    Block(3, 672, 112, squeeze=True, hard_swish=True),
-    Block(5, 672, 160, squeeze=True, hard_swish=True, stride=2),
-    Block(5, 960, 160, squeeze=True, hard_swish=True),
-    Block(5, 960, 160, squeeze=True, hard_swish=True),
+    BlockSpec(3, 16, 16, squeeze=False, hard_swish=False),
+    BlockSpec(3, 64, 24, squeeze=False, hard_swish=False, stride=2),
+    BlockSpec(3, 72, 24, squeeze=False, hard_swish=False),
+    BlockSpec(5, 72, 40, squeeze=True, hard_swish=False, stride=2),
+    BlockSpec(5, 120, 40, squeeze=True, hard_swish=False),
+    BlockSpec(5, 120, 40, squeeze=True, hard_swish=False),
+    BlockSpec(3, 240, 80, squeeze=False, hard_swish=True, stride=2),
+    BlockSpec(3, 200, 80, squeeze=False, hard_swish=True),
+    BlockSpec(3, 184, 80, squeeze=False, hard_swish=True),
+    BlockSpec(3, 184, 80, squeeze=False, hard_swish=True),
+    BlockSpec(3, 480, 112, squeeze=True, hard_swish=True),
+    BlockSpec(3, 672, 112, squeeze=True, hard_swish=True),
+    BlockSpec(5, 672, 160, squeeze=True, hard_swish=True, stride=2),
+    BlockSpec(5, 960, 160, squeeze=True, hard_swish=True),
+    BlockSpec(5, 960, 160, squeeze=True, hard_swish=True),
 )
 
 
@@ -85,7 +96,14 @@ def eights(channels: float) -> int:
     return near + 8 if near < 0.9 * channels else near
 
 
-def convolution(channels: tuple[int, int], kernel: int, activation: nn.Module | None, *, stride: int = 1, groups: int = 1) -> nn.Sequential:
+def convolution(
+    channels: tuple[int, int],
+    kernel: int,
+    activation: nn.Module | None,
+    *,
+    stride: int = 1,
+    groups: int = 1,
+) -> nn.Sequential:
     conv = nn.Conv2d(*channels, kernel, stride, (kernel - 1) // 2, groups=groups, bias=False)
     parts: list[nn.Module] = [conv, nn.BatchNorm2d(channels[1], eps=0.001)]
     return nn.Sequential(*parts, *([activation] if activation is not None else []))
@@ -97,7 +115,9 @@ class Squeeze(nn.Module):
     def __init__(self, channels: int) -> None:
         super().__init__()
         hidden = eights(channels / 4)
-        layers = nn.ModuleDict({"fc1": nn.Linear(channels, hidden), "fc2": nn.Linear(hidden, channels)})
+        layers = nn.ModuleDict(
+            {"fc1": nn.Linear(channels, hidden), "fc2": nn.Linear(hidden, channels)}
+        )
         self.conc_se_layers = nn.ModuleList([layers])
 
     def forward(self, x: Tensor) -> Tensor:
@@ -111,7 +131,7 @@ class Squeeze(nn.Module):
 class Inverted(nn.Module):
     """Widen, look around each channel by itself, weigh, narrow; added to the input where the shapes allow."""
 
-    def __init__(self, row: Block, channels: tuple[int, int, int]) -> None:
+    def __init__(self, row: BlockSpec, channels: tuple[int, int, int]) -> None:
         super().__init__()
         before, wide, after = channels
         act: type[nn.Module] = nn.Hardswish if row.hard_swish else nn.ReLU
@@ -143,7 +163,12 @@ class EfficientAT(nn.Module):
         layers.append(convolution((before, 6 * before), 1, nn.Hardswish()))
         self.features = nn.Sequential(*layers)
         hidden = eights(1280 * width)
-        dense: list[nn.Module] = [nn.Linear(6 * before, hidden), nn.Hardswish(), nn.Dropout(0.2), nn.Linear(hidden, classes)]
+        dense: list[nn.Module] = [
+            nn.Linear(6 * before, hidden),
+            nn.Hardswish(),
+            nn.Dropout(0.2),
+            nn.Linear(hidden, classes),
+        ]
         self.classifier = nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten(), *dense)
         self.width = 6 * before
 

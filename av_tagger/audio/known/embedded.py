@@ -15,7 +15,7 @@ from av_tagger.audio.known.ear import KnownEar, load
 from av_tagger.audio.network import MilNetwork
 from av_tagger.clip import Waveform
 from av_tagger.errors import UsageError, WeightsError, sentence
-from av_tagger.scores import Activity, Scores, Status, Witness
+from av_tagger.scores import Activity, BranchInfo, Scores, Status
 
 Numbers = NDArray[np.float32]
 
@@ -26,8 +26,14 @@ class EmbeddedEar:
     def __init__(self, embedder: KnownEar, network: MilNetwork, header: Header) -> None:
         shape = network.extractor.shape
         if network.frontend is not None or shape.channels * shape.bands != embedder.network.width:
-            reads = "sound" if network.frontend is not None else f"{shape.channels * shape.bands} numbers a second"
-            raise UsageError(f"{header.name}: reads {reads}, but {embedder.name} gives {embedder.network.width} numbers a second")
+            reads = (
+                "sound"
+                if network.frontend is not None
+                else f"{shape.channels * shape.bands} numbers a second"
+            )
+            raise UsageError(
+                f"{header.name}: reads {reads}, but {embedder.name} gives {embedder.network.width} numbers a second"
+            )
         self.embedder = embedder
         self.header = header
         self.network = network.eval().to(embedder.device)
@@ -41,16 +47,25 @@ class EmbeddedEar:
         return self.embedder.rate
 
     @property
-    def witness(self) -> Witness:
+    def info(self) -> BranchInfo:
         a = self.header.architecture
-        return Witness(Status.OK, f"{a.extractor}, {a.pooling} pooling on {self.embedder.name}", self.header.name)
+        return BranchInfo(
+            Status.OK,
+            f"{a.extractor}, {a.pooling} pooling on {self.embedder.name}",
+            self.header.name,
+        )
 
     def hear(self, waveforms: Sequence[Waveform]) -> list[Scores]:
         sounding = [w for w in waveforms if len(w.samples)]
         rows = iter(self.embedder.embed(sounding))
-        return [self._judge(w, next(rows)) if len(w.samples) else Scores.silent(self.labels, Status.NO_TRACK) for w in waveforms]
+        return [
+            self._score(w, next(rows))
+            if len(w.samples)
+            else Scores.silent(self.labels, Status.NO_TRACK)
+            for w in waveforms
+        ]
 
-    def _judge(self, waveform: Waveform, rows: Numbers) -> Scores:
+    def _score(self, waveform: Waveform, rows: Numbers) -> Scores:
         """Sound longer than the network is used to is judged in even parts; it holds what one of them holds."""
         parts = [self._forward(part) for part in np.array_split(rows, -(-len(rows) // LONGEST))]
         bags = np.stack([bag for bag, _ in parts]).astype(np.float64)
@@ -60,18 +75,27 @@ class EmbeddedEar:
 
     def _forward(self, rows: Numbers) -> tuple[Numbers, Numbers]:
         shape = self.network.extractor.shape
-        features = torch.from_numpy(rows).to(self.embedder.device).view(1, len(rows), shape.channels, shape.bands).transpose(1, 2)
+        features = (
+            torch.from_numpy(rows)
+            .to(self.embedder.device)
+            .view(1, len(rows), shape.channels, shape.bands)
+            .transpose(1, 2)
+        )
         with torch.inference_mode():
             heard = self.network(features)
         return heard.bags[0].float().cpu().numpy(), heard.instances[0].float().cpu().numpy()
 
 
-def embedded_ear(network: MilNetwork, header: Header, device: str | torch.device, *, offline: bool = False) -> EmbeddedEar:
+def embedded_ear(
+    network: MilNetwork, header: Header, device: str | torch.device, *, offline: bool = False
+) -> EmbeddedEar:
     """The ear of a run on embeddings, whose header says whose embeddings these are."""
     try:
         return EmbeddedEar(load(_here(header.embedder), device, offline=offline), network, header)
     except (WeightsError, UsageError) as error:
-        raise WeightsError(f"the run {header.name} listens through {header.embedder}, which cannot be used: {error}") from error
+        raise WeightsError(
+            f"the run {header.name} listens through {header.embedder}, which cannot be used: {error}"
+        ) from error
 
 
 def _here(name: str) -> str:
@@ -81,7 +105,13 @@ def _here(name: str) -> str:
         return name
     found = weights.find(path.name)
     if found is None:
-        raise WeightsError(sentence(path, "there is no such weights file", f"put it back, or into {weights.cache_folder()}"))
+        raise WeightsError(
+            sentence(
+                path,
+                "there is no such weights file",
+                f"put it back, or into {weights.cache_folder()}",
+            )
+        )
     return str(found)
 
 

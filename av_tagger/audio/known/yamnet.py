@@ -71,7 +71,9 @@ def mel_filters() -> Tensor:
 class Layer(nn.Module):
     """Convolution without bias, batch normalisation without scale, ReLU; padded as TensorFlow does, the odd cell at the end."""
 
-    def __init__(self, before: int, after: int, kernel: int, stride: int = 1, groups: int = 1) -> None:
+    def __init__(
+        self, before: int, after: int, kernel: int, stride: int = 1, groups: int = 1
+    ) -> None:
         super().__init__()
         self.conv = nn.Conv2d(before, after, kernel, stride, groups=groups, bias=False)
         self.beta = nn.Parameter(torch.zeros(after))
@@ -83,9 +85,16 @@ class Layer(nn.Module):
         self.stride = stride
 
     def forward(self, x: Tensor) -> Tensor:
-        total = [max(0, (math.ceil(n / self.stride) - 1) * self.stride + self.reach + 1 - n) for n in x.shape[-2:]]
-        x = F.pad(x, (total[1] // 2, total[1] - total[1] // 2, total[0] // 2, total[0] - total[0] // 2))
-        scale = torch.rsqrt(self.variance + 1e-4)  # normalisation as a part of the convolution: one pass instead of three
+        total = [
+            max(0, (math.ceil(n / self.stride) - 1) * self.stride + self.reach + 1 - n)
+            for n in x.shape[-2:]
+        ]
+        x = F.pad(
+            x, (total[1] // 2, total[1] - total[1] // 2, total[0] // 2, total[0] - total[0] // 2)
+        )
+        scale = torch.rsqrt(
+            self.variance + 1e-4
+        )  # normalisation as a part of the convolution: one pass instead of three
         kernel, shift = self.conv.weight * scale[:, None, None, None], self.beta - self.mean * scale
         return F.conv2d(x, kernel, shift, self.stride, groups=self.conv.groups).relu_()
 
@@ -99,7 +108,10 @@ class YAMNet(nn.Module):
         layers: list[nn.Module] = [Layer(1, 32, 3, stride=2)]
         before = 32
         for width, stride in zip(WIDTHS, STRIDES, strict=True):
-            layers += [Layer(before, before, 3, stride=stride, groups=before), Layer(before, width, 1)]
+            layers += [
+                Layer(before, before, 3, stride=stride, groups=before),
+                Layer(before, width, 1),
+            ]
             before = width
         self.layers = nn.Sequential(*layers)
         self.logits = nn.Linear(before, classes)

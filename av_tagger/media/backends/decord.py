@@ -19,8 +19,17 @@ from av_tagger.media.backends.pyav import PyAV
 from av_tagger.media.blocks import Blocks
 from av_tagger.media.opening import BROKEN, open_container, origin_of, pick_tracks
 from av_tagger.media.picture import target_size
-from av_tagger.media.windows import Allocate, Event, Expected, Note, Picture, Sound, Windows, painting_of
-from av_tagger.protocols import Want
+from av_tagger.media.windows import (
+    Allocate,
+    ContainerHints,
+    DecodedSound,
+    Event,
+    Note,
+    Picture,
+    Windows,
+    lazy_picture_of,
+)
+from av_tagger.protocols import DecodeRequest
 
 BATCH = 16  # frames a call: bounds memory, keeps calls few
 
@@ -37,35 +46,41 @@ class Decord:
     def probe(self, path: Path) -> MediaInfo:
         return self.pyav.probe(path)
 
-    def windows(self, clip: Clip, want: Want) -> Iterator[Media]:
+    def windows(self, clip: Clip, request: DecodeRequest) -> Iterator[Media]:
         info = self.pyav.probe(clip.path)
-        if want.short_side is None or info.video is None:
-            yield from self.pyav.windows(clip, want)
+        if request.short_side is None or info.video is None:
+            yield from self.pyav.windows(clip, request)
             return
         try:
-            pictures = _Pictures(clip, want, info.video)
+            pictures = _Pictures(clip, request, info.video)
         except decord_errors() as error:
             note = f"decord cannot read the {info.video.codec} pictures of this file ({plainly(error)}); PyAV took over"
-            yield from _noted(self.pyav.windows(clip, want), note)
+            yield from _noted(self.pyav.windows(clip, request), note)
             return
-        yield from self._merged(clip, want, info, pictures)
+        yield from self._merged(clip, request, info, pictures)
 
-    def _merged(self, clip: Clip, want: Want, info: MediaInfo, pictures: _Pictures) -> Iterator[Media]:
-        listens = info.audio is not None and want.audio_rate is not None
+    def _merged(
+        self, clip: Clip, request: DecodeRequest, info: MediaInfo, pictures: _Pictures
+    ) -> Iterator[Media]:
+        listens = info.audio is not None and request.audio_rate is not None
         ends = pictures.ends
-        expected = Expected(listens, True, info.duration_seconds, pictures.rate, math.inf, ends)
-        out = Windows(clip, want, expected, self.allocate)
-        sounds = self._sounds(clip, want) if listens else iter(())
+        expected = ContainerHints(
+            listens, True, info.duration_seconds, pictures.rate, math.inf, ends
+        )
+        out = Windows(clip, request, expected, self.allocate)
+        sounds = self._sounds(clip, request) if listens else iter(())
         for _, event in heapq.merge(sounds, pictures.events(), key=lambda timed: timed[0]):
             yield from out.add(event)
             if out.complete:
                 break
         yield from out.finish()
 
-    def _sounds(self, clip: Clip, want: Want) -> Iterator[tuple[float, Event]]:
+    def _sounds(self, clip: Clip, request: DecodeRequest) -> Iterator[tuple[float, Event]]:
         """PyAV's sound, cut without overlap; each piece is due when it begins."""
         origin: float | None = None
-        for media in self.pyav.windows(clip, replace(want, short_side=None, overlap_seconds=0.0)):
+        for media in self.pyav.windows(
+            clip, replace(request, short_side=None, overlap_seconds=0.0)
+        ):
             for note in media.notes:
                 yield media.start_seconds, Note(note)
             if media.waveform is None:
@@ -73,27 +88,40 @@ class Decord:
             begin = media.waveform.start_seconds
             origin = begin if origin is None else origin
             index = round((begin - origin) * media.waveform.rate)
-            step = media.waveform.rate  # a second at a time, so that the two tracks stay side by side
+            step = (
+                media.waveform.rate
+            )  # a second at a time, so that the two tracks stay side by side
             for first in range(0, len(media.waveform.samples), step):
                 piece = media.waveform.samples[first : first + step]
-                yield begin + first / media.waveform.rate, Sound(origin, index + first, piece)
+                yield (
+                    begin + first / media.waveform.rate,
+                    DecodedSound(origin, index + first, piece),
+                )
 
 
 class _Pictures:
     """decord's frames by presentation time, in small batches."""
 
-    def __init__(self, clip: Clip, want: Want, track: TrackInfo) -> None:
+    def __init__(self, clip: Clip, request: DecodeRequest, track: TrackInfo) -> None:
         decord = load_decord()
         if track.rotation:
             raise ValueError("it shears pictures that are scaled and turned at once")
-        width, height = target_size(track.width, track.height, want.short_side or max(track.width, track.height))
-        self.reader: Any = decord.VideoReader(str(clip.path.absolute()), width=width, height=height, num_threads=1)
+        width, height = target_size(
+            track.width, track.height, request.short_side or max(track.width, track.height)
+        )
+        self.reader: Any = decord.VideoReader(
+            str(clip.path.absolute()), width=width, height=height, num_threads=1
+        )
         if self.reader[0].shape != (height, width, 3):
-            raise ValueError(f"it gives pictures of {self.reader[0].shape} for {(height, width, 3)}")
-        self.clip, self.wanted_rate = clip, want.frame_rate
+            raise ValueError(
+                f"it gives pictures of {self.reader[0].shape} for {(height, width, 3)}"
+            )
+        self.clip, self.wanted_rate = clip, request.frame_rate
         stamps, shown = picture_stamps(clip.path)
         if len(stamps) != len(self.reader):
-            raise ValueError(f"it counts {len(self.reader)} frames where the file has {len(stamps)}")
+            raise ValueError(
+                f"it counts {len(self.reader)} frames where the file has {len(stamps)}"
+            )
         self.chosen = np.flatnonzero(shown & (np.diff(stamps, prepend=-math.inf) > 0))
         self.times = stamps[self.chosen]
         self.rate = float(self.reader.get_avg_fps()) or 25.0
@@ -117,10 +145,15 @@ class _Pictures:
             try:
                 images = self.reader.get_batch(rows).asnumpy()
             except decord_errors() as error:
-                yield self.times[first], Note(f"decord lost the pictures from {self.times[first]:.1f} s on ({plainly(error)})")
+                yield (
+                    self.times[first],
+                    Note(
+                        f"decord lost the pictures from {self.times[first]:.1f} s on ({plainly(error)})"
+                    ),
+                )
                 return
             for seconds, image in zip(self.times[first : first + BATCH], images, strict=True):
-                yield float(seconds), Picture(float(seconds), painting_of(image))
+                yield float(seconds), Picture(float(seconds), lazy_picture_of(image))
 
 
 def picture_stamps(path: Path) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
@@ -144,7 +177,9 @@ def picture_stamps(path: Path) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
 def plainly(error: BaseException) -> str:
     """decord's message without its time of day, its source lines and its stack."""
     first = str(error).split("Stack trace")[0].strip().splitlines()
-    return re.sub(r"\[[\d:]+\]\s+\S+:\d+:\s*", "", first[0] if first else type(error).__name__).strip()[:120]
+    return re.sub(
+        r"\[[\d:]+\]\s+\S+:\d+:\s*", "", first[0] if first else type(error).__name__
+    ).strip()[:120]
 
 
 def _noted(windows: Iterator[Media], note: str) -> Iterator[Media]:
@@ -156,7 +191,9 @@ def load_decord() -> Any:
     try:
         import decord
     except (ImportError, OSError) as error:
-        raise MissingExtra(f"decord cannot be loaded ({error}); choose the decoder pyav, or install decord") from error
+        raise MissingExtra(
+            f"decord cannot be loaded ({error}); choose the decoder pyav, or install decord"
+        ) from error
     decord.logging.set_level(decord.logging.QUIET)
     return decord
 

@@ -13,11 +13,21 @@ from av_tagger.clip import Clip, Media, MediaInfo, TrackInfo
 from av_tagger.errors import MediaError
 from av_tagger.media.blocks import Blocks
 from av_tagger.media.clock import Clock
-from av_tagger.media.opening import BROKEN, CHECK, Tracks, codec_name, describe, duration_of, open_container, origin_of, pick_tracks
+from av_tagger.media.opening import (
+    BROKEN,
+    CHECK,
+    Tracks,
+    codec_name,
+    describe,
+    duration_of,
+    open_container,
+    origin_of,
+    pick_tracks,
+)
 from av_tagger.media.picture import Turn, pixel_stretch, shown_size, turn_of
 from av_tagger.media.tracks import PictureTrack, SoundTrack, frame_rate
-from av_tagger.media.windows import Allocate, Event, Expected, Note, Windows
-from av_tagger.protocols import Want
+from av_tagger.media.windows import Allocate, ContainerHints, Event, Note, Windows
+from av_tagger.protocols import DecodeRequest
 
 SEEK_MARGIN_SECONDS = 0.5  # decoders of sound need a run-up before the first sample that counts
 PROBE_PACKETS = 200
@@ -36,17 +46,27 @@ class PyAV:
         with open_container(path) as container:
             tracks = pick_tracks(container)
             duration = duration_of(container)
-            info = MediaInfo(path, container.format.name, duration, _audio_info(tracks.audio), _video_info(container, tracks.video))
+            info = MediaInfo(
+                path,
+                container.format.name,
+                duration,
+                _audio_info(tracks.audio),
+                _video_info(container, tracks.video),
+            )
         if info.audio is None and info.video is None:
             raise MediaError(path, _nothing_in(tracks), CHECK)
         return info
 
-    def windows(self, clip: Clip, want: Want) -> Iterator[Media]:
+    def windows(self, clip: Clip, request: DecodeRequest) -> Iterator[Media]:
         with open_container(clip.path) as container:
             try:
-                yield from _Pass(container, clip, want, self).run()
+                yield from _Pass(container, clip, request, self).run()
             except MemoryError as error:
-                raise MediaError(clip.path, "needs more memory than there is to be decoded", "ask for smaller pictures") from error
+                raise MediaError(
+                    clip.path,
+                    "needs more memory than there is to be decoded",
+                    "ask for smaller pictures",
+                ) from error
 
 
 def _nothing_in(tracks: Tracks) -> str:
@@ -57,7 +77,9 @@ def _audio_info(stream: Any | None) -> TrackInfo | None:
     if stream is None:
         return None
     codec = stream.codec_context
-    return TrackInfo(codec_name(stream), _seconds(stream), float(codec.sample_rate or 0), codec.channels)
+    return TrackInfo(
+        codec_name(stream), _seconds(stream), float(codec.sample_rate or 0), codec.channels
+    )
 
 
 def _video_info(container: Any, stream: Any | None) -> TrackInfo | None:
@@ -68,7 +90,15 @@ def _video_info(container: Any, stream: Any | None) -> TrackInfo | None:
     turn = Turn() if frame is None else turn_of(frame)
     stretch = 1.0 if frame is None else pixel_stretch(codec)
     width, height = shown_size(codec.width, codec.height, stretch, turn)
-    return TrackInfo(codec_name(stream), _seconds(stream), frame_rate(stream) or 0.0, 0, width, height, turn.degrees)
+    return TrackInfo(
+        codec_name(stream),
+        _seconds(stream),
+        frame_rate(stream) or 0.0,
+        0,
+        width,
+        height,
+        turn.degrees,
+    )
 
 
 def first_frame(container: Any, stream: Any) -> Any | None:
@@ -83,32 +113,49 @@ def first_frame(container: Any, stream: Any) -> Any | None:
 
 
 def _seconds(stream: Any) -> float | None:
-    return None if not stream.duration or stream.duration < 0 else float(stream.duration * stream.time_base)
+    return (
+        None
+        if not stream.duration or stream.duration < 0
+        else float(stream.duration * stream.time_base)
+    )
 
 
 class _Pass:
     """One way through a file: packets in, windows out."""
 
-    def __init__(self, container: Any, clip: Clip, want: Want, backend: PyAV) -> None:
+    def __init__(self, container: Any, clip: Clip, request: DecodeRequest, backend: PyAV) -> None:
         self.container, self.clip = container, clip
-        self.tracks = _wanted(pick_tracks(container), want, clip.path)
+        self.tracks = _wanted(pick_tracks(container), request, clip.path)
         self.duration = duration_of(container)
         origin = origin_of(container, self.tracks)
         clock = Clock(self.duration, clip.start_seconds)
         self.readers: dict[int, SoundTrack | PictureTrack] = {}
         if self.tracks.audio is not None:
-            self.readers[self.tracks.audio.index] = SoundTrack(self.tracks.audio, want.audio_rate or 1, clip, origin, replace(clock))
+            self.readers[self.tracks.audio.index] = SoundTrack(
+                self.tracks.audio, request.audio_rate or 1, clip, origin, replace(clock)
+            )
         if self.tracks.video is not None:
             self.tracks.video.codec_context.thread_count = backend.threads
-            if want.skip_nonref and (frame_rate(self.tracks.video) or 0.0) >= 2 * (want.frame_rate or 0.0):  # half of them is enough
+            if request.skip_nonref and (frame_rate(self.tracks.video) or 0.0) >= 2 * (
+                request.frame_rate or 0.0
+            ):  # half of them is enough
                 self.tracks.video.codec_context.skip_frame = "NONREF"
-            self.readers[self.tracks.video.index] = PictureTrack(self.tracks.video, want, clip, origin, replace(clock))
-        self.out = Windows(clip, want, self._expected(origin), backend.allocate)
+            self.readers[self.tracks.video.index] = PictureTrack(
+                self.tracks.video, request, clip, origin, replace(clock)
+            )
+        self.out = Windows(clip, request, self._expected(origin), backend.allocate)
 
-    def _expected(self, origin: float) -> Expected:
+    def _expected(self, origin: float) -> ContainerHints:
         audio, video = self.tracks.audio, self.tracks.video
         rate = frame_rate(video) if video is not None else None
-        return Expected(audio is not None, video is not None, self.duration, rate or 25.0, _end(audio, origin), _end(video, origin))
+        return ContainerHints(
+            audio is not None,
+            video is not None,
+            self.duration,
+            rate or 25.0,
+            _end(audio, origin),
+            _end(video, origin),
+        )
 
     def run(self) -> Iterator[Media]:
         found = False
@@ -157,13 +204,21 @@ class _Pass:
         # Matroska counts its duration from stamp 0, others from the first stamp: only what both miss is missing.
         reached = max(self.out.heard, self.out.seen) + origin_of(self.container, self.tracks)
         declared = min(self.duration or 0.0, self.out.end)
-        if math.isfinite(reached) and reached < declared - max(1.0, 0.05 * declared) and not self.out.complete:
-            yield Note(f"the file breaks off at {reached:.1f} s of the {declared:.1f} s that it declares")
+        if (
+            math.isfinite(reached)
+            and reached < declared - max(1.0, 0.05 * declared)
+            and not self.out.complete
+        ):
+            yield Note(
+                f"the file breaks off at {reached:.1f} s of the {declared:.1f} s that it declares"
+            )
 
     def _why_nothing(self) -> str:
         if self.duration is not None and self.clip.start_seconds >= self.duration:
             return f"ends at {self.duration:.2f} s, before the clip starts at {self.clip.start_seconds:.2f} s"
-        codecs = " and ".join(codec_name(s) for s in (self.tracks.audio, self.tracks.video) if s is not None)
+        codecs = " and ".join(
+            codec_name(s) for s in (self.tracks.audio, self.tracks.video) if s is not None
+        )
         damaged = sum(r.damaged for r in self.readers.values())
         return f"holds no sound and no picture that can be decoded ({codecs}; {damaged} damaged packets)"
 
@@ -173,18 +228,22 @@ def _end(stream: Any | None, origin: float) -> float:
     length = None if stream is None else _seconds(stream)
     if stream is None or length is None:
         return math.inf
-    start = 0.0 if stream.start_time is None else float(stream.start_time * stream.time_base) - origin
+    start = (
+        0.0 if stream.start_time is None else float(stream.start_time * stream.time_base) - origin
+    )
     return start + length
 
 
-def _wanted(tracks: Tracks, want: Want, path: Path) -> Tracks:
+def _wanted(tracks: Tracks, request: DecodeRequest, path: Path) -> Tracks:
     """The tracks that are there and asked for; an error that says what to ask for when they do not meet."""
     if tracks.audio is None and tracks.video is None:
         raise MediaError(path, _nothing_in(tracks), CHECK)
     chosen = Tracks(
-        tracks.audio if want.audio_rate is not None else None, tracks.video if want.short_side is not None else None, tracks.notes
+        tracks.audio if request.audio_rate is not None else None,
+        tracks.video if request.short_side is not None else None,
+        tracks.notes,
     )
     if chosen.audio is None and chosen.video is None:
-        missing, other = ("audio", "eye") if want.audio_rate is not None else ("video", "ear")
+        missing, other = ("audio", "eye") if request.audio_rate is not None else ("video", "ear")
         raise MediaError(path, f"has no {missing} track", f"it can be judged by the {other} alone")
     return chosen

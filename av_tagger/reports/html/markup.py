@@ -40,8 +40,15 @@ def join(children: Child) -> Html:
 
 
 def _attributes(attributes: dict[str, Any]) -> str:
-    kept = ((key, value) for key, value in attributes.items() if value is not None and value is not False)
-    return "".join(f" {key}" if value is True else f' {key}="{html.escape(str(value), quote=True)}"' for key, value in kept)
+    kept = (
+        (key, value)
+        for key, value in attributes.items()
+        if value is not None and value is not False
+    )
+    return "".join(
+        f" {key}" if value is True else f' {key}="{html.escape(str(value), quote=True)}"'
+        for key, value in kept
+    )
 
 
 def data_block(identifier: str, data: Any) -> Html:
@@ -76,7 +83,9 @@ def document(title: str, script: str, body: Html) -> Html:
         h("title", None, title),
         Html(f"<style>{style_text}</style>"),
     )
-    return Html(f'<!doctype html>\n<html lang="en">{head}<body>{body}<script>{script_text}</script></body></html>\n')
+    return Html(
+        f'<!doctype html>\n<html lang="en">{head}<body>{body}<script>{script_text}</script></body></html>\n'
+    )
 
 
 @cache

@@ -30,7 +30,12 @@ class Exhibit:
     spectrogram: bytes | None = None
 
 
-def write_page(tagged: Tagged, target: Path, spectrogram: bytes | None = None, options: PageOptions | None = None) -> None:
+def write_page(
+    tagged: Tagged,
+    target: Path,
+    spectrogram: bytes | None = None,
+    options: PageOptions | None = None,
+) -> None:
     """One file's page, self-contained but for the media file that it links to (or embeds)."""
     options = options or PageOptions()
     if spectrogram is None and options.listen and tagged.ear.status is not Status.NO_TRACK:
@@ -38,12 +43,16 @@ def write_page(tagged: Tagged, target: Path, spectrogram: bytes | None = None, o
     write_text(target, [page(tagged, target, spectrogram, options)])
 
 
-def write_site(outcomes: Sequence[Outcome], folder: Path, options: PageOptions | None = None) -> Path:
+def write_site(
+    outcomes: Sequence[Outcome], folder: Path, options: PageOptions | None = None
+) -> Path:
     """An index and a page for each outcome; answers where the index is."""
     return write_exhibits(lambda: (Exhibit(outcome) for outcome in outcomes), folder, options)
 
 
-def write_exhibits(source: Callable[[], Iterable[Exhibit]], folder: Path, options: PageOptions | None = None) -> Path:
+def write_exhibits(
+    source: Callable[[], Iterable[Exhibit]], folder: Path, options: PageOptions | None = None
+) -> Path:
     """The same from a source that is gone through twice and held in memory one exhibit at a time."""
     options = replace(options or PageOptions(), index="../index.html")
     names = safe_names([exhibit.outcome.clip for exhibit in source()])
@@ -81,20 +90,38 @@ def _light(tagged: Tagged) -> Tagged:
 
 
 def _index(rows: Sequence[Any]) -> Html:
-    labels = sorted({tag.label for row in rows if not isinstance(row, Failed) for tag in row[0].tags})
+    labels = sorted(
+        {tag.label for row in rows if not isinstance(row, Failed) for tag in row[0].tags}
+    )
     places = {label: number for number, label in enumerate(labels)}
     data = {"labels": labels, "rows": [_row(row, places) for row in rows]}
-    body = join([_head(rows), _tools(), h("main", None, h("ol", {"id": "list", "class": "list"}), _empty()), data_block("data", data)])
+    body = join(
+        [
+            _head(rows),
+            _tools(),
+            h("main", None, h("ol", {"id": "list", "class": "list"}), _empty()),
+            data_block("data", data),
+        ]
+    )
     return document("av-tag results", "index.js", body)
 
 
 def _row(row: Any, places: dict[str, int]) -> list[Any]:
     """[name, folder, link, seconds, [[label, probability], ...]] or, for a failure, [name, folder, null, null, message]."""
     if isinstance(row, Failed):
-        return [row.clip.path.name or row.clip.name, _folder(row.clip.path), None, None, row.message.removeprefix(f"{row.clip.path}: ")]
+        return [
+            row.clip.path.name or row.clip.name,
+            _folder(row.clip.path),
+            None,
+            None,
+            row.message.removeprefix(f"{row.clip.path}: "),
+        ]
     tagged, link = row
     seconds = round(tagged.duration_seconds, 1) if math.isfinite(tagged.duration_seconds) else None
-    tags = [[places[tag.label], round(tag.probability, 2) if math.isfinite(tag.probability) else None] for tag in tagged.tags]
+    tags = [
+        [places[tag.label], round(tag.probability, 2) if math.isfinite(tag.probability) else None]
+        for tag in tagged.tags
+    ]
     return [_title(tagged), _folder(tagged.clip.path), link, seconds, tags]
 
 
@@ -112,11 +139,25 @@ def _folder(path: Path) -> str:
 
 def _head(rows: Sequence[Any]) -> Html:
     failed = sum(isinstance(row, Failed) for row in rows)
-    hours = sum(row[0].duration_seconds for row in rows if not isinstance(row, Failed) and math.isfinite(row[0].duration_seconds)) / 3600
+    hours = (
+        sum(
+            row[0].duration_seconds
+            for row in rows
+            if not isinstance(row, Failed) and math.isfinite(row[0].duration_seconds)
+        )
+        / 3600
+    )
     length = f"{hours:.1f} hours" if hours >= 1 else f"{hours * 60:.1f} minutes"
-    facts = [f"{len(rows):,} file{'' if len(rows) == 1 else 's'}", length, f"{failed:,} failed" if failed else None]
+    facts = [
+        f"{len(rows):,} file{'' if len(rows) == 1 else 's'}",
+        length,
+        f"{failed:,} failed" if failed else None,
+    ]
     return h(
-        "header", {"class": "top"}, h("h1", None, "What sounds where"), h("p", {"class": "meta"}, [h("span", None, f) for f in facts if f])
+        "header",
+        {"class": "top"},
+        h("h1", None, "What sounds where"),
+        h("p", {"class": "meta"}, [h("span", None, f) for f in facts if f]),
     )
 
 
@@ -147,11 +188,24 @@ def _tools() -> Html:
             "label",
             {"class": "order"},
             "Sort ",
-            h("select", {"id": "order"}, [h("option", {"value": value}, text) for value, text in orders]),
+            h(
+                "select",
+                {"id": "order"},
+                [h("option", {"value": value}, text) for value, text in orders],
+            ),
         ),
-        h("div", {"id": "filters", "class": "filters", "role": "group", "aria-label": "Filter by class"}),
+        h(
+            "div",
+            {"id": "filters", "class": "filters", "role": "group", "aria-label": "Filter by class"},
+        ),
         h("p", {"id": "count", "class": "count", "role": "status"}),
-        h("noscript", None, "Searching needs JavaScript; the pages themselves lie in the folder ", PAGES, "."),
+        h(
+            "noscript",
+            None,
+            "Searching needs JavaScript; the pages themselves lie in the folder ",
+            PAGES,
+            ".",
+        ),
     )
 
 

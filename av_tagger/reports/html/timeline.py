@@ -55,7 +55,10 @@ def lanes_of(tagged: Tagged, scale: Scale) -> list[Lane]:
     """Tags first, then the other classes that were listened for, the more probable first; of very many only the first."""
     tags = {tag.label: tag for tag in tagged.tags}
     curves = _curves(tagged.activity, tuple(tagged.scores), scale)
-    others = sorted((label for label in curves if label not in tags), key=lambda label: -_known(tagged.scores[label].fused))
+    others = sorted(
+        (label for label in curves if label not in tags),
+        key=lambda label: -_known(tagged.scores[label].fused),
+    )
     return [
         Lane(label, number % COLOURS if label in tags else -1, tags.get(label), curves.get(label))
         for number, label in enumerate([*tags, *others[:_MOST_OTHERS]])
@@ -66,7 +69,9 @@ def _known(value: float) -> float:
     return value if math.isfinite(value) else -1.0
 
 
-def _curves(activity: Activity | None, labels: tuple[str, ...], scale: Scale) -> dict[str, NDArray[np.float64]]:
+def _curves(
+    activity: Activity | None, labels: tuple[str, ...], scale: Scale
+) -> dict[str, NDArray[np.float64]]:
     """Each class's highest frame probability in each of at most `_BINS` equal pieces of the timeline."""
     if activity is None or not len(activity.values):
         return {}
@@ -75,9 +80,17 @@ def _curves(activity: Activity | None, labels: tuple[str, ...], scale: Scale) ->
     places = np.floor((times - scale.start) / (scale.end - scale.start) * bins + 1e-6).astype(int)
     inside = (places >= 0) & (places < bins)
     peaks = np.full((bins, len(labels)), -np.inf)
-    np.maximum.at(peaks, places[inside], np.nan_to_num(activity.values[inside].astype(np.float64), nan=-np.inf))
+    np.maximum.at(
+        peaks,
+        places[inside],
+        np.nan_to_num(activity.values[inside].astype(np.float64), nan=-np.inf),
+    )
     peaks[np.isneginf(peaks)] = np.nan
-    return {label: column for label, column in zip(labels, peaks.T, strict=True) if np.isfinite(column).any()}
+    return {
+        label: column
+        for label, column in zip(labels, peaks.T, strict=True)
+        if np.isfinite(column).any()
+    }
 
 
 def timeline(tagged: Tagged, scale: Scale, lanes: list[Lane], spectrogram: bytes | None) -> Html:
@@ -86,7 +99,9 @@ def timeline(tagged: Tagged, scale: Scale, lanes: list[Lane], spectrogram: bytes
     rest = [lane for lane in lanes if lane.tag is None]
     rows = [
         _row("", "axis", _axis(scale)),
-        _row("Sound", "picture", h("img", {"src": data_uri(spectrogram), "alt": "mel spectrogram"})) if spectrogram else None,
+        _row("Sound", "picture", h("img", {"src": data_uri(spectrogram), "alt": "mel spectrogram"}))
+        if spectrogram
+        else None,
         _row("Key frames", "marks", _marks(tagged, scale)) if tagged.keyframes else None,
         *(_lane(lane, n, scale) for n, lane in enumerate(named)),
     ]
@@ -105,7 +120,12 @@ def timeline(tagged: Tagged, scale: Scale, lanes: list[Lane], spectrogram: bytes
             "details",
             {"class": "others", "open": not named},
             h("summary", None, f"{len(rest)} {'other ' if named else ''}classes"),
-            h("div", {"class": "lanes quiet"}, [_lane(lane, n + len(named), scale) for n, lane in enumerate(rest)], _cover()),
+            h(
+                "div",
+                {"class": "lanes quiet"},
+                [_lane(lane, n + len(named), scale) for n, lane in enumerate(rest)],
+                _cover(),
+            ),
         )
         if rest
         else None
@@ -114,24 +134,41 @@ def timeline(tagged: Tagged, scale: Scale, lanes: list[Lane], spectrogram: bytes
 
 
 def _cover() -> Html:
-    return h("div", {"class": "cover"}, h("div", {"class": "ghost"}, h("span")), h("div", {"class": "playhead"}))
+    return h(
+        "div",
+        {"class": "cover"},
+        h("div", {"class": "ghost"}, h("span")),
+        h("div", {"class": "playhead"}),
+    )
 
 
 def _row(name: str, kind: str, track: Html, now: Html | None = None) -> Html:
-    return h("div", {"class": f"lane {kind}"}, h("div", {"class": "name"}, h("span", None, name), now), h("div", {"class": "track"}, track))
+    return h(
+        "div",
+        {"class": f"lane {kind}"},
+        h("div", {"class": "name"}, h("span", None, name), now),
+        h("div", {"class": "track"}, track),
+    )
 
 
 def _lane(lane: Lane, number: int, scale: Scale) -> Html:
     colour = f"c{lane.colour}" if lane.colour >= 0 else "plain"
     now = h("output", {"class": "now", "data-lane": number}) if lane.curve is not None else None
-    return _row(lane.label, f"sound {colour}", h("svg", {"class": "graph", "aria-hidden": "true"}, _bars(lane, scale), _curve(lane)), now)
+    return _row(
+        lane.label,
+        f"sound {colour}",
+        h("svg", {"class": "graph", "aria-hidden": "true"}, _bars(lane, scale), _curve(lane)),
+        now,
+    )
 
 
 def _bars(lane: Lane, scale: Scale) -> list[Html]:
     if lane.tag is None:
         return []
     if not lane.tag.events:
-        return [h("rect", {"class": "whole", "x": "0", "y": "0", "width": "100%", "height": "100%"})]
+        return [
+            h("rect", {"class": "whole", "x": "0", "y": "0", "width": "100%", "height": "100%"})
+        ]
     return [
         h(
             "rect",
@@ -157,16 +194,35 @@ def _curve(lane: Lane) -> Html | None:
     if lane.curve is None:
         return None
     known = np.flatnonzero(np.isfinite(lane.curve))
-    areas = [_area(lane.curve, run) for run in np.split(known, np.flatnonzero(np.diff(known) > 1) + 1)]
-    box = {"viewBox": f"0 0 {len(lane.curve)} {_HEIGHT:g}", "preserveAspectRatio": "none", "width": "100%", "height": "100%"}
-    fills = [h("path", {"class": "area", "d": f"M{run[0]} {_HEIGHT:g}L{line}L{run[-1] + 1} {_HEIGHT:g}Z"}) for run, line in areas]
-    lines = [h("path", {"class": "line", "d": f"M{line}", "vector-effect": "non-scaling-stroke"}) for _, line in areas]
+    areas = [
+        _area(lane.curve, run) for run in np.split(known, np.flatnonzero(np.diff(known) > 1) + 1)
+    ]
+    box = {
+        "viewBox": f"0 0 {len(lane.curve)} {_HEIGHT:g}",
+        "preserveAspectRatio": "none",
+        "width": "100%",
+        "height": "100%",
+    }
+    fills = [
+        h(
+            "path",
+            {"class": "area", "d": f"M{run[0]} {_HEIGHT:g}L{line}L{run[-1] + 1} {_HEIGHT:g}Z"},
+        )
+        for run, line in areas
+    ]
+    lines = [
+        h("path", {"class": "line", "d": f"M{line}", "vector-effect": "non-scaling-stroke"})
+        for _, line in areas
+    ]
     return h("svg", box, fills, lines)
 
 
 def _area(curve: NDArray[np.float64], run: NDArray[np.int64]) -> tuple[NDArray[np.int64], str]:
     points = [f"{i + 0.5:g} {_HEIGHT * (1 - curve[i]):.4g}" for i in run]
-    first, last = f"{run[0]} {_HEIGHT * (1 - curve[run[0]]):.4g}", f"{run[-1] + 1} {_HEIGHT * (1 - curve[run[-1]]):.4g}"
+    first, last = (
+        f"{run[0]} {_HEIGHT * (1 - curve[run[0]]):.4g}",
+        f"{run[-1] + 1} {_HEIGHT * (1 - curve[run[-1]]):.4g}",
+    )
     return run, "L".join([first, *points, last])
 
 
@@ -174,7 +230,11 @@ def _marks(tagged: Tagged, scale: Scale) -> Html:
     dots = [
         h(
             "circle",
-            {"cx": f"{scale.percent(k.seconds)}%", "cy": "50%", "r": f"{4 + 6 * math.sqrt(min(max(_known(k.weight), 0.0), 1.0)):.1f}"},
+            {
+                "cx": f"{scale.percent(k.seconds)}%",
+                "cy": "50%",
+                "r": f"{4 + 6 * math.sqrt(min(max(_known(k.weight), 0.0), 1.0)):.1f}",
+            },
         )
         for k in tagged.keyframes
     ]
@@ -185,9 +245,19 @@ def _axis(scale: Scale) -> Html:
     step = next((s for s in _STEPS if (scale.end - scale.start) / s <= 10), _STEPS[-1])
     first = math.ceil(scale.start / step - 1e-9)
     ticks = [n * step for n in range(first, int(scale.end / step + 1e-9) + 1)]
-    lines = [h("line", {"x1": f"{scale.percent(t)}%", "x2": f"{scale.percent(t)}%", "y1": "60%", "y2": "100%"}) for t in ticks]
+    lines = [
+        h(
+            "line",
+            {"x1": f"{scale.percent(t)}%", "x2": f"{scale.percent(t)}%", "y1": "60%", "y2": "100%"},
+        )
+        for t in ticks
+    ]
     texts = [
-        h("text", {"x": f"{scale.percent(t)}%", "y": "45%", "text-anchor": _anchor(scale.percent(t))}, clock(t, 1 if step < 1 else 0))
+        h(
+            "text",
+            {"x": f"{scale.percent(t)}%", "y": "45%", "text-anchor": _anchor(scale.percent(t))},
+            clock(t, 1 if step < 1 else 0),
+        )
         for t in ticks
     ]
     return h("svg", {"class": "graph", "aria-hidden": "true"}, lines, texts)

@@ -29,7 +29,9 @@ def check_formats(formats: Iterable[str]) -> tuple[str, ...]:
     return names
 
 
-def write_all(formats: Iterable[str], outcomes: Outcomes, folder: Path, name: str = "results") -> list[Path]:
+def write_all(
+    formats: Iterable[str], outcomes: Outcomes, folder: Path, name: str = "results"
+) -> list[Path]:
     """Write every format into the folder and say which files came to be.
 
     Formats for one file at a time give one file an input, named after it; the others one file, named `name`.
@@ -37,7 +39,9 @@ def write_all(formats: Iterable[str], outcomes: Outcomes, folder: Path, name: st
     return [path for _, path in write_each(formats, outcomes, folder, name)]
 
 
-def write_each(formats: Iterable[str], outcomes: Outcomes, folder: Path, name: str = "results") -> Iterator[tuple[AnySheet, Path]]:
+def write_each(
+    formats: Iterable[str], outcomes: Outcomes, folder: Path, name: str = "results"
+) -> Iterator[tuple[AnySheet, Path]]:
     """The same, file by file as they are asked for: of any number of results one is in memory, and every clip's name."""
     sheets = [sheet for format_ in check_formats(formats) for sheet in WRITERS[format_]]
     for sheet in sheets:
@@ -48,7 +52,9 @@ def write_each(formats: Iterable[str], outcomes: Outcomes, folder: Path, name: s
         yield from _one_a_clip(each, outcomes, folder)
 
 
-def _one_a_clip(sheets: Sequence[AnySheet], outcomes: Outcomes, folder: Path) -> Iterator[tuple[AnySheet, Path]]:
+def _one_a_clip(
+    sheets: Sequence[AnySheet], outcomes: Outcomes, folder: Path
+) -> Iterator[tuple[AnySheet, Path]]:
     names = safe_names(tagged.clip for tagged in answers(outcomes))
     for stem, tagged in zip(names, answers(outcomes), strict=True):
         for sheet in sheets:

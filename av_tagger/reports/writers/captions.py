@@ -21,7 +21,9 @@ Cue = tuple[int, int, tuple[str, ...]]  # from, to (milliseconds), what is heard
 
 def cues(tagged: Tagged) -> list[Cue]:
     """The pieces of time in which something is heard, in order, neighbours with the same sounds joined."""
-    spans = [(_ms(e.start), _ms(e.end), f"{one_line(t.label)} {e.peak:.2f}") for e, t in timeline(tagged)]
+    spans = [
+        (_ms(e.start), _ms(e.end), f"{one_line(t.label)} {e.peak:.2f}") for e, t in timeline(tagged)
+    ]
     cuts = sorted({cut for start, end, _ in spans for cut in (start, end)})
     result: list[Cue] = []
     for start, end in itertools.pairwise(cuts):
@@ -37,7 +39,7 @@ def vtt(outcomes: Iterable[Outcome]) -> Iterator[str]:
     yield "WEBVTT\n"
     for tagged in answers(outcomes):
         for start, end, heard in cues(tagged):
-            yield f"\n{_clock(start, '.')} --> {_clock(end, '.')}\n"
+            yield f"\n{_profiler(start, '.')} --> {_profiler(end, '.')}\n"
             yield "".join(f"{_escape(text)}\n" for text in heard)
 
 
@@ -46,15 +48,21 @@ def srt(outcomes: Iterable[Outcome]) -> Iterator[str]:
     for tagged in answers(outcomes):
         for start, end, heard in cues(tagged):
             number += 1
-            yield f"{number}\n{_clock(start, ',')} --> {_clock(end, ',')}\n"
-            yield "".join(f"{text.replace('-->', '→').replace('<', '‹').replace('>', '›')}\n" for text in heard) + "\n"
+            yield f"{number}\n{_profiler(start, ',')} --> {_profiler(end, ',')}\n"
+            yield (
+                "".join(
+                    f"{text.replace('-->', '→').replace('<', '‹').replace('>', '›')}\n"
+                    for text in heard
+                )
+                + "\n"
+            )
 
 
 def _ms(seconds: float) -> int:
     return round(seconds * 1000)
 
 
-def _clock(ms: int, point: str) -> str:
+def _profiler(ms: int, point: str) -> str:
     seconds, ms = divmod(ms, 1000)
     minutes, seconds = divmod(seconds, 60)
     hours, minutes = divmod(minutes, 60)

@@ -16,7 +16,9 @@ if TYPE_CHECKING:
 
     from av_tagger.scores import Outcome, Tag, Tagged
 
-_NO_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")  # characters that XML 1.0 cannot hold
+_NO_XML = re.compile(
+    "[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]"
+)  # characters that XML 1.0 cannot hold
 _XSI = "http://www.w3.org/2001/XMLSchema-instance"
 
 
@@ -24,7 +26,11 @@ def elan(outcomes: Iterable[Outcome]) -> Iterator[str]:
     for tagged in answers(outcomes):
         document = _document(tagged)
         ET.indent(document)
-        yield '<?xml version="1.0" encoding="UTF-8"?>\n' + ET.tostring(document, encoding="unicode") + "\n"
+        yield (
+            '<?xml version="1.0" encoding="UTF-8"?>\n'
+            + ET.tostring(document, encoding="unicode")
+            + "\n"
+        )
 
 
 def now() -> datetime:
@@ -44,14 +50,25 @@ def _document(tagged: Tagged) -> ET.Element:
         },
     )
     root.append(_header(tagged.clip.path))
-    moments = [(ms, tag, n, edge) for tag in tagged.tags for n, span in enumerate(_spans(tagged, tag)) for edge, ms in enumerate(span)]
+    moments = [
+        (ms, tag, n, edge)
+        for tag in tagged.tags
+        for n, span in enumerate(_spans(tagged, tag))
+        for edge, ms in enumerate(span)
+    ]
     slots = ET.SubElement(root, "TIME_ORDER")
     names: dict[tuple[str, int, int], str] = {}
     for number, (ms, tag, n, edge) in enumerate(sorted(moments, key=lambda m: (m[0], m[3])), 1):
         names[tag.label, n, edge] = f"ts{number}"
         ET.SubElement(slots, "TIME_SLOT", TIME_SLOT_ID=f"ts{number}", TIME_VALUE=str(ms))
     _tiers(root, tagged, names)
-    ET.SubElement(root, "LINGUISTIC_TYPE", GRAPHIC_REFERENCES="false", LINGUISTIC_TYPE_ID="sound", TIME_ALIGNABLE="true")
+    ET.SubElement(
+        root,
+        "LINGUISTIC_TYPE",
+        GRAPHIC_REFERENCES="false",
+        LINGUISTIC_TYPE_ID="sound",
+        TIME_ALIGNABLE="true",
+    )
     return root
 
 
@@ -59,7 +76,13 @@ def _header(path: Path) -> ET.Element:
     header = ET.Element("HEADER", MEDIA_FILE="", TIME_UNITS="milliseconds")
     kind = mimetypes.guess_type(path.name)[0] or "application/octet-stream"
     full = _text(str(path.absolute()).encode("utf-8", "replace").decode("utf-8"))
-    ET.SubElement(header, "MEDIA_DESCRIPTOR", MEDIA_URL=Path(full).as_uri(), MIME_TYPE=kind, RELATIVE_MEDIA_URL="")
+    ET.SubElement(
+        header,
+        "MEDIA_DESCRIPTOR",
+        MEDIA_URL=Path(full).as_uri(),
+        MIME_TYPE=kind,
+        RELATIVE_MEDIA_URL="",
+    )
     return header
 
 
@@ -69,8 +92,15 @@ def _tiers(root: ET.Element, tagged: Tagged, names: dict[tuple[str, int, int], s
         tier = ET.SubElement(root, "TIER", LINGUISTIC_TYPE_REF="sound", TIER_ID=_text(tag.label))
         for n, event in enumerate(occurrences(tagged, tag)):
             number += 1
-            refs = {"TIME_SLOT_REF1": names[tag.label, n, 0], "TIME_SLOT_REF2": names[tag.label, n, 1]}
-            aligned = ET.SubElement(ET.SubElement(tier, "ANNOTATION"), "ALIGNABLE_ANNOTATION", {"ANNOTATION_ID": f"a{number}", **refs})
+            refs = {
+                "TIME_SLOT_REF1": names[tag.label, n, 0],
+                "TIME_SLOT_REF2": names[tag.label, n, 1],
+            }
+            aligned = ET.SubElement(
+                ET.SubElement(tier, "ANNOTATION"),
+                "ALIGNABLE_ANNOTATION",
+                {"ANNOTATION_ID": f"a{number}", **refs},
+            )
             ET.SubElement(aligned, "ANNOTATION_VALUE").text = f"{event.peak:.2f}"
 
 

@@ -17,7 +17,17 @@ if TYPE_CHECKING:
     from av_tagger.protocols import Outcomes
     from av_tagger.scores import Outcome
 
-RAVEN_COLUMNS = ("Selection", "View", "Channel", "Begin Time (s)", "End Time (s)", "Low Freq (Hz)", "High Freq (Hz)", "Annotation", "Score")
+RAVEN_COLUMNS = (
+    "Selection",
+    "View",
+    "Channel",
+    "Begin Time (s)",
+    "End Time (s)",
+    "Low Freq (Hz)",
+    "High Freq (Hz)",
+    "Annotation",
+    "Score",
+)
 _HIGHEST_HZ = 10_000.0  # what the ear hears: half of 20 kHz
 
 

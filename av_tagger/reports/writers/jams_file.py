@@ -23,10 +23,15 @@ def jams(outcomes: Iterable[Outcome]) -> Iterator[str]:
 def _document(tagged: Tagged) -> dict[str, Any]:
     start, end = span(tagged)
     tags = [_row(start, end, tag.label, tag.probability) for tag in tagged.tags]
-    events = [_row(event.start, event.end, tag.label, event.peak) for event, tag in timeline(tagged)]
+    events = [
+        _row(event.start, event.end, tag.label, event.peak) for event, tag in timeline(tagged)
+    ]
     identifiers = {"file": tagged.clip.name}
     return {
-        "annotations": [_annotation(tagged, tags, "tags of the clip"), _annotation(tagged, events, "events")],
+        "annotations": [
+            _annotation(tagged, tags, "tags of the clip"),
+            _annotation(tagged, events, "events"),
+        ],
         "file_metadata": {
             "title": tagged.clip.path.name,
             "artist": "",
@@ -61,7 +66,12 @@ def _annotation(tagged: Tagged, data: list[dict[str, Any]], what: str) -> dict[s
 
 
 def _row(start: float, end: float, label: str, confidence: float) -> dict[str, Any]:
-    return {"time": round(start, 3), "duration": round(end - start, 3), "value": label, "confidence": round(confidence, 6)}
+    return {
+        "time": round(start, 3),
+        "duration": round(end - start, 3),
+        "value": label,
+        "confidence": round(confidence, 6),
+    }
 
 
 JAMS = Sheet(".jams", jams, each=True)

@@ -28,7 +28,18 @@ if TYPE_CHECKING:
 Row = dict[str, Any]
 
 CLIP_COLUMNS = ("file", "clip_start", "clip_end")
-TAG_COLUMNS = (*CLIP_COLUMNS, "duration", "label", "probability", "threshold", "heard", "seen", "events", "objects", "error")
+TAG_COLUMNS = (
+    *CLIP_COLUMNS,
+    "duration",
+    "label",
+    "probability",
+    "threshold",
+    "heard",
+    "seen",
+    "events",
+    "objects",
+    "error",
+)
 EVENT_COLUMNS = (*CLIP_COLUMNS, "label", "start", "end", "peak")
 _WORDS = {"file", "label", "objects", "error"}  # columns of text; all others are numbers
 ROW_GROUP = 1024  # rows of Parquet that are in memory at once: with four times as many it would hold 18 MB more
@@ -52,7 +63,12 @@ def tag_rows(outcomes: Iterable[Outcome]) -> Iterator[Row]:
         clip["duration"] = document["duration"]
         for tag in document["tags"] or [{"label": "", "events": [], "evidence": []}]:
             objects = "; ".join(dict.fromkeys(e["object"] for e in tag["evidence"]))
-            yield {**clip, **tag, "events": len(tag["events"]) if tag["label"] else None, "objects": objects}
+            yield {
+                **clip,
+                **tag,
+                "events": len(tag["events"]) if tag["label"] else None,
+                "objects": objects,
+            }
 
 
 def event_rows(outcomes: Iterable[Outcome]) -> Iterator[Row]:
@@ -106,7 +122,11 @@ class ParquetSheet:
         schema = arrow.schema([(c, _arrow_type(arrow, c)) for c in columns])
         with whole(path) as temporary, parquet.ParquetWriter(temporary, schema) as out:
             while group := list(itertools.islice(rows, ROW_GROUP)):
-                out.write_table(arrow.table({c: [_utf8(row.get(c)) for row in group] for c in columns}, schema=schema))
+                out.write_table(
+                    arrow.table(
+                        {c: [_utf8(row.get(c)) for row in group] for c in columns}, schema=schema
+                    )
+                )
 
 
 def _arrow_type(arrow: Any, column: str) -> Any:
@@ -124,7 +144,9 @@ def _pyarrow() -> tuple[Any, Any]:
         import pyarrow as pa
         from pyarrow import parquet
     except ImportError as error:
-        raise MissingExtra(f"Parquet files need pyarrow ({error}); install it: pip install 'av-tagger[parquet]'") from error
+        raise MissingExtra(
+            f"Parquet files need pyarrow ({error}); install it: pip install 'av-tagger[parquet]'"
+        ) from error
     return pa, parquet
 
 

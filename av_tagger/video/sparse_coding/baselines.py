@@ -25,9 +25,15 @@ def kmeans(D: Matrix, count: int) -> Rows:
     try:
         from sklearn.cluster import KMeans
     except Exception as error:
-        raise MissingExtra(f"scikit-learn cannot be loaded ({error}); install it, or use the default solver 'sparse'") from error
+        raise MissingExtra(
+            f"scikit-learn cannot be loaded ({error}); install it, or use the default solver 'sparse'"
+        ) from error
     distinct = len(np.unique(points.round(9), axis=0))
-    centres = KMeans(n_clusters=min(count, distinct), n_init=4, random_state=0).fit(points).cluster_centers_
+    centres = (
+        KMeans(n_clusters=min(count, distinct), n_init=4, random_state=0)
+        .fit(points)
+        .cluster_centers_
+    )
     far = ((points[None] - centres[:, None]) ** 2).sum(axis=2)
     return fill_by_coverage(D, np.unique(far.argmin(axis=1)), count)
 

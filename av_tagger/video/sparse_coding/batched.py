@@ -50,7 +50,21 @@ class _State:
     def of(cls, D: Tensor, count: int) -> _State:
         rows, d1, d2 = swap(D, greedy(D, count))
         v, one = 0.5 * (d1 + d2), torch.ones(len(D), dtype=D.dtype, device=D.device)
-        return cls(D, rows, d1, d2, v, v.clone(), -torch.inf * one, one, torch.zeros_like(one), torch.zeros_like(v), 0 * one, rows, 0 * v)
+        return cls(
+            D,
+            rows,
+            d1,
+            d2,
+            v,
+            v.clone(),
+            -torch.inf * one,
+            one,
+            torch.zeros_like(one),
+            torch.zeros_like(v),
+            0 * one,
+            rows,
+            0 * v,
+        )
 
     def keep(self, mask: Tensor) -> _State:
         return _State(*(getattr(self, name)[mask] for name in self.__dataclass_fields__))
@@ -70,7 +84,9 @@ class _State:
 
     def improve(self) -> None:
         """Where the rows that are worth most are better medoids, they become the medoids."""
-        found = _picked(self.D, self.top).amin(1).sum(1) < self.d1.sum(1) - EPSILON * self.D.shape[1]
+        found = (
+            _picked(self.D, self.top).amin(1).sum(1) < self.d1.sum(1) - EPSILON * self.D.shape[1]
+        )
         if bool(found.any()):
             self.rows[found], self.d1[found], self.d2[found] = swap(self.D[found], self.top[found])
 
@@ -105,7 +121,9 @@ def swap(D: Tensor, rows: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     for _ in range(MAX_SWAPS):
         change, d1, d2 = _swap_costs(D, rows)
         best = change.amin((1, 2), keepdim=True)
-        wanted = torch.where(best < -slack, change == best, (change <= slack) & (index < rows[:, None, :])).reshape(b, n * k)
+        wanted = torch.where(
+            best < -slack, change == best, (change <= slack) & (index < rows[:, None, :])
+        ).reshape(b, n * k)
         moves = wanted.any(1)
         if not bool(moves.any()):
             break
@@ -116,13 +134,17 @@ def swap(D: Tensor, rows: Tensor) -> tuple[Tensor, Tensor, Tensor]:
 
 def _swap_costs(D: Tensor, rows: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     part = _picked(D, rows)
-    near = _first((part == part.amin(1, keepdim=True)).transpose(1, 2).reshape(-1, rows.shape[1])).reshape(len(D), -1)
+    near = _first(
+        (part == part.amin(1, keepdim=True)).transpose(1, 2).reshape(-1, rows.shape[1])
+    ).reshape(len(D), -1)
     d1 = part.amin(1)
     belongs = torch.nn.functional.one_hot(near, rows.shape[1]).to(D.dtype)
     d2 = torch.where(belongs.transpose(1, 2) > 0, torch.inf, part).amin(1)
     d2 = torch.where(torch.isinf(d2), 2.0 * D.amax((1, 2))[:, None] + 1.0, d2)
     close = torch.minimum(D, d1[:, None, :])
-    change = (torch.minimum(D, d2[:, None, :]) - close) @ belongs + (close.sum(2) - d1.sum(1)[:, None])[:, :, None]
+    change = (torch.minimum(D, d2[:, None, :]) - close) @ belongs + (
+        close.sum(2) - d1.sum(1)[:, None]
+    )[:, :, None]
     return change.scatter(1, rows[:, :, None].expand(-1, -1, rows.shape[1]), torch.inf), d1, d2
 
 

@@ -24,7 +24,9 @@ def _careful(bound: float, v: NDArray[np.float64], rho: NDArray[np.float64]) -> 
 def count_bound(D: Matrix, v: NDArray[np.float64], count: int) -> float:
     """LB_k = sum_j v_j - (the k largest rho_i) <= the cost of any k rows, and of the k-row linear relaxation."""
     rho = gains(D, v)
-    return _careful(float(v.sum() - np.partition(rho, len(rho) - count)[len(rho) - count :].sum()), v, rho)
+    return _careful(
+        float(v.sum() - np.partition(rho, len(rho) - count)[len(rho) - count :].sum()), v, rho
+    )
 
 
 def penalty_bound(D: Matrix, v: NDArray[np.float64], lambda_: float) -> float:
@@ -49,7 +51,9 @@ def lambda_necessary(D: Matrix) -> float:
     """C_1 - C_2: with a smaller lambda two rows beat one (C_2 here over exact pairs, so the figure is exact)."""
     if len(D) == 1:
         return 0.0
-    best_pair = min(float(np.minimum(D[i], D[i + 1 :]).sum(axis=1).min()) for i in range(len(D) - 1))
+    best_pair = min(
+        float(np.minimum(D[i], D[i + 1 :]).sum(axis=1).min()) for i in range(len(D) - 1)
+    )
     return max(0.0, float(D.sum(axis=1).min()) - best_pair)
 
 

@@ -57,7 +57,9 @@ def finish(D: Matrix, rows: Rows, v: Prices, effort: Effort) -> tuple[Rows, floa
         state.nodes += 1
         _explore(state, node)
     open_bounds = [node.bound for node in state.waiting]
-    return state.rows, min([state.goal, state.lower, *open_bounds])  # rows were ruled out at the goal: no more is claimed
+    return state.rows, min(
+        [state.goal, state.lower, *open_bounds]
+    )  # rows were ruled out at the goal: no more is claimed
 
 
 def _explore(state: _Search, node: _Node) -> None:
@@ -70,7 +72,9 @@ def _explore(state: _Search, node: _Node) -> None:
     wanted = state.count - len(node.opened)
     if wanted <= 0 or comb(len(left), wanted) <= _ENUMERATED:
         _enumerate(state, node.opened, left, wanted)
-        state.lower = min(state.lower, state.goal)  # nothing of this part is better than `upper`; rows ruled out lay above the goal
+        state.lower = min(
+            state.lower, state.goal
+        )  # nothing of this part is better than `upper`; rows ruled out lay above the goal
         return
     rho = gains(state.D, node.v)
     row = max(left, key=lambda i: (rho[i], -i))
@@ -93,7 +97,9 @@ def _bound(D: Matrix, node: _Node, count: int) -> tuple[float, Rows, NDArray[np.
 def _ascend(state: _Search, node: _Node) -> _Node:
     ascent = Ascent(node.v)
     for _ in range(_STEPS):
-        bound, top, _ = _bound(state.D, _Node(0.0, ascent.v, node.opened, node.allowed), state.count)
+        bound, top, _ = _bound(
+            state.D, _Node(0.0, ascent.v, node.opened, node.allowed), state.count
+        )
         ascent.note(bound)
         if ascent.best >= state.goal:
             break
@@ -125,7 +131,11 @@ def _enumerate(state: _Search, opened: tuple[int, ...], left: list[int], wanted:
     choices = combinations(left, max(0, wanted))
     while some := list(islice(choices, _CHUNK)):
         picks = np.array(some, dtype=np.int64).reshape(len(some), -1)
-        reach = state.D[picks].min(axis=1) if picks.shape[1] else np.broadcast_to(np.inf, (len(some), state.D.shape[1]))
+        reach = (
+            state.D[picks].min(axis=1)
+            if picks.shape[1]
+            else np.broadcast_to(np.inf, (len(some), state.D.shape[1]))
+        )
         costs = (reach if base is None else np.minimum(reach, base)).sum(axis=1)
         best = int(costs.argmin())
         if costs[best] < state.upper * (1.0 - 1e-12):

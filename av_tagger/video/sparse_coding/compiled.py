@@ -24,7 +24,9 @@ from av_tagger.video.sparse_coding.plain import Prices
 from av_tagger.video.sparse_coding.problem import Matrix, Rows
 
 Search = Callable[[Matrix, int, int, float], tuple[Rows, Prices]]
-PATIENCE_SECONDS = 0.5  # of plain numpy in this process before the compiled form is worth its import
+PATIENCE_SECONDS = (
+    0.5  # of plain numpy in this process before the compiled form is worth its import
+)
 STALE_SECONDS = 300.0  # a warming process that is older has died
 _NAME = "av_tagger.video.sparse_coding.kernel"
 
@@ -80,7 +82,9 @@ def folder() -> Path:
     """Where compiled code is kept: the user's cache, or a private folder for this process when that cannot be written."""
     import platformdirs
 
-    root = os.environ.get("AV_TAGGER_CACHE") or platformdirs.user_cache_dir("av_tagger", appauthor=False)
+    root = os.environ.get("AV_TAGGER_CACHE") or platformdirs.user_cache_dir(
+        "av_tagger", appauthor=False
+    )
     place = Path(root) / "compiled"
     try:
         place.mkdir(parents=True, exist_ok=True)
@@ -101,7 +105,14 @@ def warm_in_background() -> bool:
     try:
         if not _claimed(note):
             return True
-        child = subprocess.Popen(command, env=environment, stdin=quiet, stdout=quiet, stderr=quiet, start_new_session=True)  # noqa: S603
+        child = subprocess.Popen(  # noqa: S603
+            command,
+            env=environment,
+            stdin=quiet,
+            stdout=quiet,
+            stderr=quiet,
+            start_new_session=True,
+        )
         threading.Thread(target=child.wait, daemon=True).start()  # no zombie stays behind
     except OSError:
         return False
@@ -123,7 +134,9 @@ def _private_folder() -> Path:
     try:
         place = tempfile.TemporaryDirectory(prefix="av_tagger_", ignore_cleanup_errors=True)
     except OSError:
-        return Path(os.devnull)  # nowhere to write: nothing is ever ready, and the numpy form serves
+        return Path(
+            os.devnull
+        )  # nowhere to write: nothing is ever ready, and the numpy form serves
     atexit.register(place.cleanup)
     inside = Path(place.name) / "compiled"
     inside.mkdir()
@@ -151,7 +164,7 @@ def _processor() -> str:
     try:
         binding = import_module("llvmlite.binding")
         return f"{binding.get_host_cpu_name()} {binding.get_host_cpu_features().flatten()}"
-    except Exception:  # noqa: BLE001  # any way in which llvmlite may be broken: the import of numba will say so
+    except Exception:  # any way in which llvmlite may be broken: the import of numba will say so  # noqa: BLE001 # any way in which llvmlite may be broken: the import of numba will say so
         return "unknown"
 
 
@@ -168,7 +181,7 @@ def _import() -> ModuleType | None:
             from av_tagger.video.sparse_coding import kernel
         finally:
             numba.config.CACHE_DIR = before
-    except Exception:  # noqa: BLE001  # a broken numba or LLVM costs speed, nothing else
+    except Exception:  # a broken numba or LLVM costs speed, nothing else  # noqa: BLE001 # a broken numba or LLVM costs speed, nothing else
         return None
     return kernel
 

@@ -20,8 +20,15 @@ _MAX_SWAPS = 1000
 
 
 def _compiled(signature: str) -> Callable[[F], F]:
-    fast = {"reassoc", "nsz", "contract", "arcp"}  # sums in any order, so that they vectorise; NaN and infinity stay honest
-    jit: Callable[[F], F] = numba.njit(signature, cache=True, nogil=True, error_model="numpy", fastmath=fast)
+    fast = {
+        "reassoc",
+        "nsz",
+        "contract",
+        "arcp",
+    }  # sums in any order, so that they vectorise; NaN and infinity stay honest
+    jit: Callable[[F], F] = numba.njit(
+        signature, cache=True, nogil=True, error_model="numpy", fastmath=fast
+    )
     return jit
 
 
@@ -45,12 +52,16 @@ def _nearest_two(D: Matrix, rows: Rows, near: Rows, d1: Vector, d2: Vector) -> f
     return total
 
 
-@_compiled("void(float64[:, ::1], int64[::1], int64[::1], float64[::1], float64[::1], float64, float64[:, ::1])")
+@_compiled(
+    "void(float64[:, ::1], int64[::1], int64[::1], float64[::1], float64[::1], float64, float64[:, ::1])"
+)
 def _swap_costs(  # buffers that are filled
     D: Matrix, rows: Rows, near: Rows, d1: Vector, d2: Vector, total: float, change: Matrix
 ) -> None:
     n, count = len(D), len(rows)
-    order = np.argsort(near, kind="mergesort")  # columns cluster by cluster, so that the inner sums need no scatter
+    order = np.argsort(
+        near, kind="mergesort"
+    )  # columns cluster by cluster, so that the inner sums need no scatter
     a, b = d1[order], d2[order]
     starts = np.searchsorted(near[order], np.arange(count + 1))
     for i in range(n):
@@ -86,7 +97,9 @@ def _best_swap(change: Matrix, rows: Rows, slack: float) -> tuple[int, int]:
     return -1, -1
 
 
-@_compiled("float64(float64[:, ::1], int64[::1], int64[::1], float64[::1], float64[::1], float64[:, ::1])")
+@_compiled(
+    "float64(float64[:, ::1], int64[::1], int64[::1], float64[::1], float64[::1], float64[:, ::1])"
+)
 def _swap(  # buffers that are filled
     D: Matrix, rows: Rows, near: Rows, d1: Vector, d2: Vector, change: Matrix
 ) -> float:
@@ -114,7 +127,9 @@ def _gains(D: Matrix, v: Vector, rho: Vector) -> None:
 @_compiled("void(float64[:, ::1], int64[::1])")
 def _greedy(D: Matrix, rows: Rows) -> None:
     rho = np.empty(len(D))
-    reach = np.full(len(D), 2.0 * D.max() + 1.0)  # above every d, so that the first pick is the least row sum
+    reach = np.full(
+        len(D), 2.0 * D.max() + 1.0
+    )  # above every d, so that the first pick is the least row sum
     for m in range(len(rows)):
         _gains(D, reach, rho)
         rho[rows[:m]] = -1.0
@@ -131,7 +146,9 @@ def _largest(rho: Vector, top: Rows) -> None:
         rho[top[m]] = -np.inf
 
 
-@_compiled("UniTuple(float64, 2)(float64[:, ::1], float64[::1], int64[::1], float64[::1], float64[::1])")
+@_compiled(
+    "UniTuple(float64, 2)(float64[:, ::1], float64[::1], int64[::1], float64[::1], float64[::1])"
+)
 def _look(D: Matrix, v: Vector, top: Rows, rho: Vector, slope: Vector) -> tuple[float, float]:
     """LB_k at v, and the cost of the rows that are worth most there."""
     _gains(D, v, rho)

@@ -29,15 +29,22 @@ def group_sparse(D: Matrix, lambda_: float, tolerance: float = TOLERANCE) -> Cod
         if step % _LOOK:
             continue
         lower = max(lower, ball_bound(D, rho * U, lambda_))
-        for candidate in (Z, _supported(D, Y, Z)):  # the sparse one last: it is what closes the gap, unless it costs too much
+        for candidate in (
+            Z,
+            _supported(D, Y, Z),
+        ):  # the sparse one last: it is what closes the gap, unless it costs too much
             value = objective(D, candidate, lambda_)
             if value < upper or value - lower <= tolerance * value:
                 upper, best = value, candidate
         if upper - lower <= tolerance * upper:
             break
-        rho, U = _balanced(rho, U, float(np.linalg.norm(Z - Y)), rho * float(np.linalg.norm(Y - before)))
+        rho, U = _balanced(
+            rho, U, float(np.linalg.norm(Z - Y)), rho * float(np.linalg.norm(Y - before))
+        )
     rows = np.flatnonzero(best.sum(axis=1) > ROW)
-    return Coding(rows, best[rows].sum(axis=1) / n, upper, min(max(lower, 0.0), upper), (lambda_, lambda_))
+    return Coding(
+        rows, best[rows].sum(axis=1) / n, upper, min(max(lower, 0.0), upper), (lambda_, lambda_)
+    )
 
 
 def objective(D: Matrix, Z: Matrix, lambda_: float) -> float:
@@ -56,13 +63,17 @@ def prices_bound(D: Matrix, v: NDArray[np.float64], lambda_: float) -> float:
     return ball_bound(D, np.maximum(0.0, v - D), lambda_)
 
 
-def on_simplex(X: Matrix, start: NDArray[np.float64] | None = None) -> tuple[Matrix, NDArray[np.float64]]:
+def on_simplex(
+    X: Matrix, start: NDArray[np.float64] | None = None
+) -> tuple[Matrix, NDArray[np.float64]]:
     """Every column's nearest point max(0, x - tau) with entries >= 0 that sum to 1, and tau.
 
     Newton on sum_i max(0, x_i - tau) = 1, convex and piecewise linear in tau: from any start with something above it, the first step
     lands at or below the root and the others rise to it; a start from the last iteration needs two or three."""
     lowest = X.max(axis=0) - 1.0
-    tau = lowest if start is None else np.minimum(start, lowest + 1.0 - 1.0 / len(X))  # the root lies between the two
+    tau = (
+        lowest if start is None else np.minimum(start, lowest + 1.0 - 1.0 / len(X))
+    )  # the root lies between the two
     for _ in range(len(X) + 1):
         over = np.maximum(X - tau, 0.0)
         active = np.count_nonzero(over, axis=0)

@@ -6,7 +6,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from av_tagger.video.sparse_coding.bounds import gains, penalty_bound
-from av_tagger.video.sparse_coding.plain import EPSILON, MAX_SWAPS, Ascent, Prices, nearest_two, swap_costs
+from av_tagger.video.sparse_coding.plain import (
+    EPSILON,
+    MAX_SWAPS,
+    Ascent,
+    Prices,
+    nearest_two,
+    swap_costs,
+)
 from av_tagger.video.sparse_coding.problem import Coding, Effort, Matrix, Rows, assign, cost, shares
 from av_tagger.video.sparse_coding.program import linear_program
 
@@ -36,14 +43,18 @@ def local_search(D: Matrix, lambda_: float, rows: Rows | None = None) -> Rows:
         add = lambda_ - gains(D, d1)
         add[rows] = np.inf
         drop = np.bincount(near, weights=d2 - d1, minlength=len(rows)) - lambda_
-        best = min(float(change.min()), float(add.min()), float(drop.min()) if len(rows) > 1 else np.inf)
+        best = min(
+            float(change.min()), float(add.min()), float(drop.min()) if len(rows) > 1 else np.inf
+        )
         if best >= -EPSILON * len(D):
             break
         rows = _moved(rows, change, add, drop, best)
     return np.sort(rows)
 
 
-def _moved(rows: Rows, change: Matrix, add: NDArray[np.float64], drop: NDArray[np.floating], best: float) -> Rows:
+def _moved(
+    rows: Rows, change: Matrix, add: NDArray[np.float64], drop: NDArray[np.floating], best: float
+) -> Rows:
     if add.min() == best:
         return np.append(rows, add.argmin())
     if drop.min() == best and len(rows) > 1:
@@ -93,4 +104,6 @@ def _restricted(D: Matrix, rows: Rows, v: Prices, lambda_: float, effort: Effort
     assert answer is not None
     Z, objective = answer
     kept = np.flatnonzero(Z.sum(axis=1) > 1e-9)
-    return Coding(kept, Z[kept].sum(axis=1) / len(D), objective, min(lower, objective), (lambda_, lambda_))
+    return Coding(
+        kept, Z[kept].sum(axis=1) / len(D), objective, min(lower, objective), (lambda_, lambda_)
+    )

@@ -13,7 +13,16 @@ from av_tagger.video.sparse_coding.bounds import certified, lambda_interval
 from av_tagger.video.sparse_coding.branch import finish
 from av_tagger.video.sparse_coding.compiled import Search, compiled
 from av_tagger.video.sparse_coding.plain import Prices
-from av_tagger.video.sparse_coding.problem import Coding, Effort, Matrix, Rows, coded, evenly, fill_evenly, normalised
+from av_tagger.video.sparse_coding.problem import (
+    Coding,
+    Effort,
+    Matrix,
+    Rows,
+    coded,
+    evenly,
+    fill_evenly,
+    normalised,
+)
 
 Found = list[tuple[Rows, Prices]]
 Form = Callable[[Matrix, int, Effort], Found]  # (b, n, n) normalised -> rows and prices of each
@@ -39,7 +48,9 @@ def by_numba(batch: Matrix, count: int, effort: Effort) -> Found:
     """The compiled form, compiled first if need be."""
     search: Search | None = compiled.load()
     if search is None:
-        raise MissingExtra("numba cannot be loaded; the numpy form works without it, or install numba anew")
+        raise MissingExtra(
+            "numba cannot be loaded; the numpy form works without it, or install numba anew"
+        )
     return [search(D, count, effort.iterations, effort.tolerance) for D in batch]
 
 
@@ -51,21 +62,36 @@ def by_torch(device: str) -> Form:
 
         from av_tagger.video.sparse_coding import batched
 
-        rows, v = batched.search(torch.from_numpy(batch).to(device), count, effort.iterations, effort.tolerance)
+        rows, v = batched.search(
+            torch.from_numpy(batch).to(device), count, effort.iterations, effort.tolerance
+        )
         return list(zip(rows.cpu().numpy(), v.cpu().numpy(), strict=True))
 
     return search
 
 
-def pick(batch: Matrix, count: int, *, fill: bool = True, effort: Effort | None = None, form: Form = by_itself) -> list[Coding]:
+def pick(
+    batch: Matrix,
+    count: int,
+    *,
+    fill: bool = True,
+    effort: Effort | None = None,
+    form: Form = by_itself,
+) -> list[Coding]:
     """The best `count` rows of each checked matrix; with fewer distinct frames those, and with `fill` more of them evenly in time."""
     effort = effort or Effort()
     b, n, _ = batch.shape
     hard = [i for i in range(b) if n > count and batch[i].max() > 0.0]
     scaled = [normalised(batch[i]) for i in hard]
     found = form(np.stack([D for D, _ in scaled]), count, effort) if hard else []
-    proven = {i: _proven(D, scale, rows, v, effort) for i, (D, scale), (rows, v) in zip(hard, scaled, found, strict=True)}
-    return [_distinct(D, proven.get(i) or _easy(D, count), count, fill=fill) for i, D in enumerate(batch)]
+    proven = {
+        i: _proven(D, scale, rows, v, effort)
+        for i, (D, scale), (rows, v) in zip(hard, scaled, found, strict=True)
+    }
+    return [
+        _distinct(D, proven.get(i) or _easy(D, count), count, fill=fill)
+        for i, D in enumerate(batch)
+    ]
 
 
 def _easy(D: Matrix, count: int) -> Coding:
@@ -80,12 +106,17 @@ def _proven(D: Matrix, scale: float, rows: Rows, v: Prices, effort: Effort) -> C
     if objective - lower > effort.tolerance * objective:
         better, branched = finish(D, rows, v, effort)
         lower, same = max(lower, branched), np.array_equal(better, rows)
-        lambdas, rows = (lambda_interval(D, v, len(rows)) if same and _links(D, rows, v, effort) else None), better
+        lambdas, rows = (
+            (lambda_interval(D, v, len(rows)) if same and _links(D, rows, v, effort) else None),
+            better,
+        )
     else:
         lambdas = lambda_interval(D, v, len(rows))
     answer = coded(D, rows, lower)
     units = (lambdas[0] * scale, lambdas[1] * scale) if lambdas else None
-    return Coding(answer.rows, answer.weights, answer.objective * scale, answer.lower_bound * scale, units)
+    return Coding(
+        answer.rows, answer.weights, answer.objective * scale, answer.lower_bound * scale, units
+    )
 
 
 def _links(D: Matrix, rows: Rows, v: Prices, effort: Effort) -> bool:

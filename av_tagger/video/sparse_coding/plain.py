@@ -20,7 +20,9 @@ def search(D: Matrix, count: int, iterations: int, tolerance: float) -> tuple[Ro
     rows, d1, d2 = swap(D, greedy(D, count))
     ascent = Ascent(0.5 * (d1 + d2))
     for step in range(iterations):
-        boxed = step < iterations // 2  # an optimal v lies in [d1, d2] when the k-median relaxation is integral; later: anywhere
+        boxed = (
+            step < iterations // 2
+        )  # an optimal v lies in [d1, d2] when the k-median relaxation is integral; later: anywhere
         bound, top, slope = _look(D, ascent.v, count)
         ascent.note(bound)
         upper = float(d1.sum())
@@ -58,7 +60,13 @@ class Ascent:
             self._direction = np.zeros_like(slope)
             return
         self._direction = slope + MOMENTUM * self._direction
-        self.v = self.v + self._theta * gap / (float(self._direction @ self._direction) + 1e-30) * self._direction
+        self.v = (
+            self.v
+            + self._theta
+            * gap
+            / (float(self._direction @ self._direction) + 1e-30)
+            * self._direction
+        )
 
 
 def _look(D: Matrix, v: Prices, count: int) -> tuple[float, Rows, Prices]:

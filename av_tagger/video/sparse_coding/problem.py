@@ -47,15 +47,21 @@ def checked(D: NDArray[np.generic]) -> Matrix:
     for b, one in enumerate(batch):
         low, high = one.min(), one.max()  # a NaN shows in both, an infinity in one
         if not (np.isfinite(low) and np.isfinite(high)):
-            raise UsageError(f"matrix {b} of the dissimilarities holds NaN or infinity; look at the features that it was made from")
+            raise UsageError(
+                f"matrix {b} of the dissimilarities holds NaN or infinity; look at the features that it was made from"
+            )
         if low < 0:
-            raise UsageError(f"matrix {b} of the dissimilarities holds a negative value ({low:g}); take distances, not similarities")
+            raise UsageError(
+                f"matrix {b} of the dissimilarities holds a negative value ({low:g}); take distances, not similarities"
+            )
     return batch
 
 
 def checked_count(count: int) -> int:
     if isinstance(count, bool) or not isinstance(count, (int, np.integer)) or count < 1:
-        raise UsageError(f"the number of representatives is a whole number from 1 on, not {count!r}")
+        raise UsageError(
+            f"the number of representatives is a whole number from 1 on, not {count!r}"
+        )
     return int(count)
 
 
@@ -64,7 +70,9 @@ def normalised(D: Matrix) -> tuple[Matrix, float]:
     top = float(D.max())
     if top == 0.0:
         return D, 1.0
-    scale = top * float(np.mean(D / top))  # in two steps, so that neither 1e-300 nor 1e300 leaves the range of a double
+    scale = top * float(
+        np.mean(D / top)
+    )  # in two steps, so that neither 1e-300 nor 1e300 leaves the range of a double
     scale = max(scale, np.finfo(float).tiny)
     return np.ascontiguousarray(D / scale), scale
 
@@ -84,7 +92,9 @@ def cost(D: Matrix, rows: Rows) -> float:
     return float(D[rows].min(axis=0).sum())
 
 
-def coded(D: Matrix, rows: Rows, lower_bound: float = 0.0, lambdas: tuple[float, float] | None = None) -> Coding:
+def coded(
+    D: Matrix, rows: Rows, lower_bound: float = 0.0, lambdas: tuple[float, float] | None = None
+) -> Coding:
     """Each frame with its nearest of these rows, as an answer; a baseline proves nothing but cost >= 0."""
     rows = np.sort(np.asarray(rows, dtype=np.int64))
     objective = cost(D, rows)

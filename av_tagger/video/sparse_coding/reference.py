@@ -24,7 +24,9 @@ def solve(D: Matrix, lambda_: float, solver: str, norm: Norm) -> Coding:
     try:
         program.solve(solver=chosen)
     except cp.error.SolverError as error:
-        raise AvTaggerError(f"cvxpy's {chosen} did not solve the key-frame program ({error}); use solver='sparse'") from error
+        raise AvTaggerError(
+            f"cvxpy's {chosen} did not solve the key-frame program ({error}); use solver='sparse'"
+        ) from error
     if program.status not in ("optimal", "optimal_inaccurate"):
         raise AvTaggerError(f"cvxpy's {chosen} ended with {program.status!r}; use solver='sparse'")
     return _answer(D, np.maximum(0.0, Z.value), np.asarray(whole.dual_value), lambda_, norm)
@@ -36,19 +38,29 @@ def _answer(D: Matrix, Z: Matrix, dual: Matrix, lambda_: float, norm: Norm) -> C
     sizes = Z.max(axis=1) if norm == "inf" else np.linalg.norm(Z, axis=1)
     objective = float(lambda_ * sizes.sum() + (Z * D).sum())
     bound = penalty_bound if norm == "inf" else prices_bound
-    lower = max(0.0, bound(D, dual, lambda_), bound(D, -dual, lambda_))  # the sign of a dual is a convention
+    lower = max(
+        0.0, bound(D, dual, lambda_), bound(D, -dual, lambda_)
+    )  # the sign of a dual is a convention
     rows = np.flatnonzero(Z.sum(axis=1) > ROW)
-    return Coding(rows, Z[rows].sum(axis=1) / len(D), objective, min(lower, objective), (lambda_, lambda_))
+    return Coding(
+        rows, Z[rows].sum(axis=1) / len(D), objective, min(lower, objective), (lambda_, lambda_)
+    )
 
 
 def _solver(name: str, norm: Norm) -> str:
     name = name.lower() or ("highs" if norm == "inf" else "clarabel")
     if name == "osqp":
-        raise UsageError("OSQP stops at its iteration limit on key-frame programs, with a wrong answer; use cvxpy:highs or cvxpy:clarabel")
+        raise UsageError(
+            "OSQP stops at its iteration limit on key-frame programs, with a wrong answer; use cvxpy:highs or cvxpy:clarabel"
+        )
     if name not in _SOLVERS:
-        raise UsageError(f"cvxpy is used with no solver {name!r} here; {did_you_mean(name, _SOLVERS)}")
+        raise UsageError(
+            f"cvxpy is used with no solver {name!r} here; {did_you_mean(name, _SOLVERS)}"
+        )
     if name == "highs" and norm == "l2":
-        raise UsageError("HiGHS solves linear programs, and the l2 row norm is not linear; use cvxpy:clarabel")
+        raise UsageError(
+            "HiGHS solves linear programs, and the l2 row norm is not linear; use cvxpy:clarabel"
+        )
     return _SOLVERS[name]
 
 
@@ -56,5 +68,7 @@ def _cvxpy() -> ModuleType:
     try:
         import cvxpy
     except Exception as error:
-        raise MissingExtra(f"cvxpy cannot be loaded ({error}); install it, or use the default solver 'sparse'") from error
+        raise MissingExtra(
+            f"cvxpy cannot be loaded ({error}); install it, or use the default solver 'sparse'"
+        ) from error
     return cvxpy  # type: ignore[no-any-return]

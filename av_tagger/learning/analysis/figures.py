@@ -1,0 +1,218 @@
+"""Figures of an analysis, one function each; nothing is computed here but where things stand on the paper."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from av_tagger.errors import MissingExtra
+from av_tagger.learning.analysis.analyse import Analysis, Correlation, Instances
+from av_tagger.reports.plots import CYCLE
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+NAMED = 60  # classes whose names fit below their bars
+INK = "#43464f"
+
+
+def precision_beside_counts(analysis: Analysis) -> Figure:
+    """ATT figure 6: training clips on a logarithmic scale, most first, and the AP of each class below them."""
+    classes = sorted(analysis.classes, key=lambda c: -c.training)
+    places = np.arange(len(classes))
+    with drawing(max(7.0, min(24.0, 0.32 * len(classes))), 5.2, 2) as (figure, (upper, lower)):
+        upper.bar(places, [max(c.training, 0.5) for c in classes], color=CYCLE[0], width=0.8)
+        upper.set(
+            yscale="log",
+            ylabel="training clips",
+            title=f"{analysis.name}: {_said(analysis.by_count)}",
+        )
+        upper.set_ylim(bottom=0.7)
+        upper.yaxis.set_major_formatter("{x:g}")
+        lower.bar(
+            places, [c.ap for c in classes], color=CYCLE[1], width=0.8, label="average precision"
+        )
+        if any(np.isfinite(c.quality) for c in classes):
+            lower.plot(
+                places,
+                [c.quality for c in classes],
+                "+",
+                color=CYCLE[2],
+                label=f"label quality ({_said(analysis.by_quality)})",
+            )
+            lower.legend(loc="upper right")
+        lower.set(
+            ylim=(0, 1.02),
+            ylabel="average precision",
+            xlabel=f"{len(classes)} classes" if len(classes) > NAMED else "",
+        )
+        for axes in (upper, lower):
+            axes.set_xlim(-0.7, len(classes) - 0.3)
+            axes.set_xticks([])
+        if len(classes) <= NAMED:
+            lower.set_xticks(
+                places, [c.label for c in classes], rotation=55, ha="right", rotation_mode="anchor"
+            )
+    return figure
+
+
+def confidences(named: Mapping[str, Instances]) -> Figure:
+    """FUSE figure 6: how sure instances are of their own bag's class, and how many of them are positive."""
+    with drawing(6.5, 3.6) as (figure, (axes,)):
+        for number, (name, instances) in enumerate(named.items()):
+            label = f"{name}: {100 * instances.found():.0f} % of the instances are positive"
+            style: dict[str, Any] = (
+                {"histtype": "stepfilled", "alpha": 0.35}
+                if number == 0
+                else {"histtype": "step", "linewidth": 1.8}
+            )
+            found = np.clip(instances.confidences(), 0, 1)
+            shares = np.full(len(found), 1 / max(1, len(found)))
+            axes.hist(
+                found,
+                bins=np.linspace(0, 1, 26).tolist(),
+                weights=shares,
+                color=CYCLE[number % len(CYCLE)],
+                label=label,
+                **style,
+            )
+        axes.set(
+            xlabel="confidence of an instance in the class of its clip",
+            ylabel="share of the instances",
+            xlim=(0, 1),
+        )
+        axes.legend(loc="upper center", bbox_to_anchor=(0.5, 1.16 + 0.08 * len(named)), ncols=1)
+    return figure
+
+
+def masked_spectrograms(instances: Instances, labels: Sequence[str], most: int = 4) -> Figure:
+    """FUSE figure 7: what was heard, dark where no instance is sure of the clip's class; its confidence as a line above."""
+    chosen = _telling(instances, most)
+    with drawing(8.0, 2.2 * max(1, len(chosen)), max(1, len(chosen))) as (figure, panels):
+        for axes, bag in zip(panels, chosen, strict=False):
+            picture, sure = instances.features[bag].T, _confidence(instances, bag)
+            frames = picture.shape[1]
+            along = np.repeat(sure, -(-frames // len(sure)))[:frames]
+            low, high = np.percentile(picture, [2, 99.5])
+            shown = np.clip((picture - low) / max(high - low, 1e-9), 0, 1) * (0.12 + 0.88 * along)
+            axes.imshow(shown, origin="lower", aspect="auto", cmap="magma", vmin=0, vmax=1)
+            axes.plot(np.arange(frames), along * (len(picture) - 1), color="#7fe3c4", linewidth=1.1)
+            names = ", ".join(
+                label for label, t in zip(labels, instances.targets[bag], strict=True) if t > 0.5
+            )
+            axes.set(
+                title=f"{names}: {100 * sure.mean():.0f} % sure on average, {100 * sure.max():.0f} % at best",
+                yticks=[],
+            )
+            axes.set_xticks([])
+    return figure
+
+
+def neighbours(
+    instances: Instances, labels: Sequence[str], most: int = 600, seed: int = 0
+) -> Figure:
+    """FUSE figure 8: t-SNE of instances; filled where an instance is positive for its clip, hollow where it is not."""
+    points, owners, positive = _sampled(instances, most, seed)
+    places = embedded_in_a_plane(points, seed)
+    with drawing(7.0, 5.6) as (figure, (axes,)):
+        for number, k in enumerate(sorted(set(owners.tolist()))):
+            colour = CYCLE[number % len(CYCLE)]
+            sure, unsure = (owners == k) & positive, (owners == k) & ~positive
+            axes.scatter(places[sure, 0], places[sure, 1], s=14, color=colour, label=labels[k])
+            axes.scatter(
+                places[unsure, 0],
+                places[unsure, 1],
+                s=14,
+                facecolors="none",
+                edgecolors=colour,
+                linewidths=0.8,
+            )
+        axes.set(xticks=[], yticks=[], title="Instances: filled are positive, hollow are not")
+        axes.legend(loc="center left", bbox_to_anchor=(1.0, 0.5), fontsize=8)
+    return figure
+
+
+def embedded_in_a_plane(points: NDArray[np.float32], seed: int) -> NDArray[np.float64]:
+    try:
+        from sklearn.manifold import TSNE
+    except ImportError as error:
+        raise MissingExtra(
+            f"t-SNE needs scikit-learn ({error}); install it: pip install scikit-learn"
+        ) from error
+    if len(points) < 5:
+        return np.asarray(points[:, :2], np.float64)
+    nearness = float(min(30, (len(points) - 1) // 3))
+    return np.asarray(
+        TSNE(perplexity=nearness, init="random", random_state=seed).fit_transform(points),
+        np.float64,
+    )
+
+
+@contextmanager
+def drawing(width: float, height: float, rows: int = 1) -> Iterator[tuple[Figure, list[Axes]]]:
+    """A figure that belongs to nobody: no window, no state of pyplot."""
+    try:
+        from matplotlib.figure import Figure as Plain
+    except ImportError as error:
+        raise MissingExtra(
+            f"figures need Matplotlib ({error}); install it: pip install matplotlib"
+        ) from error
+    figure = Plain(figsize=(width, height), layout="constrained", facecolor="white")
+    axes = [figure.add_subplot(rows, 1, row + 1) for row in range(rows)]
+    for each in axes:
+        each.spines[["top", "right"]].set_visible(False)
+        each.tick_params(colors=INK, labelsize=8)
+    yield figure, axes
+    for each in axes:
+        each.title.set_fontsize(10)
+
+
+def _said(found: Correlation | None) -> str:
+    return (
+        "no correlation can be told" if found is None else f"PCC {found.r:.3f}, p = {found.p:.2g}"
+    )
+
+
+def _confidence(instances: Instances, bag: int) -> NDArray[np.float64]:
+    """Of each instance in the clip's classes: the surest of them."""
+    own = instances.probabilities[bag][:, instances.targets[bag] > 0.5]
+    return np.asarray(np.clip(own.max(axis=1), 0, 1), np.float64)
+
+
+def _telling(instances: Instances, most: int) -> list[int]:
+    """Clips of different classes, in which some instances are sure and others are not."""
+    spread = {
+        bag: float(np.ptp(_confidence(instances, bag)))
+        for bag, t in enumerate(instances.targets)
+        if (t > 0.5).any()
+    }
+    chosen: list[int] = []
+    seen: set[int] = set()
+    for bag in sorted(spread, key=lambda b: -spread[b]):
+        first = int((instances.targets[bag] > 0.5).argmax())
+        if first not in seen and len(chosen) < most:
+            chosen.append(bag)
+            seen.add(first)
+    return chosen
+
+
+def _sampled(
+    instances: Instances, most: int, seed: int
+) -> tuple[NDArray[np.float32], NDArray[np.int64], NDArray[np.bool_]]:
+    labelled = [bag for bag, t in enumerate(instances.targets) if (t > 0.5).any()]
+    positives = instances.positive()
+    points = np.concatenate([instances.embeddings[bag] for bag in labelled])
+    owners = np.concatenate(
+        [
+            np.full(len(instances.embeddings[bag]), (instances.targets[bag] > 0.5).argmax())
+            for bag in labelled
+        ]
+    )
+    positive = np.concatenate([positives[bag] for bag in labelled])
+    chosen = np.sort(np.random.default_rng(seed).permutation(len(points))[:most])
+    return points[chosen], owners[chosen], positive[chosen]

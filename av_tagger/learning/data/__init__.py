@@ -1,0 +1,1 @@
+"""Data for training: manifests, decoded waveforms, embeddings, bags and batches."""

@@ -1,0 +1,205 @@
+"""From settings to a tagger: which ear listens, at whose thresholds, for which classes, and what is said about it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import save_file
+
+from av_tagger import download, weights
+from av_tagger.audio.checkpoint import EarThresholds, Header, read_header, save_checkpoint
+from av_tagger.audio.known.efficientat import EfficientAT
+from av_tagger.audio.known.yamnet import YAMNet
+from av_tagger.audio.network import EarArchitecture, build_network
+from av_tagger.errors import UsageError, WeightsError
+from av_tagger.fusion import WeightedFusion, read_fusion, write_fusion
+from av_tagger.labels import dcase2017
+from av_tagger.plan import BEST_EARS, embedder_name, load, load_embedder
+from av_tagger.tagger import Tagger
+
+LABELS = dcase2017().labels
+STARTER = "crnn.starter.safetensors"
+
+
+@pytest.fixture(scope="module")
+def published(tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes]:
+    """Contents of weights files, each a network that fits: EfficientATs a tenth as wide, YAMNet as it is."""
+    folder = tmp_path_factory.mktemp("published")
+    torch.manual_seed(0)
+    torch.save(EfficientAT(0.1).state_dict(), folder / "mn.pt")
+    save_file(YAMNet().state_dict(), folder / "yamnet.safetensors")
+    narrow, yamnet = (folder / "mn.pt").read_bytes(), (folder / "yamnet.safetensors").read_bytes()
+    return {name: yamnet if name == "yamnet" else narrow for name in BEST_EARS}
+
+
+@pytest.fixture
+def own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The user's own folder of weights, and a starter ear in it where none was shipped."""
+    monkeypatch.setenv("AV_TAGGER_WEIGHTS", str(tmp_path / "own"))
+    monkeypatch.setenv("AV_TAGGER_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setattr(download, "_unreachable", {})
+    catalogue = {
+        name: replace(file, size=None, sha256="") for name, file in weights.CATALOGUE.items()
+    }
+    monkeypatch.setattr(weights, "CATALOGUE", catalogue)
+    (tmp_path / "own").mkdir()
+    if weights.find(STARTER) is None:
+        trained(tmp_path / "own" / STARTER, LABELS)
+    return tmp_path / "own"
+
+
+@pytest.fixture
+def nobody_calls(monkeypatch: pytest.MonkeyPatch) -> None:
+    def connect(*_: object) -> None:
+        raise AssertionError("the network was touched")
+
+    monkeypatch.setattr("socket.socket.connect", connect)
+    monkeypatch.setattr("socket.getaddrinfo", connect)
+
+
+def trained(path: Path, labels: tuple[str, ...], thresholds: tuple[float, ...] = ()) -> Path:
+    """An ear as `av-tag train` writes it."""
+    torch.manual_seed(1)
+    architecture = EarArchitecture(
+        len(labels), extractor_settings={"channels": (4, 4, 4, 4), "units": 4}
+    )
+    save_checkpoint(
+        path,
+        build_network(architecture),
+        Header(path.stem, architecture, labels, thresholds=EarThresholds(ear=thresholds)),
+    )
+    return path
+
+
+def listen(say: Callable[[str], None] | None = None, **settings: object) -> Tagger:
+    return load(say=say, **{"only": "ear", "offline": True, "device": "cpu", **settings})
+
+
+def ear_of(tagger: Tagger) -> str | None:
+    return tagger.branches[0].weights
+
+
+@pytest.mark.usefixtures("nobody_calls")
+def test_the_best_ear_that_is_here_wins(own: Path, published: dict[str, bytes]) -> None:
+    heard: list[str | None] = []
+    for name in reversed(BEST_EARS):  # from the least to the best
+        (own / weights.entry(name).filename).write_bytes(published[name])
+        said: list[str] = []
+        heard.append(ear_of(listen(said.append)))
+        assert said == []
+    assert heard == ["yamnet", "efficientat.mn04", "efficientat.mn10", "efficientat.mn20"]
+    assert embedder_name("auto") == "efficientat.mn20"
+
+
+@pytest.mark.usefixtures("nobody_calls", "own")
+def test_offline_the_starter_listens() -> None:
+    path = weights.find(STARTER)
+    assert path is not None
+    assert ear_of(listen()) == ear_of(listen(ear="starter")) == read_header(path).name
+
+
+@pytest.mark.usefixtures("nobody_calls", "own")
+def test_offline_a_named_ear_that_is_not_here_is_an_error() -> None:
+    with pytest.raises(
+        WeightsError, match=r"mn10_as_mAP_471\.pt: is not here, and --offline forbids a download"
+    ):
+        listen(ear="efficientat:mn10")
+
+
+@pytest.mark.usefixtures("own")
+def test_a_mirror_that_cannot_be_reached_is_said_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """And costs no wait worth the name."""
+    monkeypatch.setenv("AV_TAGGER_MIRROR", "http://127.0.0.1:9")
+    waited: list[float] = []
+    monkeypatch.setattr("time.sleep", waited.append)
+    said: list[str] = []
+    tagger = listen(said.append, offline=False)
+    assert ear_of(tagger) == ear_of(listen(ear="starter"))
+    assert len(said) == 1
+    assert "starter" in said[0]
+    assert "127.0.0.1:9" in said[0]
+    assert sum(waited) < 1
+
+
+def test_an_ear_that_is_damaged_makes_room_for_the_starter(own: Path) -> None:
+    (own / weights.entry("efficientat.mn10").filename).write_bytes(b"cut short")
+    said: list[str] = []
+    assert ear_of(listen(said.append)) == ear_of(listen(ear="starter"))
+    assert len(said) == 1
+    assert "cannot be read as weights" in said[0]
+    assert "the starter ear takes its place" in said[0]
+
+
+def test_thresholds_shipped_for_the_ear(own: Path, published: dict[str, bytes]) -> None:
+    folder = Path(weights.__file__).parents[1] / "weights"
+    shipped, paper = (
+        read_fusion(folder / f"fusion.{name}.json", LABELS) for name in ("efficientat", "paper")
+    )
+    for name, expected in (("yamnet", paper), ("efficientat.mn10", shipped)):
+        (own / weights.entry(name).filename).write_bytes(published[name])
+        fusion = listen(ear=name).parts.fusion
+        assert isinstance(fusion, WeightedFusion)
+        np.testing.assert_array_equal(fusion.rows.ear, expected.rows.ear)
+    assert not np.array_equal(shipped.rows.ear, paper.rows.ear)
+
+
+def test_the_users_own_fusion_wins(own: Path, published: dict[str, bytes], tmp_path: Path) -> None:
+    (own / weights.entry("efficientat.mn10").filename).write_bytes(published["efficientat.mn10"])
+    paper = read_fusion(Path(weights.__file__).parents[1] / "weights" / "fusion.paper.json", LABELS)
+    mine = paper.with_thresholds(ear=np.full(17, 0.123))
+    write_fusion(mine, tmp_path / "mine.json")
+    assert (listen(fusion=str(tmp_path / "mine.json")).parts.fusion.rows.ear == 0.123).all()  # type: ignore[attr-defined]
+    write_fusion(
+        mine.with_thresholds(ear=np.full(17, 0.456)), own / "fusion.efficientat.json"
+    )  # in place of the shipped one
+    assert (listen().parts.fusion.rows.ear == 0.456).all()  # type: ignore[attr-defined]
+    assert (listen(fusion=str(tmp_path / "mine.json")).parts.fusion.rows.ear == 0.123).all()  # type: ignore[attr-defined]
+
+
+@pytest.mark.usefixtures("own")
+def test_a_run_brings_its_thresholds(tmp_path: Path) -> None:
+    """In the order of the classes that are asked for, whatever the order it was trained in."""
+    path = trained(tmp_path / "mine.safetensors", LABELS[::-1], tuple(np.linspace(0.1, 0.9, 17)))
+    tagger = listen(ear=str(path))
+    assert tagger.parts.labels == LABELS
+    np.testing.assert_allclose(tagger.parts.fusion.rows.ear, np.linspace(0.9, 0.1, 17))  # type: ignore[attr-defined]
+
+
+@pytest.mark.usefixtures("own")
+def test_a_run_on_own_classes_is_asked_for_these(tmp_path: Path) -> None:
+    """And the ear alone decides on them, since the eye has no more than their names; the paper's classes stay as they are."""
+    labels = ("kettle", "Train", "Skateboards")  # the last is no slip of the pen
+    path = trained(tmp_path / "mine.safetensors", labels, (0.2, 0.3, 0.4))
+    tagger = listen(ear=str(path))
+    assert tagger.parts.labels == labels
+    fusion = tagger.parts.fusion
+    assert isinstance(fusion, WeightedFusion)
+    assert fusion.rows.ear.tolist() == [0.2, 0.3, 0.4]
+    assert fusion.weights[[0, 2]].tolist() == [1, 1]
+    assert fusion.rows.both[[0, 2]].tolist() == [0.2, 0.4]
+    assert listen(ear=str(path), classes="Train;Siren").parts.labels == ("Train", "Siren")
+
+
+@pytest.mark.usefixtures("own")
+def test_a_paper_class_among_own_ones_keeps_its_weight(tmp_path: Path) -> None:
+    path = trained(tmp_path / "mine.safetensors", ("kettle", "Train"), (0.2, 0.3))
+    fusion = listen(ear=str(path)).parts.fusion
+    paper = read_fusion(
+        Path(weights.__file__).parents[1] / "weights" / "fusion.paper.json", ("Train",)
+    )
+    assert isinstance(fusion, WeightedFusion)
+    assert isinstance(paper, WeightedFusion)
+    assert fusion.weights.tolist() == [1, paper.weights[0]]
+    assert fusion.rows.both.tolist() == [0.2, paper.rows.both[0]]
+
+
+@pytest.mark.usefixtures("own")
+def test_only_published_ears_embed(tmp_path: Path) -> None:
+    path = trained(tmp_path / "mine.safetensors", ("kettle",))
+    with pytest.raises(UsageError, match="gives no embeddings; known: efficientat"):
+        load_embedder(str(path), "cpu")
