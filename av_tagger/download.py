@@ -14,12 +14,12 @@ import time
 import urllib.error
 import urllib.parse
 import urllib.request
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO
 
-from av_tagger.errors import StorageError, UsageError, WeightsError, sentence
+from av_tagger.errors import UsageError, WeightsError
+from av_tagger.exclusive import exclusive
 
 Progress = Callable[[int, int | None], None]
 CHUNK = 1 << 18
@@ -65,18 +65,16 @@ def fetch(
 ) -> None:
     """From the first address that gives the file; two processes that want the same file download it once."""
     reasons: list[str] = []
-    with _disk_errors(target):
-        target.parent.mkdir(parents=True, exist_ok=True)
-        with _lock(target):
-            if target.is_file() and _is_whole(target, expected):
+    with exclusive(target):
+        if target.is_file() and _is_whole(target, expected):
+            return
+        for address in addresses:
+            try:
+                _fetch_from(address, target, expected, progress)
+            except (Broken, Refused) as error:
+                reasons.append(f"{urllib.parse.urlsplit(address).hostname}: {error}")
+            else:
                 return
-            for address in addresses:
-                try:
-                    _fetch_from(address, target, expected, progress)
-                except (Broken, Refused) as error:
-                    reasons.append(f"{urllib.parse.urlsplit(address).hostname}: {error}")
-                else:
-                    return
     raise WeightsError(
         f"{target.name}: cannot be downloaded ({'; '.join(reasons)})"
         + (f"; {by_hand}" if by_hand else "")
@@ -105,15 +103,6 @@ def recorded_sha256(path: Path) -> str:
 def record_sha256(path: Path) -> None:
     """Write the file's checksum beside it, for `recorded_sha256` to read."""
     _record_of(path).write_text(f"{sha256_of(path)}  {path.name}\n", encoding="ascii")
-
-
-@contextlib.contextmanager
-def exclusive(target: Path) -> Iterator[None]:
-    """One process at a time makes this file; disk errors become a StorageError."""
-    with _disk_errors(target):
-        target.parent.mkdir(parents=True, exist_ok=True)
-        with _lock(target):
-            yield
 
 
 def is_reachable(address: str, seconds: float) -> bool:
@@ -296,50 +285,6 @@ def _endpoint(address: str) -> tuple[str, int]:
     if proxy and not urllib.request.proxy_bypass(parts.hostname or ""):
         parts = urllib.parse.urlsplit(proxy if "//" in proxy else f"//{proxy}")
     return parts.hostname or "", parts.port or (443 if parts.scheme == "https" else 80)
-
-
-@contextlib.contextmanager
-def _disk_errors(target: Path) -> Iterator[None]:
-    try:
-        yield
-    except OSError as error:
-        remedy = (
-            "free some room"
-            if error.errno in (errno.ENOSPC, errno.EDQUOT)
-            else "check the folder's permissions"
-        )
-        where = f"{remedy}, or set $AV_TAGGER_CACHE to another folder"
-        raise StorageError(
-            sentence(target.parent, f"cannot be written ({error.strerror or error})", where)
-        ) from error
-
-
-@contextlib.contextmanager
-def _lock(target: Path) -> Iterator[None]:
-    """Held by the process; the system lets go of it when the process ends, however it ends."""
-    with target.with_name(target.name + ".lock").open("ab") as file:
-        _hold(file)
-        yield
-
-
-try:
-    import fcntl
-
-    def _hold(file: IO[bytes]) -> None:
-        fcntl.flock(file, fcntl.LOCK_EX)
-
-except ImportError:  # Windows
-    import msvcrt
-
-    def _hold(file: IO[bytes]) -> None:
-        while True:
-            try:
-                file.seek(0)
-                msvcrt.locking(file.fileno(), msvcrt.LK_LOCK, 1)  # type: ignore[attr-defined,unused-ignore]
-            except OSError:
-                continue  # it waits ten seconds, then gives up
-            else:
-                return
 
 
 DISK_ERRORS = (

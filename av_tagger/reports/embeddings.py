@@ -131,6 +131,6 @@ def _pyarrow() -> Any:
         from pyarrow import parquet
     except ImportError as error:
         raise MissingExtra(
-            "Parquet needs pyarrow; run: pip install 'av-tagger[parquet]', or write .npz"
+            "Parquet needs pyarrow; run: pip install pyarrow, or write .npz"
         ) from error
     return parquet

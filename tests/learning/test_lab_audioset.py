@@ -9,8 +9,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from av_tagger.errors import StorageError, TableError, UsageError
 from av_tagger.labels import ClassList, SoundClass, audioset
@@ -22,8 +20,6 @@ from av_tagger.learning.data.audioset import (
 )
 from av_tagger.learning.data.prepare import Sources, assemble
 from av_tagger.learning.data.tfrecord import (
-    crc32c,
-    masked_crc32c,
     parse_feature,
     read_records,
     read_sequences,
@@ -133,26 +129,6 @@ def listed(tmp_path: Path) -> Path:
     ]
     path.write_text("\n".join(lines) + "\n")
     return path
-
-
-def test_checksums_of_the_standard() -> None:
-    blocks = [
-        b"123456789",
-        b"\0" * 32,
-        b"\xff" * 32,
-        bytes(range(32)),
-        b"",
-        b"a",
-    ]  # RFC 3720 B.4 and the usual check value
-    expected = [0xE3069283, 0x8A9136AA, 0x62A8AB43, 0x46DD794E, 0, 0xC1D04330]
-    assert crc32c(blocks).tolist() == expected
-    assert masked_crc32c([b"123456789"]).tobytes() == masked(b"123456789")
-
-
-@settings(max_examples=30, deadline=None)
-@given(st.lists(st.binary(max_size=40), min_size=1, max_size=8))
-def test_checksums_side_by_side_are_those_alone(blocks: list[bytes]) -> None:
-    assert crc32c(blocks).tolist() == [slow_crc(b) for b in blocks]
 
 
 def test_an_example_is_read_as_it_was_written(tmp_path: Path) -> None:

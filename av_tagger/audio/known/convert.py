@@ -1,4 +1,4 @@
-"""Published weights of other frameworks to safetensors: YAMNet from its Keras file or its TensorFlow checkpoint."""
+"""Published YAMNet weights to safetensors, from Keras files and TensorFlow checkpoints."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ GIVE = "give the yamnet.h5 of the AudioSet release"
 
 
 def convert_yamnet(source: Path, target: Path | None = None) -> Path:
-    """Read the public Keras file, check it against our network, and write safetensors beside the other weights."""
+    """Convert the Keras file, checked against our network, to safetensors."""
     target = target or weights.cache_folder() / weights.entry("yamnet").filename
     arrays = _read_arrays(source)
     state: dict[str, torch.Tensor] = {}
@@ -46,7 +46,7 @@ def convert_yamnet(source: Path, target: Path | None = None) -> Path:
 
 
 def yamnet_arrays(members: Mapping[str, bytes]) -> dict[str, Any]:
-    """The TensorFlow checkpoint of YAMNet, as its Python package holds it: our names and shapes, strictly."""
+    """Convert the checkpoint and class map in YAMNet's Python package, strictly."""
     try:
         check_class_map(members["yamnet_class_map.csv"])
         state = yamnet_state(members["variables.index"], members["variables.data-00000-of-00001"])
@@ -56,7 +56,7 @@ def yamnet_arrays(members: Mapping[str, bytes]) -> dict[str, Any]:
     except (CheckpointError, UnicodeDecodeError, csv.Error, RuntimeError) as error:
         reason = " ".join(str(error).split())[:160]
         raise WeightsError(
-            f"YAMNet's checkpoint cannot be used: {reason}; fetch it again with `av-tag weights fetch yamnet`"
+            f"YAMNet's checkpoint cannot be used: {reason}; run `av-tag weights fetch yamnet` again"
         ) from error
     return state
 

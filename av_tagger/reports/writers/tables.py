@@ -145,7 +145,7 @@ def _pyarrow() -> tuple[Any, Any]:
         from pyarrow import parquet
     except ImportError as error:
         raise MissingExtra(
-            f"Parquet files need pyarrow ({error}); install it: pip install 'av-tagger[parquet]'"
+            f"Parquet files need pyarrow ({error}); install it: pip install pyarrow"
         ) from error
     return pa, parquet
 
