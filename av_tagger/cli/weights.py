@@ -186,7 +186,9 @@ def _bars() -> Iterator[Callable[[str], Progress]]:
         TransferSpeedColumn(),
         TimeRemainingColumn(),
     )
-    with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
+    console = Console(stderr=True)
+    shown = console.is_terminal  # elsewhere an empty line would be all that is left of it
+    with Progress(*columns, console=console, transient=True, disable=not shown) as progress:
 
         def bar(name: str) -> Callable[[int, int | None], None]:
             task = progress.add_task(name, total=None)
