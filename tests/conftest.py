@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import atexit
-import importlib.util
 import logging
 import os
 import shutil
 import socket
-import sys
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,18 +14,11 @@ from typing import Any
 
 import pytest
 
-ROOT = Path(__file__).resolve().parent.parent
+from tests import ROOT
+
 SHARED = ROOT.parent / "shared"
 
 os.environ.setdefault("MPLBACKEND", "Agg")
-
-# Media made by code, for every test: `from tests_assets import make_video`.
-_spec = importlib.util.spec_from_file_location("tests_assets", ROOT / "tests" / "assets.py")
-assert _spec is not None
-assert _spec.loader is not None
-if "tests_assets" not in sys.modules:
-    sys.modules["tests_assets"] = importlib.util.module_from_spec(_spec)
-    _spec.loader.exec_module(sys.modules["tests_assets"])
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

@@ -10,7 +10,6 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from tests_assets import as_planes, in_rgb, smooth_pictures
 
 from av_tagger.bench.pipeline import PipelineSettings, make_clip, make_tagger
 from av_tagger.clip import Clip, ColourMatrix, Frames
@@ -25,6 +24,7 @@ from av_tagger.video.distances import distances
 from av_tagger.video.features import CPU_BATCH, GPU_BATCH, Compute, NetworkFeatures
 from av_tagger.video.folded import Folded
 from av_tagger.video.pixels import prepare
+from tests.assets import as_planes, in_rgb, smooth_pictures
 
 pytestmark = pytest.mark.gpu
 CPU, GPU = torch.device("cpu"), torch.device("cuda")

@@ -12,63 +12,16 @@ from hypothesis import strategies as st
 
 from av_tagger.clip import Clip, Frames, Media, Waveform
 from av_tagger.errors import MediaError
-from av_tagger.fusion import Thresholds, WeightedFusion
 from av_tagger.protocols import DecodeRequest
 from av_tagger.scores import (
     Activity,
-    BranchInfo,
-    Evidence,
     Failed,
-    KeyFrame,
     Scores,
     Status,
     Tagged,
 )
 from av_tagger.tagger import Parts, Tagger, align, stitch
-
-LABELS = ("Siren", "Bicycle", "Train")
-RATE = 100
-
-
-class LoudEar:
-    """Hears `Siren` as loud as the waveform is, frame by frame."""
-
-    labels = ("Train", "Siren")  # another order, and one class less
-    rate = RATE
-    info = BranchInfo(Status.OK, "loud", "none")
-
-    def hear(self, waveforms: Sequence[Waveform]) -> list[Scores]:
-        return [self._one(w) for w in waveforms]
-
-    def _one(self, w: Waveform) -> Scores:
-        loud = np.abs(w.samples[: len(w.samples) // 10 * 10]).reshape(-1, 10).max(axis=1)
-        values = np.stack([np.zeros_like(loud), loud], axis=1).astype(np.float32)
-        return Scores(
-            self.labels,
-            values.max(axis=0).astype(float),
-            activity=Activity(values, 10.0, w.start_seconds),
-        )
-
-
-class RedEye:
-    """Sees a `Bicycle` as much as the first picture is red."""
-
-    labels = LABELS
-    short_side = 4
-    info = BranchInfo(Status.OK, "red", "none")
-
-    def see(self, clips: Sequence[Frames]) -> list[Scores]:
-        return [self._one(c) for c in clips]
-
-    def _one(self, clip: Frames) -> Scores:
-        red = float(clip.images[0, 0, 0, 0]) / 255
-        why = {"Bicycle": (Evidence(float(clip.times[0]), "bicycle", red, 0.9),)}
-        return Scores(
-            LABELS,
-            np.array([0.0, red, 0.0]),
-            evidence=why,
-            keyframes=(KeyFrame(float(clip.times[0]), 1.0),),
-        )
+from tests.fakes import LABELS, RATE, LoudEar, RedEye, fusion
 
 
 def window(
@@ -96,15 +49,11 @@ def tagger_of(windows: dict[str, list[Media]], **changes: object) -> Tagger:
             raise MediaError(clip.path, "there is no such file", "check the name")
         yield from windows[clip.name]
 
-    rows = Thresholds(
-        np.array([0.3, 0.4, 0.5]), np.array([0.6, 0.6, 0.6]), np.array([0.8, 0.8, 0.8])
-    )
-    fusion = WeightedFusion(LABELS, rows, weights=np.array([0.5, 0.5, 0.5]))
     parts = {
         "labels": LABELS,
         "ear": LoudEar(),
         "eye": RedEye(),
-        "fusion": fusion,
+        "fusion": fusion(),
         "open": opened,
         "request": DecodeRequest(),
     }

@@ -124,16 +124,18 @@ def _batch(options: BatchOptions) -> int:
     """Tag a collection: results appear in RUN as they come, and a second start goes on."""
     from rich.console import Console
 
-    from av_tagger.cli.batch_bar import Bar
     from av_tagger.cli.batch_words import say_how_to_go_on, show_profile, show_summary, show_written
+    from av_tagger.cli.progress import progress_bar
     from av_tagger.runner.run import run
 
     console = Console(stderr=True, highlight=False)
     formats = _check(options)
     order, engine = _order(options, console)
     try:
-        with Bar(console, quiet=options.quiet) as watch:
-            summary = run(order, engine, watch)
+        with progress_bar(
+            "tagging", "clips", console=console, quiet=options.quiet, log=True
+        ) as bar:
+            summary = run(order, engine, lambda c: bar(c.done + c.failed, c.total, c.failed))
     except KeyboardInterrupt:
         say_how_to_go_on(console, order)
         return INTERRUPTED

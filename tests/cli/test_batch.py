@@ -12,13 +12,11 @@ import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
 import torch
 import typer
-from tests_assets import make_audio, make_video
 
 from av_tagger.audio.checkpoint import Header, save_checkpoint
 from av_tagger.audio.network import EarArchitecture, build_network
@@ -29,6 +27,7 @@ from av_tagger.labels import dcase2017
 from av_tagger.reports.schema import read_outcomes
 from av_tagger.scores import Failed, Tagged
 from av_tagger.tagger import Tagger
+from tests.assets import make_audio, make_video
 
 needs_ray = pytest.mark.skipif(
     importlib.util.find_spec("ray") is None, reason="ray is not installed"
@@ -233,34 +232,6 @@ def test_ray_changes_no_answer(clips: Path, ear: Path, tmp_path: Path) -> None:
     assert done.returncode == 1, done.stderr
     assert "2 of 3 tagged" in done.stderr
     same(tmp_path / "plain", tmp_path / "other")
-
-
-def test_a_bar_and_a_log_say_how_far_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
-    import io
-
-    from rich.console import Console
-
-    from av_tagger.cli.batch_bar import Bar
-    from av_tagger.runner.journal import RunCounts
-
-    now = 0.0
-    monkeypatch.setattr("av_tagger.cli.batch_bar.time", SimpleNamespace(monotonic=lambda: now))
-    for terminal in (False, True):
-        now, out = 0.0, io.StringIO()
-        with Bar(Console(file=out, force_terminal=terminal, width=100), quiet=False) as watch:
-            for now, done, failed in (  # noqa: B007 - the clock
-                (1.0, 100, 0),
-                (10.0, 101, 0),
-                (70.0, 131, 2),
-                (71.0, 132, 2),
-            ):
-                watch(RunCounts(400, done, failed))
-        said = out.getvalue()
-        if terminal:
-            assert "134/400" in said
-            assert "2 failed" in said
-        else:
-            assert said == "133 of 400, 2 failed, 32.0 clips/min\n"
 
 
 def test_a_broken_parquet_library_is_said_before_the_work(

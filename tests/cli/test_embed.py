@@ -10,13 +10,13 @@ import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file
-from tests_assets import make_audio, make_video
 
 from av_tagger import weights
 from av_tagger.audio.known.efficientat import EfficientAT
 from av_tagger.audio.known.yamnet import YAMNet
 from av_tagger.cli.main import main
 from av_tagger.reports.embeddings import made_by, read_embeddings
+from tests.assets import make_audio, make_video
 
 
 @pytest.fixture(scope="module")

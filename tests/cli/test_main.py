@@ -13,12 +13,12 @@ import jsonschema
 import numpy as np
 import pytest
 import torch
-from tests_assets import make_audio, make_video
 
 from av_tagger.audio.checkpoint import Header, save_checkpoint
 from av_tagger.audio.network import EarArchitecture, build_network
 from av_tagger.cli.main import COMMANDS, main
 from av_tagger.labels import dcase2017
+from tests.assets import make_audio, make_video
 
 ROOT = Path(__file__).resolve().parents[2]
 

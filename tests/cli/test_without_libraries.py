@@ -9,9 +9,9 @@ import sys
 from pathlib import Path
 
 import pytest
-from tests_assets import make_video
 
 from av_tagger import weights
+from tests.assets import make_video
 
 ROOT = Path(__file__).resolve().parents[2]
 BLOCKED = (

@@ -9,7 +9,6 @@ import numpy as np
 import pytest
 import torch
 from numpy.typing import NDArray
-from tests_assets import Audio, make_audio
 
 from av_tagger.audio.checkpoint import read_header
 from av_tagger.audio.known.efficientat import EfficientAT
@@ -29,6 +28,7 @@ from av_tagger.learning.run import Options
 from av_tagger.learning.train import train
 from av_tagger.plan import Embedder, embedder_name, load
 from av_tagger.reports.embeddings import write_embeddings
+from tests.assets import Audio, make_audio
 
 Rows = NDArray[np.float32]
 HERTZ = {"hum": 200.0, "whistle": 3000.0}

@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import os
-import runpy
 import socket
 import subprocess
 import sys
@@ -12,8 +11,8 @@ import torch
 
 from av_tagger.errors import DeviceError, UsageError
 from av_tagger.learning.distributed import joined, precision
-
-SHARED_RUN = Path(__file__).with_name("shared_run.py")
+from tests import ROOT
+from tests.learning.shared_run import learn
 
 
 def start(run: Path, rank: int, port: int) -> subprocess.Popen[bytes]:
@@ -25,8 +24,10 @@ def start(run: Path, rank: int, port: int) -> subprocess.Popen[bytes]:
         "WORLD_SIZE": "2",
         "LOCAL_RANK": str(rank),
     }
-    environment = {**os.environ, **where, "PYTHONPATH": str(Path(__file__).resolve().parents[2])}
-    return subprocess.Popen([sys.executable, str(SHARED_RUN), str(run)], env=environment)
+    environment = {**os.environ, **where, "PYTHONPATH": str(ROOT)}
+    return subprocess.Popen(
+        [sys.executable, "-m", "tests.learning.shared_run", str(run)], env=environment
+    )
 
 
 def test_two_processes_learn_what_one_does(tmp_path: Path) -> None:
@@ -35,7 +36,7 @@ def test_two_processes_learn_what_one_does(tmp_path: Path) -> None:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     processes = [start(tmp_path / "two", rank, port) for rank in (0, 1)]
-    runpy.run_path(str(SHARED_RUN))["learn"](tmp_path / "one")
+    learn(tmp_path / "one")
     assert [process.wait(200) for process in processes] == [0, 0]
     one, two = (
         torch.load(tmp_path / run / "state.pt", weights_only=True) for run in ("one", "two")

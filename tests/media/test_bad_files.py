@@ -7,12 +7,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from tests_assets import Audio, make_audio, make_video
 
 from av_tagger.clip import Clip, Media
 from av_tagger.errors import AvTaggerError, MediaError
 from av_tagger.media import close_workers, open_media
 from av_tagger.protocols import DecodeRequest
+from tests.assets import Audio, make_audio, make_video
 
 
 @pytest.fixture(autouse=True, scope="module")

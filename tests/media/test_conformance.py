@@ -11,7 +11,13 @@ from typing import Any
 
 import numpy as np
 import pytest
-from tests_assets import (
+
+from av_tagger.clip import Clip, Media
+from av_tagger.errors import MediaError
+from av_tagger.media import BACKENDS, close_workers, open_backend
+from av_tagger.media.doctor import decoders
+from av_tagger.protocols import DecodeRequest
+from tests.assets import (
     CORNERS,
     Audio,
     can_encode,
@@ -23,12 +29,6 @@ from tests_assets import (
     seen_level,
     tone,
 )
-
-from av_tagger.clip import Clip, Media
-from av_tagger.errors import MediaError
-from av_tagger.media import BACKENDS, close_workers, open_backend
-from av_tagger.media.doctor import decoders
-from av_tagger.protocols import DecodeRequest
 
 LIBRARY = {"pyav": "av", "decord": "decord"}
 INSTALLED = [name for name in BACKENDS if importlib.util.find_spec(LIBRARY[name]) is not None]

@@ -10,7 +10,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from tests_assets import make_audio, make_video
 
 from av_tagger.clip import Clip
 from av_tagger.errors import MediaError, TimedOut, UsageError
@@ -26,8 +25,9 @@ from av_tagger.media import (
 from av_tagger.media.blocks import SPARE, Blocks
 from av_tagger.media.transport import SharedMemory
 from av_tagger.protocols import DecodeRequest, MediaBackend
+from tests import ROOT
+from tests.assets import make_audio, make_video
 
-HERE = Path(__file__).parent
 CLIP = Clip(Path("some clip.mp4"))
 
 
@@ -38,7 +38,7 @@ def no_workers_left() -> Iterator[None]:
 
 
 def fake(name: str) -> GuardedWorker:
-    return GuardedWorker(name, factory="fake_backends:make", search=[HERE])
+    return GuardedWorker(name, factory="tests.fakes:make_backend", search=[ROOT])
 
 
 @pytest.mark.parametrize("name", ["good", "copied"])
@@ -58,7 +58,7 @@ def test_windows_arrive_as_they_were_made(name: str) -> None:
 @pytest.mark.parametrize("name", ["hang", "hang with lock"])
 def test_a_hang_ends_at_the_limit(name: str) -> None:
     with fake(name) as worker:
-        worker.call("fake_backends:add", 2, 3, path=CLIP.path)  # a slow start is no hang
+        worker.call("tests.fakes:add", 2, 3, path=CLIP.path)  # a slow start is no hang
         windows = worker.windows(CLIP, DecodeRequest(), 1.0)
         next(windows)
         begin = time.monotonic()
@@ -75,7 +75,7 @@ def test_a_hang_ends_at_the_limit(name: str) -> None:
         ("crash", "its decoder crashed .signal SIGSEGV."),
         ("exit", "its decoder crashed .exit status 3."),
         ("memory", "needs more memory"),
-        ("error", "is haunted; call a priest"),
+        ("error", "is broken; repair it"),
     ],
 )
 def test_a_death_costs_one_file(name: str, words: str) -> None:
@@ -97,7 +97,7 @@ def test_an_abandoned_file_does_not_answer_for_the_next() -> None:
 
 def test_any_function_can_be_guarded() -> None:
     with fake("good") as worker:
-        assert worker.call("fake_backends:add", 2, 3, path=CLIP.path, limit_seconds=20) == 5
+        assert worker.call("tests.fakes:add", 2, 3, path=CLIP.path, limit_seconds=20) == 5
 
 
 def address(images: np.ndarray) -> int:

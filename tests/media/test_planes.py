@@ -11,15 +11,15 @@ from typing import Any
 import av
 import numpy as np
 import pytest
-from tests_assets import CORNERS, make_video, seen_corners
 
 from av_tagger.clip import Clip, ColourMatrix, Frames
 from av_tagger.media import GuardedWorker, make_backend, planes
 from av_tagger.media.planes import PlanePainter, area_resize, halvings
 from av_tagger.media.windows import LazyPicture
 from av_tagger.protocols import DecodeRequest
+from tests import ROOT
+from tests.assets import CORNERS, make_video, seen_corners
 
-HERE = Path(__file__).parent
 EYE = DecodeRequest(audio_rate=None)
 COLOURS = [(200, 60, 40), (30, 180, 60), (40, 50, 190), (128, 128, 128), (235, 220, 30)]
 SHARES = {
@@ -385,7 +385,7 @@ def test_planes_and_their_colours_arrive_from_the_worker(tmp_path: Path) -> None
     small = store(tmp_path / "a.mkv", [flat(COLOURS[1], 1, True)], colorspace=1, color_range=FULL)
     large = make_video(tmp_path / "b.mp4", 0.1, size=(384, 256), audio=None)
     loaded = []
-    with GuardedWorker(search=[HERE]) as worker:
+    with GuardedWorker(search=[ROOT]) as worker:
         for path, wanted in (
             (small, EYE),
             (large, DecodeRequest(audio_rate=None, short_side=100)),
@@ -395,6 +395,6 @@ def test_planes_and_their_colours_arrive_from_the_worker(tmp_path: Path) -> None
             assert media.frames is not None
             assert media.frames.luma == plain.luma
             np.testing.assert_array_equal(media.frames.images, plain.images)
-            loaded.append(worker.call("fake_backends:is_loaded", "cv2", path=path))
+            loaded.append(worker.call("tests.fakes:is_loaded", "cv2", path=path))
     assert plain.size == (128, 192)
     assert loaded == [False, area_resize() is not None]

@@ -9,7 +9,6 @@ from typing import Any
 import av
 import numpy as np
 import pytest
-from tests_assets import frame_times, make_video, picture
 
 from av_tagger.bench.media import child, make_long
 from av_tagger.clip import Clip, Frames
@@ -18,6 +17,7 @@ from av_tagger.media.picture import target_size
 from av_tagger.media.sound import Mixer
 from av_tagger.media.tracks import PictureTrack
 from av_tagger.protocols import DecodeRequest
+from tests.assets import frame_times, make_video, picture
 
 
 def frames_of(path: Path, request: DecodeRequest) -> Frames:

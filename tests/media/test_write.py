@@ -6,7 +6,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from tests_assets import (
+
+from av_tagger.clip import Clip, Media
+from av_tagger.errors import MediaError, StorageError
+from av_tagger.media import make_backend
+from av_tagger.media.doctor import decoders
+from av_tagger.media.write import copy_with_pictures, write_video
+from av_tagger.protocols import DecodeRequest
+from tests.assets import (
     Audio,
     frame_times,
     make_audio,
@@ -16,13 +23,6 @@ from tests_assets import (
     seen_level,
     tone,
 )
-
-from av_tagger.clip import Clip, Media
-from av_tagger.errors import MediaError, StorageError
-from av_tagger.media import make_backend
-from av_tagger.media.doctor import decoders
-from av_tagger.media.write import copy_with_pictures, write_video
-from av_tagger.protocols import DecodeRequest
 
 
 def read(path: Path) -> Media:

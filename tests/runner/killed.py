@@ -14,8 +14,6 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from fakes import Decoder, tagger
-
 from av_tagger.clip import Clip, Media
 from av_tagger.protocols import DecodeRequest
 from av_tagger.runner.concurrency import Concurrency
@@ -23,6 +21,7 @@ from av_tagger.runner.job import Item
 from av_tagger.runner.local import Here
 from av_tagger.runner.run import Order, run
 from av_tagger.runner.worker import Worker
+from tests.fakes import Decoder, tagger
 
 PACE = Concurrency(2, 1, 1, 3, 1 << 20, 6)
 

@@ -20,7 +20,6 @@ from pathlib import Path
 from typing import Any
 
 import ray
-from fakes import FakeWorkerFactory
 
 from av_tagger.clip import Clip
 from av_tagger.runner.concurrency import Concurrency
@@ -28,6 +27,7 @@ from av_tagger.runner.job import Item
 from av_tagger.runner.journal import RunCounts
 from av_tagger.runner.on_ray import OnRay
 from av_tagger.runner.run import Order, run
+from tests.fakes import FakeWorkerFactory
 
 SMALL: dict[str, Any] = {"num_cpus": 2, "object_store_memory": 80 << 20}
 PACE = Concurrency(2, 1, 1, 4, 1 << 20)

@@ -8,7 +8,6 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from fakes import Decoder, tagger, touch
 
 from av_tagger.clip import Clip, Media
 from av_tagger.errors import StorageError
@@ -20,6 +19,7 @@ from av_tagger.runner.journal import Journal, RunCounts
 from av_tagger.runner.local import Here
 from av_tagger.runner.run import Order, Summary, run
 from av_tagger.runner.worker import Worker
+from tests.fakes import Decoder, tagger, touch
 
 PACE = Concurrency(2, 1, 1, 4, 1 << 20, 6)
 

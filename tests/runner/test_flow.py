@@ -12,10 +12,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import fakes
 import numpy as np
 import pytest
-from fakes import Decoder, Ear, Live, number_of, tagger, touch, window
 
 from av_tagger.clip import Clip, Frames, Media, Waveform
 from av_tagger.errors import StorageError
@@ -28,6 +26,7 @@ from av_tagger.runner.window_queue import Window, WindowQueue
 from av_tagger.runner.worker import Worker
 from av_tagger.scores import Scores
 from av_tagger.tagger import Tagger
+from tests.fakes import Decoder, Live, LoudEar, RedEye, number_of, tagger, touch, window
 
 NAMES = [
     "0-slow.mp4",
@@ -52,7 +51,7 @@ def concurrency(**changes: Any) -> Concurrency:
 
 
 def flow(
-    settings: Concurrency, live: Live | None = None, ear: Ear | None = None, delay: float = 0.0
+    settings: Concurrency, live: Live | None = None, ear: LoudEar | None = None, delay: float = 0.0
 ) -> Flow:
     return Flow(Worker(tagger(ear), lambda: Decoder(live, delay)), settings)
 
@@ -105,7 +104,7 @@ def test_answers_are_those_of_the_tagger_alone() -> None:
 def test_windows_that_live_at_once_are_bounded() -> None:
     live = Live()
     settings = concurrency(decoders=2, inference_threads=1, batch=2)
-    made = flow(settings, live, Ear(lambda _: time.sleep(0.001)))
+    made = flow(settings, live, LoudEar(lambda _: time.sleep(0.001)))
     all_of(made, [f"{i}.mp4" for i in range(200)])
     assert made.queue.peak <= 2 * settings.batch * settings.inference_threads + settings.decoders
     # What the room holds, one in each decoder's hand; nothing is left in the end.
@@ -184,7 +183,7 @@ def test_in_a_batch_only_the_guilty_clip_pays() -> None:
             if np.isclose(w.samples[0], 6 / 97):
                 raise ZeroDivisionError("oh")
 
-    found = all_of(flow(concurrency(batch=16), ear=Ear(choke)), [f"{i}.mp4" for i in range(12)])
+    found = all_of(flow(concurrency(batch=16), ear=LoudEar(choke)), [f"{i}.mp4" for i in range(12)])
     kinds = {r.position: r.kind for r in found if r.status == "failed"}
     assert kinds == {5: "memory", 6: "defect"}
     assert "ZeroDivisionError: oh; this is a defect" in found[6].document
@@ -195,7 +194,7 @@ def test_a_defect_that_meets_every_clip_ends_the_run() -> None:
         raise ZeroDivisionError("always")
 
     with pytest.raises(ZeroDivisionError, match="always"):
-        all_of(flow(concurrency(), ear=Ear(broken)), [f"{i}.mp4" for i in range(MOST_DEFECTS + 5)])
+        all_of(flow(concurrency(), ear=LoudEar(broken)), [f"{i}.mp4" for i in range(MOST_DEFECTS + 5)])
 
 
 def test_an_error_of_the_source_ends_the_run_and_all_threads() -> None:
@@ -282,7 +281,7 @@ def test_nobody_takes_what_another_judge_could_begin_with() -> None:
 def test_the_clock_knows_where_the_time_went() -> None:
     profiler = Profiler()
     made = Flow(
-        Worker(tagger(Ear(lambda _: time.sleep(0.02))), lambda: Decoder(None, 0.0)),
+        Worker(tagger(LoudEar(lambda _: time.sleep(0.02))), lambda: Decoder(None, 0.0)),
         concurrency(inference_threads=1, batch=1),
         profiler,
     )
@@ -301,7 +300,7 @@ def test_the_clock_knows_where_the_time_went() -> None:
 def test_parts_of_seeing_are_shown_below_it_and_counted_there_only() -> None:
     from av_tagger.stages import stage
 
-    class Eye(fakes.Eye):
+    class SharpEye(RedEye):
         def see(self, clips: Sequence[Frames]) -> list[Scores]:
             with stage("features"):
                 time.sleep(0.01)
@@ -309,7 +308,7 @@ def test_parts_of_seeing_are_shown_below_it_and_counted_there_only() -> None:
                 return super().see(clips)
 
     profiler, plain = Profiler(), tagger()
-    sharp = Tagger(replace(plain.parts, eye=Eye()))
+    sharp = Tagger(replace(plain.parts, eye=SharpEye()))
     all_of(
         Flow(Worker(sharp, Decoder), concurrency(inference_threads=1, batch=1), profiler),
         [f"{i}.mp4" for i in range(5)],

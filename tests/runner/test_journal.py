@@ -10,7 +10,6 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from fakes import touch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -18,6 +17,7 @@ from av_tagger.clip import Clip
 from av_tagger.errors import StorageError
 from av_tagger.runner.job import Item, Job, Record, failure
 from av_tagger.runner.journal import Choice, Journal, RunCounts
+from tests.fakes import touch
 
 
 @pytest.fixture

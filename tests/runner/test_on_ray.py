@@ -15,7 +15,6 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from fakes import HERE, FakeWorkerFactory, touch
 
 from av_tagger.clip import Clip
 from av_tagger.errors import MissingExtra
@@ -25,12 +24,14 @@ from av_tagger.runner.journal import Journal
 from av_tagger.runner.local import Here
 from av_tagger.runner.on_ray import FIRST, Answer, OnRay, RayWorker, _resources
 from av_tagger.runner.run import Order, run
+from tests import ROOT
+from tests.fakes import FakeWorkerFactory, touch
 
 PACE = Concurrency(2, 1, 1, 4, 1 << 20)
-ROOT = HERE.parents[1]
+
 ENVIRONMENT = {
     **os.environ,
-    "PYTHONPATH": os.pathsep.join([str(ROOT), str(HERE)]),
+    "PYTHONPATH": str(ROOT),
     "RAY_health_check_period_ms": "500",
     "RAY_AUTH_MODE": "disabled",
 }
@@ -42,7 +43,8 @@ needs_ray = pytest.mark.skipif(
 def command(folder: Path, media: Path, kind: str, actors: int) -> list[str]:
     return [
         sys.executable,
-        str(HERE / "on_ray_once.py"),
+        "-m",
+        "tests.runner.on_ray_once",
         str(folder),
         str(media),
         kind,

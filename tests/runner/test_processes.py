@@ -8,7 +8,6 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
-from fakes import FakeWorkerFactory, Stillborn, touch
 
 from av_tagger.clip import Clip
 from av_tagger.errors import AvTaggerError, DeviceError, MediaError, StorageError, UsageError
@@ -19,6 +18,7 @@ from av_tagger.runner.local import Here
 from av_tagger.runner.processes import Processes, as_error, devices_of
 from av_tagger.runner.run import Engine, Order, Summary, run
 from av_tagger.runner.worker import WorkerFactory
+from tests.fakes import BrokenWorkerFactory, FakeWorkerFactory, touch
 
 PACE = Concurrency(2, 1, 1, 4, 1 << 20)
 
@@ -50,7 +50,7 @@ def test_two_processes_make_the_table_of_one_and_a_death_costs_its_file(tmp_path
 def test_a_process_that_cannot_begin_ends_the_run_in_its_words(tmp_path: Path) -> None:
     paths = touch(tmp_path / "in", ["1.mp4"])
     with pytest.raises(UsageError, match="no such ear"):
-        go(tmp_path / "run", paths, Processes([Stillborn("no such ear")], PACE, "fake"))
+        go(tmp_path / "run", paths, Processes([BrokenWorkerFactory("no such ear")], PACE, "fake"))
     with pytest.raises(UsageError, match="give every machine the same files"):
         go(
             tmp_path / "run",
@@ -64,7 +64,7 @@ def test_processes_that_die_at_once_end_the_run(tmp_path: Path) -> None:
         go(
             tmp_path / "run",
             touch(tmp_path / "in", ["1.mp4"]),
-            Processes([Stillborn()], PACE, "fake"),
+            Processes([BrokenWorkerFactory()], PACE, "fake"),
         )
 
 

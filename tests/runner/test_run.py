@@ -15,7 +15,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from fakes import HERE, Decoder, FakeWorkerFactory, PoisonWorkerFactory, tagger, touch
 
 from av_tagger.clip import Clip, Media
 from av_tagger.errors import StorageError, UsageError
@@ -28,10 +27,11 @@ from av_tagger.runner.local import Here
 from av_tagger.runner.run import Order, Summary, run
 from av_tagger.runner.worker import Worker
 from av_tagger.scores import Failed
+from tests import ROOT
+from tests.fakes import Decoder, FakeWorkerFactory, PoisonWorkerFactory, tagger, touch
 
-ROOT = HERE.parents[1]
 PACE = Concurrency(2, 1, 1, 4, 1 << 20)
-ENVIRONMENT = {**os.environ, "PYTHONPATH": os.pathsep.join([str(ROOT), str(HERE)])}
+ENVIRONMENT = {**os.environ, "PYTHONPATH": str(ROOT)}
 
 
 def items(paths: Iterable[Path]) -> Iterator[Item]:
@@ -61,7 +61,8 @@ def kills(tmp_path: Path, count: int, files: int, seed: int) -> None:
     paths = touch(tmp_path / "in", names)
     command = [
         sys.executable,
-        str(HERE / "killed.py"),
+        "-m",
+        "tests.runner.killed",
         str(tmp_path / "run"),
         str(tmp_path / "log"),
         str(count),
@@ -101,7 +102,7 @@ def test_a_second_start_does_nothing_twice(tmp_path: Path) -> None:
     assert (second.counts, second.skipped) == (RunCounts(3, 2, 1), 3)
     assert "decode" not in second.profile.stages
     assert (tmp_path / "run" / "results.jsonl").read_bytes() == table
-    assert first.failures == [("media", 1, f"{paths[1]}: is haunted; call a priest")]
+    assert first.failures == [("media", 1, f"{paths[1]}: is broken; repair it")]
     assert first.branch_statuses == [("ok", "ok", 2)]
 
 
@@ -185,7 +186,7 @@ def test_poison_costs_only_the_files_that_carry_it(tmp_path: Path) -> None:
             "hang4.mp4",
             "5.mp4",
             "memory6.mp4",
-            "error7.mp4",
+            "defect7.mp4",
             "8.mp4",
         ],
     )
@@ -204,7 +205,7 @@ def test_poison_costs_only_the_files_that_carry_it(tmp_path: Path) -> None:
     assert "took longer than 4 s" in said["hang4"]
     assert "SIGSEGV" in said["crash2"]
     assert "more memory" in said["memory6"]
-    assert "decoder crashed" in said["error7"]
+    assert "decoder crashed" in said["defect7"]
 
 
 def test_a_full_disk_stops_the_run_and_keeps_what_was_done(
@@ -242,10 +243,10 @@ import resource, signal, sys
 from pathlib import Path
 from av_tagger.errors import StorageError
 from av_tagger.runner.journal import Journal
-from av_tagger.runner.table import Table
+from av_tagger.runner.table import ResultsTable
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
 with Journal(Path(sys.argv[1])) as journal:
-    table = Table(journal)
+    table = ResultsTable(journal)
     resource.setrlimit(resource.RLIMIT_FSIZE, (int(sys.argv[2]), int(sys.argv[2])))
     try:
         table.catch_up()
@@ -325,7 +326,8 @@ def peak_of(folder: Path, count: int) -> int:
     code = f"""
 import resource, sys
 from pathlib import Path
-from fakes import FakeWorkerFactory, touch
+from tests import ROOT
+from tests.fakes import FakeWorkerFactory, touch
 from av_tagger.clip import Clip
 from av_tagger.runner.job import Item
 from av_tagger.runner.local import Here

@@ -6,10 +6,10 @@ import io
 from pathlib import Path
 
 import pytest
-from fakes import touch
 
 from av_tagger.errors import MediaError, UsageError
 from av_tagger.runner.sources import items
+from tests.fakes import touch
 
 CUT = "-1nilez17Dg_30.000_40.000"
 

@@ -6,13 +6,13 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
-from tests_assets import as_planes, in_rgb, smooth_pictures
 
 from av_tagger.clip import ColourMatrix, Frames
 from av_tagger.video.alexnet import ARCHITECTURES, IMAGENET_MEAN, IMAGENET_STD, Geometry
 from av_tagger.video.features import Compute, NetworkFeatures
 from av_tagger.video.folded import First, Folded, Thumbnail
 from av_tagger.video.pixels import prepare
+from tests.assets import as_planes, in_rgb, smooth_pictures
 
 CPU = torch.device("cpu")
 ALEXNET = ARCHITECTURES["alexnet"].geometry

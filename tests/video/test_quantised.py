@@ -7,7 +7,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from tests_assets import as_planes, in_rgb, smooth_pictures
 from torch import nn
 
 from av_tagger.clip import ColourMatrix, Frames
@@ -20,6 +19,7 @@ from av_tagger.video.folded import Folded
 from av_tagger.video.keyframes import representatives
 from av_tagger.video.load import load_features
 from av_tagger.video.quantised import Convolution, Filter, Quantised, calibration, ranges, works
+from tests.assets import as_planes, in_rgb, smooth_pictures
 
 CPU = torch.device("cpu")
 needs_bytes = pytest.mark.skipif(not works(), reason="this torch has no convolutions of bytes")
