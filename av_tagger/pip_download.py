@@ -207,11 +207,9 @@ def _reason(lines: list[str]) -> Exception:
     text = "\n".join(lines)
     if re.search(r"Errno (28|122)\b|No space left|quota exceeded", text):
         return OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-    network = _NETWORK.search(text)
+    network = next((words for sign, words in _NETWORK.items() if sign in text), None)
     if network is not None:
-        return IndexUnreachableError(
-            f"the package index cannot be reached ({_NETWORK_WORDS.get(network[0], network[0])})"
-        )
+        return IndexUnreachableError(f"the package index cannot be reached ({network})")
     warning = next((line[9:209] for line in reversed(lines) if line.startswith("WARNING: ")), "")
     if re.search(r"No matching distribution|from versions:", text):
         reason = "the package index, or the folder that pip uses in its place, does not have it"
@@ -223,18 +221,19 @@ def _reason(lines: list[str]) -> Exception:
     return PipError(f"pip failed: {last.removeprefix('ERROR:').strip()[:200]}")
 
 
-_NETWORK_WORDS = {
-    "NewConnectionError": "connection refused",
+_NETWORK = {  # what pip prints, most specific first
     "NameResolutionError": "its name cannot be resolved",
+    "Name or service not known": "its name cannot be resolved",
+    "Temporary failure in name resolution": "its name cannot be resolved",
+    "getaddrinfo failed": "its name cannot be resolved",
+    "CERTIFICATE_VERIFY_FAILED": "its certificate is not accepted",
+    "SSLError": "its certificate is not accepted",
+    "ProxyError": "the proxy refuses",
     "ConnectTimeoutError": "timeout",
     "ReadTimeoutError": "timeout",
-    "ProxyError": "the proxy refuses",
-    "SSLError": "its certificate is not accepted",
-    "CERTIFICATE_VERIFY_FAILED": "its certificate is not accepted",
+    "NewConnectionError": "connection refused",
     "ProtocolError": "the connection broke",
     "IncompleteRead": "the connection broke",
     "ConnectionResetError": "the connection broke",
-    "Temporary failure in name resolution": "its name cannot be resolved",
     "connection error": "no connection",
 }
-_NETWORK = re.compile("|".join(map(re.escape, _NETWORK_WORDS)))

