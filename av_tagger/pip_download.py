@@ -109,9 +109,11 @@ def _environment(given: Mapping[str, str], scratch: Path) -> dict[str, str]:
     """Fixed output, no prompts, and temporary files in a folder that is watched."""
     ours = {
         "QUIET": "0",
+        "VERBOSE": "0",
         "NO_INPUT": "1",
         "DISABLE_PIP_VERSION_CHECK": "1",
-        "REQUIRE_VIRTUALENV": "0",
+        "REQUIRE_VIRTUALENV": "0",  # nothing is installed
+        "REQUIRE_HASHES": "0",  # the caller checks the pinned SHA-256
         "PROGRESS_BAR": "off",
     }
     temporary = dict.fromkeys(("TMPDIR", "TEMP", "TMP"), str(scratch))

