@@ -6,6 +6,7 @@ inner model `layer-1.layer._func` of it, on the same signal.
 
 from __future__ import annotations
 
+import csv
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +15,7 @@ import torch
 from numpy.typing import NDArray
 
 from av_tagger import weights
-from av_tagger.audio.known.ear import read_network
+from av_tagger.audio.known.ear import KINDS, read_network
 from av_tagger.pip_download import IndexUnreachableError, NotInIndexError, PipMissingError
 from av_tagger.video.recognise import load_strictly, timm_network
 from av_tagger.video.word_vectors import read_words
@@ -69,6 +70,29 @@ def test_yamnet_is_the_published_one(fetched) -> None:  # type: ignore[no-untype
     np.testing.assert_allclose(frames[0].numpy()[:, CLASSES], SCORES, atol=3e-4)
     np.testing.assert_allclose(embeddings[0].sum(dim=1).numpy(), SUMS_OF_EMBEDDINGS, atol=0.02)
     assert weights.check("yamnet") is weights.State.WHOLE
+
+
+def test_yamnet_scores_like_the_published_ones(fetched, shared: Path) -> None:  # type: ignore[no-untyped-def]
+    """The peer's scores are of an 8-bit copy of YAMNet on other encodings: near, not equal."""
+    soundfile = pytest.importorskip("soundfile")
+    signal = pytest.importorskip("scipy.signal")
+    network = read_network("yamnet", fetched("yamnet"))
+    folder = shared / "data" / "sounds"
+    with (folder / "dev_peers.csv").open(encoding="utf-8") as file:
+        rows = [row for row in csv.DictReader(file) if row["peer"] == "yamnet"][::12]
+    labels = [label for label in rows[0] if label not in ("file", "peer", "Bicycle")]
+    columns = [KINDS["yamnet"].labels.index(label) for label in labels]
+    correlations = []
+    for row in rows:
+        published = np.array([float(row[label]) for label in labels])
+        if published.max() > 0.1:
+            samples, rate = soundfile.read(folder / row["file"], dtype="float32", always_2d=True)
+            mono = signal.resample_poly(samples.mean(axis=1), 16000, rate).astype(np.float32)
+            with torch.inference_mode():
+                ours = network(torch.from_numpy(mono)[None])[0][0].numpy()[columns]
+            correlations.append(np.corrcoef(ours, published)[0, 1])
+    assert len(correlations) > 15
+    assert np.median(correlations) > 0.9
 
 
 def test_efficientnet_lite0_fits_timm(fetched) -> None:  # type: ignore[no-untyped-def]
