@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import tempfile
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -14,8 +12,9 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor
 
+from av_tagger.audio.files import write_whole
 from av_tagger.audio.network import EarArchitecture, MilNetwork, build_network
-from av_tagger.errors import StorageError, UsageError, WeightsError, sentence
+from av_tagger.errors import UsageError, WeightsError, sentence
 from av_tagger.settings import from_table, to_table
 
 KEY = "av_tagger.ear"  # the entry of the safetensors metadata that makes a file ours
@@ -70,7 +69,7 @@ def save_checkpoint(path: Path, network: MilNetwork, header: Header) -> None:
         name: tensor.detach().cpu().contiguous() for name, tensor in network.state_dict().items()
     }
     table = to_table(header) | {"normalisation": _normalisation(tensors)}
-    _write_whole(path, save(tensors, {"format": "pt", KEY: json.dumps(table, ensure_ascii=False)}))
+    write_whole(path, save(tensors, {"format": "pt", KEY: json.dumps(table, ensure_ascii=False)}))
 
 
 def read_header(path: Path) -> Header:
@@ -190,22 +189,3 @@ def _other_classes(found: tuple[str, ...], wanted: tuple[str, ...]) -> str:
 def _normalisation(tensors: dict[str, Tensor]) -> dict[str, list[list[float]]]:
     """Written out for people; the tensors are what is used."""
     return {key: tensors[f"normalise.{key}"].tolist() for key in ("mean", "std")}
-
-
-def _write_whole(path: Path, data: bytes) -> None:
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-        try:
-            with os.fdopen(handle, "wb") as file:
-                file.write(data)
-                file.flush()
-                os.fsync(file.fileno())
-            Path(name).chmod(0o644)
-            Path(name).replace(path)
-        finally:
-            Path(name).unlink(missing_ok=True)
-    except OSError as error:
-        raise StorageError(
-            sentence(path, f"cannot be written ({error.strerror})", "choose another folder")
-        ) from error

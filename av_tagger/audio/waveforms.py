@@ -1,8 +1,10 @@
-"""What an ear may be given."""
+"""Waveforms for an ear: checked, and at the rate that it listens at."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
+from math import gcd
 
 import numpy as np
 
@@ -22,3 +24,14 @@ def check_waveforms(waveforms: Sequence[Waveform], rate: int) -> None:
             raise MediaError(
                 where, "holds samples that are not finite numbers", "decode or record it again"
             )
+
+
+def resampled(waveform: Waveform, rate: int) -> Waveform:
+    """The same sound at another rate (polyphase filter)."""
+    if waveform.rate == rate or not len(waveform.samples):
+        return replace(waveform, rate=rate)
+    from scipy.signal import resample_poly
+
+    common = gcd(waveform.rate, rate)
+    samples = resample_poly(waveform.samples, rate // common, waveform.rate // common)
+    return replace(waveform, samples=samples.astype(np.float32), rate=rate)

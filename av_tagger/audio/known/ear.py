@@ -5,7 +5,7 @@ from __future__ import annotations
 import pickle
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Protocol, cast
 
@@ -17,6 +17,7 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from av_tagger import weights
+from av_tagger.audio.calibration import HEAD, Head
 from av_tagger.audio.known.efficientat import HOP, RATE, STRIDE, EfficientAT
 from av_tagger.audio.known.yamnet import HOP as YAMNET_HOP
 from av_tagger.audio.known.yamnet import PATCH_HOP, UNSUPPORTED, YAMNet, filled
@@ -218,8 +219,17 @@ def _per_second(values: Numbers, rate: float) -> Numbers:
     ).astype(np.float32)
 
 
-def load(name: str, device: str | torch.device = "auto", *, offline: bool = False) -> KnownEar:
-    """An ear by its name in the catalogue, such as `efficientat.mn10`, or by its file."""
+def load(
+    name: str,
+    device: str | torch.device = "auto",
+    *,
+    offline: bool = False,
+    head: Head | None = None,
+) -> KnownEar:
+    """An ear by its name in the catalogue, such as `efficientat.mn10`, or by its file.
+
+    `head` adds columns to the scores: a linear layer on the embeddings (YAMNet only).
+    """
     if Path(name).suffix in (".pt", ".safetensors"):
         return _load_file(Path(name), device)
     if name not in EARS:
@@ -227,7 +237,23 @@ def load(name: str, device: str | torch.device = "auto", *, offline: bool = Fals
     path = (
         fetch_yamnet(offline=offline) if name == "yamnet" else weights.fetch(name, offline=offline)
     )
-    return KnownEar(name, EARS[name], read_network(name.partition(".")[0], path), device)
+    network = read_network(name.partition(".")[0], path)
+    kind = EARS[name] if head is None else _widened_kind(name, network, head)
+    return KnownEar(name, kind, network, device)
+
+
+def _widened_kind(name: str, network: Network, head: Head) -> Kind:
+    """Adds the head to the network's classifier, and its columns to the labels."""
+    if not isinstance(network, YAMNet):
+        raise UsageError(f"{name}: a head on its embeddings is not supported; only YAMNet has one")
+    if head.weight.shape[1] != network.width:
+        raise WeightsError(
+            f"{name}: gives {network.width} numbers, its head reads {head.weight.shape[1]}; "
+            "install av_tagger again"
+        )
+    network.widen(torch.from_numpy(head.weight), torch.from_numpy(head.bias))
+    labels = (*EARS[name].labels, *(HEAD + label for label in head.labels))
+    return replace(EARS[name], labels=labels)
 
 
 def fetch_yamnet(
@@ -330,7 +356,7 @@ KINDS = {
         YAMNET_RATE,
         YAMNET_RATE / (YAMNET_HOP * PATCH_HOP),
         _YAMNET_LABELS,
-        filled(9 * YAMNET_RATE),
+        filled(10 * YAMNET_RATE),
         1,
     ),
 }
