@@ -67,12 +67,10 @@ class Config:
 
     @property
     def looking(self) -> EyeSettings:
-        """The eye's settings: `--fast` reckons in whole numbers where nothing else was asked for."""
-        return (
-            replace(self.eye, precision="int8")
-            if self.fast and self.eye.precision == "auto"
-            else self.eye
-        )
+        """The eye's settings: int8 with `--fast`, the paper's mapping with `--fusion paper`."""
+        eye = self.eye.as_in_the_paper() if self.fusion == "paper" else self.eye
+        fast = self.fast and eye.precision == "auto"
+        return replace(eye, precision="int8") if fast else eye
 
     @property
     def decoder(self) -> str:

@@ -19,7 +19,7 @@ class SoundClass:
     label: str
     id: str = ""  # AudioSet id, such as /m/0284vy3
     group: str = ""
-    words: tuple[str, ...] = ()  # extra words for the eye
+    words: tuple[str, ...] | None = None  # what is seen where it sounds; None: as the label says
     also: tuple[str, ...] = ()  # ids of narrower AudioSet classes that count for this one
 
 
@@ -77,14 +77,27 @@ def dcase2017() -> ClassList:
 
 @cache
 def audioset() -> ClassList:
-    """The 527 classes of AudioSet in the order of its label list; those of DCASE 2017 with their extra words.
+    """The 527 classes of AudioSet in the order of its label list, with what is seen of each.
 
     Names and ids are AudioSet's (Google, CC BY 4.0).
     """
     text = files("av_tagger").joinpath("resources", "audioset.tsv").read_text(encoding="utf-8")
     known = {c.id: c for c in dcase2017()}
+    seen = _visible()
     rows = (line.split("\t") for line in text.splitlines())
-    return ClassList(tuple(known.get(id_) or SoundClass(label, id_) for id_, label in rows))
+    return ClassList(
+        tuple(
+            known.get(id_) or SoundClass(label, id_, words=seen.get(label, ()))
+            for id_, label in rows
+        )
+    )
+
+
+@cache
+def _visible() -> dict[str, tuple[str, ...]]:
+    """What is seen where a sound of AudioSet is made, by label; other classes: nothing."""
+    text = files("av_tagger").joinpath("resources", "visible.toml").read_text(encoding="utf-8")
+    return {label: tuple(words) for label, words in tomllib.loads(text).items()}
 
 
 def choose_classes(choice: str | None) -> ClassList:

@@ -13,8 +13,9 @@ import torch
 from torch import Tensor, nn
 
 from av_tagger.errors import WeightsError, sentence
-from av_tagger.video.recognise import timm_network
+from av_tagger.video.recognise import load_strictly, timm_network
 
+LITE2 = "tf_efficientnet_lite2"  # its name in timm
 COUNTER = "num_batches_tracked"  # of batch normalisation; of use in training only
 AGAIN = "fetch it again with `av-tag weights fetch`"
 
@@ -25,6 +26,17 @@ def efficientnet_arrays(members: Mapping[str, bytes]) -> dict[str, Any]:
     state = read_published(Path(name), content)
     network, _ = timm_network(timm_name(name))
     return {key: value.numpy() for key, value in renamed(state, network, name).items()}
+
+
+def load_published(network: nn.Module, path: Path) -> None:
+    """Weights into timm's network: from a published `.pth` file, or from one with timm's names."""
+    if path.suffix == ".safetensors":
+        load_strictly(network, path)
+        return
+    state = read_published(path)
+    if set(state) != set(network.state_dict()):
+        state = renamed(state, network, path.name)
+    network.load_state_dict(state, strict=True)
 
 
 def timm_name(filename: str) -> str:

@@ -18,6 +18,8 @@ ProgressOf = Callable[[str], Progress]  # a bar for each named file
 CONVOLUTIONS = "alexnet_conv5.safetensors"  # what is kept of AlexNet's 233 MB
 TABLE = "objects_to_sounds.safetensors"
 GLOVE = ("glove.840B.300d.txt", "glove.840B.300d.zip")
+SMALL_GLOVE = "glove.6B.50d"  # of the catalogue
+DAY_ONE = "efficientnet_lite2"  # of the catalogue: recognises, and describes frames
 REMEDY = "get it with `av-tag weights fetch eye`"
 
 
@@ -58,6 +60,16 @@ def find(*names: str) -> Path | None:
     """The first file of these names, earlier names first, in any of the folders where weights may lie."""
     paths = (folder / name for name in names for folder in weights.folders())
     return next((path for path in paths if path.is_file()), None)
+
+
+def find_recogniser(name: str) -> Path | None:
+    """The weights of a recogniser: in a folder, or where its package is installed."""
+    return weights.locate(DAY_ONE) if name == DAY_ONE else find(*recogniser_files(name))
+
+
+def find_words() -> Path | None:
+    """A file of word vectors, the paper's first."""
+    return find(*GLOVE) or weights.locate(SMALL_GLOVE)
 
 
 def words_folder() -> Path:

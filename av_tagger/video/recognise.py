@@ -93,10 +93,15 @@ def bears_rounding(network: nn.Module) -> bool:
     )
 
 
-def load_recogniser(name: str, path: Path, how: Compute) -> NetworkRecogniser:
-    """A classifier of timm (`inception_v4`) or of torchvision (`torchvision:squeezenet1_0`) with weights from a file of ours."""
+def load_recogniser(
+    name: str, path: Path, how: Compute, load: Callable[[nn.Module, Path], None] | None = None
+) -> NetworkRecogniser:
+    """A classifier of timm (`inception_v4`) or of torchvision (`torchvision:squeezenet1_0`).
+
+    `load` puts the weights of the file into the network; by default names and shapes must agree.
+    """
     classifier = build_classifier(name)
-    load_strictly(classifier.network, path)
+    (load or load_strictly)(classifier.network, path)
     return NetworkRecogniser(name, classifier, how, path.name)
 
 
