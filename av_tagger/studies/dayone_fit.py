@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -117,9 +118,10 @@ def without_any(truth: Floats) -> Bools:
 
 
 def mean_precision(p: Floats, truth: Floats, least: int = 2) -> float:
-    """Mean average precision over the classes with at least `least` positives."""
+    """Mean average precision over the classes with at least `least` positives; NaN: none."""
     columns = [k for k in range(truth.shape[1]) if np.nansum(truth[:, k]) >= least]
-    return float(np.mean([average_precision(p[:, k], truth[:, k]) for k in columns]))
+    found = [average_precision(p[:, k], truth[:, k]) for k in columns]
+    return float(np.mean(found)) if found else math.nan
 
 
 def _counts(p: Floats, truth: Floats, threshold: float | Floats) -> tuple[int, int, int]:

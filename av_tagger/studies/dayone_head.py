@@ -9,7 +9,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from av_tagger.audio.calibration import Head
+from av_tagger.audio.calibration import Head, sigmoid
 from av_tagger.audio.known.yamnet import YAMNet
 from av_tagger.labels import audioset, dcase2017
 from av_tagger.studies.dayone_features import Numbers, WindowFeatures
@@ -126,7 +126,7 @@ def _loss(pooled: Tensor, data: HeadData, batch: NDArray[np.int64]) -> Tensor:
 def apply(head: Head, features: WindowFeatures) -> Numbers:
     """(windows, classes): the mean probability over patches."""
     embeddings = features.embeddings.astype(np.float32)
-    probabilities = 1 / (1 + np.exp(-(embeddings @ head.weight.T + head.bias)))
+    probabilities = sigmoid((embeddings @ head.weight.T + head.bias).astype(np.float64))
     first = np.cumsum([0, *features.patches])[:-1]
     total = np.add.reduceat(probabilities, first, axis=0)
     return (total / features.patches[:, None]).astype(np.float32)
