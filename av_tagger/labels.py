@@ -21,6 +21,7 @@ class SoundClass:
     group: str = ""
     words: tuple[str, ...] | None = None  # what is seen where it sounds; None: as the label says
     also: tuple[str, ...] = ()  # ids of narrower AudioSet classes that count for this one
+    family: str = ""  # classes of one family exclude each other in a picture
 
 
 @dataclass(frozen=True)
@@ -93,6 +94,12 @@ def audioset() -> ClassList:
     )
 
 
+def families(labels: Sequence[str]) -> tuple[str, ...]:
+    """The family of each label; empty for none."""
+    known = {c.label: c.family for c in dcase2017()}
+    return tuple(known.get(label, "") for label in labels)
+
+
 @cache
 def _visible() -> dict[str, tuple[str, ...]]:
     """What is seen where a sound of AudioSet is made, by label; other classes: nothing."""
@@ -101,11 +108,13 @@ def _visible() -> dict[str, tuple[str, ...]]:
 
 
 def choose_classes(choice: str | None) -> ClassList:
-    """What `--classes` means: nothing = DCASE 2017, `all` = AudioSet, an existing file, or names and ids.
+    """What `--classes` means: `dcase2017` (also without a choice), `all` = AudioSet, an existing
+    file, or names and ids.
 
-    Names are parted by semicolons, since some hold commas; commas part them, too, where the whole is not one name.
+    Names are separated by semicolons, since some hold commas; commas separate them, too, where the
+    whole is not one name.
     """
-    if choice is None:
+    if choice is None or choice == "dcase2017":
         return dcase2017()
     if choice == "all":
         return audioset()
@@ -141,8 +150,9 @@ def _sound_class(row: dict[str, Any]) -> SoundClass:
         row["label"],
         row.get("id", ""),
         row.get("group", ""),
-        tuple(row.get("words", ())),
+        tuple(row["words"]) if "words" in row else None,
         tuple(row.get("also", ())),
+        row.get("family", ""),
     )
 
 

@@ -1,4 +1,4 @@
-"""From settings to a tagger: which ear, which eye, which weights, and in one sentence why not better ones."""
+"""From settings to a tagger: which ear, eye and weights, and in one sentence why not better."""
 
 from __future__ import annotations
 
@@ -12,7 +12,19 @@ import numpy as np
 from numpy.typing import NDArray
 
 from av_tagger import __version__, weights
-from av_tagger.audio.branch import load_ear
+from av_tagger.audio.calibration import column_of
+from av_tagger.audio.combined import CombinedEar
+from av_tagger.audio.ears import (
+    PUBLISHED,
+    STARTER,
+    YAMNET,
+    best_ear,
+    best_published,
+    fetch,
+    full_name,
+    load_named,
+    load_part,
+)
 from av_tagger.clip import Clip
 from av_tagger.config import Config, check_device, configure
 from av_tagger.errors import AvTaggerError, MediaError, UsageError, WeightsError
@@ -25,24 +37,24 @@ from av_tagger.tagger import Parts, Tagger
 
 Say = Callable[[str], None]
 
-# From best to least; the published mAP on AudioSet decides.
-BEST_EARS = ("efficientat.mn20", "efficientat.mn10", "efficientat.mn04", "yamnet")
-FETCHED_EAR = "efficientat.mn10"  # what is fetched when none is there: 19 MB, and nearly as good as the largest
+AUDIOSET_LIKE = 500  # so many classes are AudioSet's, whose parents are folded under their kinds
+STARTER_KNOWS = (
+    "the starter ear knows 17 traffic and warning sounds; `av-tag weights fetch yamnet` adds 521"
+)
 
 
 def load(
     config: Config | str | Path | None = None, *, say: Say | None = None, **settings: Any
 ) -> Tagger:
-    """A tagger. `load()` takes the best of what is on this machine; `load(only="ear", device="cpu")` sets what a flag would."""
+    """A tagger of the best that is on this machine; `load(only="ear", device="cpu")` sets flags."""
     if not isinstance(config, Config):
         config = configure(Path(config) if config is not None else None, settings)
     speak = say or (lambda _: None)
     device = check_device(config.device)
     make_backend(config.decoder)
     warm_up(config.decoder)
-    chosen = choose_classes(config.classes)
     ear = _ear(config, device, speak)
-    classes = chosen if config.classes is not None else _classes_of(ear, chosen)
+    classes = _classes(config, ear)
     fusion = _fusion(config, classes, ear)
     eye = _eye(config, classes, device, speak)
     request = DecodeRequest(
@@ -72,6 +84,7 @@ def load(
             config.threshold,
             fusion.rows.ear,
             run,
+            config.classes in (None, "all") and len(classes) >= AUDIOSET_LIKE,
         )
     )
 
@@ -79,62 +92,31 @@ def load(
 def _ear(config: Config, device: str, say: Say) -> AudioBranch | None:
     if config.only == "eye":
         return None
-    if config.ear != "auto":
-        return _named_ear(config.ear, config, device)
-    name = _best_here()
-    if name is None and not config.offline:
-        name = _fetched(say)
+    chosen = config.ear != "auto"
+    name = config.ear if chosen else best_ear(offline=config.offline, say=say)
     try:
-        return _named_ear(name or "starter", config, device)
+        ear = load_named(name, device, config.hearing, offline=config.offline)
     except WeightsError as error:
-        if name is None:
+        if chosen or name == STARTER:
             raise
         say(f"{error}; the starter ear takes its place")
-        return _named_ear("starter", config, device)
+        ear = load_named(STARTER, device, config.hearing, offline=config.offline)
+    if ear.info.model == STARTER and config.classes is None:
+        say(STARTER_KNOWS)
+    return ear
 
 
-def _best_here() -> str | None:
-    return next((name for name in BEST_EARS if weights.locate(name) is not None), None)
-
-
-def _fetched(say: Say) -> str | None:
-    """Fetch the ear that suits most people; offline that is found out in under a second and costs nothing but quality."""
-    try:
-        weights.fetch(FETCHED_EAR)
-    except AvTaggerError as error:
-        say(f"a better ear is not here, the starter listens instead: {error}")
-        return None
-    return FETCHED_EAR
-
-
-def _named_ear(name: str, config: Config, device: str) -> AudioBranch:
-    kind, _, size = name.replace(":", ".", 1).partition(".")
-    if kind in ("efficientat", "yamnet") and not Path(name).exists():
-        from av_tagger.audio.known.ear import load as load_known
-
-        return load_known(
-            f"{kind}.{size or 'mn10'}" if kind == "efficientat" else kind,
-            device,
-            offline=config.offline,
-        )
-    if Path(name).suffix == ".pt":
-        from av_tagger.audio.known.ear import load as load_known
-
-        return load_known(name, device)
-    return load_ear(name, device, config.hearing, offline=config.offline)
-
-
-def _classes_of(ear: AudioBranch | None, usual: ClassList) -> ClassList:
-    """An ear that somebody trained is asked for the classes that it was trained on."""
-    header = getattr(ear, "header", None)
-    if header is None or set(header.labels) == set(usual.labels):
+def _classes(config: Config, ear: AudioBranch | None) -> ClassList:
+    """What was asked for; by default everything that the ear knows."""
+    usual = choose_classes(config.classes)
+    if config.classes is not None or ear is None or set(ear.labels) == set(usual.labels):
         return usual
     known = {c.label: c for c in audioset()}
-    ids = header.ids or [""] * len(header.labels)
+    ids = getattr(getattr(ear, "header", None), "ids", ()) or [""] * len(ear.labels)
     return ClassList(
         tuple(
             known.get(label) or SoundClass(label, id_)
-            for label, id_ in zip(header.labels, ids, strict=True)
+            for label, id_ in zip(ear.labels, ids, strict=True)
         )
     )
 
@@ -158,12 +140,22 @@ def _fusion(config: Config, classes: ClassList, ear: AudioBranch | None) -> Weig
     own = weights.find(f"fusion.{family}.json") if family else None
     if own is not None:
         return load_fusion(own, classes.labels)
+    if isinstance(ear, CombinedEar):
+        return _with_calibration(ear, classes.labels)
     header = getattr(ear, "header", None)
     return (
         load_fusion("paper", classes.labels)
         if header is None
         else _with_own(header, classes.labels)
     )
+
+
+def _with_calibration(ear: CombinedEar, labels: tuple[str, ...]) -> Weighing:
+    """The thresholds that an ear's calibration brings, for what is heard."""
+    fusion = load_fusion("paper", labels)
+    columns = column_of(labels, ear.labels)
+    row = np.where(columns >= 0, ear.thresholds["f1"][columns], fusion.rows.ear)
+    return fusion.with_thresholds(ear=row)
 
 
 def _with_own(header: Any, labels: tuple[str, ...]) -> Weighing:
@@ -198,8 +190,12 @@ def _identity(branch: AudioBranch | VideoBranch | None) -> list[str | None]:
     return (
         [None]
         if branch is None
-        else [branch.info.model, branch.info.weights, str(branch.info.status)]
+        else [branch.info.model, branch.info.weights, str(branch.info.status), _digest(branch)]
     )
+
+
+def _digest(branch: AudioBranch | VideoBranch) -> str:
+    return branch.calibration.digest if isinstance(branch, CombinedEar) else ""
 
 
 def _numbers(fusion: Weighing) -> dict[str, Any]:
@@ -249,24 +245,26 @@ class Embedder:
 
 def load_embedder(ear: str, device: str = "auto", *, offline: bool = False) -> Embedder:
     name = embedder_name(ear, offline=offline)
-    loaded = _named_ear(name, Config(ear=name, offline=offline), check_device(device))
+    loaded = load_part(name, check_device(device), offline=offline)
     if not hasattr(loaded, "embed"):
-        raise UsageError(
-            f"the ear {ear!r} gives no embeddings; known: {', '.join(sorted(BEST_EARS))}"
-        )
+        known = ", ".join(sorted(PUBLISHED))
+        raise UsageError(f"the ear {ear!r} gives no embeddings; known: {known}")
     return Embedder(loaded, name)
 
 
 def embedder_name(ear: str, *, offline: bool = False) -> str:
-    """The name by which an ear is found again, on another day and another machine; `auto` is the best that is here or can be fetched."""
+    """The name by which an ear is found again, on another day and another machine.
+
+    `auto` is the best that is here or can be fetched.
+    """
     if Path(ear).is_file():
         return str(Path(ear).resolve())
     if ear != "auto":
-        return ear.replace(":", ".", 1)
-    name = _best_here()
-    if name is None:
-        weights.fetch(FETCHED_EAR, offline=offline)
-    return name or FETCHED_EAR
+        return full_name(ear)
+    here = best_published()
+    if here is None:
+        fetch(YAMNET, offline=offline)
+    return here or YAMNET
 
 
 EMBEDDING_WINDOW = 10.0  # seconds, a whole number: each second of a file is one row

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -76,6 +77,15 @@ class Calibration:
     @property
     def name(self) -> str:
         return "+".join(self.parts)
+
+    @property
+    def digest(self) -> str:
+        """Changes with any number of the calibration."""
+        arrays: list[NDArray[Any]] = [self.weights, self.bias]
+        arrays += [self.thresholds[point] for point in POINTS]
+        arrays += [] if self.head is None else [self.head.weight, self.head.bias]
+        data = b"".join(np.ascontiguousarray(a).tobytes() for a in arrays)
+        return hashlib.sha256(data).hexdigest()[:12]
 
     def combine(self, scores: Sequence[NDArray[np.floating]]) -> Floats:
         """Probabilities per source, (..., labels) each, to calibrated probabilities."""

@@ -47,8 +47,8 @@ class CombinedEar:
 
     @property
     def info(self) -> BranchInfo:
-        name = self.calibration.name
-        return BranchInfo(Status.OK, name, name)
+        files = "+".join(str(part.info.weights) for part in self.parts)
+        return BranchInfo(Status.OK, self.calibration.name, files)
 
     def hear(self, waveforms: Sequence[Waveform]) -> list[Scores]:
         check_waveforms(waveforms, self.rate)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -10,20 +11,57 @@ from av_tagger.audio.branch import EarSettings, load_ear
 from av_tagger.audio.calibration import Calibration, joined
 from av_tagger.audio.calibration_file import load_calibration
 from av_tagger.audio.combined import CombinedEar
-from av_tagger.errors import UsageError, did_you_mean
+from av_tagger.errors import AvTaggerError, UsageError, did_you_mean
 from av_tagger.protocols import AudioBranch
 
 JOIN = "+"
 EFFICIENTAT = ("efficientat.mn20", "efficientat.mn10", "efficientat.mn04")  # from best to least
 PUBLISHED = ("yamnet", *EFFICIENTAT)
-NAMES = (*PUBLISHED, "starter")
+STARTER, YAMNET = "starter", "yamnet"
+NAMES = (*PUBLISHED, STARTER)
+
+Say = Callable[[str], None]
+
+
+def best_ear(*, offline: bool = False, say: Say | None = None) -> str:
+    """The best ear of what is here and of what can be fetched: YAMNet and the starter together,
+    and EfficientAT where its weights are.
+    """
+    here = best_published(EFFICIENTAT)
+    yamnet = _here_or_fetched(YAMNET, offline, say or (lambda _: None))
+    return JOIN.join(filter(None, (YAMNET if yamnet else None, STARTER, here)))
+
+
+def best_published(names: Sequence[str] = (*EFFICIENTAT, "yamnet")) -> str | None:
+    """The first of these whose weights are here."""
+    return next((name for name in names if weights.locate(name) is not None), None)
+
+
+def _here_or_fetched(name: str, offline: bool, say: Say) -> bool:
+    """An index that cannot be reached is found out quickly, and costs nothing but quality."""
+    try:
+        fetch(name, offline=offline, retry=False)
+    except AvTaggerError as error:
+        if not offline:
+            say(f"a better ear is not here: {error}")
+        return False
+    return True
+
+
+def fetch(name: str, *, offline: bool = False, retry: bool = True) -> Path:
+    """The weights file of a published ear, fetched or made where it is not here."""
+    if name == YAMNET:
+        from av_tagger.audio.known.ear import fetch_yamnet
+
+        return fetch_yamnet(offline=offline, retry=retry)
+    return weights.fetch(name, offline=offline, retry=retry)
 
 
 def part_names(name: str) -> tuple[str, ...]:
     """`yamnet+efficientat:mn10` -> (`yamnet`, `efficientat.mn10`); a file stays as it is."""
     if Path(name).exists():
         return (name,)
-    names = tuple(_full_name(part.strip()) for part in name.split(JOIN))
+    names = tuple(full_name(part.strip()) for part in name.split(JOIN))
     twice = next((n for n in names if names.count(n) > 1), None)
     if twice is not None:
         raise UsageError(f"{name}: names the ear {twice!r} twice; name each ear once")
@@ -94,12 +132,17 @@ def _wears(calibration: Calibration, name: str) -> bool:
     return any(s.head and calibration.parts[s.part] == name for s in calibration.sources)
 
 
-def _full_name(name: str) -> str:
+def full_name(name: str) -> str:
     """`efficientat` and `efficientat:mn10` -> `efficientat.mn10`."""
     kind, _, size = name.replace(":", ".", 1).partition(".")
     if kind == "efficientat" and not Path(name).suffix.startswith(".pt"):
         return f"{kind}.{size or 'mn10'}"
     return "yamnet" if name == "yamnet:" else name
+
+
+def family_of(name: str) -> str:
+    """`starter+yamnet+efficientat.mn10` -> `efficientat+starter+yamnet`: for files of this ear."""
+    return JOIN.join(sorted(map(_family, part_names(name))))
 
 
 def _family(name: str) -> str:

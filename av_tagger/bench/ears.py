@@ -26,8 +26,9 @@ from torch import Tensor, nn
 
 from av_tagger.audio.branch import MilEar
 from av_tagger.audio.checkpoint import Header
-from av_tagger.audio.known.ear import KINDS, Kind, KnownEar, Network
+from av_tagger.audio.known.ear import KINDS, Kind, KnownEar
 from av_tagger.audio.known.efficientat import EfficientAT
+from av_tagger.audio.known.files import Network
 from av_tagger.audio.known.yamnet import YAMNet
 from av_tagger.audio.network import EarArchitecture, build_network
 from av_tagger.clip import Waveform

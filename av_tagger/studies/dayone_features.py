@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from av_tagger import weights
 from av_tagger.audio.checkpoint import load_checkpoint
-from av_tagger.audio.known.ear import read_network
+from av_tagger.audio.known.files import read_network
 from av_tagger.audio.known.yamnet import YAMNet
 from av_tagger.audio.network import MilNetwork
 from av_tagger.studies.starter_data import EAR_RATE, RATE

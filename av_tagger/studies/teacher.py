@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from av_tagger.audio.known.ear import read_network
+from av_tagger.audio.known.files import read_network
 from av_tagger.labels import audioset, dcase2017
 
 Numbers = NDArray[np.float32]

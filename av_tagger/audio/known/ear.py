@@ -2,44 +2,32 @@
 
 from __future__ import annotations
 
-import pickle
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Protocol, cast
+from typing import Any, cast
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from safetensors import SafetensorError
-from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from av_tagger import weights
 from av_tagger.audio.calibration import HEAD, Head
-from av_tagger.audio.known.efficientat import HOP, RATE, STRIDE, EfficientAT
+from av_tagger.audio.known.efficientat import HOP, RATE, STRIDE
+from av_tagger.audio.known.files import Network, build, read_network, read_state
 from av_tagger.audio.known.yamnet import HOP as YAMNET_HOP
 from av_tagger.audio.known.yamnet import PATCH_HOP, UNSUPPORTED, YAMNet, filled
 from av_tagger.audio.known.yamnet import RATE as YAMNET_RATE
 from av_tagger.audio.waveforms import check_waveforms
 from av_tagger.clip import Waveform
-from av_tagger.errors import UsageError, WeightsError, did_you_mean, sentence
+from av_tagger.errors import UsageError, WeightsError, did_you_mean
 from av_tagger.labels import audioset
 from av_tagger.networks import find_device, folded, quick_memory, upload
 from av_tagger.scores import Activity, BranchInfo, Scores, Status
 
 Numbers = NDArray[np.float32]
-
-
-class Network(Protocol):
-    """What a published network offers: embeddings of a waveform, and what its head says of them."""
-
-    width: int
-
-    def embed(self, waveforms: Tensor) -> Tensor: ...
-
-    def __call__(self, waveforms: Tensor) -> tuple[Tensor, Tensor]: ...
 
 
 @dataclass(frozen=True)
@@ -277,73 +265,9 @@ def load_yamnet(name: str, device: str | torch.device = "auto") -> KnownEar:
 
 
 def _load_file(path: Path, device: str | torch.device) -> KnownEar:
-    state = _read_state(path)
+    state = read_state(path)
     family = "yamnet" if "logits.weight" in state else "efficientat"
-    return KnownEar(f"{family}.{path.stem}", KINDS[family], _build(family, state, path), device)
-
-
-def read_network(family: str, path: Path) -> Network:
-    """The network whose weights lie in a file, its width taken from the file; strict."""
-    return _build(family, _read_state(path), path)
-
-
-def _read_state(path: Path) -> dict[str, Tensor]:
-    if not path.is_file():
-        raise WeightsError(
-            sentence(path, "there is no such weights file", "see av-tag weights list")
-        )
-    try:
-        state = (
-            load_file(path)
-            if path.suffix == ".safetensors"
-            else torch.load(path, map_location="cpu", weights_only=True)
-        )
-    except (
-        SafetensorError,
-        OSError,
-        RuntimeError,
-        EOFError,
-        pickle.UnpicklingError,
-        ValueError,
-    ) as error:
-        reason = str(error).splitlines()[0][:120]
-        raise WeightsError(
-            sentence(
-                path,
-                f"cannot be read as weights ({reason})",
-                "fetch it again: av-tag weights fetch",
-            )
-        ) from error
-    if not isinstance(state, dict) or not all(isinstance(v, Tensor) for v in state.values()):
-        raise WeightsError(
-            sentence(
-                path,
-                "holds something other than named tensors",
-                "fetch it again: av-tag weights fetch",
-            )
-        )
-    return state
-
-
-def _build(family: str, state: dict[str, Tensor], path: Path) -> Network:
-    last = "features.15.block.3.0.weight"
-    if family == "efficientat" and last not in state:
-        raise WeightsError(
-            sentence(
-                path, "is not an EfficientAT MobileNet", "give a file such as mn10_as_mAP_471.pt"
-            )
-        )
-    network: nn.Module = YAMNet() if family == "yamnet" else EfficientAT(len(state[last]) / 160)
-    try:
-        network.load_state_dict(state, strict=True)
-    except RuntimeError as error:
-        reason = " ".join(str(error).split())[:160]
-        raise WeightsError(
-            sentence(
-                path, f"does not fit {family} ({reason})", "fetch it again: av-tag weights fetch"
-            )
-        ) from error
-    return cast("Network", network)
+    return KnownEar(f"{family}.{path.stem}", KINDS[family], build(family, state, path), device)
 
 
 BATCH_SAMPLES = 160 * RATE  # sound in one pass, which bounds memory: 16 windows of 10 s
