@@ -11,7 +11,7 @@ from av_tagger.audio.branch import EarSettings, load_ear
 from av_tagger.audio.calibration import Calibration, joined
 from av_tagger.audio.calibration_file import load_calibration
 from av_tagger.audio.combined import CombinedEar
-from av_tagger.errors import AvTaggerError, UsageError, did_you_mean
+from av_tagger.errors import AvTaggerError, UsageError
 from av_tagger.protocols import AudioBranch
 
 JOIN = "+"
@@ -27,9 +27,10 @@ def best_ear(*, offline: bool = False, say: Say | None = None) -> str:
     """The best ear of what is here and of what can be fetched: YAMNet and the starter together,
     and EfficientAT where its weights are.
     """
-    here = best_published(EFFICIENTAT)
     yamnet = _here_or_fetched(YAMNET, offline, say or (lambda _: None))
-    return JOIN.join(filter(None, (YAMNET if yamnet else None, STARTER, here)))
+    parts = (YAMNET if yamnet else None, STARTER, best_published(EFFICIENTAT))
+    names = tuple(part for part in parts if part is not None)
+    return JOIN.join(names) if has_calibration(names) else best_published() or STARTER
 
 
 def best_published(names: Sequence[str] = (*EFFICIENTAT, "yamnet")) -> str | None:
@@ -82,7 +83,7 @@ def calibration_of(names: tuple[str, ...]) -> Calibration:
     if missing is not None:
         raise UsageError(
             f"the ear {missing!r} has no calibration, so it cannot be combined with others; "
-            f"{did_you_mean(missing, NAMES)}"
+            f"give it alone, or combine some of {', '.join(NAMES)}"
         )
     return joined([calibration_of((n,)) for n in names])
 

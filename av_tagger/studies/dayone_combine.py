@@ -17,7 +17,7 @@ from av_tagger.audio.calibration import (
     floored_logit,
     logit,
 )
-from av_tagger.audio.known.ear import KINDS
+from av_tagger.audio.known.ear import KINDS, narrower, widened
 from av_tagger.labels import dcase2017
 from av_tagger.studies import dayone_audioset, dayone_fit
 from av_tagger.studies.dayone_features import (
@@ -107,8 +107,13 @@ def window_scores(
     parts: Sequence[str], labels: Sequence[str], features: WindowFeatures, head: Numbers | None
 ) -> list[Numbers]:
     """(windows, labels) of each source, NaN for a class that it does not know."""
-    values = [_columns(features.scores[p], labels_of(p), labels) for p in parts]
+    values = [_columns(_heard(features, p), labels_of(p), labels) for p in parts]
     return values + ([] if head is None else [_columns(head, LABELS, labels)])
+
+
+def _heard(features: WindowFeatures, ear: str) -> Numbers:
+    """As the ear says it: with narrower classes counted for their broader ones."""
+    return widened(features.scores[ear].copy(), narrower(labels_of(ear)))
 
 
 def summed(parts: Sequence[str], labels: Sequence[str], real: RealClips) -> Floats:

@@ -140,7 +140,7 @@ def main() -> None:
     )
     parser.add_argument("--shared", type=Path, required=True)
     parser.add_argument("-o", "--output", type=Path, required=True)
-    parser.add_argument("--count", type=int, default=7000, help="synthetic examples")
+    parser.add_argument("--count", type=int, default=4000, help="synthetic examples")
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--check", metavar="MANIFEST", help="below --shared; measure, fit nothing")
     arguments = parser.parse_args()

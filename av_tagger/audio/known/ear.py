@@ -58,7 +58,7 @@ class KnownEar:
         self.name = name
         self.kind = kind
         self.device = find_device(device)
-        self._narrower = _narrower(kind.labels)
+        self._narrower = narrower(kind.labels)
         quick = folded(cast("nn.Module", network)).to(
             self.device, memory_format=torch.channels_last
         )  # type: ignore[call-overload]
@@ -140,17 +140,9 @@ class KnownEar:
         with torch.inference_mode():
             bags, frames = self.network(waves)
         return [
-            (self._widened(bag), self._widened(timeline))
+            (widened(bag, self._narrower), widened(timeline, self._narrower))
             for bag, timeline in zip(bags.cpu().numpy(), frames.cpu().numpy(), strict=True)
         ]
-
-    def _widened(self, probabilities: Numbers) -> Numbers:
-        """A class is at least as probable as the narrower ones that count for it."""
-        for broad, narrow in self._narrower:
-            np.maximum(
-                probabilities[..., broad], probabilities[..., narrow], out=probabilities[..., broad]
-            )
-        return probabilities
 
     def _embed(self, waves: Tensor) -> list[Numbers]:
         with torch.inference_mode():
@@ -178,7 +170,16 @@ class KnownEar:
         )
 
 
-def _narrower(labels: tuple[str, ...]) -> list[tuple[int, int]]:
+def widened(probabilities: Numbers, pairs: Sequence[tuple[int, int]]) -> Numbers:
+    """A class is at least as probable as the narrower ones that count for it; in place."""
+    for broad, narrow in pairs:
+        wide, own = probabilities[..., broad], probabilities[..., narrow]
+        np.maximum(wide, own, out=wide)
+    return probabilities
+
+
+def narrower(labels: tuple[str, ...]) -> list[tuple[int, int]]:
+    """Columns (broad, narrow): the narrow class counts for the broad one (Bicycle bell, Bicycle)."""
     by_id = {c.id: c.label for c in audioset()}
     pairs = [(c.label, by_id[id_]) for c in audioset() for id_ in c.also]
     return [
