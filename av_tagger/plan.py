@@ -39,7 +39,8 @@ Say = Callable[[str], None]
 
 AUDIOSET_LIKE = 500  # so many classes are AudioSet's, whose parents are folded under their kinds
 STARTER_KNOWS = (
-    "the starter ear knows 17 traffic and warning sounds; `av-tag weights fetch yamnet` adds 521"
+    "the starter ear listens: it knows 17 traffic and warning sounds; "
+    "`av-tag weights fetch yamnet` adds 521"
 )
 
 
@@ -92,17 +93,20 @@ def load(
 def _ear(config: Config, device: str, say: Say) -> AudioBranch | None:
     if config.only == "eye":
         return None
+    told: list[str] = []
     chosen = config.ear != "auto"
-    name = config.ear if chosen else best_ear(offline=config.offline, say=say)
+    name = config.ear if chosen else best_ear(offline=config.offline, say=told.append)
     try:
         ear = load_named(name, device, config.hearing, offline=config.offline)
     except WeightsError as error:
         if chosen or name == STARTER:
             raise
-        say(f"{error}; the starter ear takes its place")
+        told.append(str(error))
         ear = load_named(STARTER, device, config.hearing, offline=config.offline)
-    if ear.info.model == STARTER and config.classes is None:
-        say(STARTER_KNOWS)
+    if ear.info.model == STARTER and (told or config.classes is None):
+        told.append(STARTER_KNOWS)
+    if told:
+        say("; ".join(told))
     return ear
 
 
@@ -135,7 +139,7 @@ def _eye(config: Config, classes: ClassList, device: str, say: Say) -> VideoBran
 def _fusion(config: Config, classes: ClassList, ear: AudioBranch | None) -> Weighing:
     """The paper's weights by default, with thresholds calibrated for the ear in use where such are known."""
     if config.fusion != "auto":
-        return load_fusion(config.fusion, classes.labels)
+        return _completed(load_fusion(config.fusion, classes.labels), ear)
     family = ear.info.model if ear is not None else ""
     own = weights.find(f"fusion.{family}.json") if family else None
     if own is not None:
@@ -153,9 +157,23 @@ def _fusion(config: Config, classes: ClassList, ear: AudioBranch | None) -> Weig
 def _with_calibration(ear: CombinedEar, labels: tuple[str, ...]) -> Weighing:
     """The thresholds that an ear's calibration brings, for what is heard."""
     fusion = load_fusion("paper", labels)
+    return fusion.with_thresholds(ear=_own_thresholds(ear, fusion.rows.ear, labels))
+
+
+def _completed(fusion: Weighing, ear: AudioBranch | None) -> Weighing:
+    """Classes that a fusion file does not name get the ear's own thresholds."""
+    if not isinstance(ear, CombinedEar) or not fusion.neutral:
+        return fusion
+    own = _own_thresholds(ear, fusion.rows.ear, fusion.labels)
+    neutral = np.isin(fusion.labels, fusion.neutral)
+    return fusion.with_thresholds(ear=np.where(neutral, own, fusion.rows.ear))
+
+
+def _own_thresholds(
+    ear: CombinedEar, otherwise: NDArray[np.float64], labels: tuple[str, ...]
+) -> NDArray[np.float64]:
     columns = column_of(labels, ear.labels)
-    row = np.where(columns >= 0, ear.thresholds["f1"][columns], fusion.rows.ear)
-    return fusion.with_thresholds(ear=row)
+    return np.where(columns >= 0, ear.thresholds["f1"][columns], otherwise)
 
 
 def _with_own(header: Any, labels: tuple[str, ...]) -> Weighing:

@@ -19,7 +19,8 @@ from av_tagger.audio.network import EarArchitecture, build_network
 from av_tagger.errors import UsageError, WeightsError
 from av_tagger.fusion import WeightedFusion, read_fusion, write_fusion
 from av_tagger.labels import dcase2017
-from av_tagger.plan import BEST_EARS, embedder_name, load, load_embedder
+from av_tagger.audio.ears import PUBLISHED, calibration_of, part_names
+from av_tagger.plan import STARTER_KNOWS, embedder_name, load, load_embedder
 from av_tagger.tagger import Tagger
 
 LABELS = dcase2017().labels
@@ -34,7 +35,7 @@ def published(tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes]:
     torch.save(EfficientAT(0.1).state_dict(), folder / "mn.pt")
     save_file(YAMNet().state_dict(), folder / "yamnet.safetensors")
     narrow, yamnet = (folder / "mn.pt").read_bytes(), (folder / "yamnet.safetensors").read_bytes()
-    return {name: yamnet if name == "yamnet" else narrow for name in BEST_EARS}
+    return {name: yamnet if name == "yamnet" else narrow for name in PUBLISHED}
 
 
 @pytest.fixture
@@ -85,15 +86,38 @@ def ear_of(tagger: Tagger) -> str | None:
 
 
 @pytest.mark.usefixtures("nobody_calls")
-def test_the_best_ear_that_is_here_wins(own: Path, published: dict[str, bytes]) -> None:
-    heard: list[str | None] = []
-    for name in reversed(BEST_EARS):  # from the least to the best
+def test_everything_that_is_here_listens(own: Path, published: dict[str, bytes]) -> None:
+    """The starter, YAMNet, and the best EfficientAT together."""
+    heard: list[str] = []
+    for name in ("efficientat.mn04", "yamnet", "efficientat.mn10", "efficientat.mn20"):
         (own / weights.entry(name).filename).write_bytes(published[name])
         said: list[str] = []
-        heard.append(ear_of(listen(said.append)))
+        heard.append(listen(said.append).branches[0].model)
         assert said == []
-    assert heard == ["yamnet", "efficientat.mn04", "efficientat.mn10", "efficientat.mn20"]
+    assert heard == [
+        "efficientat.mn04+starter",
+        "yamnet+starter+efficientat.mn04",
+        "yamnet+starter+efficientat.mn10",
+        "yamnet+starter+efficientat.mn20",
+    ]
     assert embedder_name("auto") == "efficientat.mn20"
+
+
+@pytest.mark.usefixtures("nobody_calls")
+def test_an_ear_answers_for_all_it_knows(own: Path, published: dict[str, bytes]) -> None:
+    said: list[str] = []
+    starter = listen(said.append)
+    assert (starter.parts.labels, starter.parts.fold, said) == (LABELS, False, [STARTER_KNOWS])
+    assert listen(said.append, classes="dcase2017").parts.labels == LABELS
+    assert said == [STARTER_KNOWS]  # who asks for these classes gets them
+    (own / weights.entry("yamnet").filename).write_bytes(published["yamnet"])
+    both = listen()
+    assert len(both.parts.labels) == 521
+    assert both.parts.fold
+    assert set(LABELS) <= set(both.parts.labels)
+    seventeen = listen(classes="dcase2017")
+    assert (seventeen.parts.labels, seventeen.parts.fold) == (LABELS, False)
+    assert not listen(classes="Dog;Bark").parts.fold
 
 
 @pytest.mark.usefixtures("nobody_calls", "own")
@@ -112,9 +136,8 @@ def test_offline_a_named_ear_that_is_not_here_is_an_error() -> None:
 
 
 @pytest.mark.usefixtures("own")
-def test_a_mirror_that_cannot_be_reached_is_said_once(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_index_that_cannot_be_reached_is_said_once(monkeypatch: pytest.MonkeyPatch) -> None:
     """And costs no wait worth the name."""
-    monkeypatch.setenv("AV_TAGGER_MIRROR", "http://127.0.0.1:9")
     waited: list[float] = []
     monkeypatch.setattr("time.sleep", waited.append)
     said: list[str] = []
@@ -122,7 +145,7 @@ def test_a_mirror_that_cannot_be_reached_is_said_once(monkeypatch: pytest.Monkey
     assert ear_of(tagger) == ear_of(listen(ear="starter"))
     assert len(said) == 1
     assert "starter" in said[0]
-    assert "127.0.0.1:9" in said[0]
+    assert "package index" in said[0]
     assert sum(waited) < 1
 
 
@@ -132,33 +155,37 @@ def test_an_ear_that_is_damaged_makes_room_for_the_starter(own: Path) -> None:
     assert ear_of(listen(said.append)) == ear_of(listen(ear="starter"))
     assert len(said) == 1
     assert "cannot be read as weights" in said[0]
-    assert "the starter ear takes its place" in said[0]
+    assert "the starter ear listens" in said[0]
 
 
-def test_thresholds_shipped_for_the_ear(own: Path, published: dict[str, bytes]) -> None:
-    folder = Path(weights.__file__).parents[1] / "weights"
-    shipped, paper = (
-        read_fusion(folder / f"fusion.{name}.json", LABELS) for name in ("efficientat", "paper")
-    )
-    for name, expected in (("yamnet", paper), ("efficientat.mn10", shipped)):
+def test_an_ear_brings_the_thresholds_of_its_calibration(
+    own: Path, published: dict[str, bytes]
+) -> None:
+    for name in ("yamnet", "efficientat.mn10"):
         (own / weights.entry(name).filename).write_bytes(published[name])
-        fusion = listen(ear=name).parts.fusion
-        assert isinstance(fusion, WeightedFusion)
-        np.testing.assert_array_equal(fusion.rows.ear, expected.rows.ear)
-    assert not np.array_equal(shipped.rows.ear, paper.rows.ear)
+        tagger = listen(ear=name)
+        expected = calibration_of(part_names(name))
+        assert tagger.parts.labels == expected.labels
+        rows = tagger.parts.fusion.rows.ear  # type: ignore[attr-defined]
+        np.testing.assert_array_equal(rows, expected.thresholds["f1"])
+        seventeen = listen(ear=name, classes="dcase2017").parts.fusion
+        assert len(seventeen.rows.ear) == 17  # type: ignore[attr-defined]
+        assert set(seventeen.rows.ear) <= set(rows)  # type: ignore[attr-defined]
 
 
 def test_the_users_own_fusion_wins(own: Path, published: dict[str, bytes], tmp_path: Path) -> None:
+    """Classes that it does not name keep the ear's own thresholds."""
     (own / weights.entry("efficientat.mn10").filename).write_bytes(published["efficientat.mn10"])
     paper = read_fusion(Path(weights.__file__).parents[1] / "weights" / "fusion.paper.json", LABELS)
-    mine = paper.with_thresholds(ear=np.full(17, 0.123))
-    write_fusion(mine, tmp_path / "mine.json")
-    assert (listen(fusion=str(tmp_path / "mine.json")).parts.fusion.rows.ear == 0.123).all()  # type: ignore[attr-defined]
-    write_fusion(
-        mine.with_thresholds(ear=np.full(17, 0.456)), own / "fusion.efficientat.json"
-    )  # in place of the shipped one
-    assert (listen().parts.fusion.rows.ear == 0.456).all()  # type: ignore[attr-defined]
-    assert (listen(fusion=str(tmp_path / "mine.json")).parts.fusion.rows.ear == 0.123).all()  # type: ignore[attr-defined]
+    write_fusion(paper.with_thresholds(ear=np.full(17, 0.123)), tmp_path / "mine.json")
+    mine = str(tmp_path / "mine.json")
+    assert (listen(fusion=mine, classes="dcase2017").parts.fusion.rows.ear == 0.123).all()  # type: ignore[attr-defined]
+    tagger = listen(fusion=mine)
+    named = np.isin(tagger.parts.labels, LABELS)
+    rows = tagger.parts.fusion.rows.ear  # type: ignore[attr-defined]
+    assert (rows[named] == 0.123).all()
+    own_rows = calibration_of(part_names("efficientat.mn10+starter")).thresholds["f1"]
+    assert set(rows[~named]) == set(own_rows)
 
 
 @pytest.mark.usefixtures("own")
