@@ -30,8 +30,8 @@ class TuneOptions:
         Path, typer.Option("-o", "--output", help="The fusion file to write (.json or .toml).")
     ] = Path("fusion.json")
     method: Annotated[
-        str, typer.Option(help="joint, paper-rule, stacked, even, max, ear or eye.")
-    ] = "joint"
+        str, typer.Option(help="logit, joint, paper-rule, stacked, even, max, ear or eye.")
+    ] = "logit"
     point: Annotated[
         str, typer.Option(help="Operating point: precision (F0.5), f1 or recall (F2).")
     ] = "f1"

@@ -115,7 +115,7 @@ def tune(
     data = side_by_side(
         read_predictions(results, classes), read_weak(truth, classes), classes.labels
     )
-    table = DevelopmentScores.of(data.heard, data.seen, data.truth)
+    table = DevelopmentScores.of(data.heard, data.seen, data.truth, data.labels)
     fusion = FusionFitter(settings).fit(data.heard, data.seen, data.truth, data.labels).fusion_
     honest = cross_validate(table, settings, data.groups, folds)
     others = {

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from av_tagger.errors import UsageError, did_you_mean
 from av_tagger.fusion.file import build, method_of, read_fusion, write_fusion
+from av_tagger.fusion.logit import LogitFusion
 from av_tagger.fusion.weighing import (
     EarOnly,
     EyeOnly,
@@ -26,6 +27,7 @@ __all__ = [
     "FUSIONS",
     "EarOnly",
     "EyeOnly",
+    "LogitFusion",
     "MaxFusion",
     "StackedFusion",
     "Thresholds",
@@ -36,6 +38,9 @@ __all__ = [
     "read_fusion",
     "write_fusion",
 ]
+
+
+LOGIT = "fusion.logit.json"  # for any calibrated ear
 
 
 def load_fusion(source: Path | str, labels: Sequence[str], strict: bool = False) -> Weighing:
@@ -70,6 +75,7 @@ def _plain(method: str, labels: tuple[str, ...]) -> Weighing:
 
 FUSIONS: Mapping[str, Callable[[tuple[str, ...]], Weighing]] = {
     "paper": partial(_shipped, "fusion.paper.json"),  # AV §3.4
+    "logit": partial(_shipped, LOGIT),
     "even": partial(_plain, "weighted"),
     "max": partial(_plain, "max"),
     "ear": partial(_plain, "ear"),
