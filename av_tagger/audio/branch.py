@@ -2,53 +2,25 @@
 
 from __future__ import annotations
 
-import importlib
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path
-from typing import TYPE_CHECKING, Literal, cast
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from av_tagger import weights
-from av_tagger.audio.checkpoint import Header, load_checkpoint
+from av_tagger.audio.header import Header
 from av_tagger.audio.network import MilNetwork
+from av_tagger.audio.settings import EarSettings
 from av_tagger.audio.waveforms import check_waveforms
-from av_tagger.catalogue import CATALOGUE
 from av_tagger.clip import Waveform
-from av_tagger.errors import UsageError, did_you_mean
-from av_tagger.networks import find_device, folded, quick_memory, upload
+from av_tagger.devices import find_device
+from av_tagger.errors import UsageError
+from av_tagger.networks import folded, quick_memory, upload
 from av_tagger.scores import Activity, BranchInfo, Scores, Status
 
-if TYPE_CHECKING:
-    from av_tagger.protocols import AudioBranch
-
-__all__ = ["EARS", "KINDS", "RUN_FILE", "EarSettings", "MilEar", "load_ear"]
-
 Numbers = NDArray[np.float32]
-
-
-@dataclass(frozen=True)
-class EarSettings:
-    """How the ear computes; none of it changes an answer by more than rounding, but `dtype`."""
-
-    dtype: Literal["float32", "bfloat16"] = "float32"
-    batch_seconds: float = (
-        60.0  # sound in one pass, which bounds memory; more is hardly quicker on a CPU
-    )
-    longest_seconds: float = 30.0  # longer waveforms are read in windows of this length
-    overlap_seconds: float = 4.0  # between them; half of it on each side is context only
-
-    def __post_init__(self) -> None:
-        if self.dtype not in ("float32", "bfloat16"):
-            raise ValueError(f"the ear computes in float32 or bfloat16: {self.dtype!r}")
-        if not 0 <= self.overlap_seconds < self.longest_seconds or self.batch_seconds <= 0:
-            raise ValueError(
-                f"windows are longer than their overlap: {self.longest_seconds = }, {self.overlap_seconds = }"
-            )
 
 
 @dataclass(frozen=True)
@@ -142,7 +114,7 @@ class MilEar:
         waves = np.zeros((len(pieces), frames * self._front.hop), np.float32)
         for row, piece in zip(waves, pieces, strict=True):
             row[: len(piece.samples)] = piece.samples
-        half = self.settings.dtype == "bfloat16"
+        half = self.settings.precision == "bfloat16"
         with torch.inference_mode(), torch.autocast(self.device.type, torch.bfloat16, enabled=half):
             heard = self._quick(self._quick.features(upload(torch.from_numpy(waves), self.device)))
         bags, instances = heard.bags.float().cpu().numpy(), heard.instances.float().cpu().numpy()
@@ -159,49 +131,3 @@ class MilEar:
         activity = Activity(timeline, self.rate / self._samples, waveform.start_seconds)
         # A clip in several windows holds a sound when one of them does (the standard assumption of METHOD §1.1).
         return Scores(self.labels, bags.max(axis=0), activity=activity)
-
-
-def load_ear(
-    name: str | Path,
-    device: torch.device | str = "auto",
-    settings: EarSettings | None = None,
-    *,
-    offline: bool = False,
-) -> AudioBranch:
-    """An ear by name (`starter`), by kind and name (`efficientat:mn04`), by file, or by the folder of a training run."""
-    kind, _, rest = str(name).partition(":")
-    if kind in KINDS:
-        module, function = KINDS[kind]
-        return cast("AudioBranch", getattr(importlib.import_module(module), function)(rest, device))
-    path = _file_of(name)
-    network, header = load_checkpoint(path)
-    if header.embedder:
-        from av_tagger.audio.known.embedded import embedded_ear
-
-        return embedded_ear(network, header, device, offline=offline)
-    return MilEar(network, header, device, settings)
-
-
-def _file_of(name: str | Path) -> Path:
-    path = Path(name)
-    if path.is_dir():
-        return path / RUN_FILE
-    if path.suffix == ".safetensors" or path.is_file():
-        return path
-    known = EARS | {entry: entry for entry in CATALOGUE}
-    if str(name) not in known:
-        hint = did_you_mean(str(name), [*EARS, *(f"{kind}:..." for kind in KINDS)])
-        raise UsageError(
-            f"there is no ear {str(name)!r}; {hint}; or give a weights file or the folder of a training run"
-        )
-    return weights.fetch(known[str(name)])
-
-
-RUN_FILE = "best.safetensors"  # in the folder of a training run
-EARS: dict[str, str] = {"starter": "crnn.starter"}  # short names of weights
-KINDS: dict[
-    str, tuple[str, str]
-] = {  # kind: module and function (name, device) -> AudioBranch, imported when asked for
-    "efficientat": ("av_tagger.audio.known.ear", "load_efficientat"),
-    "yamnet": ("av_tagger.audio.known.ear", "load_yamnet"),
-}

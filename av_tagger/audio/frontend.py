@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
-from typing import Literal
 
 import numpy as np
 import torch
@@ -12,70 +10,9 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from av_tagger.audio.sockets import FeatureShape
+from av_tagger.audio.architecture import LogMelSettings
 
 LOWEST = 1e-30  # keeps log(0) away where a paper has no floor of its own
-
-
-@dataclass(frozen=True)
-class LogMelSettings:
-    """Defaults: AV §3.2, 20 kHz, frames of 24 ms every 5 ms, 60 bands: a 10-s clip is 2000 x 60."""
-
-    rate: int = 20_000  # Hz
-    window: int = 480  # samples, 24 ms
-    hop: int = 100  # samples, 5 ms
-    fft: int = 1024
-    mels: int = 60
-    low_hz: float = 0.0
-    high_hz: float | None = None  # None: half the rate
-    scale: Literal["slaney", "htk"] = "slaney"
-    norm: Literal["area", "peak"] = (
-        "area"  # area: Slaney's triangles of equal area; peak: triangles of height one
-    )
-    power: float = 2.0
-    log: Literal["natural", "decibel", "none"] = "natural"
-    floor: float = 1e-7  # about the noise of 16-bit samples in a band, so that digital silence is finite and near real silence
-    floor_mode: Literal["add", "clip"] = "add"
-    padding: Literal["centre", "end"] = (
-        "centre"  # centre: frame t is centred at t * hop; end: it starts there
-    )
-    preemphasis: float = 0.0
-    deltas: bool = False  # the first delta as a second channel (SMALL)
-    delta_width: int = 9  # frames of the regression, odd
-    exact: bool = False  # the transform in double precision, at twice the time; single is 1e-4 off only some 50 dB below the loudest band
-
-    def __post_init__(self) -> None:
-        if min(self.rate, self.window, self.hop, self.mels) < 1:
-            raise ValueError(
-                f"rate, window, hop and mels are positive: {self.rate = }, {self.window = }, {self.hop = }, {self.mels = }"
-            )
-        if self.fft < self.window:
-            raise ValueError(f"the FFT covers the window: {self.fft = }, {self.window = }")
-        if not 0 <= self.low_hz < self.top_hz <= self.rate / 2:
-            raise ValueError(
-                f"bands lie between 0 Hz and half the rate: {self.low_hz = }, {self.top_hz = }, {self.rate = }"
-            )
-        if self.floor < 0 or self.delta_width < 3 or self.delta_width % 2 == 0:
-            raise ValueError(
-                f"the floor is not negative, the delta width is odd: {self.floor = }, {self.delta_width = }"
-            )
-        for name, known in KINDS.items():
-            if getattr(self, name) not in known:
-                raise ValueError(f"{name} is one of {', '.join(known)}: {getattr(self, name)!r}")
-
-    @property
-    def top_hz(self) -> float:
-        return self.rate / 2 if self.high_hz is None else self.high_hz
-
-    @property
-    def shape(self) -> FeatureShape:
-        return FeatureShape(
-            channels=2 if self.deltas else 1, bands=self.mels, rate=self.rate / self.hop
-        )
-
-    def frames(self, samples: int) -> int:
-        """Every sample lies in a frame: 200 000 samples are exactly 2000 frames."""
-        return max(1, -(-samples // self.hop))
 
 
 class LogMel(nn.Module):
@@ -197,10 +134,3 @@ def _slaney_hz(mel: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 SCALES = {"slaney": (_slaney_mel, _slaney_hz), "htk": (_htk_mel, _htk_hz)}
-KINDS = {
-    "scale": ("slaney", "htk"),
-    "norm": ("area", "peak"),
-    "log": ("natural", "decibel", "none"),
-    "floor_mode": ("add", "clip"),
-    "padding": ("centre", "end"),
-}

@@ -3,78 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
+from av_tagger.audio.architecture import EarArchitecture, FeatureShape
 from av_tagger.audio.extractors import EXTRACTORS
 from av_tagger.audio.extractors.fuse import ResNorm
-from av_tagger.audio.frontend import LogMel, LogMelSettings
+from av_tagger.audio.frontend import LogMel
 from av_tagger.audio.pooling import POOLINGS
 from av_tagger.audio.sockets import (
     ACTIVATIONS,
     Bag,
     BagShape,
     Extractor,
-    FeatureShape,
     Heard,
     Pooling,
 )
 from av_tagger.errors import UsageError, did_you_mean
-from av_tagger.settings import from_table, to_table
-
-
-@dataclass(frozen=True)
-class EarArchitecture:
-    """A network in words and numbers: all that `build_network` needs, and all that a checkpoint's header says of it."""
-
-    classes: int
-    extractor: str = "crnn"
-    extractor_settings: dict[str, Any] = field(default_factory=dict)
-    pooling: str = "max"
-    pooling_settings: dict[str, Any] = field(default_factory=dict)
-    frontend: LogMelSettings | None = field(
-        default_factory=LogMelSettings
-    )  # None: the network reads features, never waveforms
-    features: FeatureShape | None = None  # the shape of those features
-    activation: str = "sigmoid"  # of the instances; one of ACTIVATIONS
-    margin: int = (
-        0  # instances of silence laid around every clip and cut off again, see `MilNetwork`
-    )
-    residual_norm: float | None = (
-        None  # lambda of FUSE's ResNorm on the normalised features; None: there is none
-    )
-
-    def __post_init__(self) -> None:
-        if self.classes < 1 or self.margin < 0:
-            raise ValueError(
-                f"a network has classes and no negative margin: {self.classes = }, {self.margin = }"
-            )
-        if (self.frontend is None) == (self.features is None):
-            raise ValueError(
-                "a network has either a front end or the shape of the features that it reads"
-            )
-        if self.activation not in ACTIVATIONS:
-            raise ValueError(
-                f"the activation is one of {', '.join(ACTIVATIONS)}: {self.activation!r}"
-            )
-
-    @property
-    def shape(self) -> FeatureShape:
-        shape = self.features if self.frontend is None else self.frontend.shape
-        assert shape is not None
-        return shape
-
-    def to_table(self) -> dict[str, Any]:
-        return to_table(self)
-
-    @classmethod
-    def from_table(cls, table: Mapping[str, Any], where: str = "architecture") -> EarArchitecture:
-        """A table with `features` and no front end means a network without one."""
-        parts = {"frontend": None, **table} if table.get("features") else table
-        return from_table(cls, parts, where)
+from av_tagger.settings import from_table
 
 
 class Normalise(nn.Module):

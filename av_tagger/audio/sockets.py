@@ -9,17 +9,10 @@ from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 import torch
 from torch import Tensor, nn
 
+from av_tagger.audio.architecture import FeatureShape
+
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance
-
-
-@dataclass(frozen=True)
-class FeatureShape:
-    """What an extractor is fed: (batch, channels, frames, bands), frames a second."""
-
-    channels: int
-    bands: int
-    rate: float
 
 
 @dataclass(frozen=True)

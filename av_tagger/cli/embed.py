@@ -29,7 +29,7 @@ def _embed(options: EmbedOptions) -> int:
     from rich.text import Text
 
     from av_tagger.cli.session import gather
-    from av_tagger.plan import load_embedder
+    from av_tagger.embedder import load_embedder
     from av_tagger.reports.embeddings import check_target, write_embeddings
 
     errors = Console(stderr=True)

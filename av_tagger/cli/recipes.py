@@ -1,4 +1,4 @@
-"""av-tag recipes: every recipe of the package, with its paper, its size and the figure that was published for it."""
+"""av-tag recipes: the training recipes with their paper, size and published result."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from av_tagger.cli.options import command
 
 @dataclass(frozen=True)
 class RecipesOptions:
-    json: Annotated[bool, typer.Option("--json", help="JSON lines instead of a table.")] = False
+    json: Annotated[bool, typer.Option("--json", help="Print JSON lines.")] = False
 
 
 def _recipes(options: RecipesOptions) -> int:
-    """List the recipes that av-tag train knows."""
+    """List the recipes of av-tag train."""
     from av_tagger.learning.learner import parameters
     from av_tagger.learning.recipe import all_recipes
 

@@ -117,7 +117,7 @@ def _fetch_all(names: Sequence[str], offline: bool) -> None:
 def _fetch_one(name: str, progress: Progress, *, offline: bool, retry: bool) -> Path:
     """Most weights are one file; AlexNet's are cut, the words of the paper packed."""
     from av_tagger import weights
-    from av_tagger.audio.known.ear import fetch_yamnet
+    from av_tagger.audio.known.convert import fetch_yamnet
     from av_tagger.video.fetch import STEPS
 
     if name == "yamnet":

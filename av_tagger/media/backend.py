@@ -1,4 +1,4 @@
-"""Which decoders there are, and which of them are allowed where."""
+"""The table of decoding libraries, by name."""
 
 from __future__ import annotations
 
@@ -12,10 +12,14 @@ DEFAULT = "pyav"
 
 
 def make_backend(name: str, allocate: Allocate | None = None) -> MediaBackend:
-    """A decoder in this very process: for workers, benchmarks and files that are trusted."""
+    """A decoder that runs in this process: no time limit, and a crash ends the program."""
+    check_name(name)
+    return BACKENDS[name](allocate)
+
+
+def check_name(name: str) -> None:
     if name not in BACKENDS:
         raise UsageError(f"there is no decoder {name!r}; {did_you_mean(name, BACKENDS)}")
-    return BACKENDS[name](allocate)
 
 
 def _pyav(allocate: Allocate | None) -> MediaBackend:

@@ -17,7 +17,7 @@ from av_tagger.audio.calibration import (
     floored_logit,
     logit,
 )
-from av_tagger.audio.known.ear import KINDS
+from av_tagger.audio.known.families import FAMILIES
 from av_tagger.labels import dcase2017
 from av_tagger.studies import dayone_audioset, dayone_fit
 from av_tagger.studies.dayone_features import (
@@ -62,7 +62,7 @@ class RealClips:
 
 
 def labels_of(ear: str) -> tuple[str, ...]:
-    return LABELS if ear == STARTER else KINDS[ear].labels
+    return LABELS if ear == STARTER else FAMILIES[ear].labels
 
 
 def sources_of(parts: Sequence[str]) -> tuple[Source, ...]:

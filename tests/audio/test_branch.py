@@ -8,9 +8,13 @@ import numpy as np
 import pytest
 import torch
 
-from av_tagger.audio.branch import EarSettings, MilEar, load_ear
-from av_tagger.audio.checkpoint import Header, save_checkpoint
-from av_tagger.audio.network import EarArchitecture, build_network
+from av_tagger.audio.architecture import EarArchitecture
+from av_tagger.audio.branch import MilEar
+from av_tagger.audio.checkpoint import save_checkpoint
+from av_tagger.audio.ears import load_ear
+from av_tagger.audio.header import Header
+from av_tagger.audio.network import build_network
+from av_tagger.audio.settings import EarSettings
 from av_tagger.clip import Waveform
 from av_tagger.errors import MediaError, UsageError, WeightsError
 from av_tagger.protocols import AudioBranch
@@ -143,17 +147,23 @@ def test_another_rate_is_a_mistake_of_the_caller() -> None:
 
 def test_half_precision_gives_nearly_the_same() -> None:
     w = wave(60_000)
-    (full,), (half,) = ear().hear([w]), ear(EarSettings(dtype="bfloat16")).hear([w])
+    (full,), (half,) = ear().hear([w]), ear(EarSettings(precision="bfloat16")).hear([w])
     np.testing.assert_allclose(half.probabilities, full.probabilities, atol=0.05)
     assert half.probabilities.dtype == np.float64
 
 
-@pytest.mark.parametrize(
-    "wrong", [{"dtype": "int8"}, {"overlap_seconds": 30.0}, {"batch_seconds": 0}]
-)
-def test_settings_that_cannot_be_meant(wrong: dict[str, object]) -> None:
-    with pytest.raises(ValueError, match=r"float32 or bfloat16|longer than their overlap"):
+@pytest.mark.parametrize("wrong", [{"overlap_seconds": 30.0}, {"batch_seconds": 0}])
+def test_windows_must_be_longer_than_their_overlap(wrong: dict[str, float]) -> None:
+    with pytest.raises(ValueError, match="longer than their overlap"):
         EarSettings(**wrong)  # type: ignore[arg-type]
+
+
+def test_precision_has_full_and_short_names() -> None:
+    assert EarSettings(precision="bf16").precision == "bfloat16"
+    assert EarSettings(precision="fp32") == EarSettings()
+    for wrong in ("int8", "fp16", "half"):
+        with pytest.raises(UsageError, match=f"there is no precision '{wrong}'"):
+            EarSettings(precision=wrong)
 
 
 @pytest.mark.gpu

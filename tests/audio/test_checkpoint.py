@@ -13,15 +13,10 @@ import torch
 from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 
-from av_tagger.audio.checkpoint import (
-    KEY,
-    EarThresholds,
-    Header,
-    load_checkpoint,
-    read_header,
-    save_checkpoint,
-)
-from av_tagger.audio.network import EarArchitecture, MilNetwork, build_network
+from av_tagger.audio.architecture import EarArchitecture
+from av_tagger.audio.checkpoint import KEY, load_checkpoint, save_checkpoint
+from av_tagger.audio.header import EarThresholds, Header, read_header
+from av_tagger.audio.network import MilNetwork, build_network
 from av_tagger.errors import StorageError, WeightsError
 
 ARCHITECTURE = EarArchitecture(

@@ -5,10 +5,10 @@ from __future__ import annotations
 import pytest
 import torch
 
+from av_tagger.audio.architecture import EarArchitecture, FeatureShape
 from av_tagger.audio.extractors import EXTRACTORS
 from av_tagger.audio.extractors.crnn import Crnn, CrnnSettings
-from av_tagger.audio.network import EarArchitecture, build_network
-from av_tagger.audio.sockets import FeatureShape
+from av_tagger.audio.network import build_network
 
 SHAPE = FeatureShape(channels=1, bands=60, rate=200.0)
 

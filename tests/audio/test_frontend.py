@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 import torch
 
-from av_tagger.audio.frontend import LogMel, LogMelSettings, deltas, mel_filters
+from av_tagger.audio.architecture import LogMelSettings
+from av_tagger.audio.frontend import LogMel, deltas, mel_filters
 from av_tagger.errors import UsageError
 from av_tagger.settings import from_table, to_table
 

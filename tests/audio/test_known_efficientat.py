@@ -10,7 +10,8 @@ import pytest
 import soundfile
 import torch
 
-from av_tagger.audio.known.ear import KINDS, KnownEar, load
+from av_tagger.audio.ears import load_ear
+from av_tagger.audio.known.ear import KnownEar
 from av_tagger.audio.known.efficientat import (
     FFT,
     HOP,
@@ -23,6 +24,7 @@ from av_tagger.audio.known.efficientat import (
     eights,
     kaldi_filters,
 )
+from av_tagger.audio.known.families import FAMILIES
 from av_tagger.clip import Waveform
 from av_tagger.errors import WeightsError
 from av_tagger.labels import audioset, dcase2017
@@ -92,7 +94,7 @@ def test_no_band_is_empty_or_above_15_khz() -> None:
 @pytest.fixture(scope="module")
 def ear() -> KnownEar:
     torch.manual_seed(0)
-    return KnownEar("efficientat.seeded", KINDS["efficientat"], EfficientAT(0.4), "cpu")
+    return KnownEar("efficientat.seeded", FAMILIES["efficientat"], EfficientAT(0.4), "cpu")
 
 
 def noise(seconds: float, seed: int = 0) -> Waveform:
@@ -148,18 +150,18 @@ def test_silence_and_no_sample(ear: KnownEar) -> None:
 def test_strict_files(tmp_path: Path) -> None:
     state = EfficientAT(0.4).state_dict()
     torch.save(state, tmp_path / "mn04.pt")
-    assert load(str(tmp_path / "mn04.pt"), "cpu").labels == audioset().labels
+    assert load_ear(tmp_path / "mn04.pt", "cpu").labels == audioset().labels
     torch.save({k: v for k, v in state.items() if k != "classifier.5.bias"}, tmp_path / "less.pt")
     with pytest.raises(WeightsError, match=r"less.pt: does not fit efficientat.*classifier.5.bias"):
-        load(str(tmp_path / "less.pt"), "cpu")
+        load_ear(tmp_path / "less.pt", "cpu")
     (tmp_path / "cut.pt").write_bytes((tmp_path / "mn04.pt").read_bytes()[:1000])
     with pytest.raises(WeightsError, match=r"cut.pt: cannot be read as weights"):
-        load(str(tmp_path / "cut.pt"), "cpu")
+        load_ear(tmp_path / "cut.pt", "cpu")
     torch.save({"model": Path("x")}, tmp_path / "pickle.pt")
     with pytest.raises(WeightsError, match=r"pickle.pt: cannot be read as weights"):
-        load(str(tmp_path / "pickle.pt"), "cpu")
+        load_ear(tmp_path / "pickle.pt", "cpu")
     with pytest.raises(WeightsError, match="there is no such weights file"):
-        load(str(tmp_path / "absent.pt"), "cpu")
+        load_ear(tmp_path / "absent.pt", "cpu")
 
 
 def published(shared: Path) -> list[tuple[Path, dict[str, str]]]:
@@ -179,7 +181,7 @@ def hear_file(ear: KnownEar, path: Path) -> Scores:
 
 def test_agrees_with_the_published_tagger(shared: Path) -> None:
     """Most scores agree to 1e-3. Not all can: the stored clips are lossy copies of what was scored, see the next test."""
-    ear = load(str(shared / "data/weights/mn04_as_mAP_432.pt"), "cpu")
+    ear = load_ear(shared / "data/weights/mn04_as_mAP_432.pt", "cpu")
     columns = [audioset().labels.index(label) for label in dcase2017().labels]
     errors = []
     for path, row in published(shared)[::12]:
@@ -192,7 +194,7 @@ def test_agrees_with_the_published_tagger(shared: Path) -> None:
 
 def test_disagreement_is_no_larger_than_that_of_a_lossy_copy(shared: Path, tmp_path: Path) -> None:
     """Encoding the clips once more as Vorbis moves our own scores as much as the published ones are away from ours."""
-    ear = load(str(shared / "data/weights/mn04_as_mAP_432.pt"), "cpu")
+    ear = load_ear(shared / "data/weights/mn04_as_mAP_432.pt", "cpu")
     columns = [audioset().labels.index(label) for label in dcase2017().labels]
     to_published, to_copy = [], []
     for path, row in published(shared)[5::40]:
@@ -211,7 +213,7 @@ def test_disagreement_is_no_larger_than_that_of_a_lossy_copy(shared: Path, tmp_p
 
 
 def test_timeline_finds_a_siren_in_quiet(shared: Path) -> None:
-    ear = load(str(shared / "data/weights/mn04_as_mAP_432.pt"), "cpu")
+    ear = load_ear(shared / "data/weights/mn04_as_mAP_432.pt", "cpu")
     t = np.arange(3 * RATE) / RATE
     wail = np.sin(2 * np.pi * np.cumsum(900 + 350 * np.sin(2 * np.pi * 0.4 * t)) / RATE) * 0.3
     samples = np.random.default_rng(0).standard_normal(10 * RATE) * 1e-3

@@ -9,13 +9,15 @@ import numpy as np
 import pytest
 import torch
 
-from av_tagger.audio.branch import load_ear
-from av_tagger.audio.checkpoint import EarThresholds, Header, load_checkpoint, save_checkpoint
-from av_tagger.audio.known.ear import KINDS, KnownEar
+from av_tagger.audio.architecture import EarArchitecture, FeatureShape
+from av_tagger.audio.checkpoint import load_checkpoint, save_checkpoint
+from av_tagger.audio.ears import load_ear
+from av_tagger.audio.header import EarThresholds, Header
+from av_tagger.audio.known.ear import KnownEar
 from av_tagger.audio.known.efficientat import EfficientAT
 from av_tagger.audio.known.embedded import LONGEST, EmbeddedEar
-from av_tagger.audio.network import EarArchitecture, build_network
-from av_tagger.audio.sockets import FeatureShape
+from av_tagger.audio.known.families import FAMILIES
+from av_tagger.audio.network import build_network
 from av_tagger.clip import Waveform
 from av_tagger.errors import UsageError, WeightsError
 from av_tagger.protocols import AudioBranch
@@ -55,7 +57,7 @@ def state() -> dict[str, torch.Tensor]:
 def published(state: dict[str, torch.Tensor]) -> KnownEar:
     network = EfficientAT(0.1)
     network.load_state_dict(state)
-    return KnownEar("efficientat.tiny", KINDS["efficientat"], network, "cpu")
+    return KnownEar("efficientat.tiny", FAMILIES["efficientat"], network, "cpu")
 
 
 @pytest.fixture

@@ -11,8 +11,10 @@ import torch
 import torch.nn.functional as F
 from safetensors.torch import load_file
 
+from av_tagger.audio.ears import load_ear
 from av_tagger.audio.known.convert import convert_yamnet
-from av_tagger.audio.known.ear import KINDS, KnownEar, load
+from av_tagger.audio.known.ear import KnownEar
+from av_tagger.audio.known.families import FAMILIES
 from av_tagger.audio.known.yamnet import RATE, WIDTHS, Layer, Patches, YAMNet, filled
 from av_tagger.clip import Waveform
 from av_tagger.errors import WeightsError
@@ -38,7 +40,7 @@ def test_parameters() -> None:
 
 
 def test_521_classes_hold_all_of_dcase() -> None:
-    labels = KINDS["yamnet"].labels
+    labels = FAMILIES["yamnet"].labels
     assert len(labels) == 521
     assert set(dcase2017().labels) <= set(labels)
     assert (labels[0], labels[11], labels[294], labels[390], labels[520]) == (
@@ -85,7 +87,7 @@ def test_padding_as_tensorflow_does() -> None:
 
 def test_the_clip_is_the_mean_of_its_patches() -> None:
     torch.manual_seed(0)
-    ear = KnownEar("yamnet", KINDS["yamnet"], YAMNet(), "cpu")
+    ear = KnownEar("yamnet", FAMILIES["yamnet"], YAMNet(), "cpu")
     x = Waveform(
         (np.random.default_rng(0).standard_normal(3 * RATE) * 0.1).astype(np.float32), RATE
     )
@@ -131,7 +133,7 @@ def test_converter_there_and_back(tmp_path: Path) -> None:
     state = load_file(target)
     for key, value in network.state_dict().items():
         torch.testing.assert_close(state[key], value)
-    assert load(str(target), "cpu").info.model == "yamnet"
+    assert load_ear(target, "cpu").info.model == "yamnet"
     assert not list(tmp_path.glob("*.part"))
 
 

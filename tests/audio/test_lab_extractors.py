@@ -8,11 +8,11 @@ from typing import Any
 import pytest
 import torch
 
+from av_tagger.audio.architecture import EarArchitecture, FeatureShape
 from av_tagger.audio.extractors import EXTRACTORS
 from av_tagger.audio.extractors.bcresnet import PartNorm
 from av_tagger.audio.extractors.fuse import ResNorm
-from av_tagger.audio.network import EarArchitecture, MilNetwork, build_network
-from av_tagger.audio.sockets import FeatureShape
+from av_tagger.audio.network import MilNetwork, build_network
 from av_tagger.errors import UsageError
 from av_tagger.networks import folded
 

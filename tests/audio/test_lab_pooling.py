@@ -11,11 +11,12 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from av_tagger.audio.architecture import EarArchitecture, FeatureShape
 from av_tagger.audio.attention import NONLINEARITIES, attended, shares
 from av_tagger.audio.bags import ASSUMPTIONS, thresholded
-from av_tagger.audio.network import EarArchitecture, build_network
+from av_tagger.audio.network import build_network
 from av_tagger.audio.pooling import POOLINGS
-from av_tagger.audio.sockets import Bag, BagShape, FeatureShape, Pooling
+from av_tagger.audio.sockets import Bag, BagShape, Pooling
 
 LEVELS = (4, 5, 6)
 Array = NDArray[np.float64]

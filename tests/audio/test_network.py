@@ -8,11 +8,10 @@ import numpy as np
 import pytest
 import torch
 
-from av_tagger.audio.frontend import LogMelSettings
+from av_tagger.audio.architecture import EarArchitecture, FeatureShape, LogMelSettings
 from av_tagger.audio.losses import BinaryCrossEntropy
-from av_tagger.audio.network import EarArchitecture, MilNetwork, Normalise, build_network
+from av_tagger.audio.network import MilNetwork, Normalise, build_network
 from av_tagger.audio.pooling import POOLINGS
-from av_tagger.audio.sockets import FeatureShape
 from av_tagger.errors import UsageError
 
 TINY = {"channels": (4, 6), "pools": ((5, 6), (4, 5)), "units": 5}
@@ -160,7 +159,7 @@ def test_a_description_survives_json(architecture: EarArchitecture) -> None:
 @pytest.mark.parametrize(
     ("table", "message"),
     [
-        ({"classes": 0}, "no negative margin"),
+        ({"classes": 0}, "margin not negative"),
         ({"classes": 3, "extractor": "crrn"}, "did you mean 'crnn'"),
         ({"classes": 3, "pooling": "maxx"}, "did you mean 'max'"),
         ({"classes": 3, "activation": "tanh"}, "activation is one of"),

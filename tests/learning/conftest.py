@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from av_tagger.clip import Clip
 from av_tagger.labels import ClassList, SoundClass
 from av_tagger.learning.data.bags import WaveformBags, waveform_bags
-from av_tagger.learning.data.manifests import Example, ExampleSet
+from av_tagger.learning.data.examples import Example, ExampleSet
 from av_tagger.learning.data.store import StoreSettings, build_store
 from av_tagger.learning.recipe import Recipe, read_recipe
 

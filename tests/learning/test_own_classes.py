@@ -7,28 +7,28 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import torch
 from numpy.typing import NDArray
 
-from av_tagger.audio.checkpoint import read_header
-from av_tagger.audio.known.efficientat import EfficientAT
+from av_tagger.audio.header import read_header
 from av_tagger.bench.own import animal_in, learn, split
 from av_tagger.cli.main import main
 from av_tagger.clip import Clip
+from av_tagger.embedder import Embedder, embedder_name
 from av_tagger.errors import MediaError, UsageError, WeightsError
 from av_tagger.labels import ClassList, SoundClass
 from av_tagger.learning.data import embeddings as embedded
 from av_tagger.learning.data.bags import EmbeddingBags
 from av_tagger.learning.data.embeddings import EmbeddingCache, Stored, embedding_bags, embeddings_of
-from av_tagger.learning.data.manifests import Example, ExampleSet
-from av_tagger.learning.data.prepare import Sources, assemble, skipped
+from av_tagger.learning.data.examples import Example, ExampleSet
 from av_tagger.learning.learner import architecture_of
+from av_tagger.learning.prepare import Sources, read_data, skipped
 from av_tagger.learning.recipe import read_recipe
-from av_tagger.learning.run import Options
+from av_tagger.learning.run import TrainingOptions
 from av_tagger.learning.train import train
-from av_tagger.plan import Embedder, embedder_name, load
+from av_tagger.plan import load
 from av_tagger.reports.embeddings import write_embeddings
 from tests.assets import Audio, make_audio
+from tests.learning.published import write_published
 
 Rows = NDArray[np.float32]
 HERTZ = {"hum": 200.0, "whistle": 3000.0}
@@ -49,19 +49,7 @@ def play(path: Path, name: str, seed: int, seconds: float = 1.0) -> Path:
 
 @pytest.fixture(scope="module")
 def published(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A network with seeded weights, a tenth as wide as a real one, its batch norms used to tones: it tells them apart."""
-    torch.manual_seed(0)
-    network = EfficientAT(0.1).train()
-    for norm in (m for m in network.modules() if isinstance(m, torch.nn.BatchNorm2d)):
-        norm.momentum = None  # the plain average of what it has seen
-    t = torch.arange(32_000) / 32_000
-    with torch.no_grad():
-        for level in (0.3, 0.1):
-            tones = [level * torch.sin(2 * torch.pi * f * t) for f in (0, 190, 210, 2900, 3100)]
-            network.embed(torch.stack(tones) + 0.01 * torch.randn(5, len(t)))
-    path = tmp_path_factory.mktemp("weights") / "tiny.pt"
-    torch.save(network.state_dict(), path)
-    return path
+    return write_published(tmp_path_factory.mktemp("weights") / "tiny.pt")
 
 
 @pytest.fixture(scope="module")
@@ -136,8 +124,10 @@ def test_a_file_of_embeddings_does_as_well(
         )
     assert ended.value.code == 1  # notes.wav is no sound
     recipe = read_recipe("own-classes", [*QUICK, f"embedder={published}"])
-    given = assemble(Sources((clips,), hold_out=0.3, embeddings=tmp_path / "rows.npz"), two, recipe)
-    made = assemble(Sources((clips,), hold_out=0.3), two, recipe)
+    given = read_data(
+        Sources((clips,), hold_out=0.3, embeddings=tmp_path / "rows.npz"), two, recipe
+    )
+    made = read_data(Sources((clips,), hold_out=0.3), two, recipe)
     assert given.training.sha256 == made.training.sha256
     assert given.embedder == made.embedder == str(published.resolve())
     assert (
@@ -202,17 +192,17 @@ def test_bags_lie_end_to_end(two: ClassList) -> None:
     assert bags.targets.tolist() == [[1, 0], [0, 0]]
     assert [(s.name, s.kind, s.reason) for s in bags.skipped] == [
         ("broken.wav", "missing", "is broken"),
-        ("empty-0.wav", "missing", "has no embedding in the seconds that the table names"),
+        ("empty-0.wav", "missing", "has no embedding in the seconds that the table gives"),
     ]
     assert seen[-1] == (4, 4)
 
 
 def test_what_cannot_be_laid_out(two: ClassList) -> None:
     with pytest.raises(
-        UsageError, match=r"none of the clips can be learnt from \(broken\.wav: is broken\)"
+        UsageError, match=r"no clip can be used for training \(broken\.wav: is broken\)"
     ):
         embedding_bags(examples(two, "broken.wav"), Counted())
-    with pytest.raises(UsageError, match=r"different widths \(3, 4\): make them with one ear"):
+    with pytest.raises(UsageError, match=r"different widths \(3, 4\): use one ear for all"):
         embedding_bags(
             examples(two, "hum-2.wav", "other-2.wav"),
             Counted(lambda clip: 3 if "hum" in clip.name else 4),
@@ -236,10 +226,10 @@ def test_stored_rows_are_found_by_path_then_by_name(tmp_path: Path) -> None:
     np.testing.assert_allclose(
         stored.rows(Clip(elsewhere / "two.wav", 1.5, 3.2))[:, 0], [2.1, 2.2, 2.3]
     )  # seconds 1 to 4
-    with pytest.raises(MediaError, match="has no rows in"):
+    with pytest.raises(MediaError, match="has no embeddings in"):
         stored.rows(Clip(elsewhere / "one.wav"))  # two files have that name
     assert stored.notes[0].endswith(
-        "does not say which ear made it: the run can be measured, but cannot tag sound"
+        "does not name the ear of its embeddings: the run can be evaluated, but cannot tag sound"
     )
 
 
@@ -311,8 +301,8 @@ def test_a_run_on_nameless_rows_says_that_it_cannot_tag(
         tmp_path / "r.npz",
     )
     recipe = read_recipe("own-classes", ["length.epochs=1", "length.epoch_steps=2"])
-    data = assemble(Sources((clips,), hold_out=0.3, embeddings=tmp_path / "r.npz"), two, recipe)
-    outcome = train(recipe, data, tmp_path / "run", Options("cpu"))
+    data = read_data(Sources((clips,), hold_out=0.3, embeddings=tmp_path / "r.npz"), two, recipe)
+    outcome = train(recipe, data, tmp_path / "run", TrainingOptions("cpu"))
     assert "cannot tag sound" in data.warnings[-1]
     with pytest.raises(UsageError, match="reads features, not sound"):
         load(ear=str(outcome.run), only="ear", offline=True)

@@ -23,7 +23,7 @@ def test_crnn_av_is_the_paper_to_the_letter() -> None:
         "micro_f1",
         "two-step",
     )
-    assert not recipe.augment.masks_features
+    assert not recipe.augment.changes_features
     architecture = architecture_of(recipe, 17)
     assert architecture.frontend is not None
     assert (
@@ -88,10 +88,10 @@ def test_a_setting_can_be_changed_from_outside_without_being_run() -> None:
         ("balance=balanced", "'balanced' is not a choice"),
         ("batch=many", "expected a whole number"),
         ("keep.metric=micro", "there is no metric 'micro'"),
-        ("batch", "is not of the form key=value"),
-        ("batch.size=3", "holds a value"),
-        ("batch=0", "at least one clip"),
-        ("length.epochs=0", "at least one epoch"),
+        ("batch", "is not key=value"),
+        ("batch.size=3", "is a value, not a table"),
+        ("batch=0", "batch and crop_seconds are positive"),
+        ("length.epochs=0", "epochs is at least 1"),
     ],
 )
 def test_a_wrong_setting_is_one_sentence(override: str, said: str) -> None:

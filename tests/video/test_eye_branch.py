@@ -6,7 +6,6 @@ import io
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import get_args
 
 import numpy as np
 import pytest
@@ -19,16 +18,16 @@ from av_tagger.errors import DeviceError, UsageError
 from av_tagger.labels import ClassList, SoundClass, dcase2017
 from av_tagger.protocols import Representatives, VideoBranch
 from av_tagger.scores import BranchInfo, KeyFrame, Status
-from av_tagger.video.branch import EyeParts, EyeSettings, SparseEye, small_jpeg
+from av_tagger.video.branch import PRECISIONS, EyeParts, EyeSettings, SparseEye, small_jpeg
+from av_tagger.video.eyes import load_eye
 from av_tagger.video.features import Compute
-from av_tagger.video.load import load_eye, thumbnail
-from av_tagger.video.precision import Precision
+from av_tagger.video.load import thumbnail
 from av_tagger.video.sheet import draw_sheet, save_sheet
 
 torch.set_num_threads(1)
 CLASSES = ClassList((SoundClass("Bell"), SoundClass("Dog"), SoundClass("Rain")))
 OBJECTS = ("gong, tam-tam", "poodle", "umbrella", "wall")
-SETTINGS = EyeSettings(keep=2, assignment="hard")
+SETTINGS = EyeSettings(keep=2)
 
 
 class Ends:
@@ -126,34 +125,8 @@ def test_every_class_that_received_something_says_why() -> None:
         assert sum(given) == pytest.approx(probability)
 
 
-def test_evidence_by_hand() -> None:
-    """Kept: (2/3, 1/3, 0, 0) and (0, 2/9, 0, 7/9); each class in its best key frame, or not at all."""
-    (seen,) = eye(EyeSettings(keep=2)).see([film([10, 15, 20], start=3.0)])
-    np.testing.assert_allclose(seen.probabilities, [2 / 3 * 0.9, 1 / 3 * 0.8, np.nan], rtol=1e-6)
-    assert set(seen.evidence) == {"Bell", "Dog"}
-    (evidence,) = seen.evidence["Dog"]
-    assert (evidence.seconds, evidence.object) == (3.0, "poodle")
-    assert (evidence.probability, evidence.similarity) == pytest.approx((1 / 3 * 0.8, 0.8))
-
-
-def test_nothing_seen_is_no_opinion() -> None:
-    (seen,) = eye(EyeSettings(keep=1)).see([film([20])])  # a wall
-    assert np.isnan(seen.probabilities).all()
-    assert seen.status is Status.OK
-    assert not seen.has_opinion
-
-
-def test_the_paper_preset_says_no_where_nothing_is_seen() -> None:
-    paper = EyeSettings(keep=1).as_in_the_paper()
-    assert (paper.word_rule, paper.sharing.how) == ("paper", "hard")
-    (seen,) = eye(paper).see([film([20])])
-    np.testing.assert_array_equal(seen.probabilities, [0, 0, 0])
-    chosen = EyeSettings(rule="ours", assignment="soft").as_in_the_paper()
-    assert (chosen.word_rule, chosen.sharing.how) == ("ours", "soft")
-
-
 def test_a_floor_refuses_objects() -> None:
-    (seen,) = eye(EyeSettings(keep=4, floor=0.85, assignment="hard")).see([film([10])])
+    (seen,) = eye(EyeSettings(keep=4, floor=0.85)).see([film([10])])
     np.testing.assert_allclose(seen.probabilities, [0.6, 0, 0], rtol=1e-6)
 
 
@@ -190,11 +163,10 @@ def test_kept_pictures_are_small(size: tuple[int, int]) -> None:
 
 
 def test_the_eye_says_in_which_numbers_it_reckons() -> None:
-    for asked in get_args(Precision):
+    for asked in PRECISIONS:
         bare = load_eye(
             EyeSettings(network="thumbnail", recogniser="inception_v4", precision=asked),
             dcase2017(),
-            offline=True,
         )
         assert bare.arithmetic == "frame features in float32"
     assert Compute(dtype=torch.bfloat16).arithmetic == "bfloat16"
@@ -208,8 +180,7 @@ def test_settings_that_cannot_be_meant() -> None:
 
 
 def test_a_machine_without_weights_has_an_eye() -> None:
-    absent = EyeSettings(network="alexnet", recogniser="inception_v4")
-    bare = load_eye(absent, dcase2017(), offline=True)
+    bare = load_eye(EyeSettings(network="alexnet", recogniser="inception_v4"), dcase2017())
     assert bare.info.status is Status.NO_WEIGHTS
     assert any("alexnet" in line and "av-tag weights fetch eye" in line for line in bare.advice)
     assert any("inception_v4" in line for line in bare.advice)

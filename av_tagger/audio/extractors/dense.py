@@ -7,7 +7,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from av_tagger.audio.sockets import Extractor, FeatureShape
+from av_tagger.audio.architecture import FeatureShape
+from av_tagger.audio.sockets import Extractor
 
 
 @dataclass(frozen=True)

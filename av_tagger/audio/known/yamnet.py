@@ -14,14 +14,6 @@ LOW_HZ, HIGH_HZ = 125.0, 7500.0
 PATCH, PATCH_HOP = 96, 48  # frames: 0.96 s every 0.48 s
 STRIDES = (1, 2, 1, 2, 1, 2, 1, 1, 1, 1, 1, 2, 1)
 WIDTHS = (64, 128, 128, 256, 256, 512, 512, 512, 512, 512, 512, 1024, 1024)
-UNSUPPORTED = (  # of AudioSet's 527 labels, those that YAMNet leaves out
-    "/m/05zppz",
-    "/m/02zsn",
-    "/m/04gy_2",
-    "/t/dd00003",
-    "/t/dd00004",
-    "/t/dd00032",
-)
 
 
 class Patches(nn.Module):

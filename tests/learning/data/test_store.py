@@ -1,0 +1,199 @@
+from __future__ import annotations
+
+import pickle
+import wave
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from av_tagger.clip import Clip, Media, Waveform
+from av_tagger.errors import MediaError, StorageError
+from av_tagger.learning.data.store import StoreSettings, build_store, decode_clip
+from av_tagger.protocols import DecodeRequest
+
+Pcm = NDArray[np.int16]
+
+
+def clips(folder: Path, count: int) -> list[Clip]:
+    """Files whose size says how long they are."""
+    for i in range(count):
+        (folder / f"{i}.wav").write_bytes(b"x" * (i + 1))
+    return [Clip(folder / f"{i}.wav") for i in range(count)]
+
+
+class Decoder:
+    """Counts what it decodes; sample n of clip i is 100 i + n."""
+
+    def __init__(self, *broken: str) -> None:
+        self.decoded: list[str] = []
+        self.broken = broken
+        self.stop_at = ""
+
+    def __call__(self, clip: Clip, rate: int, longest: float) -> Pcm:
+        if clip.path.name == self.stop_at:
+            raise KeyboardInterrupt
+        self.decoded.append(clip.path.name)
+        if clip.path.name in self.broken:
+            raise MediaError(clip.path, "is not media")
+        return np.arange(clip.path.stat().st_size * 10, dtype=np.int16) + 100 * int(clip.path.stem)
+
+
+SETTINGS = StoreSettings(rate=100, shard_clips=3)
+
+
+def test_every_clip_comes_back_as_it_was_decoded(tmp_path: Path) -> None:
+    store = build_store(clips(tmp_path, 8), tmp_path / "store", SETTINGS, decode=Decoder())
+    assert store.samples.tolist() == [10, 20, 30, 40, 50, 60, 70, 80]
+    assert [int(store.read(i)[0]) for i in range(8)] == [0, 100, 200, 300, 400, 500, 600, 700]
+    assert store.read(7, 75, 50).tolist() == [775, 776, 777, 778, 779]  # a clip ends where it ends
+    assert store.read(4, 3, 2).tolist() == [403, 404]
+
+
+def test_what_is_there_is_not_decoded_again(tmp_path: Path) -> None:
+    ours, decoder = clips(tmp_path, 7), Decoder()
+    first = build_store(ours, tmp_path / "store", SETTINGS, decode=decoder)
+    (tmp_path / "4.wav").write_bytes(b"changed")
+    seen: list[tuple[int, int]] = []
+    second = build_store(
+        ours,
+        tmp_path / "store",
+        SETTINGS,
+        decode=decoder,
+        progress=lambda done, of: seen.append((done, of)),
+    )
+    assert decoder.decoded == [
+        f"{i}.wav" for i in (0, 1, 2, 3, 4, 5, 6, 3, 4, 5)
+    ]  # only the shard of the changed file
+    assert second.samples[4] == 70
+    assert first.sha256 != second.sha256
+    assert seen[-1] == (7, 7)
+
+
+def test_a_store_that_was_cut_off_goes_on_where_it_was(tmp_path: Path) -> None:
+    ours, decoder = clips(tmp_path, 7), Decoder()
+    decoder.stop_at = "4.wav"
+    with pytest.raises(KeyboardInterrupt):
+        build_store(ours, tmp_path / "store", SETTINGS, decode=decoder)
+    assert not list((tmp_path / "store").glob("*.part"))
+    decoder.stop_at = ""
+    decoder.decoded.clear()
+    resumed = build_store(ours, tmp_path / "store", SETTINGS, decode=decoder)
+    assert decoder.decoded == ["3.wav", "4.wav", "5.wav", "6.wav"]
+    assert (
+        resumed.sha256 == build_store(ours, tmp_path / "other", SETTINGS, decode=Decoder()).sha256
+    )
+
+
+def test_a_damaged_shard_is_made_anew(tmp_path: Path) -> None:
+    ours, decoder = clips(tmp_path, 3), Decoder()
+    build_store(ours, tmp_path / "store", SETTINGS, decode=decoder)
+    (data,) = (tmp_path / "store").glob("*.i16")
+    data.write_bytes(data.read_bytes()[:-1])
+    assert build_store(ours, tmp_path / "store", SETTINGS, decode=decoder).read(2)[-1] == 229
+    assert len(decoder.decoded) == 6
+
+
+def test_a_broken_or_short_file_costs_itself_only(tmp_path: Path) -> None:
+    store = build_store(
+        clips(tmp_path, 5),
+        tmp_path / "store",
+        StoreSettings(rate=100, shortest_seconds=0.15),
+        decode=Decoder("3.wav"),
+    )
+    assert store.samples.tolist() == [0, 20, 30, 0, 50]
+    assert [(Path(s.name).name, s.kind, s.reason) for s in store.skipped] == [
+        ("0.wav", "empty", "has only 0.10 s of sound"),
+        ("3.wav", "broken", "is not media"),
+    ]
+
+
+def test_a_store_travels_to_a_worker_without_its_maps(tmp_path: Path) -> None:
+    store = build_store(clips(tmp_path, 2), tmp_path / "store", SETTINGS, decode=Decoder())
+    store.read(0)
+    sent = pickle.dumps(store)
+    assert len(sent) < 3_000
+    assert pickle.loads(sent).read(1).tolist() == store.read(1).tolist()
+
+
+def test_two_processes_store_what_one_does_and_outlive_a_crash(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "crashing_decoder.py").write_text(
+        "import os\nimport numpy as np\n"
+        "def decode(clip, rate, longest):\n"
+        "    if clip.path.name == '2.wav': os._exit(1)\n"
+        "    return np.full(50, int(clip.path.stem), np.int16)\n"
+    )
+    monkeypatch.syspath_prepend(str(tmp_path))
+    import crashing_decoder
+
+    settings = StoreSettings(rate=100, shard_clips=2, workers=2)
+    store = build_store(
+        clips(tmp_path, 6), tmp_path / "store", settings, decode=crashing_decoder.decode
+    )
+    assert store.samples.tolist() == [50, 50, 0, 50, 50, 50]
+    assert [int(store.read(i)[0]) for i in (0, 1, 3, 4, 5)] == [0, 1, 3, 4, 5]
+    assert [(Path(s.name).name, s.reason) for s in store.skipped] == [
+        ("2.wav", "crashes the decoder")
+    ]
+
+
+def test_a_folder_that_cannot_be_written_is_one_sentence(tmp_path: Path) -> None:
+    (tmp_path / "store").write_text("a file where the folder should be")
+    with pytest.raises(StorageError, match="cannot be written"):
+        build_store(clips(tmp_path, 1), tmp_path / "store", SETTINGS, decode=Decoder())
+
+
+class Backend:
+    """A decoder as the socket promises it: one window of what it was given."""
+
+    name = "fake"
+
+    def __init__(self, samples: NDArray[np.float32] | None) -> None:
+        self.samples = samples
+        self.wants: list[DecodeRequest] = []
+
+    def windows(self, clip: Clip, request: DecodeRequest) -> list[Media]:
+        self.wants.append(request)
+        return [
+            Media(clip, 0, 1, None if self.samples is None else Waveform(self.samples, 100), None)
+        ]
+
+
+def test_decoding_asks_for_sound_alone_and_clips_what_is_too_loud() -> None:
+    backend = Backend(np.array([0, 0.5, -1, 1.5], np.float32))
+    assert decode_clip(Clip(Path("x")), 100, 60.0, backend).tolist() == [0, 16_384, -32_767, 32_767]  # type: ignore[arg-type]
+    assert (backend.wants[0].audio_rate, backend.wants[0].short_side) == (100, None)
+
+
+def test_a_file_without_sound_says_so() -> None:
+    with pytest.raises(MediaError, match="no sound"):
+        decode_clip(Clip(Path("mute.mp4")), 100, 60.0, Backend(None))  # type: ignore[arg-type]
+
+
+def write_wav(path: Path, samples: NDArray[np.float32], rate: int) -> None:
+    with wave.open(str(path), "wb") as out:
+        out.setnchannels(1)
+        out.setsampwidth(2)
+        out.setframerate(rate)
+        out.writeframes(np.rint(samples * 32_767).astype("<i2").tobytes())
+
+
+def test_a_real_file_is_stored_to_a_rounding(
+    tmp_path: Path, sing: Callable[..., NDArray[np.float32]]
+) -> None:
+    sound = sing(("low",), 0)
+    write_wav(tmp_path / "a.wav", sound, 4_000)
+    (tmp_path / "b.wav").write_text("no sound at all")
+    ours = [
+        Clip(tmp_path / "a.wav"),
+        Clip(tmp_path / "b.wav"),
+        Clip(tmp_path / "a.wav", 0.25, 0.75),
+    ]
+    store = build_store(ours, tmp_path / "store", StoreSettings(rate=4_000))
+    assert np.abs(store.read(0) / 32_767 - sound).max() < 2 / 32_767
+    assert abs(len(store.read(2)) - 2_000) <= 1
+    assert [Path(s.name).name for s in store.skipped] == ["b.wav"]
