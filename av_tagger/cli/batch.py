@@ -4,13 +4,10 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
-from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING
 
-import typer
-
-from av_tagger.cli.options import ANSWERS, ModelOptions, TalkOptions, command
+from av_tagger.cli.batch_options import BatchOptions
+from av_tagger.cli.options import command
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -18,105 +15,7 @@ if TYPE_CHECKING:
     from av_tagger.runner.run import Engine, RunRequest, Summary
     from av_tagger.runner.selection import Selection
 
-WHICH, SPEED = "Which clips", "Speed and memory"
 INTERRUPTED = 130
-
-
-@dataclass(frozen=True, kw_only=True)
-class BatchOptions(TalkOptions, ModelOptions):
-    inputs: Annotated[
-        list[str],
-        typer.Argument(
-            help="Folders, files, globs, lists of paths, DCASE lists.", metavar="LIST_OR_FOLDER..."
-        ),
-    ]
-    output: Annotated[
-        Path,
-        typer.Option(
-            "-o",
-            "--output",
-            help="The run folder: results.jsonl and the journal.",
-            rich_help_panel=ANSWERS,
-        ),
-    ]
-    format: Annotated[
-        str | None,
-        typer.Option(
-            help="More formats: csv, dcase, srt ..., comma-separated.", rich_help_panel=ANSWERS
-        ),
-    ] = None
-    detail: Annotated[
-        bool,
-        typer.Option(
-            "--detail", help="Keep curves and key frames, for reports.", rich_help_panel=ANSWERS
-        ),
-    ] = False
-    profile: Annotated[
-        bool,
-        typer.Option(
-            "--profile", help="Show where the time went; RUN/profile.png.", rich_help_panel=ANSWERS
-        ),
-    ] = False
-    media: Annotated[
-        list[Path] | None,
-        typer.Option(help="Folder with the clips of a DCASE list.", rich_help_panel=WHICH),
-    ] = None
-    retry_failed: Annotated[
-        bool, typer.Option("--retry-failed", help="Retry failed clips.", rich_help_panel=WHICH)
-    ] = False
-    fresh: Annotated[
-        bool, typer.Option("--fresh", help="Discard earlier results.", rich_help_panel=WHICH)
-    ] = False
-    limit: Annotated[
-        int | None, typer.Option(min=1, help="At most N clips.", rich_help_panel=WHICH)
-    ] = None
-    shuffle: Annotated[
-        bool,
-        typer.Option(
-            "--shuffle", help="In random order; with --limit, a sample.", rich_help_panel=WHICH
-        ),
-    ] = False
-    seed: Annotated[int, typer.Option(help="For --shuffle.", rich_help_panel=WHICH)] = 0
-    shard: Annotated[
-        str | None, typer.Option(help="i/n: every nth clip from the ith on.", rich_help_panel=WHICH)
-    ] = None
-    engine: Annotated[str, typer.Option(help="local or ray.", rich_help_panel=SPEED)] = "local"
-    address: Annotated[
-        str | None,
-        typer.Option(help="Of the Ray cluster; default: a local one.", rich_help_panel=SPEED),
-    ] = None
-    devices: Annotated[
-        str | None,
-        typer.Option(
-            help="One process per device: cuda:0,cuda:1, or auto for all GPUs.",
-            rich_help_panel=SPEED,
-        ),
-    ] = None
-    processes: Annotated[
-        int,
-        typer.Option(
-            min=0, help="Processes, or Ray actors; 0: one, or one per GPU.", rich_help_panel=SPEED
-        ),
-    ] = 0
-    workers: Annotated[
-        int,
-        typer.Option(min=0, help="Decoders per process; 0: one per core.", rich_help_panel=SPEED),
-    ] = 0
-    batch: Annotated[
-        int,
-        typer.Option(
-            min=0, help="Windows per batch of the networks; 0: automatic.", rich_help_panel=SPEED
-        ),
-    ] = 0
-    memory: Annotated[
-        float,
-        typer.Option(
-            min=0, help="GiB of decoded windows at most; 0: automatic.", rich_help_panel=SPEED
-        ),
-    ] = 0
-    time_limit: Annotated[
-        float, typer.Option(min=0.1, help="Seconds to decode one clip.", rich_help_panel=SPEED)
-    ] = 3600
 
 
 def _batch(options: BatchOptions) -> int:

@@ -60,7 +60,7 @@ def plan_of(models: ModelOptions) -> Plan:
 
 
 def load_tagger(models: ModelOptions, talk: TalkOptions) -> Tagger:
-    """The tagger that the flags and the settings file ask for; what it is made of goes to stderr."""
+    """The tagger for these flags; its ear, eye and device go to stderr."""
     return build_tagger(plan_of(models), talk)
 
 
@@ -97,16 +97,9 @@ def say_used(branches: tuple[BranchInfo, BranchInfo], device: str, talk: TalkOpt
 
 def settings_of(models: ModelOptions) -> Config:
     """Defaults, then the settings file, then the flags that were given."""
-    from dataclasses import fields
-
-    from av_tagger.cli.options import ModelOptions as Flags
     from av_tagger.config import configure
 
-    flags = {f.name: getattr(models, f.name) for f in fields(Flags) if f.name != "config"}
-    given = {
-        name: value for name, value in flags.items() if value is not None and value is not False
-    }
-    return configure(models.config, given)
+    return configure(models.config, models.given)
 
 
 def say(text: str, talk: TalkOptions, console: Console | None = None) -> None:

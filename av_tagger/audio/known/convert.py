@@ -90,7 +90,10 @@ def _read_arrays(source: Path) -> dict[str, Any]:
 
 
 def _translate(source: Path, name: str, array: Any) -> tuple[str, Any]:
-    """A Keras name and array as ours: kernels (h, w, in, out) become (out, in, h, w), depthwise ones (channels, 1, h, w)."""
+    """The name and array in our network.
+
+    Kernels (h, w, in, out) become (out, in, h, w), depthwise ones (channels, 1, h, w).
+    """
     found = _CONV.search(name)
     if found is None:
         kind = "weight" if name.endswith("kernel:0") and array.ndim == 2 else "bias"

@@ -3,6 +3,9 @@ from __future__ import annotations
 import pickle
 import wave
 from collections.abc import Callable
+from contextlib import closing
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +15,9 @@ from numpy.typing import NDArray
 from av_tagger.clip import Clip, Media, Waveform
 from av_tagger.errors import MediaError, StorageError
 from av_tagger.learning.data.store import StoreSettings, build_store, decode_clip
+from av_tagger.media.decoder_pool import DecoderPool
 from av_tagger.protocols import DecodeRequest
+from tests import ROOT
 
 Pcm = NDArray[np.int16]
 
@@ -44,7 +49,7 @@ class Decoder:
 SETTINGS = StoreSettings(rate=100, shard_clips=3)
 
 
-def test_every_clip_comes_back_as_it_was_decoded(tmp_path: Path) -> None:
+def test_clips_are_stored_as_they_were_decoded(tmp_path: Path) -> None:
     store = build_store(clips(tmp_path, 8), tmp_path / "store", SETTINGS, decode=Decoder())
     assert store.samples.tolist() == [10, 20, 30, 40, 50, 60, 70, 80]
     assert [int(store.read(i)[0]) for i in range(8)] == [0, 100, 200, 300, 400, 500, 600, 700]
@@ -52,7 +57,7 @@ def test_every_clip_comes_back_as_it_was_decoded(tmp_path: Path) -> None:
     assert store.read(4, 3, 2).tolist() == [403, 404]
 
 
-def test_what_is_there_is_not_decoded_again(tmp_path: Path) -> None:
+def test_stored_clips_are_not_decoded_again(tmp_path: Path) -> None:
     ours, decoder = clips(tmp_path, 7), Decoder()
     first = build_store(ours, tmp_path / "store", SETTINGS, decode=decoder)
     (tmp_path / "4.wav").write_bytes(b"changed")
@@ -72,7 +77,7 @@ def test_what_is_there_is_not_decoded_again(tmp_path: Path) -> None:
     assert seen[-1] == (7, 7)
 
 
-def test_a_store_that_was_cut_off_goes_on_where_it_was(tmp_path: Path) -> None:
+def test_an_interrupted_build_is_continued(tmp_path: Path) -> None:
     ours, decoder = clips(tmp_path, 7), Decoder()
     decoder.stop_at = "4.wav"
     with pytest.raises(KeyboardInterrupt):
@@ -87,7 +92,7 @@ def test_a_store_that_was_cut_off_goes_on_where_it_was(tmp_path: Path) -> None:
     )
 
 
-def test_a_damaged_shard_is_made_anew(tmp_path: Path) -> None:
+def test_a_damaged_shard_is_written_again(tmp_path: Path) -> None:
     ours, decoder = clips(tmp_path, 3), Decoder()
     build_store(ours, tmp_path / "store", SETTINGS, decode=decoder)
     (data,) = (tmp_path / "store").glob("*.i16")
@@ -96,7 +101,7 @@ def test_a_damaged_shard_is_made_anew(tmp_path: Path) -> None:
     assert len(decoder.decoded) == 6
 
 
-def test_a_broken_or_short_file_costs_itself_only(tmp_path: Path) -> None:
+def test_broken_and_short_files_are_skipped(tmp_path: Path) -> None:
     store = build_store(
         clips(tmp_path, 5),
         tmp_path / "store",
@@ -110,7 +115,7 @@ def test_a_broken_or_short_file_costs_itself_only(tmp_path: Path) -> None:
     ]
 
 
-def test_a_store_travels_to_a_worker_without_its_maps(tmp_path: Path) -> None:
+def test_a_pickled_store_has_no_memory_maps(tmp_path: Path) -> None:
     store = build_store(clips(tmp_path, 2), tmp_path / "store", SETTINGS, decode=Decoder())
     store.read(0)
     sent = pickle.dumps(store)
@@ -118,30 +123,34 @@ def test_a_store_travels_to_a_worker_without_its_maps(tmp_path: Path) -> None:
     assert pickle.loads(sent).read(1).tolist() == store.read(1).tolist()
 
 
-def test_two_processes_store_what_one_does_and_outlive_a_crash(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    (tmp_path / "crashing_decoder.py").write_text(
-        "import os\nimport numpy as np\n"
-        "def decode(clip, rate, longest):\n"
-        "    if clip.path.name == '2.wav': os._exit(1)\n"
-        "    return np.full(50, int(clip.path.stem), np.int16)\n"
-    )
-    monkeypatch.syspath_prepend(str(tmp_path))
-    import crashing_decoder
-
-    settings = StoreSettings(rate=100, shard_clips=2, workers=2)
-    store = build_store(
-        clips(tmp_path, 6), tmp_path / "store", settings, decode=crashing_decoder.decode
-    )
-    assert store.samples.tolist() == [50, 50, 0, 50, 50, 50]
-    assert [int(store.read(i)[0]) for i in (0, 1, 3, 4, 5)] == [0, 1, 3, 4, 5]
-    assert [(Path(s.name).name, s.reason) for s in store.skipped] == [
-        ("2.wav", "crashes the decoder")
-    ]
+def test_threads_store_what_one_thread_does(tmp_path: Path) -> None:
+    ours = clips(tmp_path, 8)
+    one = build_store(ours, tmp_path / "one", SETTINGS, decode=Decoder("2.wav"))
+    several = replace(SETTINGS, workers=3)
+    other = build_store(ours, tmp_path / "several", several, decode=Decoder("2.wav"))
+    assert other.sha256 == one.sha256
+    assert other.skipped == one.skipped
 
 
-def test_a_folder_that_cannot_be_written_is_one_sentence(tmp_path: Path) -> None:
+@pytest.mark.parametrize("workers", [1, 2])
+def test_files_that_crash_the_decoder_are_skipped(tmp_path: Path, workers: int) -> None:
+    names = ["good0", "crash1", "good2", "error3"]
+    for name in names:
+        (tmp_path / f"{name}.wav").write_bytes(b"x")
+    ours = [Clip(tmp_path / f"{name}.wav") for name in names]
+    factory = "tests.learning.crashing:make_backend"
+    settings = StoreSettings(rate=100, shard_clips=2, workers=workers)
+    with closing(DecoderPool("crashing", factory=factory, search=[ROOT])) as pool:
+        decode = partial(decode_clip, pool)
+        store = build_store(ours, tmp_path / "store", settings, decode=decode)
+    assert store.samples.tolist() == [100, 0, 100, 0]
+    assert {Path(s.name).name: s.kind for s in store.skipped} == {
+        "crash1.wav": "broken",
+        "error3.wav": "broken",
+    }
+
+
+def test_an_unwritable_folder_is_an_error(tmp_path: Path) -> None:
     (tmp_path / "store").write_text("a file where the folder should be")
     with pytest.raises(StorageError, match="cannot be written"):
         build_store(clips(tmp_path, 1), tmp_path / "store", SETTINGS, decode=Decoder())
@@ -163,15 +172,15 @@ class Backend:
         ]
 
 
-def test_decoding_asks_for_sound_alone_and_clips_what_is_too_loud() -> None:
+def test_only_sound_is_decoded_and_overloads_are_clipped() -> None:
     backend = Backend(np.array([0, 0.5, -1, 1.5], np.float32))
-    assert decode_clip(Clip(Path("x")), 100, 60.0, backend).tolist() == [0, 16_384, -32_767, 32_767]  # type: ignore[arg-type]
+    assert decode_clip(backend, Clip(Path("x")), 100, 60.0).tolist() == [0, 16_384, -32_767, 32_767]  # type: ignore[arg-type]
     assert (backend.wants[0].audio_rate, backend.wants[0].short_side) == (100, None)
 
 
-def test_a_file_without_sound_says_so() -> None:
+def test_a_file_without_sound_is_an_error() -> None:
     with pytest.raises(MediaError, match="no sound"):
-        decode_clip(Clip(Path("mute.mp4")), 100, 60.0, Backend(None))  # type: ignore[arg-type]
+        decode_clip(Backend(None), Clip(Path("mute.mp4")), 100, 60.0)  # type: ignore[arg-type]
 
 
 def write_wav(path: Path, samples: NDArray[np.float32], rate: int) -> None:
@@ -182,7 +191,7 @@ def write_wav(path: Path, samples: NDArray[np.float32], rate: int) -> None:
         out.writeframes(np.rint(samples * 32_767).astype("<i2").tobytes())
 
 
-def test_a_real_file_is_stored_to_a_rounding(
+def test_a_real_file_is_stored_up_to_rounding(
     tmp_path: Path, sing: Callable[..., NDArray[np.float32]]
 ) -> None:
     sound = sing(("low",), 0)
