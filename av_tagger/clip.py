@@ -95,6 +95,21 @@ class ColourMatrix:
         return out
 
 
+def planar_shape(height: int, width: int) -> tuple[int, int]:
+    """Shape of one 4:2:0 picture of even sides: Y, then U and V, a quarter of it each."""
+    return height * 3 // 2, width
+
+
+def yuv_planes(images: Images) -> tuple[Images, Images, Images]:
+    """Views of Y (..., height, width), U and V (..., height / 2, width / 2) of planar pictures."""
+    *many, rows, width = images.shape
+    height = rows * 2 // 3
+    flat = images.reshape(*many, rows * width)
+    y, u, v = np.split(flat, [height * width, height * width * 5 // 4], axis=-1)
+    half = (*many, height // 2, width // 2)
+    return y.reshape(*many, height, width), u.reshape(half), v.reshape(half)
+
+
 @dataclass(frozen=True)
 class Frames:
     """A run of pictures, each with its presentation time: RGB, or as decoders have them, which is half the bytes."""
@@ -133,11 +148,7 @@ class Frames:
 
     def planes(self) -> tuple[Images, Images, Images]:
         """Views of (n, height, width) luma and (n, height / 2, width / 2) colour differences; only where there is `luma`."""
-        height, width = self.size
-        flat, luma, chroma = self.images.reshape(len(self), -1), height * width, height * width // 4
-        half = (len(self), height // 2, width // 2)
-        u, v = flat[:, luma : luma + chroma], flat[:, luma + chroma :]
-        return flat[:, :luma].reshape(len(self), height, width), u.reshape(half), v.reshape(half)
+        return yuv_planes(self.images)
 
     def rgb(self, rows: NDArray[np.int64] | slice = slice(None)) -> Images:
         """(rows, height, width, 3) as people see them."""

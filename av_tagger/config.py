@@ -6,11 +6,12 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
-from av_tagger.audio.branch import EarSettings
 from av_tagger.audio.events import EventSettings
-from av_tagger.settings import fingerprint, from_table, read_toml, to_table
+from av_tagger.audio.settings import EarSettings
+from av_tagger.flags import RunFlags
+from av_tagger.settings import from_table, read_toml, to_table
 from av_tagger.video.branch import EyeSettings
 
 FAST_FRAME_RATE = 8.0  # candidates a second: a third of the work, coverage 1.7 % worse on average (bench.savings, 35 films)
@@ -36,18 +37,12 @@ class MediaSettings:
 
 
 @dataclass(frozen=True)
-class Config:
-    """The whole of a run; every field can stand in a settings file, the plain ones are flags, too."""
+class Config(RunFlags):
+    """All settings of a run: the flags (see `RunFlags`), and one table of settings per package.
 
-    ear: str = "auto"
-    only: Literal["ear", "eye"] | None = None
-    device: str = "auto"
-    classes: str | None = None  # None: DCASE 2017 task 4
-    fusion: str = "auto"  # auto: what was tuned for the ear in use, else the paper's weights
-    threshold: float | None = None
-    backend: str | None = None  # the flag; wins over media.backend
-    fast: bool = False
-    offline: bool = False
+    Every field is a key of the settings file.
+    """
+
     hearing: EarSettings = field(default_factory=EarSettings)
     eye: EyeSettings = field(default_factory=EyeSettings)
     events: EventSettings = field(default_factory=EventSettings)
@@ -66,7 +61,7 @@ class Config:
         return self.media.skip_nonref or self.fast
 
     @property
-    def looking(self) -> EyeSettings:
+    def eye_settings(self) -> EyeSettings:
         """The eye's settings: int8 with `--fast`, the paper's mapping with `--fusion paper`."""
         eye = self.eye.as_in_the_paper() if self.fusion == "paper" else self.eye
         fast = self.fast and eye.precision == "auto"
@@ -76,14 +71,15 @@ class Config:
     def decoder(self) -> str:
         return self.backend or self.media.backend
 
-    def fingerprint(self, *parts: Any) -> str:
-        """Changes with whatever changes numbers, and with nothing else: not with the device, the pace or the words on the way."""
+    def numbers(self) -> dict[str, Any]:
+        """Settings that change scores, tags or events, without what a plan resolves from names."""
         table = to_table(self)
-        for name in ("device", "offline", "backend"):
+        for name in ("ear", "only", "device", "classes", "fusion", "backend", "offline"):
             table.pop(name)
         table["media"].pop("limit_seconds")
-        table["eye"].pop("pictures")
-        return fingerprint(table | {"decoder": self.decoder}, *parts)
+        for name in ("pictures", "network_weights", "recogniser_weights", "words"):
+            table["eye"].pop(name)
+        return table | {"decoder": self.decoder}
 
 
 def configure(path: Path | None = None, flags: Mapping[str, Any] | None = None) -> Config:
@@ -94,11 +90,3 @@ def configure(path: Path | None = None, flags: Mapping[str, Any] | None = None) 
     if path is not None and table:
         from_table(Config, table, str(path))  # so that a mistake in the file is said of the file
     return from_table(Config, {**table, **(flags or {})}, "flags" if flags else "settings")
-
-
-def check_device(name: str) -> str:
-    """The device that a name means, as a plain word: `cpu`, `cuda:0`."""
-    from av_tagger.networks import find_device
-
-    found = find_device(name)
-    return str(found)

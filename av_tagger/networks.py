@@ -13,8 +13,6 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
-from av_tagger.errors import DeviceError
-
 N = TypeVar("N", bound=nn.Module)
 CONVOLUTION_THEN_NORM = (
     "ConvNormAct",
@@ -38,27 +36,6 @@ def _fold(block: nn.Module) -> None:
             activation = [getattr(norm, part) for part in ("drop", "act") if hasattr(norm, part)]
             setattr(block, name, fuse_conv_bn_eval(convolution, norm))
             setattr(block, next_name, nn.Sequential(*activation))
-
-
-def find_device(device: torch.device | str) -> torch.device:
-    """`auto` takes a GPU where there is one."""
-    if str(device) == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    try:
-        wanted = torch.device(device)
-    except RuntimeError as error:
-        raise DeviceError(
-            f"there is no device {str(device)!r}; give auto, cpu, cuda or cuda:N"
-        ) from error
-    if wanted.type not in ("cpu", "cuda", "mps"):
-        raise DeviceError(f"networks do not run on {wanted.type!r}; give auto, cpu, cuda or cuda:N")
-    if wanted.type == "cuda" and (wanted.index or 0) >= torch.cuda.device_count():
-        raise DeviceError(
-            f"there is no device {str(device)!r}: {torch.cuda.device_count()} CUDA devices found; give --device cpu or auto"
-        )
-    if wanted.type == "mps" and not torch.backends.mps.is_available():
-        raise DeviceError("there is no device 'mps' on this machine; give --device cpu or auto")
-    return wanted
 
 
 def upload(values: Tensor, device: torch.device) -> Tensor:

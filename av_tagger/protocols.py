@@ -61,6 +61,23 @@ class AudioBranch(Protocol):
 
 
 @runtime_checkable
+class EmbeddingBranch(Protocol):
+    """An ear that gives what it computes before its decision."""
+
+    @property
+    def rate(self) -> int: ...
+
+    @property
+    def width(self) -> int:
+        """Numbers per second."""
+        ...
+
+    def embed(self, waveforms: Sequence[Waveform]) -> list[NDArray[np.float32]]:
+        """(seconds, width) for each waveform."""
+        ...
+
+
+@runtime_checkable
 class VideoBranch(Protocol):
     """The eye: frames in, a probability per class and the evidence for it out."""
 

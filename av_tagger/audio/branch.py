@@ -1,68 +1,25 @@
-"""The ear as the rest of the program knows it: waveforms in, scores with a timeline out; torch ends here."""
+"""A trained audio network as an `AudioBranch`: waveforms in, scores and a timeline out."""
 
 from __future__ import annotations
 
-import importlib
-from collections import defaultdict
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-from pathlib import Path
-from typing import TYPE_CHECKING, Literal, cast
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 
-from av_tagger import weights
-from av_tagger.audio.checkpoint import Header, load_checkpoint
+from av_tagger.audio.header import Header
 from av_tagger.audio.network import MilNetwork
-from av_tagger.audio.waveforms import check_waveforms
-from av_tagger.catalogue import CATALOGUE
+from av_tagger.audio.settings import EarSettings
+from av_tagger.audio.waveforms import Numbers, WaveformSegment, check_waveforms, in_batches
 from av_tagger.clip import Waveform
-from av_tagger.errors import UsageError, did_you_mean
-from av_tagger.networks import find_device, folded, quick_memory, upload
+from av_tagger.devices import find_device
+from av_tagger.errors import UsageError
+from av_tagger.networks import folded, quick_memory, upload
 from av_tagger.scores import Activity, BranchInfo, Scores, Status
-
-if TYPE_CHECKING:
-    from av_tagger.protocols import AudioBranch
-
-__all__ = ["EARS", "KINDS", "RUN_FILE", "EarSettings", "MilEar", "load_ear"]
-
-Numbers = NDArray[np.float32]
-
-
-@dataclass(frozen=True)
-class EarSettings:
-    """How the ear computes; none of it changes an answer by more than rounding, but `dtype`."""
-
-    dtype: Literal["float32", "bfloat16"] = "float32"
-    batch_seconds: float = (
-        60.0  # sound in one pass, which bounds memory; more is hardly quicker on a CPU
-    )
-    longest_seconds: float = 30.0  # longer waveforms are read in windows of this length
-    overlap_seconds: float = 4.0  # between them; half of it on each side is context only
-
-    def __post_init__(self) -> None:
-        if self.dtype not in ("float32", "bfloat16"):
-            raise ValueError(f"the ear computes in float32 or bfloat16: {self.dtype!r}")
-        if not 0 <= self.overlap_seconds < self.longest_seconds or self.batch_seconds <= 0:
-            raise ValueError(
-                f"windows are longer than their overlap: {self.longest_seconds = }, {self.overlap_seconds = }"
-            )
-
-
-@dataclass(frozen=True)
-class Segment:
-    """A part of a waveform that goes through the network in one pass, and the frames of its answer that count."""
-
-    owner: int
-    samples: Numbers
-    skip: int  # instances of context before
-    keep: int  # instances that count
 
 
 class MilEar:
-    """Any network of the laboratory as an `AudioBranch`."""
+    """Any network that `build_network` makes, with a front end."""
 
     def __init__(
         self,
@@ -73,7 +30,8 @@ class MilEar:
     ) -> None:
         if network.frontend is None:
             raise UsageError(
-                f"{header.name}: this network reads features, not sound; it cannot be an ear by itself"
+                f"{header.name}: this network reads features, not sound; "
+                "it cannot be an ear by itself"
             )
         quick_memory()
         self.device = find_device(device)
@@ -82,7 +40,7 @@ class MilEar:
         self.network = network
         self._quick = folded(network).to(self.device)
         self._front = network.frontend.settings
-        self._samples = network.extractor.stride * self._front.hop  # an instance
+        self._samples = network.extractor.stride * self._front.hop  # per instance
 
     @property
     def labels(self) -> tuple[str, ...]:
@@ -99,17 +57,20 @@ class MilEar:
 
     def hear(self, waveforms: Sequence[Waveform]) -> list[Scores]:
         check_waveforms(waveforms, self.rate)
-        pieces = [
-            piece for owner, w in enumerate(waveforms) for piece in self._pieces(owner, w.samples)
-        ]
-        answers = self._answers(pieces)
+        parts = [part for i, w in enumerate(waveforms) for part in self._parts(i, w.samples)]
+        segments = [segment for segment, _ in parts]
+        size = int(self.settings.batch_seconds * self.rate)
+        answers = in_batches(segments, self._padded_length, size, self._forward)
         own: list[list[tuple[Numbers, Numbers]]] = [[] for _ in waveforms]
-        for piece, answer in zip(pieces, answers, strict=True):
-            own[piece.owner].append(answer)
-        return [self._scores(w, parts) for w, parts in zip(waveforms, own, strict=True)]
+        for (segment, kept), (bag, timeline) in zip(parts, answers, strict=True):
+            own[segment.owner].append((bag, timeline[kept]))
+        return [self._scores(w, found) for w, found in zip(waveforms, own, strict=True)]
 
-    def _pieces(self, owner: int, samples: Numbers) -> Iterator[Segment]:
-        """Long sound in overlapping windows, cut at whole instances, so that no timeline has a seam."""
+    def _parts(self, owner: int, samples: Numbers) -> Iterator[tuple[WaveformSegment, slice]]:
+        """Overlapping windows of a long waveform, and the instances of each that are kept.
+
+        Windows are cut at whole instances; half of the overlap on each side is context only.
+        """
         total = -(-len(samples) // self._samples)
         window = max(1, int(self.settings.longest_seconds * self.rate / self._samples))
         context = int(self.settings.overlap_seconds * self.rate / self._samples / 2)
@@ -117,39 +78,21 @@ class MilEar:
         for start in range(0, total, step):
             before = min(context, start) if total > window else 0
             keep = min(step, total - start)
-            part = samples[
-                (start - before) * self._samples : (start + keep + context) * self._samples
-            ]
-            yield Segment(owner, part, before, keep)
+            first = (start - before) * self._samples
+            part = samples[first : (start + keep + context) * self._samples]
+            yield WaveformSegment(owner, first, part), slice(before, before + keep)
 
-    def _answers(self, pieces: Sequence[Segment]) -> list[tuple[Numbers, Numbers]]:
-        """Pieces with the same number of frames share a pass: nobody is padded, so nobody hears another's length."""
-        groups: dict[int, list[int]] = defaultdict(list)
-        for i, piece in enumerate(pieces):
-            groups[self._front.frames(len(piece.samples))].append(i)
-        answers: dict[int, tuple[Numbers, Numbers]] = {}
-        for frames, members in groups.items():
-            size = max(1, int(self.settings.batch_seconds * self.rate / (frames * self._front.hop)))
-            for start in range(0, len(members), size):
-                batch = members[start : start + size]
-                answers.update(
-                    zip(batch, self._forward([pieces[i] for i in batch], frames), strict=True)
-                )
-        return [answers[i] for i in range(len(pieces))]
+    def _padded_length(self, samples: int) -> int:
+        """Whole frames: the front end pads with zeros at the end, so more zeros change nothing."""
+        return self._front.frames(samples) * self._front.hop
 
-    def _forward(self, pieces: Sequence[Segment], frames: int) -> list[tuple[Numbers, Numbers]]:
-        # The front end ends every clip in zeros, so zeros up to a whole frame change nothing.
-        waves = np.zeros((len(pieces), frames * self._front.hop), np.float32)
-        for row, piece in zip(waves, pieces, strict=True):
-            row[: len(piece.samples)] = piece.samples
-        half = self.settings.dtype == "bfloat16"
+    def _forward(self, waves: Numbers) -> list[tuple[Numbers, Numbers]]:
+        """Bag (classes,) and instance probabilities (instances, classes) of each waveform."""
+        half = self.settings.precision == "bfloat16"
         with torch.inference_mode(), torch.autocast(self.device.type, torch.bfloat16, enabled=half):
             heard = self._quick(self._quick.features(upload(torch.from_numpy(waves), self.device)))
         bags, instances = heard.bags.float().cpu().numpy(), heard.instances.float().cpu().numpy()
-        return [
-            (bag, timeline[p.skip : p.skip + p.keep])
-            for bag, timeline, p in zip(bags, instances, pieces, strict=True)
-        ]
+        return list(zip(bags, instances, strict=True))
 
     def _scores(self, waveform: Waveform, parts: Sequence[tuple[Numbers, Numbers]]) -> Scores:
         if not parts:
@@ -157,51 +100,5 @@ class MilEar:
         bags = np.stack([bag for bag, _ in parts]).astype(np.float64)
         timeline = np.concatenate([instances for _, instances in parts])
         activity = Activity(timeline, self.rate / self._samples, waveform.start_seconds)
-        # A clip in several windows holds a sound when one of them does (the standard assumption of METHOD §1.1).
+        # Standard MIL assumption (AV §2.1): a clip has a class if one of its windows has it.
         return Scores(self.labels, bags.max(axis=0), activity=activity)
-
-
-def load_ear(
-    name: str | Path,
-    device: torch.device | str = "auto",
-    settings: EarSettings | None = None,
-    *,
-    offline: bool = False,
-) -> AudioBranch:
-    """An ear by name (`starter`), by kind and name (`efficientat:mn04`), by file, or by the folder of a training run."""
-    kind, _, rest = str(name).partition(":")
-    if kind in KINDS:
-        module, function = KINDS[kind]
-        return cast("AudioBranch", getattr(importlib.import_module(module), function)(rest, device))
-    path = _file_of(name)
-    network, header = load_checkpoint(path)
-    if header.embedder:
-        from av_tagger.audio.known.embedded import embedded_ear
-
-        return embedded_ear(network, header, device, offline=offline)
-    return MilEar(network, header, device, settings)
-
-
-def _file_of(name: str | Path) -> Path:
-    path = Path(name)
-    if path.is_dir():
-        return path / RUN_FILE
-    if path.suffix == ".safetensors" or path.is_file():
-        return path
-    known = EARS | {entry: entry for entry in CATALOGUE}
-    if str(name) not in known:
-        hint = did_you_mean(str(name), [*EARS, *(f"{kind}:..." for kind in KINDS)])
-        raise UsageError(
-            f"there is no ear {str(name)!r}; {hint}; or give a weights file or the folder of a training run"
-        )
-    return weights.fetch(known[str(name)])
-
-
-RUN_FILE = "best.safetensors"  # in the folder of a training run
-EARS: dict[str, str] = {"starter": "crnn.starter"}  # short names of weights
-KINDS: dict[
-    str, tuple[str, str]
-] = {  # kind: module and function (name, device) -> AudioBranch, imported when asked for
-    "efficientat": ("av_tagger.audio.known.ear", "load_efficientat"),
-    "yamnet": ("av_tagger.audio.known.ear", "load_yamnet"),
-}

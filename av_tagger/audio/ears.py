@@ -1,163 +1,389 @@
-"""Ears by name: which ears `yamnet+starter` means, their calibration, and loading them."""
+"""The only reader of ear names: `resolve` makes plain data of them, `load` builds the network."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import zipfile
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from av_tagger import weights
-from av_tagger.audio.branch import EarSettings, load_ear
-from av_tagger.audio.calibration import Calibration, joined
-from av_tagger.audio.calibration_file import load_calibration
-from av_tagger.audio.combined import CombinedEar
-from av_tagger.errors import AvTaggerError, UsageError
-from av_tagger.protocols import AudioBranch
+from av_tagger.audio.combination import (
+    EFFICIENTAT,
+    JOIN,
+    STARTER,
+    YAMNET,
+    calibration_files,
+    calibration_of,
+    full_name,
+    has_calibration,
+    part_names,
+)
+from av_tagger.audio.ear_source import EarSource
+from av_tagger.audio.header import KEY, Header, parse_header, read_metadata
+from av_tagger.audio.known.families import FAMILIES
+from av_tagger.audio.settings import EarSettings
+from av_tagger.catalogue import CATALOGUE
+from av_tagger.errors import AvTaggerError, UsageError, WeightsError, did_you_mean, sentence
+from av_tagger.scores import BranchInfo, Status
+from av_tagger.weights_ref import WeightsRef, of_entry, of_file
 
-JOIN = "+"
-EFFICIENTAT = ("efficientat.mn20", "efficientat.mn10", "efficientat.mn04")  # from best to least
-PUBLISHED = ("yamnet", *EFFICIENTAT)
-STARTER, YAMNET = "starter", "yamnet"
-NAMES = (*PUBLISHED, STARTER)
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
-Say = Callable[[str], None]
+    import torch
+
+    from av_tagger.audio.calibration import Head
+    from av_tagger.audio.known.ear import KnownEar
+    from av_tagger.protocols import AudioBranch
+
+PUBLISHED = (*EFFICIENTAT, YAMNET)  # best first
+DOWNLOADED = YAMNET  # by `auto`: from the package index
+SHORT = {STARTER: "crnn.starter"}
+RUN_FILE = "best.safetensors"  # in the folder of a training run
 
 
-def best_ear(*, offline: bool = False, say: Say | None = None) -> str:
-    """The best ear of what is here and of what can be fetched: YAMNet and the starter together,
-    and EfficientAT where its weights are.
+def resolve(name: str | Path, *, offline: bool = False, calibrated: bool = False) -> EarSource:
+    """`auto`, a name, names joined by `+`, a weights file or the folder of a training run.
+
+    Downloads nothing. `calibrated`: with the calibration of its name, if there is one; `auto` and
+    joined names always have one.
     """
-    yamnet = _here_or_fetched(YAMNET, offline, say or (lambda _: None))
-    parts = (YAMNET if yamnet else None, STARTER, best_published(EFFICIENTAT))
-    names = tuple(part for part in parts if part is not None)
-    return JOIN.join(names) if has_calibration(names) else best_published() or STARTER
-
-
-def best_published(names: Sequence[str] = (*EFFICIENTAT, "yamnet")) -> str | None:
-    """The first of these whose weights are here."""
-    return next((name for name in names if weights.locate(name) is not None), None)
-
-
-def _here_or_fetched(name: str, offline: bool, say: Say) -> bool:
-    """An index that cannot be reached is found out quickly, and costs nothing but quality."""
-    try:
-        fetch(name, offline=offline, retry=False)
-    except AvTaggerError as error:
-        if not offline:
-            say(f"a better ear is not here: {error}")
-        return False
-    return True
-
-
-def fetch(name: str, *, offline: bool = False, retry: bool = True) -> Path:
-    """The weights file of a published ear, fetched or made where it is not here."""
-    if name == YAMNET:
-        from av_tagger.audio.known.ear import fetch_yamnet
-
-        return fetch_yamnet(offline=offline, retry=retry)
-    return weights.fetch(name, offline=offline, retry=retry)
-
-
-def part_names(name: str) -> tuple[str, ...]:
-    """`yamnet+efficientat:mn10` -> (`yamnet`, `efficientat.mn10`); a file stays as it is."""
-    if Path(name).exists():
-        return (name,)
-    names = tuple(full_name(part.strip()) for part in name.split(JOIN))
-    twice = next((n for n in names if names.count(n) > 1), None)
-    if twice is not None:
-        raise UsageError(f"{name}: names the ear {twice!r} twice; name each ear once")
-    return names
-
-
-def has_calibration(names: tuple[str, ...]) -> bool:
-    """Whether these ears together, or each of them, have a calibration file."""
-    return _file_of(names) is not None or all(_file_of((n,)) is not None for n in names)
-
-
-def calibration_of(names: tuple[str, ...]) -> Calibration:
-    """The file made for these ears together; without one, the mean of their own calibrations."""
-    path = _file_of(names)
-    if path is not None:
-        return _renamed(load_calibration(path), names)
-    missing = next((n for n in names if _file_of((n,)) is None), None)
-    if missing is not None:
+    text, path = str(name), Path(name)
+    if text == "auto":
+        return _best(offline=offline)
+    names = part_names(text)
+    if len(names) > 1 or (calibrated and has_calibration(names)):
+        return _combined(names, offline=offline)
+    if path.is_dir():
+        return _of_file(path / RUN_FILE, text)
+    if path.is_file() or path.suffix in (".safetensors", ".pt"):
+        return _of_file(path, text)
+    given = full_name(text)
+    entry = SHORT.get(given, given)
+    if entry in PUBLISHED:
+        return _of_entry(entry)
+    if entry not in CATALOGUE:
+        hint = did_you_mean(given, [STARTER, *PUBLISHED])
         raise UsageError(
-            f"the ear {missing!r} has no calibration, so it cannot be combined with others; "
-            f"give it alone, or combine some of {', '.join(NAMES)}"
+            f"there is no ear {text!r}; {hint} "
+            "(or give a weights file or the folder of a training run)"
         )
-    return joined([calibration_of((n,)) for n in names])
+    return _trained(weights.fetch(entry, offline=offline), text, entry)
 
 
-def load_named(
-    name: str,
-    device: str = "auto",
+def fetched(
+    source: EarSource, *, offline: bool = False, progress: weights.Progress | None = None
+) -> EarSource:
+    """The same ear with all files on this machine, or its fallback where a download fails."""
+    if source.is_here:
+        return source
+    try:
+        for part in (source, *source.parts):
+            if part.file.path is None:
+                retry = not source.fallback  # `auto` does not ask a silent index again
+                _fetch(part.file.entry, offline=offline, retry=retry, progress=progress)
+    except AvTaggerError as error:
+        if source.fallback:
+            return _instead(source.fallback, f"{source.name} cannot be downloaded", error)
+        if source.kind == "embedded":
+            raise _unusable(source, error) from error
+        raise
+    calibrated = source.kind == COMBINED
+    found = resolve(source.name, calibrated=calibrated)
+    return replace(found, reason=source.reason, advice=source.advice)
+
+
+def load(
+    source: EarSource, device: torch.device | str = "auto", settings: EarSettings | None = None
+) -> AudioBranch:
+    """The ear, with its network on the device."""
+    loader = LOADERS.get(source.kind, _load_published)
+    return loader(source, device, settings or EarSettings())
+
+
+def load_ear(
+    name: str | Path,
+    device: torch.device | str = "auto",
     settings: EarSettings | None = None,
     *,
     offline: bool = False,
 ) -> AudioBranch:
-    """The ear of this name: calibrated where a calibration is known, as it is otherwise.
+    """An ear by name in one call, downloaded if need be."""
+    return load(fetched(resolve(name, offline=offline), offline=offline), device, settings)
 
-    `starter`, `yamnet`, `efficientat.mn10`, any of them joined by `+`, a weights file, or the
-    folder of a training run.
+
+def better_than(source: EarSource) -> str:
+    """An ear with a higher published score and how to get it; empty if there is none."""
+    rank = PUBLISHED.index(source.name) if source.name in PUBLISHED else len(PUBLISHED)
+    named = source.kind == "trained" and source.file.entry == ""
+    better = next((n for n in (DOWNLOADED, PUBLISHED[0]) if PUBLISHED.index(n) < rank), None)
+    if better is None or named or source.kind == "embedded":
+        return ""
+    return f"{better} ({weights.entry(better).about}): `av-tag weights fetch {better}`"
+
+
+def resolve_published() -> EarSource:
+    """The best published ear on this machine, else the one that is downloaded."""
+    return _best_here(offline=False)[0] or resolve(DOWNLOADED)
+
+
+def _best(*, offline: bool) -> EarSource:
+    """YAMNet and the starter together, and EfficientAT where its weights are.
+
+    YAMNet is downloaded on first use unless `offline`; where that fails, the others remain.
     """
-    names = part_names(name)
-    if len(names) == 1 and not has_calibration(names):
-        return load_part(names[0], device, settings, offline=offline)
+    efficientat, problems = _best_here(offline=offline, names=EFFICIENTAT)
+    yamnet, more = _best_here(offline=offline, names=(YAMNET,))
+    problems += more
+    others = [STARTER] + ([efficientat.name] if efficientat is not None else [])
+    wanted = yamnet is not None or not (offline or more)
+    names = (YAMNET, *others) if wanted else tuple(others)
+    if not has_calibration(names):
+        found = next((s.name for s in (efficientat, yamnet) if s is not None), STARTER)
+        names = (found,)
+    source = replace(
+        resolve(JOIN.join(names), offline=offline, calibrated=True),
+        fallback=JOIN.join(others) if wanted and len(names) > 1 else "",
+        reason=_reason(names, here=yamnet is not None),
+    )
+    said = tuple(f"{problem}; the {source.name} ear is used instead" for problem in problems)
+    return replace(source, advice=said)
+
+
+def _reason(names: tuple[str, ...], *, here: bool) -> str:
+    if names == (STARTER,):
+        return "no other ear is on this machine"
+    if YAMNET in names and not here:
+        return f"{YAMNET} is downloaded on first use, or else left out"
+    return "the best ears on this machine together"
+
+
+def _best_here(
+    *, offline: bool, names: tuple[str, ...] = PUBLISHED
+) -> tuple[EarSource | None, list[str]]:
+    """The first of these ears whose weights are on this machine, and what is wrong with others."""
+    problems: list[str] = []
+    for name in names:
+        if weights.locate(name) is None:
+            continue
+        try:
+            source = resolve(name)
+        except WeightsError as error:
+            problems.append(str(error))
+            continue
+        if source.is_here or not offline:  # a damaged file in the cache is downloaded again
+            return source, problems
+    return None, problems
+
+
+def _instead(name: str, problem: str, error: AvTaggerError) -> EarSource:
+    advice = (f"{problem}, the {name} ear is used instead: {error}",)
+    return replace(resolve(name, calibrated=True), reason=problem, advice=advice)
+
+
+def _combined(names: tuple[str, ...], *, offline: bool) -> EarSource:
+    """One or more ears behind their calibration."""
     calibration = calibration_of(names)
+    parts = tuple(resolve(part, offline=offline) for part in calibration.parts)
+    files = "+".join(str(part.info.weights) for part in parts)
+    return EarSource(
+        name=JOIN.join(names),
+        kind=COMBINED,
+        info=BranchInfo(Status.OK, calibration.name, files),
+        file=of_file(calibration_files(names)[0]),
+        rate=max(part.rate for part in parts),
+        labels=calibration.labels,
+        parts=parts,
+        digest=calibration.digest,
+    )
+
+
+def _of_entry(name: str) -> EarSource:
+    """A published ear of the catalogue, on this machine or not."""
+    source = _published(name, of_entry(name))
+    path, tensor = source.file.path, FAMILIES[source.kind].tensor
+    if path is not None and tensor.encode() not in _names(path):
+        raise WeightsError(weights.damaged(name, path))
+    return source
+
+
+def _of_file(path: Path, given: str) -> EarSource:
+    file = of_file(path)
+    if path.suffix == ".safetensors" and KEY in read_metadata(path):
+        return _trained(path, str(Path(given).resolve()))
+    for family, facts in FAMILIES.items():
+        if facts.tensor.encode() in _names(path):
+            return _published(f"{family}.{path.stem}", file, str(path.resolve()))
+    if path.suffix == ".safetensors":
+        parse_header(path, read_metadata(path))  # says that it is not an ear
+    remedy = "give a file such as mn10_as_mAP_471.pt, or fetch it again: av-tag weights fetch"
+    raise WeightsError(sentence(path, "cannot be read as weights of a known ear", remedy))
+
+
+def _names(path: Path) -> bytes:
+    """The part of a weights file that holds tensor names. Nothing is unpickled."""
+    with path.open("rb") as file:
+        head = file.read(1 << 20)
+    if not head.startswith(b"PK"):  # safetensors, or the old format of torch.save
+        return head
+    try:
+        with zipfile.ZipFile(path) as archive:
+            return archive.read(next(n for n in archive.namelist() if n.endswith("data.pkl")))
+    except (zipfile.BadZipFile, StopIteration, EOFError):
+        return b""
+
+
+def _published(weights_name: str, file: WeightsRef, name: str = "") -> EarSource:
+    family = weights_name.partition(".")[0]
+    facts = FAMILIES[family]
+    info = BranchInfo(Status.OK, family, weights_name)
+    return EarSource(name or weights_name, family, info, file, facts.rate, facts.labels)
+
+
+def _trained(path: Path, name: str, entry: str = "") -> EarSource:
+    """An ear that `av-tag train` made."""
+    header, _ = parse_header(path, read_metadata(path))
+    file, model = of_file(path, entry), _model(header)
+    if header.embedder:
+        return _embedded(header, file, name)
+    if header.architecture.frontend is None:
+        raise UsageError(
+            f"{header.name}: this network reads features, not sound; it cannot be an ear by itself"
+        )
+    info = BranchInfo(Status.OK, model, header.name)
+    rate = header.architecture.frontend.rate
+    return EarSource(name, "trained", info, file, rate, header.labels, header)
+
+
+def _embedded(header: Header, file: WeightsRef, name: str) -> EarSource:
+    """A trained network on the embeddings of a published ear."""
+    try:
+        base = _base(_moved(header.embedder))
+    except (WeightsError, UsageError) as error:
+        raise WeightsError(_cannot_listen(header, error)) from error
+    info = BranchInfo(Status.OK, f"{_model(header)} on {base.info.weights}", header.name)
+    return EarSource(name, "embedded", info, file, base.rate, header.labels, header, parts=(base,))
+
+
+def _base(name: str) -> EarSource:
+    """A published ear, for its embeddings."""
+    source = resolve(name)
+    if source.kind not in FAMILIES:
+        raise UsageError(f"the ear {name!r} gives no embeddings; known: {', '.join(PUBLISHED)}")
+    return source
+
+
+def _model(header: Header) -> str:
+    return f"{header.architecture.extractor}, {header.architecture.pooling} pooling"
+
+
+def _moved(name: str) -> str:
+    """A weights file may have moved since the training: then any of its name will do."""
+    path = Path(name)
+    if path.suffix not in (".pt", ".safetensors") or path.is_file():
+        return name
+    found = weights.find(path.name)
+    if found is None:
+        where = f"put it back, or into {weights.cache_folder()}"
+        raise WeightsError(sentence(path, "there is no such weights file", where))
+    return str(found)
+
+
+def _unusable(source: EarSource, error: AvTaggerError) -> WeightsError:
+    assert source.header is not None
+    return WeightsError(_cannot_listen(source.header, error))
+
+
+def _cannot_listen(header: Header, error: AvTaggerError) -> str:
+    return f"the run {header.name} listens through {header.embedder}, which cannot be used: {error}"
+
+
+def _fetch(
+    entry: str,
+    *,
+    offline: bool = False,
+    retry: bool = True,
+    progress: weights.Progress | None = None,
+) -> Path:
+    if entry == YAMNET:
+        from av_tagger.audio.known.convert import fetch_yamnet
+
+        return fetch_yamnet(offline=offline, retry=retry, progress=progress)
+    return weights.fetch(entry, offline=offline, retry=retry, progress=progress)
+
+
+def _here(source: EarSource) -> Path:
+    entry = source.file.entry
+    return source.file.here(partial(_fetch, entry) if entry else None)
+
+
+def _load_trained(
+    source: EarSource, device: torch.device | str, settings: EarSettings
+) -> AudioBranch:
+    from av_tagger.audio.branch import MilEar
+    from av_tagger.audio.checkpoint import load_checkpoint
+
+    network, header = load_checkpoint(_here(source))
+    return MilEar(network, header, device, settings)
+
+
+def _load_embedded(
+    source: EarSource, device: torch.device | str, settings: EarSettings
+) -> AudioBranch:
+    from av_tagger.audio.checkpoint import load_checkpoint
+    from av_tagger.audio.known.on_embeddings import EmbeddedEar
+
+    network, header = load_checkpoint(_here(source))
+    try:
+        base = _load_published(source.parts[0], device, settings)
+        return EmbeddedEar(base, network, header)
+    except (WeightsError, UsageError) as error:
+        raise _unusable(source, error) from error
+
+
+def _load_combined(
+    source: EarSource, device: torch.device | str, settings: EarSettings
+) -> AudioBranch:
+    from av_tagger.audio.combined import CombinedEar
+
+    calibration = calibration_of(part_names(source.name))
+    if calibration.digest != source.digest:
+        raise WeightsError(
+            f"the calibration of {source.name} is not that of this run; "
+            "give every machine the same files"
+        )
+    wearer = {calibration.parts[s.part] for s in calibration.sources if s.head}
     parts = [
-        load_part(part, device, settings, offline=offline, calibration=calibration)
-        for part in calibration.parts
+        _load_published(part, device, settings, calibration.head)
+        if part.name in wearer
+        else load(part, device, settings)
+        for part in source.parts
     ]
     return CombinedEar(parts, calibration)
 
 
-def load_part(
-    name: str,
-    device: str = "auto",
-    settings: EarSettings | None = None,
-    *,
-    offline: bool = False,
-    calibration: Calibration | None = None,
-) -> AudioBranch:
-    """One ear without calibration; with the head that a calibration adds to it."""
-    if name in PUBLISHED or Path(name).suffix == ".pt":
-        from av_tagger.audio.known.ear import load
+def _load_published(
+    source: EarSource,
+    device: torch.device | str,
+    settings: EarSettings,
+    head: Head | None = None,
+) -> KnownEar:
+    from av_tagger.audio.known.ear import KnownEar, widened
+    from av_tagger.audio.known.files import read_network
 
-        head = calibration.head if calibration is not None and _wears(calibration, name) else None
-        return load(name, device, offline=offline, head=head)
-    return load_ear(name, device, settings, offline=offline)
-
-
-def _wears(calibration: Calibration, name: str) -> bool:
-    """Whether the head of this calibration belongs to the part of this name."""
-    return any(s.head and calibration.parts[s.part] == name for s in calibration.sources)
+    del settings  # published networks run in float32
+    network, family = read_network(source.kind, _here(source)), FAMILIES[source.kind]
+    assert source.info.weights is not None
+    if head is not None:
+        family = widened(source.name, family, network, head)
+    return KnownEar(source.info.weights, family, network, device)
 
 
-def full_name(name: str) -> str:
-    """`efficientat` and `efficientat:mn10` -> `efficientat.mn10`."""
-    kind, _, size = name.replace(":", ".", 1).partition(".")
-    if kind == "efficientat" and not Path(name).suffix.startswith(".pt"):
-        return f"{kind}.{size or 'mn10'}"
-    return "yamnet" if name == "yamnet:" else name
-
-
-def family_of(name: str) -> str:
-    """`starter+yamnet+efficientat.mn10` -> `efficientat+starter+yamnet`: for files of this ear."""
-    return JOIN.join(sorted(map(_family, part_names(name))))
-
-
-def _family(name: str) -> str:
-    """Sizes of EfficientAT share a calibration, which was measured with mn04."""
-    return name.partition(".")[0] if name in PUBLISHED else name
-
-
-def _file_of(names: tuple[str, ...]) -> Path | None:
-    if any(n not in NAMES for n in names):
-        return None
-    return weights.find(f"ear.{JOIN.join(sorted(map(_family, names)))}.safetensors")
-
-
-def _renamed(calibration: Calibration, names: tuple[str, ...]) -> Calibration:
-    """With the sizes that were asked for in place of the family's name."""
-    by_family = {_family(n): n for n in names}
-    return replace(calibration, parts=tuple(by_family[_family(p)] for p in calibration.parts))
+COMBINED = "combined"  # the kind of ears behind a calibration
+LOADERS: dict[str, Callable[[EarSource, torch.device | str, EarSettings], AudioBranch]] = {
+    COMBINED: _load_combined,
+    "trained": _load_trained,
+    "embedded": _load_embedded,
+}

@@ -1,10 +1,8 @@
-"""The front end: waveforms to log-mel features, every paper's variant by settings; nothing here is learned."""
+"""Log-mel features of waveforms; the settings cover the variants of all papers."""
 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
-from typing import Literal
 
 import numpy as np
 import torch
@@ -12,74 +10,13 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from av_tagger.audio.sockets import FeatureShape
+from av_tagger.audio.architecture import LogMelSettings
 
-LOWEST = 1e-30  # keeps log(0) away where a paper has no floor of its own
-
-
-@dataclass(frozen=True)
-class LogMelSettings:
-    """Defaults: AV §3.2, 20 kHz, frames of 24 ms every 5 ms, 60 bands: a 10-s clip is 2000 x 60."""
-
-    rate: int = 20_000  # Hz
-    window: int = 480  # samples, 24 ms
-    hop: int = 100  # samples, 5 ms
-    fft: int = 1024
-    mels: int = 60
-    low_hz: float = 0.0
-    high_hz: float | None = None  # None: half the rate
-    scale: Literal["slaney", "htk"] = "slaney"
-    norm: Literal["area", "peak"] = (
-        "area"  # area: Slaney's triangles of equal area; peak: triangles of height one
-    )
-    power: float = 2.0
-    log: Literal["natural", "decibel", "none"] = "natural"
-    floor: float = 1e-7  # about the noise of 16-bit samples in a band, so that digital silence is finite and near real silence
-    floor_mode: Literal["add", "clip"] = "add"
-    padding: Literal["centre", "end"] = (
-        "centre"  # centre: frame t is centred at t * hop; end: it starts there
-    )
-    preemphasis: float = 0.0
-    deltas: bool = False  # the first delta as a second channel (SMALL)
-    delta_width: int = 9  # frames of the regression, odd
-    exact: bool = False  # the transform in double precision, at twice the time; single is 1e-4 off only some 50 dB below the loudest band
-
-    def __post_init__(self) -> None:
-        if min(self.rate, self.window, self.hop, self.mels) < 1:
-            raise ValueError(
-                f"rate, window, hop and mels are positive: {self.rate = }, {self.window = }, {self.hop = }, {self.mels = }"
-            )
-        if self.fft < self.window:
-            raise ValueError(f"the FFT covers the window: {self.fft = }, {self.window = }")
-        if not 0 <= self.low_hz < self.top_hz <= self.rate / 2:
-            raise ValueError(
-                f"bands lie between 0 Hz and half the rate: {self.low_hz = }, {self.top_hz = }, {self.rate = }"
-            )
-        if self.floor < 0 or self.delta_width < 3 or self.delta_width % 2 == 0:
-            raise ValueError(
-                f"the floor is not negative, the delta width is odd: {self.floor = }, {self.delta_width = }"
-            )
-        for name, known in KINDS.items():
-            if getattr(self, name) not in known:
-                raise ValueError(f"{name} is one of {', '.join(known)}: {getattr(self, name)!r}")
-
-    @property
-    def top_hz(self) -> float:
-        return self.rate / 2 if self.high_hz is None else self.high_hz
-
-    @property
-    def shape(self) -> FeatureShape:
-        return FeatureShape(
-            channels=2 if self.deltas else 1, bands=self.mels, rate=self.rate / self.hop
-        )
-
-    def frames(self, samples: int) -> int:
-        """Every sample lies in a frame: 200 000 samples are exactly 2000 frames."""
-        return max(1, -(-samples // self.hop))
+LOWEST = 1e-30  # avoids log(0) where a paper has no floor
 
 
 class LogMel(nn.Module):
-    """(batch, samples) to (batch, channels, frames, bands), in fp32 whatever surrounds it."""
+    """(batch, samples) to (batch, channels, frames, bands), always in float32."""
 
     window: Tensor
     filters: Tensor
@@ -87,49 +24,41 @@ class LogMel(nn.Module):
     def __init__(self, settings: LogMelSettings) -> None:
         super().__init__()
         self.settings = settings
-        filters = mel_filters(settings).T.astype(np.float32)
-        self.register_buffer(
-            "window",
-            torch.hann_window(settings.window, dtype=torch.float64).float(),
-            persistent=False,
-        )
-        self.register_buffer(
-            "filters", torch.from_numpy(np.ascontiguousarray(filters)), persistent=False
-        )  # (fft / 2 + 1, mels)
+        window = torch.hann_window(settings.window, dtype=torch.float64).float()
+        filters = np.ascontiguousarray(mel_filters(settings).T.astype(np.float32))
+        self.register_buffer("window", window, persistent=False)
+        self.register_buffer("filters", torch.from_numpy(filters), persistent=False)  # (bins, mels)
 
     def forward(self, waveforms: Tensor) -> Tensor:
         with torch.autocast(waveforms.device.type, enabled=False):
             mel = self._spectrum(self._padded(waveforms.float())) @ self.filters  # (B, T, M)
             features = self._compressed(mel).unsqueeze(1)
-            return (
-                torch.cat([features, deltas(features, self.settings.delta_width)], dim=1)
-                if self.settings.deltas
-                else features
-            )
+            if self.settings.deltas:
+                slopes = deltas(features, self.settings.delta_width)
+                features = torch.cat([features, slopes], dim=1)
+            return features
 
     def silence(self) -> Tensor:
-        """(channels, bands): the features of digital silence, with which clips are padded."""
+        """(channels, bands): features of digital silence, for padding."""
         quiet = self._compressed(torch.zeros(1, self.settings.mels))
         return torch.cat([quiet, torch.zeros_like(quiet)]) if self.settings.deltas else quiet
 
     def _padded(self, x: Tensor) -> Tensor:
-        """So that there are exactly as many frames as asked; zeros before the start and after the end."""
+        """Zeros before and after, so that the STFT gives exactly `settings.frames` frames."""
         s = self.settings
         if s.preemphasis:
             x = torch.cat([x[:, :1], x[:, 1:] - s.preemphasis * x[:, :-1]], dim=1)
-        left = (
-            s.fft // 2 if s.padding == "centre" else (s.fft - s.window) // 2
-        )  # the window stands in the middle of the transform
+        # The window is centred in the FFT.
+        left = s.fft // 2 if s.padding == "centre" else (s.fft - s.window) // 2
         right = (s.frames(x.shape[1]) - 1) * s.hop + s.fft - left - x.shape[1]
         return F.pad(x, (left, right))
 
     def _spectrum(self, x: Tensor) -> Tensor:
         s = self.settings
-        x, window = (
-            (x.double(), torch.hann_window(s.window, dtype=torch.float64, device=x.device))
-            if s.exact
-            else (x, self.window)
-        )
+        window = self.window
+        if s.exact:
+            x = x.double()
+            window = torch.hann_window(s.window, dtype=torch.float64, device=x.device)
         spectrum = torch.stft(
             x, s.fft, s.hop, s.window, window, center=False, return_complex=True
         ).transpose(1, 2)  # (B, T, bins)
@@ -145,17 +74,12 @@ class LogMel(nn.Module):
 
 
 def deltas(features: Tensor, width: int) -> Tensor:
-    """The slope over `width` frames: d_t = sum_n n (c_(t+n) - c_(t-n)) / (2 sum_n n^2), the edge frames repeated."""
+    """Slope over `width` frames: sum_n n (c_(t+n) - c_(t-n)) / (2 sum_n n^2)."""
     reach = width // 2
     steps = torch.arange(-reach, reach + 1, dtype=features.dtype, device=features.device)
-    padded = torch.cat(
-        [
-            features[:, :, :1].expand(-1, -1, reach, -1),
-            features,
-            features[:, :, -1:].expand(-1, -1, reach, -1),
-        ],
-        dim=2,
-    )
+    first, last = features[:, :, :1], features[:, :, -1:]
+    repeated = (first.expand(-1, -1, reach, -1), features, last.expand(-1, -1, reach, -1))
+    padded = torch.cat(repeated, dim=2)
     return padded.unfold(2, width, 1) @ (steps / steps.square().sum())
 
 
@@ -182,7 +106,7 @@ def _htk_hz(mel: NDArray[np.float64]) -> NDArray[np.float64]:
     return np.asarray(700 * (10 ** (mel / 2595) - 1))
 
 
-# Slaney's Auditory Toolbox (1998): linear below 1 kHz, 3 mel per 200 Hz, then 27 mel per factor of 6.4.
+# Slaney (1998): linear below 1 kHz, 3 mel per 200 Hz, then 27 mel per factor of 6.4.
 KNEE_HZ, KNEE_MEL, STEP = 1000.0, 15.0, math.log(6.4) / 27
 
 
@@ -197,10 +121,3 @@ def _slaney_hz(mel: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 SCALES = {"slaney": (_slaney_mel, _slaney_hz), "htk": (_htk_mel, _htk_hz)}
-KINDS = {
-    "scale": ("slaney", "htk"),
-    "norm": ("area", "peak"),
-    "log": ("natural", "decibel", "none"),
-    "floor_mode": ("add", "clip"),
-    "padding": ("centre", "end"),
-}

@@ -1,69 +1,57 @@
-"""The ear on this machine: the front end against librosa, the CRNN by batch size; one thread, side by side, medians."""
+"""Speed of the ear on one CPU thread: front end against librosa, CRNN by batch size and precision.
+
+    python -m av_tagger.bench.ear [--rounds 15] [--seconds 10] [--sizes 1 4 16]
+
+Times are CPU milliseconds per clip, medians of rounds in which the sides take turns.
+"""
 
 from __future__ import annotations
 
-import statistics
-import time
-from collections.abc import Callable
+from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
 
 import numpy as np
 import torch
 
-from av_tagger.audio.branch import EarSettings, MilEar
-from av_tagger.audio.checkpoint import Header
-from av_tagger.audio.frontend import LogMel, LogMelSettings
-from av_tagger.audio.network import EarArchitecture, build_network
+from av_tagger.audio.architecture import LogMelSettings
+from av_tagger.audio.branch import MilEar
+from av_tagger.audio.frontend import LogMel
+from av_tagger.audio.header import Header
+from av_tagger.audio.network import build_network
+from av_tagger.audio.settings import EarSettings
+from av_tagger.bench.measure import Work, medians_in_turn, parser, run_main
+from av_tagger.bench.naive import import_librosa
+from av_tagger.bench.random_networks import ARCHITECTURE
 from av_tagger.clip import Waveform
+from av_tagger.errors import MissingExtra
+from av_tagger.labels import dcase2017
 from av_tagger.networks import folded, quick_memory
 
-SECONDS = 10
-ROUNDS = 15
+RATE = 20_000
 
 
-def main() -> None:
-    torch.set_num_threads(1)
-    waves = (
-        np.random.default_rng(0).standard_normal((16, SECONDS * 20_000)).astype(np.float32) * 0.1
-    )
-    before, _ = _forward_ms(waves[:1])
-    quick_memory()
-    after, quickest = _forward_ms(waves[:1])
-    print(f"CPU milliseconds for a {SECONDS}-s clip, one thread, median of {ROUNDS} rounds")
-    print(
-        f"forward pass     {before:7.2f} as built   {after:7.2f} with mallopt   {quickest:7.2f} folded too   ({before / quickest:.2f} x)"
-    )
-    _front_end(waves[0])
-    _whole_ear(waves)
+def milliseconds(sides: dict[str, Work], rounds: int) -> list[float]:
+    """Median CPU milliseconds of each side."""
+    return [1e3 * seconds for seconds in medians_in_turn(sides, rounds).values()]
 
 
-def medians(*runs: Callable[[], object]) -> list[float]:
-    """Milliseconds of this process's CPU time; A B A B, so that a busy neighbour disturbs all alike."""
-    times: list[list[float]] = [[] for _ in runs]
-    for run in runs:
-        run()
-    for _ in range(ROUNDS):
-        for i, run in enumerate(runs):
-            began = time.process_time()
-            run()
-            times[i].append((time.process_time() - began) * 1e3)
-    return [statistics.median(t) for t in times]
-
-
-def _forward_ms(waves: np.ndarray) -> tuple[float, float]:
-    """As built, and with its batch norms folded."""
-    network = build_network(EarArchitecture(17, margin=5)).eval()
+def forward_pass(waves: np.ndarray, rounds: int) -> list[float]:
+    """Milliseconds of the network as built and with batch normalisation folded."""
+    network = build_network(ARCHITECTURE).eval()
     with torch.inference_mode():
         features = network.features(torch.from_numpy(waves))
         quick = folded(network)
-        plain, fast = medians(lambda: network(features), lambda: quick(features))
-    return plain, fast
+        sides: dict[str, Work] = {
+            "as built": lambda: network(features),
+            "folded": lambda: quick(features),
+        }
+        return milliseconds(sides, rounds)
 
 
-def _front_end(wave: np.ndarray) -> None:
-    import librosa  # a library for tests, and slow to import
-
+def front_end(wave: np.ndarray, rounds: int) -> None:
+    """Log-mel features in float32 and float64, and by librosa."""
+    librosa = import_librosa()
     s = LogMelSettings()
     single, exact = LogMel(s), LogMel(replace(s, exact=True))
     batch = torch.from_numpy(wave)[None]
@@ -74,27 +62,60 @@ def _front_end(wave: np.ndarray) -> None:
         )
         return np.log(mel + s.floor)
 
+    sides: dict[str, Work] = {
+        "float32": lambda: single(batch),
+        "exact": lambda: exact(batch),
+        "librosa": by_librosa,
+    }
     with torch.inference_mode():
-        ours, double, theirs = medians(lambda: single(batch), lambda: exact(batch), by_librosa)
+        ours, double, theirs = milliseconds(sides, rounds)
     print(
-        f"front end        {ours:7.2f} single   {double:7.2f} exact   {theirs:7.2f} librosa   (single: {theirs / ours:.2f} x)"
+        f"front end        {ours:7.2f} float32   {double:7.2f} exact   {theirs:7.2f} librosa   "
+        f"(librosa / float32: {theirs / ours:.2f})"
     )
 
 
-def _whole_ear(waves: np.ndarray) -> None:
-    architecture = EarArchitecture(17, margin=5)
-    header = Header("benchmark", architecture, tuple(f"class {i}" for i in range(17)))
-    network = build_network(architecture)
-    clips = [Waveform(w, 20_000) for w in waves]
+def whole_ear(waves: np.ndarray, rounds: int, sizes: Sequence[int]) -> None:
+    """From waveforms to scores, by precision and batch size."""
+    header = Header("random", ARCHITECTURE, dcase2017().labels)
+    network = build_network(ARCHITECTURE)
+    clips = [Waveform(w, RATE) for w in waves]
+    seconds = waves.shape[1] / RATE
     print(f"parameters       {sum(p.numel() for p in network.parameters()):,}")
-    for settings in (EarSettings(), EarSettings(dtype="bfloat16")):
+    for settings in (EarSettings(), EarSettings(precision="bfloat16")):
         ear = MilEar(network, header, "cpu", settings)
-        for size in (1, 4, 16):
-            ms = medians(partial(ear.hear, clips[:size]))[0] / size
+        for size in sizes:
+            sides: dict[str, Work] = {"ear": partial(ear.hear, clips[:size])}
+            ms = milliseconds(sides, rounds)[0] / size
             print(
-                f"whole ear        {ms:7.2f} a clip, {settings.dtype}, batches of {size:2d}   ({SECONDS * 1e3 / ms:.0f} x real time)"
+                f"whole ear        {ms:7.2f} per clip, {settings.precision}, batches of {size:2d}"
+                f"   ({seconds * 1e3 / ms:.0f} x real time)"
             )
 
 
+def main(words: Sequence[str] | None = None) -> None:
+    options = parser(__doc__)
+    options.add_argument("--rounds", type=int, default=15)
+    options.add_argument("--seconds", type=float, default=10.0, help="per clip")
+    options.add_argument("--sizes", type=int, nargs="+", default=[1, 4, 16], help="clips per batch")
+    chosen = options.parse_args(words)
+    torch.set_num_threads(1)
+    shape = (max(chosen.sizes), round(chosen.seconds * RATE))
+    waves = np.random.default_rng(0).standard_normal(shape).astype(np.float32) * 0.1
+    print(f"CPU ms for {chosen.seconds:g}-s clips, one thread, median of {chosen.rounds} rounds")
+    before, _ = forward_pass(waves[:1], chosen.rounds)
+    quick_memory()
+    after, quickest = forward_pass(waves[:1], chosen.rounds)
+    print(
+        f"forward pass     {before:7.2f} as built   {after:7.2f} with mallopt   "
+        f"{quickest:7.2f} folded too   ({before / quickest:.2f} x)"
+    )
+    try:
+        front_end(waves[0], chosen.rounds)
+    except MissingExtra as error:
+        print(f"front end        not compared: {error}")
+    whole_ear(waves, chosen.rounds, chosen.sizes)
+
+
 if __name__ == "__main__":
-    main()
+    run_main(main)

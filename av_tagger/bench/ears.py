@@ -1,23 +1,20 @@
-"""Clips a second, parameters and memory of each ear on this machine, measured turn by turn in one run.
+"""Clips per second, parameters and peak memory of each ear, measured in turn.
 
-    python -m av_tagger.bench.ears [--clips 8] [--rounds 5] [--threads N]
+    python -m av_tagger.bench.ears [--clips 8] [--rounds 5] [--threads N] [--only NAME ...]
 
-Weights that are not here are drawn at random: speed does not depend on them, and nothing else is measured.
-"Folded" counts parameters after batch normalisation has become a part of the convolutions.
-CNN14 is the structure of PANNs (Kong et al. 2020), rebuilt here only to be compared with.
+Weights that are not here are random: speed does not depend on them, and only speed is measured.
+Parameters are counted after batch normalisation is folded into the convolutions. CNN14 is the
+structure of PANNs (Kong et al. 2020), rebuilt here for comparison only.
 """
 
 from __future__ import annotations
 
-import argparse
 import multiprocessing
-import resource
 import statistics
-import time
 from collections.abc import Callable, Sequence
+from functools import partial
 from itertools import pairwise
 from multiprocessing.queues import SimpleQueue
-from pathlib import Path
 from typing import cast
 
 import numpy as np
@@ -25,21 +22,21 @@ import torch
 from torch import Tensor, nn
 
 from av_tagger.audio.branch import MilEar
-from av_tagger.audio.checkpoint import Header
-from av_tagger.audio.known.ear import KINDS, Kind, KnownEar
+from av_tagger.audio.known.ear import KnownEar
 from av_tagger.audio.known.efficientat import EfficientAT
+from av_tagger.audio.known.families import EFFICIENTAT, YAMNET, Family
 from av_tagger.audio.known.files import Network
 from av_tagger.audio.known.yamnet import YAMNet
-from av_tagger.audio.network import EarArchitecture, build_network
+from av_tagger.bench.measure import Work, in_turn, parser, peak_mebibytes, run_main
+from av_tagger.bench.random_networks import random_ear
 from av_tagger.clip import Waveform
-from av_tagger.labels import dcase2017
 from av_tagger.protocols import AudioBranch
 
-SECONDS = 10
+REFERENCE = "mn04"
 
 
 class Cnn14(nn.Module):
-    """Six blocks of two 3 x 3 convolutions on 64 mel bands, 100 frames a second, 2048 features, 527 classes."""
+    """Six blocks of two 3 x 3 convolutions on 64 mel bands, 100 frames per second, 527 classes."""
 
     width = 2048
 
@@ -53,30 +50,17 @@ class Cnn14(nn.Module):
 
     @staticmethod
     def _block(before: int, after: int) -> nn.Sequential:
-        layers = [
-            nn.Conv2d(before, after, 3, padding=1, bias=False),
-            nn.BatchNorm2d(after),
-            nn.ReLU(),
-        ]
-        return nn.Sequential(
-            *layers,
-            nn.Conv2d(after, after, 3, padding=1, bias=False),
-            nn.BatchNorm2d(after),
-            nn.ReLU(),
-        )
+        def convolution(inputs: int) -> list[nn.Module]:
+            layer = nn.Conv2d(inputs, after, 3, padding=1, bias=False)
+            return [layer, nn.BatchNorm2d(after), nn.ReLU()]
+
+        return nn.Sequential(*convolution(before), *convolution(after))
 
     def embed(self, waveforms: Tensor) -> Tensor:
-        spectrum = (
-            torch.stft(
-                waveforms, 1024, 320, window=cast("Tensor", self.window), return_complex=True
-            )
-            .abs()
-            .square()
-        )
-        x = (
-            (cast("Tensor", self.mel) @ spectrum + 1e-10).log().unsqueeze(1).transpose(2, 3)
-        )  # (B, 1, T, 64)
-        for i, block in enumerate(self.blocks):
+        window, mel = cast("Tensor", self.window), cast("Tensor", self.mel)
+        spectrum = torch.stft(waveforms, 1024, 320, window=window, return_complex=True)
+        x = (mel @ spectrum.abs().square() + 1e-10).log().unsqueeze(1).transpose(2, 3)
+        for i, block in enumerate(self.blocks):  # x: (B, C, T, mels)
             x = block(x)
             x = nn.functional.avg_pool2d(x, 2) if i < 5 else x
         return x.mean(dim=3).transpose(1, 2)
@@ -86,79 +70,50 @@ class Cnn14(nn.Module):
         return frames.amax(dim=1), frames
 
 
-def crnn() -> MilEar:
-    architecture = EarArchitecture(17, margin=5)
-    return MilEar(
-        build_network(architecture), Header("crnn", architecture, dcase2017().labels), "cpu"
-    )
-
-
 def starter() -> AudioBranch:
-    """The shipped ear, or its usual structure where it is not here."""
+    """The shipped ear, or the paper's CRNN with random weights where the file is missing."""
     from av_tagger import weights
-    from av_tagger.audio.branch import load_ear
+    from av_tagger.audio.ears import load_ear
 
-    return load_ear("starter", "cpu") if weights.locate("crnn.starter") else crnn()
-
-
-def known(name: str, kind: str, network: nn.Module) -> KnownEar:
-    return KnownEar(name, KINDS[kind], cast("Network", network), "cpu")
+    return load_ear("starter", "cpu") if weights.locate("crnn.starter") else random_ear()
 
 
-def cnn14() -> KnownEar:
-    kind = Kind(32_000, 3.125, KINDS["efficientat"].labels, 10 * 32_000, 16 * 320)
-    return KnownEar("cnn14", kind, cast("Network", Cnn14()), "cpu")
+def known(name: str, family: Family, network: nn.Module) -> KnownEar:
+    return KnownEar(name, family, cast("Network", network), "cpu")
 
 
 EARS: dict[str, Callable[[], AudioBranch]] = {
     "starter": starter,
-    "crnn of the paper": crnn,
-    "mn04": lambda: known("mn04", "efficientat", EfficientAT(0.4)),
-    "mn10": lambda: known("mn10", "efficientat", EfficientAT(1.0)),
-    "yamnet": lambda: known("yamnet", "yamnet", YAMNet()),
-    "cnn14 (structure)": cnn14,
+    "crnn of the paper": random_ear,
+    "mn04": lambda: known("mn04", EFFICIENTAT, EfficientAT(0.4)),
+    "mn10": lambda: known("mn10", EFFICIENTAT, EfficientAT(1.0)),
+    "yamnet": lambda: known("yamnet", YAMNET, YAMNet()),
+    "cnn14 (structure)": lambda: known("cnn14", EFFICIENTAT, Cnn14()),
 }
 
 
-def waveforms(ear: AudioBranch, clips: int) -> list[Waveform]:
+def waveforms(ear: AudioBranch, clips: int, seconds: float) -> list[Waveform]:
+    """Noise at the rate of the ear."""
     draw = np.random.default_rng(0)
-    return [
-        Waveform((draw.standard_normal(SECONDS * ear.rate) * 0.1).astype(np.float32), ear.rate)
-        for _ in range(clips)
-    ]
+    shape = (clips, round(seconds * ear.rate))
+    return [Waveform(row, ear.rate) for row in (0.1 * draw.standard_normal(shape, np.float32))]
 
 
-def seconds(ear: AudioBranch, clips: Sequence[Waveform]) -> float:
-    """CPU seconds: a busy machine stretches the wall clock, not these."""
-    began = time.process_time()
-    ear.hear(clips)
-    return time.process_time() - began
-
-
-def _memory(name: str, clips: int, answer: SimpleQueue[float]) -> None:
+def _peak_of(name: str, clips: int, seconds: float, answer: SimpleQueue[float]) -> None:
     ear = EARS[name]()
-    ear.hear(waveforms(ear, clips))
-    answer.put(_own_peak())
+    ear.hear(waveforms(ear, clips, seconds))
+    answer.put(peak_mebibytes())
 
 
-def _own_peak() -> float:
-    """Megabytes; not `ru_maxrss` where there is better, since that begins with the parent's."""
-    status = Path("/proc/self/status")
-    if not status.exists():
-        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-    line = next(row for row in status.read_text().splitlines() if row.startswith("VmHWM"))
-    return int(line.split()[1]) / 1024
-
-
-def peak_megabytes(name: str, clips: int) -> float:
-    """Of a fresh process that loads this ear alone."""
+def peak_of(name: str, clips: int, seconds: float) -> float:
+    """Peak memory (MiB) of a new process that loads only this ear."""
     context = multiprocessing.get_context("spawn")
     answer: SimpleQueue[float] = context.SimpleQueue()
-    process = context.Process(target=_memory, args=(name, clips, answer))
+    process = context.Process(target=_peak_of, args=(name, clips, seconds, answer))
     process.start()
-    megabytes = answer.get()
+    found = answer.get()
     process.join()
-    return megabytes
+    return found
 
 
 def parameters(ear: AudioBranch) -> int:
@@ -166,36 +121,37 @@ def parameters(ear: AudioBranch) -> int:
     return sum(p.numel() for p in network.parameters())
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("--clips", type=int, default=8)
-    parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--threads", type=int, default=1)
-    arguments = parser.parse_args()
-    torch.set_num_threads(arguments.threads)
-    ears = {name: make() for name, make in EARS.items()}
-    clips = {name: waveforms(ear, arguments.clips) for name, ear in ears.items()}
-    times: dict[str, list[float]] = {name: [] for name in ears}
-    for turn in range(arguments.rounds + 1):  # the first round warms up
-        for name, ear in ears.items():
-            spent = seconds(ear, clips[name])
-            times[name] += [spent] if turn else []
+def main(words: Sequence[str] | None = None) -> None:
+    options = parser(__doc__)
+    options.add_argument("--clips", type=int, default=8, help="per call")
+    options.add_argument("--seconds", type=float, default=10.0, help="per clip")
+    options.add_argument("--rounds", type=int, default=5)
+    options.add_argument("--threads", type=int, default=1)
+    options.add_argument("--only", nargs="+", choices=EARS, default=list(EARS))
+    chosen = options.parse_args(words)
+    torch.set_num_threads(chosen.threads)
+    ears = {name: EARS[name]() for name in chosen.only}
+    sides: dict[str, Work] = {
+        name: partial(ear.hear, waveforms(ear, chosen.clips, chosen.seconds))
+        for name, ear in ears.items()
+    }
+    times = {name: statistics.median(t) for name, t in in_turn(sides, chosen.rounds).items()}
     print(
-        f"{arguments.clips} clips of {SECONDS} s a call, {arguments.threads} thread(s), median of {arguments.rounds} rounds in turn"
+        f"{chosen.clips} clips of {chosen.seconds:g} s per call, {chosen.threads} thread(s), "
+        f"median of {chosen.rounds} rounds in turn"
     )
+    reference = times.get(REFERENCE, next(iter(times.values())))
+    against = f"against {REFERENCE if REFERENCE in times else next(iter(times))}"
     print(
-        f"{'ear':20s} {'clips a CPU second':>20s} {'against mn04':>13s} {'folded':>12s} {'peak memory':>12s}"
+        f"{'ear':20s} {'clips per CPU s':>16s} {against:>14s} {'parameters':>12s} {'peak MiB':>9s}"
     )
-    reference = statistics.median(times["mn04"])
-    for name, ear in ears.items():
-        spent = statistics.median(times[name])
-        megabytes = peak_megabytes(name, arguments.clips)
+    for name, spent in times.items():
+        peak = peak_of(name, chosen.clips, chosen.seconds)
         print(
-            f"{name:20s} {arguments.clips / spent:20.1f} {reference / spent:12.2f}x {parameters(ear):12,d} {megabytes:9.0f} MB"
+            f"{name:20s} {chosen.clips / spent:16.1f} {reference / spent:13.2f}x "
+            f"{parameters(ears[name]):12,d} {peak:9.0f}"
         )
 
 
 if __name__ == "__main__":
-    main()
+    run_main(main)

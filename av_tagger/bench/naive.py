@@ -1,12 +1,14 @@
-"""The paper's steps as plainly as they can be written: one frame, one picture, one clip at a time, each tool in its usual way.
+"""A plain implementation of the paper, one frame and one clip at a time, as a baseline for speed.
 
-Nothing here is meant to be quick or used; it is what `av_tagger.bench.pipeline` holds the runner against. OpenCV decodes frame by frame,
-AlexNet sees one frame at a time in fp32, SciPy's pdist gives the dissimilarities (AV eq. 1), cvxpy solves the sparse-coding programme (AV
-eq. 2-3) at one lambda, Inception-v4 sees one key frame at a time, librosa makes the log-mel features and the CRNN hears one clip at a time.
+Each step uses the usual library in its usual way: OpenCV decodes frame by frame, AlexNet describes
+one frame at a time in float32, SciPy's pdist gives the dissimilarities (AV eq. 1), cvxpy solves the
+sparse-coding program (AV eq. 2-3) at one lambda, the recogniser sees one key frame at a time,
+librosa computes the log-mel features, and the CRNN hears one clip at a time.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,49 +19,51 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from av_tagger.audio.frontend import LogMelSettings
-from av_tagger.audio.network import EarArchitecture, MilNetwork, build_network
+from av_tagger.audio.architecture import EarArchitecture, LogMelSettings
+from av_tagger.audio.network import MilNetwork, build_network
+from av_tagger.errors import MissingExtra
 
 KEYFRAMES = 4
-LAMBDA = 0.1  # of the largest that is of use
-SECONDS_A_FRAME = 0.125  # with --fast: 8 candidates a second
+LAMBDA = 0.1  # relative to the largest useful value
+FAST_SECONDS = 0.125  # between candidate frames with fast=True
+
+Images = Sequence[NDArray[np.uint8]]
 
 
 @dataclass(frozen=True)
 class Naive:
-    """The networks of the paper with weights drawn at random."""
+    """The networks of the paper with random weights."""
 
     alexnet: nn.Module
-    inception: nn.Module
+    recogniser: nn.Module
     crnn: MilNetwork
 
     def tag(
         self, path: Path, *, fast: bool = False
     ) -> tuple[NDArray[np.float64], NDArray[np.float32]]:
         """(objects,) and (classes,) probabilities of one file."""
-        frames = read_frames(path, fast=fast)
+        return self.see(read_frames(path, fast=fast)), self.hear(path)
+
+    def see(self, frames: Images) -> NDArray[np.float64]:
+        """(objects,) probabilities, averaged over the key frames."""
         features = np.stack([self.describe(frame) for frame in frames])
-        rows = key_frames(features)
-        objects = np.mean([self.recognise(frames[row]) for row in rows], axis=0)
-        return objects, self.hear(path)
+        recognised = [self.recognise(frames[row]) for row in key_frames(features)]
+        objects: NDArray[np.float64] = np.mean(recognised, axis=0)
+        return objects
 
     def describe(self, frame: NDArray[np.uint8]) -> NDArray[np.float32]:
         with torch.no_grad():
-            features: NDArray[np.float32] = (
-                self.alexnet(_prepared(frame, 256, 224)).flatten().numpy()
-            )
-        return features
+            features = self.alexnet(_prepared(frame, 256, 224)).flatten().numpy()
+        return np.asarray(features, np.float32)
 
     def recognise(self, frame: NDArray[np.uint8]) -> NDArray[np.float64]:
         with torch.no_grad():
-            probabilities: NDArray[np.float64] = (
-                self.inception(_prepared(frame, 342, 299)).softmax(1)[0].double().numpy()
-            )
-        return probabilities
+            probabilities = self.recogniser(_prepared(frame, 342, 299)).softmax(1)[0]
+        return np.asarray(probabilities.double().numpy())
 
     def hear(self, path: Path) -> NDArray[np.float32]:
-        import librosa
-
+        """(classes,) probabilities of the sound of one file."""
+        librosa = import_librosa()
         s = LogMelSettings()
         samples, rate = read_sound(path)
         wave = librosa.resample(samples, orig_sr=rate, target_sr=s.rate)
@@ -68,23 +72,34 @@ class Naive:
         )
         features = torch.from_numpy(np.log(mel + s.floor).T[None].astype(np.float32))
         with torch.no_grad():
-            heard: NDArray[np.float32] = self.crnn(features).bags[0].numpy()
-        return heard
+            return np.asarray(self.crnn(features).bags[0].numpy(), np.float32)
 
 
-def build() -> Naive:
+def import_librosa() -> Any:
+    """librosa, or one sentence that says how to install it."""
+    try:
+        import librosa
+    except ImportError as error:
+        raise MissingExtra(
+            f"the baseline of this benchmark needs librosa ({error}); "
+            "install it with: pip install 'av-tagger[bench]'"
+        ) from error
+    return librosa
+
+
+def build(recogniser: str = "inception_v4") -> Naive:
+    """The networks, with random weights from torch's generator."""
     import timm
     from torchvision.models import alexnet
 
     convolutions = alexnet(weights=None).features[:12]  # up to conv5 with its ReLU
-    inception = timm.create_model("inception_v4", pretrained=False)
-    return Naive(
-        convolutions.eval(), inception.eval(), build_network(EarArchitecture(17, margin=5)).eval()
-    )
+    objects = timm.create_model(recogniser, pretrained=False)
+    crnn = build_network(EarArchitecture(17, margin=5))
+    return Naive(convolutions.eval(), objects.eval(), crnn.eval())
 
 
 def read_frames(path: Path, *, fast: bool = False) -> list[NDArray[np.uint8]]:
-    """Every frame at full size, or with `fast` those nearest to a grid of 8 a second."""
+    """Every frame at full size, or with `fast` those nearest to a grid of 8 per second."""
     import cv2
 
     capture = cv2.VideoCapture(str(path))
@@ -95,7 +110,7 @@ def read_frames(path: Path, *, fast: bool = False) -> list[NDArray[np.uint8]]:
         good, frame = capture.read()
         if not good:
             break
-        if not fast or number / rate >= len(kept) * SECONDS_A_FRAME:
+        if not fast or number / rate >= len(kept) * FAST_SECONDS:
             kept.append(cv2.cvtColor(frame, cv2.COLOR_BGR2RGB))
         number += 1
     capture.release()
@@ -103,6 +118,7 @@ def read_frames(path: Path, *, fast: bool = False) -> list[NDArray[np.uint8]]:
 
 
 def read_sound(path: Path) -> tuple[NDArray[np.float32], int]:
+    """Mono samples and their rate."""
     with av.open(str(path)) as container:
         stream = container.streams.audio[0]
         parts = [frame.to_ndarray().mean(axis=0) for frame in container.decode(stream)]
@@ -110,7 +126,7 @@ def read_sound(path: Path) -> tuple[NDArray[np.float32], int]:
 
 
 def key_frames(features: NDArray[np.float32]) -> NDArray[np.int64]:
-    """min sum d_ij z_ij + lambda sum_i max_j z_ij, columns of Z on the simplex; the rows that represent most."""
+    """Rows with the largest sums of Z, which minimises sum d_ij z_ij + lambda sum_i max_j z_ij."""
     import cvxpy
     from scipy.spatial.distance import pdist, squareform
 
@@ -126,11 +142,11 @@ def key_frames(features: NDArray[np.float32]) -> NDArray[np.int64]:
 
 
 def _prepared(frame: NDArray[np.uint8], resize: int, crop: int) -> torch.Tensor:
+    """(1, 3, crop, crop), as torchvision's classifiers expect it."""
     from PIL import Image
     from torchvision.transforms import functional as T
 
     picture = T.center_crop(T.resize(Image.fromarray(frame), [resize]), [crop])
-    batch: torch.Tensor = T.normalize(
-        T.to_tensor(picture), [0.485, 0.456, 0.406], [0.229, 0.224, 0.225]
-    )[None]
+    mean, std = [0.485, 0.456, 0.406], [0.229, 0.224, 0.225]
+    batch: torch.Tensor = T.normalize(T.to_tensor(picture), mean, std)[None]
     return batch

@@ -1,65 +1,59 @@
-"""av-tag analyse: what a run has learnt and how, as a table, figures and, with its data, pictures of its instances."""
+"""av-tag analyse: metrics per class and figures of a run; with its data also of its instances."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
-
-import typer
+from typing import TYPE_CHECKING, Any
 
 from av_tagger.cli.options import command
+from av_tagger.flags import argument, option, required
 
 if TYPE_CHECKING:
     from rich.console import Console
 
     from av_tagger.labels import ClassList
-    from av_tagger.learning.analysis.analyse import Analysis, Instances
+    from av_tagger.learning.analysis.by_class import Analysis
+    from av_tagger.learning.analysis.instances import Instances
     from av_tagger.learning.data.bags import Bags
 
 
 @dataclass(frozen=True)
 class AnalyseOptions:
-    run: Annotated[Path, typer.Argument(help="A run's folder, made by av-tag train.")]
-    output: Annotated[Path, typer.Option("-o", "--output", help="Folder for the figures.")]
-    data: Annotated[
-        Path | None,
-        typer.Option(
-            help="Clips to look into: a table, a folder or features, as for av-tag train."
-        ),
-    ] = None
-    media: Annotated[
-        Path | None,
-        typer.Option(help="Folder of the files that a table names. Default: beside it."),
-    ] = None
-    store: Annotated[
-        Path | None, typer.Option(help="Folder of decoded sound. Default: the user's cache.")
-    ] = None
-    clips: Annotated[int, typer.Option(min=1, help="Look into so many clips at most.")] = 200
-    beside: Annotated[
-        list[Path] | None,
-        typer.Option(
-            "--with",
-            help="Another run on the same validation clips: compared, and they vote; may be repeated.",
-        ),
-    ] = None
-    quality: Annotated[
-        Path | None, typer.Option(help="Label quality of classes: a CSV of label, quality.")
-    ] = None
-    json: Annotated[
-        bool, typer.Option("--json", help="Figures as JSON on stdout, nothing else there.")
-    ] = False
+    run: Path = argument("RUN", "Folder of a run of av-tag train.")
+    output: Path = required("Folder for the figures.", "-o", "--output", metavar="FOLDER")
+    data: Path | None = option(
+        None, "Clips whose instances are analysed, in the forms of av-tag train."
+    )
+    media: Path | None = option(
+        None, "Folder of the files that a table lists. Default: its own folder.", metavar="FOLDER"
+    )
+    store: Path | None = option(
+        None, "Folder for decoded sound. Default: the cache.", metavar="FOLDER"
+    )
+    clips: int = option(200, "At most so many clips of --data.", low=1)
+    beside: list[Path] | None = option(
+        None,
+        "Another run on the same validation clips, to compare and to vote; repeatable.",
+        "--with",
+        metavar="RUN",
+    )
+    quality: Path | None = option(
+        None, "Label quality per class: a CSV of label, quality.", metavar="FILE.csv"
+    )
+    json: bool = option(False, "Print JSON on stdout, and nothing else there.")
 
 
 def _analyse(options: AnalyseOptions) -> None:
-    """Look into a trained run: av-tag analyse RUN -o FOLDER [--data valid.csv]."""
+    """Analyse a trained run: av-tag analyse RUN -o FOLDER [--data valid.csv]."""
     from rich.console import Console
 
-    from av_tagger.learning.analysis.analyse import analyse as look
-    from av_tagger.learning.analysis.analyse import hear_instances
+    from av_tagger.learning.analysis import by_class
+    from av_tagger.learning.analysis.instances import hear_instances
 
     console = Console(stderr=options.json)
-    analysis = look(options.run, options.quality)
+    analysis = by_class.analyse(options.run, options.quality)
     figures = _figures(analysis)
     written = _draw(options, analysis)
     if options.beside:
@@ -67,15 +61,16 @@ def _analyse(options: AnalyseOptions) -> None:
     if options.data:
         runs = (options.run, *(options.beside or ()))
         instances = {
-            run.name: hear_instances(run, _bags(options, run)[0], options.clips) for run in runs
+            run.name: hear_instances(run, _bags(options, options.data, run)[0], options.clips)
+            for run in runs
         }
         written += _draw_instances(options.output, analysis.labels, instances)
         figures["instances"] = {
             name: {"found": i.found(), **i.accuracy()} for name, i in instances.items()
         }
-        devices = _devices(options, instances[options.run.name])
+        devices = _devices(options, options.data, instances[options.run.name])
         figures |= {"devices": devices} if devices else {}
-    _say(options, console, analysis, figures)
+    _print(options, console, analysis, figures)
     console.print(
         f"written: {', '.join(path.name for path in written)} in {options.output}",
         highlight=False,
@@ -129,11 +124,11 @@ def _draw_instances(
 
 
 def _vote(options: AnalyseOptions) -> dict[str, Any]:
-    from av_tagger.learning.analysis.ensemble import read_opinion, vote
+    from av_tagger.learning.analysis.ensemble import read_scores, vote
 
-    opinions = [read_opinion(run) for run in (options.run, *(options.beside or ()))]
-    _, validation = vote(opinions)
-    single = {opinion.run.name: opinion.figure for opinion in opinions}
+    runs = [read_scores(run) for run in (options.run, *(options.beside or ()))]
+    _, validation = vote(runs)
+    single = {run.run.name: run.metric for run in runs}
     return {
         "micro_f1": validation.micro_f1,
         "map": validation.map,
@@ -142,34 +137,38 @@ def _vote(options: AnalyseOptions) -> dict[str, Any]:
     }
 
 
-def _bags(options: AnalyseOptions, run: Path) -> tuple[Bags, ClassList]:
+def _bags(options: AnalyseOptions, data: Path, run: Path) -> tuple[Bags, ClassList]:
+    from dataclasses import replace
+
     from av_tagger.labels import ClassList, SoundClass
-    from av_tagger.learning.analysis.analyse import read_card
-    from av_tagger.learning.data.prepare import Sources, assemble
+    from av_tagger.learning.analysis.by_class import read_card
+    from av_tagger.learning.data.teacher import TeacherChoice
+    from av_tagger.learning.prepare import Sources, read_data
     from av_tagger.learning.recipe import Recipe
     from av_tagger.settings import from_table
 
-    assert options.data is not None
     card = read_card(run)
     recipe = from_table(Recipe, card["recipe"], f"{run / 'card.json'}: recipe")
+    recipe = replace(recipe, teacher=TeacherChoice())  # only training needs its scores
     classes = ClassList(tuple(SoundClass(c["label"]) for c in card["classes"]))
-    sources = Sources((options.data,), (options.data,), media=options.media, store=options.store)
-    return assemble(sources, classes, recipe).validation, classes
+    sources = Sources((data,), (data,), media=options.media, store=options.store)
+    return read_data(sources, classes, recipe).validation, classes
 
 
-def _devices(options: AnalyseOptions, instances: Instances) -> dict[str, Any]:
-    """Accuracy by recording device, where the data are scenes that name it."""
+def _devices(options: AnalyseOptions, data: Path, instances: Instances) -> dict[str, Any]:
+    """Accuracy by recording device, for acoustic scenes whose file names give it."""
     import numpy as np
 
     from av_tagger.learning.data.bags import WaveformBags
     from av_tagger.learning.data.manifests import read_examples
     from av_tagger.learning.data.scenes import by_device, device_of, is_meta
 
-    assert options.data is not None
-    bags, classes = _bags(options, options.run)
-    if not is_meta(options.data) or not isinstance(bags, WaveformBags):
+    if not is_meta(data):
         return {}
-    examples = read_examples(options.data, classes, options.media).examples
+    bags, classes = _bags(options, data, options.run)
+    if not isinstance(bags, WaveformBags):
+        return {}
+    examples = read_examples(data, classes, options.media).examples
     devices = [device_of(examples[clip].clip.name) for clip in bags.clips[: len(instances.targets)]]
     scores = np.stack([p.max(axis=0) for p in instances.probabilities])
     return {
@@ -178,44 +177,38 @@ def _devices(options: AnalyseOptions, instances: Instances) -> dict[str, Any]:
     }
 
 
-def _say(
+def _print(
     options: AnalyseOptions, console: Console, analysis: Analysis, figures: dict[str, Any]
 ) -> None:
     import json
-    import math
     import sys
 
     if options.json:
-        plain = json.loads(json.dumps(figures), parse_constant=lambda _: None)  # JSON knows no NaN
+        plain = json.loads(json.dumps(figures), parse_constant=lambda _: None)  # JSON has no NaN
         sys.stdout.write(json.dumps(plain, ensure_ascii=False, allow_nan=False) + "\n")
         return
-    shown = {"mAP": figures["map"], "mAUC": figures["mauc"], "d'": figures["d_prime"]}
-    line = ", ".join(
-        f"{name} {value:.3f}" for name, value in shown.items() if not math.isnan(value)
-    )
-    console.print(f"{analysis.name}: {line}", highlight=False, markup=False)
-    for name, c in figures["correlations"].items():
-        console.print(
-            f"AP and {name}: PCC {c['r']:.3f}, p = {c['p']:.2g}, {c['classes']} classes",
-            highlight=False,
-        )
-    for name, found in figures.get("instances", {}).items():
-        accuracies = ", ".join(
-            f"{assumption.upper()} {100 * found[assumption]:.1f}"
-            for assumption in ("smi", "cmi", "tmi")
-        )
-        line = f"{name}: {100 * found['found']:.1f} % of the instances positive; likeliest class right: {accuracies} %"
+    for line in _lines(analysis, figures):
         console.print(line, highlight=False, markup=False, soft_wrap=True)
+
+
+def _lines(analysis: Analysis, figures: dict[str, Any]) -> Iterator[str]:
+    import math
+
+    named = {"mAP": figures["map"], "mAUC": figures["mauc"], "d'": figures["d_prime"]}
+    shown = ", ".join(f"{name} {v:.3f}" for name, v in named.items() if not math.isnan(v))
+    yield f"{analysis.name}: {shown}"
+    for name, c in figures["correlations"].items():
+        yield f"AP and {name}: PCC {c['r']:.3f}, p = {c['p']:.2g}, {c['classes']} classes"
+    for name, found in figures.get("instances", {}).items():
+        kinds = ("smi", "cmi", "tmi")
+        accuracies = ", ".join(f"{kind.upper()} {100 * found[kind]:.1f}" for kind in kinds)
+        positive = f"{100 * found['found']:.1f} % of the instances positive"
+        yield f"{name}: {positive}; highest score right: {accuracies} %"
     for device, found in figures.get("devices", {}).items():
-        console.print(
-            f"device {device}: {100 * found['accuracy']:.1f} % of {found['clips']} clips",
-            highlight=False,
-        )
+        yield f"device {device}: {100 * found['accuracy']:.1f} % of {found['clips']} clips"
     if "vote" in figures:
-        console.print(
-            f"weighted vote: micro-F1 {figures['vote']['micro_f1']:.3f}; alone: {figures['vote']['alone']}",
-            highlight=False,
-        )
+        vote = figures["vote"]
+        yield f"weighted vote: micro-F1 {vote['micro_f1']:.3f}; single runs: {vote['alone']}"
 
 
 analyse = command(AnalyseOptions, _analyse)

@@ -1,39 +1,37 @@
-"""av-tag bench: how fast this machine is, against the paper's steps done plainly."""
+"""av-tag bench: the speed of this machine, against a plain implementation of the paper."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Annotated
-
-import typer
 
 from av_tagger.cli.options import command
+from av_tagger.flags import option
 
 
 @dataclass(frozen=True)
 class BenchOptions:
-    clips: Annotated[int, typer.Option(min=1, help="How many clips are made and tagged.")] = 4
-    rounds: Annotated[int, typer.Option(min=1, help="How often the two sides take turns.")] = 2
-    seconds: Annotated[float, typer.Option(min=1.0, help="Length of a clip.")] = 10.0
-    kinds: Annotated[
-        str, typer.Option(help="codec:WIDTHxHEIGHT, comma-separated; h264, hevc, vp9, mpeg4.")
-    ] = "h264:640x360"
-    fast: Annotated[
-        bool, typer.Option("--fast", help="The runner takes 8 candidate frames a second.")
-    ] = False
-    threads: Annotated[int, typer.Option(min=0, help="Of the naive side; 0: all cores.")] = 0
-    device: Annotated[str, typer.Option(help="cpu, cuda or cuda:N.")] = "cpu"
+    clips: int = option(4, "Clips to make and tag.", low=1)
+    rounds: int = option(2, "Measurements of each side, in turn.", low=1)
+    seconds: float = option(10.0, "Length of a clip.", low=1.0)
+    kinds: str = option(
+        "h264:640x360",
+        "codec:WIDTHxHEIGHT, comma-separated; codecs: h264, hevc, vp9, mpeg4.",
+        metavar="LIST",
+    )
+    fast: bool = option(False, "Sample 8 fps and use int8 frame features.")
+    threads: int = option(0, "Threads of the plain side. Default: all cores.", low=0)
+    device: str = option("cpu", "cpu, cuda or cuda:N.", metavar="DEVICE")
+    recogniser: str = option("inception_v4", "Image classifier, a network of timm.", metavar="NAME")
 
 
 def _bench(options: BenchOptions) -> None:
-    """Measure the pipeline on clips made here; random weights, so speed alone."""
-    import dataclasses
-    import importlib
+    """Measure the speed of the pipeline, with random weights on clips made here."""
+    from dataclasses import asdict
 
-    pipeline = importlib.import_module(
-        "av_tagger.bench.pipeline"
-    )  # a layer above: benchmarks may use everything
-    pipeline.bench(pipeline.Settings(**dataclasses.asdict(options)))
+    from av_tagger.bench.pipeline import bench
+    from av_tagger.bench.pipeline_settings import PipelineSettings
+
+    bench(PipelineSettings(**asdict(options)))
 
 
 bench = command(BenchOptions, _bench)

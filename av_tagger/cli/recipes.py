@@ -1,22 +1,20 @@
-"""av-tag recipes: every recipe of the package, with its paper, its size and the figure that was published for it."""
+"""av-tag recipes: the training recipes with their paper, size and published result."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Annotated
-
-import typer
 
 from av_tagger.cli.options import command
+from av_tagger.flags import option
 
 
 @dataclass(frozen=True)
 class RecipesOptions:
-    json: Annotated[bool, typer.Option("--json", help="JSON lines instead of a table.")] = False
+    json: bool = option(False, "Print JSON lines.")
 
 
 def _recipes(options: RecipesOptions) -> int:
-    """List the recipes that av-tag train knows."""
+    """List the recipes of av-tag train."""
     from av_tagger.learning.learner import parameters
     from av_tagger.learning.recipe import all_recipes
 

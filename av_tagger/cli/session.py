@@ -12,11 +12,12 @@ from rich.text import Text
 
 from av_tagger.clip import Clip
 from av_tagger.errors import AvTaggerError, UsageError
-from av_tagger.scores import Failed, Outcome, Tagged
+from av_tagger.scores import BranchInfo, Failed, Outcome, Tagged
 
 if TYPE_CHECKING:
     from av_tagger.cli.options import ModelOptions, OutputOptions, TalkOptions
     from av_tagger.config import Config
+    from av_tagger.plan import Plan
     from av_tagger.tagger import Tagger
 
 
@@ -49,38 +50,60 @@ def gather(inputs: Sequence[str]) -> Jobs:
     return Jobs(tuple(items.values()))
 
 
+def plan_of(models: ModelOptions) -> Plan:
+    """The plan that the flags and the settings file ask for."""
+    from av_tagger.plan import make_plan
+
+    config = settings_of(models)
+    with Console(stderr=True).status("preparing", spinner="dots"):
+        return make_plan(config)
+
+
 def load_tagger(models: ModelOptions, talk: TalkOptions) -> Tagger:
-    """The tagger that the flags and the settings file ask for, and on stderr what it is made of."""
-    from av_tagger.cli.show import used
-    from av_tagger.plan import load
+    """The tagger for these flags; its ear, eye and device go to stderr."""
+    return build_tagger(plan_of(models), talk)
+
+
+def build_tagger(plan: Plan, talk: TalkOptions) -> Tagger:
+    """Load the networks of a plan; its advice and what is used go to stderr."""
+    from av_tagger.devices import find_device
+    from av_tagger.media import warm_up
 
     console = Console(stderr=True)
-    config = settings_of(models)
+    warm_up(plan.config.decoder)
+    find_device(plan.config.device)  # refused before anything is said
+    say_advice(plan, talk)
     with console.status("loading", spinner="dots"):
-        tagger = load(config, say=lambda text: say(text, talk, console))
-    if not talk.quiet:
-        ear, eye = tagger.branches
-        console.print(Text(used(ear, eye, tagger.parts.run.device), style="dim"), soft_wrap=True)
+        tagger = plan.build(say=lambda text: say(text, talk, console))
+    say_used(tagger.branches, tagger.parts.run.device, talk)
     if talk.verbose and (chosen := getattr(tagger.parts.eye, "arithmetic", "")):
         console.print(Text(f"chosen for this machine: {chosen}", style="dim"), soft_wrap=True)
     return tagger
 
 
+def say_advice(plan: Plan, talk: TalkOptions) -> None:
+    """What was expected and is not used, on stderr."""
+    for line in plan.advice:
+        say(line, talk)
+
+
+def say_used(branches: tuple[BranchInfo, BranchInfo], device: str, talk: TalkOptions) -> None:
+    """One dim line on stderr: which ear, which eye, which device."""
+    from av_tagger.cli.show import used
+
+    if not talk.quiet:
+        Console(stderr=True).print(Text(used(*branches, device), style="dim"), soft_wrap=True)
+
+
 def settings_of(models: ModelOptions) -> Config:
+    """Defaults, then the settings file, then the flags that were given."""
     from av_tagger.config import configure
 
-    return configure(models.config, _given(models))
-
-
-def _given(models: ModelOptions) -> dict[str, object]:
-    """Only the flags that were given: they win over the settings file, which wins over the defaults."""
-    names = ("only", "ear", "device", "classes", "fusion", "threshold", "backend")
-    given = {name: getattr(models, name) for name in names if getattr(models, name) is not None}
-    return given | {name: True for name in ("fast", "offline") if getattr(models, name)}
+    return configure(models.config, models.given)
 
 
 def say(text: str, talk: TalkOptions, console: Console | None = None) -> None:
-    """A remark on stderr, unless nobody wants to hear it."""
+    """A remark on stderr, unless --quiet."""
     if not talk.quiet:
         (console or Console(stderr=True)).print(Text(text, style="yellow"), soft_wrap=True)
 

@@ -1,19 +1,19 @@
-"""av-tag weights: which weights there are, where they lie, how to get and check them."""
+"""av-tag weights: lists, downloads, checks and converts weights files."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
-
-import typer
+from typing import TYPE_CHECKING, Any
 
 from av_tagger.cli.options import command
+from av_tagger.flags import argument, option, optional_argument
 
 if TYPE_CHECKING:
-    from av_tagger.weights import Progress
+    from rich.text import Text
+
+    from av_tagger.weights import Listed
 
 
 FETCH_HELP = (
@@ -22,91 +22,80 @@ FETCH_HELP = (
 )
 
 
+EYE = "eye"  # a group of networks, each fetched in its own way
+
+
 @dataclass(frozen=True)
 class ListOptions:
     pass
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class FetchOptions:
-    names: Annotated[list[str], typer.Argument(help=FETCH_HELP, metavar="NAME...")]
-    offline: Annotated[
-        bool,
-        typer.Option(
-            "--offline", help="Only say what is missing and how to put it in place by hand."
-        ),
-    ] = False
+    names: list[str] = argument("NAME...", FETCH_HELP)
+    offline: bool = option(False, "Only say what is missing and how to install it by hand.")
 
 
 @dataclass(frozen=True)
 class CheckOptions:
-    names: Annotated[
-        list[str] | None, typer.Argument(help="Names of the list; none: all.", metavar="[NAME]...")
-    ] = None
+    names: list[str] | None = optional_argument(
+        None, "[NAME]...", "Names from av-tag weights list. Default: all."
+    )
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class ConvertOptions:
-    name: Annotated[str, typer.Argument(help="What it is: yamnet.", metavar="NAME")]
-    source: Annotated[Path, typer.Argument(help="The published file.", metavar="FILE")]
-    output: Annotated[
-        Path | None,
-        typer.Option("-o", "--output", help="Where to; by default among the other weights."),
-    ] = None
+    name: str = argument("NAME", "What the file is: yamnet.")
+    source: Path = argument("FILE", "The published file.")
+    output: Path | None = option(
+        None,
+        "Where to write. Default: beside downloaded weights.",
+        "-o",
+        "--output",
+        metavar="FILE",
+    )
 
 
 def _list(options: ListOptions) -> None:
-    """Show all weights: size, licence, where they are, whether they are whole."""
+    """List all weights: size, licence, state, and where they are."""
     from rich.console import Console
-    from rich.table import Table
+    from rich.padding import Padding
 
     from av_tagger.weights import folders, listing
 
     del options
-    grid = Table(
-        title="weights",
-        title_justify="left",
-        caption="looked for in " + ", ".join(map(str, folders())),
-        caption_justify="left",
-    )
-    for name in ("name", "size", "licence", "state", "what it is", "source", "where"):
-        grid.add_column(name, overflow="fold")
+    console = Console(highlight=False)
     for line in listing():
-        size = line.path.stat().st_size if line.path is not None else line.file.download_size
-        megabytes = f"{size / 1e6:.1f} MB" if size else "?"
-        row = (line.file.name, megabytes, line.file.licence, str(line.state), line.file.about)
-        grid.add_row(*row, line.source, str(line.path or "–"))
-    Console().print(grid)
+        console.print(_summary(line), soft_wrap=True)
+        about = f"{line.file.about}; from {line.source}"
+        console.print(Padding(about, (0, 0, 0, 4), expand=False), style="dim")
+        if line.path is not None:
+            console.print(f"    {line.path}", style="dim", soft_wrap=True, markup=False)
+    console.print("searched, in this order:", *map(str, folders()), sep="\n  ", soft_wrap=True)
+
+
+def _summary(line: Listed) -> Text:
+    """Name, size, licence and state, aligned."""
+    from rich.text import Text
+
+    size = line.path.stat().st_size if line.path is not None else line.file.download_size
+    megabytes = f"{size / 1e6:.1f} MB" if size else "size unknown"
+    name = Text(f"{line.file.name:24s}", style="bold")
+    facts = f" {megabytes:>12s}  {line.file.licence:14s} {line.state}"
+    return name.append(facts, style="not bold")
 
 
 def _fetch(options: FetchOptions) -> None:
-    """Fetch weights; what is already there is not fetched again."""
-    if "eye" in options.names:
-        from av_tagger.video.fetch import fetch_eye
-
-        with _bars() as bar:
-            paths = fetch_eye(offline=options.offline, progress=bar)
-        _say_where(paths)
-    _fetch_all([name for name in options.names if name != "eye"], options.offline)
-
-
-def _fetch_all(names: Sequence[str], offline: bool) -> None:
-    """One that fails does not keep the others from coming; an unreachable index is asked once."""
-    from rich.console import Console
-
+    """Fetch weights. Files that are already there are not fetched again."""
     from av_tagger.errors import AvTaggerError, WeightsError
-    from av_tagger.weights import announcement, members_of
+    from av_tagger.weights import members_of
 
     failures: list[AvTaggerError] = []
-    for name in [member for group in names for member in members_of(group)]:
-        line = "" if offline else announcement(name)
-        if line:
-            Console(stderr=True).print(line, soft_wrap=True, highlight=False)
+    for name in [m for group in options.names for m in _members(group, members_of)]:
         try:
-            with _bars() as bar:
-                path = _fetch_one(name, bar(name), offline=offline, retry=not failures)
-            _say_where([path])
-        except AvTaggerError as error:
+            _announce(name, offline=options.offline)
+            _print_paths(_fetched(name, offline=options.offline, retry=not failures))
+        except AvTaggerError as error:  # the others are fetched all the same
             failures.append(error)
     if len(failures) == 1:
         raise failures[0]
@@ -114,87 +103,70 @@ def _fetch_all(names: Sequence[str], offline: bool) -> None:
         raise WeightsError("\n".join(map(str, failures)))
 
 
-def _fetch_one(name: str, progress: Progress, *, offline: bool, retry: bool) -> Path:
-    """Most weights are one file; AlexNet's are cut, the words of the paper packed."""
-    from av_tagger import weights
-    from av_tagger.audio.known.ear import fetch_yamnet
-    from av_tagger.video.fetch import STEPS
+def _members(name: str, members_of: Callable[[str], Sequence[str]]) -> Sequence[str]:
+    return (EYE,) if name == EYE else members_of(name)
 
-    if name == "yamnet":
-        return fetch_yamnet(offline=offline, retry=retry, progress=progress)
-    if name in STEPS:
-        return STEPS[name](progress, offline=offline)
-    return weights.fetch(name, offline=offline, retry=retry, progress=progress)
+
+def _announce(name: str, *, offline: bool) -> None:
+    """Say what is fetched, how large it is, and from where."""
+    from rich.console import Console
+
+    from av_tagger.weights import announcement
+
+    line = "" if offline or name == EYE else announcement(name)
+    if line:
+        Console(stderr=True).print(line, soft_wrap=True, highlight=False)
+
+
+def _fetched(name: str, *, offline: bool, retry: bool) -> list[Path]:
+    """Most files are used as published; AlexNet is cut, YAMNet converted, word vectors packed."""
+    from av_tagger import weights
+    from av_tagger.audio.known.convert import fetch_yamnet
+    from av_tagger.cli.progress import BYTES, ProgressBars
+    from av_tagger.video.fetch import STEPS, fetch_eye
+
+    with ProgressBars(BYTES) as bars:
+        if name == EYE:
+            return fetch_eye(offline=offline, progress=bars.add)
+        if name == "yamnet":
+            return [fetch_yamnet(offline=offline, retry=retry, progress=bars.add(name))]
+        if name in STEPS:
+            return [STEPS[name](bars.add(name), offline=offline)]
+        return [weights.fetch(name, offline=offline, retry=retry, progress=bars.add(name))]
 
 
 def _check(options: CheckOptions) -> int:
-    """Read weights from end to end and compare checksums; exit code 1 when one is damaged."""
+    """Compare weights files with their checksums. Exit code 1 if one is damaged."""
     from rich.console import Console
 
     from av_tagger.catalogue import CATALOGUE
     from av_tagger.weights import State, check, locate, members_of
 
+    console = Console(highlight=False)
     names = [member for name in options.names or CATALOGUE for member in members_of(name)]
     states = {name: check(name) for name in names}
     for name, state in states.items():
-        Console().print(
-            f"{name}: {state}" + (f", {locate(name)}" if locate(name) else ""),
-            soft_wrap=True,
-            highlight=False,
-        )
-    return (
-        1
-        if State.DAMAGED in states.values() or (options.names and State.ABSENT in states.values())
-        else 0
-    )
+        where = locate(name)
+        console.print(f"{name}: {state}" + (f", {where}" if where else ""), soft_wrap=True)
+    bad = {State.DAMAGED, State.ABSENT} if options.names else {State.DAMAGED}
+    return 1 if bad & set(states.values()) else 0
 
 
 def _convert(options: ConvertOptions) -> None:
-    """Turn published weights of another framework into ours."""
+    """Convert published weights of another framework."""
     from av_tagger.audio.known.convert import convert_yamnet
     from av_tagger.errors import UsageError
 
     if options.name != "yamnet":
         raise UsageError(f"there is no converter for {options.name!r}; known: yamnet")
-    _say_where([convert_yamnet(options.source, options.output)])
+    _print_paths([convert_yamnet(options.source, options.output)])
 
 
-def _say_where(paths: Sequence[Path]) -> None:
+def _print_paths(paths: Sequence[Path]) -> None:
     from rich.console import Console
 
     for path in paths:
-        Console().print(str(path), soft_wrap=True, highlight=False)
-
-
-@contextmanager
-def _bars() -> Iterator[Callable[[str], Progress]]:
-    """Progress bars on stderr, one a file, made when its first bytes come."""
-    from rich.console import Console
-    from rich.progress import (
-        BarColumn,
-        DownloadColumn,
-        Progress,
-        TextColumn,
-        TimeRemainingColumn,
-        TransferSpeedColumn,
-    )
-
-    columns: tuple[Any, ...] = (
-        TextColumn("{task.description}"),
-        BarColumn(),
-        DownloadColumn(),
-        TransferSpeedColumn(),
-        TimeRemainingColumn(),
-    )
-    console = Console(stderr=True)
-    shown = console.is_terminal  # elsewhere an empty line would be all that is left of it
-    with Progress(*columns, console=console, transient=True, disable=not shown) as progress:
-
-        def bar(name: str) -> Callable[[int, int | None], None]:
-            task = progress.add_task(name, total=None)
-            return lambda done, total: progress.update(task, completed=done, total=total)
-
-        yield bar
+        Console().print(str(path), soft_wrap=True, highlight=False, markup=False)
 
 
 MEMBERS: dict[str, Callable[..., Any]] = {

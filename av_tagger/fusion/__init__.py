@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "FUSIONS",
+    "LOGIT",
     "EarOnly",
     "EyeOnly",
     "LogitFusion",
@@ -33,6 +34,7 @@ __all__ = [
     "Thresholds",
     "Weighing",
     "WeightedFusion",
+    "file_for_ear",
     "load_fusion",
     "method_of",
     "read_fusion",
@@ -53,6 +55,15 @@ def load_fusion(source: Path | str, labels: Sequence[str], strict: bool = False)
             f"there is no fusion {str(source)!r}; {did_you_mean(str(source), FUSIONS)}; or give a fusion file (.json, .toml)"
         )
     return read_fusion(path, labels, strict)
+
+
+def file_for_ear(name: str) -> Path:
+    """The fusion file of an ear (`yamnet+starter`, `efficientat.mn10`), else that of any ear."""
+    parts = sorted(part.strip().partition(".")[0] for part in name.split("+"))
+    try:
+        return shipped(f"fusion.{'+'.join(parts)}.json")
+    except UsageError:
+        return shipped(LOGIT)
 
 
 def shipped(name: str) -> Path:

@@ -1,1 +1,1 @@
-"""The learning room: weakly labelled clips go in, a trained ear with its thresholds and a run card comes out."""
+"""Training of ears on weakly labelled clips: data, recipes, the loop, analysis of runs."""

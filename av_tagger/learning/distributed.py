@@ -1,4 +1,4 @@
-"""Where a run computes: device, precision, and its fellow processes when a launcher such as torchrun started several."""
+"""Device, precision and the process group of a run (one process, or several under torchrun)."""
 
 from __future__ import annotations
 
@@ -6,22 +6,24 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any, Literal, TypeVar
+from typing import Any, TypeVar
 
 import torch
 import torch.distributed as dist
 from torch import Tensor, nn
 
-from av_tagger.errors import UsageError, did_you_mean
-from av_tagger.networks import find_device, quick_memory
+from av_tagger.devices import find_device
+from av_tagger.errors import UsageError
+from av_tagger.networks import quick_memory
+from av_tagger.precision import parse_precision
 
 T = TypeVar("T")
-Precision = Literal["auto", "float32", "bfloat16", "float16"]
+PRECISIONS = ("auto", "float32", "bfloat16", "float16")
 
 
 @dataclass(frozen=True)
 class ProcessGroup:
-    """One process among `size`, and what it computes with."""
+    """One process of `size`, with its device and dtype."""
 
     device: torch.device
     dtype: torch.dtype = torch.float32
@@ -30,14 +32,14 @@ class ProcessGroup:
 
     @property
     def leads(self) -> bool:
-        """Whether this process writes the files and speaks to the user."""
+        """Whether this process writes files and messages (rank 0)."""
         return self.rank == 0
 
     def autocast(self) -> torch.autocast:
         return torch.autocast(self.device.type, self.dtype, enabled=self.dtype != torch.float32)
 
     def wrap(self, network: nn.Module) -> nn.Module:
-        """Gradients averaged over all processes."""
+        """The module with gradients averaged over all processes."""
         if self.size == 1:
             return network
         return nn.parallel.DistributedDataParallel(
@@ -45,12 +47,12 @@ class ProcessGroup:
         )
 
     def gather(self, mine: T) -> list[T]:
-        """What each process has, in the order of their ranks."""
+        """The objects of all processes, in the order of ranks."""
         if self.size == 1:
             return [mine]
-        everyone: list[Any] = [None] * self.size
-        dist.all_gather_object(everyone, mine)
-        return everyone
+        objects: list[Any] = [None] * self.size
+        dist.all_gather_object(objects, mine)
+        return objects
 
     def total(self, number: Tensor) -> float:
         if self.size > 1:
@@ -59,22 +61,20 @@ class ProcessGroup:
 
 
 @contextmanager
-def joined(device: str, chosen: Precision) -> Iterator[ProcessGroup]:
-    """The world of this run; fellows are found by the environment that torchrun sets, and let go at the end."""
+def joined(device: str, precision: str) -> Iterator[ProcessGroup]:
+    """The process group, from the environment that torchrun sets; closed at the end."""
     size, rank, local = (
         int(os.environ.get(name, default))
         for name, default in (("WORLD_SIZE", "1"), ("RANK", "0"), ("LOCAL_RANK", "0"))
     )
-    place = find_device(
-        f"cuda:{local}"
-        if size > 1 and device in ("auto", "cuda") and torch.cuda.is_available()
-        else device
-    )
-    group = ProcessGroup(place, _dtype(place, chosen), rank, size)
+    if size > 1 and device in ("auto", "cuda") and torch.cuda.is_available():
+        device = f"cuda:{local}"
+    place = find_device(device)
+    group = ProcessGroup(place, _dtype(place, precision), rank, size)
     if place.type == "cuda":
         torch.cuda.set_device(place)
     else:
-        quick_memory()  # a training step on a CPU takes 0.64 of the time (bf16), 0.86 (fp32)
+        quick_memory()  # a training step takes 0.64 of the time in bf16, 0.86 in fp32
     if size == 1:
         yield group
         return
@@ -85,29 +85,14 @@ def joined(device: str, chosen: Precision) -> Iterator[ProcessGroup]:
         dist.destroy_process_group()
 
 
-def precision(name: str) -> Precision:
-    """The precision of this name."""
-    known: dict[str, Precision] = {
-        "auto": "auto",
-        "float32": "float32",
-        "bfloat16": "bfloat16",
-        "float16": "float16",
-    }
-    if name not in known:
-        raise UsageError(f"there is no precision {name!r}; {did_you_mean(name, known)}")
-    return known[name]
-
-
-def _dtype(device: torch.device, chosen: Precision) -> torch.dtype:
-    """bfloat16 by itself only where the hardware has it; float16 needs the scaled gradients of a GPU."""
+def _dtype(device: torch.device, precision: str) -> torch.dtype:
+    """`auto`: bfloat16 on GPUs that support it, else float32. float16 needs a GPU."""
+    chosen = parse_precision(precision, PRECISIONS)
     if chosen == "float16" and device.type != "cuda":
         raise UsageError(
             "float16 training needs a CUDA device; give --precision bfloat16 or float32"
         )
     if chosen == "auto":
-        return (
-            torch.bfloat16
-            if device.type == "cuda" and torch.cuda.is_bf16_supported()
-            else torch.float32
-        )
+        fast = device.type == "cuda" and torch.cuda.is_bf16_supported()
+        return torch.bfloat16 if fast else torch.float32
     return {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}[chosen]

@@ -1,4 +1,4 @@
-"""What learns: a network with its loss, optimiser, schedule and averaged weights, built from a recipe, with one state to save."""
+"""The learner: network, loss, optimiser, schedule and averaged weights, built from a recipe."""
 
 from __future__ import annotations
 
@@ -10,13 +10,16 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from av_tagger.audio.architecture import EarArchitecture
+from av_tagger.audio.base import Heard, Loss
 from av_tagger.audio.losses import LOSSES, inverse_frequency
-from av_tagger.audio.network import EarArchitecture, MilNetwork, build_network
-from av_tagger.audio.sockets import Heard, Loss
+from av_tagger.audio.network import MilNetwork, build_network
 from av_tagger.errors import UsageError, did_you_mean
 from av_tagger.learning.data.bags import Bags, EmbeddingBags
 from av_tagger.learning.data.balance import class_counts, generator
 from av_tagger.learning.data.batches import Batch
+from av_tagger.learning.data.training import TrainingData
+from av_tagger.learning.distil import Student
 from av_tagger.learning.distributed import ProcessGroup
 from av_tagger.learning.optimise import Averaged, LearningRate, make_learning_rate, make_optimiser
 from av_tagger.learning.recipe import LossChoice, Recipe
@@ -24,15 +27,19 @@ from av_tagger.learning.recipe import LossChoice, Recipe
 
 @dataclass(frozen=True)
 class Learner:
-    """All that changes while a run learns."""
+    """Everything that changes in training, with one state to save."""
 
     architecture: EarArchitecture
-    network: MilNetwork
+    student: Student
     loss: Loss
     optimiser: torch.optim.Optimizer
     learning_rate: LearningRate
     averaged: Averaged | None
-    scaler: torch.amp.GradScaler  # does nothing unless the run computes in float16
+    scaler: torch.amp.GradScaler  # disabled unless training is in float16
+
+    @property
+    def network(self) -> MilNetwork:
+        return self.student.ear
 
     def state_dict(self) -> dict[str, Any]:
         return {name: part.state_dict() for name, part in self._parts().items()}
@@ -42,44 +49,48 @@ class Learner:
             part.load_state_dict(state[name])
 
     def _parts(self) -> dict[str, Any]:
-        always = {
+        parts: dict[str, Any] = {
             "network": self.network,
+            "teacher_head": self.student.teacher_head,
             "optimiser": self.optimiser,
             "learning_rate": self.learning_rate,
             "scaler": self.scaler,
+            "averaged": self.averaged,
         }
-        parts: dict[str, Any] = always | {"averaged": self.averaged}
         return {name: part for name, part in parts.items() if part is not None}
 
     def kept(self) -> MilNetwork:
-        """The network that is validated and written: with averaged weights where there are any."""
+        """A copy of the network to validate and save, with averaged weights where there are any."""
         network = copy.deepcopy(self.network)
         if self.averaged is not None:
             network.load_state_dict(self.averaged.values)
         return network.eval()
 
 
-def prepare(recipe: Recipe, training: Bags, group: ProcessGroup, steps: int) -> Learner:
-    """A fresh learner; the same seed gives the same weights on every machine."""
+def make_learner(recipe: Recipe, data: TrainingData, group: ProcessGroup, steps: int) -> Learner:
+    """A new learner; the same seed gives the same initial weights on every machine."""
+    training = data.training
     if training.kind != recipe.data:
         raise UsageError(
-            f"recipe {recipe.name} learns from {recipe.data}, the data are {training.kind}; choose another recipe or data"
+            f"recipe {recipe.name} trains on {recipe.data}, but the data are {training.kind};"
+            " choose another recipe or other data"
         )
     torch.manual_seed(int(generator(recipe.seed, 20).integers(2**62)))
     architecture = _fitted(architecture_of(recipe, len(training.labels)), training)
     network = build_network(architecture)
     if recipe.normalise_clips:
-        network.normalise.set(
-            *band_statistics(network, training, recipe.normalise_clips, recipe.seed)
-        )
+        count = recipe.normalise_clips
+        network.normalise.set(*band_statistics(network, training, count, recipe.seed))
     if group.size > 1 and group.device.type == "cuda":
         network = torch.nn.SyncBatchNorm.convert_sync_batchnorm(network)  # type: ignore[no-untyped-call]
-    network.to(group.device)
+    distils = data.teacher is not None and recipe.teacher.weight > 0
+    student = Student(network, data.teacher.scores.shape[1] if data.teacher and distils else 0)
+    student.to(group.device)
     return Learner(
         architecture,
-        network,
+        student,
         make_loss(recipe.loss, training),
-        make_optimiser(network.parameters(), recipe.optimiser),
+        make_optimiser(student.parameters(), recipe.optimiser),
         make_learning_rate(recipe.schedule, steps),
         Averaged(network, recipe.keep.ema) if recipe.keep.ema else None,
         torch.amp.GradScaler(group.device.type, enabled=group.dtype == torch.float16),
@@ -93,24 +104,23 @@ def architecture_of(recipe: Recipe, classes: int) -> EarArchitecture:
 
 
 def _fitted(architecture: EarArchitecture, training: Bags) -> EarArchitecture:
-    """Embeddings are as wide as the network that made them: the first layer follows."""
+    """The architecture, its first layer as wide as the embeddings of the data."""
     if not isinstance(training, EmbeddingBags) or architecture.frontend is not None:
         return architecture
     shape = architecture.shape
-    return replace(
-        architecture, features=replace(shape, bands=training.rows.shape[1] // shape.channels)
-    )
+    bands = training.rows.shape[1] // shape.channels
+    return replace(architecture, features=replace(shape, bands=bands))
 
 
 def parameters(recipe: Recipe, classes: int | None = None) -> int:
-    """How many numbers the recipe learns; nothing is allocated."""
+    """The number of trainable parameters; no memory is allocated."""
     with torch.device("meta"):
         network = build_network(architecture_of(recipe, classes or recipe.about.classes))
     return sum(p.numel() for p in network.parameters())
 
 
 def features_of(network: MilNetwork, batch: Batch) -> tuple[Tensor, Tensor]:
-    """What the network reads, (b, channels, frames, bands), and how many of the frames are real, (b,)."""
+    """Features (b, channels, frames, bands), and the number of frames without padding, (b,)."""
     if network.frontend is None:
         return batch.inputs.float().unsqueeze(1), batch.lengths
     frames = torch.clamp(-(-batch.lengths // network.frontend.settings.hop), min=1)
@@ -118,24 +128,19 @@ def features_of(network: MilNetwork, batch: Batch) -> tuple[Tensor, Tensor]:
 
 
 def loss_of(loss: Loss, heard: Heard, targets: Tensor) -> Tensor:
-    """The loss, blind where nobody knows the label: there the answer itself is the target, whose gradient is nothing."""
-    said = heard.bags.float()
-    bags = said.nan_to_num(0.5).clamp(
-        0, 1
-    )  # a mean of ones can be one and a rounding error; entropies take nothing else
-    wrong = loss(replace(heard, bags=bags), torch.where(targets.isnan(), bags.detach(), targets))
-    return (
-        wrong + 0 * said.sum()
-    )  # what is not a number stays none, to be seen by whoever reads the loss
+    """Masked loss: an unknown label (NaN) is replaced by the prediction: its gradient is zero."""
+    scores = heard.bags.float()
+    # A mean of ones can exceed one by rounding, which cross-entropy does not accept.
+    bags = scores.nan_to_num(0.5).clamp(0, 1)
+    known = torch.where(targets.isnan(), bags.detach(), targets)
+    return loss(replace(heard, bags=bags), known) + 0 * scores.sum()  # NaN scores: loss is NaN
 
 
 def make_loss(choice: LossChoice, training: Bags) -> Loss:
-    weights = (
-        {"weights": inverse_frequency(class_counts(training.targets).tolist())}
-        if choice.class_weights != "none"
-        else {}
-    )
-    bag = _loss(choice.bag, choice.bag_settings | weights)
+    settings = dict(choice.bag_settings)
+    if choice.class_weights != "none":
+        settings["weights"] = inverse_frequency(class_counts(training.targets).tolist())
+    bag = _loss(choice.bag, settings)
     if not choice.instance:
         return bag
     instance, share = _loss(choice.instance, choice.instance_settings), choice.instance_weight
@@ -145,7 +150,7 @@ def make_loss(choice: LossChoice, training: Bags) -> Loss:
 def band_statistics(
     network: MilNetwork, bags: Bags, count: int, seed: int
 ) -> tuple[Tensor, Tensor]:
-    """Mean and standard deviation of each band over the frames of so many bags."""
+    """Mean and standard deviation of each band over the frames of `count` random bags."""
     chosen = np.sort(generator(seed, 21).permutation(len(bags))[:count])
     first = second = torch.zeros((), dtype=torch.float64)
     frames = 0

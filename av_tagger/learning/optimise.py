@@ -1,4 +1,4 @@
-"""Optimisers, learning-rate schedules and averaged weights, each with state that a resumed run gets back exactly."""
+"""Optimisers, learning-rate schedules and averaged weights, with state for resumed runs."""
 
 from __future__ import annotations
 
@@ -19,23 +19,24 @@ class Optimiser:
     nesterov: bool = True  # of sgd
     betas: tuple[float, float] = (0.9, 0.999)  # of adam and adamw
     weight_decay: float = 0.0
-    clip: float = 0.0  # limit on the gradient; 0: none
-    clip_by: Literal["norm", "value"] = "norm"  # of all gradients together, or of each number
+    clip: float = 0.0  # gradient clipping; 0: none
+    clip_by: Literal["norm", "value"] = "norm"  # of the whole gradient, or of each element
 
     def __post_init__(self) -> None:
         if self.lr <= 0 or self.clip < 0 or self.weight_decay < 0:
             raise ValueError(
-                f"the learning rate is positive, clip and weight decay are not negative: {self.lr = }"
+                "the learning rate is positive, clip and weight decay are not negative:"
+                f" {self.lr = }"
             )
 
 
 @dataclass(frozen=True)
 class Schedule:
     name: Literal["none", "plateau", "cosine"] = "none"
-    factor: float = 0.8  # plateau: times this ...
-    patience: int = 3  # ... when the validation loss has not fallen for so many epochs
-    warmup_steps: int = 0  # cosine: linear from zero
-    last: float = 0.0  # cosine: the share of the rate that is left at the end
+    factor: float = 0.8  # plateau: the rate is multiplied by this ...
+    patience: int = 3  # ... after so many epochs without a lower validation loss
+    warmup_steps: int = 0  # cosine: linear rise from zero
+    last: float = 0.0  # cosine: final rate, as a share of the first
 
     def __post_init__(self) -> None:
         if (
@@ -50,12 +51,12 @@ class Schedule:
 
 
 class LearningRate(Protocol):
-    """A schedule at work: the share of the first learning rate that a step gets."""
+    """A schedule with its state: the factor of the learning rate at each step."""
 
     def at(self, step: int) -> float: ...
 
     def validated(self, loss: float) -> None:
-        """An epoch is over, and this is its validation loss."""
+        """Called after each epoch with its validation loss."""
         ...
 
     def state_dict(self) -> dict[str, Any]: ...
@@ -63,8 +64,8 @@ class LearningRate(Protocol):
     def load_state_dict(self, state: dict[str, Any]) -> None: ...
 
 
-class Steady:
-    """The first learning rate throughout."""
+class Constant:
+    """A constant learning rate."""
 
     def __init__(self, schedule: Schedule, steps: int) -> None:
         self.schedule, self.steps = schedule, steps
@@ -82,8 +83,8 @@ class Steady:
         pass
 
 
-class Plateau(Steady):
-    """AV §3.2: times 0.8 when the validation loss did not fall for 3 epochs in a row."""
+class Plateau(Constant):
+    """AV §3.2: times 0.8 after 3 epochs without a lower validation loss."""
 
     share, best, waited = 1.0, math.inf, 0
 
@@ -103,8 +104,8 @@ class Plateau(Steady):
         self.share, self.best, self.waited = state["share"], state["best"], state["waited"]
 
 
-class Cosine(Steady):
-    """A linear rise over the warm-up, then half a cosine down to `last`."""
+class Cosine(Constant):
+    """A linear warm-up, then half a cosine down to `last`."""
 
     def at(self, step: int) -> float:
         s = self.schedule
@@ -115,7 +116,7 @@ class Cosine(Steady):
 
 
 class Averaged:
-    """Exponential moving average of a network's weights and buffers, warmed up so that early steps forget the fresh weights."""
+    """Exponential moving average of weights and buffers; the decay rises over the first steps."""
 
     def __init__(self, network: nn.Module, decay: float) -> None:
         self.decay, self.steps = decay, 0
@@ -145,7 +146,7 @@ def make_optimiser(parameters: Iterable[Tensor], how: Optimiser) -> torch.optim.
 
 
 def make_learning_rate(schedule: Schedule, steps: int) -> LearningRate:
-    return PACES[schedule.name](schedule, steps)
+    return SCHEDULES[schedule.name](schedule, steps)
 
 
 def clip_gradients(parameters: Iterable[Tensor], how: Optimiser) -> None:
@@ -162,8 +163,8 @@ OPTIMISERS: dict[str, Callable[[list[Tensor], Optimiser], torch.optim.Optimizer]
     "adam": lambda p, o: torch.optim.Adam(p, o.lr, o.betas, weight_decay=o.weight_decay),
     "adamw": lambda p, o: torch.optim.AdamW(p, o.lr, o.betas, weight_decay=o.weight_decay),
 }
-PACES: dict[str, Callable[[Schedule, int], LearningRate]] = {
-    "none": Steady,
+SCHEDULES: dict[str, Callable[[Schedule, int], LearningRate]] = {
+    "none": Constant,
     "plateau": Plateau,
     "cosine": Cosine,
 }

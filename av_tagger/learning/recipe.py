@@ -1,4 +1,4 @@
-"""A recipe: everything that shapes a training run except the data, read strictly from a small TOML file."""
+"""A recipe: everything that shapes a training run except the data, read from a TOML file."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from av_tagger.errors import UsageError, did_you_mean
 from av_tagger.learning.data.augment import Augment
 from av_tagger.learning.data.bags import Kind
 from av_tagger.learning.data.balance import Balance
+from av_tagger.learning.data.teacher import TeacherChoice
 from av_tagger.learning.optimise import Optimiser, Schedule
 from av_tagger.learning.validation import METRICS, Tuning
 from av_tagger.settings import fingerprint, from_table, read_toml, to_table
@@ -21,24 +22,23 @@ from av_tagger.settings import fingerprint, from_table, read_toml, to_table
 
 @dataclass(frozen=True)
 class About:
-    """Where a recipe comes from and what its authors reported."""
+    """The source of a recipe and the published result."""
 
     paper: str = ""
-    row: str = ""  # of which table or system
-    published: str = ""  # the figure, with its unit and data
-    classes: int = 17  # for which its parameters are counted
-    note: str = ""  # what the paper leaves open, and how it was settled
+    row: str = ""  # table row or system
+    published: str = ""  # the result, with metric and data
+    classes: int = 17  # for which parameters are counted
+    note: str = ""  # what the paper does not say, and what was chosen
 
 
 @dataclass(frozen=True)
 class LossChoice:
-    """A loss on the bag, and one on its instances added to it where `instance` names one."""
+    """A loss on bags; if `instance` names one, a loss on instances is added."""
 
     bag: str = "bce"
     bag_settings: dict[str, Any] = field(default_factory=dict)
-    class_weights: Literal["none", "inverse-frequency"] = (
-        "none"  # counted on the training data, given to the bag loss as `weights`
-    )
+    # Weights of the bag loss, from the class counts of the training data:
+    class_weights: Literal["none", "inverse-frequency"] = "none"
     instance: str = ""
     instance_settings: dict[str, Any] = field(default_factory=dict)
     instance_weight: float = 1.0
@@ -46,17 +46,17 @@ class LossChoice:
 
 @dataclass(frozen=True)
 class Length:
-    """How long: epochs, or iterations where a paper counts those. An epoch ends with a validation."""
+    """Epochs, or iterations where a paper gives those. Validation follows each epoch."""
 
     epochs: int = 100
-    iterations: int = 0  # when set, it wins over `epochs`
-    epoch_steps: int = 0  # batches an epoch; 0: as many as the data fill once
-    patience: int = 0  # epochs without a better model until it stops early; 0: never
+    iterations: int = 0  # if set, used instead of `epochs`
+    epoch_steps: int = 0  # batches per epoch; 0: once through the data
+    patience: int = 0  # early stopping after so many epochs without improvement; 0: never
 
     def __post_init__(self) -> None:
         if self.epochs < 1 or min(self.iterations, self.epoch_steps, self.patience) < 0:
             raise ValueError(
-                "a run has at least one epoch; iterations, epoch_steps and patience are not negative"
+                "epochs is at least 1; iterations, epoch_steps and patience are not negative"
             )
 
     def steps_per_epoch(self, bags: int, batch: int) -> int:
@@ -68,42 +68,33 @@ class Length:
 
 @dataclass(frozen=True)
 class Keep:
-    """Which weights come out of it."""
+    """Which weights are kept, and how thresholds are tuned."""
 
-    metric: str = "micro_f1"  # on the validation data: the epoch where it is highest is kept
-    ema: float = 0.0  # decay a step of the averaged weights that are validated and kept; 0: the weights themselves
+    metric: str = "micro_f1"  # of the validation data; the epoch with the highest value is kept
+    ema: float = 0.0  # decay per step of averaged weights, used in their place; 0: no averaging
     thresholds: Tuning = "two-step"  # AV §3.3, or the exact maximum of micro-F1
-    average: tuple[
-        int, ...
-    ] = ()  # iterations whose checkpoints stay, and whose predictions are averaged at the end (ATT)
+    # Iterations whose checkpoints are kept, and whose predictions are averaged at the end (ATT):
+    average: tuple[int, ...] = ()
 
     def __post_init__(self) -> None:
         if self.metric not in METRICS:
-            raise ValueError(
-                f"there is no metric {self.metric!r} to keep a model by; {did_you_mean(self.metric, METRICS)}"
-            )
+            hint = did_you_mean(self.metric, METRICS)
+            raise ValueError(f"there is no metric {self.metric!r} to choose weights by; {hint}")
 
 
 @dataclass(frozen=True)
 class Recipe:
-    """A training run in words and numbers."""
+    """All settings of a training run."""
 
     name: str
     about: About = field(default_factory=About)
     data: Kind = "waveform"
-    embedder: str = (
-        ""  # the ear whose embeddings are learnt from, by name or file; auto: the best that is here
-    )
-    classes: Literal["", "data"] = (
-        ""  # when no class list is named: DCASE 2017, or the labels that occur in the data
-    )
-    architecture: dict[str, Any] = field(
-        default_factory=dict
-    )  # of the ear, without the number of classes
-    normalise_clips: int = (
-        1000  # how many training clips the band statistics are taken from; 0: none are
-    )
+    embedder: str = ""  # the ear that computes embeddings, by name or file; auto: the best here
+    classes: Literal["", "data"] = ""  # default classes: DCASE 2017, or the labels of the data
+    architecture: dict[str, Any] = field(default_factory=dict)  # of the ear, without `classes`
+    normalise_clips: int = 1000  # training clips for the statistics of the bands; 0: none
     loss: LossChoice = field(default_factory=LossChoice)
+    teacher: TeacherChoice = field(default_factory=TeacherChoice)  # distillation
     optimiser: Optimiser = field(default_factory=Optimiser)
     schedule: Schedule = field(default_factory=Schedule)
     batch: int = 95
@@ -117,7 +108,7 @@ class Recipe:
     def __post_init__(self) -> None:
         if self.batch < 1 or self.crop_seconds <= 0:
             raise ValueError(
-                f"a batch holds at least one clip of some length: {self.batch = }, {self.crop_seconds = }"
+                f"batch and crop_seconds are positive: {self.batch = }, {self.crop_seconds = }"
             )
 
     @property
@@ -126,7 +117,7 @@ class Recipe:
 
 
 def read_recipe(name: str | Path, overrides: Sequence[str] = ()) -> Recipe:
-    """A recipe of the package by its name, or a TOML file; `overrides` are words like `optimiser.lr=0.05`."""
+    """A recipe by name or TOML file; `overrides` are like `optimiser.lr=0.05`."""
     table, where = _table(str(name))
     for word in overrides:
         _override(table, word)
@@ -134,7 +125,7 @@ def read_recipe(name: str | Path, overrides: Sequence[str] = ()) -> Recipe:
 
 
 def all_recipes() -> list[Recipe]:
-    """Every recipe of the package, by name."""
+    """The recipes of the package, by name."""
     return [read_recipe(name) for name in recipe_names()]
 
 
@@ -145,15 +136,12 @@ def recipe_names() -> tuple[str, ...]:
 def _table(name: str) -> tuple[dict[str, Any], str]:
     path, shipped = Path(name), _shipped()
     if name in shipped:
-        return {
-            "name": name,
-            **tomllib.loads(shipped[name].read_text(encoding="utf-8")),
-        }, f"recipe {name}"
+        table = tomllib.loads(shipped[name].read_text(encoding="utf-8"))
+        return {"name": name, **table}, f"recipe {name}"
     if path.suffix == ".toml":
         return read_toml(path), name
-    raise UsageError(
-        f"there is no recipe {name!r}; {did_you_mean(name, shipped)} Or name a TOML file."
-    )
+    hint = did_you_mean(name, shipped)
+    raise UsageError(f"there is no recipe {name!r}; {hint}; or give a TOML file")
 
 
 def _shipped() -> dict[str, Traversable]:
@@ -170,15 +158,15 @@ def _toml_below(folder: Traversable, prefix: str) -> Iterable[tuple[str, Travers
 
 
 def _override(table: dict[str, Any], word: str) -> None:
-    """`a.b=value` set in nested tables; the value is TOML, or text where it is none."""
+    """Set `a.b=value` in nested tables; the value is TOML, or else plain text."""
     key, equals, text = word.partition("=")
     if not equals or not key.strip():
-        raise UsageError(f"--set {word!r} is not of the form key=value, such as optimiser.lr=0.05")
+        raise UsageError(f"--set {word!r} is not key=value, such as optimiser.lr=0.05")
     *path, last = key.strip().split(".")
     for step in path:
         below = table.setdefault(step, {})
         if not isinstance(below, dict):
-            raise UsageError(f"--set {word!r}: {step!r} holds a value, not further settings")
+            raise UsageError(f"--set {word!r}: {step!r} is a value, not a table of settings")
         table = below
     table[last] = _value(text.strip())
 

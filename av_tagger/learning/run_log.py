@@ -1,29 +1,29 @@
-"""What a run says while it runs: JSON lines, the caller's own eye on them, and TensorBoard where it is wanted."""
+"""The log of a run: JSON lines, a callback, and optionally TensorBoard."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 from av_tagger.errors import MissingExtra
-from av_tagger.learning.run import Options, Watch
-from av_tagger.learning.runfolder import RunFolder
+from av_tagger.learning.run import TrainingOptions, Watch
+from av_tagger.learning.run_folder import RunFolder
 
 
-class Records:
-    """One record a line; a resumed run first takes back what lies beyond its state."""
+class RunLog:
+    """Writes one record per line; a resumed run first drops records after its saved state."""
 
-    def __init__(self, folder: RunFolder, step: int, options: Options, watch: Watch | None) -> None:
-        self._board = (
-            _tensorboard(folder.path, step) if options.tensorboard else None
-        )  # first: it can fail
+    def __init__(
+        self, folder: RunFolder, step: int, options: TrainingOptions, watch: Watch | None
+    ) -> None:
+        # TensorBoard first: it may be missing, and then nothing is changed.
+        self._board = _tensorboard(folder, step) if options.tensorboard else None
         lines = folder.log.read_text(encoding="utf-8").splitlines() if folder.log.exists() else []
         kept = [line for line in lines if _step(line) <= step]
         folder.log.write_text("".join(f"{line}\n" for line in kept), encoding="utf-8")
         self._log = folder.log.open("a", encoding="utf-8")
-        self._watch = watch or nobody
+        self._watch = watch or ignore
 
     def __call__(self, record: Mapping[str, Any]) -> None:
         print(json.dumps(record), file=self._log, flush=True)
@@ -39,27 +39,21 @@ class Records:
             self._board.close()
 
 
-def read_log(run: Path) -> list[dict[str, Any]]:
-    return [
-        json.loads(line) for line in RunFolder(run).log.read_text(encoding="utf-8").splitlines()
-    ]
-
-
-def nobody(record: Mapping[str, Any]) -> None:
-    """Watches nothing."""
+def ignore(record: Mapping[str, Any]) -> None:
+    """A callback that does nothing."""
 
 
 def _step(line: str) -> float:
     try:
         return float(json.loads(line)["step"])
     except (ValueError, KeyError, TypeError):
-        return float("inf")  # a line that was cut short by the kill
+        return float("inf")  # an incomplete line
 
 
-def _tensorboard(folder: Path, step: int) -> Any:
+def _tensorboard(folder: RunFolder, step: int) -> Any:
     try:
         from torch.utils.tensorboard import SummaryWriter  # an extra
     except ImportError as error:
         remedy = "pip install 'av-tagger[tensorboard]', or leave out --tensorboard"
         raise MissingExtra(f"TensorBoard cannot be loaded ({error}); {remedy}") from error
-    return SummaryWriter(str(folder / "tensorboard"), purge_step=step)
+    return SummaryWriter(str(folder.path / "tensorboard"), purge_step=step)

@@ -1,4 +1,4 @@
-"""The training loop, flat: draw, hear, weigh the error, step; after every epoch validate, tune thresholds, keep the best, save."""
+"""The training loop: draw a batch, forward, loss, step; validate and save after every epoch."""
 
 from __future__ import annotations
 
@@ -10,106 +10,99 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from av_tagger.audio.checkpoint import EarThresholds, Header, save_checkpoint
+from av_tagger.audio.checkpoint import save_checkpoint
+from av_tagger.audio.header import EarThresholds, Header
 from av_tagger.audio.network import MilNetwork
 from av_tagger.errors import UsageError
 from av_tagger.learning.card import write_card
-from av_tagger.learning.data.augment import mask_features
+from av_tagger.learning.data.augment import augment_features
 from av_tagger.learning.data.bags import WaveformBags
 from av_tagger.learning.data.balance import generator
 from av_tagger.learning.data.batches import Sampling, TrainingBatches, WholeBags, loaded
-from av_tagger.learning.distributed import ProcessGroup, joined
-from av_tagger.learning.learner import Learner, features_of, loss_of, prepare
+from av_tagger.learning.data.training import TrainingData
+from av_tagger.learning.distil import distillation_loss
+from av_tagger.learning.distributed import joined
+from av_tagger.learning.learner import Learner, features_of, loss_of, make_learner
 from av_tagger.learning.optimise import clip_gradients
 from av_tagger.learning.recipe import Recipe
-from av_tagger.learning.run import Data, Options, Outcome, Progress, TrainingRun, Watch, identity_of
-from av_tagger.learning.run_log import Records, nobody
-from av_tagger.learning.runfolder import RunFolder
+from av_tagger.learning.run import (
+    Outcome,
+    TrainingOptions,
+    TrainingProgress,
+    TrainingRun,
+    Watch,
+    identity_of,
+)
+from av_tagger.learning.run_folder import RunFolder
+from av_tagger.learning.run_log import RunLog, ignore
 from av_tagger.learning.validation import Probabilities, Validation, validate
 
-NO_EVIDENCE = (
-    0.5  # the threshold of a class that was learnt but never occurs in the validation data
-)
+UNTUNED = 0.5  # the threshold of a class with training clips but no validation clip
 
 
 def train(
     recipe: Recipe,
-    data: Data,
+    data: TrainingData,
     run: Path,
-    options: Options = Options(),
-    watch: Watch | None = None,  # noqa: B008 - frozen
+    options: TrainingOptions = TrainingOptions(),  # noqa: B008 - frozen
+    watch: Watch | None = None,
 ) -> Outcome:
-    """Learn from the training data until the recipe's end; `run` then holds the best weights, the log and the run card."""
+    """Train until the end of the recipe; `run` then holds the best weights, log and card."""
     folder = RunFolder(run)
     with joined(options.device, options.precision) as group:
         if recipe.batch < group.size:
             raise UsageError(
-                f"a batch of {recipe.batch} cannot be shared among {group.size} processes; make it larger"
+                f"a batch of {recipe.batch} cannot be split among {group.size} processes;"
+                " use a larger batch"
             )
         if group.leads:
             folder.open(resume=options.resume)
-        group.gather(0)  # nobody reads the folder before it is there
-        learner = prepare(
-            recipe,
-            data.training,
-            group,
-            recipe.length.total_steps(len(data.training), recipe.batch),
-        )
+        group.gather(0)  # a barrier: the folder exists before other processes read it
+        steps = recipe.length.total_steps(len(data.training), recipe.batch)
+        learner = make_learner(recipe, data, group, steps)
         same = identity_of(recipe, data)
-        progress = _resumed(folder, learner, same) if options.resume else Progress()
-        if not group.leads:
-            return _learn(
-                TrainingRun(recipe, data, options, group, folder, learner, nobody, same), progress
-            )
-        records = Records(folder, progress.step, options, watch)
+        at = _resumed(folder, learner, same) if options.resume else TrainingProgress()
+        log = RunLog(folder, at.step, options, watch) if group.leads else None
+        work = TrainingRun(recipe, data, options, group, folder, learner, log or ignore, same)
         try:
-            return _learn(
-                TrainingRun(recipe, data, options, group, folder, learner, records, same), progress
-            )
+            return _learn(work, at)
         finally:
-            records.close()
+            if log is not None:
+                log.close()
 
 
-def _learn(run: TrainingRun, at: Progress) -> Outcome:
+def _learn(run: TrainingRun, at: TrainingProgress) -> Outcome:
     recipe, learner, group, options = run.recipe, run.learner, run.group, run.options
-    batches = TrainingBatches(
-        run.data.training, _draw(recipe, group), recipe.augment, run.data.background
-    )
-    network, lap = group.wrap(learner.network), _stopwatch()
+    data, teacher = run.data, run.data.teacher
+    draw = Sampling(recipe.batch, recipe.balance, recipe.seed, group.rank, group.size)
+    batches = TrainingBatches(data.training, draw, recipe.augment, data.background, teacher)
+    student, lap, pin = group.wrap(learner.student), _stopwatch(), group.device.type == "cuda"
     _warn(run, at)
     while at.step < run.steps and not at.stops_early(recipe.length.patience):
         begin = at.step // run.epoch_steps * run.epoch_steps
         end = min(run.steps, begin + run.epoch_steps)
         losses = torch.tensor(at.losses, device=group.device)
-        network.train()
-        for drawn in loaded(
-            batches, range(at.step, end), options.workers, pin=group.device.type == "cuda"
-        ):
+        student.train()
+        for drawn in loaded(batches, range(at.step, end), options.workers, pin):
             batch = drawn.to(group.device)
             _set_learning_rate(learner, recipe, at.step)
-            torch.manual_seed(
-                _seed(recipe, 22, at.step, group.rank)
-            )  # dropout depends on the step alone
-            with torch.no_grad():
-                features, frames = features_of(
-                    learner.network, batch
-                )  # (b, channels, frames, bands), (b,)
-                if recipe.augment.masks_features:
-                    features = mask_features(
-                        features, recipe.augment, generator(recipe.seed, 23, at.step, group.rank)
-                    )
-            with group.autocast():
-                heard = network(
-                    features, frames
-                )  # bags (b, classes), instances (b, instances, classes)
+            torch.manual_seed(_seed(recipe, 22, at.step, group.rank))  # dropout: same when resumed
+            with torch.no_grad():  # (b, channels, frames, bands), (b,)
+                features, frames = features_of(learner.network, batch)
+                if recipe.augment.changes_features:
+                    key = generator(recipe.seed, 23, at.step, group.rank)
+                    features = augment_features(features, recipe.augment, key)
+            with group.autocast():  # bags (b, classes), instances (b, instances, classes)
+                heard, guesses = student(features, frames)
             loss = loss_of(learner.loss, heard, batch.targets)
-            loss = loss * (
-                len(batch.targets) * group.size / recipe.batch
-            )  # ranks hold unequal parts of a batch
+            if guesses is not None:
+                loss = loss + recipe.teacher.weight * distillation_loss(guesses, batch.teacher)
+            # Ranks may have different numbers of clips, and gradients are averaged over ranks.
+            loss = loss * (len(batch.targets) * group.size / recipe.batch)
             learner.optimiser.zero_grad()
             learner.scaler.scale(loss).backward()  # type: ignore[no-untyped-call]
             learner.scaler.unscale_(learner.optimiser)
-            clip_gradients(learner.network.parameters(), recipe.optimiser)
+            clip_gradients(learner.student.parameters(), recipe.optimiser)
             learner.scaler.step(learner.optimiser)
             learner.scaler.update()
             if learner.averaged:
@@ -117,108 +110,92 @@ def _learn(run: TrainingRun, at: Progress) -> Outcome:
             losses += loss.detach()
             at.step += 1
             if at.step % options.log_steps == 0:
-                _note_step(run, at, float(loss.detach()))
+                _log_step(run, at, float(loss.detach()))
             if at.step in recipe.keep.average:
                 _keep_checkpoint(run, at.step)
-            if (
-                at.step % options.save_steps == 0 and at.step < end
-            ):  # at the end of an epoch the validation comes first
+            if at.step % options.save_steps == 0 and at.step < end:  # else after the validation
                 at.losses, at.seconds = float(losses), at.seconds + lap()
                 _save(run, at)
-        _epoch_ends(run, at, group.total(losses) / group.size / (end - begin))
+        _end_epoch(run, at, group.total(losses) / group.size / (end - begin))
         at.losses, at.seconds = 0.0, at.seconds + lap()
         _save(run, at)
     return _finish(run, at)
 
 
-def _epoch_ends(run: TrainingRun, at: Progress, training_loss: float) -> None:
-    """Validate, tune the thresholds (AV §3.3) and keep what is best so far."""
+def _end_epoch(run: TrainingRun, at: TrainingProgress, training_loss: float) -> None:
+    """Validate, tune thresholds (AV §3.3), and keep the weights if they are the best so far."""
     network = run.learner.kept()
     scores, validation = validated(run, network)
     run.learner.learning_rate.validated(validation.loss)
-    better = validation.figure(run.recipe.keep.metric) > at.best
+    value = validation.figure(run.recipe.keep.metric)
+    better = value > at.best
     at.waited = 0 if better else at.waited + 1
     if better:
-        at.best, at.best_step, at.validation = (
-            validation.figure(run.recipe.keep.metric),
-            at.step,
-            asdict(validation),
-        )
+        at.best, at.best_step, at.validation = value, at.step, asdict(validation)
         if run.group.leads:
             save_checkpoint(run.folder.best, network, header(run, validation, at.step))
             run.folder.save_scores(scores, run.data.validation)
-    figures = {
-        "valid_loss": validation.loss,
-        "micro_f1": validation.micro_f1,
-        "macro_f1": validation.macro_f1,
-        "map": validation.map,
-    }
-    progress = {
-        "step": at.step,
-        "steps": run.steps,
-        "epoch": -(-at.step // run.epoch_steps),
-        "best": better,
-    }
     run.record(
         {
             "kind": "epoch",
-            **progress,
+            "step": at.step,
+            "steps": run.steps,
+            "epoch": -(-at.step // run.epoch_steps),
+            "best": better,
             "loss": training_loss,
-            **figures,
+            "valid_loss": validation.loss,
+            "micro_f1": validation.micro_f1,
+            "macro_f1": validation.macro_f1,
+            "map": validation.map,
             "accuracy": validation.accuracy,
         }
     )
 
 
 def validated(run: TrainingRun, network: MilNetwork) -> tuple[Probabilities, Validation]:
-    """What a network says of the validation data, and what that is worth with thresholds tuned to it."""
-    scores, loss = _hear_all(run, network)
-    return scores, validate(
-        scores, run.data.validation.targets, loss, run.recipe.keep.thresholds, run.recipe.seed
-    )
+    """Scores of the validation data, and their metrics at tuned thresholds."""
+    scores, loss = _score_all(run, network)
+    keep, targets = run.recipe.keep, run.data.validation.targets
+    return scores, validate(scores, targets, loss, keep.thresholds, run.recipe.seed)
 
 
 @torch.inference_mode()
-def _hear_all(run: TrainingRun, network: MilNetwork) -> tuple[Probabilities, float]:
-    """Probabilities of every validation bag, and the mean loss; each process hears its share."""
+def _score_all(run: TrainingRun, network: MilNetwork) -> tuple[Probabilities, float]:
+    """Scores of every validation bag and the mean loss; each process takes its share."""
     bags, group = run.data.validation, run.group
-    longest = (
-        round(run.recipe.crop_seconds * bags.store.rate)
-        if isinstance(bags, WaveformBags)
-        else int(bags.lengths.max())
-    )
+    longest = int(bags.lengths.max())
+    if isinstance(bags, WaveformBags):
+        longest = round(run.recipe.crop_seconds * bags.store.rate)
     whole = WholeBags(bags, run.recipe.batch * longest)
-    mine = range(group.rank, len(whole), group.size)
+    mine, pin = range(group.rank, len(whole), group.size), group.device.type == "cuda"
     parts = []
-    for chosen, fetched in loaded(
-        whole, mine, run.options.workers, pin=group.device.type == "cuda"
-    ):
+    for chosen, fetched in loaded(whole, mine, run.options.workers, pin):
         batch = fetched.to(group.device)
         features, frames = features_of(network, batch)
         with group.autocast():
             heard = network(features, frames)
         loss = loss_of(run.learner.loss, heard, batch.targets)
         parts.append((chosen, heard.bags.float().clamp(0, 1).cpu().numpy(), float(loss)))
-    everything = [part for rank in group.gather(parts) for part in rank]
+    gathered = [part for rank in group.gather(parts) for part in rank]
     scores = np.zeros(bags.targets.shape, np.float32)
-    for chosen, values, _ in everything:
+    for chosen, values, _ in gathered:
         scores[chosen] = values
-    return scores, sum(loss * len(chosen) for chosen, _, loss in everything) / len(bags)
+    return scores, sum(loss * len(chosen) for chosen, _, loss in gathered) / len(bags)
 
 
 def header(run: TrainingRun, validation: Validation, step: int) -> Header:
-    """What the weights say of themselves."""
-    pairs = zip(run.data.training.labels, validation.thresholds, strict=True)
+    """The header of the weights file."""
+    data = run.data
+    pairs = zip(data.training.labels, validation.thresholds, strict=True)
+    thresholds = tuple(UNTUNED if label in data.unmeasured else t for label, t in pairs)
     return Header(
         name=run.recipe.name,
         architecture=run.learner.architecture,
-        labels=run.data.training.labels,
-        ids=run.data.ids,
-        thresholds=EarThresholds(
-            ear=tuple(NO_EVIDENCE if label in run.data.unmeasured else t for label, t in pairs)
-        ),
-        made=run.data.origin,
-        embedder=run.data.embedder,
+        labels=data.training.labels,
+        ids=data.ids,
+        thresholds=EarThresholds(ear=thresholds),
+        made=data.origin,
+        embedder=data.embedder,
         notes={
             "micro_f1": validation.micro_f1,
             "map": validation.map,
@@ -231,10 +208,6 @@ def header(run: TrainingRun, validation: Validation, step: int) -> Header:
 # Small steps of the loop
 
 
-def _draw(recipe: Recipe, group: ProcessGroup) -> Sampling:
-    return Sampling(recipe.batch, recipe.balance, recipe.seed, group.rank, group.size)
-
-
 def _seed(recipe: Recipe, *key: int) -> int:
     return int(generator(recipe.seed, *key).integers(2**62))
 
@@ -245,7 +218,7 @@ def _set_learning_rate(learner: Learner, recipe: Recipe, step: int) -> None:
 
 
 def _stopwatch() -> Callable[[], float]:
-    """Seconds since it was last asked."""
+    """A function that returns the seconds since its last call."""
     last = time.monotonic()
 
     def lap() -> float:
@@ -256,23 +229,24 @@ def _stopwatch() -> Callable[[], float]:
     return lap
 
 
-def _warn(run: TrainingRun, at: Progress) -> None:
+def _warn(run: TrainingRun, at: TrainingProgress) -> None:
     if at.step == 0:
         for text in run.data.warnings:
             run.record({"kind": "warning", "step": 0, "text": text})
 
 
-def _note_step(run: TrainingRun, at: Progress, loss: float) -> None:
+def _log_step(run: TrainingRun, at: TrainingProgress, loss: float) -> None:
     if not np.isfinite(loss):
         raise UsageError(
-            f"the loss at step {at.step} is {loss}: training ran away; start anew with a lower --set optimiser.lr=..."
+            f"training diverged: the loss at step {at.step} is {loss};"
+            " start again with a lower --set optimiser.lr=..."
         )
     rate = run.learner.optimiser.param_groups[0]["lr"]
     run.record({"kind": "step", "step": at.step, "steps": run.steps, "loss": loss, "lr": rate})
 
 
 def _keep_checkpoint(run: TrainingRun, step: int) -> None:
-    """For predictions averaged over checkpoints (ATT): the weights, and what they say of the validation data."""
+    """Weights and validation scores of a step, to average predictions over checkpoints (ATT)."""
     network = run.learner.kept()
     scores, validation = validated(run, network)
     if run.group.leads:
@@ -280,23 +254,22 @@ def _keep_checkpoint(run: TrainingRun, step: int) -> None:
         np.save(run.folder.checkpoint(step).with_suffix(".npy"), scores)
 
 
-def _save(run: TrainingRun, at: Progress) -> None:
-    """Everything a resumed run needs; batches and dropout need nothing, they follow from the step."""
+def _save(run: TrainingRun, at: TrainingProgress) -> None:
+    """Save the state. Batches and dropout need none: they depend on the step alone."""
     if run.group.leads:
-        run.folder.save_state(
-            {"identity": run.identity, "progress": asdict(at), "learner": run.learner.state_dict()}
-        )
+        state = {"progress": asdict(at), "learner": run.learner.state_dict()}
+        run.folder.save_state({"identity": run.identity, **state})
 
 
-def _resumed(folder: RunFolder, learner: Learner, wanted: dict[str, str]) -> Progress:
-    state = folder.load_state(wanted)
+def _resumed(folder: RunFolder, learner: Learner, identity: dict[str, str]) -> TrainingProgress:
+    state = folder.load_state(identity)
     if state is None:
-        return Progress()
+        return TrainingProgress()
     learner.load_state_dict(state["learner"])
-    return Progress(**state["progress"])
+    return TrainingProgress(**state["progress"])
 
 
-def _finish(run: TrainingRun, at: Progress) -> Outcome:
+def _finish(run: TrainingRun, at: TrainingProgress) -> Outcome:
     validation = Validation(**at.validation)
     if run.group.leads:
         write_card(run, at, validation)

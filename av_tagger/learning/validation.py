@@ -1,7 +1,8 @@
-"""Validation: scores against targets, in numpy; thresholds come tuned with the figures that they give."""
+"""Validation: metrics of scores against targets, with the thresholds tuned on the same data."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
@@ -11,7 +12,8 @@ from numpy.typing import NDArray
 
 from av_tagger.errors import UsageError, did_you_mean
 from av_tagger.fusion.thresholds import CandidateCuts, Tuned, all_cuts, best_alone, exact, two_step
-from av_tagger.learning.data.manifests import Targets
+from av_tagger.learning.data.examples import Targets
+from av_tagger.metrics import class_average_precision, mean_of_defined
 
 Tuning = Literal["two-step", "exact"]
 Probabilities = NDArray[np.float32]  # (clips, classes)
@@ -19,71 +21,58 @@ Probabilities = NDArray[np.float32]  # (clips, classes)
 
 @dataclass(frozen=True)
 class Validation:
-    """What a model is worth on data whose labels are known."""
+    """Metrics on the validation data."""
 
     loss: float
     micro_f1: float  # at the tuned thresholds
     macro_f1: float  # mean over the classes that occur, each at its own best threshold
-    map: float  # mean average precision over the classes that occur
-    accuracy: (
-        float  # share of clips whose likeliest class is one of theirs, for data of one label a clip
-    )
+    map: float  # mean average precision over the classes that occur; 0 if none does
+    accuracy: float  # share of clips whose highest score is one of their classes
     thresholds: tuple[float, ...]
-    average_precision: tuple[float | None, ...]  # by class; None: no clip of it
+    average_precision: tuple[float | None, ...]  # per class; None: no positive clip
 
     def figure(self, metric: str) -> float:
-        """The figure to keep a model by: higher is better."""
+        """The value of a metric by name; higher is better."""
         if metric not in METRICS:
-            raise UsageError(
-                f"there is no metric {metric!r} to keep a model by; {did_you_mean(metric, METRICS)}"
-            )
+            hint = did_you_mean(metric, METRICS)
+            raise UsageError(f"there is no metric {metric!r} to choose weights by; {hint}")
         return METRICS[metric](self)
 
 
 def validate(
     scores: Probabilities, targets: Targets, loss: float, tuning: Tuning = "two-step", seed: int = 0
 ) -> Validation:
-    """AV §3.3: thresholds tuned for micro-F1; where a label is unknown, the clip takes no part in that class."""
+    """AV §3.3: thresholds tuned for micro-F1; unknown labels (NaN) are left out."""
     truth = targets > 0.5
-    opinions = np.where(np.isnan(targets), np.nan, scores.astype(np.float64))
-    cuts = all_cuts(opinions, truth)
+    known = np.where(np.isnan(targets), np.nan, scores.astype(np.float64))
+    cuts = all_cuts(known, truth)
     tuned = TUNINGS[tuning](cuts, seed)
-    precisions = [average_precision(opinions[:, k], truth[:, k]) for k in range(truth.shape[1])]
-    known = [ap for ap in precisions if ap is not None]
+    precisions = class_average_precision(scores, targets)
+    mean = mean_of_defined(precisions)
     occurring = truth.any(axis=0)
     return Validation(
         loss=loss,
         micro_f1=tuned.score(),
         macro_f1=float(best_alone(cuts)[occurring].mean()) if occurring.any() else 0.0,
-        map=float(np.mean(known)) if known else 0.0,
-        accuracy=float(np.take_along_axis(truth, scores.argmax(axis=1)[:, None], axis=1).mean())
-        if len(scores)
-        else 0.0,
+        map=0.0 if math.isnan(mean) else mean,
+        accuracy=accuracy(scores, truth),
         thresholds=tuple(float(t) for t in tuned.thresholds),
-        average_precision=tuple(precisions),
+        average_precision=tuple(None if math.isnan(p) else float(p) for p in precisions),
     )
 
 
-def average_precision(scores: NDArray[np.float64], truth: NDArray[np.bool_]) -> float | None:
-    """Precision at every threshold, weighted by the recall it adds; ties count as one threshold; NaN takes no part."""
-    known = np.isfinite(scores)
-    scores, truth = scores[known], truth[known]
-    if not truth.any():
-        return None
-    order = np.argsort(-scores, kind="stable")
-    last = np.append(
-        np.flatnonzero(np.diff(scores[order])), len(order) - 1
-    )  # of each run of equal scores
-    found = np.cumsum(truth[order])[last]
-    added = np.diff(found, prepend=0)
-    return float((added * found / (last + 1)).sum() / found[-1])
+def accuracy(scores: Probabilities, truth: NDArray[np.bool_]) -> float:
+    """Share of clips whose highest score is one of their classes; 0 without clips."""
+    if not len(scores):
+        return 0.0
+    return float(np.take_along_axis(truth, scores.argmax(axis=1)[:, None], axis=1).mean())
 
 
 def _two_step(cuts: list[CandidateCuts], seed: int) -> Tuned:
     return two_step(cuts, seed)
 
 
-def _exact(cuts: list[CandidateCuts], seed: int) -> Tuned:  # noqa: ARG001 - nothing is left to chance
+def _exact(cuts: list[CandidateCuts], seed: int) -> Tuned:  # noqa: ARG001 - deterministic
     return exact(cuts)
 
 
@@ -92,9 +81,9 @@ TUNINGS: dict[Tuning, Callable[[list[CandidateCuts], int], Tuned]] = {
     "exact": _exact,
 }
 METRICS: dict[str, Callable[[Validation], float]] = {
-    "micro_f1": lambda j: j.micro_f1,
-    "macro_f1": lambda j: j.macro_f1,
-    "map": lambda j: j.map,
-    "accuracy": lambda j: j.accuracy,
-    "loss": lambda j: -j.loss,
+    "micro_f1": lambda v: v.micro_f1,
+    "macro_f1": lambda v: v.macro_f1,
+    "map": lambda v: v.map,
+    "accuracy": lambda v: v.accuracy,
+    "loss": lambda v: -v.loss,
 }

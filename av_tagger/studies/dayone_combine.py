@@ -17,7 +17,8 @@ from av_tagger.audio.calibration import (
     floored_logit,
     logit,
 )
-from av_tagger.audio.known.ear import KINDS, narrower, widened
+from av_tagger.audio.known.ear import narrower, raised
+from av_tagger.audio.known.families import FAMILIES
 from av_tagger.labels import dcase2017
 from av_tagger.studies import dayone_audioset, dayone_fit
 from av_tagger.studies.dayone_features import (
@@ -62,7 +63,7 @@ class RealClips:
 
 
 def labels_of(ear: str) -> tuple[str, ...]:
-    return LABELS if ear == STARTER else KINDS[ear].labels
+    return LABELS if ear == STARTER else FAMILIES[ear].labels
 
 
 def sources_of(parts: Sequence[str]) -> tuple[Source, ...]:
@@ -113,7 +114,7 @@ def window_scores(
 
 def _heard(features: WindowFeatures, ear: str) -> Numbers:
     """As the ear says it: with narrower classes counted for their broader ones."""
-    return widened(features.scores[ear].copy(), narrower(labels_of(ear)))
+    return raised(features.scores[ear].copy(), narrower(labels_of(ear)))
 
 
 def summed(parts: Sequence[str], labels: Sequence[str], real: RealClips) -> Floats:

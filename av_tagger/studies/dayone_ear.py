@@ -20,7 +20,8 @@ from numpy.typing import NDArray
 
 from av_tagger.audio.calibration import Calibration, Head, column_of
 from av_tagger.audio.calibration_file import load_calibration, save_calibration
-from av_tagger.audio.known.ear import KINDS
+from av_tagger.audio.known.families import FAMILIES
+from av_tagger.studies import sound_manifest
 from av_tagger.studies.dayone_audioset import named_clips
 from av_tagger.studies.dayone_combine import (
     EARS,
@@ -36,7 +37,7 @@ from av_tagger.studies.dayone_head import HeadData, HeadSettings, apply, start, 
 from av_tagger.studies.dayone_report import HEADER, Worth, per_class, worth
 from av_tagger.studies.dayone_sounds import FOLDS, LabelledClip, read_sounds, read_videos
 from av_tagger.studies.dayone_work import HeardSet, Material, hear_examples, hear_real
-from av_tagger.studies.starter_data import read_recordings
+from av_tagger.studies.starter_examples import read_recordings
 
 
 def make(material: Material, count: int) -> list[Fitted]:
@@ -46,7 +47,8 @@ def make(material: Material, count: int) -> list[Fitted]:
     clips, videos = read_sounds(material.sounds), read_videos(material.videos)
     sounds = hear_real("sounds", clips, networks, material.work)
     films = hear_real("videos", videos, networks, material.work)
-    made = hear_examples(read_recordings(material.sounds), count, networks, material.work)
+    recordings = read_recordings(sound_manifest.read_sounds(material.sounds))
+    made = hear_examples(recordings, count, networks, material.work)
     head, held_out = trained(sounds, made, networks)
     real = real_clips((sounds, films), head, held_out, clips)
     command = f"python -m av_tagger.studies.dayone_ear --shared FOLDER -o WORK --count {count}"
@@ -69,7 +71,7 @@ def trained(sounds: HeardSet, made: HeardSet, networks: Networks) -> tuple[Head,
     """The head on everything; and the scores of real clips by heads that never had their fold."""
     settings = HeadSettings()
     data, folds = training_data(sounds, made, settings)
-    begin = start(networks.yamnet, KINDS[YAMNET].labels)
+    begin = start(networks.yamnet, FAMILIES[YAMNET].labels)
     own = sounds.folds[sounds.features.owner]
     held_out = np.zeros((len(own), len(LABELS)), np.float32)
     for fold in range(FOLDS):
@@ -140,7 +142,7 @@ def main() -> None:
     )
     parser.add_argument("--shared", type=Path, required=True)
     parser.add_argument("-o", "--output", type=Path, required=True)
-    parser.add_argument("--count", type=int, default=4000, help="synthetic examples")
+    parser.add_argument("--count", type=int, default=3000, help="synthetic examples")
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--check", metavar="MANIFEST", help="below --shared; measure, fit nothing")
     arguments = parser.parse_args()

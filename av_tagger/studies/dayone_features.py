@@ -18,8 +18,10 @@ from av_tagger.audio.checkpoint import load_checkpoint
 from av_tagger.audio.known.files import read_network
 from av_tagger.audio.known.yamnet import YAMNet
 from av_tagger.audio.network import MilNetwork
-from av_tagger.studies.starter_data import EAR_RATE, RATE
+from av_tagger.studies.starter_examples import RATE
 from av_tagger.synth.dsp import Sound
+
+STARTER_RATE = 20_000  # Hz, of the starter ear
 
 Numbers = NDArray[np.float32]
 Ints = NDArray[np.int64]
@@ -74,7 +76,7 @@ class Networks:
         """YAMNet's embeddings (patches, 1024), and the probabilities of every ear."""
         embeddings = self.yamnet.embed(at_rate(samples, 16_000))[0]
         scores = {YAMNET: self.yamnet.head(embeddings).mean(dim=0).numpy()}
-        features = self.starter.features(at_rate(samples, EAR_RATE))
+        features = self.starter.features(at_rate(samples, STARTER_RATE))
         scores[STARTER] = self.starter(features).bags[0].numpy()
         if self.efficientat is not None:
             scores[EFFICIENTAT] = self.efficientat(at_rate(filled(samples), RATE))[0][0].numpy()

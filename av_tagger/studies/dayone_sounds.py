@@ -14,16 +14,14 @@ import numpy as np
 from av_tagger.clip import Clip
 from av_tagger.media import open_media
 from av_tagger.protocols import DecodeRequest
-from av_tagger.studies.starter_data import (
+from av_tagger.studies.sound_manifest import LABELS, ClassTargets, targets_of_labels
+from av_tagger.studies.starter_examples import (
     KINDS,
-    LABELS,
     RATE,
     Library,
     Recording,
-    Targets,
     pair_example,
     real_example,
-    targets_of,
 )
 from av_tagger.synth.dsp import RandomDraw, Sound
 
@@ -36,7 +34,7 @@ class LabelledClip:
     """A file of a manifest; its sound is decoded only when it is needed."""
 
     path: Path
-    targets: Targets
+    targets: ClassTargets
     group: str  # recordings of one group never stand on both sides of a split
     source_label: str = ""  # what the source calls it: for classes outside the 17
 
@@ -57,7 +55,7 @@ class Example:
     """A synthetic scene, or real recordings altered or mixed; at RATE, 10 s or shorter."""
 
     samples: Sound
-    targets: Targets
+    targets: ClassTargets
     fold: int
     altered: bool  # made of real recordings only
 
@@ -71,7 +69,7 @@ def read_sounds(manifest: Path) -> list[LabelledClip]:
     return [
         LabelledClip(
             manifest.parent / row["file"],
-            targets_of(_split(row["labels"]), _split(row["ambiguous"])),
+            targets_of_labels(_split(row["labels"]), _split(row["ambiguous"])),
             row["recording"],
             row.get("source_label", ""),
         )
@@ -85,7 +83,7 @@ def read_videos(manifest: Path) -> list[LabelledClip]:
     for row in _rows(manifest):
         found = re.search(r"ambiguous=([A-Z_|]+)", row.get("note", ""))
         labels = _split(row["labels"])
-        targets = targets_of(labels, _split(found[1]) if found else ())
+        targets = targets_of_labels(labels, _split(found[1]) if found else ())
         if "Car" in labels:
             targets = _without(targets, NONE_OF_THESE)
         clips.append(LabelledClip(manifest.parent / row["file"], targets, row["source"]))
@@ -110,7 +108,7 @@ def _seconds(d: RandomDraw) -> float:
     return 10.0 if d.chance(0.4) else d.log(0.8, 10.0)
 
 
-def _without(targets: Targets, labels: Sequence[str]) -> Targets:
+def _without(targets: ClassTargets, labels: Sequence[str]) -> ClassTargets:
     named = np.array([label in labels for label in LABELS])
     return np.where(named & (targets == 0), np.nan, targets).astype(np.float32)
 

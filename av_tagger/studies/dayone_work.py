@@ -19,7 +19,7 @@ from av_tagger.studies.dayone_features import (
     save,
 )
 from av_tagger.studies.dayone_sounds import Example, LabelledClip, examples
-from av_tagger.studies.starter_data import Recording
+from av_tagger.studies.starter_examples import Recording
 from av_tagger.synth.dsp import Sound
 
 FIRST_SEED = 610_000_000  # never used for the starter or for tests

@@ -13,7 +13,7 @@ from av_tagger.labels import dcase2017
 from av_tagger.media import open_media
 from av_tagger.protocols import DecodeRequest, VideoBranch
 from av_tagger.video.branch import EyeSettings
-from av_tagger.video.load import load_eye
+from av_tagger.video.eyes import load_eye
 
 Floats = NDArray[np.float64]
 
@@ -26,7 +26,7 @@ def look(paths: Sequence[Path], kept: Path, settings: EyeSettings | None = None)
             if list(stored["files"]) == names:
                 found: Floats = stored["seen"]
                 return found
-    eye = load_eye(settings or EyeSettings(pictures=False), dcase2017(), offline=True)
+    eye = load_eye(settings or EyeSettings(pictures=False), dcase2017())
     seen = np.stack([highest(eye, windows(path, eye.short_side)) for path in paths])
     np.savez(kept, files=names, seen=seen, eye=f"{eye.info.model}; {eye.info.weights}")
     return seen

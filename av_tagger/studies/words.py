@@ -24,9 +24,9 @@ from numpy.typing import NDArray
 from av_tagger.labels import ClassList, audioset, dcase2017
 from av_tagger.video.assign import Assignment, evidence, rectify, shares
 from av_tagger.video.branch import EyeSettings
+from av_tagger.video.eyes import load_recogniser
 from av_tagger.video.features import Compute
 from av_tagger.video.imagenet import object_names, short, synsets
-from av_tagger.video.load import open_recogniser
 from av_tagger.video.vectors import read_vectors
 from av_tagger.video.word_table import build_tables, save_tables
 from av_tagger.video.words import WordTable, words_to_keep
@@ -87,7 +87,7 @@ def recognise(
     from PIL import Image
 
     settings = EyeSettings(recogniser=recogniser, recogniser_weights=weights)
-    network = open_recogniser(settings, Compute(16, torch.device("cpu"), torch.float32))
+    network = load_recogniser(settings, Compute(16, torch.device("cpu"), torch.float32))
     return network.recognise([np.asarray(Image.open(path).convert("RGB")) for path in pictures])
 
 

@@ -1,4 +1,4 @@
-"""Sound scenes made from nothing but numbers, with labels that are true because they were there first."""
+"""Synthetic sound scenes with exact labels: every event is placed by the code that labels it."""
 
 from av_tagger.synth.scene import Scene, SceneEvent, SceneSettings, empty_scene, render, scene
 from av_tagger.synth.sources import SOURCES

@@ -1,4 +1,4 @@
-"""What is always there: traffic, town, wind, rain, voices, music, birds, machines, footsteps, water, and near silence."""
+"""Background beds: traffic, wind, rain, voices, music, birds, machines, footsteps, near silence."""
 
 from __future__ import annotations
 
@@ -12,25 +12,25 @@ from av_tagger.synth.dsp import (
     Sound,
     Source,
     eq,
+    modal_hit,
     noise,
+    overlay,
     partials,
-    place,
-    struck,
+    random_drift,
     tone,
     unit,
-    wander,
 )
 from av_tagger.synth.voices import babble, speech
 
 
 def rumble(d: RandomDraw, span: SampleSpan) -> Sound:
-    """A town far away: low noise with slow swells, no single vehicle in it."""
+    """Distant city: low-frequency noise with slow swells, no single vehicle."""
     x = noise(d, span, (30, 0), (d.log(80, 300), -3), (1000, -d.between(12, 22)), (6000, -40))
-    return unit(x * wander(d, span, 0.7, 0.3).astype(np.float32))
+    return unit(x * random_drift(d, span, 0.7, 0.3).astype(np.float32))
 
 
 def wind(d: RandomDraw, span: SampleSpan) -> Sound:
-    gusts = wander(d, span, 1.5, 0.7).astype(np.float32)
+    gusts = random_drift(d, span, 1.5, 0.7).astype(np.float32)
     howl = (
         noise(d, span, (60, -10), (d.log(250, 700), 0), (1200, -20), (6000, -45))
         * gusts
@@ -42,11 +42,13 @@ def wind(d: RandomDraw, span: SampleSpan) -> Sound:
 def rain(d: RandomDraw, span: SampleSpan) -> Sound:
     x = noise(d, span, (200, -18), (1500, -4), (d.log(3000, 8000), 0), (14000, -8))
     n = int(d.log(5, 60) * span.seconds)
-    drops = [struck(d, span.rate, [d.log(800, 4000)], [d.log(0.003, 0.012)], 0.3) for _ in range(6)]
+    drops = [
+        modal_hit(d, span.rate, [d.log(800, 4000)], [d.log(0.003, 0.012)], 0.3) for _ in range(6)
+    ]
     return unit(
         x
         + unit(
-            place(
+            overlay(
                 span,
                 [drops[i % 6] for i in range(n)],
                 list(d.many(n, 0, span.seconds)),
@@ -58,7 +60,7 @@ def rain(d: RandomDraw, span: SampleSpan) -> Sound:
 
 
 def hum(d: RandomDraw, span: SampleSpan) -> Sound:
-    """Machines behind a wall: mains harmonics, a fan, a compressor."""
+    """Mains harmonics plus broadband machine noise."""
     x = tone(
         np.full(span.n, d.pick(50.0, 60.0, d.log(25, 200))),
         span.rate,
@@ -85,10 +87,12 @@ def footsteps(d: RandomDraw, span: SampleSpan) -> Sound:
     gap = d.between(0.35, 0.7)
     starts: Curve = np.arange(d.between(0, gap), span.seconds, gap)
     steps = [
-        struck(d, span.rate, [d.log(80, 250), d.log(500, 1500)], [0.02, 0.008], d.between(0.5, 4))
+        modal_hit(
+            d, span.rate, [d.log(80, 250), d.log(500, 1500)], [0.02, 0.008], d.between(0.5, 4)
+        )
         for _ in starts
     ]
-    x = place(
+    x = overlay(
         span, steps, list(starts + d.many(len(starts), 0, 0.04)), list(d.many(len(starts), 0.5, 1))
     )
     return unit(unit(x) + rumble(d, span) * np.float32(d.log(0.02, 0.3)))
@@ -101,7 +105,7 @@ def room_tone(d: RandomDraw, span: SampleSpan) -> Sound:
 
 
 def city(d: RandomDraw, span: SampleSpan) -> Sound:
-    """A mixture of two or three of the others."""
+    """Rumble plus two or three of the other beds."""
     parts = [
         d.pick(rumble, wind, hum, footsteps, birds, babble, rumble)(d, span)
         * np.float32(d.log(0.1, 1))
@@ -111,13 +115,10 @@ def city(d: RandomDraw, span: SampleSpan) -> Sound:
 
 
 def hiss(d: RandomDraw, span: SampleSpan) -> Sound:
-    """A recorder's own noise, or a poor codec's."""
-    return eq(
-        noise(d, span, (20, 0), (12000, 0)),
-        span.rate,
-        (100, -d.between(0, 12)),
-        (8000, 0),
-        (14000, -d.between(0, 20)),
+    """Noise floor of a recorder or a lossy codec."""
+    x = noise(d, span, (20, 0), (12000, 0))
+    return unit(
+        eq(x, span.rate, (100, -d.between(0, 12)), (8000, 0), (14000, -d.between(0, 20))),
     )
 
 

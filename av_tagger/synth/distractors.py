@@ -1,4 +1,4 @@
-"""Near, but wrong: what sounds like one of the classes and is none of them."""
+"""Distractors: sounds that resemble one of the classes and belong to none of them."""
 
 from __future__ import annotations
 
@@ -11,27 +11,27 @@ from av_tagger.synth.dsp import (
     SampleSpan,
     Sound,
     Source,
-    band,
+    band_noise,
     curve,
-    drive,
     eq,
     fade,
+    modal_hit,
     noise,
+    overlay,
     partials,
-    place,
+    random_drift,
     resonate,
-    struck,
+    saturate,
     tone,
     unit,
-    wander,
 )
-from av_tagger.synth.engines import Engine, run
+from av_tagger.synth.engines import Engine, engine_sound
 
 SEMITONE = 2 ** (1 / 12)
 
 
 def music(d: RandomDraw, span: SampleSpan) -> Sound:
-    """Chords and a melody on plucked, blown or bowed partials, with a beat or without."""
+    """Random notes of a scale, plucked or sustained, with or without drums."""
     root, beat = d.log(90, 350), d.log(0.25, 0.8)
     scale = d.pick((0, 2, 4, 5, 7, 9, 11), (0, 2, 3, 5, 7, 8, 10), (0, 3, 5, 7, 10))
     colour, plucked = partials(d, 12, d.between(5, 14), 5.0), d.chance(0.6)
@@ -58,7 +58,7 @@ def music(d: RandomDraw, span: SampleSpan) -> Sound:
                 )
             )
             starts.append(float(t))
-    x = place(span, notes, starts)
+    x = overlay(span, notes, starts)
     return (
         unit(unit(x) + drums(d, span, beat) * np.float32(d.between(0.3, 1.2)))
         if d.chance(0.4)
@@ -67,7 +67,7 @@ def music(d: RandomDraw, span: SampleSpan) -> Sound:
 
 
 def solo(d: RandomDraw, span: SampleSpan) -> Sound:
-    """One instrument alone: piano, violin, trumpet, flute, organ, in single held notes."""
+    """One instrument playing single notes: piano, violin, trumpet, flute or organ."""
     struck_notes = d.chance(0.4)
     colour, vibrato = (
         partials(d, 16, d.between(4, 16), 4.0),
@@ -87,51 +87,51 @@ def solo(d: RandomDraw, span: SampleSpan) -> Sound:
         notes.append(fade(x, span.rate, 0.004 if struck_notes else d.between(0.03, 0.2), 0.08))
         starts.append(t)
         t += part.seconds * d.between(0.7, 1.05)
-    return unit(place(span, notes, starts, list(d.many(len(starts), 0.5, 1))))
+    return unit(overlay(span, notes, starts, list(d.many(len(starts), 0.5, 1))))
 
 
 def applause(d: RandomDraw, span: SampleSpan) -> Sound:
     n = int(d.log(20, 300) * span.seconds)
     claps = [
-        struck(d, span.rate, [d.log(600, 1500), d.log(1500, 3500)], [0.004, 0.003], d.log(1, 5))
+        modal_hit(d, span.rate, [d.log(600, 1500), d.log(1500, 3500)], [0.004, 0.003], d.log(1, 5))
         for _ in range(8)
     ]
-    x = place(
+    x = overlay(
         span,
         [claps[i % 8] for i in range(n)],
         list(d.many(n, 0, span.seconds)),
         list(d.many(n, 0.1, 1)),
     )
-    return unit(unit(x) + band(d, span, 600, 6000) * np.float32(d.log(0.05, 1)))
+    return unit(unit(x) + band_noise(d, span, 600, 6000) * np.float32(d.log(0.05, 1)))
 
 
-def shower(d: RandomDraw, span: SampleSpan) -> Sound:
-    """Rain, surf, frying, crumpling: steady or swelling hiss with or without grains."""
+def hiss_and_grains(d: RandomDraw, span: SampleSpan) -> Sound:
+    """Rain, surf, frying, crumpling: steady or swelling noise."""
     x = noise(d, span, (100, -d.between(0, 25)), (d.log(400, 4000), 0), (12000, -d.between(0, 20)))
-    return unit(x * wander(d, span, d.log(0.5, 60), d.between(0, 0.5)).astype(np.float32))
+    return unit(x * random_drift(d, span, d.log(0.5, 60), d.between(0, 0.5)).astype(np.float32))
 
 
 def drums(d: RandomDraw, span: SampleSpan, beat: float) -> Sound:
     kick, snare = (
-        struck(d, span.rate, [55, 90], [0.12, 0.05], 0.3),
-        struck(d, span.rate, [190, 330], [0.05, 0.04], 3.0),
+        modal_hit(d, span.rate, [55, 90], [0.12, 0.05], 0.3),
+        modal_hit(d, span.rate, [190, 330], [0.05, 0.04], 3.0),
     )
     starts = list(np.arange(0, span.seconds, beat))
-    return unit(place(span, [kick if i % 2 == 0 else snare for i in range(len(starts))], starts))
+    return unit(overlay(span, [kick if i % 2 == 0 else snare for i in range(len(starts))], starts))
 
 
 def human_whistle(d: RandomDraw, span: SampleSpan) -> Sound:
-    f = d.log(900, 2200) * wander(d, span, 3, 0.18)
+    f = d.log(900, 2200) * random_drift(d, span, 3, 0.18)
     x = tone(f * (1 + 0.01 * np.sin(2 * np.pi * span.times() * 6)), span.rate, partials(d, 2, 24))
-    gate = (wander(d, span, 3, 1.0) > 0.7).astype(np.float32)
+    gate = (random_drift(d, span, 3, 1.0) > 0.7).astype(np.float32)
     return unit(
         x * np.convolve(gate, np.ones(400, np.float32) / 400, "same").astype(np.float32)
-        + band(d, span, 1000, 4000) * np.float32(0.05)
+        + band_noise(d, span, 1000, 4000) * np.float32(0.05)
     )
 
 
 def phone(d: RandomDraw, span: SampleSpan) -> Sound:
-    """Ringing, dialling, notification and alarm-clock tones: short patterns with long pauses, or two warbled tones."""
+    """Ring, dial, notification and alarm-clock tones: two alternating tones in short bursts."""
     low, ratio = d.log(400, 2600), d.between(1.05, 1.6)
     on, cycle = d.log(0.04, 0.5), d.pick(0.5, 1.0, 2.0, 3.0)
     warble = np.where((span.times() * d.pick(8, 16, 20, 25)) % 1.0 < 0.5, 1.0, ratio)
@@ -145,18 +145,18 @@ def phone(d: RandomDraw, span: SampleSpan) -> Sound:
 def doorbell(d: RandomDraw, span: SampleSpan) -> Sound:
     pitch = d.log(400, 1200)
     strokes = [
-        struck(d, span.rate, [p, 2.01 * p, 3.9 * p], [0.5, 0.3, 0.1], 0.1)
+        modal_hit(d, span.rate, [p, 2.01 * p, 3.9 * p], [0.5, 0.3, 0.1], 0.1)
         for p in (pitch, pitch * d.pick(0.79, 0.84, 0.67))
     ]
     starts = [0.0, d.between(0.3, 0.8)]
-    return unit(place(span, strokes, starts))
+    return unit(overlay(span, strokes, starts))
 
 
 def church_bells(d: RandomDraw, span: SampleSpan) -> Sound:
     pitch = d.log(180, 600)
     starts = list(np.arange(0, span.seconds, d.log(0.5, 2.0)))
     bells = [
-        struck(
+        modal_hit(
             d,
             span.rate,
             [pitch * k * SEMITONE ** d.count(0, 5) for k in (0.5, 1, 1.19, 1.5, 2, 2.7)],
@@ -165,11 +165,11 @@ def church_bells(d: RandomDraw, span: SampleSpan) -> Sound:
         )
         for _ in range(3)
     ]
-    return unit(place(span, [bells[i % 3] for i in range(len(starts))], starts))
+    return unit(overlay(span, [bells[i % 3] for i in range(len(starts))], starts))
 
 
 def mower(d: RandomDraw, span: SampleSpan) -> Sound:
-    """Lawn mowers, chain saws, generators, hair dryers: engines and fans that drive nowhere."""
+    """Lawn mowers, chain saws, generators: engines that move no vehicle."""
     engine = Engine(
         np.ones(1),
         d.log(2, 8),
@@ -181,7 +181,10 @@ def mower(d: RandomDraw, span: SampleSpan) -> Sound:
     f = d.log(40, 150) * curve(
         span, [(0, 1), (span.seconds / 2, d.between(0.9, 1.4)), (span.seconds, 1)]
     )
-    return unit(run(d, span, f, engine) + band(d, span, 300, 5000) * np.float32(d.log(0.05, 0.6)))
+    return unit(
+        engine_sound(d, span, f, engine)
+        + band_noise(d, span, 300, 5000) * np.float32(d.log(0.05, 0.6))
+    )
 
 
 def fan(d: RandomDraw, span: SampleSpan) -> Sound:
@@ -234,21 +237,21 @@ def birdsong(d: RandomDraw, span: SampleSpan) -> Sound:
         )
         starts.append(t)
         t += part.seconds + (d.log(0.03, 0.15) if d.chance(0.7) else d.log(0.3, 2))
-    return unit(place(span, notes, starts, list(d.many(len(starts), 0.3, 1))))
+    return unit(overlay(span, notes, starts, list(d.many(len(starts), 0.3, 1))))
 
 
 def bangs(d: RandomDraw, span: SampleSpan) -> Sound:
-    """Shots, doors, hammers, claps, clocks, typing: single knocks that roll on nothing."""
+    """Shots, doors, hammers, clocks, typing: isolated impacts."""
     gap, modes = d.log(0.08, 1.5), [d.log(80, 400), d.log(400, 1500), d.log(1500, 6000)]
     starts: Curve = np.arange(0, span.seconds, gap) + d.many(
         len(np.arange(0, span.seconds, gap)), 0, gap / 2 if d.chance(0.6) else 0.001
     )
     knocks = [
-        struck(d, span.rate, modes, [d.log(0.01, 0.1), d.log(0.005, 0.04), 0.006], d.log(0.2, 6))
+        modal_hit(d, span.rate, modes, [d.log(0.01, 0.1), d.log(0.005, 0.04), 0.006], d.log(0.2, 6))
         for _ in range(3)
     ]
     return unit(
-        place(
+        overlay(
             span,
             [knocks[i % 3] for i in range(len(starts))],
             list(starts),
@@ -258,15 +261,15 @@ def bangs(d: RandomDraw, span: SampleSpan) -> Sound:
 
 
 def thunder(d: RandomDraw, span: SampleSpan) -> Sound:
-    x = noise(d, span, (25, 0), (100, 0), (500, -14), (4000, -35)) * wander(d, span, 5, 0.8).astype(
-        np.float32
-    )
+    x = noise(d, span, (25, 0), (100, 0), (500, -14), (4000, -35)) * random_drift(
+        d, span, 5, 0.8
+    ).astype(np.float32)
     return unit(x * np.exp(-span.times() / d.between(0.8, 3)).astype(np.float32))
 
 
-def ship(d: RandomDraw, span: SampleSpan) -> Sound:
-    """A ship's horn: one very low note, long."""
-    f = np.full(span.n, d.log(70, 180)) * wander(d, span, 3, 0.004)
+def ship_horn(d: RandomDraw, span: SampleSpan) -> Sound:
+    """Ship's horn: one long, very low note."""
+    f = np.full(span.n, d.log(70, 180)) * random_drift(d, span, 3, 0.004)
     return fade(
         eq(
             tone(f, span.rate, partials(d, 20, d.between(3, 9))),
@@ -282,8 +285,8 @@ def ship(d: RandomDraw, span: SampleSpan) -> Sound:
 
 
 def theremin(d: RandomDraw, span: SampleSpan) -> Sound:
-    """Slides and warbles of synthesizers and toys: too clean, too wide or too slow for a siren."""
-    f = d.log(200, 1500) * wander(d, span, d.log(0.5, 8), d.between(0.15, 0.8))
+    """Glides of synthesizers and toys: too clean, too wide or too slow for a siren."""
+    f = d.log(200, 1500) * random_drift(d, span, d.log(0.5, 8), d.between(0.15, 0.8))
     return unit(
         resonate(
             tone(np.clip(f, 60, 5000), span.rate, partials(d, d.pick(1, 3, 12), 9)),
@@ -295,8 +298,10 @@ def theremin(d: RandomDraw, span: SampleSpan) -> Sound:
 
 
 def buzzer(d: RandomDraw, span: SampleSpan) -> Sound:
-    """Game-show and fire-alarm buzzers, kazoos."""
-    x = drive(tone(np.full(span.n, d.log(90, 800)), span.rate, partials(d, 30, d.between(1, 4))), 2)
+    """Game-show buzzers, fire-alarm buzzers, kazoos."""
+    x = saturate(
+        tone(np.full(span.n, d.log(90, 800)), span.rate, partials(d, 30, d.between(1, 4))), 2
+    )
     return fade(
         x * ((span.times() / d.log(0.4, 4)) % 1 < d.between(0.5, 1)).astype(np.float32),
         span.rate,
@@ -318,17 +323,17 @@ DISTRACTORS: dict[str, Source] = {
     "birdsong": birdsong,
     "bangs": bangs,
     "thunder": thunder,
-    "ship": ship,
+    "ship": ship_horn,
     "theremin": theremin,
     "buzzer": buzzer,
     "speech": voices.speech,
     "babble": voices.babble,
-    "baby": voices.cry,
+    "baby": voices.baby_cry,
     "dog": voices.bark,
-    "animal": voices.animal,
-    "beast": voices.beast,
+    "animal": voices.animal_call,
+    "beast": voices.animal_cry,
     "roar": voices.roar,
     "solo": solo,
     "applause": applause,
-    "shower": shower,
+    "shower": hiss_and_grains,
 }

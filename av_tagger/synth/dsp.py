@@ -1,4 +1,4 @@
-"""The workbench of every synthetic sound: random draws, oscillators, noises, pulses, clicks and filters (numpy/scipy only)."""
+"""Signal processing shared by all sources: random draws, oscillators, noise, pulses and filters."""
 
 from __future__ import annotations
 
@@ -14,13 +14,11 @@ Sound = NDArray[np.float32]
 Curve = NDArray[np.float64]
 T = TypeVar("T")
 
-TABLE = (
-    4096  # points of one period of an oscillator; nearest-neighbour reading leaves noise 65 dB down
-)
+TABLE = 4096  # points per period of an oscillator; reading the nearest leaves noise at -65 dB
 
 
 class RandomDraw:
-    """Random choices of one sound, all from one seeded generator."""
+    """All random choices of one sound, from one seeded generator."""
 
     def __init__(self, rng: np.random.Generator) -> None:
         self.rng = rng
@@ -29,7 +27,7 @@ class RandomDraw:
         return float(self.rng.uniform(min(low, high), max(low, high)))
 
     def log(self, low: float, high: float) -> float:
-        """Evenly over octaves: the right prior for frequencies, rates and durations."""
+        """Log-uniform, for frequencies, rates and durations."""
         return float(np.exp(self.between(np.log(low), np.log(high))))
 
     def count(self, low: int, high: int) -> int:
@@ -47,7 +45,7 @@ class RandomDraw:
 
 @dataclass(frozen=True)
 class SampleSpan:
-    """How long a sound is, and at which rate it is made."""
+    """Length and sample rate of a sound."""
 
     rate: int
     seconds: float
@@ -67,13 +65,13 @@ Source = Callable[[RandomDraw, SampleSpan], Sound]
 
 
 def curve(span: SampleSpan, points: Sequence[tuple[float, float]]) -> Curve:
-    """A line through (second, value) points, held at both ends."""
+    """Piecewise linear through (second, value) points, constant beyond both ends."""
     t, v = zip(*points, strict=True)
     return np.asarray(np.interp(span.times(), t, v))
 
 
-def wander(d: RandomDraw, span: SampleSpan, rate: float, depth: float) -> Curve:
-    """A slow random walk around 1: nothing that lives or burns holds its pitch."""
+def random_drift(d: RandomDraw, span: SampleSpan, rate: float, depth: float) -> Curve:
+    """Slow random factor around 1: `rate` knots per second, log standard deviation `depth`."""
     knots = max(4, int(span.seconds * rate) + 3)
     return np.exp(
         depth
@@ -82,14 +80,14 @@ def wander(d: RandomDraw, span: SampleSpan, rate: float, depth: float) -> Curve:
 
 
 def partials(d: RandomDraw, n: int, slope: float, scatter: float = 3.0, even: float = 0.0) -> Curve:
-    """Amplitudes of n harmonics falling `slope` dB an octave; `even` dB is added to the even ones."""
+    """Amplitudes of n harmonics falling `slope` dB per octave; even ones get `even` dB more."""
     k = np.arange(1, n + 1)
     db = -slope * np.log2(k) + d.rng.normal(0, scatter, n) + np.where(k % 2 == 0, even, 0.0)
     return np.asarray(10 ** (db / 20))
 
 
 def tone(frequency: Curve, rate: int, amplitudes: Curve, phase: float = 0.0) -> Sound:
-    """A harmonic tone along a frequency curve, from a table without partials above the Nyquist frequency."""
+    """Harmonic tone along a frequency curve (Hz), without partials above the Nyquist frequency."""
     top = float(np.max(frequency))
     k = np.arange(1, len(amplitudes) + 1)
     kept = amplitudes * (k * top < 0.48 * rate)
@@ -106,7 +104,7 @@ def white(d: RandomDraw, span: SampleSpan) -> Sound:
 
 
 def spectrum_gain(n: int, rate: int, points: Sequence[tuple[float, float]]) -> NDArray[np.float32]:
-    """Gains over the bins of a real FFT from (Hz, dB) points, straight lines over log frequency."""
+    """Gains per real-FFT bin, linear in dB over log frequency between (Hz, dB) points."""
     hz, db = zip(*points, strict=True)
     f = np.log(np.maximum(np.arange(n // 2 + 1) * (rate / n), 5.0))
     return np.asarray(10 ** (np.interp(f, np.log(hz), db) / 20), np.float32)
@@ -118,24 +116,26 @@ def filtered(x: Sound, gain: Callable[[int], NDArray[np.float32]]) -> Sound:
 
 
 def eq(x: Sound, rate: int, *points: tuple[float, float]) -> Sound:
-    """Filter by a curve through (Hz, dB) points."""
+    """Filter with a gain curve through (Hz, dB) points."""
     return filtered(x, lambda n: spectrum_gain(n, rate, points))
 
 
 def noise(d: RandomDraw, span: SampleSpan, *points: tuple[float, float]) -> Sound:
-    """Noise with a spectrum through (Hz, dB) points, at unit level."""
+    """Noise with a spectrum through (Hz, dB) points, normalised by `unit`."""
     return unit(eq(white(d, span), span.rate, *points))
 
 
-def band(d: RandomDraw, span: SampleSpan, low: float, high: float, skirt: float = 40.0) -> Sound:
-    """Noise between two frequencies, falling `skirt` dB in an octave outside."""
+def band_noise(
+    d: RandomDraw, span: SampleSpan, low: float, high: float, skirt: float = 40.0
+) -> Sound:
+    """Band-limited noise that falls `skirt` dB in the first octave outside."""
     return noise(d, span, (low / 2, -skirt), (low, 0), (high, 0), (high * 2, -skirt))
 
 
 def resonate(
     x: Sound, rate: int, peaks: Sequence[tuple[float, float, float]], floor: float = 0.02
 ) -> Sound:
-    """Formants: (Hz, bandwidth in Hz, gain) resonances beside a little of everything."""
+    """Sum of resonances (Hz, bandwidth in Hz, gain) and a constant gain `floor`."""
 
     def gain(n: int) -> NDArray[np.float32]:
         f = np.arange(n // 2 + 1) * (rate / n)
@@ -148,18 +148,18 @@ def resonate(
 
 
 def unit(x: Sound) -> Sound:
-    """At a root-mean-square level of 0.1."""
+    """Scale to a root-mean-square level of 0.1."""
     level = float(np.sqrt(np.mean(np.square(x, dtype=np.float64))))
     return np.asarray(x * (0.1 / max(level, 1e-9)), np.float32)
 
 
-def drive(x: Sound, amount: float) -> Sound:
-    """Soft clipping: loudspeakers, exhausts and throats at their limit."""
+def saturate(x: Sound, amount: float) -> Sound:
+    """Soft clipping by tanh; a larger `amount` distorts more."""
     return unit(np.tanh(unit(x) * (10 * amount)))
 
 
 def fade(x: Sound, rate: int, attack: float, release: float) -> Sound:
-    """Rise and fall so that nothing clicks; both are shortened to fit."""
+    """Fade in and out (seconds), each at most half of the sound."""
     a, r = (min(max(1, int(s * rate)), len(x) // 2) for s in (attack, release))
     y = np.array(x, np.float32)
     y[:a] *= np.linspace(0, 1, a, dtype=np.float32) ** 1.5
@@ -167,14 +167,14 @@ def fade(x: Sound, rate: int, attack: float, release: float) -> Sound:
     return y
 
 
-def struck(
+def modal_hit(
     d: RandomDraw,
     rate: int,
     frequencies: Sequence[float],
     decays: Sequence[float],
     brightness: float = 0.0,
 ) -> Sound:
-    """One stroke on a thing with modes; `brightness` adds the noise of the contact."""
+    """Impact as a sum of decaying modes (Hz, s); `brightness` adds contact noise."""
     seconds = min(2.0, 6.0 * max(decays))
     t = np.arange(max(8, int(rate * seconds))) / rate
     modes = [(f, s) for f, s in zip(frequencies, decays, strict=True) if f < 0.48 * rate]
@@ -189,13 +189,13 @@ def struck(
     return np.asarray(y + contact, np.float32)
 
 
-def place(
+def overlay(
     span: SampleSpan,
     sounds: Sequence[Sound],
     starts: Sequence[float],
     gains: Sequence[float] | None = None,
 ) -> Sound:
-    """Sounds laid down at their times; what overhangs is cut."""
+    """Add sounds at their start times (seconds); whatever exceeds the span is cut."""
     out = np.zeros(span.n, np.float32)
     for i, (x, start) in enumerate(zip(sounds, starts, strict=True)):
         a = int(start * span.rate)
@@ -205,8 +205,8 @@ def place(
     return out
 
 
-def pulses(turns: Curve, weights: Curve, sharpness: float) -> Sound:
-    """Explosions: a decaying pulse each time the phase passes a whole number, each cylinder with its own strength."""
+def pulse_train(turns: Curve, weights: Curve, sharpness: float) -> Sound:
+    """One decaying pulse per turn of the phase, with the cylinders' `weights` in order."""
     order = turns.astype(np.int64) % len(weights)
     return np.asarray(
         weights[order] * np.exp(-sharpness * (turns % 1.0)) * (1 - np.exp(-12 * (turns % 1.0))),

@@ -1,4 +1,4 @@
-"""Pictures of what sounds: simple drawn vehicles that cross a street while they are heard, for the demo video (numpy/Pillow)."""
+"""Drawn frames of the demo video: vehicles cross a street while their sound is heard."""
 
 from __future__ import annotations
 
@@ -35,10 +35,10 @@ GLASS: Colour = (170, 205, 225)
 
 @dataclass(frozen=True)
 class Body:
-    """A vehicle as boxes and wheels; lengths in parts of its own length, up is positive."""
+    """A vehicle made of boxes and wheels; lengths relative to its own length, y axis upwards."""
 
-    length: float  # in parts of the picture's width
-    height: float  # in parts of its length
+    length: float  # relative to the picture width
+    height: float  # relative to its length
     wheels: tuple[float, ...]
     radius: float
     cabin: tuple[float, float] | None  # from, to
@@ -139,17 +139,17 @@ SHOWN_AS: dict[str, str] = {
 
 @dataclass(frozen=True)
 class Passage:
-    """One source's way through the picture, a little longer than it is heard."""
+    """Path of one vehicle through the picture, from slightly before to slightly after its sound."""
 
     body: Body
     colour: Colour
     start: float
     end: float
-    lane: float  # of the picture's height: where the wheels stand
+    lane: float  # y of the wheels, relative to the picture height
     leftwards: bool
 
     def position(self, seconds: float) -> float | None:
-        """The left edge in parts of the width, or None when it is not there."""
+        """Left edge relative to the picture width; None while out of sight."""
         if not self.start <= seconds <= self.end:
             return None
         way = (seconds - self.start) / (self.end - self.start)
@@ -157,7 +157,7 @@ class Passage:
 
 
 def backdrop(d: RandomDraw, width: int, height: int) -> Image.Image:
-    """Sky, houses, pavement, road; rails too, so that trains have somewhere to go."""
+    """Sky, houses, pavement, rails and road."""
     image = Image.new(
         "RGB", (width, height), (int(d.between(120, 190)), int(d.between(170, 210)), 235)
     )
@@ -186,14 +186,14 @@ def backdrop(d: RandomDraw, width: int, height: int) -> Image.Image:
 def draw_body(
     pen: ImageDraw.ImageDraw, p: Passage, left: float, size: tuple[int, int], seconds: float
 ) -> None:
-    """Boxes first, then glass, light, wheels, rider."""
+    """Draw body or rider, then ladder, light and wheels."""
     width, height = size
     b, ground = p.body, p.lane * height
     long = b.length * width
     tall, r = b.height * long, b.radius * long
 
     def at(x: float, y: float) -> tuple[float, float]:
-        """Parts of the body, from its rear and the ground, to pixels."""
+        """Body coordinates (from its rear, from the ground) to pixels."""
         return left * width + (1 - x if p.leftwards else x) * long, ground - y * tall
 
     def slab(x0: float, x1: float, y0: float, y1: float, fill: Colour) -> None:
@@ -217,7 +217,7 @@ def draw_body(
 
 
 def draw_hull(p: Passage, slab: Callable[[float, float, float, float, Colour], None]) -> None:
-    """Chassis, load or wagon, cabin, and windows in either."""
+    """Chassis, load or wagon, cabin, windows."""
     b = p.body
     slab(0.0, 1.0, 0.18, 0.55, p.colour)
     if b.box:
@@ -233,7 +233,7 @@ def draw_hull(p: Passage, slab: Callable[[float, float, float, float, Colour], N
 def draw_rider(
     pen: ImageDraw.ImageDraw, p: Passage, at: Callable[[float, float], tuple[float, float]]
 ) -> None:
-    """A frame or a board, and somebody on it."""
+    """A frame or board with a rider."""
     pen.line([at(0.18, 0.4), at(0.5, 0.5), at(0.82, 0.4)], fill=p.colour, width=4)
     pen.line([at(0.5, 0.5), at(0.45, 1.2), at(0.62, 1.9)], fill=(40, 50, 90), width=5)
     pen.line([at(0.6, 1.6), at(0.78, 1.0)], fill=(40, 50, 90), width=4)
@@ -241,8 +241,8 @@ def draw_rider(
     pen.ellipse((x - r, y - r, x + r, y + r), fill=(225, 180, 150))
 
 
-def passages(d: RandomDraw, events: tuple[SceneEvent, ...]) -> list[Passage]:
-    """One vehicle an event that can be drawn: it enters a little before it is heard and leaves a little after."""
+def make_passages(d: RandomDraw, events: tuple[SceneEvent, ...]) -> list[Passage]:
+    """One passage per event whose class has a body, sorted from back to front."""
     out = []
     for e in events:
         if e.label in SHOWN_AS:
@@ -266,14 +266,14 @@ def passages(d: RandomDraw, events: tuple[SceneEvent, ...]) -> list[Passage]:
 def frames(
     scene_: Scene, seed: int, size: tuple[int, int] = (640, 360), fps: float = 12.0
 ) -> Iterator[Picture]:
-    """The street, picture by picture, as long as the scene sounds."""
+    """RGB frames of the street for the whole length of the scene."""
     d = RandomDraw(np.random.default_rng([seed, 1]))
     street = backdrop(d, *size)
-    ways = passages(d, scene_.events)
+    moving = make_passages(d, scene_.events)
     for k in range(round(len(scene_.samples) / scene_.rate * fps)):
         image = street.copy()
         pen = ImageDraw.Draw(image)
-        for p in ways:
+        for p in moving:
             left = p.position(k / fps)
             if left is not None:
                 draw_body(pen, p, left, size, k / fps)
@@ -287,7 +287,7 @@ def demo_scene(
     size: tuple[int, int] = (640, 360),
     fps: float = 12.0,
 ) -> tuple[Scene, Iterator[Picture], float]:
-    """What the demo video is made of: a scene, its pictures (RGB), and how many of them a second."""
+    """Scene, RGB frames and frame rate of the demo video."""
     made = scene(
         seed,
         seconds,

@@ -1,4 +1,4 @@
-"""Where a sound is heard: rooms and streets as impulse responses, distance as level and dulled air, and recorders with their faults."""
+"""Propagation and recording: reverberation, air absorption over distance, recorder distortion."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from av_tagger.synth.dsp import RandomDraw, SampleSpan, Sound, eq, filtered, uni
 
 
 def impulse(d: RandomDraw, rate: int, decay: float, wet: float) -> Sound:
-    """The direct sound, a few early reflections, and a tail whose treble dies first; `decay`: seconds to -60 dB."""
+    """Impulse response: direct sound, early reflections and a noise tail; `decay` is RT60 in s."""
     n = max(64, int(rate * min(decay, 1.6)))
     t = np.arange(n) / rate
     tail = d.rng.standard_normal(n, dtype=np.float32) * (10 ** (-3 * t / decay)).astype(np.float32)
@@ -21,20 +21,23 @@ def impulse(d: RandomDraw, rate: int, decay: float, wet: float) -> Sound:
     return np.asarray(h, np.float32)
 
 
-def in_queue(
+def in_room(
     d: RandomDraw,
     x: Sound,
     rate: int,
     decay: tuple[float, float] = (0.15, 2.2),
     wet: tuple[float, float] = (0.1, 1.5),
 ) -> Sound:
-    """From a dry yard to a tunnel."""
+    """Reverberate with a random RT60 (s) and wet level."""
     h = impulse(d, rate, d.log(*decay), d.log(*wet))
     return unit(filtered(x, lambda n: np.fft.rfft(h, n).astype(np.complex64)))
 
 
 def at_distance(d: RandomDraw, x: Sound, rate: int) -> Sound:
-    """Air swallows treble: about 1 dB per 100 m at 2 kHz, six times that at 8 kHz (ISO 9613-1, 20 degrees, dry)."""
+    """Air absorption for 10 to 600 m: about 1 dB per 100 m at 2 kHz, 9 dB at 8 kHz.
+
+    The values approximate ISO 9613-1 at 20 degrees in dry air; the level is not changed.
+    """
     metres = d.log(10, 600)
     per_100m = metres / 100
     return eq(
@@ -50,7 +53,7 @@ def at_distance(d: RandomDraw, x: Sound, rate: int) -> Sound:
 
 
 def through_recorder(d: RandomDraw, x: Sound, rate: int) -> Sound:
-    """Cheap microphones and codecs: tilted, narrowed, clipped."""
+    """Cheap microphone or codec: band limits, a tilt, sometimes clipping."""
     low, high = d.log(20, 300), d.log(3500, 16000)
     y = eq(
         x,
@@ -68,9 +71,9 @@ def through_recorder(d: RandomDraw, x: Sound, rate: int) -> Sound:
 
 
 def heard(d: RandomDraw, x: Sound, span: SampleSpan) -> Sound:
-    """One source as it arrives: near and dry as often as far and blurred."""
+    """One source at the microphone: with distance and reverberation about half of the time each."""
     if d.chance(0.5):
         x = at_distance(d, x, span.rate)
     if d.chance(0.55):
-        x = in_queue(d, x, span.rate)
+        x = in_room(d, x, span.rate)
     return unit(x)

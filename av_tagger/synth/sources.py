@@ -1,8 +1,8 @@
-"""Which function makes the sound of which class: the 17 classes of DCASE 2017 task 4, in the official order."""
+"""The source of each class: the 17 classes of DCASE 2017 task 4 in the official order."""
 
 from __future__ import annotations
 
-from av_tagger.synth import engines, horns, sirens, voices, wheels
+from av_tagger.synth import horns, sirens, vehicles, voices, wheels
 from av_tagger.synth.dsp import Source
 
 SOURCES: dict[str, Source] = {
@@ -17,10 +17,10 @@ SOURCES: dict[str, Source] = {
     "Civil defense siren": sirens.civil_defense,
     "Police car (siren)": sirens.police,
     "Screaming": voices.screaming,
-    "Car": engines.car,
-    "Car passing by": engines.car_passing,
-    "Bus": engines.bus,
-    "Truck": engines.truck,
-    "Motorcycle": engines.motorcycle,
+    "Car": vehicles.car,
+    "Car passing by": vehicles.car_passing,
+    "Bus": vehicles.bus,
+    "Truck": vehicles.truck,
+    "Motorcycle": vehicles.motorcycle,
     "Train": wheels.train,
 }

@@ -1,4 +1,4 @@
-"""Throats: screams, and the speech-like, crying, barking and crowing sounds that are none."""
+"""Voices: screams, and the speech, baby and animal sounds that are confused with them."""
 
 from __future__ import annotations
 
@@ -9,16 +9,16 @@ from av_tagger.synth.dsp import (
     RandomDraw,
     SampleSpan,
     Sound,
-    band,
+    band_noise,
     curve,
-    drive,
     fade,
+    overlay,
     partials,
-    place,
+    random_drift,
     resonate,
+    saturate,
     tone,
     unit,
-    wander,
 )
 
 VOWELS = (
@@ -31,13 +31,13 @@ VOWELS = (
 )
 
 
-def throat(d: RandomDraw, span: SampleSpan, pitch: Curve, roughness: float) -> Sound:
-    """Folds with jitter; roughness is fast chaotic modulation and every-other-period strength."""
-    jitter = wander(d, span, 90, 0.012 + 0.05 * roughness)
+def voice_source(d: RandomDraw, span: SampleSpan, pitch: Curve, roughness: float) -> Sound:
+    """Glottal tone with jitter; `roughness` adds fast modulation and subharmonics."""
+    jitter = random_drift(d, span, 90, 0.012 + 0.05 * roughness)
     x = tone(pitch * jitter, span.rate, partials(d, 40, d.between(5, 11), 2.5))
     if roughness > 0:
         beat = 1 + roughness * np.sin(
-            2 * np.pi * np.cumsum(wander(d, span, 20, 0.3) * d.between(35, 130)) / span.rate
+            2 * np.pi * np.cumsum(random_drift(d, span, 20, 0.3) * d.between(35, 130)) / span.rate
         )
         sub = 1 + roughness * np.sin(np.pi * np.cumsum(pitch / span.rate))
         x = x * (beat * sub).astype(np.float32)
@@ -59,26 +59,26 @@ def scream_contour(d: RandomDraw, span: SampleSpan, top: float) -> Curve:
                 (span.seconds, end),
             ],
         )
-        * wander(d, span, 6, 0.03)
+        * random_drift(d, span, 6, 0.03)
     )
 
 
-def one_scream(
+def single_scream(
     d: RandomDraw, span: SampleSpan, top: float, roughness: float, tract: float
 ) -> Sound:
-    x = throat(d, span, scream_contour(d, span, top), roughness)
-    x = unit(x + band(d, span, 1000, 8000) * np.float32(d.log(0.02, 0.5)))
+    x = voice_source(d, span, scream_contour(d, span, top), roughness)
+    x = unit(x + band_noise(d, span, 1000, 8000) * np.float32(d.log(0.02, 0.5)))
     gains = (d.log(0.2, 1.0), 1.0, d.log(0.2, 1.0), d.log(0.1, 0.6))
     peaks = [
         (f * tract * d.between(0.85, 1.2), f * d.between(0.1, 0.5), g)
         for f, g in zip((950, 1500, 2900, 3900), gains, strict=True)
     ]
     x = resonate(x, span.rate, peaks, d.log(0.02, 0.15))
-    return fade(drive(x, d.log(0.2, 2.5)), span.rate, d.log(0.01, 0.12), d.log(0.05, 0.4))
+    return fade(saturate(x, d.log(0.2, 2.5)), span.rate, d.log(0.01, 0.12), d.log(0.05, 0.4))
 
 
 def screaming(d: RandomDraw, span: SampleSpan) -> Sound:
-    """A woman, a man, a child or a crowd of them; once or again and again."""
+    """Screams of one voice or of three or six, once or repeated."""
     out = np.zeros(span.n, np.float32)
     for _ in range(d.pick(1, 1, 1, 1, 3, 6)):
         top, tract = d.log(420, 1900), d.between(0.85, 1.2)
@@ -86,7 +86,7 @@ def screaming(d: RandomDraw, span: SampleSpan) -> Sound:
         t = 0.0
         while t < span.seconds - 0.25:
             length = min(d.log(0.3, 4.5), span.seconds - t)
-            x = one_scream(
+            x = single_scream(
                 d, SampleSpan(span.rate, length), top * d.between(0.85, 1.15), rough, tract
             )
             a = int(t * span.rate)
@@ -101,7 +101,7 @@ def syllable(d: RandomDraw, span: SampleSpan, pitch: float, tract: float) -> Sou
     f = pitch * curve(span, [(0, d.between(0.85, 1.15)), (span.seconds, d.between(0.75, 1.1))])
     vowel = VOWELS[d.count(0, len(VOWELS) - 1)]
     x = resonate(
-        throat(d, span, f, 0.0),
+        voice_source(d, span, f, 0.0),
         span.rate,
         [(v * tract, 60 + v * 0.06, g) for v, g in zip(vowel, (1.0, 0.5, 0.25), strict=True)],
         0.004,
@@ -110,7 +110,7 @@ def syllable(d: RandomDraw, span: SampleSpan, pitch: float, tract: float) -> Sou
 
 
 def speech(d: RandomDraw, span: SampleSpan) -> Sound:
-    """Syllables with vowels, hisses and pauses; says nothing."""
+    """Speech-like syllables, fricatives and pauses without words."""
     pitch, tract = d.log(85, 280), d.between(0.9, 1.2)
     sounds: list[Sound] = []
     starts: list[float] = []
@@ -124,7 +124,9 @@ def speech(d: RandomDraw, span: SampleSpan) -> Sound:
         if d.chance(0.4):
             sounds.append(
                 fade(
-                    band(d, SampleSpan(span.rate, d.between(0.04, 0.14)), d.log(2500, 5000), 8000),
+                    band_noise(
+                        d, SampleSpan(span.rate, d.between(0.04, 0.14)), d.log(2500, 5000), 8000
+                    ),
                     span.rate,
                     0.015,
                     0.03,
@@ -133,7 +135,7 @@ def speech(d: RandomDraw, span: SampleSpan) -> Sound:
             starts.append(max(0.0, t - 0.06))
             gains.append(d.between(0.1, 0.5))
         t += part.seconds + (d.log(0.15, 1.0) if d.chance(0.18) else d.between(0.0, 0.05))
-    return unit(place(span, sounds, starts, gains))
+    return unit(overlay(span, sounds, starts, gains))
 
 
 def babble(d: RandomDraw, span: SampleSpan) -> Sound:
@@ -146,15 +148,15 @@ def babble(d: RandomDraw, span: SampleSpan) -> Sound:
     )
 
 
-def cry(d: RandomDraw, span: SampleSpan) -> Sound:
-    """A baby: regular arches at 350-600 Hz, far smoother than a scream."""
+def baby_cry(d: RandomDraw, span: SampleSpan) -> Sound:
+    """Crying baby: regular arches at 330 to 620 Hz, smoother than screams."""
     pitch, length, rest = d.log(330, 620), d.log(0.5, 1.3), d.log(0.25, 0.7)
     sounds, starts, t = [], [], 0.0
     while t < span.seconds - 0.2:
         part = SampleSpan(span.rate, min(length * d.between(0.8, 1.2), span.seconds - t))
         arch = pitch * curve(part, [(0, 0.75), (part.seconds * 0.3, 1.0), (part.seconds, 0.7)])
         x = resonate(
-            throat(d, part, arch, d.between(0, 0.2)),
+            voice_source(d, part, arch, d.between(0, 0.2)),
             span.rate,
             [(1100, 250, 1.0), (3300, 500, 0.6)],
             0.02,
@@ -162,7 +164,7 @@ def cry(d: RandomDraw, span: SampleSpan) -> Sound:
         sounds.append(fade(unit(x), span.rate, 0.06, 0.12))
         starts.append(t)
         t += part.seconds + rest
-    return unit(place(span, sounds, starts))
+    return unit(overlay(span, sounds, starts))
 
 
 def bark(d: RandomDraw, span: SampleSpan) -> Sound:
@@ -171,21 +173,21 @@ def bark(d: RandomDraw, span: SampleSpan) -> Sound:
         part = SampleSpan(span.rate, d.between(0.1, 0.28))
         f = pitch * curve(part, [(0, 0.7), (0.04, 1.2), (part.seconds, 0.6)])
         x = resonate(
-            throat(d, part, f, d.between(0.2, 0.9)),
+            voice_source(d, part, f, d.between(0.2, 0.9)),
             span.rate,
             [(d.log(500, 900), 200, 1.0), (d.log(1200, 2200), 400, 0.6)],
             0.03,
         )
         sounds.append(
-            fade(unit(x + band(d, part, 500, 4000) * np.float32(0.2)), span.rate, 0.008, 0.06)
+            fade(unit(x + band_noise(d, part, 500, 4000) * np.float32(0.2)), span.rate, 0.008, 0.06)
         )
         starts.append(t)
         t += d.log(0.25, 1.5)
-    return unit(place(span, sounds, starts, list(d.many(len(starts), 0.5, 1))))
+    return unit(overlay(span, sounds, starts, list(d.many(len(starts), 0.5, 1))))
 
 
-def animal(d: RandomDraw, span: SampleSpan) -> Sound:
-    """Lowing, bleating, crowing, howling, mewing: long single calls with a slow contour."""
+def animal_call(d: RandomDraw, span: SampleSpan) -> Sound:
+    """Long single calls of animals (cow, goat, rooster, dog, cat) with a slow contour."""
     low = d.log(90, 700)
     sounds, starts, t = [], [], 0.0
     while t < span.seconds - 0.3:
@@ -204,7 +206,7 @@ def animal(d: RandomDraw, span: SampleSpan) -> Sound:
             )
         )
         x = resonate(
-            throat(d, part, f, d.between(0, 0.5)),
+            voice_source(d, part, f, d.between(0, 0.5)),
             span.rate,
             [(d.log(300, 1100), 200, 1.0), (d.log(1100, 2800), 400, 0.5)],
             0.01,
@@ -212,11 +214,11 @@ def animal(d: RandomDraw, span: SampleSpan) -> Sound:
         sounds.append(fade(x, span.rate, 0.08, 0.15))
         starts.append(t)
         t += part.seconds + d.log(0.3, 3)
-    return unit(place(span, sounds, starts))
+    return unit(overlay(span, sounds, starts))
 
 
-def beast(d: RandomDraw, span: SampleSpan) -> Sound:
-    """Whinnies, bleats, mews, trumpeting and hoots: loud and rough as a scream, but trembling, sliding or short in their own ways."""
+def animal_cry(d: RandomDraw, span: SampleSpan) -> Sound:
+    """Loud, rough calls like screams: horse, sheep or goat, cat, elephant, monkey or owl."""
     kind = d.count(0, 4)
     base, tremor, depth = (
         (d.log(500, 1100), d.between(10, 16), 0.08),  # horse: falls and trembles
@@ -239,9 +241,9 @@ def beast(d: RandomDraw, span: SampleSpan) -> Sound:
         )
         f = base * slide * (1 + depth * np.sin(2 * np.pi * tremor * part.times()))
         beat = (1 + 5 * depth * np.sin(2 * np.pi * tremor * part.times())).astype(np.float32)
-        x = throat(d, part, f, d.between(0.3, 1.0) if kind == 3 else d.between(0, 0.3)) * beat
+        x = voice_source(d, part, f, d.between(0.3, 1.0) if kind == 3 else d.between(0, 0.3)) * beat
         x = resonate(
-            x + band(d, part, 300, 6000) * np.float32(d.log(0.02, 0.3)),
+            x + band_noise(d, part, 300, 6000) * np.float32(d.log(0.02, 0.3)),
             span.rate,
             [(d.log(500, 1500), 300, 1.0), (d.log(1500, 3500), 600, 0.6)],
             0.02,
@@ -249,13 +251,13 @@ def beast(d: RandomDraw, span: SampleSpan) -> Sound:
         sounds.append(fade(unit(x), span.rate, 0.04, 0.1))
         starts.append(t)
         t += part.seconds + (d.log(0.04, 0.2) if kind == 4 else d.log(0.2, 3))
-    return unit(place(span, sounds, starts, list(d.many(len(starts), 0.5, 1))))
+    return unit(overlay(span, sounds, starts, list(d.many(len(starts), 0.5, 1))))
 
 
 def roar(d: RandomDraw, span: SampleSpan) -> Sound:
-    """Lions, bears, snoring: very low and rough, growing and dying; no engine holds its breath so."""
+    """Lions, bears, snoring: very low, rough sounds that swell and fade."""
     f = d.log(30, 140) * curve(span, [(0, 0.8), (span.seconds * 0.4, 1.2), (span.seconds, 0.7)])
-    x = throat(d, span, f, d.between(0.5, 1.0)) + band(d, span, 80, 900) * np.float32(
+    x = voice_source(d, span, f, d.between(0.5, 1.0)) + band_noise(d, span, 80, 900) * np.float32(
         d.log(0.2, 1.0)
     )
     x = resonate(x, span.rate, [(d.log(200, 500), 150, 1.0), (d.log(600, 1500), 400, 0.4)], 0.02)

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from av_tagger.clip import Frames, Images
 from av_tagger.labels import ClassList
+from av_tagger.precision import parse_precision
 from av_tagger.protocols import (
     FrameFeatures,
     KeyframeSelector,
@@ -24,12 +25,12 @@ from av_tagger.scores import BranchInfo, Evidence, KeyFrame, Scores, Status
 from av_tagger.stages import stage
 from av_tagger.video.assign import Assignment, How, evidence, rectify, shares, summarise
 from av_tagger.video.imagenet import short
-from av_tagger.video.precision import Precision
 from av_tagger.video.words import RuleName
 
 PICTURE_SIDE = 320  # pixels of the longer side of a kept picture
 MOST_EVIDENCE = 5  # per class
 MOST_OBJECTS = 5  # per key frame
+PRECISIONS = ("auto", "float32", "bfloat16", "int8")
 
 
 @dataclass(frozen=True)
@@ -51,13 +52,14 @@ class EyeSettings:
     temperature: float = 0.05
     batch: int = 0  # pictures a network sees at once; 0: what suits the device
     frame_rate: float | None = None  # candidate frames a second; None: every frame
-    precision: Precision = "auto"
+    precision: str = "auto"  # or float32, bfloat16, int8
     network_weights: Path | None = None  # None: looked for in the weights folders
     recogniser_weights: Path | None = None
     words: Path | None = None  # a file of GloVe vectors
     pictures: bool = True  # keep a small JPEG of each key frame
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "precision", parse_precision(self.precision, PRECISIONS))
         for name in ("keyframes", "keep"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} is at least 1, not {getattr(self, name)}")

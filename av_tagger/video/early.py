@@ -16,18 +16,16 @@ from torch import Tensor, nn
 from av_tagger.networks import folded
 from av_tagger.video.alexnet import Geometry
 from av_tagger.video.efficientnet import LITE2, load_published
+from av_tagger.video.eye_source import EARLY_BLOCKS, EARLY_SIDE
 from av_tagger.video.features import Compute, NetworkFeatures
 from av_tagger.video.folded import Normalised
 from av_tagger.video.recognise import timm_network
-
-BLOCKS = 3  # of 7
-SIDE = 64  # pixels that they see
 
 
 class EarlyBlocks(nn.Module):
     """The stem and the first blocks of an EfficientNet of timm."""
 
-    def __init__(self, network: nn.Module, blocks: int = BLOCKS) -> None:
+    def __init__(self, network: nn.Module, blocks: int = EARLY_BLOCKS) -> None:
         super().__init__()
         whole = cast("Any", folded(network))
         self.layers = nn.Sequential(whole.conv_stem, whole.bn1, *whole.blocks[:blocks])
@@ -38,7 +36,7 @@ class EarlyBlocks(nn.Module):
 
 
 def early_features(
-    path: Path, how: Compute, blocks: int = BLOCKS, side: int = SIDE
+    path: Path, how: Compute, blocks: int = EARLY_BLOCKS, side: int = EARLY_SIDE
 ) -> NetworkFeatures:
     """From the weights of EfficientNet-Lite2; always float32, as depthwise filters need it."""
     network, config = timm_network(LITE2)

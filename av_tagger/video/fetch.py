@@ -7,9 +7,9 @@ from pathlib import Path
 
 from av_tagger import weights
 from av_tagger.labels import dcase2017
-from av_tagger.video.alexnet import keep_convolutions
+from av_tagger.video.eye_source import DAY_ONE
 from av_tagger.video.imagenet import object_names
-from av_tagger.video.vectors import cached_vectors
+from av_tagger.video.vectors import cached_vectors, words_folder
 from av_tagger.video.words import words_to_keep
 
 Progress = Callable[[int, int | None], None]
@@ -19,7 +19,6 @@ CONVOLUTIONS = "alexnet_conv5.safetensors"  # what is kept of AlexNet's 233 MB
 TABLE = "objects_to_sounds.safetensors"
 GLOVE = ("glove.840B.300d.txt", "glove.840B.300d.zip")
 SMALL_GLOVE = "glove.6B.50d"  # of the catalogue
-DAY_ONE = "efficientnet_lite2"  # of the catalogue: recognises, and describes frames
 REMEDY = "get it with `av-tag weights fetch eye`"
 
 
@@ -30,6 +29,8 @@ def fetch_eye(*, offline: bool = False, progress: ProgressOf | None = None) -> l
 
 def fetch_alexnet(progress: Progress | None = None, *, offline: bool = False) -> Path:
     """AlexNet's convolutions; the rest of a download is thrown away, a file that someone put there is not."""
+    from av_tagger.video.alexnet import keep_convolutions
+
     found = find(CONVOLUTIONS)
     if found is not None:
         return found
@@ -70,10 +71,6 @@ def find_recogniser(name: str) -> Path | None:
 def find_words() -> Path | None:
     """A file of word vectors, the paper's first."""
     return find(*GLOVE) or weights.locate(SMALL_GLOVE)
-
-
-def words_folder() -> Path:
-    return weights.cache_folder() / "words"
 
 
 def network_files(network: str) -> tuple[str, ...]:

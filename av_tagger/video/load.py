@@ -1,22 +1,24 @@
-"""From settings to an eye: what is there is used, what is missing costs itself only and is said."""
+"""From a resolved source to an eye with its networks; what breaks on loading costs itself only."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import TypeVar
 
 import torch
 
-from av_tagger.errors import MissingExtra, UsageError, WeightsError, did_you_mean
+from av_tagger.devices import find_device
+from av_tagger.errors import MissingExtra
 from av_tagger.labels import ClassList
-from av_tagger.networks import find_device, quick_memory
+from av_tagger.networks import quick_memory
 from av_tagger.protocols import Recogniser, WordSpace
-from av_tagger.video import fetch
 from av_tagger.video.alexnet import ARCHITECTURES, Geometry, load_convolutions
 from av_tagger.video.branch import EyeParts, EyeSettings, SparseEye
 from av_tagger.video.early import early_features
 from av_tagger.video.efficientnet import LITE2, load_published
+from av_tagger.video.eye_source import DAY_ONE, EyeSource, NetworkSource, WordsSource, features_name
 from av_tagger.video.features import CPU_BATCH, GPU_BATCH, THUMBNAIL, Compute, NetworkFeatures
 from av_tagger.video.folded import Folded, Normalised, Thumbnail
 from av_tagger.video.keyframes import selector
@@ -24,231 +26,142 @@ from av_tagger.video.precision import choose, has_int8
 from av_tagger.video.quantised import Quantised, works
 from av_tagger.video.recognise import (
     NetworkRecogniser,
+    build_classifier,
     load_recogniser,
     load_strictly,
     timm_network,
 )
-from av_tagger.video.vectors import cached_vectors
+from av_tagger.video.vectors import cached_vectors, words_folder
 from av_tagger.video.word_table import load_table
 from av_tagger.video.words import GloVe, class_words, words_to_keep
 
-
-class NotHereError(WeightsError):
-    """Weights that are simply not on this machine, unlike weights that are damaged."""
-
-
-FEWEST_PIXELS = 64  # the shorter side when nothing but thumbnails is looked at: people look, too
+T = TypeVar("T")
+FEWEST_PIXELS = 64  # shorter side with thumbnails only: kept key frames stay viewable
 
 
-def load_eye(
-    settings: EyeSettings, classes: ClassList, device: str = "cpu", *, offline: bool = False
+def build_eye(
+    source: EyeSource, classes: ClassList, device: torch.device | str = "cpu"
 ) -> SparseEye:
-    """An eye of whatever weights are on this machine. Nothing is ever downloaded here, `offline` or not."""
-    del offline  # the same promise either way: `av-tag weights fetch eye` alone reaches the network
-    how = _describe(settings, device)
-    advice: list[str] = []
-    if how.device.type == "cpu":
+    """The eye of the source. A library that breaks on import adds to the eye's advice."""
+    settings, advice = source.settings, list(source.advice)
+    compute = _compute(settings, device)
+    if compute.device.type == "cpu":
         quick_memory()
-    features = _features(settings, how, advice)
-    recogniser = _recogniser(settings, how, advice)
-    words = _words(settings, classes, recogniser, advice)
+    features = _attempt(lambda: build_features(source.features, settings, compute), advice)
+    recogniser = _attempt(lambda: _recogniser(source.recogniser, compute), advice)
+    words = _attempt(lambda: _words(source.words, settings, classes, recogniser), advice)
+    degraded = source.degraded or features is None
+    features = features or thumbnail(compute)
     sides = [features.geometry.resize, recogniser.short_side if recogniser else 0, FEWEST_PIXELS]
     parts = EyeParts(
         features=features,
         selector=selector(settings.selector),
         recogniser=recogniser,
         words=words,
-        short_side=(max(sides) + 1) // 2 * 2,  # video pictures have even sides
-        degraded=isinstance(features.network, Thumbnail) and settings.network != "thumbnail",
+        short_side=(max(sides) + 1) // 2 * 2,  # video frames have even sides
+        degraded=degraded,
         advice=tuple(advice),
     )
     return SparseEye(parts, classes, settings)
 
 
-def load_features(settings: EyeSettings, how: Compute) -> NetworkFeatures:
-    """The frame features that the settings name; missing weights are an error here."""
-    if settings.network == "auto":
-        return load_features(replace(settings, network=_best_network(settings)), how)
-    if settings.network == "thumbnail":
-        return thumbnail(how)
-    named = settings.network in (*ARCHITECTURES, fetch.DAY_ONE)
-    if not named and not settings.network.startswith("timm:"):
-        known = [*ARCHITECTURES, fetch.DAY_ONE, "thumbnail", "timm:NAME"]
-        raise UsageError(
-            f"there is no network {settings.network!r}; {did_you_mean(settings.network, known)}"
-        )
-    path = settings.network_weights or _network_path(settings.network)
-    if path is None:
-        raise NotHereError(f"{settings.network}: its weights are not here; {fetch.REMEDY}")
-    if settings.network == fetch.DAY_ONE:
-        return early_features(path, how)
-    if settings.network in ARCHITECTURES:
-        return _alexnet_features(settings, path, how)
-    return _timm_features(settings, path, how)
+def build_features(
+    source: NetworkSource, settings: EyeSettings, compute: Compute
+) -> NetworkFeatures:
+    """The network of the frame features, with its weights."""
+    if source.file is None:
+        return thumbnail(compute)
+    path, name = source.file.here(), features_name(source, settings.layer)
+    if source.name == DAY_ONE:
+        return early_features(path, compute)
+    if source.name in ARCHITECTURES:
+        return _alexnet_features(name, source.name, settings.layer, path, compute)
+    return _timm_features(source.name, path, compute)
 
 
-def _best_network(settings: EyeSettings) -> str:
-    """The best network for frame features that is here; a file of weights is one of the paper's."""
-    if settings.network_weights is not None:
-        return BEST_NETWORKS[0]
-    return next((n for n in BEST_NETWORKS if _network_path(n) is not None), BEST_NETWORKS[-1])
+def thumbnail(compute: Compute) -> NetworkFeatures:
+    """16 x 16 pixels as features: needs no weights."""
+    plain = replace(compute, dtype=torch.float32, int8=False)
+    return NetworkFeatures("thumbnail", Thumbnail(), THUMBNAIL, plain)
 
 
-def _network_path(network: str) -> Path | None:
-    if network == fetch.DAY_ONE:
-        return fetch.find_recogniser(network)
-    return fetch.find(*fetch.network_files(network))
+def _alexnet_features(
+    name: str, network: str, layer: str, path: Path, compute: Compute
+) -> NetworkFeatures:
+    architecture = ARCHITECTURES[network]
+    cut = architecture.up_to(layer, load_convolutions(path, network))
+    folded = Folded(cut, architecture.geometry)
+    if compute.int8:
+        floats = replace(compute, dtype=torch.float32)
+        return NetworkFeatures(f"{name} int8", Quantised(folded), architecture.geometry, floats)
+    return NetworkFeatures(name, folded, architecture.geometry, compute)
 
 
-def _alexnet_features(settings: EyeSettings, path: Path, how: Compute) -> NetworkFeatures:
-    architecture = ARCHITECTURES[settings.network]
-    network = architecture.up_to(settings.layer, load_convolutions(path, settings.network))
-    folded = Folded(network, architecture.geometry)
-    if how.int8:
-        name = f"{settings.network} {settings.layer} int8"
-        return NetworkFeatures(
-            name, Quantised(folded), architecture.geometry, replace(how, dtype=torch.float32)
-        )
-    return NetworkFeatures(
-        f"{settings.network} {settings.layer}", folded, architecture.geometry, how
-    )
-
-
-def _timm_features(settings: EyeSettings, path: Path, how: Compute) -> NetworkFeatures:
-    """Any network of timm, cut in front of its classifier: its pooled features."""
-    network, config = timm_network(settings.network.removeprefix("timm:"))
+def _timm_features(name: str, path: Path, compute: Compute) -> NetworkFeatures:
+    """Any network of timm: its pooled features, in front of the classifier."""
+    network, config = timm_network(name.removeprefix("timm:"))
     load_strictly(network, path)
     network.reset_classifier(0)  # type: ignore[operator]
-    crop = int(config["input_size"][1])
-    mode = (
-        config["interpolation"]
-        if config["interpolation"] in ("bilinear", "bicubic")
-        else "bilinear"
-    )
-    geometry = Geometry(
-        int(crop / config["crop_pct"]), crop, tuple(config["mean"]), tuple(config["std"]), mode
-    )
-    return NetworkFeatures(
-        settings.network, Normalised(network, geometry), geometry, replace(how, int8=False)
-    )
+    crop, mode = int(config["input_size"][1]), config["interpolation"]
+    mode = mode if mode in ("bilinear", "bicubic") else "bilinear"
+    mean, std = tuple(config["mean"]), tuple(config["std"])
+    geometry = Geometry(int(crop / config["crop_pct"]), crop, mean, std, mode)
+    floats = replace(compute, int8=False)
+    return NetworkFeatures(name, Normalised(network, geometry), geometry, floats)
 
 
-def thumbnail(how: Compute) -> NetworkFeatures:
-    return NetworkFeatures(
-        "thumbnail", Thumbnail(), THUMBNAIL, replace(how, dtype=torch.float32, int8=False)
-    )
-
-
-def _describe(settings: EyeSettings, device: str) -> Compute:
+def _compute(settings: EyeSettings, device: torch.device | str) -> Compute:
     where = find_device(device)
-    whole = settings.precision == "int8" and has_int8(where) and works()
-    return Compute(
-        settings.batch or (CPU_BATCH if where.type == "cpu" else GPU_BATCH),
-        where,
-        choose(settings.precision, where),
-        whole,
-    )
+    int8 = settings.precision == "int8" and has_int8(where) and works()
+    batch = settings.batch or (CPU_BATCH if where.type == "cpu" else GPU_BATCH)
+    return Compute(batch, where, choose(settings.precision, where), int8)
 
 
-def _features(settings: EyeSettings, how: Compute, advice: list[str]) -> NetworkFeatures:
-    try:
-        return load_features(settings, how)
-    except MissingExtra as error:
-        advice.append(f"{error}; until then key frames are chosen from thumbnails")
-    except NotHereError as error:
-        advice.append(f"{error}; until then key frames are chosen from thumbnails")
-    return thumbnail(how)
+def _recogniser(source: NetworkSource | None, compute: Compute) -> NetworkRecogniser | None:
+    return None if source is None else build_recogniser(source, compute)
 
 
-def _recogniser(settings: EyeSettings, how: Compute, advice: list[str]) -> NetworkRecogniser | None:
-    try:
-        return open_recogniser(settings, how)
-    except NotHereError as error:
-        advice.append(f"{error}; until then the eye names nothing in its key frames")
-    except MissingExtra as error:
-        advice.append(f"{error}; until then the eye names nothing in its key frames")
-    return None
-
-
-def open_recogniser(settings: EyeSettings, how: Compute) -> NetworkRecogniser:
-    """The recogniser that the settings name; missing weights are an error here."""
-    name, path = choose_recogniser(settings)
-    if path is None:
-        raise NotHereError(f"{name}: its weights are not here; {fetch.REMEDY}")
-    return _load_recogniser(name, path, how)
-
-
-def choose_recogniser(settings: EyeSettings) -> tuple[str, Path | None]:
-    """The recogniser by name and its weights. `auto`: the best whose weights are here; a file of
-    weights is one of the paper's network.
-    """
-    given = settings.recogniser_weights
-    if settings.recogniser != "auto":
-        return settings.recogniser, given or fetch.find_recogniser(settings.recogniser)
-    if given is not None:
-        return BEST_RECOGNISERS[0], given
-    found = ((name, fetch.find_recogniser(name)) for name in BEST_RECOGNISERS)
-    here = (item for item in found if item[1] is not None)
-    return next(here, (BEST_RECOGNISERS[-1], None))
-
-
-def _load_recogniser(name: str, path: Path, how: Compute) -> NetworkRecogniser:
-    if name == fetch.DAY_ONE:
-        return load_recogniser(LITE2, path, how, load_published)
-    return load_recogniser(name, path, how)
+def build_recogniser(source: NetworkSource, compute: Compute) -> NetworkRecogniser:
+    """The recogniser, with its weights."""
+    assert source.file is not None
+    path, filename = source.file.here(), source.file.filename
+    if source.name == DAY_ONE:
+        classifier = build_classifier(LITE2)
+        load_published(classifier.network, path)
+        return NetworkRecogniser(DAY_ONE, classifier, compute, filename)
+    return load_recogniser(source.name, path, compute, filename)
 
 
 def _words(
-    settings: EyeSettings, classes: ClassList, recogniser: Recogniser | None, advice: list[str]
+    source: WordsSource | None,
+    settings: EyeSettings,
+    classes: ClassList,
+    recogniser: Recogniser | None,
 ) -> WordSpace | None:
-    """The table that ships where it holds, else word vectors, else names alone where that will do.
-
-    The paper's rule asks vectors first: those of the paper are larger than the table's.
-    """
-    if recogniser is None:
+    if source is None or recogniser is None:
         return None
-    sources: list[Source] = [find_words, shipped_table]
-    if settings.word_rule == "ours" and settings.words is None:
-        sources.reverse()
-    for source in sources:
-        try:
-            found = source(settings, classes, recogniser.objects)
-        except MissingExtra as error:
-            advice.append(str(error))
-            continue
-        if found is not None:
-            return found
-    return _names_alone(settings, classes, advice)
+    if source.file is None:
+        return GloVe(None, "names alone", settings.word_rule, class_words(classes))
+    path = source.file.here()
+    if source.kind == "vectors":
+        return load_vectors(path, settings, classes, recogniser.objects)
+    table = load_table(path, settings.word_rule, classes)
+    covered = table is not None and table.covers(recogniser.objects, classes.labels)
+    return table if covered else None
 
 
-def _names_alone(settings: EyeSettings, classes: ClassList, advice: list[str]) -> WordSpace | None:
-    if settings.word_rule == "ours":
-        return GloVe(None, "names alone", "ours", class_words(classes))
-    advice.append(
-        "word vectors: none are here, and these classes are not those of the shipped table; "
-        f"{fetch.REMEDY}"
-    )
-    return None
-
-
-def find_words(
-    settings: EyeSettings, classes: ClassList, objects: tuple[str, ...]
-) -> WordSpace | None:
-    path = settings.words or fetch.find_words()
-    if path is None:
-        return None
-    vectors = cached_vectors(path, words_to_keep(objects, classes), fetch.words_folder())
+def load_vectors(
+    path: Path, settings: EyeSettings, classes: ClassList, objects: tuple[str, ...]
+) -> WordSpace:
+    """The word vectors of a GloVe file that these objects and classes need."""
+    vectors = cached_vectors(path, words_to_keep(objects, classes), words_folder())
     return GloVe(vectors, path.name, settings.word_rule, class_words(classes))
 
 
-def shipped_table(
-    settings: EyeSettings, classes: ClassList, objects: tuple[str, ...]
-) -> WordSpace | None:
-    path = fetch.find(fetch.TABLE)
-    table = load_table(path, settings.word_rule, classes) if path is not None else None
-    return table if table is not None and table.covers(objects, classes.labels) else None
-
-
-Source = Callable[[EyeSettings, ClassList, tuple[str, ...]], WordSpace | None]
-BEST_NETWORKS = ("alexnet", fetch.DAY_ONE)  # of those that are here, the first
-BEST_RECOGNISERS = ("inception_v4", fetch.DAY_ONE)
+def _attempt(load: Callable[[], T | None], advice: list[str]) -> T | None:
+    """None where a library that is installed cannot be imported, which is said."""
+    try:
+        return load()
+    except MissingExtra as error:
+        advice.append(f"{error}; the eye works without it")
+        return None

@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Literal
 
 import torch
 
-Precision = Literal["auto", "fp32", "bf16", "int8"]
 BYTES = frozenset({"avx512_vnni", "avx_vnni", "amx_int8"})  # instructions that multiply bytes
 
 
-def choose(precision: Precision, device: torch.device) -> torch.dtype:
-    """bf16 only where it is in hardware: emulated it is many times slower than fp32. With int8, what stays float does as with auto."""
+def choose(precision: str, device: torch.device) -> torch.dtype:
+    """`auto` and `int8`: bfloat16 if the hardware has it, since emulation is slow; else float32."""
     if precision in ("auto", "int8"):
         return torch.bfloat16 if has_bf16(device) else torch.float32
-    return torch.bfloat16 if precision == "bf16" else torch.float32
+    return torch.bfloat16 if precision == "bfloat16" else torch.float32
 
 
 def has_bf16(device: torch.device) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -94,15 +95,15 @@ def bears_rounding(network: nn.Module) -> bool:
 
 
 def load_recogniser(
-    name: str, path: Path, how: Compute, load: Callable[[nn.Module, Path], None] | None = None
+    name: str, path: Path, compute: Compute, filename: str | None = None
 ) -> NetworkRecogniser:
     """A classifier of timm (`inception_v4`) or of torchvision (`torchvision:squeezenet1_0`).
 
-    `load` puts the weights of the file into the network; by default names and shapes must agree.
+    Its weights must fit strictly; `filename` is how results name the file.
     """
     classifier = build_classifier(name)
-    (load or load_strictly)(classifier.network, path)
-    return NetworkRecogniser(name, classifier, how, path.name)
+    load_strictly(classifier.network, path)
+    return NetworkRecogniser(name, classifier, compute, filename or path.name)
 
 
 def build_classifier(name: str) -> Classifier:
@@ -150,36 +151,38 @@ def _of_timm(architecture: str) -> Classifier:
     return Classifier(network, transform, object_names(network.num_classes), side)
 
 
-def timm_network(architecture: str, **arguments: Any) -> tuple[nn.Module, Mapping[str, Any]]:
-    """A network of timm without weights, and its own preprocessing."""
+def check_architecture(library: str, architecture: str) -> None:
+    """Refuse a network that timm or torchvision does not have."""
+    package = _import(library, architecture)
+    known = package.list_models(module=package) if library == "torchvision" else []
+    if architecture in known or (library == "timm" and package.is_model(architecture)):
+        return
+    hint = did_you_mean(architecture, known or package.list_models())
+    raise UsageError(f"{library} has no network {architecture!r}; {hint}")
+
+
+def _import(library: str, architecture: str) -> Any:
     try:
-        import timm
+        return import_module({"timm": "timm", "torchvision": "torchvision.models"}[library])
     except ImportError as error:
         raise MissingExtra(
-            f"the network {architecture!r} needs timm ({error}); install it with `pip install timm`"
+            f"the network {architecture!r} needs {library} ({error}); "
+            f"install it with `pip install {library}`"
         ) from error
-    if not timm.is_model(architecture):
-        raise UsageError(
-            f"timm has no network {architecture!r}; {did_you_mean(architecture, timm.list_models())}"
-        )
+
+
+def timm_network(architecture: str, **arguments: Any) -> tuple[nn.Module, Mapping[str, Any]]:
+    """A network of timm without weights, and its own preprocessing."""
+    check_architecture("timm", architecture)
+    timm = _import("timm", architecture)
     network: nn.Module = timm.create_model(architecture, pretrained=False, **arguments)
     config: Mapping[str, Any] = timm.data.resolve_model_data_config(network)
     return network, config
 
 
 def _of_torchvision(architecture: str) -> Classifier:
-    try:
-        from torchvision import models
-    except ImportError as error:
-        remedy = "install it with `pip install torchvision`"
-        raise MissingExtra(
-            f"the network {architecture!r} needs torchvision ({error}); {remedy}"
-        ) from error
-    known = models.list_models(module=models)
-    if architecture not in known:
-        raise UsageError(
-            f"torchvision has no network {architecture!r}; {did_you_mean(architecture, known)}"
-        )
+    check_architecture("torchvision", architecture)
+    models = _import("torchvision", architecture)
     network = models.get_model(architecture, weights=None)
     transform = models.get_model_weights(architecture).DEFAULT.transforms()
     return Classifier(network, transform, object_names(1000), transform.resize_size[0])

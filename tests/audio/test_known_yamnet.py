@@ -1,4 +1,4 @@
-"""YAMNet rebuilt: structure, parameters, front end, and the converter from a Keras file."""
+"""YAMNet: structure, parameters, front end, conversion from Keras."""
 
 from __future__ import annotations
 
@@ -11,8 +11,10 @@ import torch
 import torch.nn.functional as F
 from safetensors.torch import load_file
 
+from av_tagger.audio.ears import load_ear
 from av_tagger.audio.known.convert import convert_yamnet
-from av_tagger.audio.known.ear import KINDS, KnownEar, load
+from av_tagger.audio.known.ear import KnownEar
+from av_tagger.audio.known.families import FAMILIES
 from av_tagger.audio.known.yamnet import RATE, WIDTHS, Layer, Patches, YAMNet, filled
 from av_tagger.clip import Waveform
 from av_tagger.errors import WeightsError
@@ -20,7 +22,7 @@ from av_tagger.labels import dcase2017
 
 
 def test_parameters() -> None:
-    """The published 3,729,481 that can be trained, and two running numbers a channel: 3,751,369 in all."""
+    """3,729,481 trained parameters as published, and two statistics per channel: 3,751,369."""
     network = YAMNet()
     channels = [
         32,
@@ -38,7 +40,7 @@ def test_parameters() -> None:
 
 
 def test_521_classes_hold_all_of_dcase() -> None:
-    labels = KINDS["yamnet"].labels
+    labels = FAMILIES["yamnet"].labels
     assert len(labels) == 521
     assert set(dcase2017().labels) <= set(labels)
     assert (labels[0], labels[11], labels[294], labels[390], labels[520]) == (
@@ -73,8 +75,8 @@ def test_front_end_against_numpy() -> None:
     )
 
 
-def test_padding_as_tensorflow_does() -> None:
-    """With an even size and stride 2 the odd cell lies at the end: the first output sees cells 0 to 2."""
+def test_padding_is_that_of_tensorflow() -> None:
+    """Even size and stride 2: the padding is at the end, the first output sees 0 to 2."""
     layer = Layer(1, 1, 3, stride=2)
     with torch.no_grad():
         layer.conv.weight.copy_(torch.arange(9.0).reshape(1, 1, 3, 3))
@@ -85,7 +87,7 @@ def test_padding_as_tensorflow_does() -> None:
 
 def test_the_clip_is_the_mean_of_its_patches() -> None:
     torch.manual_seed(0)
-    ear = KnownEar("yamnet", KINDS["yamnet"], YAMNet(), "cpu")
+    ear = KnownEar("yamnet", FAMILIES["yamnet"], YAMNet(), "cpu")
     x = Waveform(
         (np.random.default_rng(0).standard_normal(3 * RATE) * 0.1).astype(np.float32), RATE
     )
@@ -98,7 +100,7 @@ def test_the_clip_is_the_mean_of_its_patches() -> None:
 
 
 def keras_file(path: Path, network: YAMNet) -> None:
-    """A file in the layout of the release, from a network of ours: groups named as Keras names its layers."""
+    """A file in the layout of the Keras release, made from our network."""
     with h5py.File(path, "w") as file:
         for i, layer in enumerate(network.layers):
             assert isinstance(layer, Layer)
@@ -121,7 +123,7 @@ def keras_file(path: Path, network: YAMNet) -> None:
         file["logits/logits/bias:0"] = network.logits.bias.detach().numpy()
 
 
-def test_converter_there_and_back(tmp_path: Path) -> None:
+def test_conversion_round_trip(tmp_path: Path) -> None:
     torch.manual_seed(3)
     network = YAMNet()
     for p in network.parameters():
@@ -131,11 +133,11 @@ def test_converter_there_and_back(tmp_path: Path) -> None:
     state = load_file(target)
     for key, value in network.state_dict().items():
         torch.testing.assert_close(state[key], value)
-    assert load(str(target), "cpu").info.model == "yamnet"
+    assert load_ear(target, "cpu").info.model == "yamnet"
     assert not list(tmp_path.glob("*.part"))
 
 
-def test_converter_refuses_what_is_not_yamnet(tmp_path: Path) -> None:
+def test_conversion_refuses_other_files(tmp_path: Path) -> None:
     (tmp_path / "text.h5").write_text("hello")
     with pytest.raises(WeightsError, match=r"text.h5: is not an HDF5 file"):
         convert_yamnet(tmp_path / "text.h5", tmp_path / "out.safetensors")

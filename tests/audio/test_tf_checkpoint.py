@@ -13,8 +13,9 @@ from numpy.typing import NDArray
 
 from av_tagger.audio.known import tf_checkpoint
 from av_tagger.audio.known.convert import yamnet_arrays
+from av_tagger.audio.known.families import NOT_IN_YAMNET
 from av_tagger.audio.known.tf_checkpoint import CheckpointError, read_checkpoint
-from av_tagger.audio.known.yamnet import UNSUPPORTED, Layer, YAMNet
+from av_tagger.audio.known.yamnet import Layer, YAMNet
 from av_tagger.crc32c import masked_crc32c
 from av_tagger.errors import WeightsError
 from av_tagger.labels import audioset
@@ -234,7 +235,7 @@ def published(network: YAMNet) -> dict[str, NDArray[np.float32]]:
 
 
 def class_map() -> bytes:
-    known = [c for c in audioset() if c.id not in UNSUPPORTED]
+    known = [c for c in audioset() if c.id not in NOT_IN_YAMNET]
     lines = [f'{i},{c.id},"{c.label}"' for i, c in enumerate(known)]
     return "\r\n".join(["index,mid,display_name", *lines, ""]).encode()
 

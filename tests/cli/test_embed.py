@@ -85,7 +85,7 @@ def test_what_cannot_be_embedded_costs_itself_only(
         ),
         (
             ["-o", "rows.npz", "--ear", "efficientat:mn99"],
-            "there is no ear 'efficientat.mn99'; did you mean",
+            "there is no ear 'efficientat:mn99'; did you mean",
         ),
         (
             ["-o", "rows.npz", "--offline"],

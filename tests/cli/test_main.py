@@ -14,8 +14,10 @@ import numpy as np
 import pytest
 import torch
 
-from av_tagger.audio.checkpoint import Header, save_checkpoint
-from av_tagger.audio.network import EarArchitecture, build_network
+from av_tagger.audio.architecture import EarArchitecture
+from av_tagger.audio.checkpoint import save_checkpoint
+from av_tagger.audio.header import Header
+from av_tagger.audio.network import build_network
 from av_tagger.cli.main import COMMANDS, main
 from av_tagger.labels import dcase2017
 from tests.assets import make_audio, make_video

@@ -94,7 +94,7 @@ def test_a_decoder_that_cannot_be_loaded_says_so(tmp_path: Path) -> None:
     )
     assert done.returncode in (1, 2)
     assert "decord cannot be loaded (libavcodec.so.58" in done.stderr
-    assert "choose the decoder pyav" in done.stderr
+    assert "use --backend pyav" in done.stderr
     assert "Traceback" not in done.stderr
 
 

@@ -9,9 +9,10 @@ import numpy as np
 import torch
 
 from av_tagger.learning.data.bags import EmbeddingBags
+from av_tagger.learning.data.training import TrainingData
 from av_tagger.learning.optimise import Optimiser
 from av_tagger.learning.recipe import Length, Recipe
-from av_tagger.learning.run import Data, Options
+from av_tagger.learning.run import TrainingOptions
 from av_tagger.learning.train import train
 
 EAR = {
@@ -40,7 +41,7 @@ def learn(run: Path) -> None:
     recipe = Recipe(
         "shared", data="embeddings", architecture=EAR, batch=7, length=length, optimiser=optimiser
     )
-    train(recipe, Data(bags, bags), run, Options(device="cpu", log_steps=1))
+    train(recipe, TrainingData(bags, bags), run, TrainingOptions(device="cpu", log_steps=1))
 
 
 if __name__ == "__main__":

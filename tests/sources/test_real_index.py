@@ -15,7 +15,8 @@ import torch
 from numpy.typing import NDArray
 
 from av_tagger import weights
-from av_tagger.audio.known.ear import KINDS, read_network
+from av_tagger.audio.known.families import FAMILIES
+from av_tagger.audio.known.files import read_network
 from av_tagger.pip_download import IndexUnreachableError, NotInIndexError, PipMissingError
 from av_tagger.video.recognise import load_strictly, timm_network
 from av_tagger.video.word_vectors import read_words
@@ -81,7 +82,7 @@ def test_yamnet_scores_like_the_published_ones(fetched, shared: Path) -> None:  
     with (folder / "dev_peers.csv").open(encoding="utf-8") as file:
         rows = [row for row in csv.DictReader(file) if row["peer"] == "yamnet"][::12]
     labels = [label for label in rows[0] if label not in ("file", "peer", "Bicycle")]
-    columns = [KINDS["yamnet"].labels.index(label) for label in labels]
+    columns = [FAMILIES["yamnet"].labels.index(label) for label in labels]
     correlations = []
     for row in rows:
         published = np.array([float(row[label]) for label in labels])

@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 
 from av_tagger.audio.calibration import sigmoid
 from av_tagger.audio.calibration_file import load_calibration
-from av_tagger.audio.known.ear import KINDS
 from av_tagger.audio.known.efficientat import EfficientAT
+from av_tagger.audio.known.families import FAMILIES
 from av_tagger.audio.known.yamnet import YAMNet
 from av_tagger.audio.network import EarArchitecture, build_network
 from av_tagger.labels import dcase2017
@@ -31,11 +31,12 @@ from av_tagger.studies.dayone_head import HeadData, HeadSettings, apply, start, 
 from av_tagger.studies.dayone_report import any_siren
 from av_tagger.studies.dayone_sounds import LabelledClip, examples, read_sounds, read_videos
 from av_tagger.studies.dayone_work import Material
-from av_tagger.studies.starter_data import Recording, targets_of
+from av_tagger.studies.sound_manifest import targets_of_labels
+from av_tagger.studies.starter_examples import Recording
 from av_tagger.synth import empty_scene, scene
 
 RATE = 16_000
-AUDIOSET = KINDS["yamnet"].labels
+AUDIOSET = FAMILIES["yamnet"].labels
 CLASSES = ("Train", "Screaming", "Police car (siren)", "Car")
 
 
@@ -132,7 +133,7 @@ def test_videos_of_mixed_traffic_are_unclear(tmp_path: Path) -> None:
 
 def test_examples_are_seeded_and_use_one_fold_each() -> None:
     noise = np.random.default_rng(0).standard_normal(40_000).astype(np.float32)
-    named = [Recording(noise, targets_of(("Train",)), f"{i}", f"r{i}") for i in range(20)]
+    named = [Recording(noise, targets_of_labels(("Train",)), f"{i}", f"r{i}") for i in range(20)]
     first, again = (list(examples(named, 610_000_100, 6)) for _ in range(2))
     assert [e.fold for e in first] == [0, 1, 2, 3, 4, 0]
     for a, b in zip(first, again, strict=True):

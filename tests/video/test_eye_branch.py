@@ -6,7 +6,6 @@ import io
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import get_args
 
 import numpy as np
 import pytest
@@ -19,10 +18,10 @@ from av_tagger.errors import DeviceError, UsageError
 from av_tagger.labels import ClassList, SoundClass, dcase2017
 from av_tagger.protocols import Representatives, VideoBranch
 from av_tagger.scores import BranchInfo, KeyFrame, Status
-from av_tagger.video.branch import EyeParts, EyeSettings, SparseEye, small_jpeg
+from av_tagger.video.branch import PRECISIONS, EyeParts, EyeSettings, SparseEye, small_jpeg
+from av_tagger.video.eyes import load_eye
 from av_tagger.video.features import Compute
-from av_tagger.video.load import load_eye, thumbnail
-from av_tagger.video.precision import Precision
+from av_tagger.video.load import thumbnail
 from av_tagger.video.sheet import draw_sheet, save_sheet
 
 torch.set_num_threads(1)
@@ -190,11 +189,10 @@ def test_kept_pictures_are_small(size: tuple[int, int]) -> None:
 
 
 def test_the_eye_says_in_which_numbers_it_reckons() -> None:
-    for asked in get_args(Precision):
+    for asked in PRECISIONS:
         bare = load_eye(
             EyeSettings(network="thumbnail", recogniser="inception_v4", precision=asked),
             dcase2017(),
-            offline=True,
         )
         assert bare.arithmetic == "frame features in float32"
     assert Compute(dtype=torch.bfloat16).arithmetic == "bfloat16"
@@ -209,7 +207,7 @@ def test_settings_that_cannot_be_meant() -> None:
 
 def test_a_machine_without_weights_has_an_eye() -> None:
     absent = EyeSettings(network="alexnet", recogniser="inception_v4")
-    bare = load_eye(absent, dcase2017(), offline=True)
+    bare = load_eye(absent, dcase2017())
     assert bare.info.status is Status.NO_WEIGHTS
     assert any("alexnet" in line and "av-tag weights fetch eye" in line for line in bare.advice)
     assert any("inception_v4" in line for line in bare.advice)

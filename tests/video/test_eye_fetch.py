@@ -5,7 +5,6 @@ from __future__ import annotations
 import functools
 import hashlib
 import http.server
-import json
 import threading
 import zipfile
 from collections.abc import Iterator
@@ -19,12 +18,13 @@ from safetensors.torch import save_file
 
 from av_tagger import weights
 from av_tagger.errors import WeightsError
-from av_tagger.labels import dcase2017
+from av_tagger.labels import ClassList, SoundClass, dcase2017
 from av_tagger.video import fetch
 from av_tagger.video.alexnet import ARCHITECTURES
 from av_tagger.video.branch import EyeSettings
+from av_tagger.video.eyes import load_features, resolve
 from av_tagger.video.features import Compute
-from av_tagger.video.load import find_words, load_features, shipped_table
+from av_tagger.video.load import load_vectors
 
 NAMES = ("alexnet.full", "inception_v4", "glove.840B.300d")
 
@@ -113,8 +113,9 @@ def test_what_was_fetched_is_used(mirror: Path) -> None:
     fetch.fetch_alexnet()
     fetch.fetch_words()
     assert load_features(EyeSettings(), Compute()).name == "alexnet conv5"
-    space = find_words(EyeSettings(rule="paper"), dcase2017(), ("train",))
-    assert space is not None
+    found = fetch.find(*fetch.GLOVE)
+    assert found is not None
+    space = load_vectors(found, EyeSettings(rule="paper"), dcase2017(), ("train",))
     assert space.name.startswith("glove.840B.300d.zip")
     assert space.similarity(["train"], ["Train", "Car"]).tolist() == [[1, 0]]
 
@@ -152,12 +153,16 @@ def test_files_put_by_hand_are_found_and_left_alone(
         assert set(files) <= set(fetch.recogniser_files(name))
 
 
-def test_the_shipped_table_serves_the_default_classes_only() -> None:
-    names = tuple(json.loads(json.dumps(["ambulance", "sports car, sport car"])))
-    table = shipped_table(EyeSettings(), dcase2017(), names)
-    assert table is not None
-    assert table.similarity(["ambulance"], ["Ambulance (siren)"]) > 0.99
-    assert shipped_table(EyeSettings(), dcase2017(), ("no such object",)) is None
+def test_the_shipped_table_serves_the_default_classes_only(tmp_path: Path) -> None:
+    weights_file = tmp_path / "any.safetensors"
+    weights_file.write_bytes(b"")
+    settings = EyeSettings(recogniser_weights=weights_file)
+    words = resolve(settings, dcase2017()).words
+    assert words is not None
+    assert (words.kind, words.file.filename) == ("table", fetch.TABLE)
+    others = resolve(settings, ClassList((SoundClass("Kettle"),)))
+    assert others.words is None
+    assert any("not those of the shipped table" in line for line in others.advice)
 
 
 OFFICIAL_NAMES = {

@@ -24,7 +24,7 @@ from av_tagger.studies.words import (
 )
 from av_tagger.video import fetch
 from av_tagger.video.branch import EyeSettings
-from av_tagger.video.load import load_eye
+from av_tagger.video.eyes import load_eye
 from av_tagger.video.word_table import load_table
 from av_tagger.video.words import WordTable
 
@@ -108,7 +108,7 @@ def test_a_film_of_real_pictures(material: Path) -> None:
     """Three scenes of one picture each, five frames a scene: one key frame per scene, and the
     ambulance is found with its time.
     """
-    eye = load_eye(EyeSettings(keyframes=3), dcase2017(), offline=True)
+    eye = load_eye(EyeSettings(keyframes=3), dcase2017())
     assert eye.info.status is Status.OK
     paths = [
         next((material / "pictures").glob(f"*_{name}.jpg"))

@@ -23,9 +23,10 @@ from av_tagger.video.alexnet import (
     read_state,
 )
 from av_tagger.video.branch import EyeSettings
+from av_tagger.video.eyes import load_features
 from av_tagger.video.features import THUMBNAIL, Compute, NetworkFeatures, distinct_rows
 from av_tagger.video.folded import Folded, Normalised
-from av_tagger.video.load import load_features, thumbnail
+from av_tagger.video.load import thumbnail
 from av_tagger.video.pixels import prepare
 
 CPU = torch.device("cpu")

@@ -14,10 +14,10 @@ from av_tagger.config import configure
 from av_tagger.video import load, precision
 from av_tagger.video.alexnet import ARCHITECTURES
 from av_tagger.video.branch import EyeSettings
+from av_tagger.video.eyes import load_eye, load_features
 from av_tagger.video.features import Compute, NetworkFeatures
 from av_tagger.video.folded import Folded
 from av_tagger.video.keyframes import representatives
-from av_tagger.video.load import load_features
 from av_tagger.video.quantised import Convolution, Filter, Quantised, calibration, ranges, works
 from tests.assets import as_planes, in_rgb, smooth_pictures
 
@@ -134,7 +134,7 @@ def weights_file(folder: Path) -> Path:
     not precision.has_int8(CPU), reason="this processor has no instructions for bytes"
 )
 def test_the_eye_takes_it_when_asked(tmp_path: Path) -> None:
-    eye = load.load_eye(
+    eye = load_eye(
         EyeSettings(network_weights=weights_file(tmp_path), precision="int8"), load_classes()
     )
     assert eye.parts.features.name == "alexnet conv5 int8"
@@ -147,7 +147,7 @@ def test_without_the_instructions_float_does_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(load, "has_int8", lambda _: False)
-    eye = load.load_eye(
+    eye = load_eye(
         EyeSettings(network_weights=weights_file(tmp_path), precision="int8"), load_classes()
     )
     assert eye.parts.features.name == "alexnet conv5"
@@ -160,9 +160,12 @@ def load_classes():  # type: ignore[no-untyped-def]
 
 
 def test_fast_asks_for_whole_numbers_and_a_word_overrules_it() -> None:
-    assert configure(flags={"fast": True}).looking.precision == "int8"
-    assert configure(flags={"fast": True, "eye": {"precision": "bf16"}}).looking.precision == "bf16"
-    assert configure().looking.precision == "auto"
+    assert configure(flags={"fast": True}).eye_settings.precision == "int8"
+    assert (
+        configure(flags={"fast": True, "eye": {"precision": "bf16"}}).eye_settings.precision
+        == "bfloat16"
+    )
+    assert configure().eye_settings.precision == "auto"
 
 
 @needs_bytes

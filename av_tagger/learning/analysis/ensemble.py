@@ -1,4 +1,4 @@
-"""Several models as one: averaged predictions of checkpoints (ATT), and a weighted majority vote of runs (SMALL)."""
+"""Ensembles: mean predictions of checkpoints (ATT), and a weighted vote of runs (SMALL)."""
 
 from __future__ import annotations
 
@@ -11,86 +11,68 @@ import numpy as np
 from numpy.typing import NDArray
 
 from av_tagger.errors import StorageError, UsageError, sentence
-from av_tagger.learning.validation import Validation, validate
-
-Scores = NDArray[np.float32]  # (clips, classes)
+from av_tagger.learning.validation import Probabilities, Validation, validate
 
 
 @dataclass(frozen=True)
-class Opinion:
-    """What one run says of its validation data, and how good it is at that."""
+class RunScores:
+    """Validation scores of a run, with its thresholds and its metric."""
 
     run: Path
-    scores: Scores
+    scores: Probabilities
     targets: NDArray[np.float32]
     labels: tuple[str, ...]
     thresholds: NDArray[np.float64]
-    figure: float  # its weight: micro-F1, or accuracy where clips have one label
+    metric: float  # micro-F1, or accuracy where clips have one label; the weight of its vote
 
 
-def averaged(scores: Sequence[Scores]) -> Scores:
-    """ATT §VI-C: the mean of the predictions of several models, which a single one's chance matters less in."""
-    if not scores:
-        raise UsageError("there is nothing to average: give the predictions of one model at least")
-    if len({s.shape for s in scores}) > 1:
-        raise UsageError(
-            f"predictions of different data cannot be averaged: shapes {sorted({s.shape for s in scores})}"
-        )
-    return np.asarray(np.mean(np.stack(scores).astype(np.float64), axis=0), np.float32)
-
-
-def weighted_vote(decisions: NDArray[np.bool_], weights: Sequence[float]) -> Scores:
-    """The share of the models' weight that votes for a class, from decisions (models, clips, classes); above a half it is heard."""
+def weighted_vote(decisions: NDArray[np.bool_], weights: Sequence[float]) -> Probabilities:
+    """The weighted share of votes per class, from decisions (models, clips, classes)."""
     w = np.asarray(weights, np.float64)
     if w.shape != decisions.shape[:1] or not np.isfinite(w).all() or (w < 0).any() or w.sum() <= 0:
-        raise ValueError(f"a weight a model, none negative, not all zero: {w.tolist()}")
+        raise ValueError(f"one weight per model, none negative, not all zero: {w.tolist()}")
     return np.asarray(np.tensordot(w / w.sum(), decisions.astype(np.float64), axes=1), np.float32)
 
 
-def read_opinion(run: Path) -> Opinion:
-    """From a run's folder: the scores of its best epoch and the thresholds that were tuned on them."""
+def read_scores(run: Path) -> RunScores:
+    """The scores of the best epoch of a run, and the thresholds tuned on them."""
     try:
         card = json.loads((run / "card.json").read_text(encoding="utf-8"))
         with np.load(run / "validation.npz", allow_pickle=False) as found:
             scores, targets, labels = (found[key] for key in ("scores", "targets", "labels"))
     except (OSError, ValueError, KeyError) as error:
-        raise StorageError(
-            sentence(run, f"is no finished run ({error})", "give the folder of av-tag train")
-        ) from error
-    figure = "accuracy" if card["recipe"]["keep"]["metric"] == "accuracy" else "micro_f1"
+        reason = f"is not the folder of a finished run ({error})"
+        raise StorageError(sentence(run, reason, "give the folder of av-tag train")) from error
+    metric = "accuracy" if card["recipe"]["keep"]["metric"] == "accuracy" else "micro_f1"
     thresholds = np.array([c["threshold"] for c in card["classes"]], np.float64)
-    return Opinion(
+    return RunScores(
         run,
         scores,
         targets.astype(np.float32),
         tuple(map(str, labels)),
         thresholds,
-        card["figures"][figure],
+        card["figures"][metric],
     )
 
 
-def vote(opinions: Sequence[Opinion]) -> tuple[Scores, Validation]:
-    """SMALL §4: late fusion of models with different hyper-parameters, weighted by their validation figures.
+def vote(runs: Sequence[RunScores]) -> tuple[Probabilities, Validation]:
+    """SMALL §4: late fusion of runs, each weighted by its metric on the validation data.
 
-    The weights come from the same clips as the figure, as every figure on validation data does: believe one on other data.
+    The weights are chosen on the same clips as the result, which is therefore too optimistic.
     """
-    first = opinions[0]
-    for other in opinions[1:]:
-        if other.labels != first.labels or not np.array_equal(
-            other.targets, first.targets, equal_nan=True
-        ):
+    first = runs[0]
+    for other in runs[1:]:
+        same_clips = np.array_equal(other.targets, first.targets, equal_nan=True)
+        if other.labels != first.labels or not same_clips:
             raise UsageError(
-                f"{other.run} and {first.run} were validated on other clips or classes; train both with one --valid"
+                f"{other.run} and {first.run} were validated on different clips or classes;"
+                " train both with the same --valid"
             )
-    single = bool((first.targets.sum(axis=1) == 1).all()) and all(
-        o.scores.shape[1] > 1 for o in opinions
-    )
-    decisions = np.stack(
-        [_one_hot(o.scores) if single else o.scores >= o.thresholds for o in opinions]
-    )
-    shares = weighted_vote(decisions, [max(o.figure, 0.0) for o in opinions])
+    one_label = bool((first.targets.sum(axis=1) == 1).all()) and len(first.labels) > 1
+    decisions = [_one_hot(r.scores) if one_label else r.scores >= r.thresholds for r in runs]
+    shares = weighted_vote(np.stack(decisions), [max(r.metric, 0.0) for r in runs])
     return shares, validate(shares, first.targets, float("nan"))
 
 
-def _one_hot(scores: Scores) -> NDArray[np.bool_]:
+def _one_hot(scores: Probabilities) -> NDArray[np.bool_]:
     return np.asarray(np.arange(scores.shape[1]) == scores.argmax(axis=1)[:, None])

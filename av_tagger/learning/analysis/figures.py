@@ -1,4 +1,4 @@
-"""Figures of an analysis, one function each; nothing is computed here but where things stand on the paper."""
+"""Figures of an analysis, one function per figure."""
 
 from __future__ import annotations
 
@@ -10,19 +10,20 @@ import numpy as np
 from numpy.typing import NDArray
 
 from av_tagger.errors import MissingExtra
-from av_tagger.learning.analysis.analyse import Analysis, Correlation, Instances
+from av_tagger.learning.analysis.by_class import Analysis, Correlation
+from av_tagger.learning.analysis.instances import Instances
 from av_tagger.reports.plots import CYCLE
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-NAMED = 60  # classes whose names fit below their bars
+NAMED = 60  # most classes whose names fit below their bars
 INK = "#43464f"
 
 
 def precision_beside_counts(analysis: Analysis) -> Figure:
-    """ATT figure 6: training clips on a logarithmic scale, most first, and the AP of each class below them."""
+    """ATT figure 6: training clips (log scale, most first) above the AP of each class."""
     classes = sorted(analysis.classes, key=lambda c: -c.training)
     places = np.arange(len(classes))
     with drawing(max(7.0, min(24.0, 0.32 * len(classes))), 5.2, 2) as (figure, (upper, lower)):
@@ -30,7 +31,7 @@ def precision_beside_counts(analysis: Analysis) -> Figure:
         upper.set(
             yscale="log",
             ylabel="training clips",
-            title=f"{analysis.name}: {_said(analysis.by_count)}",
+            title=f"{analysis.name}: {_caption(analysis.by_count)}",
         )
         upper.set_ylim(bottom=0.7)
         upper.yaxis.set_major_formatter("{x:g}")
@@ -43,7 +44,7 @@ def precision_beside_counts(analysis: Analysis) -> Figure:
                 [c.quality for c in classes],
                 "+",
                 color=CYCLE[2],
-                label=f"label quality ({_said(analysis.by_quality)})",
+                label=f"label quality ({_caption(analysis.by_quality)})",
             )
             lower.legend(loc="upper right")
         lower.set(
@@ -62,7 +63,7 @@ def precision_beside_counts(analysis: Analysis) -> Figure:
 
 
 def confidences(named: Mapping[str, Instances]) -> Figure:
-    """FUSE figure 6: how sure instances are of their own bag's class, and how many of them are positive."""
+    """FUSE figure 6: scores of instances in the classes of their bag, share of positives."""
     with drawing(6.5, 3.6) as (figure, (axes,)):
         for number, (name, instances) in enumerate(named.items()):
             label = f"{name}: {100 * instances.found():.0f} % of the instances are positive"
@@ -82,7 +83,7 @@ def confidences(named: Mapping[str, Instances]) -> Figure:
                 **style,
             )
         axes.set(
-            xlabel="confidence of an instance in the class of its clip",
+            xlabel="score of an instance in the class of its clip",
             ylabel="share of the instances",
             xlim=(0, 1),
         )
@@ -91,8 +92,8 @@ def confidences(named: Mapping[str, Instances]) -> Figure:
 
 
 def masked_spectrograms(instances: Instances, labels: Sequence[str], most: int = 4) -> Figure:
-    """FUSE figure 7: what was heard, dark where no instance is sure of the clip's class; its confidence as a line above."""
-    chosen = _telling(instances, most)
+    """FUSE figure 7: spectrograms, dark where the clip's class scores low; scores as a line."""
+    chosen = _contrasting(instances, most)
     with drawing(8.0, 2.2 * max(1, len(chosen)), max(1, len(chosen))) as (figure, panels):
         for axes, bag in zip(panels, chosen, strict=False):
             picture, sure = instances.features[bag].T, _confidence(instances, bag)
@@ -102,12 +103,11 @@ def masked_spectrograms(instances: Instances, labels: Sequence[str], most: int =
             shown = np.clip((picture - low) / max(high - low, 1e-9), 0, 1) * (0.12 + 0.88 * along)
             axes.imshow(shown, origin="lower", aspect="auto", cmap="magma", vmin=0, vmax=1)
             axes.plot(np.arange(frames), along * (len(picture) - 1), color="#7fe3c4", linewidth=1.1)
-            names = ", ".join(
-                label for label, t in zip(labels, instances.targets[bag], strict=True) if t > 0.5
-            )
+            present = instances.targets[bag] > 0.5
+            names = ", ".join(label for label, t in zip(labels, present, strict=True) if t)
+            mean, best = 100 * sure.mean(), 100 * sure.max()
             axes.set(
-                title=f"{names}: {100 * sure.mean():.0f} % sure on average, {100 * sure.max():.0f} % at best",
-                yticks=[],
+                title=f"{names}: score {mean:.0f} % on average, {best:.0f} % at most", yticks=[]
             )
             axes.set_xticks([])
     return figure
@@ -116,9 +116,9 @@ def masked_spectrograms(instances: Instances, labels: Sequence[str], most: int =
 def neighbours(
     instances: Instances, labels: Sequence[str], most: int = 600, seed: int = 0
 ) -> Figure:
-    """FUSE figure 8: t-SNE of instances; filled where an instance is positive for its clip, hollow where it is not."""
+    """FUSE figure 8: t-SNE of instances; positive ones are filled, others hollow."""
     points, owners, positive = _sampled(instances, most, seed)
-    places = embedded_in_a_plane(points, seed)
+    places = tsne(points, seed)
     with drawing(7.0, 5.6) as (figure, (axes,)):
         for number, k in enumerate(sorted(set(owners.tolist()))):
             colour = CYCLE[number % len(CYCLE)]
@@ -137,7 +137,8 @@ def neighbours(
     return figure
 
 
-def embedded_in_a_plane(points: NDArray[np.float32], seed: int) -> NDArray[np.float64]:
+def tsne(points: NDArray[np.float32], seed: int) -> NDArray[np.float64]:
+    """(n, 2) positions; the first two columns for fewer than five points."""
     try:
         from sklearn.manifold import TSNE
     except ImportError as error:
@@ -146,16 +147,14 @@ def embedded_in_a_plane(points: NDArray[np.float32], seed: int) -> NDArray[np.fl
         ) from error
     if len(points) < 5:
         return np.asarray(points[:, :2], np.float64)
-    nearness = float(min(30, (len(points) - 1) // 3))
-    return np.asarray(
-        TSNE(perplexity=nearness, init="random", random_state=seed).fit_transform(points),
-        np.float64,
-    )
+    perplexity = float(min(30, (len(points) - 1) // 3))
+    tsne = TSNE(perplexity=perplexity, init="random", random_state=seed)
+    return np.asarray(tsne.fit_transform(points), np.float64)
 
 
 @contextmanager
 def drawing(width: float, height: float, rows: int = 1) -> Iterator[tuple[Figure, list[Axes]]]:
-    """A figure that belongs to nobody: no window, no state of pyplot."""
+    """A figure outside of pyplot: no window, no global state."""
     try:
         from matplotlib.figure import Figure as Plain
     except ImportError as error:
@@ -172,20 +171,18 @@ def drawing(width: float, height: float, rows: int = 1) -> Iterator[tuple[Figure
         each.title.set_fontsize(10)
 
 
-def _said(found: Correlation | None) -> str:
-    return (
-        "no correlation can be told" if found is None else f"PCC {found.r:.3f}, p = {found.p:.2g}"
-    )
+def _caption(found: Correlation | None) -> str:
+    return "correlation undefined" if found is None else f"PCC {found.r:.3f}, p = {found.p:.2g}"
 
 
 def _confidence(instances: Instances, bag: int) -> NDArray[np.float64]:
-    """Of each instance in the clip's classes: the surest of them."""
+    """The highest score of each instance among the classes of the clip."""
     own = instances.probabilities[bag][:, instances.targets[bag] > 0.5]
     return np.asarray(np.clip(own.max(axis=1), 0, 1), np.float64)
 
 
-def _telling(instances: Instances, most: int) -> list[int]:
-    """Clips of different classes, in which some instances are sure and others are not."""
+def _contrasting(instances: Instances, most: int) -> list[int]:
+    """Clips of different classes, those with the widest range of scores."""
     spread = {
         bag: float(np.ptp(_confidence(instances, bag)))
         for bag, t in enumerate(instances.targets)

@@ -1,1 +1,1 @@
-"""Data for training: manifests, decoded waveforms, embeddings, bags and batches."""
+"""Training data: labelled clips, stored waveforms and embeddings, bags, batches, augmentation."""

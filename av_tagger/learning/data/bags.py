@@ -1,4 +1,4 @@
-"""The data socket: bags that training and validation draw from, be they waveforms, embeddings or anything else with targets."""
+"""Bags: the interface that training reads data through, for waveforms and for embeddings."""
 
 from __future__ import annotations
 
@@ -11,19 +11,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from av_tagger.errors import UsageError
-from av_tagger.labels import ClassList
 from av_tagger.learning.data.balance import Indices
-from av_tagger.learning.data.manifests import ExampleSet, Skipped, Targets
+from av_tagger.learning.data.examples import ExampleSet, SkippedEntry, Targets
 from av_tagger.learning.data.store import FULL_SCALE, Store
 
 Kind = Literal["waveform", "embeddings"]
-Inputs = NDArray[Any]  # (bags, samples) float32, or (bags, instances, features) uint8
-Lengths = NDArray[np.int64]  # (bags,) what of it is not padding
+Inputs = NDArray[Any]  # (bags, samples) float32, or (bags, instances, features)
+Lengths = NDArray[np.int64]  # (bags,) without padding
 
 
 @runtime_checkable
 class Bags(Protocol):
-    """n bags with targets; batch first, and the same answer to the same question in any process."""
+    """n bags with targets; deterministic, so that every process gets the same data."""
 
     @property
     def kind(self) -> Kind: ...
@@ -33,7 +32,7 @@ class Bags(Protocol):
 
     @property
     def targets(self) -> Targets:
-        """(n, classes) in [0, 1], NaN where nobody knows."""
+        """(n, classes) in [0, 1], NaN where unknown."""
         ...
 
     @property
@@ -46,25 +45,25 @@ class Bags(Protocol):
     def fetch(
         self, bags: Indices, draws: Sequence[np.random.Generator] | None
     ) -> tuple[Inputs, Lengths]:
-        """Padded inputs; with draws the varied view that training gets, without them the whole bag."""
+        """Padded inputs and their lengths: random crops if `draws` is given, else whole bags."""
         ...
 
     @property
     def sha256(self) -> str:
-        """Of all that is learnt from: inputs, targets, labels."""
+        """Of inputs, targets and labels."""
         ...
 
 
 @dataclass(frozen=True)
 class WaveformBags:
-    """Clips of a waveform store; training sees a random stretch of `crop_seconds` of the longer ones."""
+    """Clips of a waveform store; training crops longer ones to `crop_seconds` at random."""
 
     store: Store
-    clips: Indices  # which of the store's clips
+    clips: Indices  # positions in the store
     targets: Targets
     labels: tuple[str, ...]
     crop_seconds: float = 10.0
-    skipped: tuple[Skipped, ...] = ()
+    skipped: tuple[SkippedEntry, ...] = ()
     kind: Kind = "waveform"
 
     def __post_init__(self) -> None:
@@ -84,14 +83,13 @@ class WaveformBags:
         return padded(waves, np.float32)
 
     def wave(self, bag: int, draw: np.random.Generator | None) -> NDArray[np.float32]:
-        clip = int(self.clips[bag])
-        spare = int(self.store.samples[clip]) - round(self.crop_seconds * self.store.rate)
+        """(samples,) in [-1, 1]: a random crop if `draw` is given, else the whole clip."""
+        clip, crop = int(self.clips[bag]), round(self.crop_seconds * self.store.rate)
+        spare = int(self.store.samples[clip]) - crop
         if draw is None or spare <= 0:
             pcm = self.store.read(clip)
         else:
-            pcm = self.store.read(
-                clip, int(draw.integers(spare + 1)), round(self.crop_seconds * self.store.rate)
-            )
+            pcm = self.store.read(clip, int(draw.integers(spare + 1)), crop)
         return np.divide(pcm, FULL_SCALE, dtype=np.float32)
 
     @property
@@ -101,15 +99,15 @@ class WaveformBags:
 
 @dataclass(frozen=True)
 class EmbeddingBags:
-    """Precomputed embeddings, laid end to end: one row an instance, usually mapped from the disk."""
+    """Precomputed embeddings, concatenated: one row per instance, usually memory-mapped."""
 
     rows: NDArray[Any]  # (all instances, features), uint8 in AudioSet's release
-    first: NDArray[np.int64]  # (bags + 1,) where each bag starts
+    first: NDArray[np.int64]  # (bags + 1,) first row of each bag
     targets: Targets
     labels: tuple[str, ...]
     source_sha256: str = ""
     kind: Kind = "embeddings"
-    skipped: tuple[Skipped, ...] = ()
+    skipped: tuple[SkippedEntry, ...] = ()
 
     def __post_init__(self) -> None:
         _check_targets(self.targets, len(self.first) - 1, self.labels)
@@ -126,48 +124,50 @@ class EmbeddingBags:
         bags: Indices,
         draws: Sequence[np.random.Generator] | None,  # noqa: ARG002
     ) -> tuple[Inputs, Lengths]:
+        """One gather without a loop: padding repeats the last row and is then set to zero."""
         lengths = self.first[bags + 1] - self.first[bags]
         longest = int(lengths.max(initial=0))
-        slots = np.minimum(
-            np.arange(longest), lengths[:, None] - 1
-        )  # (b, longest): padding repeats the last row ...
-        inputs = self.rows[
-            self.first[bags][:, None] + np.maximum(slots, 0)
-        ]  # (b, longest, features): one gather, no loop
-        inputs[np.arange(longest) >= lengths[:, None]] = 0  # ... and is then blanked
+        slots = np.minimum(np.arange(longest), lengths[:, None] - 1)  # (b, longest)
+        inputs = self.rows[self.first[bags][:, None] + np.maximum(slots, 0)]
+        inputs[np.arange(longest) >= lengths[:, None]] = 0
         return inputs, lengths
 
     @property
     def sha256(self) -> str:
         return _digest(self.source_sha256, self.labels, self.first, self.targets)
 
+    def subset(self, chosen: Indices) -> EmbeddingBags:
+        """Some of the bags; their rows are copied."""
+        index, first = rows_of(self.first, chosen)
+        return EmbeddingBags(
+            self.rows[index], first, self.targets[chosen], self.labels, self.source_sha256
+        )
+
+
+def rows_of(first: NDArray[np.int64], chosen: Indices) -> tuple[Indices, NDArray[np.int64]]:
+    """The rows of some bags, and the first row of each among them."""
+    lengths = np.diff(first)[chosen]
+    new = np.concatenate([[0], lengths.cumsum()])
+    return np.repeat(first[chosen] - new[:-1], lengths) + np.arange(new[-1]), new
+
 
 def waveform_bags(examples: ExampleSet, store: Store, crop_seconds: float = 10.0) -> WaveformBags:
-    """The examples whose sound could be stored; the others are named in `skipped`."""
+    """The examples whose sound could be stored; the others are listed in `skipped`."""
     usable = np.flatnonzero(store.samples)
+    skipped = examples.skipped + store.skipped
     if not len(usable):
-        reasons = "; ".join(f"{s.name}: {s.reason}" for s in (examples.skipped + store.skipped)[:3])
-        raise UsageError(
-            f"none of the clips can be learnt from ({reasons or 'the data name no clip'})"
-        )
+        raise no_usable_clip(skipped)
     targets = examples.targets()[usable]
-    return WaveformBags(
-        store,
-        usable,
-        targets,
-        examples.classes.labels,
-        crop_seconds,
-        examples.skipped + store.skipped,
-    )
+    return WaveformBags(store, usable, targets, examples.classes.labels, crop_seconds, skipped)
 
 
-def single_label(answers: Sequence[int], classes: ClassList) -> Targets:
-    """Targets of scenes: exactly one class a clip."""
-    return np.eye(len(classes), dtype=np.float32)[np.asarray(answers, np.int64)]
+def no_usable_clip(skipped: Sequence[SkippedEntry]) -> UsageError:
+    reasons = "; ".join(f"{s.name}: {s.reason}" for s in skipped[:3])
+    return UsageError(f"no clip can be used for training ({reasons or 'the data list no clip'})")
 
 
 def padded(arrays: Sequence[NDArray[Any]], dtype: type[np.generic]) -> tuple[Inputs, Lengths]:
-    """Arrays of different lengths as one, zeros behind."""
+    """Arrays of different lengths as one, zero-padded at the end."""
     lengths = np.array([len(a) for a in arrays], np.int64)
     out = np.zeros((len(arrays), int(lengths.max(initial=0)), *arrays[0].shape[1:]), dtype)
     for row, array in zip(out, arrays, strict=True):
@@ -177,11 +177,9 @@ def padded(arrays: Sequence[NDArray[Any]], dtype: type[np.generic]) -> tuple[Inp
 
 def _check_targets(targets: Targets, bags: int, labels: Sequence[str]) -> None:
     if targets.shape != (bags, len(labels)):
-        raise ValueError(
-            f"one target a bag and class: {targets.shape = }, {bags = }, {len(labels) = }"
-        )
+        raise ValueError(f"targets are (bags, classes): {targets.shape = }, {bags = }")
     if not ((targets >= 0) & (targets <= 1) | np.isnan(targets)).all():
-        raise ValueError("targets lie between 0 and 1, or are NaN where nobody knows")
+        raise ValueError("targets lie between 0 and 1, or are NaN where unknown")
 
 
 def _digest(source: str, labels: Sequence[str], *arrays: NDArray[Any]) -> str:

@@ -1,4 +1,7 @@
-"""Which clips stand in which place of which batch: pure functions of a seed and a position, so that any batch can be made anew."""
+"""Samplers: which clip stands at which position of the training sequence, as a function of a seed.
+
+Any batch can be made again from its number: workers, ranks and resumed runs agree.
+"""
 
 from __future__ import annotations
 
@@ -13,12 +16,12 @@ Balance = Literal["none", "batch", "classwise"]
 
 
 def generator(*key: int) -> np.random.Generator:
-    """Random numbers that belong to this key alone, whichever process draws them and whenever."""
+    """Random numbers that depend on this key alone, in any process and at any time."""
     return np.random.default_rng(key)
 
 
 class Shuffled:
-    """Every clip once before any clip twice (`none`)."""
+    """Each clip once per epoch, in random order (`none`)."""
 
     def __init__(self, targets: NDArray[np.float32], seed: int) -> None:
         self._deck = _Deck(np.arange(len(targets)), (seed, 1))
@@ -28,12 +31,11 @@ class Shuffled:
 
 
 class BatchBalanced:
-    """PROB §3.5: in every run of places each class has its turn equally often; clips without a class take one turn, too."""
+    """PROB §3.5: all classes take turns, and clips without a class take one turn as well."""
 
     def __init__(self, targets: NDArray[np.float32], seed: int) -> None:
-        self._decks = [
-            _Deck(members, (seed, 2, k)) for k, members in enumerate(class_members(targets))
-        ]
+        groups = class_members(targets)
+        self._decks = [_Deck(members, (seed, 2, k)) for k, members in enumerate(groups)]
         self._turns = _Deck(np.arange(len(self._decks)), (seed, 3))
 
     def places(self, first: int, count: int) -> Indices:
@@ -44,17 +46,15 @@ class BatchBalanced:
 
 
 class ClassWise:
-    """A class at random, then a clip of it at random."""
+    """A random class, then a random clip of it."""
 
     def __init__(self, targets: NDArray[np.float32], seed: int) -> None:
         self._members = class_members(targets)
         self._seed = seed
 
     def places(self, first: int, count: int) -> Indices:
-        return np.array(
-            [self._at(generator(self._seed, 4, place)) for place in range(first, first + count)],
-            np.int64,
-        )
+        draws = (generator(self._seed, 4, place) for place in range(first, first + count))
+        return np.array([self._at(draw) for draw in draws], np.int64)
 
     def _at(self, draw: np.random.Generator) -> int:
         return int(draw.choice(self._members[draw.integers(len(self._members))]))
@@ -68,10 +68,10 @@ def sampler(balance: Balance, targets: NDArray[np.float32], seed: int) -> Sample
 
 
 def class_members(targets: NDArray[np.float32]) -> list[Indices]:
-    """The clips of each class that has any, then the clips known to have none of them."""
-    heard = targets > 0.5  # nor is what nobody knows
-    members = [np.flatnonzero(column) for column in heard.T]
-    members.append(np.flatnonzero(~heard.any(axis=1)))
+    """The clips of each class that has any, then the clips with no positive label."""
+    present = targets > 0.5  # False for unknown labels (NaN)
+    members = [np.flatnonzero(column) for column in present.T]
+    members.append(np.flatnonzero(~present.any(axis=1)))
     return [m for m in members if len(m)]
 
 
@@ -84,19 +84,17 @@ def missing_classes(targets: NDArray[np.float32], labels: Sequence[str]) -> tupl
 
 
 class _Deck:
-    """Cards dealt without end: a fresh permutation each time all have been dealt."""
+    """An endless sequence of items, reshuffled each time all have been drawn."""
 
-    def __init__(self, cards: Indices, key: tuple[int, ...]) -> None:
-        self._cards, self._key = cards, key
-        self._round, self._order = -1, cards
+    def __init__(self, items: Indices, key: tuple[int, ...]) -> None:
+        self._items, self._key = items, key
+        self._round, self._order = -1, items
 
     def __getitem__(self, place: int) -> int:
-        number, slot = divmod(place, len(self._cards))
-        if number != self._round:  # kept only because dealing is nearly always in order
-            self._round, self._order = (
-                number,
-                generator(*self._key, number).permutation(self._cards),
-            )
+        number, slot = divmod(place, len(self._items))
+        if number != self._round:  # the order is cached: access is nearly always sequential
+            order = generator(*self._key, number).permutation(self._items)
+            self._round, self._order = number, order
         return int(self._order[slot])
 
 

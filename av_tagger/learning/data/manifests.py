@@ -1,89 +1,36 @@
-"""Weakly labelled examples: which clip carries which labels, read from tables, DCASE lists and folders named by class."""
+"""Readers of labelled clips: manifests (CSV), DCASE lists, scene meta files, folders per class."""
 
 from __future__ import annotations
 
 import csv
 import re
-from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
-
-import numpy as np
-from numpy.typing import NDArray
 
 from av_tagger import dcase
 from av_tagger.clip import Clip
 from av_tagger.errors import TableError, UsageError, did_you_mean
 from av_tagger.labels import ClassList, SoundClass
+from av_tagger.learning.data.examples import Example, ExampleSet, SkippedEntry
+from av_tagger.learning.data.scenes import is_meta, read_meta, read_scenes, root_of
 
-Targets = NDArray[np.float32]  # (clips, classes): 1 heard, 0 not heard, NaN nobody knows
-
-NO_CLASS = (
-    "none",
-    "negative",
-    "negatives",
-    "background",
-)  # folders of clips without any of the classes
-
-
-@dataclass(frozen=True)
-class Example:
-    """A clip and what is known to be heard in it, somewhere; `unknown` classes may or may not be."""
-
-    clip: Clip
-    labels: tuple[str, ...]
-    unknown: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True)
-class Skipped:
-    """Something in the data that could not be used; it costs itself only."""
-
-    name: str  # the file, or the table and its line
-    kind: str  # missing, empty, broken, mislabelled, unreadable row
-    reason: str
-
-
-@dataclass(frozen=True)
-class ExampleSet:
-    """Clips with labels of one class list, and what was left out."""
-
-    classes: ClassList
-    examples: tuple[Example, ...]
-    skipped: tuple[Skipped, ...] = field(default=())
-
-    def __len__(self) -> int:
-        return len(self.examples)
-
-    def targets(self) -> Targets:
-        return targets_of(self.examples, self.classes.labels)
-
-
-def targets_of(examples: Sequence[Example], labels: Sequence[str]) -> Targets:
-    """(clips, classes) in the order of `labels`."""
-    column = {label: k for k, label in enumerate(labels)}
-    targets = np.zeros((len(examples), len(labels)), np.float32)
-    for row, example in zip(targets, examples, strict=True):
-        row[[column[label] for label in example.unknown]] = np.nan
-        row[[column[label] for label in example.labels]] = 1
-    return targets
+NO_CLASS = ("none", "negative", "negatives", "background")  # folders of clips without any class
 
 
 def read_examples(source: Path, classes: ClassList, media: Path | None = None) -> ExampleSet:
-    """Read a folder named by class, a manifest with a header, or a DCASE list; `media` is where a table's files lie."""
-    from av_tagger.learning.data import scenes  # it makes the examples of this module
+    """Examples of a folder with a sub-folder per class, a manifest, a DCASE list or a meta file.
 
+    `media` is the folder of the files that a table lists; default: the folder of the table.
+    """
     if source.is_dir():
         return _read_folders(source, classes)
     if not source.is_file():
         raise UsageError(
-            f"{source}: there is no such data; give a folder with a sub-folder a class, a manifest or a DCASE list"
+            f"{source}: there is no such data;"
+            " give a folder with a sub-folder per class, a manifest or a DCASE list"
         )
-    if scenes.is_meta(source):
-        return _present(
-            classes, scenes.read_scenes(source, classes, media or scenes.root_of(source)), []
-        )
+    if is_meta(source):
+        return _present(classes, read_scenes(source, classes, media or root_of(source)), [])
     if _has_header(source):
         return _read_manifest(source, classes, media or source.parent)
     return _read_dcase(source, classes, media or source.parent)
@@ -93,33 +40,20 @@ def classes_in(sources: Sequence[Path]) -> ClassList:
     """The labels that occur in manifests or as folders, in alphabetical order."""
     names = {name for source in sources for name in _names_in(source)}
     if not names:
-        raise UsageError(
-            f"{', '.join(map(str, sources))}: no labels were found; name the classes with --classes FILE"
-        )
+        where = ", ".join(map(str, sources))
+        raise UsageError(f"{where}: no labels were found; name the classes with --classes FILE")
     return ClassList(tuple(SoundClass(name) for name in sorted(names)))
 
 
 def _names_in(source: Path) -> set[str]:
-    from av_tagger.learning.data import scenes
-
-    if scenes.is_meta(source):
-        return {row.scene for row in scenes.read_meta(source)}
+    if is_meta(source):
+        return {row.scene for row in read_meta(source)}
     if source.is_dir():
         return {folder.name for folder in _class_folders(source)} - set(NO_CLASS)
     return {label for row in _rows(source) for label in _split(row.get("labels"))}
 
 
-def summary(skipped: Iterable[Skipped]) -> str:
-    """`3 skipped: 2 broken, 1 mislabelled`, or nothing."""
-    counts = Counter(s.kind for s in skipped)
-    return (
-        f"{counts.total()} skipped: " + ", ".join(f"{n} {kind}" for kind, n in counts.most_common())
-        if counts
-        else ""
-    )
-
-
-# Manifests: file, labels[, start, end][, unknown]; several rows of one clip are one example
+# Manifests: file, labels[, start, end][, unknown]; rows of the same clip are merged
 
 
 def _has_header(source: Path) -> bool:
@@ -134,12 +68,8 @@ def _rows(source: Path) -> Iterator[dict[str, str]]:
             reader = csv.DictReader(lines)
             missing = {"file", "labels"} - set(reader.fieldnames or ())
             if missing:
-                raise TableError(
-                    source,
-                    1,
-                    f"the column {min(missing)!r} is missing",
-                    "file, labels[, start, end]",
-                )
+                reason = f"the column {min(missing)!r} is missing"
+                raise TableError(source, 1, reason, "file, labels[, start, end]")
             yield from reader
     except UnicodeDecodeError as error:
         raise TableError(source, 1, f"is not UTF-8 text ({error.reason})") from error
@@ -149,17 +79,17 @@ def _rows(source: Path) -> Iterator[dict[str, str]]:
 
 def _read_manifest(source: Path, classes: ClassList, media: Path) -> ExampleSet:
     rows: list[Example] = []
-    skipped: list[Skipped] = []
+    skipped: list[SkippedEntry] = []
     for line, row in enumerate(_rows(source), start=2):
         name = f"{source}, line {line}"
         try:
             clip = _clip(media / _cell(row, "file"), row)
-            heard = _canonical(_split(row.get("labels")), classes)
-            rows.append(Example(clip, heard, _canonical(_split(row.get("unknown")), classes)))
+            labels = _canonical(_split(row.get("labels")), classes)
+            rows.append(Example(clip, labels, _canonical(_split(row.get("unknown")), classes)))
         except UsageError as error:
-            skipped.append(Skipped(f"{name} ({row.get('file')})", "mislabelled", str(error)))
+            skipped.append(SkippedEntry(f"{name} ({row.get('file')})", "mislabelled", str(error)))
         except ValueError as error:
-            skipped.append(Skipped(name, "unreadable row", str(error)))
+            skipped.append(SkippedEntry(name, "unreadable row", str(error)))
     return _present(classes, _merged(rows), skipped)
 
 
@@ -184,7 +114,7 @@ def _canonical(names: Iterable[str], classes: ClassList) -> tuple[str, ...]:
 
 
 def _merged(examples: Iterable[Example]) -> list[Example]:
-    """One example a clip: the labels of all its rows."""
+    """One example per clip, with the labels of all its rows."""
     found: dict[Clip, Example] = {}
     for new in examples:
         old = found.get(new.clip, Example(new.clip, ()))
@@ -193,15 +123,17 @@ def _merged(examples: Iterable[Example]) -> list[Example]:
     return list(found.values())
 
 
-def _present(classes: ClassList, examples: Iterable[Example], skipped: list[Skipped]) -> ExampleSet:
-    """Take out the files that are not there or hold nothing."""
+def _present(
+    classes: ClassList, examples: Iterable[Example], skipped: list[SkippedEntry]
+) -> ExampleSet:
+    """Skip files that are missing or empty."""
     kept = []
     for example in examples:
         path = example.clip.path
         if not path.is_file():
-            skipped.append(Skipped(str(path), "missing", "there is no such file"))
+            skipped.append(SkippedEntry(str(path), "missing", "there is no such file"))
         elif path.stat().st_size == 0:
-            skipped.append(Skipped(str(path), "empty", "the file holds nothing (0 bytes)"))
+            skipped.append(SkippedEntry(str(path), "empty", "the file is empty (0 bytes)"))
         else:
             kept.append(example)
     return ExampleSet(classes, tuple(kept), tuple(skipped))
@@ -211,9 +143,7 @@ def _present(classes: ClassList, examples: Iterable[Example], skipped: list[Skip
 
 
 def _class_folders(root: Path) -> list[Path]:
-    return sorted(
-        folder for folder in root.iterdir() if folder.is_dir() and not folder.name.startswith(".")
-    )
+    return sorted(f for f in root.iterdir() if f.is_dir() and not f.name.startswith("."))
 
 
 def _slug(name: str) -> str:
@@ -221,20 +151,17 @@ def _slug(name: str) -> str:
 
 
 def _read_folders(root: Path, classes: ClassList) -> ExampleSet:
-    known: dict[str, tuple[str, ...]] = {
-        _slug(label): (label,) for label in classes.labels
-    } | dict.fromkeys(NO_CLASS, ())
+    known: dict[str, tuple[str, ...]] = {_slug(label): (label,) for label in classes.labels}
+    known |= dict.fromkeys(NO_CLASS, ())
     examples: list[Example] = []
-    skipped: list[Skipped] = []
+    skipped: list[SkippedEntry] = []
     for folder in _class_folders(root):
         files = sorted(f for f in folder.rglob("*") if f.is_file() and not f.name.startswith("."))
         labels = known.get(_slug(folder.name))
         if labels is None:
             hint = did_you_mean(folder.name, classes.labels)
-            skipped += [
-                Skipped(str(f), "mislabelled", f"its folder {folder.name!r} is no class; {hint}")
-                for f in files
-            ]
+            reason = f"its folder {folder.name!r} is not a class; {hint}"
+            skipped += [SkippedEntry(str(f), "mislabelled", reason) for f in files]
         else:
             examples += [Example(Clip(file), labels) for file in files]
     return _present(classes, examples, skipped)
@@ -246,8 +173,6 @@ def _read_folders(root: Path, classes: ClassList) -> ExampleSet:
 def _read_dcase(source: Path, classes: ClassList, media: Path) -> ExampleSet:
     listed = dcase.read_list(source, classes)
     found = dcase.find_clips(listed, [media])
-    skipped = [
-        Skipped(clip.key, "missing", f"{source} lists it, but no file below {media} is it")
-        for clip in found.missing
-    ]
+    reason = f"{source} lists it, but there is no such file below {media}"
+    skipped = [SkippedEntry(clip.key, "missing", reason) for clip in found.missing]
     return _present(classes, (Example(clip, row.labels) for row, clip in found.clips), skipped)

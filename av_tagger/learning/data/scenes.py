@@ -1,4 +1,4 @@
-"""Acoustic scenes: the meta files of TAU Urban Acoustic Scenes, accuracy of one label a clip, and the same by recording device."""
+"""Acoustic scenes (TAU Urban Acoustic Scenes): meta files, and accuracy by recording device."""
 
 from __future__ import annotations
 
@@ -12,27 +12,10 @@ from numpy.typing import NDArray
 
 from av_tagger.clip import Clip
 from av_tagger.errors import TableError, UsageError
-from av_tagger.labels import ClassList, SoundClass
-from av_tagger.learning.data.manifests import Example
+from av_tagger.labels import ClassList
+from av_tagger.learning.data.examples import Example
 
 COLUMNS = "tab-separated columns, the first two filename and scene_label"
-SCENES = ClassList(
-    tuple(
-        SoundClass(name)
-        for name in (
-            "airport",
-            "bus",
-            "metro",
-            "metro_station",
-            "park",
-            "public_square",
-            "shopping_mall",
-            "street_pedestrian",
-            "street_traffic",
-            "tram",
-        )
-    )
-)
 
 
 @dataclass(frozen=True)
@@ -45,60 +28,54 @@ class MetaRow:
 
 
 def device_of(name: str) -> str:
-    """The recording device, which ends a file's name: a is the good one, b, c and s1 ... s6 are phones and made-up phones."""
+    """The device in a file name: a (binaural), b and c (phones), s1 to s6 (simulated)."""
     return Path(name).stem.rpartition("-")[2]
 
 
 def is_meta(source: Path) -> bool:
-    """Whether a file is meta.csv or one of the folds: its header says so."""
+    """True for meta.csv and for the fold lists, which are known by their header."""
     if not source.is_file():
         return False
     with source.open(encoding="utf-8-sig", errors="replace") as lines:
-        return lines.readline().split("\t")[:2] in (
-            ["filename", "scene_label"],
-            ["filename", "scene_label\n"],
-        )
+        return lines.readline().rstrip("\n").split("\t")[:2] == ["filename", "scene_label"]
 
 
 def read_meta(source: Path) -> list[MetaRow]:
-    """Meta files and folds of 2019 and 2020 mobile: what stands behind the first two columns (identifier, source_label) is not needed."""
+    """The rows of a meta file or fold list, 2019 and 2020 mobile; further columns are ignored."""
     with source.open(encoding="utf-8-sig", newline="") as lines:
         reader = csv.reader(lines, delimiter="\t")
         next(reader, None)
         rows = [_row(source, line, cells) for line, cells in enumerate(reader, 2) if cells]
     if not rows:
         raise UsageError(
-            f"{source}: names no clip; give meta.csv, fold1_train.csv or fold1_evaluate.csv"
+            f"{source}: lists no clip; give meta.csv, fold1_train.csv or fold1_evaluate.csv"
         )
     return rows
 
 
 def root_of(source: Path) -> Path:
-    """The data set's folder, which holds meta.csv and the folders audio and evaluation_setup."""
+    """The folder of the data set, with meta.csv and the folders audio and evaluation_setup."""
     return source.parent if (source.parent / "audio").is_dir() else source.parent.parent
 
 
 def read_scenes(source: Path, classes: ClassList, media: Path) -> Iterator[Example]:
-    """Clips of a meta file; their names begin with the folder audio, which may also be what `media` names."""
+    """One example per row; `media` is the folder of the data set, or its folder audio."""
     for row in read_meta(source):
         if not classes.knows(row.scene):
             raise TableError(
                 source,
                 row.line,
-                f"names the scene {row.scene!r}, which is not among the classes",
+                f"has the scene {row.scene!r}, which is not in the class list",
                 ", ".join(classes.labels),
             )
-        path = media / row.name
-        beside = media / Path(row.name).name
-        yield Example(
-            Clip(beside if beside.is_file() and not path.is_file() else path),
-            (classes.find(row.scene).label,),
-        )
+        path, beside = media / row.name, media / Path(row.name).name
+        clip = Clip(beside if beside.is_file() and not path.is_file() else path)
+        yield Example(clip, (classes.find(row.scene).label,))
 
 
 @dataclass(frozen=True)
 class Accuracy:
-    """Clips whose likeliest scene is the right one."""
+    """How many clips have their scene as the highest score."""
 
     right: int
     clips: int
@@ -111,9 +88,9 @@ class Accuracy:
 def by_device(
     scores: NDArray[np.float32], targets: NDArray[np.float32], devices: Sequence[str]
 ) -> dict[str, Accuracy]:
-    """Accuracy of every device, in the order of their names, then of all clips."""
+    """Accuracy per device in alphabetical order, then over all clips (`all`)."""
     if not len(scores) == len(targets) == len(devices):
-        raise ValueError(f"a device a clip: {len(scores) = }, {len(targets) = }, {len(devices) = }")
+        raise ValueError(f"one device per clip: {len(scores) = }, {len(devices) = }")
     right = scores.argmax(axis=1) == targets.argmax(axis=1)
     names = np.array(devices)
     table = {

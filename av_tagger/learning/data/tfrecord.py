@@ -1,4 +1,4 @@
-"""TFRecord files of SequenceExamples, read without TensorFlow, checksums included."""
+"""TFRecord files of SequenceExamples without TensorFlow: framing, CRC-32C, protocol buffers."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ Bytes = NDArray[np.uint8]
 
 @dataclass(frozen=True)
 class Feature:
-    """A list of values of one kind; the other kinds are empty."""
+    """A list of bytes, floats or integers; the other two are empty."""
 
     bytes: tuple[bytes, ...] = ()
     floats: tuple[float, ...] = ()
@@ -28,26 +28,25 @@ class Feature:
 
 
 @dataclass(frozen=True)
-class Sequence:
-    """A `tf.SequenceExample`: features of the whole, and lists of features along time."""
+class SequenceExample:
+    """A `tf.SequenceExample`: features of the whole, and lists of features over time."""
 
     context: dict[str, Feature]
     lists: dict[str, list[Feature]]
 
 
-def read_sequences(path: Path) -> Iterator[Sequence]:
-    """Every example of a file, after all of the file has been found whole."""
+def read_sequences(path: Path) -> Iterator[SequenceExample]:
+    """The examples of a file; all checksums are verified first."""
     for number, record in enumerate(read_records(path)):
         try:
             yield parse_sequence(record)
         except (ValueError, IndexError, struct.error, UnicodeDecodeError) as error:
-            raise StorageError(
-                sentence(path, f"record {number} is no SequenceExample ({error})", AGAIN)
-            ) from error
+            reason = f"record {number} is not a SequenceExample ({error})"
+            raise StorageError(sentence(path, reason, AGAIN)) from error
 
 
 def read_records(path: Path) -> list[bytes]:
-    """The records of a TFRecord file: length (8 bytes), its CRC (4), data, its CRC (4)."""
+    """The records of a TFRecord file: length (8 bytes), its CRC (4), data, CRC of the data (4)."""
     try:
         data = path.read_bytes()
     except OSError as error:
@@ -63,9 +62,8 @@ def read_records(path: Path) -> list[bytes]:
             masked_crc32c(blocks) != np.array([pair[which] for pair in claimed], np.uint32)
         )
         if len(wrong):
-            raise StorageError(
-                sentence(path, f"record {wrong[0]} is damaged (its checksum does not fit)", AGAIN)
-            )
+            reason = f"record {wrong[0]} is damaged (wrong checksum)"
+            raise StorageError(sentence(path, reason, AGAIN))
     return bodies
 
 
@@ -73,23 +71,15 @@ def _spans(path: Path, data: bytes) -> Iterator[tuple[int, int]]:
     at = number = 0
     while at < len(data):
         if at + 12 > len(data):
-            raise StorageError(
-                sentence(path, f"is cut short in the head of record {number}", AGAIN)
-            )
+            raise StorageError(sentence(path, f"ends in the header of record {number}", AGAIN))
         (length,) = struct.unpack_from("<Q", data, at)
-        if masked_crc32c([data[at : at + 8]])[0] != _u32(
-            data, at + 8
-        ):  # or a wild length would look like a short file
-            raise StorageError(
-                sentence(
-                    path,
-                    f"is no TFRecord file, or record {number} is damaged (its length does not fit)",
-                    AGAIN,
-                )
-            )
+        # Without this check a damaged length would look like a file that ends too early.
+        if masked_crc32c([data[at : at + 8]])[0] != _u32(data, at + 8):
+            reason = f"is not a TFRecord file, or the length of record {number} is damaged"
+            raise StorageError(sentence(path, reason, AGAIN))
         start, end = at + 12, at + 12 + length
         if end + 4 > len(data):
-            raise StorageError(sentence(path, f"is cut short in record {number}", AGAIN))
+            raise StorageError(sentence(path, f"ends in record {number}", AGAIN))
         yield start, end
         at, number = end + 4, number + 1
 
@@ -98,8 +88,8 @@ def _u32(data: bytes, at: int) -> int:
     return int.from_bytes(data[at : at + 4], "little")
 
 
-def parse_sequence(record: bytes) -> Sequence:
-    """SequenceExample {1: context Features, 2: FeatureLists}; both are maps from names."""
+def parse_sequence(record: bytes) -> SequenceExample:
+    """SequenceExample {1: context Features, 2: FeatureLists}, both maps by name."""
     context: dict[str, Feature] = {}
     lists: dict[str, list[Feature]] = {}
     for number, value in fields(record):
@@ -109,11 +99,11 @@ def parse_sequence(record: bytes) -> Sequence:
                 context[name] = parse_feature(body)
             elif number == 2:
                 lists[name] = [parse_feature(as_bytes(feature)) for _, feature in fields(body)]
-    return Sequence(context, lists)
+    return SequenceExample(context, lists)
 
 
 def parse_feature(message: bytes) -> Feature:
-    """Feature {1: BytesList, 2: FloatList, 3: Int64List}; each is a list under 1, numbers packed or one by one."""
+    """Feature {1: BytesList, 2: FloatList, 3: Int64List}; numbers may be packed."""
     values: dict[int, list[bytes | int]] = {1: [], 2: [], 3: []}
     for kind, body in fields(message):
         if kind in values:
@@ -141,7 +131,7 @@ def _signed(value: int) -> int:
 
 
 def _entry(value: bytes | int) -> tuple[str, bytes]:
-    """An entry of a map {1: key, 2: value}."""
+    """A map entry {1: key, 2: value}."""
     name, body = "", b""
     for number, part in fields(as_bytes(value)):
         if number == 1:

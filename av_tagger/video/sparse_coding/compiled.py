@@ -20,6 +20,7 @@ from importlib import import_module, metadata
 from pathlib import Path
 from types import ModuleType
 
+from av_tagger.cache import folder as cache_folder
 from av_tagger.video.sparse_coding.plain import Prices
 from av_tagger.video.sparse_coding.problem import Matrix, Rows
 
@@ -80,12 +81,7 @@ def warm() -> bool:
 @cache
 def folder() -> Path:
     """Where compiled code is kept: the user's cache, or a private folder for this process when that cannot be written."""
-    import platformdirs
-
-    root = os.environ.get("AV_TAGGER_CACHE") or platformdirs.user_cache_dir(
-        "av_tagger", appauthor=False
-    )
-    place = Path(root) / "compiled"
+    place = cache_folder("compiled")
     try:
         place.mkdir(parents=True, exist_ok=True)
         tempfile.TemporaryFile(dir=place).close()

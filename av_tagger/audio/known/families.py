@@ -1,0 +1,49 @@
+"""The published AudioSet networks as plain data: input, frame rate, classes (no torch)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from av_tagger.labels import audioset
+
+
+@dataclass(frozen=True)
+class Family:
+    """What the networks of one publication have in common."""
+
+    rate: int  # Hz
+    frame_rate: float  # outputs per second
+    labels: tuple[str, ...]
+    window_samples: int  # training length; longer sound is split into windows of this length
+    least_samples: int  # shorter sound is padded with zeros
+    tensor: str = ""  # a name that only its weights files have
+
+
+NOT_IN_YAMNET = (  # AudioSet ids of the 527 labels that YAMNet leaves out
+    "/m/05zppz",
+    "/m/02zsn",
+    "/m/04gy_2",
+    "/t/dd00003",
+    "/t/dd00004",
+    "/t/dd00032",
+)
+
+EFFICIENTAT = Family(
+    rate=32_000,
+    frame_rate=32_000 / (320 * 32),  # spectrogram hop x stride of the network
+    labels=audioset().labels,
+    window_samples=10 * 32_000,
+    least_samples=16 * 320,
+    tensor="features.15.block.3.0.weight",
+)
+
+YAMNET = Family(
+    rate=16_000,
+    frame_rate=16_000 / (160 * 48),  # a patch of 0.96 s every 0.48 s
+    labels=tuple(c.label for c in audioset() if c.id not in NOT_IN_YAMNET),
+    window_samples=161_520,  # 10 s in whole patches
+    least_samples=1,
+    tensor="logits.weight",
+)
+
+FAMILIES = {"efficientat": EFFICIENTAT, "yamnet": YAMNET}

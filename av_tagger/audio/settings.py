@@ -1,0 +1,30 @@
+"""Settings of the ear that a user can give (no torch)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from av_tagger.precision import parse_precision
+
+PRECISIONS = ("float32", "bfloat16")
+
+
+@dataclass(frozen=True)
+class EarSettings:
+    """How the ear computes; only `precision` changes scores by more than rounding."""
+
+    precision: str = "float32"  # or bfloat16
+    batch_seconds: float = 60.0  # sound per forward pass; bounds memory, more is hardly faster
+    longest_seconds: float = 30.0  # longer waveforms are split into windows of this length
+    overlap_seconds: float = 4.0  # between windows; half of it on each side is context only
+
+    RENAMED: ClassVar[dict[str, str]] = {"dtype": "precision"}  # in settings files
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "precision", parse_precision(self.precision, PRECISIONS))
+        if not 0 <= self.overlap_seconds < self.longest_seconds or self.batch_seconds <= 0:
+            raise ValueError(
+                "windows must be longer than their overlap: "
+                f"{self.longest_seconds = }, {self.overlap_seconds = }"
+            )

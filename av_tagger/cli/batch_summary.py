@@ -1,0 +1,128 @@
+"""What `av-tag batch` prints at the end: summary, profile, files, how to resume."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from rich.table import Table
+from rich.text import Text
+
+if TYPE_CHECKING:
+    from collections import Counter
+
+    from rich.console import Console
+
+    from av_tagger.runner.profile import Profile
+    from av_tagger.runner.run import RunRequest, Summary
+
+
+def show_summary(console: Console, summary: Summary, *, quiet: bool) -> None:
+    """Failures by reason, counts, coverage, files."""
+    counts = summary.counts
+    for kind, count, example in summary.failures:
+        words = (
+            f"{count} failed ({kind}), such as {example}"
+            if count > 1
+            else f"failed ({kind}): {example}"
+        )
+        console.print(Text(f"av-tag: {words}", style="red"), soft_wrap=True)
+    if counts.failed > len(summary.failures):
+        console.print(
+            Text(f'av-tag: each failure is a line with "error" in {summary.files[0]}', style="red"),
+            soft_wrap=True,
+        )
+    if quiet:
+        return
+    if summary.failed_before:
+        words = f"skipped {summary.failed_before} that failed in an earlier run"
+        console.print(Text(f"{words}; use --retry-failed to try again"), soft_wrap=True)
+    fresh = counts.total - summary.skipped
+    rate = f", {fresh / summary.seconds:.2f} clips/s" if fresh and summary.seconds > 0 else ""
+    coverage = counts.done / counts.total
+    tagged = f"{counts.done} of {counts.total} tagged ({coverage:.1%}), {counts.failed} failed"
+    used = f"heard {_count(summary, 0)}, seen {_count(summary, 1)} of {counts.done}"
+    lines = (
+        f"{tagged}, {summary.skipped} from earlier runs",
+        f"{used}; {summary.seconds:.1f} s{rate}",
+        *(f"wrote {path}" for path in summary.files),
+    )
+    for line in lines:
+        console.print(Text(line), soft_wrap=True)
+
+
+def _count(summary: Summary, branch: int) -> int:
+    """Clips that the ear (0) or the eye (1) has scored."""
+    return sum(row[2] for row in summary.branch_statuses if row[branch] in ("ok", "degraded"))
+
+
+def show_profile(console: Console, summary: Summary) -> None:
+    from rich.box import SIMPLE_HEAD
+
+    from av_tagger.errors import AvTaggerError
+    from av_tagger.runner.profile import title
+    from av_tagger.runner.profile_plot import draw
+    from av_tagger.runner.profiler import WAITING
+
+    profile = summary.profile
+    grid = Table(title=f"where {profile.wall:.1f} s went", title_justify="left", box=SIMPLE_HEAD)
+    grid.add_column("stage", no_wrap=True)
+    for name in ("seconds", "CPU", "calls", "threads", "share", "busy"):
+        grid.add_column(name, justify="right")
+    for row in profile.rows():
+        works = row.stage not in WAITING
+        cells = (
+            f"{row.seconds:.2f}",
+            f"{row.cpu:.2f}" if works else "",
+            str(row.times),
+            str(row.threads),
+        )
+        share = f"{row.share:.1%}" if works else ""
+        grid.add_row(
+            title(row.stage), *cells, share, f"{row.busy:.0%}", style="" if works else "dim"
+        )
+    console.print(grid)
+    console.print(Text(_overhead(profile)), soft_wrap=True)
+    try:
+        draw(profile, path := summary.folder / "profile.png")
+        console.print(Text(f"wrote {path}"), soft_wrap=True)
+    except AvTaggerError as error:
+        console.print(Text(str(error), style="yellow"), soft_wrap=True)
+
+
+def _overhead(profile: Profile) -> str:
+    """The cost of the runner itself by three measures, as each misses something."""
+    seconds = f"{profile.runner:.2f} of {profile.cpu:.2f} s"
+    return (
+        f"overhead (all but decoding and networks): {profile.cpu_overhead:.1%} of CPU time "
+        f"({seconds}), {profile.overhead:.1%} of working time;\n"
+        f"decoders or networks were working for {profile.productive:.1%} of the run, "
+        "start and end included"
+    )
+
+
+def show_written(console: Console, written: Counter[str], *, quiet: bool) -> None:
+    """One line per table, one for all files of a format that has a file per clip."""
+    for name, count in written.items() if not quiet else ():
+        words = f", {count} file{'s' if count != 1 else ''}" if "*" in name else ""
+        console.print(Text(f"wrote {name}{words}"), soft_wrap=True)
+
+
+def show_interrupted(console: Console, request: RunRequest) -> None:
+    from av_tagger.errors import StorageError
+    from av_tagger.reports.stored import StoredOutcomes
+    from av_tagger.runner.run import folder_of
+
+    results = folder_of(request) / "results.jsonl"
+    try:
+        count = len(StoredOutcomes(results))
+    except StorageError:
+        count = 0
+    safe = (
+        f"{count} result{'s are' if count != 1 else ' is'} safe in {results}"
+        if count
+        else "there are no results yet"
+    )
+    console.print(
+        Text(f"av-tag: stopped; {safe}; run the same command again to resume", style="yellow"),
+        soft_wrap=True,
+    )

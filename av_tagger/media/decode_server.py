@@ -1,0 +1,105 @@
+"""The decoding process: answers requests from a socket (its standard input) until it is killed."""
+
+from __future__ import annotations
+
+import ctypes
+import importlib
+import os
+import signal
+import socket
+import sys
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from av_tagger.errors import AvTaggerError, MediaError
+from av_tagger.media.transport import SharedBlocks, receive, send
+
+GRACE_SECONDS = 5.0  # this long after the client's time limit the server ends itself
+
+
+def import_target(target: str) -> Callable[..., Any]:
+    """The function `package.module:name`; only our own code names targets, no user's file."""
+    module, _, name = target.partition(":")
+    found: Callable[..., Any] = getattr(importlib.import_module(module), name)
+    return found
+
+
+class DecodeServer:
+    """Answers `open`, `next` and `call`, one at a time; decodes only the requested window."""
+
+    def __init__(self, channel: socket.socket) -> None:
+        self.channel = channel
+        self.memory = SharedBlocks()
+        self.windows: Iterator[Any] = iter(())
+
+    def serve(self) -> None:
+        while True:
+            try:
+                verb, limit_seconds, released, *rest = receive(self.channel)
+            except (EOFError, ConnectionError):
+                return
+            # The kernel's timer also ends a decoder that hangs with the GIL held and has no client.
+            signal.setitimer(signal.ITIMER_REAL, limit_seconds + GRACE_SECONDS)
+            self.memory.take_back(released)
+            answer = self.answer_or_error(verb, rest)
+            signal.setitimer(signal.ITIMER_REAL, 0)
+            send(self.channel, answer, self.memory)
+            del answer  # frees its block as soon as the client releases it, too
+
+    def answer_or_error(self, verb: str, rest: list[Any]) -> Any:
+        """The answer, or a tuple that the client turns back into the same error."""
+        try:
+            return self.answer(verb, rest)
+        except MemoryError:
+            return ("failed", "MemoryError", "", "", "")
+        except MediaError as error:
+            return ("failed", type(error).__name__, str(error.path), error.reason, error.remedy)
+        except AvTaggerError as error:
+            return ("refused", type(error).__name__, str(error))
+
+    def answer(self, verb: str, rest: list[Any]) -> Any:
+        if verb == "call":
+            target, arguments = rest
+            return ("value", import_target(target)(*arguments))
+        if verb == "open":
+            target, name, clip, request = rest
+            backend = import_target(target)(name, self.memory.allocate)
+            self.windows = backend.windows(clip, request)
+        media = next(self.windows, None)
+        return ("end",) if media is None else media
+
+
+def limit_memory() -> None:
+    """Allocations beyond the machine's physical memory raise MemoryError instead of swapping."""
+    try:
+        import resource
+
+        physical = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+        resource.setrlimit(
+            resource.RLIMIT_AS, (physical, resource.getrlimit(resource.RLIMIT_AS)[1])
+        )
+    except (ImportError, OSError, ValueError):
+        return
+
+
+def keep_freed_memory() -> None:
+    """Make glibc reuse freed picture buffers instead of returning them to the kernel per frame."""
+    try:
+        libc = ctypes.CDLL(None)
+        libc.mallopt(-3, 1 << 26)  # M_MMAP_THRESHOLD: 64 MiB
+        libc.mallopt(-1, 1 << 26)  # M_TRIM_THRESHOLD
+    except (OSError, AttributeError):
+        return
+
+
+def main() -> None:
+    keep_freed_memory()
+    sys.path[:0] = sys.argv[1:]
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the client handles Ctrl-C
+    limit_memory()
+    with socket.socket(fileno=os.dup(0)) as channel:
+        DecodeServer(channel).serve()
+
+
+if __name__ == "__main__":
+    main()
