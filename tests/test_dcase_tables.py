@@ -96,8 +96,10 @@ def test_labels_of_a_download_list_are_found_by_their_ids(tmp_path: Path) -> Non
     """Labels contain unescaped commas: only the last column is reliable."""
     path = tmp_path / "testing_set.csv"
     rows = [
-        '-Gbohom8C4Q,30.000,40.000,"Train horn,Air horn, truck horn,Train",'
-        '"/m/0284vy3,/m/05x_td,/m/07jdr"',
+        (
+            '-Gbohom8C4Q,30.000,40.000,"Train horn,Air horn, truck horn,Train",'
+            '"/m/0284vy3,/m/05x_td,/m/07jdr"'
+        ),
         "-GCwoyCnYsY,0.000,10.000,Train horn,/m/0284vy3",
         'Y_a_b_c_d_e_, 1.000, 2.500, "Fire engine, fire truck (siren)", "/m/012ndj"',
     ]

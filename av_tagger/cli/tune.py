@@ -27,7 +27,7 @@ class TuneOptions:
         Path("fusion.json"), "The fusion file, .json or .toml.", "-o", "--output", metavar="FILE"
     )
     method: str = option(
-        "joint", "joint, paper-rule, stacked, even, max, ear or eye.", metavar="NAME"
+        "logit", "logit, joint, paper-rule, stacked, even, max, ear or eye.", metavar="NAME"
     )
     point: str = option(
         "f1", "What thresholds maximise: precision (F0.5), f1 or recall (F2).", metavar="NAME"

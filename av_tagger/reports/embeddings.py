@@ -126,5 +126,5 @@ def _pyarrow() -> Any:
     try:
         from pyarrow import parquet
     except ImportError as error:
-        raise missing_library("Parquet files need", "pyarrow", error, "parquet") from error
+        raise missing_library("Parquet files need", "pyarrow", error) from error
     return parquet

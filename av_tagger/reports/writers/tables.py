@@ -142,7 +142,7 @@ def _pyarrow() -> tuple[Any, Any]:
         import pyarrow as pa
         from pyarrow import parquet
     except ImportError as error:
-        raise missing_library("Parquet files need", "pyarrow", error, "parquet") from error
+        raise missing_library("Parquet files need", "pyarrow", error) from error
     return pa, parquet
 
 
