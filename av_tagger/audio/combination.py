@@ -28,9 +28,9 @@ def part_names(name: str) -> tuple[str, ...]:
 
 
 def full_name(name: str) -> str:
-    """`efficientat` and `efficientat:mn10` -> `efficientat.mn10`."""
+    """`efficientat` and `efficientat:mn10` -> `efficientat.mn10`, `crnn.starter` -> `starter`."""
     given = name.replace(":", ".", 1)
-    return "efficientat.mn10" if given == "efficientat" else given
+    return {"efficientat": "efficientat.mn10", "crnn.starter": STARTER}.get(given, given)
 
 
 def has_calibration(names: tuple[str, ...]) -> bool:

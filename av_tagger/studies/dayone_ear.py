@@ -37,6 +37,7 @@ from av_tagger.studies.dayone_head import HeadData, HeadSettings, apply, start, 
 from av_tagger.studies.dayone_report import HEADER, Worth, per_class, worth
 from av_tagger.studies.dayone_sounds import FOLDS, LabelledClip, read_sounds, read_videos
 from av_tagger.studies.dayone_work import HeardSet, Material, hear_examples, hear_real
+from av_tagger.studies.fusion_heard import save_heard
 from av_tagger.studies.starter_examples import read_recordings
 
 
@@ -55,6 +56,7 @@ def make(material: Material, count: int) -> list[Fitted]:
     fits = [fit(parts, real, head, command) for parts in EARS if set(parts) <= here(networks)]
     for fitted in fits:
         save_calibration(path_of(material.work, fitted.calibration.parts), fitted.calibration)
+    save_heard(material.work / "av_heard.npz", videos, fits)
     return fits
 
 

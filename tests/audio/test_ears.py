@@ -195,26 +195,27 @@ def test_auto_says_why(own: Path) -> None:
     starter = resolve("auto", offline=True)
     assert (starter.name, starter.reason) == ("starter", "no other ear is on this machine")
     download = resolve("auto")
-    assert (download.name, download.is_here) == ("efficientat.mn10", False)
+    assert (download.name, download.is_here) == ("yamnet+starter", False)
     assert "downloaded on first use" in download.reason
     published(own / "mn04_as_mAP_432.pt")
-    here = resolve("auto")
-    assert (here.name, here.reason) == ("efficientat.mn04", "the best ear on this machine")
+    here = resolve("auto", offline=True)
+    assert here.name == "starter+efficientat.mn04"
+    assert here.reason == "the best ears on this machine together"
 
 
 def test_a_damaged_ear_makes_room_for_the_next_best(own: Path) -> None:
     published(own / "mn04_as_mAP_432.pt")
     (own / "mn10_as_mAP_471.pt").write_bytes(b"cut short")
     source = resolve("auto", offline=True)
-    assert source.name == "efficientat.mn04"
+    assert source.name == "starter+efficientat.mn04"
     (advice,) = source.advice
     assert "mn10_as_mAP_471.pt: is damaged" in advice
-    assert advice.endswith("the efficientat.mn04 ear is used instead")
+    assert advice.endswith("the starter+efficientat.mn04 ear is used instead")
 
 
 def test_what_would_be_better(own: Path, tmp_path: Path) -> None:
     trained(own / "crnn.starter.safetensors")
-    assert better_than(resolve("starter")).startswith("efficientat.mn10 (527 AudioSet classes")
+    assert better_than(resolve("starter")).startswith("yamnet (521 AudioSet classes")
     assert "`av-tag weights fetch efficientat.mn20`" in better_than(resolve("efficientat:mn10"))
     assert better_than(resolve("efficientat:mn20")) == ""
     assert better_than(resolve(trained(tmp_path / "mine.safetensors"))) == ""
@@ -229,7 +230,7 @@ def test_facts_of_a_family_are_those_of_its_network() -> None:
     efficientat, yamnet = FAMILIES["efficientat"], FAMILIES["yamnet"]
     assert (efficientat.rate, efficientat.frame_rate) == (RATE, RATE / (HOP * STRIDE))
     assert efficientat.labels == audioset().labels
-    assert (yamnet.rate, yamnet.window_samples) == (YAMNET_RATE, filled(9 * YAMNET_RATE))
+    assert (yamnet.rate, yamnet.window_samples) == (YAMNET_RATE, filled(10 * YAMNET_RATE))
     assert yamnet.frame_rate == YAMNET_RATE / (YAMNET_HOP * PATCH_HOP)
     for family, network in ((efficientat, EfficientAT(0.1)), (yamnet, YAMNet())):
         state = network.state_dict()
