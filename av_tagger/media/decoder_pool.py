@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import atexit
+import itertools
 import os
 import socket
 import threading
@@ -13,7 +14,12 @@ from typing import Protocol
 from av_tagger.clip import Clip, Media, MediaInfo
 from av_tagger.media.backend import DEFAULT, check_name
 from av_tagger.media.blocks import Blocks
-from av_tagger.media.decode_process import FACTORY, LIMIT_SECONDS, DecodeProcess
+from av_tagger.media.decode_process import (
+    FACTORY,
+    LIMIT_SECONDS,
+    DecodeProcess,
+    DecoderKilled,
+)
 from av_tagger.media.decode_server import import_target
 from av_tagger.media.opening import check_path
 from av_tagger.protocols import DecodeRequest, MediaBackend
@@ -112,6 +118,17 @@ class DecoderPool:
                 self._idle.clear()
 
     def _windows(self, clip: Clip, request: DecodeRequest, limit_seconds: float) -> Iterator[Media]:
+        """A killed decoder gets a second try; windows that the caller has are not given again."""
+        given = 0
+        try:
+            for media in self._try(clip, request, limit_seconds):
+                given += 1
+                yield media
+                del media
+        except DecoderKilled:
+            yield from itertools.islice(self._try(clip, request, limit_seconds), given, None)
+
+    def _try(self, clip: Clip, request: DecodeRequest, limit_seconds: float) -> Iterator[Media]:
         decoder = self._borrow()
         try:
             yield from decoder.windows(clip, request, limit_seconds)

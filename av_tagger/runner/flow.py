@@ -14,7 +14,7 @@ from av_tagger.clip import Media
 from av_tagger.errors import AvTaggerError, StorageError, TimedOut
 from av_tagger.media import Decoder
 from av_tagger.runner.concurrency import Concurrency
-from av_tagger.runner.job import Job, Record, failure, record
+from av_tagger.runner.job import CRASH, Job, Record, failure, record, suspect
 from av_tagger.runner.profiler import Profiler
 from av_tagger.runner.window_queue import Window, WindowQueue
 from av_tagger.runner.worker import InferenceThread, Worker
@@ -281,6 +281,8 @@ class Flow:
         job, problem = pending.job, pending.problem
         self._count_defects(problem)
         if problem is not None:
+            if problem.kind == CRASH and not job.attempts:
+                return suspect(job)
             return failure(job, problem.kind, problem.message)
         window_results = [pending.window_results[n] for n in range(len(pending.window_results))]
         with self.profiler.of("merge"):

@@ -11,6 +11,8 @@ from av_tagger.reports.schema import as_line
 from av_tagger.scores import Failed, Outcome
 
 DONE, FAILED = "done", "failed"
+SUSPECT = "suspect"  # not a result: to be tried once more, alone
+CRASH = "crash"  # kind of failure that may have its reason outside of the file
 
 
 @dataclass(frozen=True)
@@ -54,6 +56,11 @@ def record(job: Job, outcome: Outcome, seconds: float, *, detail: bool = False) 
     return Record(
         job.position, DONE, "", str(outcome.ear.status), str(outcome.eye.status), seconds, line
     )
+
+
+def suspect(job: Job) -> Record:
+    """A job whose decoder was killed: the reason may be another file, or another program."""
+    return Record(job.position, SUSPECT, CRASH, "", "", 0.0, "")
 
 
 def failure(job: Job, kind: str, message: str) -> Record:

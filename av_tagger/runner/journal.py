@@ -15,7 +15,7 @@ from typing import Any, Self
 from av_tagger.clip import Clip
 from av_tagger.errors import StorageError
 from av_tagger.runner import journal_sql as sql
-from av_tagger.runner.job import DONE, FAILED, Item, Job, Record, failure
+from av_tagger.runner.job import CRASH, DONE, FAILED, SUSPECT, Item, Job, Record, failure
 from av_tagger.runner.selection import Selection
 
 # Why SQLite: a record must be there whole or not at all after kill -9; several processes write
@@ -105,7 +105,8 @@ class Journal:
             db.executemany(sql.INSERT_PLANNED, rows)
             if selection.limit is not None:
                 db.execute(sql.KEEP_FIRST, (selection.limit,))
-            db.execute(sql.SETTLE_KNOWN, (DONE, DONE if selection.retry_failed else FAILED))
+            known = DONE if selection.retry_failed else FAILED
+            db.execute(sql.SETTLE_KNOWN, (DONE, known, CRASH))
         return self.counts()
 
     def fail_missing(self) -> None:
@@ -139,16 +140,19 @@ class Journal:
         ]
 
     def record(self, records: Sequence[Record]) -> None:
-        """Store results and settle their jobs in one transaction."""
+        """Store results and settle their jobs in one transaction; suspects are freed instead."""
         if not records:
             return
         with self._transaction() as db:
             results = [
                 (r.status, r.kind, r.heard, r.seen, r.seconds, r.document, r.position)
                 for r in records
+                if r.status != SUSPECT
             ]
             db.executemany(sql.INSERT_RESULT, results)
-            db.executemany(sql.SETTLE, [(r.position,) for r in records])
+            db.executemany(sql.SETTLE, [(row[-1],) for row in results])
+            suspects = [(r.position,) for r in records if r.status == SUSPECT]
+            db.executemany(sql.RELEASE_SUSPECT, suspects)
 
     def release(self, owner: str, *, died: bool) -> None:
         """Free the unfinished jobs of an owner; if it died, any of them may be the reason."""
@@ -163,7 +167,7 @@ class Journal:
             path = sql.path_of(name)
             reason = f"the process that worked on it died {attempts} times"
             message = f"{path}: {reason}; tag it alone to see why"
-            records.append(failure(Job(position, Clip(path, start, finish)), "crash", message))
+            records.append(failure(Job(position, Clip(path, start, finish)), CRASH, message))
         self.record(records)
 
     # Results.

@@ -41,7 +41,7 @@ DELETE FROM plan WHERE position NOT IN
 """
 SETTLE_KNOWN = f"""
 UPDATE plan SET state = {SETTLED}
-WHERE key IN (SELECT key FROM results WHERE status = ? OR status = ?)
+WHERE key IN (SELECT key FROM results WHERE (status = ? OR status = ?) AND kind != ?)
 """  # noqa: S608
 CLAIM = f"""
 UPDATE plan SET state = {CLAIMED}, owner = ? WHERE position IN (
@@ -57,6 +57,9 @@ SETTLE = f"UPDATE plan SET state = {SETTLED}, owner = '' WHERE position = ?"  # 
 RELEASE = f"""
 UPDATE plan SET state = {WAITING}, owner = '', attempts = attempts + ?
 WHERE state = {CLAIMED} AND owner = ?
+"""  # noqa: S608
+RELEASE_SUSPECT = f"""
+UPDATE plan SET state = {WAITING}, owner = '', attempts = attempts + 1 WHERE position = ?
 """  # noqa: S608
 DEADLY = f"""
 SELECT position, path, start, finish, attempts FROM plan

@@ -209,6 +209,20 @@ def test_files_that_break_their_decoder_cost_only_themselves(tmp_path: Path) -> 
     assert "decoder crashed" in said["defect7"]
 
 
+def test_a_killed_decoder_is_tried_again_and_not_held_against_the_file(tmp_path: Path) -> None:
+    """As by the out-of-memory killer: once more alone, then a crash that later runs try again."""
+    paths = touch(tmp_path / "in", ["1.mp4", "killed once2.mp4", "killed3.mp4", "4.mp4"])
+    poison = PoisonWorkerFactory()()
+    summary = go(tmp_path / "run", paths, worker=poison)
+    assert summary.counts == RunCounts(4, 3, 1)
+    ((kind, count, message),) = summary.failures
+    assert (kind, count) == ("crash", 1)
+    assert "killed3.mp4: its decoder was killed from outside (signal SIGKILL)" in message
+    assert "run the same command again" in message
+    later = go(tmp_path / "run", paths)  # with a decoder that works
+    assert (later.counts, later.skipped) == (RunCounts(4, 4, 0), 3)
+
+
 def test_a_full_disk_ends_the_run_and_keeps_the_results(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
