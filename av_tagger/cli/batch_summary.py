@@ -31,6 +31,10 @@ def show_summary(console: Console, summary: Summary, *, quiet: bool) -> None:
             Text(f'av-tag: each failure is a line with "error" in {summary.files[0]}', style="red"),
             soft_wrap=True,
         )
+    if summary.broken:
+        results = f"result{'s' if summary.broken > 1 else ''} of earlier runs"
+        words = f"av-tag: {summary.broken} damaged {results} left out and made again if listed"
+        console.print(Text(words, style="yellow"), soft_wrap=True)
     if quiet:
         return
     if summary.failed_before:

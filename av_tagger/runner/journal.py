@@ -66,11 +66,28 @@ class Journal:
         self._inode = self.path.stat().st_ino
 
     def _prepare(self) -> None:
+        self._check_kind("main", self.path)
         self._db.execute("PRAGMA page_size = 8192")  # of a new file: holds three documents
         self._db.execute("PRAGMA journal_mode = WAL")
         self._db.execute("PRAGMA synchronous = NORMAL")
         self._db.execute("PRAGMA cache_size = -4096")  # KiB, whatever the number of clips
         self._db.executescript(sql.SCHEMA)
+        self._db.create_function("sound", 1, sql.is_sound)
+
+    def _check_kind(self, schema: str, path: Path) -> None:
+        """Refuse the file of a later version, or of another program, before anything is written."""
+        if self._db.execute(f"PRAGMA {schema}.user_version").fetchone()[0] > sql.VERSION:
+            raise StorageError(
+                f"{path}: was written by a later version of av-tag; update av-tag, or choose "
+                "another folder with -o"
+            )
+        tables = {row[0] for row in self._db.execute(sql.TABLES.format(schema=schema))}
+        columns = {row[1] for row in self._db.execute(f"PRAGMA {schema}.table_info(results)")}
+        if (tables or schema != "main") and not set(sql.RESULT_COLUMNS.split(", ")) <= columns:
+            raise StorageError(
+                f"{path}: is a database, but no journal of av-tag; move it away, or choose "
+                "another folder with -o"
+            )
 
     def __enter__(self) -> Self:
         return self
@@ -119,14 +136,26 @@ class Journal:
             ]
         )
 
-    def adopt(self, other: Path) -> None:
-        """Copy the results of another journal, such as that of a shard."""
-        with self._storage(), self._lock:
+    def adopt(self, other: Path) -> int:
+        """Copy the results of another journal; returns how many are damaged and left out."""
+        advice = "move it away, or make that shard again with --fresh"
+        with self._storage(other, advice), self._lock:
             self._db.execute("ATTACH ? AS other", (str(other),))
             try:
+                self._check_kind("other", other)
                 self._db.execute(sql.COPY_RESULTS)
+                return int(self._db.execute(sql.BROKEN_OF_OTHER).fetchone()[0])
             finally:
                 self._db.execute("DETACH other")
+
+    def broken(self) -> int:
+        """How many stored documents are damaged."""
+        return int(self._read(sql.BROKEN)[0][0])
+
+    def drop_broken(self) -> None:
+        """Forget results whose documents are damaged, so that their clips are tagged again."""
+        with self._transaction() as db:
+            db.execute(sql.DROP_BROKEN)
 
     # Work.
 
@@ -243,20 +272,18 @@ class Journal:
             )
 
     @contextmanager
-    def _storage(self) -> Iterator[None]:
+    def _storage(self, path: Path | None = None, advice: str = "") -> Iterator[None]:
+        """Errors of SQLite as StorageError; `path` is the file at fault if it is another's."""
+        path = path or self.path
         remedy = "results so far are safe; solve this and run the same command again"
         try:
             yield
         except sqlite3.OperationalError as error:
-            raise StorageError(
-                f"{self.path}: the journal cannot be used ({error}); {remedy}"
-            ) from error
+            raise StorageError(f"{path}: the journal cannot be used ({error}); {remedy}") from error
         except sqlite3.DatabaseError as error:
-            remedy = "move it away, or start again with --fresh"
-            raise StorageError(
-                f"{self.path}: the journal is damaged ({error}); {remedy}"
-            ) from error
+            remedy = advice or "move it away, or start again with --fresh"
+            raise StorageError(f"{path}: the journal is damaged ({error}); {remedy}") from error
         except OSError as error:
             raise StorageError(
-                f"{self.path}: the journal cannot be used ({error.strerror or error}); {remedy}"
+                f"{path}: the journal cannot be used ({error.strerror or error}); {remedy}"
             ) from error

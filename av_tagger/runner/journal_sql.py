@@ -30,7 +30,10 @@ CREATE TABLE IF NOT EXISTS plan (
     attempts INTEGER NOT NULL DEFAULT 0, owner TEXT NOT NULL DEFAULT '');
 CREATE INDEX IF NOT EXISTS next_of_plan ON plan (state, turn, position);
 CREATE TABLE IF NOT EXISTS timings (owner TEXT PRIMARY KEY, profile TEXT NOT NULL);
+PRAGMA user_version = 1;
 """
+VERSION = 1  # of the schema; 0 in journals of the first versions, which have the same tables
+TABLES = "SELECT name FROM {schema}.sqlite_master WHERE type = 'table'"
 INSERT_PLANNED = f"""
 INSERT OR IGNORE INTO plan (position, turn, {_IDENTITY}, listed)
 VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
@@ -70,8 +73,11 @@ SELECT position, path, listed FROM plan WHERE state = {WAITING} AND listed != ''
 """  # noqa: S608
 COPY_RESULTS = f"""
 INSERT OR IGNORE INTO results ({RESULT_COLUMNS})
-SELECT {RESULT_COLUMNS} FROM other.results ORDER BY id
+SELECT {RESULT_COLUMNS} FROM other.results WHERE sound(CAST(document AS BLOB)) ORDER BY id
 """  # noqa: S608
+BROKEN = "SELECT count(*) FROM results WHERE NOT sound(CAST(document AS BLOB))"
+BROKEN_OF_OTHER = "SELECT count(*) FROM other.results WHERE NOT sound(CAST(document AS BLOB))"
+DROP_BROKEN = "DELETE FROM results WHERE NOT sound(CAST(document AS BLOB))"
 COUNTS = f"""
 SELECT status, count(*) FROM plan JOIN results USING (key)
 WHERE state = {SETTLED} GROUP BY status
@@ -110,6 +116,20 @@ def plan_row(position: int, item: Item, fingerprint: str, selection: Selection) 
         fingerprint,
         item.listed,
     )
+
+
+def is_sound(document: bytes) -> bool:
+    """Whether it is an object with a result or an error; only fields that a run relies on."""
+    try:
+        found = json.loads(document)
+    except (ValueError, RecursionError):
+        return False
+    if not isinstance(found, dict) or "schema" not in found:
+        return False
+    error = found.get("error")
+    if isinstance(error, dict):
+        return isinstance(error.get("message"), str)
+    return error is None and isinstance(found.get("tags"), list)
 
 
 def path_of(name: bytes) -> Path:

@@ -143,7 +143,7 @@ def test_a_killed_decoder_is_tried_once_more(clip: Clip) -> None:
     assert [media.start_seconds for media in found] == [0.0, 1.0, 2.0]
     assert len({media.notes[0] for media in found}) == 2, "the rest is of another process"
     pool.close()
-    with pytest.raises(MediaError, match="killed from outside .signal SIGKILL") as caught:
+    with pytest.raises(MediaError, match=r"killed from outside .signal SIGKILL") as caught:
         list(fake_pool("killed").windows(clip, REQUEST))
     assert caught.value.kind == "crash"
 

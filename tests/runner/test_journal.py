@@ -31,7 +31,10 @@ def items(folder: Path, count: int) -> list[Item]:
     return [Item(Clip(p)) for p in touch(folder, [f"{i:03d}.mp4" for i in range(count)])]
 
 
-def done(job: Job, text: str = "{}") -> Record:
+SOUND = '{"schema": 1, "tags": []}'
+
+
+def done(job: Job, text: str = SOUND) -> Record:
     return Record(job.position, "done", "", "ok", "ok", 0.1, text)
 
 
@@ -199,3 +202,51 @@ def test_the_journal_is_in_wal_mode(journal: Journal) -> None:
     with sqlite3.connect(journal.path) as db:
         assert db.execute("PRAGMA journal_mode").fetchone() == ("wal",)
     db.close()
+
+
+def test_a_damaged_shard_is_named_and_not_the_healthy_journal(
+    journal: Journal, tmp_path: Path
+) -> None:
+    other = tmp_path / "run" / "shard-1-of-2" / "journal.sqlite"
+    other.parent.mkdir()
+    other.write_bytes(b"not a database, but long enough to look at" * 100)
+    with pytest.raises(StorageError, match="damaged") as caught:
+        journal.adopt(other)
+    assert str(caught.value).startswith(f"{other}: ")
+    assert "make that shard again" in str(caught.value)
+
+
+def test_a_journal_of_a_later_version_is_named(tmp_path: Path) -> None:
+    Journal(tmp_path).close()
+    with sqlite3.connect(tmp_path / "journal.sqlite") as db:
+        db.execute("PRAGMA user_version = 99")
+    with pytest.raises(StorageError, match="written by a later version of av-tag; update"):
+        Journal(tmp_path)
+
+
+def test_a_database_of_another_program_is_named_and_left_alone(
+    journal: Journal, tmp_path: Path
+) -> None:
+    path = tmp_path / "journal.sqlite"
+    with sqlite3.connect(path) as db:
+        db.execute("CREATE TABLE results (name TEXT)")
+    before = path.read_bytes()
+    for attempt in (lambda: Journal(tmp_path), lambda: journal.adopt(path)):
+        with pytest.raises(StorageError, match="no journal of av-tag"):
+            attempt()
+    assert path.read_bytes() == before
+
+
+@pytest.mark.parametrize("text", ["", "null", "[]", "{}", SOUND[:-1], '{"schema": 1, "error": 2}'])
+def test_damaged_documents_are_counted_and_not_copied(
+    journal: Journal, tmp_path: Path, text: str
+) -> None:
+    listed = items(tmp_path / "in", 3)
+    with Journal(tmp_path / "shard") as shard:
+        shard.plan(listed, "f")
+        first, *rest = shard.claim("a", 9)
+        shard.record([done(first, text), *map(done, rest)])
+        assert journal.adopt(shard.path) == shard.broken() == 1
+        shard.drop_broken()
+        assert shard.plan(listed, "f") == RunCounts(3, 2, 0)
+    assert journal.plan(listed, "f") == RunCounts(3, 2, 0)

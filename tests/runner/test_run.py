@@ -6,6 +6,7 @@ import errno
 import json
 import os
 import resource
+import sqlite3
 import subprocess
 import sys
 from collections import Counter
@@ -221,6 +222,20 @@ def test_a_killed_decoder_is_tried_again_and_not_held_against_the_file(tmp_path:
     assert "run the same command again" in message
     later = go(tmp_path / "run", paths)  # with a decoder that works
     assert (later.counts, later.skipped) == (RunCounts(4, 4, 0), 3)
+
+
+def test_damaged_results_are_made_again_and_the_old_table_is_kept(tmp_path: Path) -> None:
+    paths = touch(tmp_path / "in", ["1.mp4", "2-bad.mp4", "3.mp4"])
+    folder = tmp_path / "run"
+    go(folder, paths)
+    table = (folder / "results.jsonl").read_bytes()
+    with sqlite3.connect(folder / "journal.sqlite") as db:
+        db.execute("UPDATE results SET document = 'null' WHERE id = 2")
+        db.execute("UPDATE results SET document = CAST(x'7bff' AS TEXT) WHERE id = 3")
+    again = go(folder, paths)
+    assert (again.broken, again.skipped) == (2, 1)
+    assert (folder / "results.jsonl").read_bytes() == table
+    assert (folder / "results.before-repair.jsonl").read_bytes() == table
 
 
 def test_a_full_disk_ends_the_run_and_keeps_the_results(
