@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import zipfile
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -20,6 +19,13 @@ from av_tagger.audio.combination import (
     has_calibration,
     part_names,
 )
+from av_tagger.audio.ear_loading import (
+    COMBINED,
+    cannot_listen,
+    fetch_entry,
+    load_source,
+    unusable,
+)
 from av_tagger.audio.ear_source import EarSource
 from av_tagger.audio.header import KEY, Header, parse_header, read_metadata
 from av_tagger.audio.known.families import FAMILIES
@@ -30,12 +36,8 @@ from av_tagger.scores import BranchInfo, Status
 from av_tagger.weights_ref import WeightsRef, of_entry, of_file
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     import torch
 
-    from av_tagger.audio.calibration import Head
-    from av_tagger.audio.known.ear import KnownEar
     from av_tagger.protocols import AudioBranch
 
 PUBLISHED = (*EFFICIENTAT, YAMNET)  # best first
@@ -83,12 +85,12 @@ def fetched(
         for part in (source, *source.parts):
             if part.file.path is None:
                 retry = not source.fallback  # `auto` does not ask a silent index again
-                _fetch(part.file.entry, offline=offline, retry=retry, progress=progress)
+                fetch_entry(part.file.entry, offline=offline, retry=retry, progress=progress)
     except AvTaggerError as error:
         if source.fallback:
             return _instead(source.fallback, f"{source.name} cannot be downloaded", error)
         if source.kind == "embedded":
-            raise _unusable(source, error) from error
+            raise unusable(source, error) from error
         raise
     calibrated = source.kind == COMBINED
     found = resolve(source.name, calibrated=calibrated)
@@ -99,8 +101,7 @@ def load(
     source: EarSource, device: torch.device | str = "auto", settings: EarSettings | None = None
 ) -> AudioBranch:
     """The ear, with its network on the device."""
-    loader = LOADERS.get(source.kind, _load_published)
-    return loader(source, device, settings or EarSettings())
+    return load_source(source, device, settings or EarSettings())
 
 
 def load_ear(
@@ -262,7 +263,7 @@ def _embedded(header: Header, file: WeightsRef, name: str) -> EarSource:
     try:
         base = _base(_moved(header.embedder))
     except (WeightsError, UsageError) as error:
-        raise WeightsError(_cannot_listen(header, error)) from error
+        raise WeightsError(cannot_listen(header, error)) from error
     info = BranchInfo(Status.OK, f"{_model(header)} on {base.info.weights}", header.name)
     return EarSource(name, "embedded", info, file, base.rate, header.labels, header, parts=(base,))
 
@@ -289,101 +290,3 @@ def _moved(name: str) -> str:
         where = f"put it back, or into {weights.cache_folder()}"
         raise WeightsError(sentence(path, "there is no such weights file", where))
     return str(found)
-
-
-def _unusable(source: EarSource, error: AvTaggerError) -> WeightsError:
-    assert source.header is not None
-    return WeightsError(_cannot_listen(source.header, error))
-
-
-def _cannot_listen(header: Header, error: AvTaggerError) -> str:
-    return f"the run {header.name} listens through {header.embedder}, which cannot be used: {error}"
-
-
-def _fetch(
-    entry: str,
-    *,
-    offline: bool = False,
-    retry: bool = True,
-    progress: weights.Progress | None = None,
-) -> Path:
-    if entry == YAMNET:
-        from av_tagger.audio.known.convert import fetch_yamnet
-
-        return fetch_yamnet(offline=offline, retry=retry, progress=progress)
-    return weights.fetch(entry, offline=offline, retry=retry, progress=progress)
-
-
-def _here(source: EarSource) -> Path:
-    entry = source.file.entry
-    return source.file.here(partial(_fetch, entry) if entry else None)
-
-
-def _load_trained(
-    source: EarSource, device: torch.device | str, settings: EarSettings
-) -> AudioBranch:
-    from av_tagger.audio.branch import MilEar
-    from av_tagger.audio.checkpoint import load_checkpoint
-
-    network, header = load_checkpoint(_here(source))
-    return MilEar(network, header, device, settings)
-
-
-def _load_embedded(
-    source: EarSource, device: torch.device | str, settings: EarSettings
-) -> AudioBranch:
-    from av_tagger.audio.checkpoint import load_checkpoint
-    from av_tagger.audio.known.on_embeddings import EmbeddedEar
-
-    network, header = load_checkpoint(_here(source))
-    try:
-        base = _load_published(source.parts[0], device, settings)
-        return EmbeddedEar(base, network, header)
-    except (WeightsError, UsageError) as error:
-        raise _unusable(source, error) from error
-
-
-def _load_combined(
-    source: EarSource, device: torch.device | str, settings: EarSettings
-) -> AudioBranch:
-    from av_tagger.audio.combined import CombinedEar
-
-    calibration = calibration_of(part_names(source.name))
-    if calibration.digest != source.digest:
-        raise WeightsError(
-            f"the calibration of {source.name} is not that of this run; "
-            "give every machine the same files"
-        )
-    wearer = {calibration.parts[s.part] for s in calibration.sources if s.head}
-    parts = [
-        _load_published(part, device, settings, calibration.head)
-        if part.name in wearer
-        else load(part, device, settings)
-        for part in source.parts
-    ]
-    return CombinedEar(parts, calibration)
-
-
-def _load_published(
-    source: EarSource,
-    device: torch.device | str,
-    settings: EarSettings,
-    head: Head | None = None,
-) -> KnownEar:
-    from av_tagger.audio.known.ear import KnownEar, widened
-    from av_tagger.audio.known.files import read_network
-
-    del settings  # published networks run in float32
-    network, family = read_network(source.kind, _here(source)), FAMILIES[source.kind]
-    assert source.info.weights is not None
-    if head is not None:
-        family = widened(source.name, family, network, head)
-    return KnownEar(source.info.weights, family, network, device)
-
-
-COMBINED = "combined"  # the kind of ears behind a calibration
-LOADERS: dict[str, Callable[[EarSource, torch.device | str, EarSettings], AudioBranch]] = {
-    COMBINED: _load_combined,
-    "trained": _load_trained,
-    "embedded": _load_embedded,
-}
