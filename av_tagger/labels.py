@@ -1,4 +1,4 @@
-"""Sound classes as data: which there are, their AudioSet ids, and the words that describe them."""
+"""Sound classes: labels, AudioSet ids, and words for the eye."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class ClassList:
         twice = [label for label, n in Counter(self.labels).items() if n > 1]
         if twice:
             raise UsageError(
-                f"class {twice[0]!r} stands more than once in the list; name each class once"
+                f"class {twice[0]!r} is in the list more than once; name each class once"
             )
 
     def __len__(self) -> int:
@@ -54,7 +54,7 @@ class ClassList:
         return tuple(c.id for c in self.classes)
 
     def find(self, name: str) -> SoundClass:
-        """The class of this label or AudioSet id, capitals aside."""
+        """The class with this label or AudioSet id, ignoring case."""
         key = name.strip().casefold()
         for c in self.classes:
             if key in (c.label.casefold(), c.id.casefold()):
@@ -80,7 +80,7 @@ def dcase2017() -> ClassList:
 def audioset() -> ClassList:
     """The 527 classes of AudioSet in the order of its label list, with what is seen of each.
 
-    Names and ids are AudioSet's (Google, CC BY 4.0).
+    Those of DCASE 2017 have their extra words. Names and ids: Google, CC BY 4.0.
     """
     text = files("av_tagger").joinpath("resources", "audioset.tsv").read_text(encoding="utf-8")
     known = {c.id: c for c in dcase2017()}
@@ -108,11 +108,10 @@ def _visible() -> dict[str, tuple[str, ...]]:
 
 
 def choose_classes(choice: str | None) -> ClassList:
-    """What `--classes` means: `dcase2017` (also without a choice), `all` = AudioSet, an existing
-    file, or names and ids.
+    """The value of `--classes`: `dcase2017` (or None), `all` for AudioSet, a file, names or ids.
 
-    Names are separated by semicolons, since some hold commas; commas separate them, too, where the
-    whole is not one name.
+    Names are separated by semicolons, because some contain commas; by commas if the whole text is
+    not one name.
     """
     if choice is None or choice == "dcase2017":
         return dcase2017()
@@ -127,12 +126,12 @@ def choose_classes(choice: str | None) -> ClassList:
 
 
 def read_classes(path: Path) -> ClassList:
-    """A class list from a file: TOML tables as in the package, or plain text with one label a line."""
+    """A class list from a file: TOML as in the package, or text with one label per line."""
     try:
         text = path.read_text(encoding="utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
         raise UsageError(
-            f"{path}: this class list cannot be read ({error}); give a text file, one label a line"
+            f"{path}: cannot be read as a class list ({error}); give text, one label per line"
         ) from error
     try:
         return _from_toml(text) if path.suffix == ".toml" else _from_lines(text)

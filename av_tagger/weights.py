@@ -1,4 +1,4 @@
-"""Where a weights file is, whether it is whole, and how to get it."""
+"""The catalogue of weights: where each file is, whether it is complete, how to get it."""
 
 from __future__ import annotations
 
@@ -52,19 +52,19 @@ def cache_folder() -> Path:
 
 
 def folders() -> list[Path]:
-    """Where weights are looked for, in order: `$AV_TAGGER_WEIGHTS`, what was shipped, the cache."""
+    """Where weights are searched, in order: `$AV_TAGGER_WEIGHTS`, the package, the cache."""
     own = [Path(part) for part in os.environ.get("AV_TAGGER_WEIGHTS", "").split(os.pathsep) if part]
     package = Path(__file__).parent
     return [*own, package / "shipped_weights", package.parent / "weights", cache_folder()]
 
 
 def find(filename: str) -> Path | None:
-    """The first file of this name in one of the folders, whether the catalogue knows it or not."""
+    """The first file of this name in the folders; it need not be in the catalogue."""
     return next((folder / filename for folder in folders() if (folder / filename).is_file()), None)
 
 
 def locate(name: str) -> Path | None:
-    """The file in the folders, in its installed package or in the Hugging Face cache."""
+    """The file of an entry in the first folder that has it, else in the Hugging Face cache."""
     file = entry(name)
     candidates = (folder / file.filename for folder in folders())
     found = next((path for path in candidates if path.is_file()), None)
@@ -94,7 +94,7 @@ def fetch(
         )
     if not file.urls:
         raise WeightsError(
-            f"{file.filename}: ships with the package, but is not there; install the package again"
+            f"{file.filename}: is part of the package, but missing; install the package again"
         )
     if offline:
         raise WeightsError(
@@ -111,7 +111,7 @@ def fetch(
 
 
 def check(name: str) -> State:
-    """Reads the whole file where a checksum is known."""
+    """Compares the checksum if one is known, which reads the whole file."""
     file, path = entry(name), locate(name)
     if path is None:
         return _state_of_absent(file)
@@ -251,13 +251,13 @@ def _metadata(path: Path) -> dict[str, str]:
 
 
 def _addresses(file: WeightsFile) -> tuple[str, ...]:
-    """`$AV_TAGGER_MIRROR` stands in for every host: one folder with all files by their names."""
+    """`$AV_TAGGER_MIRROR` replaces every host: one folder with all files by their names."""
     mirror = os.environ.get("AV_TAGGER_MIRROR")
     return (f"{mirror.rstrip('/')}/{file.filename}",) if mirror else file.urls
 
 
 def is_plausible(file: WeightsFile, path: Path) -> bool:
-    """Whether the size is that of the catalogue or of the file's own header (no checksum)."""
+    """The size is that of the catalogue or of the safetensors header: faster than a checksum."""
     size = path.stat().st_size
     if file.size is not None:
         return size == file.size
@@ -265,7 +265,7 @@ def is_plausible(file: WeightsFile, path: Path) -> bool:
 
 
 def _safetensors_size(path: Path) -> int:
-    """Size by the header: 8 bytes of length, the header, the tensors; -1 without a header."""
+    """The file size that a safetensors header implies; -1 without a header."""
     with path.open("rb") as file:
         length = int.from_bytes(file.read(8), "little")
         if length > 100_000_000:

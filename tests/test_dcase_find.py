@@ -1,4 +1,4 @@
-"""Finding listed clips among files as people have them."""
+"""Finding the files of listed clips under the usual names."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def put(folder: Path, *names: str) -> None:
         "Y-GCwoyCnYsY_0.000_10.000",
     ],
 )
-def test_a_cut_clip_is_found_whole(name: str, tmp_path: Path) -> None:
+def test_a_cut_clip_is_found(name: str, tmp_path: Path) -> None:
     put(tmp_path, name, "other.wav")
     found = find_clips(listed("-GCwoyCnYsY_0.000_10.000"), [tmp_path])
     assert [clip for _, clip in found.clips] == [Clip(tmp_path / name)]
@@ -61,8 +61,8 @@ def test_a_whole_video_is_cut(name: str, tmp_path: Path) -> None:
     ]
 
 
-def test_of_several_files_the_one_that_tells_most(tmp_path: Path) -> None:
-    """A cut video before a whole one, pictures and sound before sound alone, and the same answer however folders are given."""
+def test_the_best_of_several_files(tmp_path: Path) -> None:
+    """Video before sound, cut before whole, independent of the order of the folders."""
     rows = listed("-GCwoyCnYsY_0.000_10.000")
     one, two = tmp_path / "one", tmp_path / "two"
     order = [
@@ -79,7 +79,7 @@ def test_of_several_files_the_one_that_tells_most(tmp_path: Path) -> None:
             assert find_clips(rows, folders).clips[0][1].path == tmp_path / name
 
 
-def test_what_is_no_media_or_half_loaded_is_passed_over(tmp_path: Path) -> None:
+def test_other_and_incomplete_files_are_ignored(tmp_path: Path) -> None:
     put(
         tmp_path,
         "-GCwoyCnYsY_0.000_10.000.json",
@@ -97,13 +97,13 @@ def test_other_cuts_of_the_same_video_are_not_taken(tmp_path: Path) -> None:
     assert len(find_clips(listed("-GCwoyCnYsY_0.000_10.000"), [tmp_path]).missing) == 1
 
 
-def test_lists_with_names_of_their_own(tmp_path: Path) -> None:
+def test_names_that_are_not_youtube_clips(tmp_path: Path) -> None:
     put(tmp_path, "street 1.mp4", "street 2.wav")
     found = find_clips(listed("street 1", "street 2", "street 3"), [tmp_path])
     assert [clip.path.name for _, clip in found.clips] == ["street 1.mp4", "street 2.wav"]
     assert [row.key for row in found.missing] == ["street 3"]
 
 
-def test_a_folder_that_is_not_there(tmp_path: Path) -> None:
+def test_a_missing_folder_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="is not a folder"):
         find_clips(listed("a"), [tmp_path / "none"])

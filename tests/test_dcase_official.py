@@ -1,4 +1,4 @@
-"""The challenge's own files, where they lie beside the checkout: counts as published, and what perfect answers score."""
+"""The official files, if they are beside the checkout: published counts, perfect scores."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def strong(files: Path) -> Path:
     return files / "groundtruth_strong_label_testing_set.csv"
 
 
-def test_the_classes_are_ours(files: Path) -> None:
+def test_the_official_class_list_equals_ours(files: Path) -> None:
     official = read_class_list(files / "sound_event_list_17_classes.txt")
     assert official.labels == dcase2017().labels
     assert official.ids == dcase2017().ids
@@ -67,7 +67,7 @@ def test_the_strong_list_has_the_same_clips(weak: Path, strong: Path) -> None:
     assert sum(len(found) for found in events.values()) == 688 - 36  # rows less those `0 0`
 
 
-def test_perfect_answers_score_100(weak: Path, strong: Path, tmp_path: Path) -> None:
+def test_perfect_predictions_score_100(weak: Path, strong: Path, tmp_path: Path) -> None:
     write_tags(tmp_path / "a.csv", read_weak(weak))
     write_events(tmp_path / "b.csv", read_strong(strong))
     ours = evaluate_tags(tmp_path / "a.csv", weak, dcase2017()).scores
@@ -80,8 +80,8 @@ def test_perfect_answers_score_100(weak: Path, strong: Path, tmp_path: Path) -> 
     assert ours.coverage.share == events.coverage.share == 1.0
 
 
-def test_half_of_the_clips_left_out(weak: Path, tmp_path: Path) -> None:
-    """The official script does not notice; by default every label of the truth counts."""
+def test_missing_clips_count_except_officially(weak: Path, tmp_path: Path) -> None:
+    """The official script ignores them; by default every label of the truth counts."""
     truth = read_weak(weak)
     half = dict(list(truth.items())[::2])
     write_tags(tmp_path / "a.csv", half)
@@ -101,7 +101,7 @@ def test_names_with_a_leading_y_match_nothing_officially(weak: Path, tmp_path: P
     assert evaluate_tags(tmp_path / "a.csv", weak, dcase2017()).scores.micro.f1 == 1.0
     official = evaluate_officially(tmp_path / "a.csv", weak, dcase2017()).scores
     only = read_weak(weak)[clip_key(rows[-1].split("\t")[0])]
-    assert sorted(official.classes) == sorted(only)  # one clip is all that it sees
+    assert sorted(official.classes) == sorted(only)  # only one clip matches
     assert official.micro.recall == 1 / len(only)
 
 

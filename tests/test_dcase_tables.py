@@ -1,4 +1,4 @@
-"""The challenge's tables: every way they are written, and what a wrong line says."""
+"""The tables of DCASE 2017 task 4: all their forms, and the errors of malformed lines."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ ids = st.text("abzAZ09_-", min_size=11, max_size=11)
         ("C:\\clips\\x70B12Mb-8a_30_40.3gp", "x70B12Mb-8a", 30, 40),
     ],
 )
-def test_names_are_counted_not_split(name: str, id_: str, start: float, end: float) -> None:
+def test_clip_names(name: str, id_: str, start: float, end: float) -> None:
     assert parse_name(name) == ClipName(id_, start, end)
     assert public_name(name) == f"{id_}_{start:.3f}_{end:.3f}.wav"
 
@@ -67,14 +67,14 @@ def test_names_are_counted_not_split(name: str, id_: str, start: float, end: flo
         "",
     ],
 )
-def test_other_names_stay_what_they_are(name: str) -> None:
+def test_other_names_are_kept(name: str) -> None:
     assert parse_name(name) is None
     assert clip_key(name) == name.removesuffix(".wav")
 
 
 @settings(max_examples=50, deadline=None)
 @given(ids, st.integers(0, 9_999_999), st.integers(1, 600_000))
-def test_every_spelling_of_a_clip_is_one_key(id_: str, start_ms: int, length_ms: int) -> None:
+def test_every_spelling_of_a_clip_has_one_key(id_: str, start_ms: int, length_ms: int) -> None:
     name = ClipName(id_, start_ms / 1000, (start_ms + length_ms) / 1000)
     for spelling in (f"{name}", f"Y{name}", f"{name}.wav", f"a/b/Y{name}.mp4", f"{name}.FLAC"):
         assert clip_key(spelling) == str(name)
@@ -83,7 +83,8 @@ def test_every_spelling_of_a_clip_is_one_key(id_: str, start_ms: int, length_ms:
 def test_the_class_list(tmp_path: Path) -> None:
     path = tmp_path / "classes.txt"
     path.write_bytes(
-        b"Class_ID        Confidence        Class_Label\r\n/m/05x_td\t9\tAir horn, truck horn\r\n/m/0k4j\t10\tCar\r\n"
+        b"Class_ID        Confidence        Class_Label\r\n"
+        b"/m/05x_td\t9\tAir horn, truck horn\r\n/m/0k4j\t10\tCar\r\n"
     )
     classes = read_class_list(path)
     assert classes.labels == ("Air horn, truck horn", "Car")
@@ -91,11 +92,14 @@ def test_the_class_list(tmp_path: Path) -> None:
     assert classes.classes[0].group == "warning"
 
 
-def test_a_download_list_tells_labels_by_their_ids(tmp_path: Path) -> None:
-    """Labels hold commas that nothing escapes: only the last column is sure."""
+def test_labels_of_a_download_list_are_found_by_their_ids(tmp_path: Path) -> None:
+    """Labels contain unescaped commas: only the last column is reliable."""
     path = tmp_path / "testing_set.csv"
     rows = [
-        '-Gbohom8C4Q,30.000,40.000,"Train horn,Air horn, truck horn,Train","/m/0284vy3,/m/05x_td,/m/07jdr"',
+        (
+            '-Gbohom8C4Q,30.000,40.000,"Train horn,Air horn, truck horn,Train",'
+            '"/m/0284vy3,/m/05x_td,/m/07jdr"'
+        ),
         "-GCwoyCnYsY,0.000,10.000,Train horn,/m/0284vy3",
         'Y_a_b_c_d_e_, 1.000, 2.500, "Fire engine, fire truck (siren)", "/m/012ndj"',
     ]
@@ -118,7 +122,9 @@ def test_a_download_list_tells_labels_by_their_ids(tmp_path: Path) -> None:
 @pytest.mark.parametrize("end", ["\n", "\r\n", "\r"])
 @pytest.mark.parametrize("mark", ["", "\ufeff"])
 @pytest.mark.parametrize("y", ["", "Y"])
-def test_weak_truth_however_it_was_saved(end: str, mark: str, y: str, tmp_path: Path) -> None:
+def test_weak_truth_with_any_line_ends_and_byte_order_mark(
+    end: str, mark: str, y: str, tmp_path: Path
+) -> None:
     rows = [
         f"{y}-5QrBL6MzLg_60.000_70.000.wav\t60.000\t70.000\tTrain horn",
         f"{y}0_HnD-rW3lI_170.000_180.000.wav\t170.000\t180.000\tAir horn, truck horn",
@@ -138,7 +144,7 @@ def test_weak_truth_however_it_was_saved(end: str, mark: str, y: str, tmp_path: 
     assert [(c.key, c.labels) for c in read_list(path)] == list(expected.items())
 
 
-def test_strong_truth_keeps_clips_in_which_nothing_is_heard(tmp_path: Path) -> None:
+def test_strong_truth_keeps_clips_without_events(tmp_path: Path) -> None:
     path = tmp_path / "strong.csv"
     path.write_text(
         "-GCwoyCnYsY_0.000_10.000.wav\t0.165\t3.8\tTrain horn\n"
@@ -175,7 +181,7 @@ GOOD = "-GCwoyCnYsY_0.000_10.000.wav\t0\t10\tTrain\n"
     ],
 )
 @pytest.mark.parametrize("reader", [read_weak, read_strong, read_submission, read_list])
-def test_a_wrong_line_is_named(
+def test_a_malformed_line_is_named(
     reader: Callable[[Path], object], line: str, says: str, tmp_path: Path
 ) -> None:
     path = tmp_path / "table.csv"
@@ -199,7 +205,7 @@ def test_a_wrong_line_is_named(
         ),
     ],
 )
-def test_a_wrong_line_of_a_download_list_is_named(line: str, says: str, tmp_path: Path) -> None:
+def test_a_malformed_line_of_a_download_list_is_named(line: str, says: str, tmp_path: Path) -> None:
     path = tmp_path / "list.csv"
     path.write_text(f"-GCwoyCnYsY,0.000,10.000,Train horn,/m/0284vy3\n{line}\n")
     with pytest.raises(TableError, match=re.escape(says)) as caught:
@@ -207,7 +213,7 @@ def test_a_wrong_line_of_a_download_list_is_named(line: str, says: str, tmp_path
     assert caught.value.line == 2
 
 
-def test_a_wrong_line_of_a_class_list_is_named(tmp_path: Path) -> None:
+def test_a_malformed_line_of_a_class_list_is_named(tmp_path: Path) -> None:
     path = tmp_path / "classes.txt"
     path.write_text("/m/0k4j\t10\tCar\n/m/01bjv 7 Bus\n")
     with pytest.raises(TableError, match=r"line 2: has 1 columns"):
@@ -225,11 +231,11 @@ def test_empty_and_missing_tables(
     with pytest.raises(UsageError, match="cannot be read"):
         reader(path)
     path.write_bytes(content)
-    with pytest.raises(UsageError, match=r"table\.csv: (is empty|holds no class)"):
+    with pytest.raises(UsageError, match=r"table\.csv: (is empty|has no class)"):
         reader(path)
 
 
-def test_bytes_that_are_no_text_are_named(tmp_path: Path) -> None:
+def test_bytes_that_are_not_utf8_are_named(tmp_path: Path) -> None:
     path = tmp_path / "table.csv"
     path.write_bytes(GOOD.encode() + b"\xff\xfe\n")
     with pytest.raises(TableError, match="line 2: is not text"):
@@ -268,22 +274,20 @@ def test_a_submission_to_subtask_b(tmp_path: Path) -> None:
 
 @settings(max_examples=50, deadline=None)
 @given(st.dictionaries(ids, st.lists(st.sampled_from(LABELS), unique=True), min_size=1, max_size=5))
-def test_what_is_written_is_read_again(
-    tmp_path_factory: pytest.TempPathFactory, tags: dict[str, list[str]]
-) -> None:
+def test_round_trip(tmp_path_factory: pytest.TempPathFactory, tags: dict[str, list[str]]) -> None:
     path = tmp_path_factory.mktemp("round") / "a.csv"
     named = {f"Y{id_}_5.000_15.000.wav": labels for id_, labels in tags.items()}
     write_tags(path, named)
     assert read_weak(path) == {clip_key(name): tuple(labels) for name, labels in named.items()}
 
 
-def test_submissions_that_would_be_wrong_are_refused(tmp_path: Path) -> None:
+def test_wrong_submissions_are_rejected(tmp_path: Path) -> None:
     path = tmp_path / "a.csv"
     with pytest.raises(UsageError, match="same clip"):
         write_tags(path, {"-5QrBL6MzLg_60_70.wav": (), "Y-5QrBL6MzLg_60.000_70.000": ()})
     with pytest.raises(UsageError, match="no clip to submit"):
         write_events(path, {})
-    with pytest.raises(UsageError, match="cannot stand in a tab-separated table"):
+    with pytest.raises(UsageError, match="does not fit a tab-separated table"):
         write_tags(path, {"a.wav": ("Car\tBus",)})
     assert not path.exists()
     (tmp_path / "file").write_text("")
@@ -291,8 +295,8 @@ def test_submissions_that_would_be_wrong_are_refused(tmp_path: Path) -> None:
         write_tags(tmp_path / "file" / "a.csv", {"a.wav": ()})
 
 
-def test_outcomes_become_rows_in_the_time_of_the_clip() -> None:
-    """A part of a whole video: its events are in seconds of the video, the submission wants seconds of the clip."""
+def test_outcomes_become_rows_in_seconds_of_the_clip() -> None:
+    """Events are in seconds of the whole video; the submission has seconds of the clip."""
     branch = BranchInfo(Status.OK, "fake")
     tags = (
         Tag("Train", 0.9, 0.5, 0.9, None, (Event(31.0, 33.5, 0.9), Event(29.5, 30.25, 0.6))),

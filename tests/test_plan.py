@@ -1,4 +1,4 @@
-"""From settings to a tagger: which ear listens, at whose thresholds, for which classes, and what is said about it."""
+"""Plans: ear, eye, thresholds, classes, advice, fingerprints, what is refused and when."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ STARTER = "crnn.starter.safetensors"
 
 @pytest.fixture(scope="module")
 def published(tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes]:
-    """Contents of weights files, each a network that fits: EfficientATs a tenth as wide, YAMNet as it is."""
+    """Contents of weights files: EfficientATs a tenth as wide, and a YAMNet."""
     folder = tmp_path_factory.mktemp("published")
     torch.manual_seed(0)
     torch.save(EfficientAT(0.1).state_dict(), folder / "mn.pt")
@@ -52,7 +52,7 @@ def published(tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes]:
 
 @pytest.fixture
 def own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The user's own folder of weights, and a starter ear in it where none was shipped."""
+    """The user's own folder of weights, with a starter ear where none was shipped."""
     monkeypatch.setenv("AV_TAGGER_WEIGHTS", str(tmp_path / "own"))
     monkeypatch.setenv("AV_TAGGER_CACHE", str(tmp_path / "cache"))
     monkeypatch.setattr(download, "_unreachable", {})
@@ -67,7 +67,7 @@ def own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 @pytest.fixture
-def nobody_calls(monkeypatch: pytest.MonkeyPatch) -> None:
+def no_connection(monkeypatch: pytest.MonkeyPatch) -> None:
     def connect(*_: object) -> None:
         raise AssertionError("the network was touched")
 
@@ -97,7 +97,7 @@ def ear_of(tagger: Tagger) -> str | None:
     return tagger.branches[0].weights
 
 
-@pytest.mark.usefixtures("nobody_calls")
+@pytest.mark.usefixtures("no_connection")
 def test_everything_that_is_here_listens(own: Path, published: dict[str, bytes]) -> None:
     """The starter, YAMNet, and the best EfficientAT together."""
     heard: list[str] = []
@@ -115,7 +115,7 @@ def test_everything_that_is_here_listens(own: Path, published: dict[str, bytes])
     assert embedder_name("auto") == "efficientat.mn20"
 
 
-@pytest.mark.usefixtures("nobody_calls")
+@pytest.mark.usefixtures("no_connection")
 def test_an_ear_answers_for_all_it_knows(own: Path, published: dict[str, bytes]) -> None:
     said: list[str] = []
     starter = listen(said.append)
@@ -132,14 +132,14 @@ def test_an_ear_answers_for_all_it_knows(own: Path, published: dict[str, bytes])
     assert not listen(classes="Dog;Bark").parts.fold
 
 
-@pytest.mark.usefixtures("nobody_calls", "own")
+@pytest.mark.usefixtures("no_connection", "own")
 def test_offline_the_starter_listens() -> None:
     path = weights.find(STARTER)
     assert path is not None
     assert ear_of(listen()) == ear_of(listen(ear="starter")) == read_header(path).name
 
 
-@pytest.mark.usefixtures("nobody_calls", "own")
+@pytest.mark.usefixtures("no_connection", "own")
 def test_offline_a_named_ear_that_is_not_here_is_an_error() -> None:
     with pytest.raises(
         WeightsError, match=r"mn10_as_mAP_471\.pt: is not here, and --offline forbids a download"
@@ -156,7 +156,7 @@ def test_an_index_that_cannot_be_reached_is_said_once() -> None:
     assert said[1:] == [STARTER_KNOWS]
 
 
-def test_an_ear_that_is_damaged_makes_room_for_the_starter(own: Path) -> None:
+def test_a_damaged_ear_is_replaced_by_the_starter(own: Path) -> None:
     (own / weights.entry("efficientat.mn10").filename).write_bytes(b"cut short")
     said: list[str] = []
     assert ear_of(listen(said.append)) == ear_of(listen(ear="starter"))
@@ -196,7 +196,7 @@ def test_the_users_own_fusion_wins(own: Path, published: dict[str, bytes], tmp_p
 
 
 @pytest.mark.usefixtures("own")
-def test_a_run_brings_its_thresholds(tmp_path: Path) -> None:
+def test_a_trained_ear_has_its_own_thresholds(tmp_path: Path) -> None:
     """In the order of the classes that are asked for, whatever the order it was trained in."""
     path = trained(tmp_path / "mine.safetensors", LABELS[::-1], tuple(np.linspace(0.1, 0.9, 17)))
     tagger = listen(ear=str(path))
@@ -205,8 +205,8 @@ def test_a_run_brings_its_thresholds(tmp_path: Path) -> None:
 
 
 @pytest.mark.usefixtures("own")
-def test_a_run_on_own_classes_is_asked_for_these(tmp_path: Path) -> None:
-    """And the ear alone decides on them, since the eye has no more than their names; the paper's classes stay as they are."""
+def test_a_trained_ear_answers_for_its_own_classes(tmp_path: Path) -> None:
+    """The ear alone decides on them: the eye knows only their names."""
     labels = ("kettle", "Train", "Skateboards")  # the last is no slip of the pen
     path = trained(tmp_path / "mine.safetensors", labels, (0.2, 0.3, 0.4))
     tagger = listen(ear=str(path))

@@ -25,7 +25,7 @@ from av_tagger.labels import dcase2017
 from av_tagger.reports import plots
 from av_tagger.reports.explore import FusionExplorer
 from av_tagger.reports.html import write_page
-from av_tagger.reports.made_up import made_up_scores
+from av_tagger.reports.simulated import simulated_scores
 
 if TYPE_CHECKING:
     from av_tagger.scores import Tagged
@@ -72,7 +72,7 @@ def draw_fusion(folder: Path) -> None:
     """F1 per class of ear, eye and both on made-up scores; the paper's weights and fitted ones."""
     labels = dcase2017().labels
     paper: np.ndarray = load_fusion("paper", labels).weights  # type: ignore[attr-defined]
-    examples = made_up_scores(
+    examples = simulated_scores(
         labels, [label for label, a in zip(labels, paper, strict=True) if a < 0.5], seed=3
     )
     development, test = FusionExplorer(examples.half(0)), FusionExplorer(examples.half(1))

@@ -1,4 +1,4 @@
-"""What every writer is made of: a suffix, a rendering as text, and whether each input gets a file of its own."""
+"""The text writer, and the views of a result that several formats share."""
 
 from __future__ import annotations
 
@@ -17,36 +17,37 @@ Render = Callable[[Outcomes], Iterable[str]]
 
 
 @dataclass(frozen=True)
-class Sheet:
-    """A writer of text."""
+class TextWriter:
+    """A writer made of a suffix and a function that renders outcomes as pieces of text."""
 
     suffix: str
     render: Render
-    each: bool = False  # one file an input; a file that failed then gets none
+    each: bool = False  # one file per result, none for failures
 
     def check(self) -> None:
-        """Text needs no library."""
+        """No library is needed."""
 
     def write(self, outcomes: Outcomes, path: Path) -> None:
         write_text(path, self.render(outcomes))
 
 
 def span(tagged: Tagged) -> tuple[float, float]:
-    """The tagged part in seconds of its file."""
+    """The tagged part, in seconds of its file."""
     start = tagged.clip.start_seconds
     return start, start + tagged.duration_seconds
 
 
 def occurrences(tagged: Tagged, tag: Tag) -> tuple[Event, ...]:
-    """When a tag holds: its events, or the whole clip for one that has none (a tag that was only seen)."""
+    """A tag's events; a tag without events (seen, not heard) holds for the whole clip."""
     return tag.events or (Event(*span(tagged), tag.probability),)
 
 
 def timeline(tagged: Tagged) -> list[tuple[Event, Tag]]:
-    """Every occurrence of every tag, in the order of time."""
+    """Every occurrence of every tag, sorted by time."""
     pairs = [(event, tag) for tag in tagged.tags for event in occurrences(tagged, tag)]
     return sorted(pairs, key=lambda pair: (pair[0].start, pair[0].end, pair[1].label))
 
 
-def answers(outcomes: Iterable[Outcome]) -> Iterator[Tagged]:
+def only_tagged(outcomes: Iterable[Outcome]) -> Iterator[Tagged]:
+    """The results, without failures."""
     return (o for o in outcomes if isinstance(o, Tagged))

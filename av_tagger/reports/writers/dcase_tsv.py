@@ -1,9 +1,10 @@
-"""Results as DCASE 2017 task 4 wants them handed in: tab-separated rows `file start end label`, no header.
+"""Submissions to DCASE 2017 task 4: tab-separated rows `file start end label`, without a header.
 
-Subtask A (tagging): one row a tag, start and end as in the original video when the file is named like those of the data set
-(an id of 11 characters, `_start_end`), else those of the clip. Subtask B (detection): one row an event, in seconds of the clip.
-File names lose the `Y` that files on disk carry and are called `.wav`, as in the official lists. A file without tags, or one that
-failed, is a bare file name: it was asked, and it counts.
+Subtask A (tagging): one row per tag. Start and end are those of the original video if the file is
+named like a clip of the data set (id of 11 characters, `_start_end`), else those of the clip.
+Subtask B (detection): one row per event, in seconds of the clip. Names have no leading `Y` and end
+in `.wav`, as in the official lists. A file without tags, or one that failed, is a bare name, since
+clips without a row are not scored.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from av_tagger.dcase.names import parse_name, public_name
 from av_tagger.reports.files import one_line
-from av_tagger.reports.writers.sheet import Sheet, occurrences, span
+from av_tagger.reports.writers.base import TextWriter, occurrences, span
 from av_tagger.scores import Failed, Outcome, Tagged
 
 if TYPE_CHECKING:
@@ -25,9 +26,8 @@ def subtask_a(outcomes: Iterable[Outcome]) -> Iterator[str]:
         if isinstance(outcome, Failed) or not outcome.tags:
             yield f"{name}\n"
             continue
-        start, end = _span(outcome)
         for tag in outcome.tags:
-            yield f"{name}\t{start:.3f}\t{end:.3f}\t{one_line(tag.label)}\n"
+            yield _row(name, *_span(outcome), tag.label)
 
 
 def subtask_b(outcomes: Iterable[Outcome]) -> Iterator[str]:
@@ -39,7 +39,11 @@ def subtask_b(outcomes: Iterable[Outcome]) -> Iterator[str]:
         offset = outcome.clip.start_seconds
         for tag in outcome.tags:
             for event in occurrences(outcome, tag):
-                yield f"{name}\t{event.start - offset:.3f}\t{event.end - offset:.3f}\t{one_line(tag.label)}\n"
+                yield _row(name, event.start - offset, event.end - offset, tag.label)
+
+
+def _row(name: str, start: float, end: float, label: str) -> str:
+    return f"{name}\t{start:.3f}\t{end:.3f}\t{one_line(label)}\n"
 
 
 def _name(outcome: Outcome) -> str:
@@ -51,5 +55,5 @@ def _span(tagged: Tagged) -> tuple[float, float]:
     return (named.start, named.end) if named else span(tagged)
 
 
-SUBTASK_A = Sheet(".subtask_a.tsv", subtask_a)
-SUBTASK_B = Sheet(".subtask_b.tsv", subtask_b)
+SUBTASK_A = TextWriter(".subtask_a.tsv", subtask_a)
+SUBTASK_B = TextWriter(".subtask_b.tsv", subtask_b)
