@@ -28,7 +28,7 @@ class Source:
 
 
 @dataclass(frozen=True, eq=False)
-class Head:
+class EmbeddingHead:
     """A linear layer on the embeddings of one part, one row per class of `labels`."""
 
     labels: tuple[str, ...]
@@ -37,7 +37,7 @@ class Head:
 
 
 @dataclass(frozen=True)
-class About:
+class CalibrationNotes:
     """What the file says of itself."""
 
     licence: str = ""
@@ -60,8 +60,8 @@ class Calibration:
     bias: Floats  # (labels,)
     thresholds: Mapping[str, Floats]  # by operating point, (labels,)
     floor: float = 3e-3
-    head: Head | None = None
-    about: About = field(default_factory=About)
+    head: EmbeddingHead | None = None
+    about: CalibrationNotes = field(default_factory=CalibrationNotes)
 
     def __post_init__(self) -> None:
         shape = (len(self.sources), len(self.labels))

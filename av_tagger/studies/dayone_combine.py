@@ -9,9 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from av_tagger.audio.calibration import (
-    About,
     Calibration,
-    Head,
+    CalibrationNotes,
+    EmbeddingHead,
     Source,
     column_of,
     floored_logit,
@@ -147,7 +147,7 @@ class Fitted:
     truth: Floats
 
 
-def fit(parts: Sequence[str], real: RealClips, head: Head, made: str) -> Fitted:
+def fit(parts: Sequence[str], real: RealClips, head: EmbeddingHead, made: str) -> Fitted:
     """Slope, biases and thresholds of one ear."""
     labels = LABELS if parts == (STARTER,) else _all_labels(parts)
     z = summed(parts, labels, real)
@@ -167,7 +167,7 @@ def fit(parts: Sequence[str], real: RealClips, head: Head, made: str) -> Fitted:
         thresholds={"f1": np.full(len(labels), f1), "precision": np.full(len(labels), sure)},
         floor=FLOOR,
         head=head if has_head(parts) else None,
-        about=About("Apache-2.0", made, _notes(held, truth, f1, sure)),
+        about=CalibrationNotes("Apache-2.0", made, _notes(held, truth, f1, sure)),
     )
     return Fitted(calibration, held, truth)
 

@@ -18,7 +18,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from av_tagger.audio.calibration import Calibration, Head, column_of
+from av_tagger.audio.calibration import Calibration, EmbeddingHead, column_of
 from av_tagger.audio.calibration_file import load_calibration, save_calibration
 from av_tagger.audio.known.families import FAMILIES
 from av_tagger.studies import sound_manifest
@@ -69,7 +69,7 @@ def here(networks: Networks) -> set[str]:
     return known if networks.efficientat is None else known | {EFFICIENTAT}
 
 
-def trained(sounds: HeardSet, made: HeardSet, networks: Networks) -> tuple[Head, Numbers]:
+def trained(sounds: HeardSet, made: HeardSet, networks: Networks) -> tuple[EmbeddingHead, Numbers]:
     """The head on everything; and the scores of real clips by heads that never had their fold."""
     settings = HeadSettings()
     data, folds = training_data(sounds, made, settings)
@@ -97,7 +97,10 @@ def training_data(
 
 
 def real_clips(
-    sets: tuple[HeardSet, HeardSet], head: Head, held_out: Numbers, clips: list[LabelledClip]
+    sets: tuple[HeardSet, HeardSet],
+    head: EmbeddingHead,
+    held_out: Numbers,
+    clips: list[LabelledClip],
 ) -> RealClips:
     """Sounds first, then videos, of which the head never had any."""
     sounds, films = sets

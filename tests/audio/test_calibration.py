@@ -11,9 +11,9 @@ import pytest
 from safetensors.numpy import load_file, save_file
 
 from av_tagger.audio.calibration import (
-    About,
     Calibration,
-    Head,
+    CalibrationNotes,
+    EmbeddingHead,
     Source,
     floored_logit,
     joined,
@@ -38,7 +38,7 @@ def calibration(name: str = "yamnet", labels: tuple[str, ...] = ("Dog", "Car")) 
 
 
 def with_head() -> Calibration:
-    head = Head(("Car",), np.full((1, 3), 0.5, np.float32), np.array([-1.0], np.float32))
+    head = EmbeddingHead(("Car",), np.full((1, 3), 0.5, np.float32), np.array([-1.0], np.float32))
     return Calibration(
         parts=("yamnet", "starter"),
         labels=("Dog", "Car"),
@@ -47,7 +47,7 @@ def with_head() -> Calibration:
         bias=np.array([0.25, -0.5]),
         thresholds={"f1": np.array([0.25, 0.5]), "precision": np.array([0.75, 0.875])},
         head=head,
-        about=About("Apache-2.0", "a test", {"mAP": 0.5}),
+        about=CalibrationNotes("Apache-2.0", "a test", {"mAP": 0.5}),
     )
 
 
