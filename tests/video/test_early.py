@@ -13,9 +13,10 @@ from av_tagger.clip import ColourMatrix, Frames
 from av_tagger.labels import dcase2017
 from av_tagger.scores import Status
 from av_tagger.video.branch import EyeSettings
-from av_tagger.video.early import BLOCKS, SIDE, early_features
+from av_tagger.video.early import early_features
+from av_tagger.video.eye_source import EARLY_BLOCKS, EARLY_SIDE
 from av_tagger.video.features import Compute
-from av_tagger.video.load import load_eye, load_features
+from av_tagger.video.eyes import load_eye, load_features
 
 torch.set_num_threads(1)
 
@@ -35,10 +36,10 @@ def film(count: int = 6) -> Frames:
 
 def test_shapes_and_precision(path: Path) -> None:
     features = early_features(path, Compute(dtype=torch.bfloat16, int8=True))
-    assert features.name == f"efficientnet_lite2 block {BLOCKS} at {SIDE}"
+    assert features.name == f"efficientnet_lite2 block {EARLY_BLOCKS} at {EARLY_SIDE}"
     assert features.how.arithmetic == "float32"
     (found,) = features.describe([film()])
-    assert found.shape == (6, 48 * (SIDE // 8) ** 2)
+    assert found.shape == (6, 48 * (EARLY_SIDE // 8) ** 2)
     assert found.dtype == torch.float32
     assert torch.isfinite(found).all()
 
@@ -64,7 +65,7 @@ def test_planes_look_like_rgb(path: Path) -> None:
 
 def test_a_fresh_install_recognises() -> None:
     """No weights but those of the dependency: everything works, and nothing is missing."""
-    eye = load_eye(EyeSettings(), dcase2017(), offline=True)
+    eye = load_eye(EyeSettings(), dcase2017())
     assert eye.status is Status.OK
     assert eye.advice == ()
     assert "efficientnet_lite2" in eye.info.model
