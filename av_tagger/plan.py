@@ -13,9 +13,9 @@ import numpy as np
 from av_tagger.audio import ears
 from av_tagger.audio.calibration import column_of
 from av_tagger.audio.combination import STARTER, calibration_of, part_names
-from av_tagger.audio.ear_loading import COMBINED
 from av_tagger.audio.ear_source import EarSource
 from av_tagger.audio.header import Header
+from av_tagger.audio.load import COMBINED
 from av_tagger.config import Config, configure
 from av_tagger.devices import check_device_name, find_device
 from av_tagger.errors import UsageError

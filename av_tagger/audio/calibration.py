@@ -28,7 +28,7 @@ class Source:
 
 
 @dataclass(frozen=True, eq=False)
-class ScoreHead:
+class EmbeddingHead:
     """A linear layer on the embeddings of one part, one row per class of `labels`."""
 
     labels: tuple[str, ...]
@@ -60,7 +60,7 @@ class Calibration:
     bias: Floats  # (labels,)
     thresholds: Mapping[str, Floats]  # by operating point, (labels,)
     floor: float = 3e-3
-    head: ScoreHead | None = None
+    head: EmbeddingHead | None = None
     about: CalibrationNotes = field(default_factory=CalibrationNotes)
 
     def __post_init__(self) -> None:

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save
 
-from av_tagger.audio.calibration import POINTS, Calibration, CalibrationNotes, ScoreHead, Source
+from av_tagger.audio.calibration import POINTS, Calibration, CalibrationNotes, EmbeddingHead, Source
 from av_tagger.audio.files import write_whole
 from av_tagger.errors import UsageError, WeightsError, sentence
 from av_tagger.settings import from_table
@@ -65,7 +65,7 @@ def _assembled(header: _FileHeader, arrays: dict[str, NDArray[Any]]) -> Calibrat
         weight, bias = (arrays[f"head.{k}"].astype(np.float32) for k in ("weight", "bias"))
         if bias.shape != (len(header.head_labels),) or weight.shape[:1] != bias.shape:
             raise ValueError(f"a head of {weight.shape} for {len(header.head_labels)} classes")
-        head = ScoreHead(header.head_labels, weight, bias)
+        head = EmbeddingHead(header.head_labels, weight, bias)
     wide = {k: v.astype(np.float64) for k, v in arrays.items() if not k.startswith("head.")}
     return Calibration(
         header.parts,

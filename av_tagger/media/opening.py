@@ -30,6 +30,8 @@ LENIENT: dict[str, Any] = (
 )
 CHECK = "check that it plays in another player, or download it again"
 SNIFF_BYTES = 512
+MIN_RATE, MAX_RATE = 100, 1_000_000  # Hz; other sampling rates are broken headers
+MAX_PIXELS = 1 << 28  # of a picture, such as 16384 x 16384
 
 
 @dataclass(frozen=True)
@@ -150,10 +152,24 @@ def pick_tracks(container: Any) -> Tracks:
 
 
 def _first(streams: Any, kind: str, notes: list[str]) -> Any | None:
-    usable = [s for s in streams if s.codec_context is not None]
+    known = [s for s in streams if s.codec_context is not None]
+    usable = [s for s in known if not why_implausible(s.codec_context)]
     if streams and not usable:
-        notes.append(f"the {kind} track was left out: this decoder does not know its codec")
+        why = "this decoder does not know its codec"
+        why = why_implausible(known[0].codec_context) if known else why
+        notes.append(f"the {kind} track was left out: {why}")
     return min(usable, key=lambda s: not s.disposition & Disposition.default, default=None)
+
+
+def why_implausible(codec: Any) -> str:
+    """Why a track would take absurd time or memory; empty if it is plausible."""
+    rate = getattr(codec, "sample_rate", None) or MIN_RATE  # unknown before the first frame
+    if not MIN_RATE <= rate <= MAX_RATE:
+        return f"its sampling rate is {rate} Hz; expected {MIN_RATE} to {MAX_RATE}"
+    width, height = getattr(codec, "width", 0) or 0, getattr(codec, "height", 0) or 0
+    if width * height > MAX_PIXELS:
+        return f"its pictures have {width} x {height} pixels; expected at most {MAX_PIXELS}"
+    return ""
 
 
 def is_cover(stream: Any) -> bool:

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from av_tagger.audio.calibration import (
     Calibration,
     CalibrationNotes,
-    ScoreHead,
+    EmbeddingHead,
     Source,
     column_of,
     floored_logit,
@@ -147,7 +147,7 @@ class Fitted:
     truth: Floats
 
 
-def fit(parts: Sequence[str], real: RealClips, head: ScoreHead, made: str) -> Fitted:
+def fit(parts: Sequence[str], real: RealClips, head: EmbeddingHead, made: str) -> Fitted:
     """Slope, biases and thresholds of one ear."""
     labels = LABELS if parts == (STARTER,) else _all_labels(parts)
     z = summed(parts, labels, real)

@@ -12,14 +12,13 @@ takes minutes. `--check` measures the files in WORK on a manifest that nothing w
 from __future__ import annotations
 
 import argparse
-from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from av_tagger.audio.calibration import Calibration, ScoreHead, column_of
+from av_tagger.audio.calibration import Calibration, EmbeddingHead, column_of
 from av_tagger.audio.calibration_file import load_calibration, save_calibration
 from av_tagger.audio.known.families import FAMILIES
 from av_tagger.studies import sound_manifest
@@ -70,7 +69,7 @@ def here(networks: Networks) -> set[str]:
     return known if networks.efficientat is None else known | {EFFICIENTAT}
 
 
-def trained(sounds: HeardSet, made: HeardSet, networks: Networks) -> tuple[ScoreHead, Numbers]:
+def trained(sounds: HeardSet, made: HeardSet, networks: Networks) -> tuple[EmbeddingHead, Numbers]:
     """The head on everything; and the scores of real clips by heads that never had their fold."""
     settings = HeadSettings()
     data, folds = training_data(sounds, made, settings)
@@ -98,7 +97,10 @@ def training_data(
 
 
 def real_clips(
-    sets: tuple[HeardSet, HeardSet], head: ScoreHead, held_out: Numbers, clips: list[LabelledClip]
+    sets: tuple[HeardSet, HeardSet],
+    head: EmbeddingHead,
+    held_out: Numbers,
+    clips: list[LabelledClip],
 ) -> RealClips:
     """Sounds first, then videos, of which the head never had any."""
     sounds, films = sets
@@ -139,7 +141,7 @@ def report(fits: list[Fitted]) -> None:
         print(f"{c.name}: thresholds {rows}; {figures}")
 
 
-def main(words: Sequence[str] | None = None) -> None:
+def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -148,7 +150,7 @@ def main(words: Sequence[str] | None = None) -> None:
     parser.add_argument("--count", type=int, default=3000, help="synthetic examples")
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--check", metavar="MANIFEST", help="below --shared; measure, fit nothing")
-    arguments = parser.parse_args(words)
+    arguments = parser.parse_args()
     torch.set_num_threads(arguments.threads)
     material = Material(arguments.shared, arguments.output)
     if arguments.check:

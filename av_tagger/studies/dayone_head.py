@@ -9,7 +9,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from av_tagger.audio.calibration import ScoreHead, sigmoid
+from av_tagger.audio.calibration import EmbeddingHead, sigmoid
 from av_tagger.audio.known.yamnet import YAMNet
 from av_tagger.labels import audioset, dcase2017
 from av_tagger.studies.dayone_features import Numbers, WindowFeatures
@@ -65,7 +65,7 @@ def train(
     use: NDArray[np.bool_],
     begin: tuple[Tensor, Tensor],
     settings: HeadSettings | None = None,
-) -> ScoreHead:
+) -> EmbeddingHead:
     """Binary cross-entropy of the mean over patches, as YAMNet itself pools them."""
     s = settings or HeadSettings()
     torch.manual_seed(s.seed)
@@ -104,9 +104,9 @@ class _Model:
         return _pooled(embeddings @ rows.T + self.bias + self.shift, place, len(windows))
 
     @torch.no_grad()
-    def head(self) -> ScoreHead:
+    def head(self) -> EmbeddingHead:
         weight = self.weight + self.change / self.unit
-        return ScoreHead(dcase2017().labels, weight.numpy(), (self.bias + self.shift).numpy())
+        return EmbeddingHead(dcase2017().labels, weight.numpy(), (self.bias + self.shift).numpy())
 
 
 def _pooled(logits: Tensor, place: Tensor, windows: int) -> Tensor:
@@ -123,7 +123,7 @@ def _loss(pooled: Tensor, data: HeadData, batch: NDArray[np.int64]) -> Tensor:
     return (losses * known).sum() / len(batch)
 
 
-def apply(head: ScoreHead, features: WindowFeatures) -> Numbers:
+def apply(head: EmbeddingHead, features: WindowFeatures) -> Numbers:
     """(windows, classes): the mean probability over patches."""
     embeddings = features.embeddings.astype(np.float32)
     probabilities = sigmoid((embeddings @ head.weight.T + head.bias).astype(np.float64))

@@ -51,7 +51,7 @@ class LabelledClip:
 
 
 @dataclass(frozen=True)
-class MadeExample:
+class SoundExample:
     """A synthetic scene, or real recordings altered or mixed; at RATE, 10 s or shorter."""
 
     samples: Sound
@@ -90,7 +90,9 @@ def read_videos(manifest: Path) -> list[LabelledClip]:
     return clips
 
 
-def examples(recordings: Sequence[Recording], first_seed: int, count: int) -> Iterator[MadeExample]:
+def examples(
+    recordings: Sequence[Recording], first_seed: int, count: int
+) -> Iterator[SoundExample]:
     """Seeded examples; each uses recordings of one fold only, so that folds stay apart."""
     folds = [[r for r in recordings if fold_of(r.group) == f] for f in range(FOLDS)]
     libraries = [Library(part) for part in folds]
@@ -99,7 +101,7 @@ def examples(recordings: Sequence[Recording], first_seed: int, count: int) -> It
         fold = seed % FOLDS
         kind = KINDS[d.count(0, len(KINDS) - 1)]
         samples, targets = kind(d, libraries[fold], int(_seconds(d) * RATE))
-        yield MadeExample(samples, targets, fold, kind in (real_example, pair_example))
+        yield SoundExample(samples, targets, fold, kind in (real_example, pair_example))
 
 
 def _seconds(d: RandomDraw) -> float:

@@ -18,7 +18,7 @@ from av_tagger.studies.dayone_features import (
     read,
     save,
 )
-from av_tagger.studies.dayone_sounds import LabelledClip, MadeExample, examples
+from av_tagger.studies.dayone_sounds import LabelledClip, SoundExample, examples
 from av_tagger.studies.starter_examples import Recording
 from av_tagger.synth.dsp import Sound
 
@@ -86,8 +86,8 @@ def hear_examples(
     )
 
 
-def _make(path: Path, made: Iterator[MadeExample], networks: Networks) -> None:
-    kept: list[MadeExample] = []
+def _make(path: Path, made: Iterator[SoundExample], networks: Networks) -> None:
+    kept: list[SoundExample] = []
     features = compute(networks, _remembering(made, kept), print)
     labels = path.with_suffix(".labels.npz")
     np.savez(
@@ -100,10 +100,10 @@ def _make(path: Path, made: Iterator[MadeExample], networks: Networks) -> None:
     print(f"{path.name}: {len(kept)} examples", flush=True)
 
 
-def _remembering(made: Iterator[MadeExample], kept: list[MadeExample]) -> Iterator[list[Sound]]:
+def _remembering(made: Iterator[SoundExample], kept: list[SoundExample]) -> Iterator[list[Sound]]:
     """Each example as one window; its labels are kept, its sound is not."""
     for e in made:
-        kept.append(MadeExample(e.samples[:0], e.targets, e.fold, e.altered))
+        kept.append(SoundExample(e.samples[:0], e.targets, e.fold, e.altered))
         yield [e.samples]
 
 

@@ -12,6 +12,7 @@ drawing sources with replacement.
 from __future__ import annotations
 
 import argparse
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -21,7 +22,8 @@ from numpy.typing import NDArray
 
 from av_tagger.fusion import LogitFusion, write_fusion
 from av_tagger.fusion.file import build
-from av_tagger.fusion.logit_fit import MOST, Shift, fit_shift
+from av_tagger.fusion.logit import logit
+from av_tagger.fusion.logit_fit import MOST, STEP, Shift, fit_shift
 from av_tagger.labels import dcase2017, families
 from av_tagger.metrics import Counts, mean_average_precision
 from av_tagger.studies.dayone_sounds import read_videos
@@ -35,6 +37,7 @@ FAMILY = families(LABELS)
 CUTS = np.round(np.arange(0.02, 0.91, 0.01), 2)
 DRAWS = 2000
 QUIET = 0.02  # share of the videos without any class that the eye alone may tag
+UNHEARD = 0.01  # an ear that says this is sure enough that there is nothing
 NEARLY = 0.01  # of F1: thresholds that are as good as the best
 
 
@@ -92,8 +95,10 @@ class Figures:
         mean = ", ".join(f"{k} {v:.3f}" for k, v in self.mean_ap.items())
         gains = (f"{100 * b:+.1f} [{100 * a:+.1f}, {100 * c:+.1f}]" for a, b, c in self._gains())
         return [
-            f"{self.ear}: gain {self.shift.gain:g}, against {self.shift.against:g}"
-            f" (without limit {self.free.gain:g}, {self.free.against:g})",
+            (
+                f"{self.ear}: gain {self.shift.gain:g}, against {self.shift.against:g}"
+                f" (without limit {self.free.gain:g}, {self.free.against:g})"
+            ),
             f"  micro-F1: {f1}",
             "  fused minus heard, points: {}; both tuned in the folds: {}".format(*gains),
             f"  false tags in videos without any class: {false}",
@@ -120,16 +125,30 @@ def decide(videos: Videos) -> Decided:
     return Decided(*said)
 
 
-def shift_of(videos: Videos, most: float = MOST) -> Shift:
-    return fit_shift(videos.heard, videos.seen, videos.truth, FAMILY, most)
+def shift_of(videos: Videos, most: float | None = None) -> Shift:
+    limit = bounded(videos.threshold) if most is None else most
+    return fit_shift(videos.heard, videos.seen, videos.truth, FAMILY, limit)
+
+
+def bounded(threshold: float) -> float:
+    """The most that the eye may add: what the ear puts at 1 % stays below the threshold."""
+    room = float(logit(np.array(threshold)) - logit(np.array(UNHEARD)))
+    return min(MOST, STEP * math.ceil(room / STEP - 1))
 
 
 def fusion_of(shift: Shift, ear: float, eye: float = 0.5, note: str = "") -> LogitFusion:
-    """All classes alike: the shift, and the thresholds of the ear."""
-    row = {"gain": shift.gain, "against": shift.against, "both": ear, "ear": ear, "eye": eye}
-    families_ = zip(LABELS, FAMILY, strict=True)
-    table = {
-        name: row | ({"family": word} if word else {"against": 0.0}) for name, word in families_
+    """All classes alike: the shift where there is something to see, and the ear's threshold."""
+    ear = round(ear, 4)  # stored as float32
+    table: dict[str, dict[str, float | str]] = {
+        c.label: {
+            "gain": shift.gain if c.words else 0.0,
+            "against": shift.against if c.family else 0.0,
+            "family": c.family,
+            "both": ear,
+            "ear": ear,
+            "eye": eye,
+        }
+        for c in dcase2017()
     }
     fusion = build("logit", LABELS, table, note=note)
     assert isinstance(fusion, LogitFusion)

@@ -13,7 +13,7 @@ from safetensors.numpy import load_file, save_file
 from av_tagger.audio.calibration import (
     Calibration,
     CalibrationNotes,
-    ScoreHead,
+    EmbeddingHead,
     Source,
     floored_logit,
     joined,
@@ -38,7 +38,7 @@ def calibration(name: str = "yamnet", labels: tuple[str, ...] = ("Dog", "Car")) 
 
 
 def with_head() -> Calibration:
-    head = ScoreHead(("Car",), np.full((1, 3), 0.5, np.float32), np.array([-1.0], np.float32))
+    head = EmbeddingHead(("Car",), np.full((1, 3), 0.5, np.float32), np.array([-1.0], np.float32))
     return Calibration(
         parts=("yamnet", "starter"),
         labels=("Dog", "Car"),

@@ -14,7 +14,7 @@ from safetensors.torch import save_file
 from av_tagger import weights
 from av_tagger.audio import ears
 from av_tagger.audio.branch import MilEar
-from av_tagger.audio.calibration import Calibration, ScoreHead, Source
+from av_tagger.audio.calibration import Calibration, EmbeddingHead, Source
 from av_tagger.audio.calibration_file import save_calibration
 from av_tagger.audio.checkpoint import save_checkpoint
 from av_tagger.audio.combination import calibration_of, family_of, full_name, part_names
@@ -58,7 +58,7 @@ def put(folder: Path, name: str) -> None:
 
 
 def calibrated(
-    folder: Path, parts: tuple[str, ...], labels: tuple[str, ...], head: ScoreHead | None = None
+    folder: Path, parts: tuple[str, ...], labels: tuple[str, ...], head: EmbeddingHead | None = None
 ) -> Calibration:
     sources = tuple(Source(i) for i in range(len(parts)))
     sources += () if head is None else (Source(parts.index("yamnet"), head=True),)
@@ -155,7 +155,7 @@ def test_a_calibration_puts_its_head_on_yamnet(here: Path) -> None:
     assert isinstance(raw, KnownEar)
     row = raw.network.logits.weight[AUDIOSET.index("Car")].detach().numpy()[None]  # type: ignore[attr-defined]
     bias = raw.network.logits.bias[AUDIOSET.index("Car")].detach().numpy()[None]  # type: ignore[attr-defined]
-    calibrated(here, ("yamnet", "starter"), AUDIOSET, ScoreHead(("Car",), row + 0, bias + 1))
+    calibrated(here, ("yamnet", "starter"), AUDIOSET, EmbeddingHead(("Car",), row + 0, bias + 1))
     both = named("yamnet+starter")
     assert isinstance(both, CombinedEar)
     assert len(both.parts[0].labels) == 522
@@ -165,12 +165,12 @@ def test_a_calibration_puts_its_head_on_yamnet(here: Path) -> None:
     np.testing.assert_allclose(frames[:, 1], 1 / (1 + (1 / frames[:, 0] - 1) / np.e), rtol=1e-3)
     assert of["head: Car"] > of["Car"]
     with pytest.raises(UsageError, match="only YAMNet has one"):
-        widened("mn04", EFFICIENTAT, EfficientAT(0.1), ScoreHead(("Car",), row, bias))
+        widened("mn04", EFFICIENTAT, EfficientAT(0.1), EmbeddingHead(("Car",), row, bias))
 
 
 def test_a_head_of_another_width_is_refused(here: Path) -> None:
     put(here, "yamnet")
-    head = ScoreHead(("Car",), np.zeros((1, 5), np.float32), np.zeros(1, np.float32))
+    head = EmbeddingHead(("Car",), np.zeros((1, 5), np.float32), np.zeros(1, np.float32))
     calibrated(here, ("yamnet", "starter"), AUDIOSET, head)
     with pytest.raises(WeightsError, match="embeddings of width 1024, its head expects 5"):
         named("yamnet+starter")

@@ -118,7 +118,7 @@ def test_silence_of_a_part_is_silence_of_all(ear: CombinedEar) -> None:
 
 
 def test_wrong_rates_and_broken_samples_are_refused(ear: CombinedEar) -> None:
-    with pytest.raises(ValueError, match="listens at 20000 Hz"):
+    with pytest.raises(ValueError, match="needs 20000 Hz"):
         ear.hear([sound(1.0, rate=16_000)])
     broken = Waveform(np.array([0.0, np.nan], np.float32), 20_000)
     with pytest.raises(MediaError, match="not finite"):

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from av_tagger.audio.calibration import HEAD, ScoreHead
+from av_tagger.audio.calibration import HEAD, EmbeddingHead
 from av_tagger.audio.known.families import Family
 from av_tagger.audio.known.files import Network
 from av_tagger.audio.known.yamnet import YAMNet
@@ -155,7 +155,7 @@ def _per_second(values: Numbers, rate: float) -> Numbers:
     return np.stack(means).astype(np.float32)
 
 
-def widened(name: str, family: Family, network: Network, head: ScoreHead) -> Family:
+def widened(name: str, family: Family, network: Network, head: EmbeddingHead) -> Family:
     """Add the head to the network's classifier; the family with its classes (YAMNet only)."""
     if not isinstance(network, YAMNet):
         raise UsageError(f"{name}: a head on its embeddings is not supported; only YAMNet has one")

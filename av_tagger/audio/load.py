@@ -1,4 +1,4 @@
-"""From the source of an ear to the ear: its files fetched, its networks built (torch on use)."""
+"""Ears into networks: one loader for each kind of ear; missing weights are downloaded."""
 
 from __future__ import annotations
 
@@ -19,21 +19,31 @@ if TYPE_CHECKING:
 
     import torch
 
-    from av_tagger.audio.calibration import ScoreHead
+    from av_tagger.audio.calibration import EmbeddingHead
     from av_tagger.audio.known.ear import KnownEar
     from av_tagger.protocols import AudioBranch
 
 COMBINED = "combined"  # the kind of ears behind a calibration
 
 
-def load_source(
-    source: EarSource, device: torch.device | str, settings: EarSettings
+def load(
+    source: EarSource, device: torch.device | str = "auto", settings: EarSettings | None = None
 ) -> AudioBranch:
     """The ear, with its network on the device."""
-    return LOADERS.get(source.kind, _load_published)(source, device, settings)
+    loader = LOADERS.get(source.kind, _load_published)
+    return loader(source, device, settings or EarSettings())
 
 
-def fetch_entry(
+def unusable(source: EarSource, error: AvTaggerError) -> WeightsError:
+    assert source.header is not None
+    return WeightsError(cannot_listen(source.header, error))
+
+
+def cannot_listen(header: Header, error: AvTaggerError) -> str:
+    return f"the run {header.name} listens through {header.embedder}, which cannot be used: {error}"
+
+
+def fetch_weights(
     entry: str,
     *,
     offline: bool = False,
@@ -47,18 +57,9 @@ def fetch_entry(
     return weights.fetch(entry, offline=offline, retry=retry, progress=progress)
 
 
-def unusable(source: EarSource, error: AvTaggerError) -> WeightsError:
-    assert source.header is not None
-    return WeightsError(cannot_listen(source.header, error))
-
-
-def cannot_listen(header: Header, error: AvTaggerError) -> str:
-    return f"the run {header.name} listens through {header.embedder}, which cannot be used: {error}"
-
-
 def _here(source: EarSource) -> Path:
     entry = source.file.entry
-    return source.file.here(partial(fetch_entry, entry) if entry else None)
+    return source.file.here(partial(fetch_weights, entry) if entry else None)
 
 
 def _load_trained(
@@ -100,7 +101,7 @@ def _load_combined(
     parts = [
         _load_published(part, device, settings, calibration.head)
         if part.name in wearer
-        else load_source(part, device, settings)
+        else load(part, device, settings)
         for part in source.parts
     ]
     return CombinedEar(parts, calibration)
@@ -110,7 +111,7 @@ def _load_published(
     source: EarSource,
     device: torch.device | str,
     settings: EarSettings,
-    head: ScoreHead | None = None,
+    head: EmbeddingHead | None = None,
 ) -> KnownEar:
     from av_tagger.audio.known.ear import KnownEar, widened
     from av_tagger.audio.known.files import read_network
