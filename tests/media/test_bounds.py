@@ -27,6 +27,7 @@ from av_tagger.media.windows import (
 )
 from av_tagger.protocols import DecodeRequest
 from tests import ROOT
+from tests.media.test_tracks import sounds
 
 
 @pytest.fixture(autouse=True)
@@ -72,6 +73,12 @@ def test_a_long_gap_of_time_stamps_is_refused() -> None:
     list(out.add(Picture(0.0, picture)))
     with pytest.raises(MediaError, match=r"a\.mp4: has a gap of \d+ s in its time stamps"):
         list(out.add(Picture(10 * MAX_GAP_SECONDS, picture)))
+
+
+def test_a_long_gap_in_audio_is_refused() -> None:
+    track = sounds()
+    with pytest.raises(MediaError, match=r"a\.mp4: has a gap of 36000 s in its audio track"):
+        list(track._silence(10 * MAX_GAP_SECONDS))
 
 
 def test_gaps_up_to_the_bound_and_late_clips_are_read() -> None:
