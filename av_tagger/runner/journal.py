@@ -72,11 +72,13 @@ class Journal:
         self._db.execute("PRAGMA synchronous = NORMAL")
         self._db.execute("PRAGMA cache_size = -4096")  # KiB, whatever the number of clips
         self._db.executescript(sql.SCHEMA)
+        if self._version("main") != sql.VERSION:  # only then: the disk may be full
+            self._db.execute(f"PRAGMA user_version = {sql.VERSION}")
         self._db.create_function("sound", 1, sql.is_sound)
 
     def _check_kind(self, schema: str, path: Path) -> None:
         """Refuse the file of a later version, or of another program, before anything is written."""
-        if self._db.execute(f"PRAGMA {schema}.user_version").fetchone()[0] > sql.VERSION:
+        if self._version(schema) > sql.VERSION:
             raise StorageError(
                 f"{path}: was written by a later version of av-tag; update av-tag, or choose "
                 "another folder with -o"
@@ -88,6 +90,9 @@ class Journal:
                 f"{path}: is a database, but no journal of av-tag; move it away, or choose "
                 "another folder with -o"
             )
+
+    def _version(self, schema: str) -> int:
+        return int(self._db.execute(f"PRAGMA {schema}.user_version").fetchone()[0])
 
     def __enter__(self) -> Self:
         return self

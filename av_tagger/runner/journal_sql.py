@@ -30,7 +30,6 @@ CREATE TABLE IF NOT EXISTS plan (
     attempts INTEGER NOT NULL DEFAULT 0, owner TEXT NOT NULL DEFAULT '');
 CREATE INDEX IF NOT EXISTS next_of_plan ON plan (state, turn, position);
 CREATE TABLE IF NOT EXISTS timings (owner TEXT PRIMARY KEY, profile TEXT NOT NULL);
-PRAGMA user_version = 1;
 """
 VERSION = 1  # of the schema; 0 in journals of the first versions, which have the same tables
 TABLES = "SELECT name FROM {schema}.sqlite_master WHERE type = 'table'"
@@ -101,7 +100,9 @@ def plan_row(position: int, item: Item, fingerprint: str, selection: Selection) 
     """Values for `INSERT_PLANNED`; the key is a hash of file, part of the file, and settings."""
     size, mtime_ns = _size_and_mtime(item)
     clip = item.clip
-    path = os.fsencode(clip.path.absolute()).hex()
+    # Links and `..` spell the same file; clips of an official list keep one result per name.
+    place = clip.path.absolute() if item.listed else os.path.realpath(clip.path)
+    path = os.fsencode(place).hex()
     parts = [path, clip.start_seconds, clip.end_seconds, size, mtime_ns, fingerprint]
     key = hashlib.blake2b(json.dumps(parts).encode(), digest_size=16).digest()
     return (

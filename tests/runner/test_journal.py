@@ -84,6 +84,17 @@ def test_the_same_file_by_another_name_is_known(
     assert journal.plan([Item(Clip(Path("in") / item.clip.path.name))], "f").left == 0
 
 
+def test_links_and_dots_are_the_same_file(journal: Journal, tmp_path: Path) -> None:
+    (item,) = items(tmp_path / "in", 1)
+    (tmp_path / "link.mp4").symlink_to(item.clip.path)
+    (tmp_path / "folder").symlink_to(tmp_path / "in")
+    (tmp_path / "in" / "deep").mkdir()
+    paths = ["link.mp4", "folder/000.mp4", "in/deep/../000.mp4", "in/000.mp4"]
+    assert journal.plan([Item(Clip(tmp_path / p)) for p in paths], "f").total == 1
+    named = [Item(Clip(tmp_path / p), f"{n}.wav") for n, p in enumerate(paths)]
+    assert journal.plan(named, "f").total == len(paths), "each name of an official list counts"
+
+
 def test_file_names_that_are_not_utf8(journal: Journal, tmp_path: Path) -> None:
     odd = Path(os.fsdecode(os.fsencode(tmp_path) + b"/\xff\xfe \n'.mp4"))
     odd.write_bytes(b"x")
