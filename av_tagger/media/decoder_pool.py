@@ -23,7 +23,7 @@ from av_tagger.media.decode_process import (
     DecoderKilled,
 )
 from av_tagger.media.decode_server import import_target
-from av_tagger.media.opening import check_path
+from av_tagger.media.paths import check_path
 from av_tagger.protocols import DecodeRequest, MediaBackend
 
 CAN_ISOLATE = hasattr(socket, "AF_UNIX") and hasattr(socket, "send_fds")  # not on Windows

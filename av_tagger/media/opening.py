@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import struct
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +13,7 @@ import av.error
 from av.stream import Disposition
 
 from av_tagger.errors import MediaError
+from av_tagger.media.paths import check_path
 
 # What FFmpeg and PyAV raise on broken input.
 BROKEN = (
@@ -41,25 +43,6 @@ class Tracks:
     audio: Any | None
     video: Any | None
     notes: tuple[str, ...] = ()
-
-
-def check_path(path: Path) -> None:
-    """Raise MediaError for mistakes that are visible without decoding."""
-    try:
-        status = path.stat()
-    except (OSError, ValueError) as error:
-        reason = (
-            "there is no such file"
-            if isinstance(error, FileNotFoundError)
-            else f"it cannot be reached ({error})"
-        )
-        raise MediaError(path, reason, "check the name") from error
-    if path.is_dir():
-        raise MediaError(path, "is a folder, not a media file", "name a file in it")
-    if not path.is_file():
-        raise MediaError(path, "is not a regular file", "copy its contents into a file first")
-    if status.st_size == 0:
-        raise MediaError(path, "is empty (0 bytes)", "download or record it again")
 
 
 def open_container(path: Path) -> Any:
@@ -126,6 +109,7 @@ def top_boxes(path: Path, most: int = 64) -> set[str]:
     """Names of the top-level boxes of an mp4 file; of other files nothing of use."""
     names: set[str] = set()
     with path.open("rb") as file:
+        end = os.fstat(file.fileno()).st_size
         for _ in range(most):
             header = file.read(8)
             if len(header) < 8:
@@ -136,7 +120,10 @@ def top_boxes(path: Path, most: int = 64) -> set[str]:
                 size = int.from_bytes(file.read(8), "big")
             if size < 8:
                 break
-            file.seek(size - 8 if header[:4] != b"\0\0\0\1" else size - 16, 1)
+            here = file.tell() + size - (8 if header[:4] != b"\0\0\0\1" else 16)
+            if here >= end:
+                break
+            file.seek(here)
     return names
 
 

@@ -235,7 +235,7 @@ def test_a_missing_folder_ends_the_run_and_a_missing_file_does_not(
         def windows(
             self, clip: Clip, request: DecodeRequest, limit_seconds: float
         ) -> Iterator[Media]:
-            from av_tagger.media.opening import check_path
+            from av_tagger.media.paths import check_path
 
             check_path(clip.path)
             return super().windows(clip, request, limit_seconds)
