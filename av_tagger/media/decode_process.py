@@ -32,6 +32,13 @@ class DecoderKilled(MediaError):
     kind = "crash"
 
 
+class DecoderDefect(MediaError):
+    """A bug of this program in the decoding process, with its traceback there."""
+
+    kind = "defect"
+    traceback = ""
+
+
 class DecodeProcess:
     """The client of one `DecodeServer`, for one thread at a time.
 
@@ -191,6 +198,10 @@ def _checked(path: Path, answer: Any) -> Any:
         case ("failed", name, where, reason, remedy):
             kind: type[MediaError] = getattr(errors, name, MediaError)
             raise kind(where, reason, remedy)
+        case ("defect", text, trace):
+            defect = DecoderDefect(path, text, "this is a bug: please report it")
+            defect.traceback = trace
+            raise defect
         case ("refused", name, text):
             refusal: type[AvTaggerError] = getattr(errors, name, AvTaggerError)
             raise refusal(text)

@@ -8,6 +8,7 @@ import os
 import signal
 import socket
 import sys
+import traceback
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -59,6 +60,9 @@ class DecodeServer:
             return ("failed", type(error).__name__, str(error.path), error.reason, error.remedy)
         except AvTaggerError as error:
             return ("refused", type(error).__name__, str(error))
+        except Exception as error:  # noqa: BLE001 - a bug of ours: reported with its traceback
+            self.windows = iter(())
+            return ("defect", f"{type(error).__name__}: {error}", traceback.format_exc())
 
     def answer(self, verb: str, rest: list[Any]) -> Any:
         if verb == "call":

@@ -6,6 +6,7 @@ import itertools
 import queue
 import threading
 import time
+import traceback
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -30,7 +31,8 @@ class ClipProblem:
 
     kind: str
     message: str
-    defect: BaseException | None = None  # a bug of this program
+    defect: BaseException | None = None  # a bug of this program; many in a row end the run
+    traceback: str = ""
 
 
 @dataclass(frozen=True)
@@ -184,7 +186,8 @@ class Flow:
                 self._check_limit(decoder, job, seconds)
         except AvTaggerError as error:
             self._check_disk(job)
-            problem = ClipProblem(error.kind, str(error))
+            trace = getattr(error, "traceback", "")  # of a bug in the decoding process
+            problem = ClipProblem(error.kind, str(error), traceback=trace)
         if not self._stopping:
             self._events.put(Decoded(sequence, number, problem, seconds))
 
@@ -283,7 +286,7 @@ class Flow:
         if problem is not None:
             if problem.kind == CRASH and not job.attempts:
                 return suspect(job)
-            return failure(job, problem.kind, problem.message)
+            return failure(job, problem.kind, problem.message, problem.traceback)
         window_results = [pending.window_results[n] for n in range(len(pending.window_results))]
         with self.profiler.of("merge"):
             try:
@@ -326,7 +329,8 @@ def _problem(media: Media, error: Exception) -> ClipProblem:
         remedy = "use shorter windows, or a device with more memory"
         return ClipProblem("memory", f"{path}: {reason}; {remedy}")
     reason = f"{type(error).__name__}: {error}"
-    return ClipProblem("defect", f"{path}: {reason}; this is a bug: please report it", error)
+    message = f"{path}: {reason}; this is a bug: please report it"
+    return ClipProblem("defect", message, error, "".join(traceback.format_exception(error)))
 
 
 def _exists(path: Path) -> bool:

@@ -45,6 +45,7 @@ class Record:
     seen: str
     seconds: float
     document: str
+    traceback: str = ""  # of a bug of this program
 
 
 def record(job: Job, outcome: Outcome, seconds: float, *, detail: bool = False) -> Record:
@@ -63,5 +64,5 @@ def suspect(job: Job) -> Record:
     return Record(job.position, SUSPECT, CRASH, "", "", 0.0, "")
 
 
-def failure(job: Job, kind: str, message: str) -> Record:
-    return record(job, Failed(job.clip, kind, message), 0.0)
+def failure(job: Job, kind: str, message: str, traceback: str = "") -> Record:
+    return replace(record(job, Failed(job.clip, kind, message), 0.0), traceback=traceback)

@@ -185,6 +185,8 @@ class Journal:
             ]
             db.executemany(sql.INSERT_RESULT, results)
             db.executemany(sql.SETTLE, [(row[-1],) for row in results])
+            traces = [(r.traceback, r.position) for r in records if r.traceback]
+            db.executemany(sql.INSERT_TRACEBACK, traces)
             suspects = [(r.position,) for r in records if r.status == SUSPECT]
             db.executemany(sql.RELEASE_SUSPECT, suspects)
 
@@ -238,6 +240,10 @@ class Journal:
             (kind, count, json.loads(document)["error"]["message"])
             for kind, count, document in self._read(sql.FAILURES)
         ]
+
+    def tracebacks(self) -> list[str]:
+        """Of the bugs of this program that cost a clip of the plan."""
+        return [text for (text,) in self._read(sql.TRACEBACKS)]
 
     def branch_statuses(self) -> list[tuple[str, str, int]]:
         """(status of the ear, status of the eye, how many clips)."""

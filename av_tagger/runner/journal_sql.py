@@ -30,6 +30,7 @@ CREATE TABLE IF NOT EXISTS plan (
     attempts INTEGER NOT NULL DEFAULT 0, owner TEXT NOT NULL DEFAULT '');
 CREATE INDEX IF NOT EXISTS next_of_plan ON plan (state, turn, position);
 CREATE TABLE IF NOT EXISTS timings (owner TEXT PRIMARY KEY, profile TEXT NOT NULL);
+CREATE TABLE IF NOT EXISTS tracebacks (key BLOB PRIMARY KEY, traceback TEXT NOT NULL);
 """
 VERSION = 1  # of the schema; 0 in journals of the first versions, which have the same tables
 TABLES = "SELECT name FROM {schema}.sqlite_master WHERE type = 'table'"
@@ -55,6 +56,13 @@ INSERT_RESULT = f"""
 INSERT OR REPLACE INTO results ({RESULT_COLUMNS})
 SELECT {_IDENTITY}, ?, ?, ?, ?, ?, ? FROM plan WHERE position = ?
 """  # noqa: S608
+INSERT_TRACEBACK = """
+INSERT OR REPLACE INTO tracebacks SELECT key, ? FROM plan WHERE position = ?
+"""
+TRACEBACKS = """
+SELECT traceback FROM plan JOIN tracebacks USING (key) JOIN results USING (key)
+WHERE kind = 'defect' ORDER BY position
+"""
 SETTLE = f"UPDATE plan SET state = {SETTLED}, owner = '' WHERE position = ?"  # noqa: S608
 RELEASE = f"""
 UPDATE plan SET state = {WAITING}, owner = '', attempts = attempts + ?

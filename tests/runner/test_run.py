@@ -207,7 +207,11 @@ def test_files_that_break_their_decoder_cost_only_themselves(tmp_path: Path) -> 
     assert "took longer than 4 s" in said["hang4"]
     assert "SIGSEGV" in said["crash2"]
     assert "more memory" in said["memory6"]
-    assert "decoder crashed" in said["defect7"]
+    assert "ZeroDivisionError: a defect of the decoder; this is a bug" in said["defect7"]
+    with Journal(tmp_path / "run") as journal:
+        (trace,) = journal.tracebacks()
+    assert "in misbehave" in trace
+    assert trace.startswith("Traceback (most recent call last)")
 
 
 def test_a_killed_decoder_is_tried_again_and_not_held_against_the_file(tmp_path: Path) -> None:
