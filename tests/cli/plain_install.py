@@ -14,7 +14,7 @@ from tests import ROOT
 
 ALWAYS = {"av_tagger", "av-tagger", "pip", "setuptools"}
 
-BLOCKER = '''"""Imported by Python at start: hides all packages that a plain install does not have."""
+BLOCKER = '''"""Imported by Python at start: hides packages that a plain install does not have."""
 import sys
 from importlib.machinery import PathFinder
 
