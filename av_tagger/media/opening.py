@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import struct
 from dataclasses import dataclass
@@ -89,6 +90,8 @@ def why_unreadable(path: Path, error: Exception) -> tuple[str, str]:
 
 def describe(error: BaseException) -> str:
     """FFmpeg's error text without error number and path."""
+    if getattr(error, "errno", None) == errno.EBUSY:  # FFmpeg's word for some broken headers
+        return "its headers contradict each other"
     words = getattr(error, "strerror", None) or str(error) or type(error).__name__
     return " ".join(str(words).split())
 

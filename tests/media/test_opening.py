@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import struct
 from fractions import Fraction
@@ -201,3 +202,10 @@ def test_absurd_box_sizes_end_the_search(tmp_path: Path, size: int) -> None:
     assert top_boxes(path) == {"ftyp", "free"}
     with pytest.raises(MediaError, match=r"is not media that can be read|was never finished"):
         open_container(path)
+
+
+def test_a_broken_file_is_not_called_busy() -> None:
+    assert (
+        describe(OSError(errno.EBUSY, os.strerror(errno.EBUSY)))
+        == "its headers contradict each other"
+    )
