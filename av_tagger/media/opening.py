@@ -152,7 +152,9 @@ def _first(streams: Any, kind: str, notes: list[str]) -> Any | None:
 
 
 def why_implausible(codec: Any) -> str:
-    """Why a track would take absurd time or memory; empty if it is plausible."""
+    """Why a track is encrypted, or would take absurd time or memory; empty if it is plausible."""
+    if getattr(codec, "codec_tag", "") in ("enca", "encv"):
+        return "it is encrypted"
     rate = getattr(codec, "sample_rate", None) or MIN_RATE  # unknown before the first frame
     if not MIN_RATE <= rate <= MAX_RATE:
         return f"its sampling rate is {rate} Hz; expected {MIN_RATE} to {MAX_RATE}"

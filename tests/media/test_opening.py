@@ -209,3 +209,14 @@ def test_a_broken_file_is_not_called_busy() -> None:
         describe(OSError(errno.EBUSY, os.strerror(errno.EBUSY)))
         == "its headers contradict each other"
     )
+
+
+def test_an_encrypted_file_is_called_encrypted(tmp_path: Path) -> None:
+    data = make_video(tmp_path / "a.mp4", 1.0).read_bytes()
+    index = data.rfind(b"moov")
+    path = tmp_path / "b.mp4"
+    path.write_bytes(data[:index] + data[index:].replace(b"mp4a", b"enca"))
+    with open_container(path) as container:
+        tracks = pick_tracks(container)
+    assert tracks.notes == ("the audio track was left out: it is encrypted",)
+    assert tracks.video is not None
