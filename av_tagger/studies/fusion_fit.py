@@ -95,8 +95,10 @@ class Figures:
         mean = ", ".join(f"{k} {v:.3f}" for k, v in self.mean_ap.items())
         gains = (f"{100 * b:+.1f} [{100 * a:+.1f}, {100 * c:+.1f}]" for a, b, c in self._gains())
         return [
-            (f"{self.ear}: gain {self.shift.gain:g}, against {self.shift.against:g}"
-            f" (without limit {self.free.gain:g}, {self.free.against:g})"),
+            (
+                f"{self.ear}: gain {self.shift.gain:g}, against {self.shift.against:g}"
+                f" (without limit {self.free.gain:g}, {self.free.against:g})"
+            ),
             f"  micro-F1: {f1}",
             "  fused minus heard, points: {}; both tuned in the folds: {}".format(*gains),
             f"  false tags in videos without any class: {false}",
