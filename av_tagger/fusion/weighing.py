@@ -1,4 +1,4 @@
-"""Ways to weigh ear against eye class by class; each fits the Fusion socket and knows a threshold row for every set of witnesses."""
+"""Fusions of ear and eye per class, with threshold rows for both, ear alone and eye alone."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ class Thresholds:
 
 @dataclass(frozen=True, eq=False)
 class Weighing:
-    """What all have in common: where one witness has no opinion of a class, the other decides alone."""
+    """Base class: where one branch has no score for a class, the other decides alone."""
 
     labels: tuple[str, ...]
     rows: Thresholds
@@ -64,7 +64,8 @@ class Weighing:
         for branch in (s for pair in pairs for s in pair):
             if branch.labels != self.labels:
                 raise ValueError(
-                    f"ear, eye and fusion know the same classes in the same order: {branch.labels = }, {self.labels = }"
+                    "ear, eye and fusion know the same classes in the same order: "
+                    f"{branch.labels = }, {self.labels = }"
                 )
         fused = self.combine(
             np.stack([h.probabilities for h, _ in pairs]),
@@ -83,7 +84,9 @@ class Weighing:
     def with_thresholds(
         self, both: Floats | None = None, ear: Floats | None = None, eye: Floats | None = None
     ) -> Weighing:
-        """The same weighing with other threshold rows, such as those that an ear's weights file holds."""
+        """The same weighing with other threshold rows, such as those that an ear's weights file
+        holds.
+        """
         rows = self.rows
         new = Thresholds(
             *(

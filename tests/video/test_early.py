@@ -15,8 +15,8 @@ from av_tagger.scores import Status
 from av_tagger.video.branch import EyeSettings
 from av_tagger.video.early import early_features
 from av_tagger.video.eye_source import EARLY_BLOCKS, EARLY_SIDE
-from av_tagger.video.features import Compute
 from av_tagger.video.eyes import load_eye, load_features
+from av_tagger.video.features import Compute
 
 torch.set_num_threads(1)
 
