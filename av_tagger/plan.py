@@ -15,6 +15,7 @@ from av_tagger.audio.calibration import column_of
 from av_tagger.audio.combination import STARTER, calibration_of, part_names
 from av_tagger.audio.ear_source import EarSource
 from av_tagger.audio.header import Header
+from av_tagger.audio.load import COMBINED
 from av_tagger.config import Config, configure
 from av_tagger.devices import check_device_name, find_device
 from av_tagger.errors import UsageError
@@ -175,7 +176,7 @@ def _fusion(config: Config, classes: ClassList, ear: EarSource | None) -> Weighi
         return _completed(fusion, ear, fusion.neutral) if fusion.neutral else fusion
     if ear is None:
         return load_fusion("logit", labels)
-    if ear.kind != ears.COMBINED and ear.header is not None:
+    if ear.kind != COMBINED and ear.header is not None:
         return _with_thresholds(ear.header, labels)
     path = file_for_ear(ear.name)
     fusion = load_fusion(path, labels)
@@ -184,7 +185,7 @@ def _fusion(config: Config, classes: ClassList, ear: EarSource | None) -> Weighi
 
 def _completed(fusion: Weighing, ear: EarSource | None, which: tuple[str, ...]) -> Weighing:
     """These classes get the thresholds of the ear's calibration, if it has one."""
-    if ear is None or ear.kind != ears.COMBINED:
+    if ear is None or ear.kind != COMBINED:
         return fusion
     calibration = calibration_of(part_names(ear.name))
     columns = column_of(fusion.labels, calibration.labels)

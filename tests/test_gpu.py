@@ -13,10 +13,10 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from av_tagger.bench.pipeline_settings import PipelineSettings
 
 from av_tagger.bench.clips import make_clip
 from av_tagger.bench.pipeline import make_tagger
+from av_tagger.bench.pipeline_settings import PipelineSettings
 from av_tagger.clip import Clip, ColourMatrix, Frames
 from av_tagger.networks import upload
 from av_tagger.runner.concurrency import Concurrency

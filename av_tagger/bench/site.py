@@ -18,8 +18,8 @@ from av_tagger.bench.measure import parser, run_main
 from av_tagger.clip import Clip
 from av_tagger.fusion import load_fusion
 from av_tagger.labels import dcase2017
-from av_tagger.reports.html import PageSource, PageOptions, write_pages
-from av_tagger.reports.simulated import simulated_results, simulated_events, simulated_scores
+from av_tagger.reports.html import PageOptions, PageSource, write_pages
+from av_tagger.reports.simulated import simulated_events, simulated_results, simulated_scores
 from av_tagger.scores import Activity
 
 MOST_TRACED = 1000  # results during which memory is traced, which is slow

@@ -38,7 +38,7 @@ class TuneOptions:
     )
     seed: int = option(0, "Seed of the folds and of random choices.")
     compare: bool = option(False, "Also cross-validate every other method.")
-    classes: str | None = same(RunFlags, "classes")
+    classes: str | None = same(RunFlags, "classes", group=None)
     json: bool = option(False, "Print figures as JSON on stdout, and nothing else there.")
 
 

@@ -67,7 +67,7 @@ def _list(options: ListOptions) -> None:
     console = Console(highlight=False)
     for line in listing():
         console.print(_summary(line), soft_wrap=True)
-        about = f"{line.file.about}; from {line.source}"
+        about = f"{line.state}; {line.file.about}; from {line.source}"
         console.print(Padding(about, (0, 0, 0, 4), expand=False), style="dim")
         if line.path is not None:
             console.print(f"    {line.path}", style="dim", soft_wrap=True, markup=False)
@@ -75,14 +75,13 @@ def _list(options: ListOptions) -> None:
 
 
 def _summary(line: Listed) -> Text:
-    """Name, size, licence and state, aligned."""
+    """Name, size and licence, aligned."""
     from rich.text import Text
 
     size = line.path.stat().st_size if line.path is not None else line.file.download_size
     megabytes = f"{size / 1e6:.1f} MB" if size else "size unknown"
     name = Text(f"{line.file.name:24s}", style="bold")
-    facts = f" {megabytes:>12s}  {line.file.licence:14s} {line.state}"
-    return name.append(facts, style="not bold")
+    return name.append(f" {megabytes:>12s}  {line.file.licence}", style="not bold")
 
 
 def _fetch(options: FetchOptions) -> None:

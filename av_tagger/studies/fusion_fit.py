@@ -25,7 +25,7 @@ from av_tagger.fusion.file import build
 from av_tagger.fusion.logit import logit
 from av_tagger.fusion.logit_fit import MOST, STEP, Shift, fit_shift
 from av_tagger.labels import dcase2017, families
-from av_tagger.metrics import average_precision
+from av_tagger.metrics import Counts, mean_average_precision
 from av_tagger.studies.dayone_sounds import read_videos
 from av_tagger.studies.fusion_look import look
 
@@ -171,9 +171,7 @@ def eye_threshold(videos: Videos) -> float:
 
 
 def micro_f1(said: Bools, truth: Floats) -> float:
-    known = np.isfinite(truth)
-    hits = int((said & (truth == 1)).sum())
-    return 2 * hits / max(1, int((said & known).sum()) + int((truth == 1).sum()))
+    return Counts.of(said, truth).f1
 
 
 def interval(
@@ -216,16 +214,10 @@ def measure(ear: str, videos: Videos) -> Figures:
             name: int((tags & known)[videos.empty].sum()) for name, tags in (parts | tuned).items()
         },
         mean_ap={
-            name: mean_ap(scores, videos.truth)
+            name: mean_average_precision(scores, videos.truth)
             for name, scores in {"heard": videos.heard, "seen": seen, "fused": fused}.items()
         },
     )
-
-
-def mean_ap(scores: Floats, truth: Floats) -> float:
-    """Over the classes that occur."""
-    found = [average_precision(scores[:, k], truth[:, k]) for k in range(truth.shape[1])]
-    return float(np.nanmean(found))
 
 
 def read(manifest: Path, heard: Path, work: Path) -> dict[str, Videos]:

@@ -6,11 +6,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from av_tagger.bench.pipeline_settings import PipelineSettings
 
 from av_tagger.bench.clips import ENCODERS, film, make_clip, make_long
 from av_tagger.bench.naive import read_frames, read_sound
 from av_tagger.bench.pipeline import make_clips
+from av_tagger.bench.pipeline_settings import PipelineSettings
 from av_tagger.media import make_backend
 from tests.assets import can_encode
 

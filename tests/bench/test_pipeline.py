@@ -8,13 +8,13 @@ from pathlib import Path
 
 import pytest
 import torch
-from av_tagger.bench.pipeline_settings import PipelineSettings
 
 from av_tagger.bench import pipeline, pipeline_report
 from av_tagger.bench.clips import make_clip
 from av_tagger.bench.naive import KEYFRAMES, Naive, build
 from av_tagger.bench.pipeline import Sides, by_runner, decode_only, make_tagger, parts_alone, timed
 from av_tagger.bench.pipeline_report import PassCost, report, report_parts, report_profile
+from av_tagger.bench.pipeline_settings import PipelineSettings
 from av_tagger.config import FAST_FRAME_RATE
 from av_tagger.media import DecoderPool
 from av_tagger.runner.concurrency import Concurrency

@@ -7,9 +7,9 @@ import sys
 from collections.abc import Sequence
 
 import pytest
-from av_tagger.bench.pipeline_settings import PipelineSettings
 
 from av_tagger.bench import pipeline
+from av_tagger.bench.pipeline_settings import PipelineSettings
 from av_tagger.cli.main import main
 
 SMALL = ("--clips=1", "--rounds=1", "--seconds=1", "--kinds=mpeg4:96x64", "--threads=1")

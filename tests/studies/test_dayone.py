@@ -111,6 +111,11 @@ def test_from_sounds_to_files_and_what_they_are_worth(
     assert [r.ear for r in rows] == ["+".join(parts) for parts in EARS]
     assert all(0 <= r.micro_f1 <= 1 and r.line().count("|") == 9 for r in rows)
     assert "yamnet+starter: thresholds" in capsys.readouterr().out
+    folders = ["--shared", str(shared), "-o", str(material.work)]
+    dayone_ear.main([*folders, "--count", "4"])
+    assert "yamnet+starter: thresholds" in capsys.readouterr().out
+    dayone_ear.main([*folders, "--check", "sounds/dev.csv"])
+    assert capsys.readouterr().out.endswith(rows[-1].line() + "\n")
 
 
 def test_clips_are_heard_in_the_programs_windows(shared: Path) -> None:
