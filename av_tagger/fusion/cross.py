@@ -20,7 +20,7 @@ Ints = NDArray[np.int64]
 
 @dataclass(frozen=True)
 class Honest:
-    """Each witness alone and the two fused, on clips that the fit had not seen."""
+    """Counts of ear, eye and both fused on held-out clips."""
 
     heard: Counts
     seen: Counts

@@ -138,7 +138,7 @@ def two_step(cuts: Sequence[CandidateCuts], seed: int = 0, start: Ints | None = 
         t, p = others[0] + int(cut.right[best]), others[1] + int(cut.predicted[best])
         if t * (predicted + positives) > right * (
             p + positives
-        ):  # strictly better, in whole numbers
+        ):  # strictly better, in exact integers
             chosen[k], right, predicted = best, t, p
             waiting = [c for c in range(len(cuts)) if c != k]
     return Tuned(_thresholds(cuts, chosen), chosen, right, predicted, positives, before)

@@ -23,7 +23,7 @@ NEUTRAL_THRESHOLD = 0.5
 
 @dataclass(frozen=True, eq=False)
 class Thresholds:
-    """(classes,) each: when both testify, when only the ear does, when only the eye does."""
+    """(classes,) each: with scores of both, of the ear only, of the eye only."""
 
     both: Floats
     ear: Floats
@@ -109,7 +109,7 @@ class WeightedFusion(Weighing):
 
 @dataclass(frozen=True, eq=False)
 class StackedFusion(Weighing):
-    """A logistic regression per class on what both witnesses say."""
+    """A logistic regression per class on both scores."""
 
     ear: Floats = field(kw_only=True)  # (classes,) coefficients
     eye: Floats = field(kw_only=True)
@@ -158,8 +158,8 @@ def _scores(heard: Scores, seen: Scores, fused: Floats) -> Scores:
 
 
 def _status(heard: Scores, seen: Scores) -> Status:
-    """Degraded when any witness that testified was; that one is missing, its own status says."""
-    testified = [s.status for s in (heard, seen) if s.has_opinion]
-    if not testified:
+    """Degraded when a branch with scores was; a missing branch has its own status."""
+    scored = [s.status for s in (heard, seen) if s.has_opinion]
+    if not scored:
         return heard.status if heard.status is not Status.OFF else seen.status
-    return Status.DEGRADED if Status.DEGRADED in testified else Status.OK
+    return Status.DEGRADED if Status.DEGRADED in scored else Status.OK

@@ -141,7 +141,7 @@ class SparseEye:
 
     @property
     def arithmetic(self) -> str:
-        """In which numbers the networks reckon, as was chosen for the processor: for --verbose."""
+        """Number formats of the networks, as chosen for the processor; for --verbose."""
         compute = {"frame features": self.parts.features, "recognition": self.parts.recogniser}
         known = {what: getattr(part, "how", None) for what, part in compute.items()}
         return ", ".join(

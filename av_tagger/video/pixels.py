@@ -91,9 +91,7 @@ def _resized(
         0, 3, 1, 2
     )  # channels_last as it lies in memory
     if tuple(x.shape[2:]) != target:
-        whole = (
-            x if device.type == "cpu" else x.float()
-        )  # whole numbers are resized on the CPU only
+        whole = x if device.type == "cpu" else x.float()  # uint8 is resized on the CPU only
         x = F.interpolate(
             whole, size=target, mode=geometry.mode, antialias=True, align_corners=False
         )
@@ -127,7 +125,7 @@ def _cuts(size: tuple[int, int], target: tuple[int, int], crop: int) -> tuple[Cr
 
 def _cut(side: int, target: int, crop: int) -> CropSpan:
     """Result j lies at source scale * (j + 1/2): a cut in front of result j keeps all places if
-    scale * j is a whole number.
+    scale * j is an integer.
 
     Among the results shortly before the crop the one nearest to that is taken; it is off by a
     hundredth of a pixel or so at the most.
@@ -153,13 +151,13 @@ def _on_device(plane: Images, cuts: tuple[CropSpan, CropSpan], device: torch.dev
 
 
 def _shrink(x: Tensor, cuts: tuple[CropSpan, CropSpan], out: Tensor) -> None:
-    """(n, h, w) resized into (n, crop, crop), all whole numbers."""
+    """(n, h, w) resized into (n, crop, crop), all uint8."""
     rows, columns = cuts
     counts, scales = (rows.count, columns.count), (1 / rows.scale, 1 / columns.scale)
     crop = (..., slice(rows.skip, None), slice(columns.skip, None))
     # the only name that takes both a size and a scale
     resize = torch.ops.aten._upsample_bilinear2d_aa  # noqa: SLF001
-    if x.device.type != "cpu":  # whole numbers are resized on the CPU only
+    if x.device.type != "cpu":  # uint8 is resized on the CPU only
         out.copy_(
             resize(x[:, None].float(), counts, False, *scales)[:, 0][crop].round_().clamp_(0, 255)
         )

@@ -103,7 +103,7 @@ class Convolution:
 
 
 class Quantised(nn.Module):
-    """A `Folded` network in whole numbers; takes the same pixels, gives float32 features."""
+    """The int8 version of a `Folded` network: same pixels in, float32 features out."""
 
     def __init__(self, network: Folded) -> None:
         super().__init__()
