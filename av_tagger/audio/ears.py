@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from av_tagger.protocols import AudioBranch
 
 PUBLISHED = ("efficientat.mn20", "efficientat.mn10", "efficientat.mn04", "yamnet")  # best first
+EMBEDDERS = (*PUBLISHED, "vggish")  # published networks whose embeddings can be used
 DOWNLOADED = "efficientat.mn10"  # by `auto`: 19 MB, nearly as good as the largest
 STARTER = "starter"  # comes with the package
 SHORT = {STARTER: "crnn.starter", "efficientat": "efficientat.mn10"}
@@ -43,7 +44,7 @@ def resolve(name: str | Path, *, offline: bool = False) -> EarSource:
         return _of_file(path, text)
     given = text.replace(":", ".", 1)
     entry = SHORT.get(given, given)
-    if entry in PUBLISHED:
+    if entry in EMBEDDERS:
         return _of_entry(entry)
     if entry not in weights.CATALOGUE:
         hint = did_you_mean(given, [STARTER, *PUBLISHED])
@@ -246,6 +247,10 @@ def _fetch(entry: str, *, offline: bool = False, progress: weights.Progress | No
         from av_tagger.audio.known.convert import fetch_yamnet
 
         return fetch_yamnet(offline=offline, progress=progress)
+    if entry == "vggish":
+        from av_tagger.audio.known.vggish_files import fetch_vggish
+
+        return fetch_vggish(offline=offline, progress=progress)
     return weights.fetch(entry, offline=offline, progress=progress)
 
 
