@@ -1,4 +1,4 @@
-"""Memory for pictures that is used again: to get it anew from the system takes as long as to decode what goes into it."""
+"""Reusable memory for pictures: allocating it anew takes as long as decoding into it."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ import numpy as np
 
 from av_tagger.clip import Images
 
-SPARE = 2  # blocks that wait for the next window; what is freed beyond that goes back to the system
-LARGEST = 2.0  # times what is needed: a larger block is kept for a larger need
-ROUND = 1 << 20  # bytes: clips of nearly the same size share blocks
+SPARE = 2  # free blocks kept for the next window; the others are returned to the system
+LARGEST = 2.0  # a free block more than this many times too large is kept for a larger need
+ROUND = 1 << 20  # bytes; sizes are rounded up to this, so that similar clips share blocks
 
 Shape = tuple[int, ...]
 
 
 @dataclass(eq=False)
 class Block:
-    """A run of bytes, and how many still need it: the array that was handed out, and whoever it was sent to."""
+    """A memory buffer and its number of users: the array handed out, and the receiving process."""
 
     memory: Any  # anything with the buffer protocol
     size: int
@@ -30,14 +30,12 @@ class Block:
 
 
 class Blocks:
-    """Hands out arrays; the memory of one that is gone serves the next one that fits."""
+    """Allocates arrays; the memory of a deleted array is used for the next one that fits."""
 
     def __init__(self, make: Callable[[int], Block] | None = None) -> None:
         self._make = make or (lambda size: Block(np.empty(size, np.uint8), size))
         self._spare: list[Block] = []
-        self._freed: deque[Block] = (
-            deque()
-        )  # by finalizers, which may run in any thread at any point
+        self._freed: deque[Block] = deque()  # by finalizers, which run in any thread at any time
         self._lock = threading.Lock()
 
     def allocate(self, shape: Shape) -> Images:
@@ -48,16 +46,14 @@ class Blocks:
         with self._lock:
             block = self._find(size)
             block.users = 1
-        # Through a memoryview: an array upon an array would pass its base on to its own views, and be gone before them.
+        # Via a memoryview: views of a plain array would keep the buffer alive but not the array.
         array = np.frombuffer(memoryview(block.memory), np.uint8, count=size)
         weakref.finalize(array, self.done, block).atexit = False
-        images: Images = array[: int(np.prod(shape, dtype=np.int64))].reshape(
-            shape
-        )  # a view of a view keeps `array` alive, too
+        images: Images = array[: int(np.prod(shape, dtype=np.int64))].reshape(shape)
         return images, block
 
     def done(self, block: Block) -> None:
-        """One user fewer; the last one sets it free."""
+        """One user fewer; without users the block is free."""
         block.users -= 1
         if block.users == 0:
             self._freed.append(block)

@@ -1,17 +1,17 @@
-"""Presentation times that rise and stay near the file's length, whatever a broken container says."""
+"""Repairs presentation times: the result rises and stays near the file's length."""
 
 from __future__ import annotations
 
 import math
 from dataclasses import dataclass
 
-MAX_JUMP_SECONDS = 600.0  # a longer silence than this is believed only inside the declared duration
-MAX_DECLARED_SECONDS = 48 * 3600.0  # a longer declared duration is not believed at all
+MAX_JUMP_SECONDS = 600.0  # a longer gap is accepted only inside the declared duration
+MAX_DECLARED_SECONDS = 48 * 3600.0  # a longer declared duration is ignored
 
 
 @dataclass
 class Clock:
-    """Mends the times of one track: broken ones go on from the last good one."""
+    """Presentation times of one track; impossible ones continue from the last valid one."""
 
     duration: float | None
     start: float  # where reading begins, in seconds of the file
@@ -22,17 +22,15 @@ class Clock:
     def believes(self, seconds: float) -> bool:
         base = self.start if math.isinf(self.last) else self.last
         declared = min(self.duration or 0.0, MAX_DECLARED_SECONDS)
-        return seconds <= max(base + MAX_JUMP_SECONDS, declared + 1.0)
+        return -MAX_JUMP_SECONDS <= seconds <= max(base + MAX_JUMP_SECONDS, declared + 1.0)
 
     def tick(self, seconds: float | None, expected: float, back: float) -> float:
-        """The time of the next frame: as stamped when that can be, else as expected.
+        """The time of the next frame: its time stamp if that is possible, else `expected`.
 
-        A step back by more than `back` seconds is a clock that was set anew: all that follows moves with it.
+        A step back by more than `back` seconds is a restarted clock: later times move with it.
         """
         time = expected if seconds is None else seconds + self.shift
-        if (
-            self.last <= time <= self.last + MAX_JUMP_SECONDS
-        ):  # all but a few: the rest need not be asked
+        if self.last <= time <= self.last + MAX_JUMP_SECONDS:  # fast path for nearly all frames
             return time
         if (
             not math.isfinite(time)

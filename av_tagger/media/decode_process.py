@@ -16,7 +16,7 @@ from av_tagger.clip import Clip, Media, MediaInfo
 from av_tagger.errors import AvTaggerError, MediaError, TimedOut
 from av_tagger.media.backend import DEFAULT, make_backend
 from av_tagger.media.opening import CHECK
-from av_tagger.media.transport import Arrivals, receive, send
+from av_tagger.media.transport import MappedBlocks, receive, send
 from av_tagger.protocols import DecodeRequest
 
 LIMIT_SECONDS = 120.0
@@ -41,7 +41,7 @@ class DecodeProcess:
         self.search = [str(folder) for folder in search]
         self.process: subprocess.Popen[bytes] | None = None
         self.channel: socket.socket | None = None
-        self.arrivals = Arrivals()
+        self.mapped = MappedBlocks()
         self.files = 0
         self._interrupted = False
 
@@ -52,7 +52,7 @@ class DecodeProcess:
         if self.process is not None:
             return
         self.channel, theirs = socket.socketpair()
-        self.arrivals = Arrivals()  # block names are only valid for one process
+        self.mapped = MappedBlocks()  # block names are only valid for one process
         with theirs:
             command = [sys.executable, "-m", "av_tagger.media.decode_server", *self.search]
             output = None if os.environ.get("AV_TAGGER_WORKER_STDERR") else subprocess.DEVNULL
@@ -119,11 +119,9 @@ class DecodeProcess:
         assert self.channel is not None
         try:
             self.channel.settimeout(limit_seconds)
-            released = [
-                self.arrivals.released.popleft() for _ in range(len(self.arrivals.released))
-            ]
+            released = [self.mapped.released.popleft() for _ in range(len(self.mapped.released))]
             send(self.channel, (verb, limit_seconds, released, *rest))
-            answer = receive(self.channel, self.arrivals)
+            answer = receive(self.channel, self.mapped)
         except TimeoutError as error:
             self.close()
             reason = f"took longer than {limit_seconds:g} s to decode and was given up"

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from av_tagger.errors import AvTaggerError, MediaError
-from av_tagger.media.transport import SharedMemory, receive, send
+from av_tagger.media.transport import SharedBlocks, receive, send
 
 GRACE_SECONDS = 5.0  # this long after the client's time limit the server ends itself
 
@@ -29,7 +29,7 @@ class DecodeServer:
 
     def __init__(self, channel: socket.socket) -> None:
         self.channel = channel
-        self.memory = SharedMemory()
+        self.memory = SharedBlocks()
         self.windows: Iterator[Any] = iter(())
 
     def serve(self) -> None:

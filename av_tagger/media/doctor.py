@@ -1,4 +1,4 @@
-"""What the decoders of this machine can open, found out by trying."""
+"""Which codecs the installed decoders can open, found by decoding a tiny file of each."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from av_tagger.media.backend import BACKENDS
 from av_tagger.media.decoder_pool import open_media
 from av_tagger.protocols import DecodeRequest
 
-# codec: (encoder, container); what a codec cannot be written with cannot be tried, only looked up
+# codec: (encoder, container); codecs without an encoder in this FFmpeg are not tested
 PICTURES = {
     "h264": ("libx264", "mp4"),
     "hevc": ("libx265", "mp4"),
@@ -47,17 +47,17 @@ DISTRIBUTION = {"pyav": "av", "decord": "decord"}
 
 @dataclass(frozen=True)
 class DecoderReport:
-    """One backend: its version (None: not installed), and which codecs it opened or refused; the rest could not be tried."""
+    """One backend: its version (None: not installed) and the codecs that it opened or refused."""
 
     name: str
     version: str | None
     opens: tuple[str, ...] = ()
-    refuses: tuple[str, ...] = ()  # another decoder takes over
+    refuses: tuple[str, ...] = ()  # PyAV is used instead
     advice: str = ""
 
 
 def decoders(limit_seconds: float = 20.0) -> list[DecoderReport]:
-    """Every backend tried on a tiny file of each codec."""
+    """Try every backend on a tiny file of each codec."""
     with tempfile.TemporaryDirectory() as folder:
         samples = dict(_samples(Path(folder)))
         return [_report(name, samples, limit_seconds) for name in BACKENDS]
@@ -69,11 +69,11 @@ def _report(name: str, samples: dict[str, Path], limit_seconds: float) -> Decode
         report = DecoderReport(name, importlib.metadata.version(package))
     except importlib.metadata.PackageNotFoundError:
         return DecoderReport(
-            name, None, advice=f"pip install {package}, or leave the decoder at its default"
+            name, None, advice=f"pip install {package}, or use the default decoder"
         )
     opens = {codec: _opens(name, path, limit_seconds) for codec, path in samples.items()}
     refused = tuple(codec for codec, good in opens.items() if not good)
-    advice = f"PyAV takes over for {', '.join(refused)}" if refused and name != "pyav" else ""
+    advice = f"PyAV is used for {', '.join(refused)}" if refused and name != "pyav" else ""
     return replace(
         report,
         opens=tuple(codec for codec, good in opens.items() if good),
@@ -83,7 +83,7 @@ def _report(name: str, samples: dict[str, Path], limit_seconds: float) -> Decode
 
 
 def _opens(name: str, path: Path, limit_seconds: float) -> bool:
-    """Whether the backend itself reads the file, without another taking over."""
+    """Whether the backend reads the file itself, without falling back to PyAV."""
     try:
         media = list(
             open_media(Clip(path), DecodeRequest(), backend=name, limit_seconds=limit_seconds)
@@ -95,7 +95,7 @@ def _opens(name: str, path: Path, limit_seconds: float) -> bool:
 
 @contextmanager
 def usual_priority() -> Iterator[None]:
-    """SVT-AV1 makes root's process a real-time one for good, and all that it starts later: whoever computes then starves the rest."""
+    """Restore the scheduling policy: as root, SVT-AV1 leaves the process in real time."""
     if not hasattr(os, "sched_getscheduler"):
         yield
         return
@@ -107,14 +107,14 @@ def usual_priority() -> Iterator[None]:
 
 
 def _samples(folder: Path) -> Iterator[tuple[str, Path]]:
-    os.environ.setdefault("SVT_LOG", "0")  # the AV1 encoder would tell the terminal about itself
+    os.environ.setdefault("SVT_LOG", "0")  # keeps the AV1 encoder quiet
     for codec, (encoder, container) in {**PICTURES, **SOUNDS}.items():
         path = folder / f"{codec}.{container}"
         try:
             with usual_priority(), av.open(str(path), "w") as out:
                 _encode(out, encoder, pictures=codec in PICTURES)
         except (ValueError, av.error.FFmpegError):
-            continue  # not in this FFmpeg: cannot be tried
+            continue  # this FFmpeg has no such encoder
         yield codec, path
 
 

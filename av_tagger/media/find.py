@@ -1,4 +1,4 @@
-"""Which files are meant by the names, folders and patterns that a person typed."""
+"""Media files from names, folders and glob patterns."""
 
 from __future__ import annotations
 
@@ -70,10 +70,10 @@ MAGIC = frozenset("*?[")
 
 
 def find_media(names: Iterable[Path | str]) -> list[Path]:
-    """Files as named, folders searched through, patterns expanded; each file once, in the order of their names.
+    """Files as named, folders searched recursively, patterns expanded; each once, sorted by name.
 
-    A file that was named is taken whatever its ending is; one that is missing is left for the decoder to report,
-    so that the others are still done.
+    A named file is taken whatever its suffix is; a missing one is left for the decoder to report,
+    so that the others are still tagged.
     """
     found: dict[Path, None] = {}
     for name in names:
@@ -94,7 +94,7 @@ def _expand(path: Path) -> list[Path]:
         raise MediaError(
             path,
             "no file matches this pattern",
-            "check it, and quote it if the shell is not to expand it",
+            "check it, and quote it to keep the shell from expanding it",
         )
     return files
 
@@ -110,7 +110,7 @@ def _inside(folder: Path) -> list[Path]:
         raise MediaError(
             folder,
             "this folder holds no media files",
-            "name a folder with videos or sounds, or a file",
+            "name a folder with video or audio files",
         )
     return files
 

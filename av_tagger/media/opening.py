@@ -1,4 +1,4 @@
-"""Opens a container safely, picks its tracks, and says in one sentence why a file cannot be read."""
+"""Opens containers safely, picks tracks, and explains in one sentence why a file is unreadable."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from av.stream import Disposition
 
 from av_tagger.errors import MediaError
 
-# Everything FFmpeg and PyAV are known to raise on broken input.
+# What FFmpeg and PyAV raise on broken input.
 BROKEN = (
     av.error.FFmpegError,
     ValueError,
@@ -23,18 +23,18 @@ BROKEN = (
     AssertionError,
     TypeError,
 )
-OPTIONS = {"protocol_whitelist": "file,crypto,data"}  # a play list may not reach for the network
-# Names in an unknown alphabet are no reason to refuse a file; PyAV 19 never does, and knows the setting no longer.
+OPTIONS = {"protocol_whitelist": "file,crypto,data"}  # playlists may not access the network
+# Undecodable metadata must not make a file unreadable; from PyAV 19 on it does not.
 LENIENT: dict[str, Any] = (
     {"metadata_errors": "replace"} if int(av.__version__.split(".")[0]) < 19 else {}
 )
-CHECK = "check that it plays in another player, or fetch it again"
+CHECK = "check that it plays in another player, or download it again"
 SNIFF_BYTES = 512
 
 
 @dataclass(frozen=True)
 class Tracks:
-    """The tracks of a file that can be decoded, and what is to be said of those that cannot."""
+    """The decodable tracks of a file, and notes about the others."""
 
     audio: Any | None
     video: Any | None
@@ -42,7 +42,7 @@ class Tracks:
 
 
 def check_path(path: Path) -> None:
-    """The mistakes that need no decoder to be seen."""
+    """Raise MediaError for mistakes that are visible without decoding."""
     try:
         status = path.stat()
     except (OSError, ValueError) as error:
@@ -55,9 +55,9 @@ def check_path(path: Path) -> None:
     if path.is_dir():
         raise MediaError(path, "is a folder, not a media file", "name a file in it")
     if not path.is_file():
-        raise MediaError(path, "is not a regular file", "copy its content into a file first")
+        raise MediaError(path, "is not a regular file", "copy its contents into a file first")
     if status.st_size == 0:
-        raise MediaError(path, "is empty (0 bytes)", "fetch or record it again")
+        raise MediaError(path, "is empty (0 bytes)", "download or record it again")
 
 
 def open_container(path: Path) -> Any:
@@ -74,7 +74,7 @@ def open_container(path: Path) -> Any:
 
 
 def refuse_text(path: Path) -> None:
-    """Before FFmpeg may guess: it takes some text for CD graphics, and play lists for what they name."""
+    """FFmpeg would take some texts for CD graphics, and playlists for the files they name."""
     try:
         with path.open("rb") as file:
             head = file.read(SNIFF_BYTES)
@@ -87,12 +87,12 @@ def refuse_text(path: Path) -> None:
 
 
 def why_unreadable(path: Path, error: Exception) -> tuple[str, str]:
-    """Reason and remedy, from a look at the boxes of the file."""
+    """Reason and remedy, from the top-level boxes of an mp4 file."""
     boxes = top_boxes(path)
     if boxes & {"ftyp", "mdat"} and not boxes & {"moov", "moof"}:
         return (
             "was never finished: its index (the moov box) is missing",
-            "repair it with a tool for cut mp4 files, or record it again",
+            "repair it with an mp4 recovery tool, or record it again",
         )
     if boxes & {"moof", "styp", "sidx"} and "moov" not in boxes:
         return (
@@ -103,7 +103,7 @@ def why_unreadable(path: Path, error: Exception) -> tuple[str, str]:
 
 
 def describe(error: BaseException) -> str:
-    """FFmpeg's own words without the number and the path."""
+    """FFmpeg's error text without error number and path."""
     words = getattr(error, "strerror", None) or str(error) or type(error).__name__
     return " ".join(str(words).split())
 
@@ -115,15 +115,13 @@ def looks_like_text(head: bytes) -> bool:
     try:
         head.decode("utf-8")
     except UnicodeDecodeError as error:
-        if (
-            error.start < len(head) - 4
-        ):  # a letter cut at the end of what was read is no sign of anything
+        if error.start < len(head) - 4:  # the last character may be cut
             return False
     return printable >= 0.95 * len(head)
 
 
 def top_boxes(path: Path, most: int = 64) -> set[str]:
-    """Names of the outermost boxes when the file is of the mp4 family, else nothing of use."""
+    """Names of the top-level boxes of an mp4 file; of other files nothing of use."""
     names: set[str] = set()
     with path.open("rb") as file:
         for _ in range(most):
@@ -141,7 +139,7 @@ def top_boxes(path: Path, most: int = 64) -> set[str]:
 
 
 def pick_tracks(container: Any) -> Tracks:
-    """The first track of each kind that has a decoder; cover pictures are no video."""
+    """The default track of each kind that has a decoder; cover art is no video."""
     notes: list[str] = []
     videos = [s for s in container.streams.video if not is_cover(s)]
     return Tracks(
@@ -154,7 +152,7 @@ def pick_tracks(container: Any) -> Tracks:
 def _first(streams: Any, kind: str, notes: list[str]) -> Any | None:
     usable = [s for s in streams if s.codec_context is not None]
     if streams and not usable:
-        notes.append(f"the {kind} track's codec is unknown to this decoder: the track was left out")
+        notes.append(f"the {kind} track was left out: this decoder does not know its codec")
     return min(usable, key=lambda s: not s.disposition & Disposition.default, default=None)
 
 
@@ -170,23 +168,17 @@ def codec_name(stream: Any) -> str:
 
 
 def duration_of(container: Any) -> float | None:
-    return (
-        None
-        if container.duration is None or container.duration <= 0
-        else container.duration / av.time_base
-    )
+    duration = container.duration
+    return duration / av.time_base if duration is not None and duration > 0 else None
 
 
 def origin_of(container: Any, tracks: Tracks) -> float:
-    """The stamp that is second 0 of the file, as players show it.
+    """The time stamp that players show as second 0.
 
-    Sound may start before 0 with the samples that warm its decoder up; they are dropped, so that is no start.
+    Audio may start before 0 with decoder priming samples; they are dropped, so they do not count.
     """
-    if (
-        tracks.video is not None
-        and tracks.video.start_time is not None
-        and tracks.video.start_time < 0
-    ):
-        return float(tracks.video.start_time * tracks.video.time_base)
+    video = tracks.video
+    if video is not None and video.start_time is not None and video.start_time < 0:
+        return float(video.start_time * video.time_base)
     start = container.start_time
     return max(0.0, start / av.time_base) if start is not None else 0.0

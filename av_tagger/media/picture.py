@@ -1,4 +1,4 @@
-"""Decoded pictures become upright RGB at the size that is wanted: scaled by the decoder's own scaler, turned once."""
+"""Decoded frames to upright RGB of the requested size: scaled by swscale, rotated once."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ from av.video.reformatter import VideoReformatter
 
 from av_tagger.clip import Images
 
-# One thread a worker: the scaler would otherwise start one for every core (the setting exists since PyAV 17).
+# One thread per decoder: swscale would start one per core (PyAV has the setting since 17).
 SCALING: dict[str, Any] = {"threads": 1} if int(av.__version__.split(".")[0]) >= 17 else {}
-NEAR = 1.1  # times the wanted size: scaling by less costs more, here and later, than the few pixels it saves
-MAX_STRETCH = 4.0  # a pixel more oblong than this is a broken header, not a picture format
+NEAR = 1.1  # times the requested size: scaling by less costs more time than it saves
+MAX_STRETCH = 4.0  # a larger pixel aspect ratio is a broken header
 
 
 @dataclass(frozen=True)
 class Turn:
-    """A display matrix as what it does to rows and columns: swap them, then mirror each."""
+    """A display matrix as array operations: transpose, then mirror rows and columns."""
 
     transposed: bool = False
     mirror_x: bool = False
@@ -29,7 +29,7 @@ class Turn:
 
     @property
     def degrees(self) -> int:
-        """Clockwise, mirrors left aside: 0, 90, 180 or 270."""
+        """Clockwise rotation without mirroring: 0, 90, 180 or 270."""
         if self.transposed:
             return 90 if self.mirror_x else 270
         return 180 if self.mirror_x and self.mirror_y else 0
@@ -43,7 +43,7 @@ UPRIGHT = Turn()
 
 
 def turn_of(frame: av.VideoFrame) -> Turn:
-    """The turn that the frame's display matrix asks for: (x, y) is shown at (a x + c y, b x + d y), y downward."""
+    """From the display matrix: (x, y) is shown at (a x + c y, b x + d y), y pointing down."""
     raw = frame.side_data.get("DISPLAYMATRIX")
     if raw is None or raw.buffer_size < 36:
         return UPRIGHT
@@ -56,7 +56,7 @@ def turn_of(frame: av.VideoFrame) -> Turn:
 class Turning:
     """The turn of a track's frames, looked up only when it changes.
 
-    To look into side data ties a frame into a knot that only the garbage collector unties.
+    Reading side data puts a frame into a reference cycle that only the garbage collector frees.
     """
 
     def __init__(self) -> None:
@@ -70,28 +70,28 @@ class Turning:
 
 
 def pixel_stretch(codec: Any) -> float:
-    """Width over height of one pixel."""
+    """Pixel aspect ratio: width over height of one pixel."""
     ratio = getattr(codec, "sample_aspect_ratio", None)
     stretch = float(ratio) if ratio else 1.0
-    seen = abs(stretch - 1) > 0.02  # less is a rounding of the header that nobody sees
+    seen = abs(stretch - 1) > 0.02  # less is rounding in the header
     return stretch if seen and 1 / MAX_STRETCH <= stretch <= MAX_STRETCH else 1.0
 
 
 def shown_size(width: int, height: int, stretch: float, turn: Turn) -> tuple[int, int]:
-    """Width and height as people see them."""
+    """Width and height as displayed."""
     wide = max(1, round(width * stretch))
     return (height, wide) if turn.transposed else (wide, height)
 
 
 def target_size(width: int, height: int, short_side: int) -> tuple[int, int]:
-    """Scaled down so that the shorter side has the wanted pixels; never scaled up, and left as it is when it is near."""
+    """Scale the shorter side down to `short_side`; never up, and not if it is near already."""
     short = min(width, height)
     scale = 1.0 if short <= NEAR * short_side else short_side / short
     return max(1, round(width * scale)), max(1, round(height * scale))
 
 
 class Painter:
-    """Turns decoded frames of one track into upright RGB; the first frame settles the size for all."""
+    """Converts the frames of one track to upright RGB; the first frame fixes the size."""
 
     def __init__(self, codec: Any, short_side: int | None) -> None:
         self.codec = codec
@@ -101,7 +101,7 @@ class Painter:
         self.turning = Turning()
 
     def paint(self, frame: av.VideoFrame) -> Images:
-        """(height, width, 3); a view into the decoder's memory, good until the next call."""
+        """(height, width, 3): a view of the decoder's memory, valid until the next call."""
         turn = self.turning.turn_for(frame)
         if self.size is None:
             shown = shown_size(frame.width, frame.height, pixel_stretch(self.codec), turn)
@@ -110,14 +110,12 @@ class Painter:
         return turn.apply(self._rgb(frame, width, height))
 
     def _rgb(self, frame: av.VideoFrame, width: int, height: int) -> Images:
-        # Scaled as luma and chroma, then turned into RGB at equal size: two fast paths of swscale, a third of the cost of one step.
+        # Scale as YUV, then convert at equal size: two fast paths of swscale, a third of the cost.
         if (frame.width, frame.height) != (width, height) and min(width, height) >= 2:
             frame = self.scaler.reformat(
                 frame, width, height, "yuv420p", interpolation="AREA", **SCALING
             )
         rgb = self.colours.reformat(frame, width, height, "rgb24", interpolation="AREA", **SCALING)
         plane = rgb.planes[0]
-        rows: Images = np.frombuffer(memoryview(plane), np.uint8).reshape(-1, plane.line_size)[
-            :height, : width * 3
-        ]
-        return rows.reshape(height, width, 3)
+        rows: Images = np.frombuffer(memoryview(plane), np.uint8).reshape(-1, plane.line_size)
+        return rows[:height, : width * 3].reshape(height, width, 3)

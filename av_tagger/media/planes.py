@@ -1,4 +1,4 @@
-"""Decoded pictures that share colours between pixels stay planes: copied as they are, halved when they are large, turned once."""
+"""Frames with chroma subsampling stay YUV planes: copied, halved while too large, rotated once."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ from av_tagger.media.picture import (
 )
 from av_tagger.media.windows import LazyPicture, lazy_picture_of
 
-PLAIN = ("yuv420p", "yuvj420p")  # planes of bytes, as they are handed on
-ROOMY = 1.7  # times the wanted size: to scale planes by less costs more than it saves the eye; 240 of 1024 x 576 are 212 MB
+PLAIN = ("yuv420p", "yuvj420p")  # copied without conversion
+ROOMY = 1.7  # times the requested size: scaling by less costs more than the eye saves
 MOST_HALVINGS = 5
-BAND_PIXELS = 3 << 15  # OpenCV spreads more than one and a half times 2^16 over threads
+BAND_PIXELS = 3 << 15  # OpenCV starts threads for more than 1.5 x 2^16 pixels
 LIMITED, FULL = 1, 2  # AVColorRange
-# ITU-T H.273, table 4, by matrix coefficients: swscale's number, and the shares of red and blue in luma.
-# What is not there counts as BT.601: nothing was said, or the colours are of a kind that swscale cannot read either.
+# ITU-T H.273, table 4: matrix coefficients -> (swscale's number, red and blue shares of luma).
+# Others, such as "unspecified", count as BT.601, as in swscale.
 MATRICES = {
     1: (1, 0.2126, 0.0722),
     4: (4, 0.30, 0.11),
@@ -43,7 +43,7 @@ Planes = tuple[Images, Images, Images]
 
 
 def colour_matrix_of(frame: Any) -> ColourMatrix:
-    """What the tags of the frame, or of its stream, say of its colours."""
+    """From the colour tags of the frame or its stream."""
     full = frame.color_range == FULL or frame.format.name.startswith("yuvj")
     _, red, blue = MATRICES.get(int(frame.colorspace), BT601)
     return ColourMatrix(red, blue, full)
@@ -54,7 +54,7 @@ def matrix_of(frame: Any) -> int:
 
 
 def shares_colours(pixels: Any) -> bool:
-    """Whether several pixels have one pair of colour differences: such pictures become 4:2:0 without a loss that can be seen."""
+    """Whether chroma is subsampled: such pictures become 4:2:0 without visible loss."""
     return (
         not (pixels.is_rgb or pixels.has_palette)
         and pixels.chroma_width(64) * pixels.chroma_height(64) < 64 * 64
@@ -62,7 +62,7 @@ def shares_colours(pixels: Any) -> bool:
 
 
 def halvings(short: int, wanted: int) -> int | None:
-    """How often the short side is cut in half to come near the wanted pixels from above; None: that does not come near."""
+    """How often to halve the short side to come near the requested size; None: never near."""
     count = 0
     while count < MOST_HALVINGS and (short >> (count + 1)) & ~1 >= wanted:
         count += 1
@@ -71,7 +71,7 @@ def halvings(short: int, wanted: int) -> int | None:
 
 @cache
 def area_resize() -> Callable[..., Any] | None:
-    """OpenCV's exact mean of two by two pixels, five times as fast as swscale; loaded for the first large picture only."""
+    """OpenCV's 2 x 2 mean, five times as fast as swscale; imported for the first large frame."""
     try:
         import cv2
     except (ImportError, OSError):
@@ -80,7 +80,7 @@ def area_resize() -> Callable[..., Any] | None:
 
 
 def halve(source: Images, target: Images) -> None:
-    """The mean of every two by two pixels, band by band, on this thread."""
+    """The mean of every 2 x 2 pixels, band by band, in this thread."""
     resize, (height, width) = area_resize(), target.shape
     assert resize is not None
     rows = max(1, BAND_PIXELS // width)
@@ -92,13 +92,13 @@ def halve(source: Images, target: Images) -> None:
 
 
 def is_packed(planes: Any, width: int, height: int) -> bool:
-    """Whether the rows of a frame's planes follow each other without a gap, and none is to be cut off."""
+    """Whether a frame's planes have neither padding nor rows to cut off."""
     y, u, v = planes
     return bool(y.line_size == width == 2 * u.line_size == 2 * v.line_size and y.height == height)
 
 
 def put_packed(planes: Any, row: Images) -> None:
-    """Most pictures of most files: three copies."""
+    """The usual case: three copies."""
     flat, at = row.reshape(-1), 0
     for plane in planes:
         source = np.frombuffer(plane, np.uint8)
@@ -107,13 +107,13 @@ def put_packed(planes: Any, row: Images) -> None:
 
 
 def planes_of(planes: Any, width: int, height: int) -> Planes:
-    """Views of a frame's memory, cut to an even width and height."""
+    """Views of a frame's memory, cropped to even sides."""
     y, u, v = (np.frombuffer(plane, np.uint8).reshape(-1, plane.line_size) for plane in planes)
     return y[:height, :width], u[: height // 2, : width // 2], v[: height // 2, : width // 2]
 
 
 def put(planes: Planes, count: int, turn: Turn, row: Images) -> None:
-    """Planes halved `count` times, and turned, into the memory of one picture."""
+    """Write planes, halved `count` times and rotated, into the memory of one picture."""
     for plane, target in zip(planes, yuv_planes(row), strict=True):
         source = plane
         for left in range(count, 0, -1):
@@ -129,7 +129,7 @@ def put(planes: Planes, count: int, turn: Turn, row: Images) -> None:
 
 @dataclass(frozen=True)
 class _Form:
-    """What the first frame of a track settles for all."""
+    """Size and colours of a track, fixed by its first frame."""
 
     width: int  # upright, even
     height: int
@@ -142,7 +142,7 @@ class _Form:
 
 
 class PlanePainter:
-    """Paints the frames of one track: as planes where its first frame shares colours, else in RGB."""
+    """Frames of one track to planes, or to RGB if the chroma of the first is not subsampled."""
 
     def __init__(self, codec: Any, short_side: int | None) -> None:
         self.codec, self.short_side = codec, short_side
@@ -150,10 +150,8 @@ class PlanePainter:
         self.scaler, self.turning = VideoReformatter(), Turning()
         self.form: _Form | None = None
         self.settled = False
-        self.kind: tuple[Any, ...] = ()  # of the last frame
-        self.count: int | None = (
-            None  # how often frames of that kind are halved; None: they need the scaler
-        )
+        self.kind: tuple[Any, ...] = ()  # size, format and colours of the last frame
+        self.count: int | None = None  # halvings for frames of that kind; None: use the scaler
 
     def paint(self, frame: Any) -> LazyPicture:
         turn = self.turning.turn_for(frame)
@@ -185,9 +183,7 @@ class PlanePainter:
     def _first_form(self, frame: Any, turn: Turn) -> _Form | None:
         stretch = pixel_stretch(self.codec)
         shown = shown_size(frame.width, frame.height, stretch, turn)
-        upside_down = any(
-            plane.line_size < 0 for plane in frame.planes
-        )  # as some old formats are stored: the scaler can read it
+        upside_down = any(p.line_size < 0 for p in frame.planes)  # only the scaler reads these
         if min(shown) < 2 or upside_down or not shares_colours(frame.format):
             return None
         wanted = self.short_side or max(shown)
@@ -198,21 +194,16 @@ class PlanePainter:
             width, height = shown[0] >> count, shown[1] >> count
         else:
             width, height = target_size(*shown, wanted + wanted % 2)
-            if (
-                (width, height) != shown
-            ):  # scaled anyway: to the nearest even numbers, where else the odd row is cut off
+            if (width, height) != shown:  # scaled anyway, so round; otherwise the odd row is cut
                 width, height = 2 * round(width / 2), 2 * round(height / 2)
         return _Form(width & ~1, height & ~1, colour_matrix_of(frame), matrix_of(frame))
 
     def _conform(self, frame: Any, form: _Form, width: int, height: int) -> Any:
-        """One step of the scaler to the size, the matrix and the range that were settled."""
+        """Scale a frame that differs to the size, matrix and range of the track."""
         luma = colour_matrix_of(frame)
         if (frame.width & ~1, frame.height & ~1) == (width, height):
-            width, height = (
-                frame.width,
-                frame.height,
-            )  # an odd row is cut off later, not squeezed in
-        # FFmpeg before 8 goes by the name of a format where it can, not by the range that it is given.
+            width, height = frame.width, frame.height  # the odd row is cut off later
+        # FFmpeg before 8 follows the name of the format, not the range that it is given.
         full = form.luma.full and (frame.format.name.startswith("yuvj") or not luma.full)
         return self.scaler.reformat(
             frame,
@@ -229,7 +220,7 @@ class PlanePainter:
 
 
 def _halvings_to(frame: Any, luma: ColourMatrix, width: int, height: int) -> int | None:
-    """How often this frame is halved to have that size; None: it has to go through the scaler."""
+    """How often to halve this frame to that size; None: it needs the scaler."""
     if frame.format.name not in PLAIN or colour_matrix_of(frame) != luma:
         return None
     fits = (

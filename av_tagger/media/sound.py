@@ -1,4 +1,4 @@
-"""Decoded sound of any layout, format and rate becomes mono float32 at one rate, of exactly the right length."""
+"""Decoded audio of any layout, format and rate to mono float32 at one rate, exactly as long."""
 
 from __future__ import annotations
 
@@ -12,20 +12,18 @@ from numpy.typing import NDArray
 from av_tagger.clip import Samples
 
 FULL_SCALE = {"u8": 2.0**7, "s16": 2.0**15, "s32": 2.0**31, "s64": 2.0**63}
-MOST_PLANES = 7  # PyAV looks for the end of more planes in memory that is not theirs, and crashes
+MOST_PLANES = 7  # PyAV crashes on frames with more planes
 NOTHING: Samples = np.zeros(0, np.float32)
-TAIL_SECONDS = (
-    0.1  # zeros that push the last samples out of the resampler; longer than any of its filters
-)
+TAIL_SECONDS = 0.1  # of zeros flush the resampler; longer than its filters
 
 
 def to_mono(frame: av.AudioFrame) -> Samples:
-    """The plain average of all channels: two equal channels keep their level (a power-preserving mix would be 3 dB louder)."""
+    """The mean of all channels: equal channels keep their level (a power sum is 3 dB louder)."""
     if frame.format.is_planar and frame.layout.nb_channels > MOST_PLANES:
         frame = _packed(frame)
     kind = frame.format.name.removesuffix("p")
     channels = _channels(frame)
-    # A copy, for the decoder uses its memory again; not `mean`, which divides in double precision, four times as slow.
+    # A copy: the decoder reuses its memory. Not `mean`: in float64 it is four times as slow.
     mono: NDArray[Any] = np.array(channels[0], np.float32 if kind == "flt" else np.float64)
     for channel in channels[1:]:
         mono += channel
@@ -41,8 +39,8 @@ def to_mono(frame: av.AudioFrame) -> Samples:
 
 
 def _channels(frame: av.AudioFrame) -> Sequence[NDArray[Any]]:
-    """Views of a frame of packed samples, or of planes."""
-    if frame.format.name == "fltp":  # what most decoders give; `to_ndarray` would copy it first
+    """Views of the channels of a packed or planar frame."""
+    if frame.format.name == "fltp":  # most decoders; `to_ndarray` would copy
         return [np.frombuffer(plane, np.float32, frame.samples) for plane in frame.planes]
     values: NDArray[Any] = frame.to_ndarray()
     return list(
@@ -58,14 +56,14 @@ def _packed(frame: av.AudioFrame) -> av.AudioFrame:
 
 
 class Mixer:
-    """Gathers frames until they last half a second, then makes them mono in one go: calls cost more than samples."""
+    """Gathers frames for half a second, then mixes them at once: calls cost more than samples."""
 
     def __init__(self) -> None:
         self.fifo: av.AudioFifo | None = None
 
     def add(self, frame: av.AudioFrame) -> Samples:
-        """Mono samples when enough have come together, or when frames of another kind begin."""
-        frame.pts = None  # times are kept elsewhere; the queue would refuse to hold frames with a gap between them
+        """Mono samples once enough are gathered, or when the format changes; else none."""
+        frame.pts = None  # AudioFifo refuses frames with gaps; times are kept in the track
         if self.fifo is None:
             return self._begin(frame)
         try:
@@ -81,13 +79,13 @@ class Mixer:
         return NOTHING
 
     def rest(self) -> Samples:
-        """What has not been given yet."""
+        """Mono samples of all frames that are still held."""
         frame = None if self.fifo is None or not self.fifo.samples else self.fifo.read(0, True)
         return NOTHING if frame is None else to_mono(frame)
 
 
 class Resampler:
-    """FFmpeg's resampler, fed with mono float32, flushed, and held to the length that the two rates ask for."""
+    """FFmpeg's resampler for mono float32; the output length is exactly samples x ratio."""
 
     def __init__(self, source_rate: int, rate: int) -> None:
         self.source_rate, self.rate = source_rate, rate
@@ -95,14 +93,14 @@ class Resampler:
         self.resampler = None if source_rate == rate else av.AudioResampler("flt", "mono", rate)
 
     def push(self, samples: Samples) -> Samples:
-        """What comes out for these samples, and for the last of those before them."""
+        """Resampled audio for these samples and the tail of earlier ones."""
         self.taken += len(samples)
         out = samples if self.resampler is None else self._convert(samples)
         self.given += len(out)
         return out
 
     def flush(self) -> Samples:
-        """The rest; exactly round(samples in x ratio) samples have then come out (at least one)."""
+        """The rest: the total is then round(samples in x ratio), at least one."""
         if self.resampler is None or not self.taken:
             return NOTHING
         missing = max(1, round(self.taken * self.rate / self.source_rate)) - self.given

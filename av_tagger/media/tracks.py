@@ -1,4 +1,4 @@
-"""Decoded frames of one track, in PyAV's form, become sound and pictures with mended times; damaged packets are counted, never fatal."""
+"""PyAV packets of one track to audio and picture events; damaged packets are only counted."""
 
 from __future__ import annotations
 
@@ -13,16 +13,12 @@ from av_tagger.media.clock import Clock
 from av_tagger.media.opening import BROKEN, codec_name
 from av_tagger.media.planes import PlanePainter
 from av_tagger.media.sound import NOTHING, Mixer, Resampler, to_mono
-from av_tagger.media.windows import DecodedSound, Event, Note, Passed, Picture
+from av_tagger.media.windows import DecodedSound, Event, Note, Picture, Skipped
 from av_tagger.protocols import DecodeRequest
 
-RUN_UP_SECONDS = (
-    0.05  # what the resampler hears before a clip's first sample, so that the cut leaves no click
-)
-GAP_SECONDS = 0.1  # a smaller hole or overlap in the stamps of sound is jitter
-WARM_UP_SECONDS = (
-    0.1  # a sound file that says it starts this little before 0 has its clock set wrong
-)
+RUN_UP_SECONDS = 0.05  # resampled before a clip's first sample, so that the cut does not click
+GAP_SECONDS = 0.1  # smaller gaps and overlaps of audio time stamps are jitter
+PRIMING_SECONDS = 0.1  # an audio file that starts this little before 0 starts at 0
 
 
 def frame_rate(stream: Any) -> float | None:
@@ -31,7 +27,7 @@ def frame_rate(stream: Any) -> float | None:
 
 
 class Track:
-    """What reading sound and reading pictures share: damaged packets are counted, never fatal."""
+    """What audio and video tracks have in common."""
 
     kind = ""
 
@@ -62,12 +58,11 @@ class Track:
 
     def finish(self) -> Iterator[Event]:
         if self.damaged:
-            yield Note(
-                f"{self.damaged} damaged packets in the {self.kind} track ({codec_name(self.stream)})"
-            )
+            codec = codec_name(self.stream)
+            yield Note(f"{self.damaged} damaged packets in the {self.kind} track ({codec})")
         if self.clock.mended:
             yield Note(
-                f"{self.clock.mended} impossible time stamps in the {self.kind} track were mended"
+                f"{self.clock.mended} impossible time stamps in the {self.kind} track were repaired"
             )
 
 
@@ -87,17 +82,17 @@ class PictureTrack(Track):
         last = self.clock.last
         expected = last + self.period if math.isfinite(last) else max(0.0, self.clip.start_seconds)
         seconds = self.clock.tick(self.stamp(frame), expected, back=1.0)
-        if seconds <= last:  # two pictures cannot be shown at once
+        if seconds <= last:  # times must rise
             seconds = last + min(self.period, 1e-3)
         self.clock.last = seconds
         bad = bool(frame.is_corrupt)
         self.damaged += bad
         if self.clip.start_seconds - 1e-6 <= seconds < self.end and self._is_candidate(seconds):
             return (Picture(max(0.0, seconds), self.painter.paint(frame), bad),)
-        return (Passed(seconds),) if seconds >= self.end else ()
+        return (Skipped(seconds),) if seconds >= self.end else ()
 
     def _is_candidate(self, seconds: float) -> bool:
-        """The first frame in each 1 / rate seconds of the file."""
+        """Whether this is the first frame in its slot of 1 / rate seconds."""
         if self.wanted_rate is None:
             return True
         slot = math.floor(seconds * self.wanted_rate + 1e-3)
@@ -116,11 +111,11 @@ class SoundTrack(Track):
         self.mixer, self.source_rate = Mixer(), 0
         self.resampler: Resampler | None = None
         self.alone = stream.container.streams.video == ()
-        self.begins: float | None = None  # seconds of the first sample that was kept
-        self.sent = 0  # samples given out at the wanted rate
+        self.begins: float | None = None  # time of the first sample that was kept
+        self.sent = 0  # resampled samples so far
 
     def show(self, frame: Any) -> Iterable[Event]:
-        """Most frames only join those that wait in the mixer: no iterator is made for them."""
+        """Most frames are only added to the mixer and produce no event."""
         rate, samples = frame.sample_rate, frame.samples
         if not rate or not samples:
             return ()
@@ -134,13 +129,13 @@ class SoundTrack(Track):
             return self._after_a_break(frame, seconds)
         mono = self.mixer.add(frame)
         self.clock.last += samples / rate
-        if self.clock.last >= self.end:  # what lies beyond the clip is not waited for
+        if self.clock.last >= self.end:  # the clip is complete
             mono = np.concatenate([mono, self.mixer.rest()])
         return self._push(mono) if len(mono) else ()
 
     def _begin(self, frame: Any, seconds: float) -> Iterator[Event]:
-        """The first frame that reaches into the clip is cut to where the clip, and the resampler's run-up, starts."""
-        if self.alone and self.clip.start_seconds == 0 and -WARM_UP_SECONDS < seconds < 0:
+        """Cut the first frame to where the clip, and before it the resampler's run-up, starts."""
+        if self.alone and self.clip.start_seconds == 0 and -PRIMING_SECONDS < seconds < 0:
             self.clock.shift, seconds = self.clock.shift - seconds, 0.0
         rate, samples = frame.sample_rate, frame.samples
         keep_from = max(
@@ -153,7 +148,7 @@ class SoundTrack(Track):
             yield from self._push(mono)
 
     def _after_a_break(self, frame: Any, seconds: float) -> Iterator[Event]:
-        """Silence where the stamps leave a gap; another rate gets another resampler."""
+        """Fill a gap with silence; restart the resampler when the sampling rate changes."""
         if seconds - self.clock.last > GAP_SECONDS:
             yield from self._silence(seconds - self.clock.last)
             self.clock.last = seconds

@@ -1,4 +1,4 @@
-"""Cuts one stream of sound and pictures into overlapping windows in bounded memory; nothing here knows a codec."""
+"""Cuts one stream of audio and pictures into overlapping windows, in bounded memory."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ import numpy as np
 from av_tagger.clip import Clip, ColourMatrix, Frames, Images, Media, Samples, Waveform
 from av_tagger.protocols import DecodeRequest
 
-LONGEST = 1.5  # windows: what is left of a clip comes as one window up to this length
-PATIENCE_SECONDS = (
-    5.0  # how far one track may run ahead before a window goes out without the rest of the other
+LONGEST = 1.5  # window lengths: the rest of a clip becomes one window up to this length
+MAX_LEAD_SECONDS = (
+    5.0  # one track may run ahead by this before a window is closed without the other
 )
-EPSILON = 1e-6  # seconds: rounding of time stamps is no reason to lose a frame
+EPSILON = 1e-6  # seconds; rounding of time stamps must not lose a frame
 
 Allocate = Callable[[tuple[int, ...]], Images]
 
@@ -28,7 +28,7 @@ def plain_memory(shape: tuple[int, ...]) -> Images:
 
 @dataclass(frozen=True)
 class DecodedSound:
-    """Mono samples at the wanted rate; sample n of the track is heard at origin + n / rate."""
+    """Mono samples at the requested rate; sample n of the track is at origin + n / rate seconds."""
 
     origin: float
     index: int
@@ -37,21 +37,21 @@ class DecodedSound:
 
 @dataclass(frozen=True)
 class LazyPicture:
-    """One picture, upright and at its final size, that still lies with its decoder: good until the next event."""
+    """An upright picture of final size in the decoder's memory: valid until the next event."""
 
-    shape: tuple[int, ...]  # of one of `Frames.images`: RGB, or planes where there is luma
-    put: Callable[[Images], None]  # into memory of that shape
+    shape: tuple[int, ...]  # as in `Frames.images`: RGB, or planes if there is `luma`
+    put: Callable[[Images], None]  # writes it into memory of that shape
     luma: ColourMatrix | None = None
 
 
 def lazy_picture_of(image: Images) -> LazyPicture:
-    """Of an RGB picture that is there already."""
+    """From an RGB picture in memory."""
     return LazyPicture(image.shape, partial(np.copyto, src=image))
 
 
 @dataclass(frozen=True)
 class Picture:
-    """One frame, and when it is shown."""
+    """One frame and its presentation time."""
 
     seconds: float
     lazy_picture: LazyPicture
@@ -59,25 +59,25 @@ class Picture:
 
 
 @dataclass(frozen=True)
-class Passed:
-    """Pictures have come as far as this, and none of these is wanted."""
+class Skipped:
+    """Frames up to this time were decoded and not needed."""
 
     seconds: float
 
 
 @dataclass(frozen=True)
 class Note:
-    """Something that could not be read, in words."""
+    """Something that could not be read, as text for the result."""
 
     text: str
 
 
-Event = DecodedSound | Picture | Passed | Note
+Event = DecodedSound | Picture | Skipped | Note
 
 
 @dataclass(frozen=True)
 class ContainerHints:
-    """What the container promises: hints for buffers and early cuts, never relied on."""
+    """What the container declares: sizes buffers and allows early cuts, but is never relied on."""
 
     sound: bool
     pictures: bool
@@ -89,11 +89,11 @@ class ContainerHints:
 
 @dataclass
 class _Window:
-    """A window while it fills: pictures in one block that grows rarely, sound as a list of views."""
+    """A window being filled: pictures in one block that rarely grows, audio as a list of views."""
 
     start: float
-    reach: float  # seconds that it may hold: one window, or LONGEST of them while the end is not in sight
-    capacity: int  # pictures that are expected
+    reach: float  # seconds that it may hold: one window length, or LONGEST near the end
+    capacity: int  # expected number of pictures
     sounds: list[DecodedSound] = field(default_factory=list)
     times: list[float] = field(default_factory=list)
     images: Images | None = None
@@ -132,12 +132,12 @@ class _Window:
 
 
 def _index(seconds: float, origin: float, rate: int) -> int:
-    """The first sample of a track that is heard at or after a time."""
+    """The first sample of a track at or after a time."""
     return math.ceil(min(seconds - origin, 1e9) * rate - 1e-3)
 
 
 class Windows:
-    """Feed it events in the order of the file; it hands out each window when both tracks have passed its end."""
+    """Takes events in file order; returns each window when both tracks have passed its end."""
 
     def __init__(
         self,
@@ -154,16 +154,16 @@ class Windows:
         self.end = math.inf if clip.end_seconds is None else clip.end_seconds
         self.open: deque[_Window] = deque()
         self.next_start = clip.start_seconds
-        self.heard = self.seen = -math.inf  # how far each track has come
+        self.heard = self.seen = -math.inf  # end of each track so far
         self.period = 1 / max(expected.frame_rate, 1e-3)
         self.notes: list[str] = []
-        self.said: set[str] = set()
-        self.given_until = -math.inf
-        self.held: Frames | None = None  # the last picture that was given out
+        self.noted: set[str] = set()
+        self.closed_until = -math.inf
+        self.last_picture: Frames | None = None  # of the last closed window
 
     @property
     def complete(self) -> bool:
-        """Every track has passed the end of the clip: nothing more need be decoded."""
+        """Every track has passed the end of the clip: decoding can stop."""
         return self._passed(self.end)
 
     def add(self, event: Event) -> Iterable[Media]:
@@ -172,21 +172,21 @@ class Windows:
                 self._add_picture(event)
             case DecodedSound():
                 self._add_sound(event)
-            case Passed(seconds):
-                self._come_to(seconds)
+            case Skipped(seconds):
+                self._advance(seconds)
             case Note(text):
                 self._note(text)
-        return self._give_out() if self.open and self._ready(self.open[0]) else ()
+        return self._closed_windows() if self.open and self._ready(self.open[0]) else ()
 
-    def _give_out(self) -> Iterator[Media]:
+    def _closed_windows(self) -> Iterator[Media]:
         while self.open and self._ready(self.open[0]):
             media = self._close(self.open.popleft(), final=False)
             if media is not None:
                 yield media
-                del media  # whoever was given it may let its pictures go
+                del media  # its memory can be reused as soon as the caller drops it
 
     def finish(self) -> Iterator[Media]:
-        """What is left; the last window takes the notes that nobody has seen yet."""
+        """The remaining windows; the last one gets the remaining notes."""
         last: Media | None = None
         while self.open:
             window = self.open.popleft()
@@ -203,8 +203,8 @@ class Windows:
             )
 
     def _note(self, text: str) -> None:
-        if text not in self.said:
-            self.said.add(text)
+        if text not in self.noted:
+            self.noted.add(text)
             self.notes.append(text)
 
     def _add_sound(self, sound: DecodedSound) -> None:
@@ -218,13 +218,13 @@ class Windows:
             if finish > window.start and begin < min(window.start + window.reach, self.end):
                 window.sounds.append(sound)
 
-    def _come_to(self, seconds: float) -> None:
+    def _advance(self, seconds: float) -> None:
         if math.isfinite(self.seen):
             self.period = max(seconds - self.seen, 1e-3)
         self.seen = max(self.seen, seconds)
 
     def _add_picture(self, picture: Picture) -> None:
-        self._come_to(picture.seconds)
+        self._advance(picture.seconds)
         if not self.clip.start_seconds - EPSILON <= picture.seconds < self.end - EPSILON:
             return
         self._check_late(picture.seconds + EPSILON)
@@ -239,10 +239,8 @@ class Windows:
         return max(1, math.ceil(min(reach, max(left, 0.5)) * rate * 1.05) + 2)
 
     def _check_late(self, seconds: float) -> None:
-        if seconds < self.given_until - self.request.overlap_seconds - 0.5:
-            self._note(
-                "sound and pictures lie too far apart in this file: a part came too late and was left out"
-            )
+        if seconds < self.closed_until - self.request.overlap_seconds - 0.5:
+            self._note("audio and video are too far apart in this file: a part was left out")
 
     def _open_until(self, seconds: float) -> None:
         while self.next_start < seconds:
@@ -268,13 +266,16 @@ class Windows:
     def _ready(self, window: _Window) -> bool:
         edge = window.start + window.reach
         if edge > self.end:
-            return False  # the last window of a clip that has an end goes out when all is done
+            return False  # the last window of a clip with an end is closed by `finish`
         return (
-            self._passed(edge, slack=0.5) or max(self.heard, self.seen) >= edge + PATIENCE_SECONDS
+            self._passed(edge, slack=0.5) or max(self.heard, self.seen) >= edge + MAX_LEAD_SECONDS
         )
 
     def _content_end(self) -> float:
-        ends = max(self.heard, self.seen + self.period)
+        ends, reached = max(self.heard, self.seen + self.period), max(self.heard, self.seen)
+        declared = self.expected.duration_seconds or 0.0
+        if 0.0 < reached < declared + 0.1:  # the last picture of a slide show has no known period
+            ends = min(ends, max(reached, declared))
         return min(self.end, ends) if math.isfinite(ends) else self.clip.start_seconds
 
     def _close(self, window: _Window, final: bool) -> Media | None:
@@ -282,14 +283,14 @@ class Windows:
         end = min(longest, self._content_end())
         frames = window.frames(longest)
         if frames is not None:
-            self.held = replace(
+            self.last_picture = replace(
                 frames, images=frames.images[-1:].copy(), times=frames.times[-1:], damaged=0
             )
-        elif (
-            self.held is not None and self.seen > window.start
-        ):  # the picture that still stands on the screen
+        elif self.last_picture is not None and self.seen > window.start:  # still on the screen
             frames = replace(
-                self.held, images=self.held.images.copy(), times=np.array([window.start])
+                self.last_picture,
+                images=self.last_picture.images.copy(),
+                times=np.array([window.start]),
             )
         waveform = (
             window.waveform(longest, self.request.audio_rate) if self.request.audio_rate else None
@@ -297,5 +298,5 @@ class Windows:
         if waveform is None and frames is None:
             return None
         notes, self.notes = tuple(self.notes), []
-        self.given_until = end
+        self.closed_until = end
         return Media(self.clip, window.start, end, waveform, frames, notes)

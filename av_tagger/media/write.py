@@ -1,4 +1,4 @@
-"""Makes video files: pictures and sound given by the caller, or another file's sound with its pictures drawn upon."""
+"""Writes video files: from pictures and samples, or a copy of a file with its pictures redrawn."""
 
 from __future__ import annotations
 
@@ -43,9 +43,7 @@ AAC_RATES = (
     88_200,
     96_000,
 )  # ISO 14496-3, table 1.18
-CLOCK = Fraction(
-    1, 60_000
-)  # fine enough for every common frame rate, coarse enough for MPEG-4 part 2
+TICK = Fraction(1, 60_000)  # fine enough for all frame rates, coarse enough for MPEG-4 part 2
 Draw = Callable[[Images, float], Images]
 
 
@@ -56,7 +54,7 @@ def write_video(
     samples: Samples | None = None,
     rate: int = 44_100,
 ) -> Path:
-    """Pictures (height, width, 3) uint8 RGB and mono samples as an mp4; the file appears whole or not at all."""
+    """Pictures (height, width, 3) uint8 RGB and mono samples as an mp4; written atomically."""
     with _written(path) as temporary, av.open(str(temporary), "w", format=_container(path)) as out:
         pictures: _PictureWriter | None = None
         sound = None if samples is None or not len(samples) else _SoundWriter(out, samples, rate)
@@ -74,14 +72,13 @@ def write_video(
 
 
 def copy_with_pictures(source: Path, target: Path, draw: Draw) -> Path:
-    """The source with `draw(image, seconds)` in place of each picture, full size, upright; the sound is copied as it is.
+    """Copy a file with `draw(image, seconds)` in place of each picture; audio is not re-encoded.
 
-    Times are the file's own, so the copy is as long as the original to within a frame.
+    Pictures are passed upright and at full size. Times are kept, so the copy is as long as the
+    original to within a frame.
     """
     if source.resolve() == target.resolve():
-        raise StorageError(
-            f"{target}: this is the file that is being read; name another one to write"
-        )
+        raise StorageError(f"{target}: this is the input file; name another file to write")
     with open_container(source) as container:
         tracks = pick_tracks(container)
         if tracks.video is None:
@@ -97,7 +94,7 @@ def copy_with_pictures(source: Path, target: Path, draw: Draw) -> Path:
 
 
 class _Copy:
-    """One pass over the source: sound packets through, pictures decoded, drawn upon, encoded."""
+    """One pass over the source: copies audio packets; decodes, redraws and encodes pictures."""
 
     def __init__(self, container: Any, out: Any, draw: Draw, source: Path, target: Path) -> None:
         self.container, self.out, self.draw, self.source = container, out, draw, source
@@ -108,9 +105,7 @@ class _Copy:
         self.sound = (
             None if self.tracks.audio is None else _template(out, self.tracks.audio, target)
         )
-        self.waiting: list[
-            Any
-        ] = []  # sound packets before the first picture: the header needs every track
+        self.waiting: list[Any] = []  # audio packets until the header with all tracks is written
 
     def run(self) -> None:
         video = self.tracks.video
@@ -161,7 +156,7 @@ def _packets(container: Any, streams: list[Any]) -> Iterator[Any]:
     while True:
         try:
             packet = next(packets, None)
-        except BROKEN:  # the rest of a damaged file is left out, as it is when it is tagged
+        except BROKEN:  # leave out the rest of a damaged file, as in tagging
             return
         if packet is None:
             return
@@ -169,16 +164,16 @@ def _packets(container: Any, streams: list[Any]) -> Iterator[Any]:
 
 
 def _template(out: Any, stream: Any, target: Path) -> Any:
-    """A track for the same sound."""
+    """An output track for the same audio."""
     if codec_name(stream) not in out.supported_codecs:
         raise StorageError(
-            f"{target}: this kind of file cannot hold {codec_name(stream)} sound; name a .mkv file instead"
+            f"{target}: cannot hold {codec_name(stream)} audio; name a .mkv file instead"
         )
     return out.add_stream_from_template(stream)
 
 
 class _PictureWriter:
-    """Encodes pictures of any size; odd sizes grow by a row or a column, for H.264 knows none."""
+    """Encodes pictures; odd sizes are padded by a row or column, as H.264 needs even ones."""
 
     def __init__(self, out: Any, first: Images, fps: float) -> None:
         height, width = first.shape[:2]
@@ -193,19 +188,18 @@ class _PictureWriter:
             height + height % 2,
             "yuv420p",
         )
-        self.stream.codec_context.time_base = CLOCK
+        self.stream.codec_context.time_base = TICK
         self.last = -1
 
     def write(self, image: Images, seconds: float) -> None:
         if image.shape != self.shape or image.dtype != np.uint8:
-            raise ValueError(
-                f"every picture has the size of the first: {image.shape = }, {self.shape = }, {image.dtype = }"
-            )
+            expected = f"pictures are uint8 of the first one's shape {self.shape}"
+            raise ValueError(f"{expected}: {image.shape = }, {image.dtype = }")
         frame = av.VideoFrame.from_ndarray(
             np.pad(image, self.pad, mode="edge"), format="rgb24"
         ).reformat(format="yuv420p", **SCALING)
-        self.last = max(self.last + 1, round(seconds / CLOCK))
-        frame.pts, frame.time_base = self.last, CLOCK
+        self.last = max(self.last + 1, round(seconds / TICK))
+        frame.pts, frame.time_base = self.last, TICK
         self.out.mux(self.stream.encode(frame))
 
     def finish(self) -> None:
@@ -213,7 +207,7 @@ class _PictureWriter:
 
 
 class _SoundWriter:
-    """Encodes sound as far as the pictures have come."""
+    """Encodes audio up to the time of the pictures."""
 
     def __init__(self, out: Any, samples: Samples, rate: int) -> None:
         self.out, self.samples, self.rate, self.at = out, samples, rate, 0
@@ -264,7 +258,7 @@ def _container(path: Path) -> str:
 
 @contextlib.contextmanager
 def _written(path: Path) -> Iterator[Path]:
-    """A temporary file beside the target that takes its name when all has gone well."""
+    """A temporary file that replaces the target on success."""
     try:
         handle, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".part", dir=path.parent)
         os.close(handle)

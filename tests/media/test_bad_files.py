@@ -1,4 +1,4 @@
-"""Missing, empty, foreign, cut and damaged files: one clear sentence each, or what can be read and a note."""
+"""Missing, empty, foreign, cut and damaged files: a clear error, or a partial result and a note."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from tests.assets import Audio, make_audio, make_video
 
 
 @pytest.fixture(autouse=True, scope="module")
-def no_workers_left() -> Iterator[None]:
+def no_processes_left() -> Iterator[None]:
     yield
     close_decoders()
 
@@ -67,7 +67,7 @@ def test_the_codec_is_named_when_nothing_can_be_decoded(tmp_path: Path) -> None:
     path.write_bytes(data)
     said = complaint(path)
     assert "h264" in said
-    assert "no picture that can be decoded" in said
+    assert "holds nothing that can be decoded" in said
 
 
 def test_a_truncated_file_gives_what_is_there(tmp_path: Path) -> None:

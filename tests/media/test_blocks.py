@@ -8,14 +8,14 @@ import numpy as np
 import pytest
 
 from av_tagger.media.blocks import ROUND, SPARE, Block, Blocks
-from av_tagger.media.transport import SharedMemory
+from av_tagger.media.transport import SharedBlocks
 
 
 def address(images: np.ndarray) -> int:
     return int(images.__array_interface__["data"][0])
 
 
-@pytest.mark.parametrize("make", [Blocks, SharedMemory])
+@pytest.mark.parametrize("make", [Blocks, SharedBlocks])
 def test_memory_is_reused_when_no_array_looks_at_it(make: type[Blocks]) -> None:
     memory = make()
     images = memory.allocate((2, 300, 400, 3))

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import importlib.util
 import math
-import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -15,7 +14,6 @@ import pytest
 from av_tagger.clip import Clip, Media
 from av_tagger.errors import MediaError
 from av_tagger.media import BACKENDS, close_decoders, decoder_pool
-from av_tagger.media.doctor import decoders
 from av_tagger.protocols import DecodeRequest
 from tests.assets import (
     CORNERS,
@@ -35,9 +33,7 @@ INSTALLED = [name for name in BACKENDS if importlib.util.find_spec(LIBRARY[name]
 EAR = DecodeRequest(short_side=None)
 EYE = DecodeRequest(audio_rate=None)
 FIRST = slice(0, 1)
-LARGEST = (
-    1.95  # times the wanted size: what decoders may hand on when it is cheaper than to scale it
-)
+LARGEST = 1.95  # times the requested size: decoders may skip scaling up to this
 LONG = DecodeRequest(short_side=32, audio_rate=8_000, window_seconds=1.0, overlap_seconds=0.25)
 
 
@@ -47,7 +43,7 @@ def backend(request: pytest.FixtureRequest) -> Any:
 
 
 @pytest.fixture(autouse=True, scope="module")
-def no_workers_left() -> Iterator[None]:
+def no_processes_left() -> Iterator[None]:
     yield
     close_decoders()
 
@@ -266,7 +262,7 @@ def test_a_missing_track_says_so(backend: Any, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("container", ["mkv", "mp4"])
 def test_late_sound_and_shifted_starts(backend: Any, tmp_path: Path, container: str) -> None:
-    """Second 0 is where the first track starts, whatever its stamps say; the other keeps its distance."""
+    """Second 0 is where the first track starts; the other track keeps its distance."""
     path = make_video(
         tmp_path / f"a.{container}", 1.0, start=2.0, audio=Audio("opus", 48_000, delay=0.4)
     )
@@ -338,13 +334,3 @@ def test_a_part_beyond_the_end(backend: Any, tmp_path: Path) -> None:
     path = make_audio(tmp_path / "a.wav", 1.0)
     with pytest.raises(MediaError, match=r"ends at 1\.00 s, before the clip starts at 5\.00 s"):
         list(backend.windows(Clip(path, 5.0, 6.0), DecodeRequest()))
-
-
-@pytest.mark.skipif(
-    not hasattr(os, "sched_getscheduler"), reason="this system has no such priorities"
-)
-def test_an_encoder_does_not_change_the_priority_of_the_process(tmp_path: Path) -> None:
-    before = os.sched_getscheduler(0)
-    make_video(tmp_path / "a.mp4", 0.5, codec="av1")
-    assert list(decoders())
-    assert os.sched_getscheduler(0) == before

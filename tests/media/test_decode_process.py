@@ -175,7 +175,7 @@ def test_blocks_that_are_too_small_are_unmapped(tmp_path: Path) -> None:
             for media in decoder.windows(Clip(path), DecodeRequest(short_side=2000)):
                 assert media.frames is not None
                 assert media.frames.size == (side, side)
-        assert len(decoder.arrivals._mapped) <= SPARE + 2
+        assert len(decoder.mapped._mapped) <= SPARE + 2
 
 
 def serve() -> tuple[subprocess.Popen[bytes], socket.socket]:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from av_tagger.errors import MediaError
 from av_tagger.media import find_media
+from av_tagger.media.find import SOUND, VIDEO
 
 
 @pytest.fixture
@@ -46,3 +48,45 @@ def test_nothing_is_an_error(folder: Path) -> None:
         find_media([folder / "bare"])
     with pytest.raises(MediaError, match="no file matches this pattern"):
         find_media([folder / "*.ogg"])
+
+
+@pytest.mark.parametrize("name", ["x.MP4", "x.m2TS", "x.Opus", "x.wav"])
+def test_suffixes_are_compared_without_case(tmp_path: Path, name: str) -> None:
+    (tmp_path / name).touch()
+    assert find_media([tmp_path]) == [tmp_path / name]
+
+
+def test_each_file_is_found_once_and_in_order(folder: Path) -> None:
+    names = [folder / "b.MP4", folder, folder / "*.wav", folder / "b.MP4"]
+    found = find_media(names)
+    assert found == sorted(set(found))
+    assert len(found) == 3
+
+
+def test_a_tilde_in_a_pattern_is_the_home_folder(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HOME", str(folder))
+    assert find_media(["~/*.wav"]) == [folder / "a.wav"]
+
+
+def test_a_folder_that_is_named_like_a_file_is_no_file(tmp_path: Path) -> None:
+    (tmp_path / "odd.mp4").mkdir()
+    (tmp_path / "odd.mp4" / "a.wav").touch()
+    assert find_media([tmp_path]) == [tmp_path / "odd.mp4" / "a.wav"]
+
+
+def test_a_folder_that_cannot_be_read_is_named(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(self: Path, pattern: str) -> Iterator[Path]:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(Path, "rglob", refuse)
+    with pytest.raises(MediaError, match=r"cannot be read .Permission denied.; check its perm"):
+        find_media([folder])
+
+
+def test_video_and_audio_suffixes_are_apart() -> None:
+    assert not VIDEO & SOUND
+    assert all(suffix == suffix.lower() and suffix.startswith(".") for suffix in VIDEO | SOUND)

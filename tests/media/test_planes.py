@@ -1,4 +1,4 @@
-"""Pictures stay the planes that the decoder gives: the same bytes, the right colours, upright, of even sides, in half the memory."""
+"""Frames stay the decoder's YUV planes: same bytes, right colours, upright, even sides."""
 
 from __future__ import annotations
 
@@ -73,7 +73,7 @@ def store(
     at: Sequence[int] = range(100),
     **settings: Any,
 ) -> Path:
-    """The very bytes of the frames (FFV1 and raw video lose nothing), shown at these 24ths of a second."""
+    """Frames without loss (FFV1 or raw video), shown at these 24ths of a second."""
     first = frames[0]
     with av.open(str(path), "w") as out:
         stream: Any = out.add_stream(codec, rate=24)
@@ -139,7 +139,7 @@ def test_odd_rows_and_columns_are_cut_off(tmp_path: Path, size: tuple[int, int])
 @pytest.mark.parametrize("full", [False, True])
 @pytest.mark.parametrize("matrix", SHARES)
 def test_colours_follow_the_tags(tmp_path: Path, matrix: int, full: bool) -> None:
-    """Within the rounding of eight bits; a BT.709 green read as BT.601 would be off by 20 or more."""
+    """Within 8-bit rounding; a BT.709 green read as BT.601 would be off by 20 or more."""
     tags = {"colorspace": matrix, "color_range": FULL if full else LIMITED}
     frames = read(
         store(tmp_path / "a.mkv", [flat(colour, matrix, full) for colour in COLOURS], **tags)
@@ -152,7 +152,7 @@ def test_colours_follow_the_tags(tmp_path: Path, matrix: int, full: bool) -> Non
 
 @pytest.mark.parametrize(("matrix", "full"), [(1, False), (6, False), (2, True)])
 def test_colours_follow_the_tags_of_a_coded_stream(tmp_path: Path, matrix: int, full: bool) -> None:
-    """H.264 carries them in the stream itself; there a full range has a format of its own (yuvj420p)."""
+    """H.264 has them in the stream; full range has a pixel format of its own (yuvj420p)."""
     tags = {
         "colorspace": matrix,
         "color_range": FULL if full else LIMITED,
@@ -176,7 +176,7 @@ def test_deeper_and_wider_formats_become_planes(tmp_path: Path, pixels: str, ful
 
 
 @pytest.mark.parametrize("pixels", ["yuv444p", "gray", "bgr0"])
-def test_what_shares_no_colours_stays_rgb(tmp_path: Path, pixels: str) -> None:
+def test_formats_without_subsampling_stay_rgb(tmp_path: Path, pixels: str) -> None:
     if pixels == "bgr0":
         frame = av.VideoFrame.from_ndarray(
             np.full((48, 64, 3), COLOURS[2], np.uint8), format="rgb24"
@@ -221,10 +221,10 @@ def test_pictures_that_are_stored_upside_down(tmp_path: Path) -> None:
     [((96, 64), EYE), ((192, 128), DecodeRequest(audio_rate=None, short_side=64))],
 )
 @pytest.mark.parametrize(("rotation", "quarters"), [(90, -1), (180, 2), (270, 1)])
-def test_every_plane_is_turned(
+def test_every_plane_is_rotated(
     tmp_path: Path, size: tuple[int, int], wanted: DecodeRequest, rotation: int, quarters: int
 ) -> None:
-    """The same bytes as without rotation, also when they are halved on the way."""
+    """The same bytes as without rotation, also when the planes are halved."""
     plain = read(make_video(tmp_path / "a.mp4", 0.3, size=size, audio=None), wanted)
     turned = read(
         make_video(tmp_path / "b.mp4", 0.3, size=size, audio=None, rotation=rotation), wanted
@@ -260,7 +260,7 @@ def test_large_pictures_are_halved_exactly(
         assert np.abs(plane[0] - exact).max() <= 0.5 + 0.5 * (count - 1)  # rounded at every step
 
 
-def test_without_opencv_the_scaler_does_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_opencv_the_scaler_is_used(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = make_video(tmp_path / "a.mp4", 0.1, size=(384, 256), audio=None)
     wanted = DecodeRequest(audio_rate=None, short_side=80)
     halved = read(path, wanted)
@@ -275,7 +275,7 @@ def test_without_opencv_the_scaler_does_it(tmp_path: Path, monkeypatch: pytest.M
 @pytest.mark.parametrize(
     ("short", "count"), [(144, 0), (342, 0), (480, 0), (576, 0), (640, None), (683, None)]
 )
-def test_only_what_is_near_is_left_as_it_is(short: int, count: int | None) -> None:
+def test_only_sizes_near_the_request_are_left_unscaled(short: int, count: int | None) -> None:
     assert halvings(short, 342) == count
 
 
@@ -322,8 +322,8 @@ def test_planes_take_half_the_memory_of_rgb(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("full", [False, True])
-def test_what_the_first_frame_settles_holds(full: bool) -> None:
-    """Another size, depth, matrix, range, or RGB in mid-stream: the form stays, and the colours stay right but for two roundings.
+def test_the_first_frame_fixes_the_form_of_a_track(full: bool) -> None:
+    """Size, depth, matrix, range or RGB change in mid-stream: the form stays, colours stay right.
 
     PyAV before 17 does not see a range that changes in its tag alone.
     """
@@ -350,8 +350,8 @@ def test_what_the_first_frame_settles_holds(full: bool) -> None:
     np.testing.assert_allclose(painted(painter, flat(COLOURS[2], 1, full))[1], COLOURS[2], atol=2)
 
 
-def test_unknown_matrices_are_read_as_the_old_standard() -> None:
-    """YCgCo and the like: swscale refuses them, their brightness is nearly the same."""
+def test_unknown_matrices_are_read_as_bt601() -> None:
+    """Such as YCgCo, which swscale refuses; the brightness is nearly the same."""
     frame = flat((128, 128, 128), 6, False)
     frame.colorspace = 8
     for size in (48, 30):
@@ -367,8 +367,8 @@ def test_oblong_pixels_are_stretched() -> None:
     np.testing.assert_allclose(colour, COLOURS[3], atol=2)
 
 
-def test_the_standing_picture_keeps_its_form(tmp_path: Path) -> None:
-    """Windows that nothing new is shown in have the last picture before them."""
+def test_a_repeated_picture_keeps_its_form(tmp_path: Path) -> None:
+    """A window without a new picture gets the last one before it."""
     shown = [flat(colour, 1, True) for colour in COLOURS[:2]]
     path = store(tmp_path / "a.mkv", shown, at=[0, 96], colorspace=1, color_range=FULL)
     wanted = DecodeRequest(audio_rate=None, window_seconds=1.0, overlap_seconds=0.0)
@@ -381,8 +381,8 @@ def test_the_standing_picture_keeps_its_form(tmp_path: Path) -> None:
         np.testing.assert_allclose(frames.rgb()[-1].reshape(-1, 3).mean(axis=0), colour, atol=2)
 
 
-def test_planes_and_their_colours_arrive_from_the_worker(tmp_path: Path) -> None:
-    """And OpenCV is loaded there for a large picture only."""
+def test_planes_and_their_colours_arrive_from_the_decoding_process(tmp_path: Path) -> None:
+    """OpenCV is only imported there for a large picture."""
     small = store(tmp_path / "a.mkv", [flat(COLOURS[1], 1, True)], colorspace=1, color_range=FULL)
     large = make_video(tmp_path / "b.mp4", 0.1, size=(384, 256), audio=None)
     loaded = []

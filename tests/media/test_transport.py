@@ -13,7 +13,7 @@ import pytest
 
 from av_tagger.clip import Clip, ColourMatrix, Frames, Media, Waveform
 from av_tagger.media import transport
-from av_tagger.media.transport import Arrivals, SharedMemory, anonymous_file, receive, send
+from av_tagger.media.transport import MappedBlocks, SharedBlocks, anonymous_file, receive, send
 
 Pair = tuple[socket.socket, socket.socket]
 
@@ -44,12 +44,12 @@ def test_plain_messages_pass_unchanged(pair: Pair) -> None:
 
 def test_a_window_arrives_whole(pair: Pair) -> None:
     server, client = pair
-    memory, arrivals = SharedMemory(), Arrivals()
+    memory, mapped = SharedBlocks(), MappedBlocks()
     images = memory.allocate((2, 6, 4))
     images[...] = np.arange(48).reshape(2, 6, 4)
     luma = ColourMatrix(0.2126, 0.0722, full=True)
     send(server, media_with(images, luma), memory)
-    found = receive(client, arrivals)
+    found = receive(client, mapped)
     assert found.frames is not None
     np.testing.assert_array_equal(found.frames.images, images)
     np.testing.assert_array_equal(found.frames.times, [0.0, 1.0])
@@ -61,11 +61,11 @@ def test_a_window_arrives_whole(pair: Pair) -> None:
 
 def test_pictures_from_elsewhere_are_copied_into_shared_memory(pair: Pair) -> None:
     server, client = pair
-    memory, arrivals = SharedMemory(), Arrivals()
+    memory, mapped = SharedBlocks(), MappedBlocks()
     for images in (np.full((2, 4, 4, 3), 3, np.uint8), memory.allocate((4, 4, 4, 3))[::2]):
         images[...] = 5
         send(server, media_with(images), memory)
-        found = receive(client, arrivals)
+        found = receive(client, mapped)
         assert found.frames is not None
         assert (found.frames.images == 5).all()
         assert found.frames.images.shape == (2, 4, 4, 3)
@@ -73,70 +73,70 @@ def test_pictures_from_elsewhere_are_copied_into_shared_memory(pair: Pair) -> No
 
 def test_a_window_without_pictures_needs_no_memory(pair: Pair) -> None:
     server, client = pair
-    memory = SharedMemory()
+    memory = SharedBlocks()
     plain = Media(Clip(Path("a.wav")), 0.0, 1.0, Waveform(np.zeros(5, np.float32), 5), None)
     send(server, plain, memory)
     assert receive(client).frames is None
-    assert memory.away == {}
+    assert memory.shared == {}
 
 
 def test_the_receiver_says_when_it_is_done_with_a_block(pair: Pair) -> None:
     server, client = pair
-    memory, arrivals = SharedMemory(), Arrivals()
+    memory, mapped = SharedBlocks(), MappedBlocks()
     send(server, media_with(memory.allocate((2, 4, 4, 3))), memory)
-    found = receive(client, arrivals)
-    (name,) = memory.away
-    assert list(arrivals.released) == []
+    found = receive(client, mapped)
+    (name,) = memory.shared
+    assert list(mapped.released) == []
     view = found.frames.images[1:]
     del found
     gc.collect()
-    assert list(arrivals.released) == [], "a view keeps the block"
+    assert list(mapped.released) == [], "a view keeps the block"
     del view
     gc.collect()
-    assert list(arrivals.released) == [name]
+    assert list(mapped.released) == [name]
 
 
 def test_a_block_is_mapped_once(pair: Pair, monkeypatch: pytest.MonkeyPatch) -> None:
     server, client = pair
-    memory, arrivals = SharedMemory(), Arrivals()
-    mapped: list[int] = []
+    memory, mapped = SharedBlocks(), MappedBlocks()
+    calls: list[int] = []
     real = transport.mmap.mmap
 
     def counted(descriptor: int, *rest: int) -> object:
-        mapped.append(descriptor)
+        calls.append(descriptor)
         return real(descriptor, *rest)
 
     images = memory.allocate((2, 4, 4, 3))
     monkeypatch.setattr(transport.mmap, "mmap", counted)
     for _ in range(3):
         send(server, media_with(images), memory)
-        receive(client, arrivals)
+        receive(client, mapped)
         gc.collect()
-        memory.take_back(arrivals.released)
-        arrivals.released.clear()
-    assert len(mapped) == 1
+        memory.take_back(mapped.released)
+        mapped.released.clear()
+    assert len(calls) == 1
 
 
 def test_sent_memory_waits_for_both_processes() -> None:
-    memory = SharedMemory()
+    memory = SharedBlocks()
     images = memory.allocate((2, 300, 400, 3))
     first = address(images)
-    block = memory.send_out(images)
+    block = memory.share(images)
     del images
     other = memory.allocate((2, 300, 400, 3))
     assert address(other) != first, "the other process still looks at it"
     memory.take_back([block.name])
     del block
     assert address(memory.allocate((2, 300, 400, 3))) == first
-    assert memory.away == {}
+    assert memory.shared == {}
 
 
-def test_a_block_is_introduced_once_until_it_is_gone() -> None:
-    memory = SharedMemory()
-    block = memory.send_out(memory.allocate((2, 300, 400, 3)))
-    assert memory.introduce(block) == [block.descriptor]
-    assert memory.introduce(block) == []
-    assert memory.farewell() == []
+def test_a_descriptor_is_sent_once_per_block() -> None:
+    memory = SharedBlocks()
+    block = memory.share(memory.allocate((2, 300, 400, 3)))
+    assert memory.descriptors_for(block) == [block.descriptor]
+    assert memory.descriptors_for(block) == []
+    assert memory.names_to_unmap() == []
     memory.take_back([block.name])
     name = block.name
     unsent = memory.allocate((2, 300, 400, 3))
@@ -144,7 +144,7 @@ def test_a_block_is_introduced_once_until_it_is_gone() -> None:
     kept = [memory.allocate((n, 1000, 1000, 3)) for n in (9, 19, 39, 79)]  # push out what waits
     del kept
     memory.allocate((200, 1000, 1000, 3))
-    assert memory.farewell() == [name], "a block that was never sent needs no farewell"
+    assert memory.names_to_unmap() == [name], "a block that was never sent is not unmapped"
 
 
 def test_the_end_of_the_other_side_is_an_end_of_file(pair: Pair) -> None:
@@ -164,7 +164,7 @@ def test_half_a_message_is_an_end_of_file(pair: Pair) -> None:
 
 def test_descriptors_do_not_pile_up(pair: Pair) -> None:
     server, client = pair
-    memory, arrivals = SharedMemory(), Arrivals()
+    memory, mapped = SharedBlocks(), MappedBlocks()
     images = memory.allocate((2, 4, 4, 3))
 
     def open_files() -> int:
@@ -173,7 +173,7 @@ def test_descriptors_do_not_pile_up(pair: Pair) -> None:
     before = open_files()
     for _ in range(5):
         send(server, media_with(images), memory)
-        receive(client, arrivals)
+        receive(client, mapped)
     assert open_files() <= before + 1, "mmap keeps one of its own"
 
 

@@ -10,7 +10,6 @@ import pytest
 from av_tagger.clip import Clip, Media
 from av_tagger.errors import MediaError, StorageError
 from av_tagger.media import make_backend
-from av_tagger.media.doctor import decoders
 from av_tagger.media.write import copy_with_pictures, write_video
 from av_tagger.protocols import DecodeRequest
 from tests.assets import (
@@ -60,9 +59,9 @@ def test_pictures_alone(tmp_path: Path) -> None:
 def test_a_failure_leaves_nothing_behind(tmp_path: Path) -> None:
     def images() -> object:
         yield picture(0, (64, 64))
-        raise RuntimeError("the painter fell")
+        raise RuntimeError("drawing failed")
 
-    with pytest.raises(RuntimeError, match="the painter fell"):
+    with pytest.raises(RuntimeError, match="drawing failed"):
         write_video(tmp_path / "a.mp4", images(), 10)  # type: ignore[arg-type]
     with pytest.raises(MediaError, match="no picture to write"):
         write_video(tmp_path / "a.mp4", [], 10)
@@ -107,15 +106,81 @@ def test_what_cannot_be_drawn_on(tmp_path: Path) -> None:
     source = make_audio(tmp_path / "a.wav")
     with pytest.raises(MediaError, match="has no video track to draw on"):
         copy_with_pictures(source, tmp_path / "b.mp4", lambda image, _: image)
-    with pytest.raises(StorageError, match="being read"):
+    with pytest.raises(StorageError, match="this is the input file"):
         copy_with_pictures(source, source, lambda image, _: image)
     assert list(tmp_path.iterdir()) == [source]
 
 
-def test_the_doctor_tries_every_decoder() -> None:
-    reports = {report.name: report for report in decoders()}
-    assert {"h264", "aac", "flac"} <= set(reports["pyav"].opens)
-    assert reports["pyav"].refuses == ()
-    if reports["decord"].version is not None:
-        assert "h264" in reports["decord"].opens
-        assert set(reports["decord"].refuses) <= {"av1"}
+@pytest.mark.parametrize(
+    ("given", "written"), [(20_000, 22_050), (44_100, 44_100), (7_000, 8_000), (192_000, 96_000)]
+)
+def test_sound_is_written_at_a_rate_that_aac_has(tmp_path: Path, given: int, written: int) -> None:
+    images = [picture(t, (32, 32)) for t in frame_times(0.5, 10)]
+    path = write_video(tmp_path / "a.mp4", images, 10, tone(0.5, given)[0], given)
+    info = make_backend("pyav").probe(path)
+    assert info.audio is not None
+    assert info.audio.rate == written
+
+
+def test_empty_sound_writes_no_track(tmp_path: Path) -> None:
+    images = [picture(0, (32, 32))]
+    path = write_video(tmp_path / "a.mp4", images, 10, np.zeros(0, np.float32), 20_000)
+    assert make_backend("pyav").probe(path).audio is None
+
+
+def test_all_pictures_have_one_size(tmp_path: Path) -> None:
+    images = [picture(0, (32, 32)), picture(0.1, (48, 32))]
+    with pytest.raises(ValueError, match=r"pictures are uint8 of the first one's shape"):
+        write_video(tmp_path / "a.mp4", images, 10)
+    with pytest.raises(ValueError, match="float64"):
+        write_video(tmp_path / "a.mp4", [images[0].astype(np.float64)], 10)
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("suffix", "container"), [(".mp4", "mp4"), (".mkv", "matroska"), (".mov", "mov")]
+)
+def test_the_suffix_chooses_the_container(tmp_path: Path, suffix: str, container: str) -> None:
+    path = write_video(tmp_path / f"a{suffix}", [picture(0, (32, 32))], 10)
+    assert container in make_backend("pyav").probe(path).container
+
+
+def test_sound_that_the_container_cannot_hold(tmp_path: Path) -> None:
+    source = make_video(tmp_path / "a.mkv", 0.5, audio=Audio("vorbis", 48_000, 2))
+    keep = lambda image, _: image  # noqa: E731
+    with pytest.raises(StorageError, match=r"cannot hold vorbis audio; name a \.mkv file instead"):
+        copy_with_pictures(source, tmp_path / "b.mov", keep)
+    media = read(copy_with_pictures(source, tmp_path / "b.mkv", keep))
+    assert media.waveform is not None
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["a.mkv", "b.mkv"]
+
+
+def test_a_damaged_source_is_copied_as_far_as_it_can_be_read(tmp_path: Path) -> None:
+    source = make_video(tmp_path / "a.mkv", 4.0, audio=Audio("opus", 48_000))
+    data = source.read_bytes()
+    source.write_bytes(data[: len(data) // 2])
+    media = read(copy_with_pictures(source, tmp_path / "b.mkv", lambda image, _: image))
+    assert media.frames is not None
+    assert 1.0 < media.end_seconds < 3.5
+
+
+def test_a_source_without_a_decodable_picture(tmp_path: Path) -> None:
+    source = make_video(tmp_path / "a.mp4", audio=None)
+    data = bytearray(source.read_bytes())
+    at, end = data.index(b"mdat") + 4, data.index(b"moov") - 4
+    data[at:end] = bytes(end - at)
+    source.write_bytes(data)
+    with pytest.raises(MediaError, match="holds no picture that can be decoded"):
+        copy_with_pictures(source, tmp_path / "b.mp4", lambda image, _: image)
+    assert [path.name for path in tmp_path.iterdir()] == ["a.mp4"]
+
+
+def test_an_older_file_is_replaced_only_on_success(tmp_path: Path) -> None:
+    target = tmp_path / "a.mp4"
+    target.write_bytes(b"older")
+    with pytest.raises(MediaError, match="no picture to write"):
+        write_video(target, [], 10)
+    assert target.read_bytes() == b"older"
+    write_video(target, [picture(0, (32, 32))], 10)
+    assert target.read_bytes() != b"older"
+    assert oct(target.stat().st_mode & 0o777) == "0o644"

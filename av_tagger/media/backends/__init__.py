@@ -1,1 +1,1 @@
-"""One file per library that can decode; nothing else may stand here."""
+"""One module per decoding library."""

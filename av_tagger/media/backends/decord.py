@@ -1,4 +1,4 @@
-"""decord reads the pictures, PyAV the sound; what decord cannot open is read by PyAV with a note."""
+"""decord for pictures, PyAV for audio and for files that decord cannot read (with a remark)."""
 
 from __future__ import annotations
 
@@ -31,11 +31,11 @@ from av_tagger.media.windows import (
 )
 from av_tagger.protocols import DecodeRequest
 
-BATCH = 16  # frames a call: bounds memory, keeps calls few
+BATCH = 16  # frames per call: bounds memory, keeps calls few
 
 
 class Decord:
-    """Only for worker processes: it can hang with the interpreter's lock held, and it can crash."""
+    """Only for decoding processes: decord can crash, and hang while it holds the GIL."""
 
     name = "decord"
 
@@ -54,8 +54,8 @@ class Decord:
         try:
             pictures = _Pictures(clip, request, info.video)
         except decord_errors() as error:
-            note = f"decord cannot read the {info.video.codec} pictures of this file ({plainly(error)}); PyAV took over"
-            yield from _noted(self.pyav.windows(clip, request), note)
+            reason = f"decord cannot read its {info.video.codec} pictures ({plainly(error)})"
+            yield from _remarked(self.pyav.windows(clip, request), f"{reason}; PyAV was used")
             return
         yield from self._merged(clip, request, info, pictures)
 
@@ -76,7 +76,7 @@ class Decord:
         yield from out.finish()
 
     def _sounds(self, clip: Clip, request: DecodeRequest) -> Iterator[tuple[float, Event]]:
-        """PyAV's sound, cut without overlap; each piece is due when it begins."""
+        """PyAV's audio without overlap, each piece with its start time."""
         origin: float | None = None
         for media in self.pyav.windows(
             clip, replace(request, short_side=None, overlap_seconds=0.0)
@@ -88,9 +88,7 @@ class Decord:
             begin = media.waveform.start_seconds
             origin = begin if origin is None else origin
             index = round((begin - origin) * media.waveform.rate)
-            step = (
-                media.waveform.rate
-            )  # a second at a time, so that the two tracks stay side by side
+            step = media.waveform.rate  # one second, so that audio and pictures stay close
             for first in range(0, len(media.waveform.samples), step):
                 piece = media.waveform.samples[first : first + step]
                 yield (
@@ -100,12 +98,12 @@ class Decord:
 
 
 class _Pictures:
-    """decord's frames by presentation time, in small batches."""
+    """decord's frames in order of presentation, in small batches."""
 
     def __init__(self, clip: Clip, request: DecodeRequest, track: TrackInfo) -> None:
         decord = load_decord()
         if track.rotation:
-            raise ValueError("it shears pictures that are scaled and turned at once")
+            raise ValueError("it distorts pictures that are scaled and rotated")
         width, height = target_size(
             track.width, track.height, request.short_side or max(track.width, track.height)
         )
@@ -113,15 +111,11 @@ class _Pictures:
             str(clip.path.absolute()), width=width, height=height, num_threads=1
         )
         if self.reader[0].shape != (height, width, 3):
-            raise ValueError(
-                f"it gives pictures of {self.reader[0].shape} for {(height, width, 3)}"
-            )
+            raise ValueError(f"it returns shape {self.reader[0].shape} for {(height, width, 3)}")
         self.clip, self.wanted_rate = clip, request.frame_rate
         stamps, shown = picture_stamps(clip.path)
         if len(stamps) != len(self.reader):
-            raise ValueError(
-                f"it counts {len(self.reader)} frames where the file has {len(stamps)}"
-            )
+            raise ValueError(f"it finds {len(self.reader)} of {len(stamps)} frames")
         self.chosen = np.flatnonzero(shown & (np.diff(stamps, prepend=-math.inf) > 0))
         self.times = stamps[self.chosen]
         self.rate = float(self.reader.get_avg_fps()) or 25.0
@@ -145,29 +139,25 @@ class _Pictures:
             try:
                 images = self.reader.get_batch(rows).asnumpy()
             except decord_errors() as error:
-                yield (
-                    self.times[first],
-                    Note(
-                        f"decord lost the pictures from {self.times[first]:.1f} s on ({plainly(error)})"
-                    ),
-                )
+                at = self.times[first]
+                yield at, Note(f"decord failed from {at:.1f} s on ({plainly(error)})")
                 return
             for seconds, image in zip(self.times[first : first + BATCH], images, strict=True):
                 yield float(seconds), Picture(float(seconds), lazy_picture_of(image))
 
 
 def picture_stamps(path: Path) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
-    """When each frame is shown, and whether it is (an edit list may hide some): from the packets, without decoding.
+    """Presentation time of each frame, and whether it is shown, from the packets alone.
 
-    decord's own stamps start at 0 whatever the file says, and it counts hidden frames.
+    An edit list may hide frames. decord counts these, and its own times always start at 0.
     """
     with open_container(path) as container:
         tracks = pick_tracks(container)
-        assert tracks.video is not None  # probed before
+        assert tracks.video is not None  # known from `probe`
         origin, base = origin_of(container, tracks), float(tracks.video.time_base)
         packets = [(p.pts, p.is_discard) for p in container.demux(tracks.video) if p.size]
     if any(pts is None for pts, _ in packets):
-        raise ValueError("its frames carry no time stamps")
+        raise ValueError("its frames have no time stamps")
     packets.sort()
     stamps = np.array([pts * base - origin for pts, _ in packets], np.float64)
     shown = np.array([not hidden for _, hidden in packets], bool) & (stamps >= -1e-6)
@@ -175,16 +165,16 @@ def picture_stamps(path: Path) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
 
 
 def plainly(error: BaseException) -> str:
-    """decord's message without its time of day, its source lines and its stack."""
+    """decord's error text without time, source location and stack trace."""
     first = str(error).split("Stack trace")[0].strip().splitlines()
     return re.sub(
         r"\[[\d:]+\]\s+\S+:\d+:\s*", "", first[0] if first else type(error).__name__
     ).strip()[:120]
 
 
-def _noted(windows: Iterator[Media], note: str) -> Iterator[Media]:
+def _remarked(windows: Iterator[Media], remark: str) -> Iterator[Media]:
     for number, media in enumerate(windows):
-        yield replace(media, remarks=(note, *media.remarks)) if number == 0 else media
+        yield replace(media, remarks=(remark, *media.remarks)) if number == 0 else media
 
 
 def load_decord() -> Any:
@@ -192,13 +182,13 @@ def load_decord() -> Any:
         import decord
     except (ImportError, OSError) as error:
         raise MissingExtra(
-            f"decord cannot be loaded ({error}); choose the decoder pyav, or install decord"
+            f"decord cannot be loaded ({error}); install it, or use --backend pyav"
         ) from error
     decord.logging.set_level(decord.logging.QUIET)
     return decord
 
 
 def decord_errors() -> tuple[type[BaseException], ...]:
-    """Its own error class derives from RuntimeError in some builds and from Exception in others."""
+    """decord's own error class, which is no RuntimeError in some builds, and what PyAV raises."""
     decord = load_decord()
     return (decord.DECORDError, *BROKEN)

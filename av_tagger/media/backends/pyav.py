@@ -1,4 +1,4 @@
-"""PyAV: FFmpeg in its own wheel, reads everything; sound and pictures in one pass over the file."""
+"""PyAV (FFmpeg): reads every format; audio and pictures in one pass over the file."""
 
 from __future__ import annotations
 
@@ -29,12 +29,12 @@ from av_tagger.media.tracks import PictureTrack, SoundTrack, frame_rate
 from av_tagger.media.windows import Allocate, ContainerHints, Event, Note, Windows
 from av_tagger.protocols import DecodeRequest
 
-SEEK_MARGIN_SECONDS = 0.5  # decoders of sound need a run-up before the first sample that counts
+SEEK_MARGIN_SECONDS = 0.5  # audio decoders need a run-up
 PROBE_PACKETS = 200
 
 
 class PyAV:
-    """Decodes with FFmpeg on one thread (a worker each for more); `allocate` says where the pictures are to lie."""
+    """Decodes with FFmpeg in one thread; `allocate` provides the memory for pictures."""
 
     name = "pyav"
 
@@ -102,7 +102,7 @@ def _video_info(container: Any, stream: Any | None) -> TrackInfo | None:
 
 
 def first_frame(container: Any, stream: Any) -> Any | None:
-    """The display matrix travels with the frames; a file whose first packets are broken has none to show."""
+    """The first frame, which carries the display matrix; None if the first packets are broken."""
     try:
         for packet in itertools.islice(container.demux(stream), PROBE_PACKETS):
             for frame in packet.decode():
@@ -121,7 +121,7 @@ def _seconds(stream: Any) -> float | None:
 
 
 class _Pass:
-    """One way through a file: packets in, windows out."""
+    """One pass through a file: packets in, windows out."""
 
     def __init__(self, container: Any, clip: Clip, request: DecodeRequest, backend: PyAV) -> None:
         self.container, self.clip = container, clip
@@ -136,9 +136,8 @@ class _Pass:
             )
         if self.tracks.video is not None:
             self.tracks.video.codec_context.thread_count = backend.threads
-            if request.skip_nonref and (frame_rate(self.tracks.video) or 0.0) >= 2 * (
-                request.frame_rate or 0.0
-            ):  # half of them is enough
+            rate = frame_rate(self.tracks.video) or 0.0
+            if request.skip_nonref and rate >= 2 * (request.frame_rate or 0.0):  # half is enough
                 self.tracks.video.codec_context.skip_frame = "NONREF"
             self.readers[self.tracks.video.index] = PictureTrack(
                 self.tracks.video, request, clip, origin, replace(clock)
@@ -197,11 +196,11 @@ class _Pass:
             return
         try:
             self.container.seek(int((wanted + origin_of(self.container, self.tracks)) * 1_000_000))
-        except BROKEN:  # no index, no seeking: everything before the clip is decoded and dropped
+        except BROKEN:  # no index: decode and drop everything before the clip
             self.container.seek(0)
 
     def _what_is_missing(self) -> Iterator[Note]:
-        # Matroska counts its duration from stamp 0, others from the first stamp: only what both miss is missing.
+        # Matroska declares its duration from time stamp 0, others from the first time stamp.
         reached = max(self.out.heard, self.out.seen) + origin_of(self.container, self.tracks)
         declared = min(self.duration or 0.0, self.out.end)
         if (
@@ -215,16 +214,17 @@ class _Pass:
 
     def _why_nothing(self) -> str:
         if self.duration is not None and self.clip.start_seconds >= self.duration:
-            return f"ends at {self.duration:.2f} s, before the clip starts at {self.clip.start_seconds:.2f} s"
+            start = self.clip.start_seconds
+            return f"ends at {self.duration:.2f} s, before the clip starts at {start:.2f} s"
         codecs = " and ".join(
             codec_name(s) for s in (self.tracks.audio, self.tracks.video) if s is not None
         )
         damaged = sum(r.damaged for r in self.readers.values())
-        return f"holds no sound and no picture that can be decoded ({codecs}; {damaged} damaged packets)"
+        return f"holds nothing that can be decoded ({codecs}; {damaged} damaged packets)"
 
 
 def _end(stream: Any | None, origin: float) -> float:
-    """Where a track says it ends, in seconds of the file."""
+    """The declared end of a track, in seconds of the file."""
     length = None if stream is None else _seconds(stream)
     if stream is None or length is None:
         return math.inf
@@ -235,7 +235,7 @@ def _end(stream: Any | None, origin: float) -> float:
 
 
 def _wanted(tracks: Tracks, request: DecodeRequest, path: Path) -> Tracks:
-    """The tracks that are there and asked for; an error that says what to ask for when they do not meet."""
+    """The tracks that exist and are requested; MediaError if there is none."""
     if tracks.audio is None and tracks.video is None:
         raise MediaError(path, _nothing_in(tracks), CHECK)
     chosen = Tracks(
@@ -245,5 +245,5 @@ def _wanted(tracks: Tracks, request: DecodeRequest, path: Path) -> Tracks:
     )
     if chosen.audio is None and chosen.video is None:
         missing, other = ("audio", "eye") if request.audio_rate is not None else ("video", "ear")
-        raise MediaError(path, f"has no {missing} track", f"it can be judged by the {other} alone")
+        raise MediaError(path, f"has no {missing} track", f"use --only {other}")
     return chosen
