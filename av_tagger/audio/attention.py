@@ -10,6 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from av_tagger.audio.norm import VectorNorm
 from av_tagger.audio.sockets import ACTIVATIONS, Bag, BagShape, Pooling
 
 TINY = 1e-12  # weights of a bag can all be zero (ReLU): the sum is then kept from dividing by it
@@ -96,6 +97,7 @@ class JdcSettings:
     )  # hidden layers of the detecting branch; the classifying one is the extractor
     nonlinearity: str = "sigmoid"
     dropout: float = 0.0
+    batch_norm: bool = False  # after each hidden layer, before its ReLU
 
     def __post_init__(self) -> None:
         check_nonlinearity(self.nonlinearity)
@@ -110,7 +112,7 @@ class Jdc(Pooling):
     def __init__(self, shape: BagShape, settings: JdcSettings) -> None:
         super().__init__(shape, settings)
         widths = (*(shape.level_widths or (shape.width,))[:1], *settings.widths)
-        self.branch = hidden(widths, settings.dropout)
+        self.branch = hidden(widths, settings.dropout, settings.batch_norm)
         self.look = looking(widths[-1], shape.classes, settings.nonlinearity)
 
     def forward(self, bag: Bag) -> Tensor:
@@ -169,11 +171,12 @@ def shares(weights: Tensor, mask: Tensor) -> Tensor:
     return torch.where(total > TINY, masked / total.clamp(min=TINY), even)
 
 
-def hidden(widths: tuple[int, ...], dropout: float) -> nn.Sequential:
+def hidden(widths: tuple[int, ...], dropout: float, batch_norm: bool = False) -> nn.Sequential:
     """Dense layers with ReLU from each width to the next."""
     layers: list[nn.Module] = []
     for before, after in pairwise(widths):
-        layers += [nn.Linear(before, after), nn.ReLU(), nn.Dropout(dropout)]
+        norm = [VectorNorm(after)] if batch_norm else []
+        layers += [nn.Linear(before, after), *norm, nn.ReLU(), nn.Dropout(dropout)]
     return nn.Sequential(*layers)
 
 

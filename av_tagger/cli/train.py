@@ -48,7 +48,11 @@ class TrainOptions:
     ] = None
     hold_out: Annotated[
         float,
-        typer.Option(help="Share held out for validation without --valid.", rich_help_panel=DATA),
+        typer.Option(
+            help="Held out for validation without --valid: a share of all clips, or (1 and more)"
+            " a number of clips per class.",
+            rich_help_panel=DATA,
+        ),
     ] = 0.1
     background: Annotated[
         list[Path] | None,

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
 
 from torch import Tensor, nn
 
 from av_tagger.audio.architecture import FeatureShape
-from av_tagger.audio.extractors.fuse import Collapse, bands_left, normed
+from av_tagger.audio.extractors.fuse import bands_left, instances, normed
 from av_tagger.audio.sockets import Extractor
 
 
@@ -19,6 +20,7 @@ class BcResNetSettings:
     blocks: tuple[int, int, int, int] = (2, 2, 2, 3)
     parts: int = 4  # bands normalised together: so many parts of the spectrum, each with statistics of its own
     dropout: float = 0.1
+    collapse: Literal["convolution", "mean"] = "convolution"  # of the bands; mean: for GAP
 
     def __post_init__(self) -> None:
         if (
@@ -54,7 +56,7 @@ class BcResNet(Extractor):
             nn.Conv2d(shape.channels, 2 * settings.channels, 5, stride=2, padding=2, bias=False)
         )
         self.stages = nn.ModuleList(_stages(settings))
-        self.instances = Collapse(self.width, left, self.width)
+        self.instances = instances(settings.collapse, self.width, left)
 
     def forward(self, features: Tensor) -> Tensor:
         x = self.stem(features)

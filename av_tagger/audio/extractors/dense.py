@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from av_tagger.audio.architecture import FeatureShape
+from av_tagger.audio.norm import VectorNorm
 from av_tagger.audio.sockets import Extractor
 
 
@@ -19,6 +20,7 @@ class DenseSettings:
         1024,
     )  # ATT §VI-C; none: the features themselves are the instances (its depth 0)
     dropout: float = 0.0  # after each layer
+    batch_norm: bool = False  # after each layer, before its ReLU
     context: int = 1  # frames that a layer sees at once, odd; the baseline of DCASE 2017 sees five
 
     def __post_init__(self) -> None:
@@ -43,7 +45,7 @@ class Dense(Extractor):
         self.stride, self.width = 1, (self.inputs, *settings.widths)[-1]
         sides = zip((self.inputs, *settings.widths), settings.widths, strict=False)
         self.layers = nn.ModuleList(
-            dense(before, after, settings.dropout) for before, after in sides
+            dense(before, after, settings.dropout, settings.batch_norm) for before, after in sides
         )
 
     @property
@@ -61,8 +63,10 @@ class Dense(Extractor):
         return tuple(found)
 
 
-def dense(before: int, after: int, dropout: float) -> nn.Sequential:
-    return nn.Sequential(nn.Linear(before, after), nn.ReLU(), nn.Dropout(dropout))
+def dense(before: int, after: int, dropout: float, batch_norm: bool = False) -> nn.Sequential:
+    """A dense layer, if asked for batch normalisation, ReLU and dropout."""
+    norm = [VectorNorm(after)] if batch_norm else []
+    return nn.Sequential(nn.Linear(before, after), *norm, nn.ReLU(), nn.Dropout(dropout))
 
 
 def in_context(features: Tensor, context: int) -> Tensor:
