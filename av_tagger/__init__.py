@@ -21,9 +21,8 @@ if TYPE_CHECKING:
     from av_tagger.scores import Failed as Failed
     from av_tagger.scores import Tagged as Tagged
     from av_tagger.tagger import Tagger as Tagger
+    from av_tagger.version import __version__ as __version__
     from av_tagger.video.keyframes import representatives as representatives
-
-    __version__: str
 
 # The public face is loaded on first use: importing the package alone costs no torch.
 _HOMES = {
@@ -36,6 +35,7 @@ _HOMES = {
     "ClassList": "labels",
     "AvTaggerError": "errors",
     "representatives": "video.keyframes",
+    "__version__": "version",
 }
 
 __all__ = [
@@ -53,20 +53,9 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
-    if name == "__version__":
-        return _version()
     if name not in _HOMES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     return getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)
-
-
-def _version() -> str:
-    from importlib.metadata import PackageNotFoundError, version
-
-    try:
-        return version("av-tagger")
-    except PackageNotFoundError:  # run from a checkout that was never installed
-        return "0.0.0"
 
 
 def __dir__() -> list[str]:

@@ -1,4 +1,8 @@
-"""One file from the network to the disk: resumed, verified, and there as a whole or not at all (standard library only)."""
+"""Downloads one file: resumed, verified, and there completely or not at all.
+
+The client of huggingface_hub does the same for one hub; this one serves every address, mirrors and
+proxies, and says within a second that a host cannot be reached.
+"""
 
 from __future__ import annotations
 

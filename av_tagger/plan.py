@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from av_tagger import __version__, weights
+from av_tagger import weights
 from av_tagger.audio import ears
 from av_tagger.audio.ear_source import EarSource
 from av_tagger.audio.header import Header
@@ -25,6 +25,7 @@ from av_tagger.protocols import AudioBranch, DecodeRequest, VideoBranch
 from av_tagger.scores import BranchInfo, RunInfo
 from av_tagger.settings import fingerprint
 from av_tagger.tagger import OFF, Parts, Tagger
+from av_tagger.version import __version__
 from av_tagger.video import eyes
 from av_tagger.video.eye_source import EyeSource
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 
-from av_tagger import cache, download
+from av_tagger import cache, download, hub_cache
 from av_tagger.errors import UsageError, WeightsError, did_you_mean
 
 Progress = Callable[[int, int | None], None]  # bytes so far, bytes in all where that is known
@@ -69,9 +69,10 @@ def find(filename: str) -> Path | None:
 
 
 def locate(name: str) -> Path | None:
-    """The first file of that name that lies in one of the folders; nothing is opened and nothing is fetched."""
-    candidates = (folder / entry(name).filename for folder in folders())
-    return next((path for path in candidates if path.is_file()), None)
+    """The file of the catalogue in the first folder that has it, else in the Hugging Face cache."""
+    file = entry(name)
+    in_hub = (hub_cache.find(address) for address in file.urls)
+    return find(file.filename) or next((path for path in in_hub if path is not None), None)
 
 
 def fetch(name: str, *, offline: bool = False, progress: Progress | None = None) -> Path:
@@ -166,7 +167,7 @@ CATALOGUE: dict[str, WeightsFile] = {
         name="crnn.starter",
         filename="crnn.starter.safetensors",
         licence="Apache-2.0",
-        about="the ear of the method, trained on synthetic and licence-clear sounds; a start, not a judge",
+        about="17 classes, trained on synthetic and licence-clear sounds; knows less than the published ears",
     ),
     "efficientat.mn04": WeightsFile(
         name="efficientat.mn04",
@@ -175,7 +176,7 @@ CATALOGUE: dict[str, WeightsFile] = {
         sha256="899a8c6217063f6941793102a2780b3dd788ab11fce468d9cf5f0577c453321c",
         size=4_066_513,
         licence="MIT",
-        about="an ear that knows AudioSet's 527 classes (mAP .432), 1 M parameters",
+        about="527 AudioSet classes, mAP .432, 1 M parameters",
     ),
     "efficientat.mn10": WeightsFile(
         name="efficientat.mn10",
@@ -183,27 +184,27 @@ CATALOGUE: dict[str, WeightsFile] = {
         urls=(f"{EFFICIENTAT}/mn10_as_mAP_471.pt",),
         sha256="0bd7dc2443af498c289a2e739f02ebb515d6aa3fd3ab9db539c86123ae368a4e",
         licence="MIT",
-        about="the same, wider (mAP .471), 4.9 M parameters",
+        about="527 AudioSet classes, mAP .471, 4.9 M parameters",
     ),
     "efficientat.mn20": WeightsFile(
         name="efficientat.mn20",
         filename="mn20_as_mAP_478.pt",
         urls=(f"{EFFICIENTAT}/mn20_as_mAP_478.pt",),
         licence="MIT",
-        about="the same, wider still (mAP .478), 17.9 M parameters",
+        about="527 AudioSet classes, mAP .478, 17.9 M parameters",
     ),
     "yamnet.h5": WeightsFile(
         name="yamnet.h5",
         filename="yamnet.h5",
         urls=("https://storage.googleapis.com/audioset/yamnet.h5",),
         licence="Apache-2.0",
-        about="YAMNet as published for Keras; av-tag weights convert yamnet yamnet.h5 makes the next file of it",
+        about="YAMNet as published for Keras; `av-tag weights convert yamnet FILE` makes the next of it",
     ),
     "yamnet": WeightsFile(
         name="yamnet",
         filename="yamnet.safetensors",
         licence="Apache-2.0",
-        about="YAMNet, 521 AudioSet classes, 3.7 M parameters; made from yamnet.h5",
+        about="521 AudioSet classes, mAP .306, 3.7 M parameters; made from yamnet.h5",
     ),
     "vggish.ckpt": WeightsFile(
         name="vggish.ckpt",
@@ -229,7 +230,7 @@ CATALOGUE: dict[str, WeightsFile] = {
         name="alexnet",
         filename="alexnet_conv5.safetensors",
         licence="BSD-3-Clause",
-        about="the eye's frame features: the convolutions of torchvision's AlexNet, taken from alexnet.full",
+        about="frame features: the convolutions of torchvision's AlexNet, taken from alexnet.full",
     ),
     "alexnet.full": WeightsFile(
         name="alexnet.full",
@@ -245,7 +246,7 @@ CATALOGUE: dict[str, WeightsFile] = {
         filename="inception_v4.tf_in1k.safetensors",
         urls=("https://huggingface.co/timm/inception_v4.tf_in1k/resolve/main/model.safetensors",),
         licence="Apache-2.0",
-        about="the eye's recogniser: 1000 kinds of objects",
+        about="recogniser: 1000 ImageNet classes",
     ),
     "glove.840B.300d": WeightsFile(
         name="glove.840B.300d",
@@ -256,6 +257,6 @@ CATALOGUE: dict[str, WeightsFile] = {
         ),
         sha256="c06db255e65095393609f19a4cfca20bf3a71e20cc53e892aafa490347e3849f",
         licence="PDDL-1.0",
-        about="the eye's words: 2.2 million word vectors, of which it keeps those it needs",
+        about="word vectors: 2.2 million words, of which those that are needed are kept",
     ),
 }

@@ -1,4 +1,4 @@
-"""A weights file as plain data: where it is here, its checksum, how to find it on other machines."""
+"""A weights file as plain data: its path, its checksum, how to find it on other machines."""
 
 from __future__ import annotations
 
@@ -30,7 +30,8 @@ class WeightsRef:
 
     def here(self, fetch: Callable[[], Path] | None = None) -> Path:
         """The same file on this machine: at its path, among the other weights, or from `fetch`."""
-        candidates = [self.path, weights.find(self.filename)]
+        known = weights.locate(self.entry) if self.entry else weights.find(self.filename)
+        candidates = [self.path, known]
         found = [path for path in candidates if path is not None and path.is_file()]
         same = next((path for path in found if self._is_same(path)), None)
         if same is not None:
@@ -55,7 +56,8 @@ def of_file(path: Path, entry: str = "") -> WeightsRef:
     """A file that must be there."""
     if not path.is_file():
         raise WeightsError(no_such_file(path))
-    return WeightsRef(path.name, path, sha256_of(path), entry)
+    filename = weights.entry(entry).filename if entry else path.name
+    return WeightsRef(filename, path, sha256_of(path), entry)
 
 
 def by_size(path: Path) -> WeightsRef:
@@ -64,12 +66,17 @@ def by_size(path: Path) -> WeightsRef:
 
 
 def of_entry(name: str) -> WeightsRef:
-    """A file of the catalogue, on this machine or not; a damaged one is an error."""
+    """A file of the catalogue, on this machine or not; a damaged one is an error.
+
+    An incomplete download counts as missing, because the next download replaces it.
+    """
     file, path = weights.entry(name), weights.locate(name)
-    if path is None:
+    whole = path is not None and weights.is_plausible(file, path)
+    replaceable = path is not None and path.parent == weights.cache_folder() and file.urls
+    if path is None or (not whole and replaceable):
         return WeightsRef(file.filename, None, file.sha256, name)
     found = of_file(path, name)
-    if not weights.is_plausible(file, path) or file.sha256 not in ("", found.sha256):
+    if not whole or file.sha256 not in ("", found.sha256):
         raise WeightsError(weights.damaged(name, path))
     return found
 

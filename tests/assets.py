@@ -1,4 +1,4 @@
-"""Media files made by code: every picture says when it is and which way is up, every sound is a known tone."""
+"""Media files made by code: pictures show their time and orientation, sounds are known tones."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from PIL import Image
 from av_tagger.clip import ColourMatrix, Frames
 from av_tagger.media.doctor import usual_priority
 
-os.environ.setdefault("SVT_LOG", "0")  # the AV1 encoder would tell the terminal about itself
+os.environ.setdefault("SVT_LOG", "0")  # keeps the AV1 encoder silent
 
 VIDEO_ENCODERS = {
     "h264": "libx264",
@@ -66,7 +66,7 @@ Array = NDArray[Any]
 
 @dataclass(frozen=True)
 class Audio:
-    """The sound of a made file: a tone on every channel, or given samples (channels, n)."""
+    """The sound of a file: a tone on every channel, or given samples (channels, n)."""
 
     codec: str = "aac"
     rate: int = 44_100
@@ -95,12 +95,12 @@ def tone(
 
 
 def level_at(seconds: float) -> int:
-    """The grey of the middle of the picture that is shown from this time on (steps of 0.1 s, 2.2 s a round)."""
+    """Grey level in the middle of the picture at this time: steps of 0.1 s, a period of 2.2 s."""
     return 20 + 10 * (int(seconds * 10 + 0.01) % 22)
 
 
 def picture(seconds: float, size: tuple[int, int]) -> Array:
-    """Red, green, blue and white in the corners, and the time as a grey in the middle."""
+    """Red, green, blue and white corners, and the time as a grey level in the middle."""
     width, height = size
     image = np.zeros((height, width, 3), np.uint8)
     rows, columns = (
@@ -116,7 +116,7 @@ def picture(seconds: float, size: tuple[int, int]) -> Array:
 
 
 def seen_level(image: Array) -> float:
-    """The grey in the middle of a decoded picture."""
+    """Grey level in the middle of a decoded picture."""
     height, width = image.shape[:2]
     return float(
         image[height * 4 // 9 : height * 5 // 9 + 1, width * 4 // 9 : width * 5 // 9 + 1].mean()
@@ -124,7 +124,7 @@ def seen_level(image: Array) -> float:
 
 
 def seen_corners(image: Array) -> list[str]:
-    """Which colours stand in the corners: top left, top right, bottom left, bottom right."""
+    """The colours of the corners: top left, top right, bottom left, bottom right."""
     height, width = image.shape[:2]
     y, x = max(1, height // 8), max(1, width // 8)
     found = []
@@ -137,7 +137,7 @@ def seen_corners(image: Array) -> list[str]:
 
 
 def frame_times(seconds: float, fps: float, vfr: bool = False) -> list[float]:
-    """Constant, or (variable) with every third frame left out and the second half at half the rate."""
+    """Regular times; with `vfr` every third is missing and the second half has half the rate."""
     times = [n / fps for n in range(max(1, round(seconds * fps)))]
     if not vfr:
         return times
@@ -156,7 +156,10 @@ def make_video(
     pixels: str = "yuv420p",
     start: float = 0.0,
 ) -> Path:
-    """A video with known pictures and sound; `start` shifts every stamp, `rotation` writes the display matrix (mp4, mov)."""
+    """A video with known pictures and sound.
+
+    `start` shifts all time stamps; `rotation` writes the display matrix (mp4, mov).
+    """
     sound = Audio(audio) if isinstance(audio, str) else audio
     with usual_priority(), av.open(str(path), "w") as out:
         encoder = VIDEO_ENCODERS[codec]
@@ -189,7 +192,7 @@ def make_video(
 def make_audio(
     path: Path, seconds: float = 1.0, audio: Audio | str = "pcm", cover: bool = False
 ) -> Path:
-    """A sound file, with a cover picture if wanted."""
+    """A sound file, optionally with a cover picture."""
     sound = Audio(audio) if isinstance(audio, str) else audio
     with av.open(str(path), "w") as out:
         heard = _Encoder(out, sound, seconds, 0.0)
@@ -208,7 +211,7 @@ def make_audio(
 
 
 class _Encoder:
-    """Sound that is encoded as far as the pictures have come, so that the two tracks lie side by side."""
+    """Encodes sound up to the time of the pictures, so that the two tracks are interleaved."""
 
     def __init__(self, out: Any, sound: Audio, seconds: float, start: float) -> None:
         self.out, self.sound, self.at = out, sound, 0
@@ -244,7 +247,7 @@ class _Encoder:
 
 
 def _write_matrix(path: Path, values: Sequence[int]) -> None:
-    """Writes a b c d into the track header of the first track that has a picture size."""
+    """Write a b c d into the header of the first track that has a picture size."""
     data = bytearray(path.read_bytes())
     at = data.find(b"tkhd")
     while at >= 0:
@@ -258,7 +261,7 @@ def _write_matrix(path: Path, values: Sequence[int]) -> None:
 
 
 def smooth_pictures(n: int, height: int, width: int) -> NDArray[np.uint8]:
-    """Smooth pictures, each of its own, of colours that no form has to clip."""
+    """Different smooth pictures, of colours that no conversion clips."""
     small = np.random.default_rng(0).integers(60, 196, (n, 9, 12, 3), dtype=np.uint8)
     return np.stack(
         [
@@ -269,7 +272,7 @@ def smooth_pictures(n: int, height: int, width: int) -> NDArray[np.uint8]:
 
 
 def as_planes(images: NDArray[np.uint8], luma: ColourMatrix) -> Frames:
-    """The forward transform by the definition of the standards, colour differences averaged over two by two pixels."""
+    """RGB to planes by the definition of the standards; chroma averaged over 2 x 2 pixels."""
     rgb = images.astype(np.float64) / 255
     y = rgb @ [luma.red, 1 - luma.red - luma.blue, luma.blue]
     u, v = (rgb[..., 2] - y) / (2 * (1 - luma.blue)), (rgb[..., 0] - y) / (2 * (1 - luma.red))

@@ -1,4 +1,4 @@
-"""What every test may use, and what no test may do."""
+"""Fixtures for all tests; a test fails on network access and on logged errors."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ os.environ.setdefault("MPLBACKEND", "Agg")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    parser.addoption("--slow", action="store_true", help="run the tests that take minutes, too")
+    parser.addoption("--slow", action="store_true", help="also run the tests that take minutes")
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
@@ -32,36 +32,37 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:
-    """Without a GPU what needs one is skipped; where one was promised (AV_TAGGER_GPU=1) that is a failure."""
+    """Skip tests that need a GPU where there is none; with AV_TAGGER_GPU=1 they fail instead."""
     if "gpu" not in item.keywords:
         return
     import torch
 
     if not torch.cuda.is_available():
-        verdict = pytest.fail if os.environ.get("AV_TAGGER_GPU") else pytest.skip
-        verdict("there is no CUDA device that torch can use")
+        outcome = pytest.fail if os.environ.get("AV_TAGGER_GPU") else pytest.skip
+        outcome("there is no CUDA device that torch can use")
 
 
 @pytest.fixture
 def shared() -> Path:
-    """The folder of optional real material beside the checkout."""
+    """The folder of optional real data beside the checkout."""
     if not SHARED.is_dir():
-        pytest.skip("the optional material in ../shared is not there")
+        pytest.skip("the optional data in ../shared is missing")
     return SHARED
 
 
 def pytest_configure() -> None:
-    """No test reads or writes the user's cache, also not where a fixture is made once for a whole module."""
+    """Use a cache folder of its own from the start, before any module-wide fixture is made."""
     folder = tempfile.mkdtemp(prefix="av-tagger-tests-")
     atexit.register(shutil.rmtree, folder, ignore_errors=True)
     os.environ["AV_TAGGER_CACHE"] = folder
+    os.environ["HF_HUB_CACHE"] = f"{folder}/hub"
     for name in ("AV_TAGGER_WEIGHTS", "AV_TAGGER_MIRROR", "AV_TAGGER_OFFLINE"):
         os.environ.pop(name, None)
 
 
 @pytest.fixture(autouse=True)
 def no_network(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Only the loopback may be spoken to."""
+    """Allow connections to this machine only."""
     real = socket.socket.connect
 
     def connect(self: socket.socket, address: Any) -> None:
@@ -70,7 +71,7 @@ def no_network(monkeypatch: pytest.MonkeyPatch) -> None:
             "::1",
             "localhost",
         ):
-            raise AssertionError(f"a test reached for the network: {address}")
+            raise AssertionError(f"a test opened a network connection: {address}")
         real(self, address)
 
     monkeypatch.setattr(socket.socket, "connect", connect)
@@ -78,7 +79,7 @@ def no_network(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture(autouse=True)
 def no_logged_errors(caplog: pytest.LogCaptureFixture) -> Iterator[None]:
-    """An error that was logged and not looked at fails its test; `caplog.clear()` says that it was looked at."""
+    """Fail a test that logged an error, unless it checked the log and called `caplog.clear()`."""
     yield
     logged = [
         r.getMessage()

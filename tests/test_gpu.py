@@ -1,4 +1,7 @@
-"""The whole pipeline on a GPU, against the CPU: made clips, random weights, real journal. Run with AV_TAGGER_GPU=1 where there is one."""
+"""The pipeline on a GPU against the CPU: made clips, random weights, a real journal.
+
+Run with AV_TAGGER_GPU=1 on a machine with a GPU, so that nothing is skipped.
+"""
 
 from __future__ import annotations
 
@@ -11,14 +14,16 @@ import numpy as np
 import pytest
 import torch
 
-from av_tagger.bench.pipeline import PipelineSettings, make_clip, make_tagger
+from av_tagger.bench.clips import make_clip
+from av_tagger.bench.pipeline import make_tagger
+from av_tagger.bench.pipeline_settings import PipelineSettings
 from av_tagger.clip import Clip, ColourMatrix, Frames
 from av_tagger.networks import upload
-from av_tagger.runner import worker
+from av_tagger.runner.worker import worker_of
 from av_tagger.runner.concurrency import Concurrency
 from av_tagger.runner.job import Item
-from av_tagger.runner.local import Here
-from av_tagger.runner.run import Order, run
+from av_tagger.runner.local import InProcessEngine
+from av_tagger.runner.run import RunRequest, run
 from av_tagger.video.alexnet import ARCHITECTURES
 from av_tagger.video.distances import distances
 from av_tagger.video.features import CPU_BATCH, GPU_BATCH, Compute, NetworkFeatures
@@ -49,7 +54,7 @@ def describer(device: torch.device, kind: torch.dtype = torch.float32) -> Networ
     )
 
 
-def test_a_copy_arrives_whole_and_its_memory_is_page_locked(
+def test_an_upload_is_complete_and_uses_page_locked_memory(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     values = torch.arange(1_000_000, dtype=torch.int32)[::3]
@@ -88,8 +93,8 @@ def test_distances_are_those_of_the_cpu() -> None:
             assert (ours.cpu() - oracle).abs().max() < 0.01 * oracle.mean()
 
 
-def test_a_batch_waits_for_the_device_a_few_times_and_not_for_each_clip() -> None:
-    """torch counts its own waits: twice as many clips may not mean twice as many of them."""
+def test_synchronisations_do_not_grow_with_the_batch() -> None:
+    """Counted by torch: four times as many clips, at most two more."""
     describe = describer(GPU)
 
     def waits(clips: list[Frames]) -> int:
@@ -108,7 +113,7 @@ def test_a_batch_waits_for_the_device_a_few_times_and_not_for_each_clip() -> Non
     assert waits(films() * 4) <= waits(films()) + 2
 
 
-def test_a_run_on_the_gpu_says_what_a_run_on_the_cpu_says(tmp_path: Path) -> None:
+def test_a_run_on_the_gpu_gives_the_results_of_the_cpu(tmp_path: Path) -> None:
     clips = [
         make_clip(tmp_path / f"{i}.mp4", "h264", size, 2.0)
         for i, size in enumerate([(640, 360), (320, 240), (640, 360)])
@@ -126,7 +131,7 @@ def test_a_run_on_the_gpu_says_what_a_run_on_the_cpu_says(tmp_path: Path) -> Non
 def scores_of(folder: Path, device: str, clips: list[Path]) -> list[dict[str, Any]]:
     torch.manual_seed(0)
     made = make_tagger(replace(PipelineSettings(), device=device))
-    order = Order(folder, (Item(Clip(path)) for path in clips), device)
-    summary = run(order, Here(worker.of(made, "pyav"), Concurrency()))
+    order = RunRequest(folder, (Item(Clip(path)) for path in clips), device)
+    summary = run(order, InProcessEngine(worker_of(made, "pyav"), Concurrency()))
     assert summary.counts.done == len(clips)
     return [json.loads(line) for line in (folder / "results.jsonl").read_text().splitlines()]

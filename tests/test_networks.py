@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import pytest
 import torch
 from torch import nn
 
 from av_tagger.audio.architecture import EarArchitecture
 from av_tagger.audio.network import build_network
-from av_tagger.devices import find_device
-from av_tagger.errors import DeviceError
 from av_tagger.networks import folded, quick_memory
 
 
@@ -50,14 +47,6 @@ def test_a_norm_that_follows_something_else_stays() -> None:
         "ReLU",
         "BatchNorm2d",
     ]
-
-
-def test_devices() -> None:
-    assert find_device("cpu").type == "cpu"
-    assert find_device("auto").type in ("cpu", "cuda")
-    for name in ("gpu", "cuda:99", "meta"):
-        with pytest.raises(DeviceError, match="auto"):
-            find_device(name)
 
 
 def test_memory_advice_is_harmless_twice() -> None:

@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import os
+import pickle
+import re
+import subprocess
+import sys
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -19,12 +24,15 @@ from av_tagger.audio.header import EarThresholds, Header, read_header
 from av_tagger.audio.known.efficientat import EfficientAT
 from av_tagger.audio.known.yamnet import YAMNet
 from av_tagger.audio.network import build_network
+from av_tagger.config import configure
 from av_tagger.embedder import embedder_name, load_embedder
-from av_tagger.errors import UsageError, WeightsError
+from av_tagger.errors import AvTaggerError, UsageError, WeightsError
 from av_tagger.fusion import WeightedFusion, read_fusion, write_fusion
 from av_tagger.labels import dcase2017
-from av_tagger.plan import load
-from av_tagger.tagger import Tagger
+from av_tagger.plan import Plan, load, make_plan
+from av_tagger.tagger import OFF, Tagger
+from tests import ROOT
+from tests.assets import make_video
 
 LABELS = dcase2017().labels
 STARTER = "crnn.starter.safetensors"
@@ -200,6 +208,170 @@ def test_a_paper_class_among_own_ones_keeps_its_weight(tmp_path: Path) -> None:
     assert isinstance(paper, WeightedFusion)
     assert fusion.weights.tolist() == [1, paper.weights[0]]
     assert fusion.rows.both.tolist() == [0.2, paper.rows.both[0]]
+
+
+# ---- the plan as data
+
+
+def planned(**settings: object) -> Plan:
+    return make_plan(configure(flags={"offline": True, "device": "cpu", **settings}))
+
+
+@pytest.mark.usefixtures("own")
+def test_a_plan_travels_and_stays_the_same() -> None:
+    plan = planned()
+    again = pickle.loads(pickle.dumps(plan))
+    assert again.fingerprint == plan.fingerprint
+    assert again.branches == plan.branches
+    assert len(pickle.dumps(plan)) < 100_000, "a plan holds no network"
+
+
+@pytest.mark.usefixtures("own")
+def test_the_tagger_is_what_the_plan_says() -> None:
+    plan = planned()
+    tagger = plan.build()
+    assert tagger.branches == plan.branches
+    assert tagger.parts.run.fingerprint == plan.fingerprint
+    assert tagger.parts.labels == plan.classes.labels
+    assert tagger.parts.request.audio_rate == tagger.parts.ear.rate  # type: ignore[union-attr]
+
+
+@pytest.mark.usefixtures("own")
+@pytest.mark.parametrize(("only", "off"), [("ear", 1), ("eye", 0)])
+def test_a_branch_that_is_off(only: str, off: int) -> None:
+    plan = planned(only=only)
+    assert plan.branches[off] == OFF
+    request = plan.build().parts.request
+    assert (request.audio_rate is None, request.short_side is None) == (off == 0, off == 1)
+
+
+@pytest.mark.usefixtures("own")
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"threshold": 0.5},
+        {"classes": "Train;Bus"},
+        {"only": "ear"},
+        {"fusion": "even"},
+        {"fast": True},
+        {"backend": "decord"},
+        {"eye": {"keyframes": 3}},
+        {"events": {"high": 0.6}},
+        {"media": {"window_seconds": 5.0}},
+        {"hearing": {"precision": "bfloat16"}},
+    ],
+    ids=str,
+)
+def test_the_fingerprint_changes_with_what_changes_scores(change: dict[str, object]) -> None:
+    assert planned(**change).fingerprint != planned().fingerprint
+
+
+@pytest.mark.usefixtures("own")
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"device": "cuda:3"},
+        {"offline": False, "ear": "starter"},
+        {"ear": "crnn.starter"},
+        {"media": {"limit_seconds": 5.0}},
+        {"eye": {"pictures": False}},
+        {"classes": ";".join(dcase2017().labels)},
+    ],
+    ids=str,
+)
+def test_the_fingerprint_stays_with_what_changes_nothing(change: dict[str, object]) -> None:
+    assert planned(**change).fingerprint == planned().fingerprint
+
+
+def test_the_fingerprint_is_of_the_contents_of_files(
+    own: Path, published: dict[str, bytes]
+) -> None:
+    file = own / weights.entry("efficientat.mn04").filename
+    file.write_bytes(published["efficientat.mn04"])
+    before = planned(ear="efficientat:mn04").fingerprint
+    file.rename(own / "copy.pt")
+    assert planned(ear=str(own / "copy.pt")).fingerprint == before
+    torch.save(EfficientAT(0.2).state_dict(), own / "copy.pt")
+    assert planned(ear=str(own / "copy.pt")).fingerprint != before
+
+
+@pytest.mark.parametrize(
+    ("wrong", "message"),
+    [
+        ({"device": "toaster"}, "there is no device 'toaster'"),
+        ({"backend": "vlc"}, "there is no decoder 'vlc'"),
+        ({"classes": "Trane"}, "there is no sound class 'Trane'"),
+        ({"ear": "startr"}, "there is no ear 'startr'; did you mean 'starter'"),
+        ({"ear": "none.safetensors"}, "none.safetensors: there is no such weights file"),
+        ({"fusion": "evn"}, "there is no fusion 'evn'"),
+        ({"fusion": "none.json"}, "none.json"),
+        ({"eye": {"network": "alexnett"}}, "did you mean 'alexnet'"),
+        ({"eye": {"layer": "conv6"}}, "there is no layer 'conv6'"),
+        ({"eye": {"selector": "sparce"}}, "did you mean 'sparse'"),
+        ({"eye": {"recogniser": "keras:vgg"}}, "there is no library 'keras'"),
+        ({"eye": {"network_weights": "none.pth"}}, "none.pth: there is no such weights file"),
+        ({"eye": {"precision": "fp8"}}, "there is no precision 'fp8'"),
+    ],
+    ids=str,
+)
+@pytest.mark.usefixtures("own")
+def test_what_is_wrong_is_said_before_anything_is_loaded(
+    wrong: dict[str, object], message: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("torch.load", None)
+    monkeypatch.setattr("safetensors.torch.load_file", None)
+    with pytest.raises(AvTaggerError, match=re.escape(message)):
+        planned(**wrong)
+
+
+ALONE = """
+import sys
+from av_tagger.cli.main import run
+
+if __name__ == "__main__":
+    code = run(sys.argv[1:])
+    heavy = sorted({"torch", "timm", "torchvision"} & set(sys.modules))
+    print("ended with", code, "after importing", heavy)
+"""
+
+
+def driver(tmp_path: Path, *words: str) -> str:
+    """The last line of a process that runs a command."""
+    (tmp_path / "driver.py").write_text(ALONE)
+    done = subprocess.run(
+        [sys.executable, str(tmp_path / "driver.py"), *words],
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert "Traceback" not in done.stderr, done.stderr
+    return done.stdout.splitlines()[-1] if done.stdout else done.stderr
+
+
+@pytest.mark.skipif(weights.locate("crnn.starter") is None, reason="no starter in this checkout")
+@pytest.mark.parametrize("flags", [["--processes", "2"], ["--engine", "ray"]], ids=str)
+def test_a_driver_loads_no_network(tmp_path: Path, flags: list[str]) -> None:
+    """The workers receive the plan; the process that hands out the clips never imports torch."""
+    if "ray" in flags:
+        pytest.importorskip("ray")
+    (tmp_path / "clips").mkdir()
+    for name in ("a", "b"):
+        make_video(tmp_path / "clips" / f"{name}.mp4", seconds=0.5)
+    words = ["batch", str(tmp_path / "clips"), "-o", str(tmp_path / "run"), "--ear", "starter"]
+    last = driver(tmp_path, *words, "--offline", "--only", "ear", *flags)
+    assert last == "ended with 0 after importing []"
+    assert len((tmp_path / "run" / "results.jsonl").read_text().splitlines()) == 2
+
+
+def test_a_refusal_needs_no_torch(tmp_path: Path) -> None:
+    words = ["batch", str(tmp_path), "-o", str(tmp_path / "run"), "--processes", "2"]
+    make_video(tmp_path / "a.mp4", seconds=0.2)
+    last = driver(tmp_path, *words, "--ear", "startr", "--offline")
+    assert last == "ended with 2 after importing []"
+
+
+# ---- embeddings
 
 
 @pytest.mark.usefixtures("own")

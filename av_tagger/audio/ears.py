@@ -49,8 +49,8 @@ def resolve(name: str | Path, *, offline: bool = False) -> EarSource:
     if entry not in weights.CATALOGUE:
         hint = did_you_mean(given, [STARTER, *PUBLISHED])
         raise UsageError(
-            f"there is no ear {text!r}; {hint}; or give a weights file or the folder of a "
-            "training run"
+            f"there is no ear {text!r}; {hint} "
+            "(or give a weights file or the folder of a training run)"
         )
     return _trained(weights.fetch(entry, offline=offline), text, entry)
 
@@ -116,7 +116,11 @@ def _best(*, offline: bool) -> EarSource:
     elif offline or problems:
         source = replace(resolve(STARTER), reason="no other ear is on this machine")
     else:
-        source = replace(resolve(DOWNLOADED), fallback=STARTER, reason="downloaded on first use")
+        source = replace(
+            resolve(DOWNLOADED),
+            fallback=STARTER,
+            reason="downloaded on first use, or else the starter",
+        )
     said = tuple(f"{problem}; the {source.name} ear is used instead" for problem in problems)
     return replace(source, advice=said)
 

@@ -20,7 +20,7 @@ from av_tagger.audio.frontend import LogMel
 from av_tagger.audio.header import Header
 from av_tagger.audio.network import build_network
 from av_tagger.audio.settings import EarSettings
-from av_tagger.bench.measure import Work, medians_in_turn, parser
+from av_tagger.bench.measure import Work, medians_in_turn, parser, run_main
 from av_tagger.bench.naive import import_librosa
 from av_tagger.bench.random_networks import ARCHITECTURE
 from av_tagger.clip import Waveform
@@ -118,4 +118,4 @@ def main(words: Sequence[str] | None = None) -> None:
 
 
 if __name__ == "__main__":
-    main()
+    run_main(main)

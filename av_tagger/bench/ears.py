@@ -22,10 +22,11 @@ import torch
 from torch import Tensor, nn
 
 from av_tagger.audio.branch import MilEar
-from av_tagger.audio.known.ear import KINDS, Kind, KnownEar, Network
+from av_tagger.audio.known.ear import KnownEar, Network
 from av_tagger.audio.known.efficientat import EfficientAT
+from av_tagger.audio.known.families import EFFICIENTAT, YAMNET, Family
 from av_tagger.audio.known.yamnet import YAMNet
-from av_tagger.bench.measure import Work, in_turn, parser, peak_mebibytes
+from av_tagger.bench.measure import Work, in_turn, parser, peak_mebibytes, run_main
 from av_tagger.bench.random_networks import random_ear
 from av_tagger.clip import Waveform
 from av_tagger.protocols import AudioBranch
@@ -34,7 +35,7 @@ REFERENCE = "mn04"
 
 
 class Cnn14(nn.Module):
-    """Six blocks of two 3 x 3 convolutions on 64 mel bands at 100 frames per second, 527 classes."""
+    """Six blocks of two 3 x 3 convolutions on 64 mel bands, 100 frames per second, 527 classes."""
 
     width = 2048
 
@@ -76,22 +77,17 @@ def starter() -> AudioBranch:
     return load_ear("starter", "cpu") if weights.locate("crnn.starter") else random_ear()
 
 
-def known(name: str, kind: str, network: nn.Module) -> KnownEar:
-    return KnownEar(name, KINDS[kind], cast("Network", network), "cpu")
-
-
-def cnn14() -> KnownEar:
-    kind = Kind(32_000, 3.125, KINDS["efficientat"].labels, 10 * 32_000, 16 * 320)
-    return KnownEar("cnn14", kind, cast("Network", Cnn14()), "cpu")
+def known(name: str, family: Family, network: nn.Module) -> KnownEar:
+    return KnownEar(name, family, cast("Network", network), "cpu")
 
 
 EARS: dict[str, Callable[[], AudioBranch]] = {
     "starter": starter,
     "crnn of the paper": random_ear,
-    "mn04": lambda: known("mn04", "efficientat", EfficientAT(0.4)),
-    "mn10": lambda: known("mn10", "efficientat", EfficientAT(1.0)),
-    "yamnet": lambda: known("yamnet", "yamnet", YAMNet()),
-    "cnn14 (structure)": cnn14,
+    "mn04": lambda: known("mn04", EFFICIENTAT, EfficientAT(0.4)),
+    "mn10": lambda: known("mn10", EFFICIENTAT, EfficientAT(1.0)),
+    "yamnet": lambda: known("yamnet", YAMNET, YAMNet()),
+    "cnn14 (structure)": lambda: known("cnn14", EFFICIENTAT, Cnn14()),
 }
 
 
@@ -157,4 +153,4 @@ def main(words: Sequence[str] | None = None) -> None:
 
 
 if __name__ == "__main__":
-    main()
+    run_main(main)

@@ -126,7 +126,7 @@ def read_sound(path: Path) -> tuple[NDArray[np.float32], int]:
 
 
 def key_frames(features: NDArray[np.float32]) -> NDArray[np.int64]:
-    """min sum d_ij z_ij + lambda sum_i max_j z_ij, columns of Z on the simplex; the heaviest rows."""
+    """Rows with the largest sums of Z, which minimises sum d_ij z_ij + lambda sum_i max_j z_ij."""
     import cvxpy
     from scipy.spatial.distance import pdist, squareform
 

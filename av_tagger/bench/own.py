@@ -1,24 +1,26 @@
-"""Own classes from a few dozen clips: eight animals learnt from recordings of some publishers, judged on those of others.
+"""Own classes from a few dozen clips: train on recordings of some publishers, test on others.
 
     AV_TAGGER_WEIGHTS=FOLDER python -m av_tagger.bench.own SOUNDS --ear efficientat:mn04
 
-Embedding, training and tagging are timed on one core, nothing being kept from earlier.
+SOUNDS holds dev.csv with the columns file, source_label and source. Embedding, training and tagging
+are timed on one core with an empty cache.
 """
 
 from __future__ import annotations
 
-import argparse
 import csv
 import os
 import re
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
+from av_tagger.bench.measure import parser, run_main
 from av_tagger.learning.data.manifests import classes_in
 from av_tagger.learning.prepare import Sources, read_data
 from av_tagger.learning.recipe import read_recipe
@@ -33,7 +35,7 @@ PUBLISHERS = (
     "aequanima/Sono",
     "ViktorGlazkov/SoundsOfNature",
     "CelebrityPunks/TheSoundOfEverything",
-)  # whose clips are judged
+)  # of the test clips
 
 
 @dataclass(frozen=True)
@@ -47,13 +49,13 @@ class Split:
 @dataclass(frozen=True)
 class Result:
     validation: Validation
-    right: int  # judged clips that get their own tag and no other
+    right: int  # test clips that get their own tag and no other
     training_seconds: float
     tagging_seconds: float
 
 
 def split(sounds: Path, animals: Sequence[str] = ANIMALS) -> Split:
-    """No publisher's clips are on both sides."""
+    """Clips of the classes, split by publisher."""
     with (sounds / "dev.csv").open(newline="", encoding="utf-8") as file:
         rows = [
             (sounds / r["file"], animal_in(r["source_label"]), r["source"] in PUBLISHERS)
@@ -67,18 +69,18 @@ def split(sounds: Path, animals: Sequence[str] = ANIMALS) -> Split:
 
 
 def animal_in(label: str) -> str:
-    """`cat` in `cats`, `other [cat_1.mp3]` and `other [cat2.wav]`."""
+    """The class in a label: `cat` in `cats`, `other [cat_1.mp3]` and `other [cat2.wav]`."""
     found = re.fullmatch(r"(?:other \[)?([a-z]+?)s?(?:_?\d*\.\w+\])?", label)
     return found.group(1) if found else ""
 
 
-def learn(parts: Split, ear: str, run: Path) -> Result:
-    """What `av-tag train own-classes --data clips.csv -o RUN` and then `av-tag --ear RUN` do."""
+def learn(parts: Split, ear: str, run: Path, settings: Sequence[str] = ()) -> Result:
+    """The steps of `av-tag train own-classes --data clips.csv -o RUN` and `av-tag --ear RUN`."""
     began = time.perf_counter()
     manifest = run.with_suffix(".csv")
     with manifest.open("w", newline="", encoding="utf-8") as file:
         csv.writer(file).writerows([("file", "labels"), *parts.learnt])
-    recipe = read_recipe("own-classes", [f"embedder={ear}"])
+    recipe = read_recipe("own-classes", [f"embedder={ear}", *settings])
     train(
         recipe,
         read_data(Sources((manifest,)), classes_in([manifest]), recipe),
@@ -103,34 +105,49 @@ def learn(parts: Split, ear: str, run: Path) -> Result:
     return Result(validate(scores, targets, float("nan")), right, trained - began, tagged - trained)
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("sounds", type=Path)
-    parser.add_argument("--ear", default="efficientat:mn04")
-    arguments = parser.parse_args()
+def main(words: Sequence[str] | None = None) -> None:
+    options = parser(__doc__)
+    options.add_argument("sounds", type=Path, help="folder with dev.csv")
+    options.add_argument("--ear", default="efficientat:mn04", help="whose embeddings are used")
+    options.add_argument("--classes", nargs="+", default=ANIMALS)
+    options.add_argument("--set", nargs="+", default=[], help="recipe settings, as length.epochs=3")
+    chosen = options.parse_args(words)
     import torch
 
     torch.set_num_threads(1)
-    parts = split(arguments.sounds)
-    with tempfile.TemporaryDirectory() as folder:
-        os.environ["AV_TAGGER_CACHE"] = folder
+    parts = split(chosen.sounds, chosen.classes)
+    with tempfile.TemporaryDirectory() as folder, _cache_in(folder):
         cpu = time.process_time()
-        found = learn(parts, arguments.ear, Path(folder) / "run")
+        found = learn(parts, chosen.ear, Path(folder) / "run", chosen.set)
         cpu = time.process_time() - cpu
     count = len(parts.validation)
     print(
-        f"{len(parts.learnt)} clips learnt, {count} judged, {len(ANIMALS)} classes (chance: accuracy {1 / len(ANIMALS):.3f})"
+        f"{len(parts.learnt)} clips for training, {count} for testing, "
+        f"{len(chosen.classes)} classes (accuracy by chance: {1 / len(chosen.classes):.3f})"
     )
     print(
-        f"accuracy {found.validation.accuracy:.3f}, mAP {found.validation.map:.3f}; {found.right} of {count} get their own tag and no other"
+        f"accuracy {found.validation.accuracy:.3f}, mAP {found.validation.map:.3f}; "
+        f"{found.right} of {count} get their own tag and no other"
     )
     print(
-        f"embedding and training {found.training_seconds:.1f} s, loading and tagging {found.tagging_seconds:.1f} s"
+        f"embedding and training {found.training_seconds:.1f} s, "
+        f"loading and tagging {found.tagging_seconds:.1f} s"
     )
-    print(f"on the processor {cpu:.1f} s in all, besides decoding, which has a process of its own")
+    print(f"CPU time {cpu:.1f} s in all, without the processes that decode")
+
+
+@contextmanager
+def _cache_in(folder: str) -> Iterator[None]:
+    """Let the package use this cache folder, and the former one afterwards."""
+    before = os.environ.get("AV_TAGGER_CACHE")
+    os.environ["AV_TAGGER_CACHE"] = folder
+    try:
+        yield
+    finally:
+        os.environ.pop("AV_TAGGER_CACHE")
+        if before is not None:
+            os.environ["AV_TAGGER_CACHE"] = before
 
 
 if __name__ == "__main__":
-    main()
+    run_main(main)

@@ -1,17 +1,24 @@
-"""Draws the pictures of the README: python -m av_tagger.bench.pictures notebooks/pictures [VIDEO]."""
+"""Draw the pictures of the documentation: fusion figures, a result page, an annotated frame.
+
+    python -m av_tagger.bench.pictures notebooks/pictures [VIDEO]
+
+The fusion figures come from made-up scores; page and frame from VIDEO or the demo scene. The page
+needs a Chromium; without one page.png is left as it is.
+"""
 
 from __future__ import annotations
 
 import contextlib
 import shutil
 import subprocess
-import sys
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from av_tagger.bench.measure import parser, run_main
 from av_tagger.fusion import load_fusion
 from av_tagger.fusion.fit import FusionFitter
 from av_tagger.labels import dcase2017
@@ -31,8 +38,8 @@ CLASSES = (
     "Motorcycle",
     "Car passing by",
 )
-WIDTH, HEIGHT = 1280, 1010  # of the page as it is shown
-OURS = ("annotated", "class_f1", "page", "weights")
+WIDTH, HEIGHT = 1280, 1010  # of the browser window
+PICTURES = ("annotated", "class_f1", "page", "weights")
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 FLAGS = [
     "--headless",
@@ -44,8 +51,8 @@ FLAGS = [
 ]
 
 
-def main(folder: Path, video: Path | None = None) -> None:
-    """Fusion figures from made-up scores, and a page and an annotated frame of a video (the demo's when none is named)."""
+def draw_all(folder: Path, video: Path | None = None) -> None:
+    """Draw all pictures and reduce their colours."""
     folder = folder.absolute()
     folder.mkdir(parents=True, exist_ok=True)
     draw_fusion(folder)
@@ -54,12 +61,15 @@ def main(folder: Path, video: Path | None = None) -> None:
         tagged = tag(video or make_demo(Path("films") / "street.mp4"))
         draw_page(tagged, folder, Path(scratch))
         draw_frame(tagged, folder / "annotated.png")
-    for picture in (folder / f"{name}.png" for name in OURS if (folder / f"{name}.png").exists()):
+    for picture in (
+        folder / f"{name}.png" for name in PICTURES if (folder / f"{name}.png").exists()
+    ):
         make_small(picture)
         print(f"{picture}  {picture.stat().st_size / 1000:.0f} KB")
 
 
 def draw_fusion(folder: Path) -> None:
+    """F1 per class of ear, eye and both on made-up scores; the paper's weights and fitted ones."""
     labels = dcase2017().labels
     paper: np.ndarray = load_fusion("paper", labels).weights  # type: ignore[attr-defined]
     examples = made_up_scores(
@@ -83,13 +93,14 @@ def draw_fusion(folder: Path) -> None:
 
 
 def make_demo(path: Path) -> Path:
+    """Write the demo scene as a video."""
     from av_tagger.media.write import write_video
     from av_tagger.synth import SceneSettings, scene
     from av_tagger.synth.pictures import frames
 
     path.parent.mkdir(exist_ok=True)
-    calm = SceneSettings(counts=(3,), snr_db=(12.0, 24.0), distractor=0.0, recorder=0.0)
-    street = scene(6, 10.0, 20_000, CLASSES, calm)
+    clear = SceneSettings(counts=(3,), snr_db=(12.0, 24.0), distractor=0.0, recorder=0.0)
+    street = scene(6, 10.0, 20_000, CLASSES, clear)
     return write_video(path, frames(street, seed=6, fps=12.0), 12.0, street.samples, street.rate)
 
 
@@ -101,9 +112,10 @@ def tag(video: Path) -> Tagged:
 
 
 def draw_page(tagged: Tagged, folder: Path, scratch: Path) -> None:
+    """A screenshot of the result page, where there is a browser."""
     browser = next(filter(None, map(shutil.which, BROWSERS)), None)
     if browser is None:
-        print("there is no Chromium here: page.png stays as it is")
+        print("page.png is left as it is: there is no Chromium on this machine")
         return
     page = scratch / "page.html"
     write_page(tagged, page)
@@ -117,11 +129,11 @@ def draw_page(tagged: Tagged, folder: Path, scratch: Path) -> None:
         f"--screenshot={target}",
         page.as_uri(),
     ]
-    subprocess.run(command, check=True, capture_output=True, timeout=120)  # noqa: S603 - our own page in a throw-away profile
+    subprocess.run(command, check=True, capture_output=True, timeout=120)  # noqa: S603 - our own page
 
 
 def draw_frame(tagged: Tagged, target: Path) -> None:
-    """The picture at the middle of the first event, with the result drawn into it."""
+    """The frame in the middle of the first event, with the result drawn into it."""
     from PIL import Image
 
     from av_tagger.media import open_media
@@ -144,6 +156,7 @@ def draw_frame(tagged: Tagged, target: Path) -> None:
 
 
 def make_small(path: Path) -> None:
+    """Reduce the picture to 200 colours."""
     from PIL import Image
 
     with Image.open(path) as picture:
@@ -151,5 +164,13 @@ def make_small(path: Path) -> None:
     small.save(path, optimize=True)
 
 
+def main(words: Sequence[str] | None = None) -> None:
+    options = parser(__doc__)
+    options.add_argument("folder", type=Path, help="for the pictures")
+    options.add_argument("video", type=Path, nargs="?", help="default: the demo scene")
+    chosen = options.parse_args(words)
+    draw_all(chosen.folder, chosen.video)
+
+
 if __name__ == "__main__":
-    main(Path(sys.argv[1]), Path(sys.argv[2]) if len(sys.argv) > 2 else None)
+    run_main(main)

@@ -1,40 +1,36 @@
-"""The whole pipeline against the paper's steps done one by one, on clips made here; and how far each stage is from its own limit.
+"""Speed of the whole pipeline against a plain implementation, and of each stage by itself.
 
-    python -m av_tagger.bench.pipeline [--clips 4] [--rounds 2] [--fast] [--kinds h264:640x360,mpeg4:640x360]
+    python -m av_tagger.bench.pipeline [--clips 4] [--rounds 2] [--fast]
+        [--kinds h264:640x360,mpeg4:640x360]
 
-All weights are drawn at random: this measures speed alone, and says nothing of what is recognised. Naive and runner take turns
-(A B A B) over the same clips in one run, each with all the cores that the process may use; medians are printed. Wall time counts when
-the machine is idle; processor time, printed beside it, is hardly disturbed by neighbours.
+All weights are random: this measures speed alone, on clips made here. The naive side and the runner
+take turns (A B A B) on the same clips, each with all cores this process may use; medians are
+printed. Wall time is meaningful on an idle machine; CPU time is hardly affected by other programs.
 """
 
 from __future__ import annotations
 
-import argparse
 import itertools
-import resource
 import statistics
 import tempfile
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from fractions import Fraction
 from pathlib import Path
-from typing import Any
+from typing import TypeVar
 
-import av
 import numpy as np
 import torch
 
-from av_tagger.audio.architecture import EarArchitecture
-from av_tagger.audio.branch import MilEar
-from av_tagger.audio.header import Header
-from av_tagger.audio.network import build_network
-from av_tagger.bench.decoder_cost import cpu_seconds, peak_kib
-from av_tagger.bench.eye import ALEXNET_FLOP, film, matmul_rate, ours
-from av_tagger.bench.naive import Naive, build
+from av_tagger.bench.clips import ENCODERS, make_clip
+from av_tagger.bench.measure import Work, cpu_seconds, parser, peak_mebibytes, run_main
+from av_tagger.bench.naive import KEYFRAMES, Naive, build, import_librosa
+from av_tagger.bench.pipeline_report import PassCost, report, report_parts, report_profile
+from av_tagger.bench.random_networks import random_ear, random_eye
 from av_tagger.clip import Clip
 from av_tagger.config import FAST_FRAME_RATE
+from av_tagger.errors import UsageError, did_you_mean
 from av_tagger.fusion import load_fusion
 from av_tagger.labels import dcase2017
 from av_tagger.media import DecoderPool, open_media
@@ -44,7 +40,7 @@ from av_tagger.runner.concurrency import Concurrency, available_cores, in_words,
 from av_tagger.runner.job import Item
 from av_tagger.runner.local import Here
 from av_tagger.runner.picture import draw
-from av_tagger.runner.profiler import WAITING, Profile, title
+from av_tagger.runner.profiler import Profile
 from av_tagger.runner.run import Order, run
 from av_tagger.runner.worker import Worker
 from av_tagger.scores import RunInfo
@@ -53,16 +49,10 @@ from av_tagger.video.branch import SparseEye
 from av_tagger.video.features import CPU_BATCH, GPU_BATCH, Compute
 from av_tagger.video.precision import choose, has_int8
 from av_tagger.video.quantised import works
-from av_tagger.video.recognise import build_classifier
 
-INCEPTION_FLOP = 98e9 / 4  # a picture
-ENCODERS = {"h264": "libx264", "hevc": "libx265", "vp9": "libvpx-vp9", "mpeg4": "mpeg4"}
-OPTIONS = {
-    "libx264": {"preset": "veryfast", "crf": "23"},
-    "libx265": {"preset": "ultrafast", "x265-params": "log-level=none"},
-    "libvpx-vp9": {"deadline": "realtime", "cpu-used": "8"},
-}
-FPS, KEYFRAMES = 24, 4
+T = TypeVar("T")
+
+LIMIT_SECONDS = 120.0  # per window
 
 
 @dataclass(frozen=True)
@@ -78,315 +68,210 @@ class PipelineSettings:
     decoders: int = 0
     threads: int = 0  # of the naive side; 0: all cores
     picture: Path | None = None  # of the last run's profile
+    recogniser: str = "inception_v4"
+    matrix: int = 2048  # size of the matrix product that limits networks
+
+    @property
+    def int8(self) -> bool:
+        """Whether frame features use int8."""
+        return self.fast and has_int8(torch.device(self.device)) and works()
 
 
 @dataclass(frozen=True)
-class PassCost:
-    """What one pass over the clips took."""
+class Sides:
+    """The two implementations, and what the runner needs."""
 
-    wall: float
-    cpu: float
+    naive: Naive
+    tagger: Tagger
+    pool: DecoderPool
+    concurrency: Concurrency
 
-
-def make_clip(path: Path, codec: str, size: tuple[int, int], seconds: float) -> Path:
-    """A few scenes with slow motion and noise, and a tone in noise beneath."""
-    width, height = size
-    count = round(seconds * FPS)
-    images = film(count, height, width).images
-    sound = (
-        (0.2 * np.random.default_rng(0).standard_normal((1, round(seconds * 44_100))))
-        .clip(-1, 1)
-        .astype(np.float32)
-    )
-    with av.open(str(path), "w") as out:
-        encoder = ENCODERS[codec]
-        video: Any = out.add_stream(encoder, rate=Fraction(FPS), options=OPTIONS.get(encoder, {}))
-        video.width, video.height, video.pix_fmt = width, height, "yuv420p"
-        audio: Any = out.add_stream("aac", rate=44_100, layout="mono")
-        for image in images:
-            out.mux(
-                video.encode(
-                    av.VideoFrame.from_ndarray(np.ascontiguousarray(image), format="rgb24")
-                )
-            )
-        out.mux(video.encode(None))
-        frame = av.AudioFrame.from_ndarray(sound, "fltp", "mono")
-        frame.sample_rate, frame.pts, frame.time_base = 44_100, 0, Fraction(1, 44_100)
-        out.mux([*audio.encode(frame), *audio.encode(None)])
-    return path
+    @property
+    def request(self) -> DecodeRequest:
+        return self.tagger.parts.request
 
 
 def make_clips(folder: Path, settings: PipelineSettings) -> list[Path]:
-    kinds = [kind.partition(":")[::2] for kind in settings.kinds.split(",")]
+    """Clips of all kinds in turn."""
+    kinds = [_kind(text) for text in settings.kinds.split(",")]
     made = []
     for i in range(settings.clips):
         codec, size = kinds[i % len(kinds)]
-        width, height = map(int, size.split("x"))
-        suffix = "webm" if codec == "vp9" else "mp4"
-        made.append(
-            make_clip(folder / f"{i}.{codec}.{suffix}", codec, (width, height), settings.seconds)
-        )
+        made.append(make_clip(folder / f"{i}.{codec}.mp4", codec, size, settings.seconds))
     return made
+
+
+def _kind(text: str) -> tuple[str, tuple[int, int]]:
+    """Codec and size of `h264:640x360`."""
+    codec, _, size = text.partition(":")
+    width, _, height = size.partition("x")
+    if codec not in ENCODERS:
+        raise UsageError(f"--kinds: there is no codec {codec!r}; {did_you_mean(codec, ENCODERS)}")
+    if not (width.isdigit() and height.isdigit()):
+        raise UsageError(f"--kinds: {text!r} has no size; write codec:WIDTHxHEIGHT")
+    return codec, (int(width), int(height))
 
 
 def make_tagger(settings: PipelineSettings) -> Tagger:
     """The real pipeline with random weights."""
     device = torch.device(settings.device)
-    whole = settings.fast and has_int8(device) and works()
     batch = CPU_BATCH if device.type == "cpu" else GPU_BATCH
-    eye = ours(
-        build_classifier("inception_v4"), Compute(batch, device, choose("auto", device), whole)
-    )
+    how = Compute(batch, device, choose("auto", device), settings.int8)
+    eye, ear = random_eye(how, settings.recogniser), random_ear(settings.device)
     labels = dcase2017().labels
-    architecture = EarArchitecture(17, margin=5)
-    ear = MilEar(
-        build_network(architecture), Header("random", architecture, labels), settings.device
-    )
-    rate = FAST_FRAME_RATE if settings.fast else None
     request = DecodeRequest(
-        audio_rate=ear.rate, short_side=eye.short_side, frame_rate=rate, skip_nonref=settings.fast
+        audio_rate=ear.rate,
+        short_side=eye.short_side,
+        frame_rate=FAST_FRAME_RATE if settings.fast else None,
+        skip_nonref=settings.fast,
     )
-    parts = Parts(
-        labels,
-        ear,
-        eye,
-        load_fusion("paper", labels),
-        open_media,
-        request,
-        run=RunInfo("bench", settings.device, "bench", 0.0),
-    )
-    return Tagger(parts)
+    info = RunInfo("bench", settings.device, "bench", 0.0)
+    fusion = load_fusion("paper", labels)
+    return Tagger(Parts(labels, ear, eye, fusion, open_media, request, run=info))
 
 
-def by_runner(
-    tagger: Tagger, pool: DecoderPool, clips: Sequence[Path], concurrency: Concurrency
-) -> Profile:
-    """With its journal, its table and everything."""
+def by_runner(sides: Sides, clips: Sequence[Path]) -> Profile:
+    """A complete run, journal and table included."""
+    worker = Worker(sides.tagger, sides.pool.decoder)
     with tempfile.TemporaryDirectory() as folder:
         items = (Item(Clip(path)) for path in clips)
-        summary = run(
-            Order(Path(folder) / "run", items, "bench"), Here(Worker(tagger, pool.decoder), concurrency)
-        )
+        order = Order(Path(folder) / "run", items, "bench")
+        summary = run(order, Here(worker, sides.concurrency))
     if summary.counts.failed:
         raise RuntimeError(f"the runner failed: {summary.failures}")
     return summary.profile
 
 
-def by_naive(naive: Naive, clips: Sequence[Path]) -> None:
-    """All frames, also when the runner takes fewer: what `--fast` saves is a part of what is measured."""
+def by_naive(sides: Sides, clips: Sequence[Path]) -> None:
+    """Always all frames: with `--fast` the smaller number of frames is part of the comparison."""
     for path in clips:
-        naive.tag(path)
+        sides.naive.tag(path)
 
 
-def decode_only(
-    pool: DecoderPool, clips: Sequence[Path], request: DecodeRequest, workers: int
-) -> None:
+def decode_only(sides: Sides, clips: Sequence[Path]) -> None:
+    """Decode for ear and eye with as many decoders as the runner has."""
+
     def one(path: Path) -> None:
-        decoder = pool.decoder()
-        for _ in decoder.windows(Clip(path), request, 120.0):
+        decoder = sides.pool.decoder()
+        for _ in decoder.windows(Clip(path), sides.request, LIMIT_SECONDS):
             pass
         decoder.close()
 
-    with ThreadPoolExecutor(workers) as executor:
+    with ThreadPoolExecutor(sides.concurrency.decoders) as executor:
         list(executor.map(one, clips))
 
 
-def timed(work: Callable[[], object], pool: DecoderPool) -> PassCost:
+def timed(work: Work, pool: DecoderPool) -> PassCost:
+    """Wall and CPU seconds, those of the decoders included."""
     wall, cpu = time.perf_counter(), time.process_time() + cpu_seconds(pool.pids())
     work()
-    return PassCost(time.perf_counter() - wall, time.process_time() + cpu_seconds(pool.pids()) - cpu)
-
-
-def median(costs: Sequence[PassCost]) -> PassCost:
-    return PassCost(
-        statistics.median(c.wall for c in costs), statistics.median(c.cpu for c in costs)
-    )
+    cpu = time.process_time() + cpu_seconds(pool.pids()) - cpu
+    return PassCost(time.perf_counter() - wall, cpu)
 
 
 def measure(settings: PipelineSettings, clips: Sequence[Path]) -> None:
+    """Warm up, measure in turn, print."""
     torch.manual_seed(0)
-    naive, tagger, pool = build(), make_tagger(settings), DecoderPool(keep=64)
+    pool = DecoderPool(keep=64)
     concurrency = suited(Concurrency(decoders=settings.decoders), settings.device)
+    sides = Sides(build(settings.recogniser), make_tagger(settings), pool, concurrency)
     print(in_words(concurrency, settings.device))
     try:
-        decode_only(
-            pool, clips, tagger.parts.request, concurrency.decoders
-        )  # warms up the page cache and the decoders
-        by_runner(
-            tagger, pool, clips, concurrency
-        )  # and fills the memory that later clips use again
-        naive.tag(clips[0], fast=True)
-        parts = parts_alone(tagger, pool, clips) if settings.device == "cpu" else {}
-        found, profile = _in_turn(settings, clips, (naive, tagger, pool, concurrency, parts))
-        _report(settings, found)
+        decode_only(sides, clips)  # fills the page cache and starts the decoders
+        by_runner(sides, clips)
+        sides.naive.tag(clips[0], fast=True)
+        parts = parts_alone(sides, clips) if settings.device == "cpu" else {}
+        found, profile = _in_turn(settings, clips, sides, parts)
+        report(found, settings.clips, settings.seconds)
         if parts:
-            _report_parts(settings, found)
-        _show(profile)
+            report_parts(found, settings)
+        report_profile(profile)
         if settings.picture is not None:
             draw(profile, settings.picture)
-        print(
-            f"peak memory: {_self_peak_kib() / 1024:.0f} MiB here, {peak_kib(pool.pids()) / 1024:.0f} MiB in the largest decoder"
-        )
+        here, decoder = peak_mebibytes(), peak_mebibytes(pool.pids())
+        print(f"peak memory: {here:.0f} MiB here, {decoder:.0f} MiB in the largest decoder")
     finally:
         pool.close()
 
 
 def _in_turn(
-    settings: PipelineSettings, clips: Sequence[Path], things: Any
+    settings: PipelineSettings, clips: Sequence[Path], sides: Sides, parts: dict[str, Work]
 ) -> tuple[dict[str, PassCost], Profile]:
-    """A B A B: everything once a round, medians of all rounds."""
-    naive, tagger, pool, concurrency, parts = things
-    sides: dict[str, list[PassCost]] = {}
+    """A B A B: each side once per round; medians of all rounds and the runner's last profile."""
     profiles: list[Profile] = []
-
-    def time_it(name: str, work: Callable[[], object], threads: int) -> None:
-        torch.set_num_threads(threads)
-        sides.setdefault(name, []).append(timed(work, pool))
-
+    works: dict[str, tuple[Work, int]] = {
+        "naive": (lambda: by_naive(sides, clips), settings.threads or available_cores()),
+        "runner": (lambda: profiles.append(by_runner(sides, clips)), sides.concurrency.threads),
+        "decode only": (lambda: decode_only(sides, clips), 1),
+        **{name: (part, 1) for name, part in parts.items()},
+    }
+    costs: dict[str, list[PassCost]] = {name: [] for name in works}
     for _ in range(settings.rounds):
-        time_it("naive", lambda: by_naive(naive, clips), settings.threads or available_cores())
-        time_it(
-            "runner",
-            lambda: profiles.append(by_runner(tagger, pool, clips, concurrency)),
-            concurrency.threads,
-        )
-        time_it(
-            "decode only",
-            lambda: decode_only(pool, clips, tagger.parts.request, concurrency.decoders),
-            1,
-        )
-        for name, part in parts.items():
-            time_it(name, part, 1)
-    return {name: median(costs) for name, costs in sides.items()}, profiles[-1]
+        for name, (work, threads) in works.items():
+            torch.set_num_threads(threads)
+            costs[name].append(timed(work, sides.pool))
+    return {name: _median(found) for name, found in costs.items()}, profiles[-1]
 
 
-def parts_alone(
-    tagger: Tagger, pool: DecoderPool, clips: Sequence[Path]
-) -> dict[str, Callable[[], object]]:
-    """Each part of the work by itself, on windows that are there already, a pair at a time as the runner has them."""
-    eye, ear = tagger.parts.eye, tagger.parts.ear
+def _median(costs: Sequence[PassCost]) -> PassCost:
+    walls, cpus = zip(*((c.wall, c.cpu) for c in costs), strict=True)
+    return PassCost(statistics.median(walls), statistics.median(cpus))
+
+
+def parts_alone(sides: Sides, clips: Sequence[Path]) -> dict[str, Work]:
+    """Each part of the work by itself, on decoded windows in batches as the runner has them."""
+    eye, ear = sides.tagger.parts.eye, sides.tagger.parts.ear
     assert isinstance(eye, SparseEye)
     assert ear is not None
-    decoder = pool.decoder()
-    windows = [
-        w for path in clips for w in decoder.windows(Clip(path), tagger.parts.request, 120.0)
-    ]
+    decoder = sides.pool.decoder()
+    opened = (decoder.windows(Clip(path), sides.request, LIMIT_SECONDS) for path in clips)
+    windows = list(itertools.chain.from_iterable(opened))
     decoder.close()
-    films = [w.frames for w in windows if w.frames is not None]
-    sounds = [w.waveform for w in windows if w.waveform is not None]
-    features, recogniser = eye.parts.features, eye.parts.recogniser
+    films = _batches([w.frames for w in windows if w.frames is not None])
+    sounds = _batches([w.waveform for w in windows if w.waveform is not None])
+    features, selector, recogniser = eye.parts.features, eye.parts.selector, eye.parts.recogniser
     assert recogniser is not None
-    compute = [
-        features.describe(films[i : i + CPU_WINDOWS]) for i in range(0, len(films), CPU_WINDOWS)
+    described = [features.describe(batch) for batch in films]
+    pictures = [
+        [p for film in batch for p in film.rgb(np.arange(min(KEYFRAMES, len(film))))]
+        for batch in films
     ]
-    pictures = [film.rgb(np.arange(KEYFRAMES)) for film in films]
     return {
-        "features": lambda: [
-            features.describe(films[i : i + CPU_WINDOWS]) for i in range(0, len(films), CPU_WINDOWS)
-        ],
-        "key frames": lambda: [eye.parts.selector.select(group, KEYFRAMES) for group in compute],
-        "recognise": lambda: [
-            recogniser.recognise([*itertools.chain(*pictures[i : i + CPU_WINDOWS])])
-            for i in range(0, len(pictures), CPU_WINDOWS)
-        ],
-        "hear": lambda: [
-            ear.hear(sounds[i : i + CPU_WINDOWS]) for i in range(0, len(sounds), CPU_WINDOWS)
-        ],
+        "features": lambda: [features.describe(batch) for batch in films],
+        "key frames": lambda: [selector.select(group, KEYFRAMES) for group in described],
+        "recognise": lambda: [recogniser.recognise(batch) for batch in pictures],
+        "hear": lambda: [ear.hear(batch) for batch in sounds],
     }
 
 
-def _report(settings: PipelineSettings, found: dict[str, PassCost]) -> None:
-    clips, naive, ours_, decoding = (
-        settings.clips,
-        found["naive"],
-        found["runner"],
-        found["decode only"],
-    )
-    print(f"{'':12s} {'clips/s':>8s} {'x real time':>12s} {'wall s/clip':>12s} {'CPU s/clip':>11s}")
-    for name in ("naive", "runner", "decode only"):
-        cost = found[name]
-        real = settings.seconds * clips / cost.wall
-        print(
-            f"{name:12s} {clips / cost.wall:8.2f} {real:12.1f} {cost.wall / clips:12.2f} {cost.cpu / clips:11.2f}"
-        )
-    print(
-        f"runner against naive: {naive.wall / ours_.wall:.2f} x by wall, {naive.cpu / ours_.cpu:.2f} x by processor time"
-    )
-    print(f"runner against decode only: {decoding.wall / ours_.wall:.0%} of its rate")
-
-
-def _report_parts(settings: PipelineSettings, found: dict[str, PassCost]) -> None:
-    """What the runner adds to its parts, and how far the parts are from what the machine could do."""
-    kind = choose("auto", torch.device("cpu"))
-    whole = settings.fast and has_int8(torch.device("cpu")) and works()
-    frames = settings.seconds * (FAST_FRAME_RATE if settings.fast else FPS)
-    torch.set_num_threads(1)
-    limits = {
-        "features": frames * ALEXNET_FLOP / matmul_rate(torch.int8 if whole else kind),
-        "recognise": KEYFRAMES * INCEPTION_FLOP / matmul_rate(kind),
-    }
-    alone = {
-        name: found[name].cpu / settings.clips
-        for name in ("decode only", "features", "key frames", "recognise", "hear")
-    }
-    print(
-        f"{'CPU s/clip':12s} {'alone':>8s} {'limit':>8s}  (of networks: their multiplications at the rate of a large matrix product)"
-    )
-    for name, seconds in alone.items():
-        limit = f"{limits[name]:8.3f}  {limits[name] / seconds:.0%}" if name in limits else ""
-        print(f"{name:12s} {seconds:8.3f} {limit}")
-    ours_ = found["runner"].cpu / settings.clips
-    floor = alone["decode only"] + sum(limits.values())
-    print(f"{'sum':12s} {sum(alone.values()):8.3f} {floor:8.3f}")
-    print(
-        f"the runner takes {ours_:.3f}: {sum(alone.values()) / ours_:.0%} of its parts' speed, {floor / ours_:.0%} of the limits'"
-    )
-
-
-def _show(profile: Profile) -> None:
-    for row in profile.rows():
-        share = f"{row.share:6.1%} of the work" if row.stage not in WAITING else " " * 18
-        print(
-            f"  {title(row.stage):26s} {row.seconds:7.2f} s {share}, its {row.threads} thread(s) busy {row.busy:4.0%}"
-        )
-    print(f"  all but decoding and networks: {profile.overhead:.1%} of the work")
-
-
-def _self_peak_kib() -> int:
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+def _batches(items: Sequence[T]) -> list[Sequence[T]]:
+    return [items[i : i + CPU_WINDOWS] for i in range(0, len(items), CPU_WINDOWS)]
 
 
 def bench(settings: PipelineSettings) -> None:
+    """Make the clips and measure; a missing library is reported before anything is computed."""
+    import_librosa()
     print("random weights: this measures speed alone")
     with tempfile.TemporaryDirectory() as folder:
         measure(settings, make_clips(Path(folder), settings))
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("--clips", type=int, default=PipelineSettings.clips)
-    parser.add_argument("--rounds", type=int, default=PipelineSettings.rounds)
-    parser.add_argument("--seconds", type=float, default=PipelineSettings.seconds)
-    parser.add_argument("--kinds", default=PipelineSettings.kinds)
-    parser.add_argument("--fast", action="store_true")
-    parser.add_argument("--device", default=PipelineSettings.device)
-    parser.add_argument("--decoders", type=int, default=PipelineSettings.decoders)
-    parser.add_argument(
-        "--threads",
-        type=int,
-        default=PipelineSettings.threads,
-        help="of the naive side; 0: all cores",
-    )
-    parser.add_argument(
-        "--picture",
-        type=Path,
-        default=PipelineSettings.picture,
-        help="draw where the time of the last run went",
-    )
-    bench(PipelineSettings(**vars(parser.parse_args())))
+def main(words: Sequence[str] | None = None) -> None:
+    default = PipelineSettings()
+    options = parser(__doc__)
+    options.add_argument("--clips", type=int, default=default.clips)
+    options.add_argument("--rounds", type=int, default=default.rounds)
+    options.add_argument("--seconds", type=float, default=default.seconds, help="per clip")
+    options.add_argument("--kinds", default=default.kinds)
+    options.add_argument("--fast", action="store_true")
+    options.add_argument("--device", default=default.device)
+    options.add_argument("--decoders", type=int, default=default.decoders)
+    options.add_argument("--threads", type=int, default=0, help="naive side; 0: all cores")
+    options.add_argument("--picture", type=Path, help="draw the profile of the last run")
+    options.add_argument("--recogniser", default=default.recogniser, help="a network of timm")
+    options.add_argument("--matrix", type=int, default=default.matrix)
+    bench(PipelineSettings(**vars(options.parse_args(words))))
 
 
 if __name__ == "__main__":
-    main()
+    run_main(main)

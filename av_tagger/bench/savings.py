@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from av_tagger.bench.measure import parser
+from av_tagger.bench.measure import parser, run_main
 from av_tagger.clip import Clip, Media
 from av_tagger.config import Config
 from av_tagger.errors import UsageError
@@ -169,14 +169,13 @@ def main(words: Sequence[str] | None = None) -> None:
     folder, names = chosen.pop("folder"), chosen.pop("variants")
     torch.set_num_threads(1)
     found = variants(EyeSettings(pictures=False, **chosen), names.split(","))
-    count = 0
-    for count, film in enumerate(films(folder, found[REFERENCE]), 1):
+    for film in films(folder, found[REFERENCE]):
         compare(film, found)
     close_decoders()
-    if not count:
+    if not found[REFERENCE].same:
         raise UsageError(f"{folder}: holds no film with at least {FEWEST} frames; name another one")
     show(found)
 
 
 if __name__ == "__main__":
-    main()
+    run_main(main)

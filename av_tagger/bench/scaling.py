@@ -9,9 +9,9 @@ Each worker has one core: its process and its decoder are bound to it, with one 
 weights of the eye, key frames come from thumbnails. Start-up is left out by a gate: every worker
 loads its networks, tags one clip, keeps that decoder, and waits for the others. Time runs from the
 moment when the last worker is ready to the last record in the journal, so a worker that idles while
-the other finishes its last clip counts. The sides take turns (A B A B); medians are printed with the
-number of cores that other programs used meanwhile. With `--patience SECONDS` measurements wait for
-an idle machine and are repeated when they were disturbed. `--journal` measures the journal instead.
+the other finishes its last clip counts. The sides take turns (A B A B); medians are printed with
+the number of cores that other programs used meanwhile. With `--patience SECONDS` measurements wait
+for an idle machine and are repeated when they were disturbed. `--journal` measures the journal.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from pathlib import Path
 from av_tagger.bench.calm import Calm
 from av_tagger.bench.clips import make_clip
 from av_tagger.bench.journal import JournalSettings, measure_journal
-from av_tagger.bench.measure import parser
+from av_tagger.bench.measure import parser, run_main
 from av_tagger.clip import Clip
 from av_tagger.config import Config, configure
 from av_tagger.media import DecoderPool
@@ -218,4 +218,4 @@ def main(words: Sequence[str] | None = None) -> None:
 
 
 if __name__ == "__main__":
-    main()
+    run_main(main)

@@ -1,12 +1,10 @@
-"""Training, measured: a step of crnn-av in fp32 against bf16, and crnn-av against crnn-modern on a small set of tones.
+"""Training: one step of crnn-av in float32 and bfloat16, and recipes compared on tones.
 
 python -m av_tagger.bench.training [--batch 16] [--rounds 4] [--epochs 24] [--device cpu]
 """
 
 from __future__ import annotations
 
-import argparse
-import statistics
 import tempfile
 import time
 from collections.abc import Sequence
@@ -17,17 +15,18 @@ import torch
 from numpy.typing import NDArray
 
 from av_tagger.audio.network import build_network
+from av_tagger.bench.measure import medians_in_turn, parser, run_main
 from av_tagger.clip import Clip
 from av_tagger.labels import ClassList, SoundClass
 from av_tagger.learning.data.bags import WaveformBags, waveform_bags
 from av_tagger.learning.data.balance import generator
-from av_tagger.learning.data.manifests import Example, ExampleSet
+from av_tagger.learning.data.examples import Example, ExampleSet
 from av_tagger.learning.data.store import StoreSettings, build_store
-from av_tagger.learning.distributed import Precision
+from av_tagger.learning.data.training import TrainingData
 from av_tagger.learning.learner import architecture_of, loss_of, make_loss
 from av_tagger.learning.optimise import clip_gradients, make_optimiser
 from av_tagger.learning.recipe import read_recipe
-from av_tagger.learning.run import Data, Options
+from av_tagger.learning.run import TrainingOptions
 from av_tagger.learning.train import train
 from av_tagger.networks import quick_memory
 
@@ -48,40 +47,28 @@ SMALL = (
 )
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n", 1)[0])
-    parser.add_argument(
-        "--batch", type=int, default=16, help="clips of 10 s a step (95 needs several GB)"
-    )
-    parser.add_argument("--rounds", type=int, default=4, help="A B A B ...")
-    parser.add_argument("--epochs", type=int, default=24)
-    parser.add_argument("--device", default="cpu")
-    arguments = parser.parse_args()
-    torch.set_num_threads(1)
-    quick_memory()  # as training on a CPU does
-    measure_steps(arguments.batch, arguments.rounds, arguments.device)
-    compare_recipes(arguments.epochs, arguments.device)
-
-
 def measure_steps(batch: int, rounds: int, device: str) -> None:
-    """Milliseconds a clip of one training step, forward, backward and update, on clips of 10 s."""
-    times: dict[torch.dtype, list[float]] = {torch.float32: [], torch.bfloat16: []}
-    steps = {dtype: _Step(batch, dtype, device) for dtype in times}
-    for step in steps.values():
-        step()  # warm-up
-    for _ in range(rounds):
-        for dtype, step in steps.items():
-            times[dtype].append(step() * 1000 / batch)
-    medians = {dtype: statistics.median(found) for dtype, found in times.items()}
-    for dtype, median in medians.items():
-        print(
-            f"crnn-av step, batch {batch}, channels_last, {str(dtype).removeprefix('torch.'):9s}: {median:7.1f} ms of {device} a clip"
-        )
-    print(f"fp32 / bf16: {medians[torch.float32] / medians[torch.bfloat16]:.2f}")
+    """Milliseconds per 10-s clip of one training step: forward, backward and update."""
+    steps = {
+        str(dtype).removeprefix("torch."): _Step(batch, dtype, device)
+        for dtype in (torch.float32, torch.bfloat16)
+    }
+    clock = time.process_time if device == "cpu" else _finished
+    medians = medians_in_turn(steps, rounds, clock)
+    for dtype, seconds in medians.items():
+        each = 1000 * seconds / batch
+        print(f"crnn-av step, batch {batch}, channels_last, {dtype:9s}: {each:7.1f} ms per clip")
+    print(f"float32 / bfloat16: {medians['float32'] / medians['bfloat16']:.2f}")
+
+
+def _finished() -> float:
+    """Wall time after all work of the GPU is done."""
+    torch.cuda.synchronize()
+    return time.perf_counter()
 
 
 class _Step:
-    """A training step of crnn-av that can be taken again and again; says how many seconds of computing it took."""
+    """A repeatable training step of crnn-av on random clips."""
 
     def __init__(self, batch: int, dtype: torch.dtype, device: str) -> None:
         self.recipe, self.dtype, self.device = read_recipe("crnn-av"), dtype, device
@@ -89,10 +76,10 @@ class _Step:
         self.optimiser = make_optimiser(self.network.parameters(), self.recipe.optimiser)
         self.waves = (0.1 * torch.randn(batch, 200_000)).to(device)
         self.targets = (torch.rand(batch, 17) < 0.1).float().to(device)
-        self.loss = make_loss(self.recipe.loss, _tones([("300",)], 0, Path(tempfile.mkdtemp())))
+        with tempfile.TemporaryDirectory() as folder:
+            self.loss = make_loss(self.recipe.loss, _tones([("300",)], 0, Path(folder)))
 
-    def __call__(self) -> float:
-        begun = self._profiler()
+    def __call__(self) -> None:
         with torch.no_grad():
             features = self.network.features(self.waves)
         with torch.autocast(self.device, self.dtype, enabled=self.dtype != torch.float32):
@@ -102,47 +89,41 @@ class _Step:
         loss.backward()  # type: ignore[no-untyped-call]
         clip_gradients(self.network.parameters(), self.recipe.optimiser)
         self.optimiser.step()
-        return self._profiler() - begun
-
-    def _profiler(self) -> float:
-        """The processor's own time on a CPU, which neighbours do not lengthen much; the wall's on a GPU."""
-        if self.device == "cpu":
-            return time.process_time()
-        torch.cuda.synchronize()
-        return time.perf_counter()
 
 
-def compare_recipes(epochs: int, device: str) -> None:
-    """Micro-F1 on clips that were not learnt from: thresholds from the validation half, figures from the other."""
-    folder = Path(tempfile.mkdtemp())
-    training, validation, test = (
-        _tones(_tunes(n, seed), seed, folder) for n, seed in ((128, 1), (64, 2), (64, 3))
-    )
-    data = Data(training, validation)
-    cases: list[tuple[str, Precision, tuple[str, ...]]] = [
-        ("crnn-av", "float32", ()),
-        ("crnn-av", "float32", ("optimiser.clip=1.0",)),
-        ("crnn-modern", "float32", ("schedule.warmup_steps=10", "keep.ema=0.95")),
-        ("crnn-modern", "bfloat16", ("schedule.warmup_steps=10", "keep.ema=0.95")),
-    ]
-    for i, (name, precision, changes) in enumerate(cases):
-        recipe = read_recipe(
-            name, [*SMALL, f"length.epochs={epochs}", "length.patience=0", *changes]
+CASES: tuple[tuple[str, str, tuple[str, ...]], ...] = (
+    ("crnn-av", "float32", ()),
+    ("crnn-av", "float32", ("optimiser.clip=1.0",)),
+    ("crnn-modern", "float32", ("schedule.warmup_steps=10", "keep.ema=0.95")),
+    ("crnn-modern", "bfloat16", ("schedule.warmup_steps=10", "keep.ema=0.95")),
+)
+
+
+def compare_recipes(epochs: int, device: str, clips: int) -> None:
+    """Micro-F1 and mAP on test clips, with the thresholds of the validation clips."""
+    with tempfile.TemporaryDirectory() as temporary:
+        folder = Path(temporary)
+        training, validation, test = (
+            _tones(_random_labels(n, seed), seed, folder)
+            for n, seed in ((clips, 1), (clips // 2, 2), (clips // 2, 3))
         )
-        outcome = train(
-            recipe, data, folder / f"run-{i}", Options(device=device, precision=precision)
-        )
-        f1, ap = _tested(outcome.best, test, outcome.validation.thresholds)
-        case = f"{name:12s} {precision:9s} {' '.join(changes):45s}"
-        print(
-            f"{case} after {outcome.steps} steps: micro-F1 {f1:.3f}  mAP {ap:.3f} on the test half"
-        )
+        data = TrainingData(training, validation)
+        for i, (name, precision, changes) in enumerate(CASES):
+            length = (f"length.epochs={epochs}", "length.patience=0")
+            recipe = read_recipe(name, [*SMALL, *length, *changes])
+            options = TrainingOptions(device=device, precision=precision)
+            outcome = train(recipe, data, folder / f"run-{i}", options)
+            f1, ap = _tested(outcome.best, test, outcome.validation.thresholds)
+            case = f"{name:12s} {precision:9s} {' '.join(changes):45s}"
+            print(
+                f"{case} after {outcome.steps} steps: micro-F1 {f1:.3f}  mAP {ap:.3f} on test clips"
+            )
 
 
 def _tested(weights: Path, test: WaveformBags, thresholds: Sequence[float]) -> tuple[float, float]:
-    from av_tagger.audio.branch import load_ear
+    from av_tagger.audio.ears import load_ear
     from av_tagger.clip import Waveform
-    from av_tagger.learning.validation import average_precision
+    from av_tagger.metrics import Counts, mean_average_precision
 
     ear = load_ear(str(weights), "cpu")
     waves = test.fetch(np.arange(len(test)), None)[0]
@@ -150,13 +131,11 @@ def _tested(weights: Path, test: WaveformBags, thresholds: Sequence[float]) -> t
         [heard.probabilities for heard in ear.hear([Waveform(wave, RATE) for wave in waves])]
     )
     truth, said = test.targets > 0.5, scores >= np.array(thresholds)
-    right = int((said & truth).sum())
-    precisions = [average_precision(scores[:, k], truth[:, k]) or 0.0 for k in range(len(TONES))]
-    return 2 * right / max(1, int(said.sum()) + int(truth.sum())), float(np.mean(precisions))
+    return Counts.of(said, truth).f1, mean_average_precision(scores, truth)
 
 
-def _tunes(count: int, seed: int) -> list[tuple[str, ...]]:
-    """None to three tones a clip."""
+def _random_labels(count: int, seed: int) -> list[tuple[str, ...]]:
+    """None to three tones per clip."""
     draw = generator(seed, 1)
     names = [str(tone) for tone in TONES]
     return [
@@ -166,7 +145,7 @@ def _tunes(count: int, seed: int) -> list[tuple[str, ...]]:
 
 
 def _tones(labels: Sequence[tuple[str, ...]], seed: int, folder: Path) -> WaveformBags:
-    """Short, wavering tones of any loudness in noise."""
+    """Clips of short, frequency-modulated tones of random level in noise."""
     examples = tuple(Example(Clip(folder / f"{seed}-{i}"), names) for i, names in enumerate(labels))
     rows = {e.clip.path: _sound(e.labels, generator(seed, 2, i)) for i, e in enumerate(examples)}
 
@@ -192,5 +171,19 @@ def _sound(names: Sequence[str], draw: np.random.Generator) -> NDArray[np.float6
     return wave
 
 
+def main(words: Sequence[str] | None = None) -> None:
+    options = parser(__doc__)
+    options.add_argument("--batch", type=int, default=16, help="10-s clips; 95 need several GB")
+    options.add_argument("--rounds", type=int, default=4)
+    options.add_argument("--epochs", type=int, default=24)
+    options.add_argument("--clips", type=int, default=128, help="of tones to train on")
+    options.add_argument("--device", default="cpu")
+    chosen = options.parse_args(words)
+    torch.set_num_threads(1)
+    quick_memory()  # as training on a CPU does
+    measure_steps(chosen.batch, chosen.rounds, chosen.device)
+    compare_recipes(chosen.epochs, chosen.device, chosen.clips)
+
+
 if __name__ == "__main__":
-    main()
+    run_main(main)

@@ -1,29 +1,30 @@
-"""The command as a whole: start-up of --help, then seconds and peak memory of files of ten seconds, a minute and an hour.
+"""Time and memory of the command: start-up of --help, then files of ten seconds, a minute, an hour.
 
     python -m av_tagger.bench.whole [--hour]
 
-Each is a process of its own, at work offline with the starter ear and the eye that is here.
-Memory is that of the tagging process, its decoding worker apart.
+Each measurement is a process of its own, offline, with the starter ear and the eye's weights that
+are installed. Memory is that of the tagging process, without its decoder.
 """
 
 from __future__ import annotations
 
-import argparse
 import os
 import statistics
 import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from av_tagger.bench.media import make_long
+from av_tagger.bench.clips import make_long
+from av_tagger.bench.measure import parser, run_main
 
 COMMAND = (sys.executable, "-c", "from av_tagger.cli.main import main; main()")
 SIZE = (320, 180)
-LENGTHS = (10, 60, 3600)
-ROUNDS = 7
+LENGTHS = (10, 60)
+HOUR = 3600
 
 
 @dataclass(frozen=True)
@@ -33,34 +34,31 @@ class CommandCost:
     peak_mebibytes: float
 
 
-def run(words: tuple[str, ...]) -> CommandCost:
-    """One command in a fresh process; `wait4` tells its own account, children that it waited for included in the time."""
+def run(words: Sequence[str]) -> CommandCost:
+    """One command in a new process; CPU time includes its children."""
     began = time.perf_counter()
-    process = subprocess.Popen(  # noqa: S603 - our own words
+    process = subprocess.Popen(  # noqa: S603 - our own command
         [*COMMAND, *words], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
     )
     _, status, usage = os.wait4(process.pid, 0)
     process.returncode = os.waitstatus_to_exitcode(status)
     if process.returncode:
         raise SystemExit(f"av-tag {' '.join(words)} ended with exit code {process.returncode}")
-    return CommandCost(
-        time.perf_counter() - began, usage.ru_utime + usage.ru_stime, usage.ru_maxrss / 1024
-    )
+    cpu, peak = usage.ru_utime + usage.ru_stime, usage.ru_maxrss / 1024
+    return CommandCost(time.perf_counter() - began, cpu, peak)
 
 
-def start_up() -> None:
-    costs = [run(("--help",)) for _ in range(ROUNDS)]
-    wall, cpu = (
-        statistics.median(getattr(c, name) for c in costs)
-        for name in ("wall_seconds", "cpu_seconds")
-    )
-    print(f"av-tag --help: {wall:.3f} s wall, {cpu:.3f} s CPU, median of {ROUNDS}")
+def start_up(rounds: int) -> None:
+    costs = [run(("--help",)) for _ in range(rounds)]
+    wall = statistics.median(c.wall_seconds for c in costs)
+    cpu = statistics.median(c.cpu_seconds for c in costs)
+    print(f"av-tag --help: {wall:.3f} s wall, {cpu:.3f} s CPU, median of {rounds}")
 
 
-def files(lengths: tuple[int, ...]) -> None:
-    print(
-        f"{'file, ' + 'x'.join(map(str, SIZE)):20s} {'wall s':>8s} {'CPU s':>8s} {'peak MiB':>9s}"
-    )
+def files(lengths: Sequence[int]) -> None:
+    """Tag one file of each length; memory is also printed relative to that of a minute."""
+    size = "x".join(map(str, SIZE))
+    print(f"{f'file, {size}':20s} {'wall s':>8s} {'CPU s':>8s} {'peak MiB':>9s}")
     minute = None
     with tempfile.TemporaryDirectory() as folder:
         for seconds in lengths:
@@ -68,27 +66,23 @@ def files(lengths: tuple[int, ...]) -> None:
             make_long(path, seconds, SIZE)
             cost = run(("tag", str(path), "--offline", "--ear", "starter", "--json"))
             minute = cost if seconds == 60 else minute
-            against = (
-                f"  {cost.peak_mebibytes / minute.peak_mebibytes:.2f} x the minute's"
-                if minute is not None
-                else ""
-            )
+            ratio = cost.peak_mebibytes / minute.peak_mebibytes if minute is not None else 0.0
             print(
-                f"{seconds:18d} s {cost.wall_seconds:8.1f} {cost.cpu_seconds:8.1f} {cost.peak_mebibytes:9.0f}{against}",
+                f"{seconds:18d} s {cost.wall_seconds:8.1f} {cost.cpu_seconds:8.1f} "
+                f"{cost.peak_mebibytes:9.0f}" + (f"  {ratio:.2f} x a minute's" if ratio else ""),
                 flush=True,
             )
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument(
-        "--hour", action="store_true", help="the file of an hour, too: some minutes"
-    )
-    start_up()
-    files(LENGTHS if parser.parse_args().hour else LENGTHS[:2])
+def main(words: Sequence[str] | None = None) -> None:
+    options = parser(__doc__)
+    options.add_argument("--hour", action="store_true", help="also a file of an hour: some minutes")
+    options.add_argument("--lengths", type=int, nargs="+", default=LENGTHS, help="seconds, tens")
+    options.add_argument("--rounds", type=int, default=7, help="of --help")
+    chosen = options.parse_args(words)
+    start_up(chosen.rounds)
+    files([*chosen.lengths, HOUR] if chosen.hour else chosen.lengths)
 
 
 if __name__ == "__main__":
-    main()
+    run_main(main)

@@ -16,7 +16,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from av_tagger.bench.measure import parser
+from av_tagger.bench.measure import parser, run_main
 from av_tagger.errors import UsageError, sentence
 from av_tagger.labels import ClassList, dcase2017
 from av_tagger.video.assign import Assignment, rectify, shares
@@ -51,7 +51,7 @@ def tables_of(vectors: Path, classes: ClassList) -> dict[str, WordTable]:
 def picture_classes(
     pictures: Sequence[Path], seen: NDArray[np.float32], table: WordTable, assignment: Assignment
 ) -> list[PictureClasses]:
-    """Each picture (named SYNSET_LABEL) as a clip with one frame: its classes by name and picture."""
+    """The classes of each picture (named SYNSET_LABEL), seen as a clip of one frame."""
     given = rectify(seen) @ shares(table.values, assignment)
     by_name = shares(table.values, assignment)
     ids = {synset: i for i, synset in enumerate(synsets())}
@@ -99,9 +99,8 @@ def _table(arguments: argparse.Namespace) -> None:
     seen = recognise(pictures, arguments.recogniser, arguments.weights)
     for rule, table in tables_of(arguments.vectors, dcase2017()).items():
         print(f"\nrule {rule}, floor {arguments.floor}")
-        print(
-            f"{'object':24} {'class by its name':32} {'near':>5}  {'recognised':24} class by picture"
-        )
+        head = f"{'object':24} {'class by its name':32} {'near':>5}"
+        print(f"{head}  {'recognised':24} class by picture")
         for row in picture_classes(pictures, seen, table, Assignment(floor=arguments.floor)):
             by_name = f"{row.truth:24} {row.of_name:32} {row.nearness:5.2f}"
             print(f"{by_name}  {row.recognised:24} {row.of_picture}")
@@ -127,4 +126,4 @@ def main(words: Sequence[str] | None = None) -> None:
 
 
 if __name__ == "__main__":
-    main()
+    run_main(main)

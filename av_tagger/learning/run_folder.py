@@ -59,8 +59,8 @@ class RunFolder:
         for what, value in identity.items():
             if state["identity"].get(what) != value:
                 raise UsageError(
-                    f"{self.path}: was started with another {what}; use the same, or give another"
-                    " folder"
+                    f"{self.path}: cannot be resumed, the {what} of this run changed;"
+                    " use the same, or give another folder"
                 )
         return state
 

@@ -1,1 +1,1 @@
-"""Studies: the programs that made a shipped weights file or a published figure."""
+"""Programs that made a shipped weights file or a published figure; each has a command line."""

@@ -1,15 +1,15 @@
-"""What the eye adds to the ear, measured: an ear alone against both, weighed as fitted on one half of the clips, on the other half.
+"""The fusion-gain study: micro-F1 of the ear alone against ear and eye, on held-out halves.
 
-    python -m av_tagger.studies.av_gain --shared ../shared -o FOLDER [--ear starter|efficientat:mn04|FILE] [--clips N] [--seed N]
+    python -m av_tagger.studies.av_gain SHARED -o FOLDER [--ear starter] [--clips N] [--seed N]
 
-Sounds: recordings of sounds/dev.csv, and scenes of the synthesiser whose seeds no training draws. Pictures: moving windows over the photos
-of pictures/, looked at by the whole eye. What the witnesses say is kept in FOLDER, so that a second run takes seconds.
+SHARED has data/sounds/dev.csv (recordings), data/pictures, data/weights and data/words. Sounds are
+recordings and synthetic scenes whose seeds no training uses. Films are moving windows over the
+pictures. Scores of ear and eye are cached in FOLDER, so that a second run takes seconds.
 """
 
 from __future__ import annotations
 
 import argparse
-import csv
 import io
 import json
 import os
@@ -23,21 +23,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from av_tagger import weights
 from av_tagger.audio import ears
 from av_tagger.download import sha256_of
 from av_tagger.errors import UsageError
-from av_tagger.fusion import WeightedFusion, load_fusion
-from av_tagger.fusion.counts import Counts
-from av_tagger.fusion.fit import DevelopmentScores, FitSettings, FusionFitter
-from av_tagger.fusion.joint import weigh
+from av_tagger.fusion.fit import DevelopmentScores
 from av_tagger.labels import dcase2017
 from av_tagger.protocols import AudioBranch, VideoBranch
-from av_tagger.reports import plots
 from av_tagger.reports.files import whole, write_text
 from av_tagger.settings import fingerprint, to_table
 from av_tagger.studies.av_gain_clips import (
-    LABELS,
     SHOWS,
     Deal,
     GainSettings,
@@ -49,96 +43,22 @@ from av_tagger.studies.av_gain_clips import (
     truths,
     waveform,
 )
+from av_tagger.studies.av_gain_measure import HeldOutHalf, measure, summary
+from av_tagger.studies.av_gain_report import draw, markdown, write_clips
+from av_tagger.studies.sound_manifest import LABELS
 from av_tagger.tagger import align
+from av_tagger.video import eyes
+from av_tagger.video.branch import EyeSettings
 
 Floats = NDArray[np.float64]
-Bools = NDArray[np.bool_]
 
-WAYS = ("heard", "seen", "paper weights", "paper rule", "fitted")
-IN_WORDS = {
-    "heard": "ear alone",
-    "seen": "eye alone",
-    "paper weights": "both, the paper's weights",
-    "paper rule": "both, weights by the paper's rule",
-    "fitted": "both, fitted weights",
-}
 FROM_PAPER = {"heard": 0.506, "paper weights": 0.559}  # AV table 1, evaluation data
-
-
-@dataclass(frozen=True)
-class Half:
-    """Fitted on one half, counted on the other."""
-
-    counts: Mapping[str, Counts]  # by way
-    by_kind: Mapping[str, Mapping[str, Counts]]  # the same on recordings and on scenes alone
-    weights: Floats  # the ear's share, fitted
-    trusts_eye: Bools  # by the paper's rule: the eye beat the ear on the half that was fitted on
-
-
-def measure(
-    table: DevelopmentScores, halves: NDArray[np.int64], kinds: Mapping[str, Bools]
-) -> list[Half]:
-    """Both directions."""
-    return [_measure_one(table, halves == half, halves != half, kinds) for half in (0, 1)]
-
-
-def _measure_one(
-    table: DevelopmentScores, fit: Bools, held: Bools, kinds: Mapping[str, Bools]
-) -> Half:
-    mine, other = table.rows(fit), table.rows(held)
-    shares = weights_of(mine)
-    said = {way: decided(mine, other, share) for way, share in shares.items()}
-    counts = {way: Counts.of(told, other.truth) for way, told in said.items()}
-    by_kind = {
-        kind: {
-            way: Counts.of(told[which[held]], other.truth[which[held]])
-            for way, told in said.items()
-        }
-        for kind, which in kinds.items()
-    }
-    return Half(counts, by_kind, shares["fitted"], shares["paper rule"] < 0.5)
-
-
-def weights_of(mine: DevelopmentScores) -> dict[str, Floats]:
-    """The ear's share in every class, by way."""
-    paper = load_fusion("paper", LABELS)
-    assert isinstance(paper, WeightedFusion)
-    ones = np.ones(len(LABELS))
-    return dict(
-        zip(
-            WAYS,
-            (ones, 0 * ones, paper.weights, _fitted(mine, "paper-rule"), _fitted(mine, "joint")),
-            strict=True,
-        )
-    )
-
-
-def _fitted(mine: DevelopmentScores, method: str) -> Floats:
-    fusion = (
-        FusionFitter(FitSettings(method)).fit(mine.heard, mine.seen, mine.truth, LABELS).fusion_
-    )
-    assert isinstance(fusion, WeightedFusion)
-    return fusion.weights
-
-
-def decided(mine: DevelopmentScores, other: DevelopmentScores, share: Floats) -> Bools:
-    """Thresholds are fitted in the same way whatever the weights are, so that only the weights make a difference."""
-    fused, silent = weigh(mine.heard, mine.seen, share), np.full(mine.heard.shape, np.nan)
-    fitter = FusionFitter(FitSettings("ear")).fit(fused, silent, mine.truth, LABELS)
-    return fitter.predict(weigh(other.heard, other.seen, share), np.full(other.heard.shape, np.nan))
-
-
-def pooled(counts: Sequence[Counts]) -> Counts:
-    return Counts(
-        *(
-            np.sum([getattr(c, name) for c in counts], axis=0)
-            for name in ("right", "predicted", "positives")
-        )
-    )
+EYE = EyeSettings(network="alexnet_grouped", recogniser="mobilenetv2_100", pictures=False)
+FILMS = 8  # that the eye sees at a time
 
 
 def hear(ear: AudioBranch, sounds: Sequence[SoundSource], settings: GainSettings) -> Floats:
-    """(clips, classes); one at a time, so that memory stays small."""
+    """(clips, classes), one clip at a time to save memory."""
     rows = []
     for sound in sounds:
         (scores,) = ear.hear([waveform(sound, ear.rate, settings)])
@@ -147,27 +67,19 @@ def hear(ear: AudioBranch, sounds: Sequence[SoundSource], settings: GainSettings
 
 
 def see(
-    eye: VideoBranch,
-    dealt: Deal,
-    pictures: Mapping[str, Path],
-    settings: GainSettings,
-    say: Callable[[str], None] = print,
+    eye: VideoBranch, dealt: Deal, pictures: Mapping[str, Path], settings: GainSettings
 ) -> Floats:
     """(clips, classes)."""
-    rows = []
-    for start in range(0, len(dealt.films), 8):
-        films = [
-            frames_of(film, pictures, eye.short_side, settings)
-            for film in dealt.films[start : start + 8]
-        ]
+    rows: list[Floats] = []
+    for start in range(0, len(dealt.films), FILMS):
+        chunk = dealt.films[start : start + FILMS]
+        films = [frames_of(film, pictures, eye.short_side, settings) for film in chunk]
         rows += [scores.probabilities for scores in eye.see(films)]
-        if start % 80 == 0:
-            say(f"  {start} of {len(dealt.films)} films")
     return np.stack(rows)
 
 
-def kept(path: Path, key: str, make: Callable[[], Floats]) -> Floats:
-    """What a witness said before of the same clips, else what it says now."""
+def cached(path: Path, key: str, make: Callable[[], Floats]) -> Floats:
+    """The scores in a file if its key is the same, else new ones."""
     if path.is_file():
         with np.load(path) as stored:
             if str(stored["key"]) == key:
@@ -182,7 +94,7 @@ def kept(path: Path, key: str, make: Callable[[], Floats]) -> Floats:
 
 @dataclass(frozen=True)
 class Experiment:
-    """Where everything is."""
+    """Inputs, output folder and settings."""
 
     shared: Path
     folder: Path
@@ -194,53 +106,43 @@ class Experiment:
         return self.shared / "data"
 
     def heard(self, sounds: Sequence[SoundSource]) -> Floats:
+        """Scores of the ear."""
+        source = ears.resolve(self.ear, offline=True)
         lengths = (self.settings.scene_seconds, self.settings.longest_seconds)
-        key = fingerprint([s.name for s in sounds], sha256_of(ear_file(self.ear)), lengths)
-        return kept(
-            self.folder / f"heard.{short(self.ear)}.npz",
-            key,
-            lambda: hear(load_the_ear(self.ear), sounds, self.settings),
-        )
+        key = fingerprint([s.name for s in sounds], source.identity, lengths)
+        path = self.folder / f"heard.{file_stem(self.ear)}.npz"
+        return cached(path, key, lambda: hear(load_the_ear(self.ear), sounds, self.settings))
 
     def seen(self, dealt: Deal, pictures: Mapping[str, Path], number: int) -> Floats:
+        """Scores of the eye in one deal."""
         films = [[*film.pictures, *film.seed, self.settings.frames] for film in dealt.films]
-        key = fingerprint(films, {n: sha256_of(p) for n, p in pictures.items()}, eye_files())
-        return kept(
-            self.folder / f"seen.{number}.npz",
-            key,
-            lambda: see(load_the_eye(), dealt, pictures, self.settings),
-        )
+        files = {name: sha256_of(path) for name, path in pictures.items()}
+        key = fingerprint(films, files, eyes.resolve(EYE, dcase2017()).identity)
+        path = self.folder / f"seen.{number}.npz"
+        return cached(path, key, lambda: see(load_the_eye(), dealt, pictures, self.settings))
 
 
 def run(experiment: Experiment) -> dict[str, Any]:
-    """Every deal in both directions: the figures; the list of clips lies in the folder."""
+    """All deals in both directions; writes the list of clips and returns the metrics."""
     settings = experiment.settings
-    sounds, pictures = (
-        collect(experiment.data / "sounds/dev.csv", settings),
-        pictures_in(experiment.data / "pictures"),
-    )
-    truth, unclear = truths(sounds)
+    sounds = collect(experiment.data / "sounds/dev.csv", settings)
+    pictures = pictures_in(experiment.data / "pictures")
+    truth, unknown = truths(sounds)
     real = np.array([sound.file is not None for sound in sounds])
-    heard = np.where(unclear, np.nan, experiment.heard(sounds))
-    results: list[Half] = []
+    heard = np.where(unknown, np.nan, experiment.heard(sounds))
+    results: list[HeldOutHalf] = []
     deals = [deal(sounds, tuple(pictures), number, settings) for number in range(settings.deals)]
     for number, dealt in enumerate(deals):
-        seen = np.where(unclear, np.nan, experiment.seen(dealt, pictures, number))
-        results += measure(
-            DevelopmentScores.of(heard, seen, truth),
-            dealt.halves,
-            {"recordings": real, "scenes": ~real},
-        )
+        seen = np.where(unknown, np.nan, experiment.seen(dealt, pictures, number))
+        scores = DevelopmentScores.of(heard, seen, truth)
+        results += measure(scores, dealt.halves, {"recordings": real, "scenes": ~real})
     write_clips(experiment.folder / "clips.csv", sounds, deals)
-    return {
-        "ear": experiment.ear,
-        "settings": to_table(settings),
-        "clips": compute(sounds, deals),
-    } | summary(results)
+    facts = {"ear": experiment.ear, "settings": to_table(settings), "clips": counts(sounds, deals)}
+    return facts | summary(results)
 
 
-def compute(sounds: Sequence[SoundSource], deals: Sequence[Deal]) -> dict[str, int | float]:
-    """What the clips are made of."""
+def counts(sounds: Sequence[SoundSource], deals: Sequence[Deal]) -> dict[str, int | float]:
+    """Numbers of clips of each kind."""
     return {
         "recordings_with_a_class": sum(s.file is not None and bool(s.labels) for s in sounds),
         "scenes_with_a_class": sum(s.file is None and bool(s.labels) for s in sounds),
@@ -250,206 +152,50 @@ def compute(sounds: Sequence[SoundSource], deals: Sequence[Deal]) -> dict[str, i
     }
 
 
-def summary(results: Sequence[Half]) -> dict[str, Any]:
-    """Means and spreads over all fits, and the classes, counted over all of them."""
-    f1 = {way: np.array([half.counts[way].f1 for half in results]) for way in WAYS}
-    classes = {way: pooled([half.counts[way] for half in results]) for way in WAYS}
-    kinds = {
-        kind: {way: pooled([half.by_kind[kind][way] for half in results]).f1 for way in WAYS}
-        for kind in results[0].by_kind
-    }
-    return {
-        "fits": len(results),
-        "micro_f1": {way: _spread(values) for way, values in f1.items()},
-        "gain": {way: _spread(f1[way] - f1["heard"]) for way in WAYS[1:]},
-        "micro_f1_by_sound": kinds,
-        "classes": {
-            label: {
-                "clips": int(classes["heard"].positives[k])
-                // (len(results) // 2),  # a deal measures every clip once
-                **{way: float(classes[way].class_f1[k]) for way in WAYS},
-                "ear_weight": float(np.mean([half.weights[k] for half in results])),
-                "trusts_eye": int(sum(half.trusts_eye[k] for half in results)),
-                "can_be_seen": label in SHOWS,
-            }
-            for k, label in enumerate(LABELS)
-        },
-    }
-
-
-def _spread(values: Floats) -> dict[str, float]:
-    return {
-        "mean": float(values.mean()),
-        "std": float(values.std(ddof=1)),
-        "least": float(values.min()),
-        "most": float(values.max()),
-    }
-
-
-def in_words(figures: Mapping[str, Any], command: str) -> str:
-    """The result as Markdown."""
-    c, settings = figures["clips"], figures["settings"]
-    made = (
-        f"{settings['clips']} clips: {c['recordings_with_a_class']} recordings and {c['scenes_with_a_class']} scenes of one of the "
-        f"classes, {c['without_a_class']} sounds without any. The pictures of {c['show_their_source']:.0f} clips show the source, "
-        f"of {c['of_a_class_with_pictures']} whose class has pictures."
-    )
-    lines = [
-        f"    {command}",
-        "",
-        made,
-        "",
-        "| | micro-F1 | gain | on recordings | on scenes |",
-        "|---|---|---|---|---|",
-    ]
-    for way in WAYS:
-        f1, kinds = figures["micro_f1"][way], figures["micro_f1_by_sound"]
-        gain = (
-            ""
-            if way == "heard"
-            else f"{100 * figures['gain'][way]['mean']:+.1f} ± {100 * figures['gain'][way]['std']:.1f}"
-        )
-        cells = (
-            f"{100 * f1['mean']:.1f} ± {100 * f1['std']:.1f}",
-            gain,
-            *(f"{100 * kinds[kind][way]:.1f}" for kind in kinds),
-        )
-        lines.append(f"| {IN_WORDS[way]} | {' | '.join(cells)} |")
-    lines += [
-        "",
-        f"Mean ± standard deviation over {figures['fits']} fits; each on one half of the clips, measured on the other.",
-        "",
-    ]
-    lines += [
-        "| class | clips | heard | seen | fused | the ear's weight | the eye trusted |",
-        "|---|---|---|---|---|---|---|",
-    ]
-    for label, row in figures["classes"].items():
-        values = " | ".join(f"{100 * row[way]:.0f}" for way in ("heard", "seen", "fitted"))
-        name = label if row["can_be_seen"] else f"{label} (no picture)"
-        lines.append(
-            f"| {name} | {row['clips']} | {values} | {row['ear_weight']:.2f} | {row['trusts_eye']} of {figures['fits']} |"
-        )
-    return "\n".join(lines) + "\n"
-
-
-def draw(figures: Mapping[str, Any], path: Path) -> None:
-    """AV figure 3: every class heard, seen and fused; (V) where the paper's rule trusts the eye in most fits."""
-    rows = figures["classes"]
-    names = [
-        f"{label} (V)" if row["trusts_eye"] > figures["fits"] / 2 else label
-        for label, row in rows.items()
-    ]
-    columns = {"heard": "heard", "seen": "seen", "fused": "fitted"}
-    scores = {shown: [row[way] for row in rows.values()] for shown, way in columns.items()}
-    micro = {shown: figures["micro_f1"][way]["mean"] for shown, way in columns.items()}
-    plots.save(plots.class_f1(scores, names, micro), path)
-
-
-def write_clips(path: Path, sounds: Sequence[SoundSource], deals: Sequence[Deal]) -> None:
-    """Who stood where, for people who want to check."""
-    text = io.StringIO()
-    table = csv.writer(text, lineterminator="\n")
-    table.writerow(
-        ["deal", "half", "sound", "labels", "recording", "first shot", "second shot", "shows"]
-    )
-    for number, dealt in enumerate(deals):
-        for sound, half, film in zip(sounds, dealt.halves, dealt.films, strict=True):
-            table.writerow(
-                [
-                    number,
-                    int(half),
-                    sound.name,
-                    "|".join(sound.labels),
-                    sound.recording,
-                    *film.pictures,
-                    int(film.shows),
-                ]
-            )
-    write_text(path, [text.getvalue()])
-
-
-def ear_file(name: str) -> Path:
-    """The weights behind an ear's name."""
-    found = ears.resolve(name, offline=True).file.path
-    if found is None:
-        raise UsageError(
-            f"the weights of the ear {name!r} are not here; name a weights file, or see av-tag weights list"
-        )
-    return found
-
-
-def short(ear: str) -> str:
-    """An ear's name as part of a file's."""
-    return (
-        Path(ear).stem if Path(ear).suffix in (".pt", ".safetensors") else Path(ear).name
-    ).replace(":", ".")
+def file_stem(ear: str) -> str:
+    """The name of an ear as part of a file name."""
+    path = Path(ear)
+    return (path.stem if path.suffix in (".pt", ".safetensors") else path.name).replace(":", ".")
 
 
 def load_the_ear(name: str) -> AudioBranch:
-    from av_tagger.plan import load
-
-    ear = load(ear=name, only="ear", device="cpu", offline=True).parts.ear
-    assert ear is not None
-    return ear
+    return ears.load_ear(name, "cpu", offline=True)
 
 
 def load_the_eye() -> VideoBranch:
-    """The whole eye with the weights that lie in the shared folder."""
-    from av_tagger.video.branch import EyeSettings
-    from av_tagger.video.eyes import load_eye
-
-    eye = load_eye(EyeSettings(**EYE, pictures=False), dcase2017())
+    """The eye of this study; all of its weights must be on this machine."""
+    eye = eyes.load_eye(EYE, dcase2017())
     if eye.advice:
         raise UsageError("; ".join(eye.advice))
     return eye
 
 
-def eye_files() -> list[str]:
-    """What the eye's answers depend on besides the pictures."""
-    found = [weights.find(name) for name in EYE_FILES]
-    return [*EYE.values(), *(sha256_of(path) if path is not None else "not here" for path in found)]
-
-
-EYE: dict[str, Any] = {"network": "alexnet_grouped", "recogniser": "mobilenetv2_100"}
-EYE_FILES = (
-    "bvlc_alexnet_features_q7.safetensors",
-    "mobilenetv2_100.safetensors",
-    "glove.6B.50d.part.txt",
-)
-
-
 def main(arguments: Sequence[str] | None = None) -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument(
-        "--shared",
-        type=Path,
-        required=True,
-        help="the folder with data/sounds, pictures, weights and words",
-    )
+    formatter = argparse.RawDescriptionHelpFormatter
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=formatter)
+    parser.add_argument("shared", type=Path, help="folder with data/sounds, data/pictures ...")
     parser.add_argument("-o", "--output", type=Path, required=True)
     parser.add_argument("--ear", default="starter")
-    for name in ("clips", "deals", "seed"):
+    for name in ("clips", "deals", "frames", "seed"):
         parser.add_argument(f"--{name}", type=int, default=getattr(GainSettings(), name))
     given = parser.parse_args(arguments)
-    data = given.shared / "data"
-    others = os.environ.get("AV_TAGGER_WEIGHTS", "")
-    os.environ["AV_TAGGER_WEIGHTS"] = os.pathsep.join(
-        filter(None, (str(data / "weights"), str(data / "words"), others))
-    )
-    settings = GainSettings(clips=given.clips, deals=given.deals, seed=given.seed)
-    figures = run(Experiment(given.shared, given.output, given.ear, settings))
-    said = sys.argv[1:] if arguments is None else list(arguments)
-    command = f"python -m av_tagger.studies.av_gain {shlex.join(said)}"
-    text, stem = in_words(figures, command), f"gain.{short(given.ear)}"
-    everything = figures | {"command": command, "paper": FROM_PAPER}
-    write_text(
-        given.output / f"{stem}.json", [json.dumps(everything, indent=1, ensure_ascii=False), "\n"]
-    )
-    write_text(given.output / f"{stem}.md", [text])
-    draw(figures, given.output / f"{stem}.png")
+    data, others = given.shared / "data", os.environ.get("AV_TAGGER_WEIGHTS", "")
+    folders = (str(data / "weights"), str(data / "words"), others)
+    os.environ["AV_TAGGER_WEIGHTS"] = os.pathsep.join(filter(None, folders))
+    settings = GainSettings(given.clips, deals=given.deals, frames=given.frames, seed=given.seed)
+    results = run(Experiment(given.shared, given.output, given.ear, settings))
+    words = sys.argv[1:] if arguments is None else list(arguments)
+    write_results(results, f"python -m av_tagger.studies.av_gain {shlex.join(words)}", given.output)
+
+
+def write_results(results: dict[str, Any], command: str, folder: Path) -> None:
+    """JSON, Markdown and a figure; the Markdown is printed as well."""
+    text, stem = markdown(results, command), f"gain.{file_stem(results['ear'])}"
+    everything = results | {"command": command, "paper": FROM_PAPER}
+    as_json = json.dumps(everything, indent=1, ensure_ascii=False)
+    write_text(folder / f"{stem}.json", [as_json, "\n"])
+    write_text(folder / f"{stem}.md", [text])
+    draw(results, folder / f"{stem}.png")
     print(text)
 
 

@@ -1,8 +1,7 @@
-"""The clips of the gain experiment: sounds with known labels, films that show their source in a stated share, and who may meet whom."""
+"""Clips of the fusion-gain study: labelled sounds, films that show their source, two halves."""
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,18 +10,14 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.signal import resample_poly
 
-from av_tagger.clip import Clip, Frames, Images, Waveform
-from av_tagger.errors import TableError, UsageError
+from av_tagger.clip import Frames, Images, Waveform
+from av_tagger.errors import UsageError
 from av_tagger.fusion.cross import split
-from av_tagger.labels import dcase2017
-from av_tagger.media import open_media
-from av_tagger.protocols import DecodeRequest
-from av_tagger.studies.starter_data import RATE, targets_of
+from av_tagger.studies.sound_manifest import LABELS, read_sounds, read_waveform, targets_of_labels
+from av_tagger.studies.starter_examples import RATE
 from av_tagger.synth import SceneSettings, empty_scene, scene
 
-LABELS = dcase2017().labels
-# Training draws the seeds of its scenes from below 2**62 (starter_data): from here on no scene can have been trained on.
-HELD_OUT_SEED = 2**62
+HELD_OUT_SEED = 2**62  # training uses seeds below this (starter_examples)
 ONE_EVENT = SceneSettings(counts=(1,))
 
 _CARS = (
@@ -44,7 +39,7 @@ _TRAINS = (
     "passenger_car",
     "steam_locomotive",
 )
-# Which pictures show what makes the sound, judged from their names alone. Classes that stand nowhere here have no such picture.
+# Pictures that show the source of a class, by their names; other classes have no picture.
 SHOWS: Mapping[str, tuple[str, ...]] = {
     "Train horn": _TRAINS,
     "Air horn, truck horn": _TRUCKS,
@@ -63,28 +58,27 @@ SHOWS: Mapping[str, tuple[str, ...]] = {
 
 @dataclass(frozen=True)
 class GainSettings:
-    """How many clips there are, what is in them, and how often their pictures show what is heard."""
+    """Number and content of the clips, and how often the picture shows the sound source."""
 
     clips: int = 400
-    with_class: float = 0.8  # share of clips that have one of the classes, each class as many
-    shown: float = (
-        0.7  # share of the clips whose class can be seen that do show it, in one of their two shots
-    )
-    frames: int = 12  # of a film: half of them are its first shot
+    with_class: float = 0.8  # share of clips with a class; all classes have the same number
+    shown: float = 0.7  # share of clips that show their source, among classes with pictures
+    frames: int = 12  # per film: two shots of six
     frame_rate: float = 2.0
     scene_seconds: float = 5.0
     longest_seconds: float = 10.0  # of a recording
-    deals: int = 3  # times that recordings and pictures are dealt out to the two halves anew
+    deals: int = 3  # random splits of recordings and pictures into two halves
     seed: int = 0
 
     def __post_init__(self) -> None:
         if self.per_class < 2:
             raise UsageError(
-                f"{self.clips} clips are too few for two halves with {len(LABELS)} classes; ask for 43 or more"
+                f"{self.clips} clips are too few for two halves with {len(LABELS)} classes;"
+                " use 43 or more"
             )
         if self.deals < 1 or self.frames < 2:
             raise UsageError(
-                f"there is at least one deal, and a film has two frames or more; got {self.deals} and {self.frames}"
+                f"deals is at least 1 and frames at least 2; got {self.deals} and {self.frames}"
             )
 
     @property
@@ -94,18 +88,18 @@ class GainSettings:
 
 @dataclass(frozen=True)
 class SoundSource:
-    """A recording (with a file) or a scene of the synthesiser (with a seed)."""
+    """A recording (with a file) or a synthetic scene (with a seed)."""
 
     name: str
     labels: tuple[str, ...]
-    recording: str  # sounds of one recording stay together
+    recording: str  # sounds of one recording stay in one half
     file: Path | None = None
     seed: int = 0
 
 
 @dataclass(frozen=True)
 class TwoShotFilm:
-    """Two shots, each a window that moves over one picture."""
+    """Two shots, each a window moving over one picture."""
 
     pictures: tuple[str, str]
     shows: bool  # one of the two shows the source
@@ -114,16 +108,19 @@ class TwoShotFilm:
 
 @dataclass(frozen=True)
 class Deal:
-    """Which half each clip is in, and what is seen in it."""
+    """A random split: the half and the film of each clip."""
 
     halves: NDArray[np.int64]
     films: tuple[TwoShotFilm, ...]
 
 
 def collect(manifest: Path, settings: GainSettings) -> list[SoundSource]:
-    """Each class as often: recordings while there are any, held-out scenes to fill up; then clips without any class, in the same way."""
+    """The same number of clips for each class, then clips without any class.
+
+    Recordings come first; held-out synthetic scenes fill up.
+    """
     order = np.random.default_rng([settings.seed, 0])
-    real = read_manifest(manifest)
+    real = recordings(manifest)
     real = [real[i] for i in order.permutation(len(real))]
     chosen: list[SoundSource] = []
     for label in LABELS:
@@ -134,24 +131,10 @@ def collect(manifest: Path, settings: GainSettings) -> list[SoundSource]:
     return chosen + none + _scenes(None, rest - len(none), settings)
 
 
-def read_manifest(manifest: Path) -> list[SoundSource]:
-    """The clips of a sound manifest whose labels leave nothing open, by name."""
-    sounds = []
-    with manifest.open(newline="", encoding="utf-8") as file:
-        for line, row in enumerate(csv.DictReader(file), 2):
-            labels = tuple(x for x in row["labels"].split("|") if x)
-            if unknown := set(labels) - set(LABELS):
-                raise TableError(
-                    manifest,
-                    line,
-                    f"names the class {min(unknown)!r}, which is not among the {len(LABELS)}",
-                )
-            if not row["ambiguous"]:
-                sounds.append(
-                    SoundSource(
-                        row["file"], labels, row["recording"], manifest.parent / row["file"]
-                    )
-                )
+def recordings(manifest: Path) -> list[SoundSource]:
+    """The clips of a sound manifest without ambiguous labels, sorted by name."""
+    rows = [row for row in read_sounds(manifest) if not row.ambiguous]
+    sounds = [SoundSource(row.name, row.labels, row.recording, row.path) for row in rows]
     return sorted(sounds, key=lambda s: s.name)
 
 
@@ -166,42 +149,33 @@ def _scenes(label: str | None, count: int, settings: GainSettings) -> list[Sound
 
 
 def waveform(sound: SoundSource, rate: int, settings: GainSettings) -> Waveform:
-    """At the ear's rate; scenes are made at one rate, so that every ear hears the same ones."""
-    if sound.file is None:
-        length = (settings.scene_seconds, RATE)
-        made = (
-            scene(sound.seed, *length, sound.labels, ONE_EVENT)
-            if sound.labels
-            else empty_scene(sound.seed, *length)
-        )
-        common = int(np.gcd(RATE, rate))
-        return Waveform(
-            resample_poly(made.samples, rate // common, RATE // common).astype(np.float32), rate
-        )
-    request = DecodeRequest(
-        audio_rate=rate,
-        short_side=None,
-        window_seconds=2 * settings.longest_seconds,
-        overlap_seconds=0.0,
-    )
-    windows = open_media(Clip(sound.file, 0.0, settings.longest_seconds), request, guarded=False)
-    pieces = [w.waveform.samples for w in windows if w.waveform is not None]
-    return Waveform(np.concatenate([np.zeros(0, np.float32), *pieces]), rate)
+    """At the ear's rate; scenes are made at one rate, so that all ears hear the same scenes."""
+    if sound.file is not None:
+        return Waveform(read_waveform(sound.file, rate, settings.longest_seconds), rate)
+    length = (settings.scene_seconds, RATE)
+    if sound.labels:
+        made = scene(sound.seed, *length, sound.labels, ONE_EVENT)
+    else:
+        made = empty_scene(sound.seed, *length)
+    common = int(np.gcd(RATE, rate))
+    samples = resample_poly(made.samples, rate // common, RATE // common).astype(np.float32)
+    return Waveform(samples, rate)
 
 
 def truths(sounds: Sequence[SoundSource]) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
-    """(clips, classes) what is there, and what nobody can tell: whether a siren's vehicle is heard, too, or a train behind its horn."""
-    targets = np.stack([targets_of(sound.labels) for sound in sounds])
+    """(clips, classes): present, and unknown (such as the vehicle of a siren)."""
+    targets = np.stack([targets_of_labels(sound.labels) for sound in sounds])
     return targets == 1, np.isnan(targets)
 
 
 def pictures_in(folder: Path) -> dict[str, Path]:
-    """The pictures by the name of what is in them (`n02701002_ambulance.jpg`)."""
+    """The pictures by the name of their object (`n02701002_ambulance.jpg`)."""
     found = {path.stem.split("_", 1)[1]: path for path in sorted(folder.glob("n*_*.jpg"))}
     missing = {name for names in SHOWS.values() for name in names} - set(found)
     if missing:
         raise UsageError(
-            f"{folder}: has no picture of {min(missing)!r}; give the folder with one picture an ImageNet class"
+            f"{folder}: has no picture of {min(missing)!r};"
+            " give a folder with one picture per ImageNet class"
         )
     return found
 
@@ -209,7 +183,7 @@ def pictures_in(folder: Path) -> dict[str, Path]:
 def deal(
     sounds: Sequence[SoundSource], pictures: Sequence[str], number: int, settings: GainSettings
 ) -> Deal:
-    """Recordings and pictures into two halves, and two pictures of its half to every clip."""
+    """Split recordings and pictures into halves; each clip gets two pictures of its half."""
     truth, _ = truths(sounds)
     halves = split(truth, [s.recording for s in sounds], 2, settings.seed + 1000 * number)
     random = np.random.default_rng([settings.seed, 1, number])
@@ -233,7 +207,7 @@ def deal(
 
 
 def place(pictures: Sequence[str], random: np.random.Generator) -> dict[str, frozenset[int]]:
-    """In which half a picture may be seen: the pictures of a class are parted, a class's only picture is in both."""
+    """The halves of each picture: those of a class are split, a single one is in both."""
     groups = [
         *dict.fromkeys(SHOWS.values()),
         tuple(name for name in pictures if not any(name in names for names in SHOWS.values())),
@@ -252,7 +226,7 @@ def _which_show(
     share: float,
     random: np.random.Generator,
 ) -> set[int]:
-    """In every half and class the stated share, to the clip."""
+    """The clips that show their source: the given share in each half and class."""
     chosen: set[int] = set()
     for half in (0, 1):
         for label in SHOWS:
@@ -268,7 +242,7 @@ def _seen_as(sound: SoundSource) -> str | None:
 def frames_of(
     film: TwoShotFilm, pictures: Mapping[str, Path], short_side: int, settings: GainSettings
 ) -> Frames:
-    """One shot after the other."""
+    """The frames of both shots."""
     random = np.random.default_rng(film.seed)
     lengths = (settings.frames // 2, settings.frames - settings.frames // 2)
     shots = [
@@ -279,16 +253,16 @@ def frames_of(
 
 
 def shot(path: Path, count: int, short_side: int, random: np.random.Generator) -> Images:
-    """A 4:3 window of 65 to 95 % of the picture that moves and zooms, mirrored as often as not."""
+    """A 4:3 window of 65 to 95 % of the picture that moves and zooms; mirrored at random."""
     from PIL import Image, ImageOps
 
     with Image.open(path) as file:
         image = file.convert("RGB")
     if random.random() < 0.5:
         image = ImageOps.mirror(image)
-    heights = _way(0.65, 0.95, count, random) * min(image.height, image.width * 3 / 4)
-    tops = _way(0.0, 1.0, count, random) * (image.height - heights)
-    lefts = _way(0.0, 1.0, count, random) * (image.width - heights * 4 / 3)
+    heights = _path(0.65, 0.95, count, random) * min(image.height, image.width * 3 / 4)
+    tops = _path(0.0, 1.0, count, random) * (image.height - heights)
+    lefts = _path(0.0, 1.0, count, random) * (image.width - heights * 4 / 3)
     size = (round(short_side * 4 / 3), short_side)
     boxes = (
         (float(x), float(y), float(x + h * 4 / 3), float(y + h))
@@ -302,7 +276,7 @@ def shot(path: Path, count: int, short_side: int, random: np.random.Generator) -
     )
 
 
-def _way(low: float, high: float, count: int, random: np.random.Generator) -> NDArray[np.float64]:
-    """Evenly from one place between the two to another."""
+def _path(low: float, high: float, count: int, random: np.random.Generator) -> NDArray[np.float64]:
+    """Evenly spaced values between two random ends."""
     start, end = random.uniform(low, high, 2)
     return np.linspace(float(start), float(end), count)

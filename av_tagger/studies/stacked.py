@@ -1,7 +1,15 @@
-"""Two networks on each other (SMALL §2.3): a run's instances become embeddings that another run learns from, and both become one ear."""
+"""SMALL §2.3: a network on the embeddings of another, and both joined into one ear.
+
+av-tag train small/embedding-cnn --data TRAIN -o BELOW
+python -m av_tagger.studies.stacked pack BELOW TRAIN -o STORE
+av-tag train small/mil-dnn-embed --data STORE -o ABOVE
+python -m av_tagger.studies.stacked join BELOW ABOVE -o ear.safetensors
+"""
 
 from __future__ import annotations
 
+import argparse
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,84 +21,109 @@ from av_tagger.audio.checkpoint import load_checkpoint, save_checkpoint
 from av_tagger.audio.header import Header
 from av_tagger.audio.network import MilNetwork, build_network
 from av_tagger.errors import UsageError
-from av_tagger.learning.data.audioset import EmbeddingStore, Packer, Progress, open_store
-from av_tagger.learning.data.bags import WaveformBags
+from av_tagger.labels import ClassList, SoundClass
+from av_tagger.learning.analysis.by_class import read_card
+from av_tagger.learning.data.bags import WaveformBags, waveform_bags
 from av_tagger.learning.data.batches import Batch
+from av_tagger.learning.data.embedding_store import EmbeddingStore, Packer, open_store
+from av_tagger.learning.data.manifests import read_examples
+from av_tagger.learning.data.store import StoreSettings, build_store
 from av_tagger.learning.learner import features_of
+from av_tagger.learning.run_folder import BEST
 
 
 @torch.inference_mode()
-def pack_instances(
-    run: Path, bags: WaveformBags, folder: Path, progress: Progress | None = None
-) -> EmbeddingStore:
-    """What the run makes of every instance, before it judges: a store for `av-tag train small/mil-dnn-embed --data FOLDER`."""
-    network, _ = load_checkpoint(run / "best.safetensors")
+def pack_instances(run: Path, bags: WaveformBags, folder: Path) -> EmbeddingStore:
+    """A store of the embeddings that a run computes for every instance."""
+    network, _ = load_checkpoint(run / BEST)
     with Packer(folder, bags.labels) as packer:
         for bag in range(len(bags)):
             inputs, lengths = bags.fetch(np.array([bag]), None)
-            features, frames = features_of(
-                network, Batch(torch.from_numpy(inputs), torch.from_numpy(lengths), torch.empty(0))
-            )
-            rows = network(features, frames).embeddings[0].numpy()
-            packer.add(
-                f"clip {bags.clips[bag]}", rows, np.flatnonzero(bags.targets[bag] > 0.5).tolist()
-            )
-            if progress:
-                progress(bag + 1, len(bags))
+            batch = Batch(torch.from_numpy(inputs), torch.from_numpy(lengths), torch.empty(0))
+            rows = network(*features_of(network, batch)).embeddings[0].numpy()
+            labels = np.flatnonzero(bags.targets[bag] > 0.5).tolist()
+            packer.add(f"clip {bags.clips[bag]}", rows, labels)
     return open_store(folder)
 
 
 def join_runs(below: Path, above: Path, output: Path) -> Header:
-    """One checkpoint that hears sound: the dense layers of `above` follow those of `below`, whose head and pooling go."""
-    first, first_header = load_checkpoint(below / "best.safetensors")
-    second, header = load_checkpoint(above / "best.safetensors")
+    """One ear: the dense layers of `above` follow those of `below`, without its head."""
+    first, first_header = load_checkpoint(below / BEST)
+    second, header = load_checkpoint(above / BEST)
     a, b = first_header.architecture, header.architecture
     if a.extractor != "vgg3" or b.extractor != "dense":
+        found = f"{below} is {a.extractor}, {above} is {b.extractor}"
+        raise UsageError(f"only a dense network on top of vgg3 can be joined: {found}")
+    width, bands = first.extractor.width, second.extractor.shape.bands
+    if width != bands:
         raise UsageError(
-            f"a vgg3 run and a dense one upon it can be joined: {below} is {a.extractor}, {above} is {b.extractor}"
-        )
-    if first.extractor.width != second.extractor.shape.bands:
-        raise UsageError(
-            f"{above} reads embeddings of {second.extractor.shape.bands}, {below} makes some of {first.extractor.width}"
+            f"{above} reads embeddings of width {bands}, those of {below} have {width}"
         )
     widths = (*first.extractor.settings.dense, *second.extractor.settings.widths)
-    settings = {**a.extractor_settings, "dense": widths}
     architecture = replace(
         b,
         extractor="vgg3",
-        extractor_settings=settings,
+        extractor_settings={**a.extractor_settings, "dense": widths},
         frontend=a.frontend,
         features=None,
         margin=a.margin,
     )
     network = build_network(architecture)
     network.load_state_dict(_joined(first, second), strict=True)
-    found = replace(header, architecture=architecture, embedder="")
-    save_checkpoint(output, network, found)
-    return found
+    joined = replace(header, architecture=architecture, embedder="")
+    save_checkpoint(output, network, joined)
+    return joined
 
 
 def _joined(first: MilNetwork, second: MilNetwork) -> dict[str, Tensor]:
-    """Names and tensors of the whole; the normalisation between them becomes part of the first layer above it."""
-    lower = {
-        name: value
-        for name, value in first.state_dict().items()
-        if name.startswith(("extractor.", "normalise."))
-    }
-    upper = {
-        name: value
-        for name, value in second.state_dict().items()
-        if name.startswith(("head.", "pooling."))
-    }
-    deep = len(first.extractor.settings.dense)
+    """The state of the joined network; the second normalisation is folded into its first layer."""
+    lower = _with_prefix(first, "extractor.", "normalise.")
+    upper = _with_prefix(second, "head.", "pooling.")
+    depth = len(first.extractor.settings.dense)
     layers = second.extractor.state_dict()
     mean, std = second.normalise.mean[0], second.normalise.std[0]
-    weight = layers["layers.0.0.weight"]
-    layers["layers.0.0.weight"], layers["layers.0.0.bias"] = (
-        weight / std,
-        layers["layers.0.0.bias"] - weight @ (mean / std),
-    )
+    weight, bias = layers["layers.0.0.weight"], layers["layers.0.0.bias"]
+    layers["layers.0.0.weight"] = weight / std
+    layers["layers.0.0.bias"] = bias - weight @ (mean / std)
     for name, value in layers.items():
         _, number, rest = name.split(".", 2)
-        lower[f"extractor.dense.{deep + int(number)}.{rest}"] = value
+        lower[f"extractor.dense.{depth + int(number)}.{rest}"] = value
     return lower | upper
+
+
+def _with_prefix(network: MilNetwork, *prefixes: str) -> dict[str, Tensor]:
+    return {k: v for k, v in network.state_dict().items() if k.startswith(prefixes)}
+
+
+def pack(run: Path, data: Path, output: Path) -> None:
+    """Embeddings of the clips of a table or folder, decoded into a folder beside the output."""
+    classes = ClassList(tuple(SoundClass(c["label"]) for c in read_card(run)["classes"]))
+    network, _ = load_checkpoint(run / BEST)
+    assert network.frontend is not None
+    examples = read_examples(data, classes)
+    settings = StoreSettings(network.frontend.settings.rate)
+    folder = output.with_name(f"{output.name}.waveforms")
+    store = build_store([e.clip for e in examples.examples], folder, settings)
+    packed = pack_instances(run, waveform_bags(examples, store), output)
+    print(f"{output}: {len(packed.rows)} embeddings of {len(packed)} clips")
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    formatter = argparse.RawDescriptionHelpFormatter
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=formatter)
+    commands = parser.add_subparsers(dest="command", required=True)
+    for name, first, second in (("pack", "run", "data"), ("join", "below", "above")):
+        each = commands.add_parser(name)
+        each.add_argument(first, type=Path)
+        each.add_argument(second, type=Path)
+        each.add_argument("-o", "--output", type=Path, required=True)
+    given = parser.parse_args(arguments)
+    if given.command == "pack":
+        pack(given.run, given.data, given.output)
+    else:
+        header = join_runs(given.below, given.above, given.output)
+        print(f"{given.output}: {header.name} on the embeddings of {given.below}")
+
+
+if __name__ == "__main__":
+    main()

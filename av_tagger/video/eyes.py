@@ -7,6 +7,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from av_tagger import weights
 from av_tagger.errors import MissingExtra, UsageError, WeightsError, did_you_mean
 from av_tagger.labels import ClassList
 from av_tagger.scores import BranchInfo, Status
@@ -134,9 +135,12 @@ def _weights(given: Path | None, files: tuple[str, ...], name: str) -> WeightsRe
     if given is not None and not given.is_file():
         raise WeightsError(no_such_file(given))
     path = given or fetch.find(*files)
-    if path is None:
+    if path is not None:
+        return of_file(path)
+    cached = weights.locate(name) if name in weights.CATALOGUE else None
+    if cached is None:
         raise NotHereError(f"{name}: its weights are not here; {fetch.REMEDY}")
-    return of_file(path)
+    return of_file(cached, name)
 
 
 def _words(settings: EyeSettings, classes: ClassList, advice: list[str]) -> WordsSource | None:

@@ -8,7 +8,7 @@ from pathlib import Path
 from av_tagger import weights
 from av_tagger.labels import dcase2017
 from av_tagger.video.imagenet import object_names
-from av_tagger.video.vectors import cached_vectors
+from av_tagger.video.vectors import cached_vectors, words_folder
 from av_tagger.video.words import words_to_keep
 
 Progress = Callable[[int, int | None], None]
@@ -59,10 +59,6 @@ def find(*names: str) -> Path | None:
     """The first file of these names, earlier names first, in any of the folders where weights may lie."""
     paths = (folder / name for name in names for folder in weights.folders())
     return next((path for path in paths if path.is_file()), None)
-
-
-def words_folder() -> Path:
-    return weights.cache_folder() / "words"
 
 
 def network_files(network: str) -> tuple[str, ...]:

@@ -14,7 +14,6 @@ from av_tagger.errors import MissingExtra
 from av_tagger.labels import ClassList
 from av_tagger.networks import quick_memory
 from av_tagger.protocols import Recogniser, WordSpace
-from av_tagger.video import fetch
 from av_tagger.video.alexnet import ARCHITECTURES, Geometry, load_convolutions
 from av_tagger.video.branch import EyeParts, EyeSettings, SparseEye
 from av_tagger.video.eye_source import EyeSource, NetworkSource, WordsSource, features_name
@@ -29,7 +28,7 @@ from av_tagger.video.recognise import (
     load_strictly,
     timm_network,
 )
-from av_tagger.video.vectors import cached_vectors
+from av_tagger.video.vectors import cached_vectors, words_folder
 from av_tagger.video.words import GloVe, class_words, load_table, words_to_keep
 
 T = TypeVar("T")
@@ -115,7 +114,8 @@ def _compute(settings: EyeSettings, device: torch.device | str) -> Compute:
 def _recogniser(source: NetworkSource | None, compute: Compute) -> NetworkRecogniser | None:
     if source is None or source.file is None:
         return None
-    return load_recogniser(source.name, source.file.here(), compute)
+    path, filename = source.file.here(), source.file.filename
+    return load_recogniser(source.name, path, compute, filename)
 
 
 def _words(
@@ -138,7 +138,7 @@ def load_vectors(
     path: Path, settings: EyeSettings, classes: ClassList, objects: tuple[str, ...]
 ) -> WordSpace:
     """The word vectors of a GloVe file that these objects and classes need."""
-    vectors = cached_vectors(path, words_to_keep(objects, classes), fetch.words_folder())
+    vectors = cached_vectors(path, words_to_keep(objects, classes), words_folder())
     return GloVe(vectors, path.name, settings.rule, class_words(classes))
 
 

@@ -94,11 +94,13 @@ def bears_rounding(network: nn.Module) -> bool:
     )
 
 
-def load_recogniser(name: str, path: Path, how: Compute) -> NetworkRecogniser:
+def load_recogniser(
+    name: str, path: Path, how: Compute, filename: str | None = None
+) -> NetworkRecogniser:
     """A classifier of timm (`inception_v4`) or of torchvision (`torchvision:squeezenet1_0`) with weights from a file of ours."""
     classifier = build_classifier(name)
     load_strictly(classifier.network, path)
-    return NetworkRecogniser(name, classifier, how, path.name)
+    return NetworkRecogniser(name, classifier, how, filename or path.name)
 
 
 def build_classifier(name: str) -> Classifier:

@@ -15,6 +15,7 @@ from typing import IO, TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from av_tagger import weights
 from av_tagger.errors import MissingExtra, WeightsError, sentence
 
 if TYPE_CHECKING:
@@ -53,6 +54,11 @@ def keyed(found: dict[str, NDArray[np.float32]]) -> KeyedVectors:
     vectors = KeyedVectors(vector_size=matrix.shape[1], dtype=np.float32)
     vectors.add_vectors(list(found), matrix)
     return vectors
+
+
+def words_folder() -> Path:
+    """Where the compact files of kept words are."""
+    return weights.cache_folder() / "words"
 
 
 def cached_vectors(path: Path, needed: Collection[str], folder: Path) -> KeyedVectors:

@@ -99,24 +99,24 @@ def document(**changes: Any) -> dict[str, Any]:
         (document(tags=[{"label": "Cra", "probability": 0.5}]), "did you mean 'Car'"),
         (
             document(tags=[{"label": "Car", "probability": 1.5}]),
-            "1.5 is not a probability; expected a number from 0 to 1",
+            "tags[0].probability is 1.5; expected a number from 0 to 1",
         ),
-        (document(scores={"Car": {"fused": -0.1}}), "-0.1 is not a probability"),
-        (document(scores={"Car": {"fused": "high"}}), "'high' is not a probability"),
-        (document(scores={"Car": 0.5}), "'Car' is 0.5; expected a JSON object"),
-        (document(scores=[]), "'scores' is []"),
+        (document(scores={"Car": {"fused": -0.1}}), "scores['Car'].fused is -0.1"),
+        (document(scores={"Car": {"fused": "high"}}), "fused is 'high'; expected a number from 0 to 1"),
+        (document(scores={"Car": 0.5}), "scores['Car'] is 0.5; expected an object"),
+        (document(scores=[]), "scores is []; expected an object"),
         (document(scores={"Dog": {}}), "'Dog' is not a class"),
-        (document(tags="Car"), "has no list of tags"),
+        (document(tags="Car"), "tags is 'Car'; expected a list"),
         (
             document(tags=[{"label": "Car", "events": [{"start": 2, "end": 1}]}]),
-            "an event ends (1) before it starts (2)",
+            "tags[0].events[0] ends (1) before it starts (2)",
         ),
-        (document(tags=[{"label": "Car", "events": [7]}]), "7 is no event"),
-        (document(clip={"start": "x", "end": 3}), "'x' is not a time"),
-        (document(error="bad"), "'error' is 'bad'"),
-        ({"schema": 1, "tags": []}, "is no result"),
-        ("[1]", "is no result"),
-        ("{", "is no JSON"),
+        (document(tags=[{"label": "Car", "events": [7]}]), "tags[0].events[0] is 7; expected an object"),
+        (document(clip={"start": "x", "end": 3}), "clip.start is 'x'; expected a number from 0"),
+        (document(error="bad"), "error is 'bad'; expected an object"),
+        ({"schema": 1, "tags": []}, "has no field 'file'"),
+        ("[1]", "is not a result of av-tag"),
+        ("{", "is not JSON"),
     ],
 )
 def test_a_wrong_line_is_named(line: object, says: str, tmp_path: Path) -> None:
@@ -127,9 +127,9 @@ def test_a_wrong_line_is_named(line: object, says: str, tmp_path: Path) -> None:
 
 
 def test_empty_missing_and_foreign_places(tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match=r"holds no results\.jsonl"):
+    with pytest.raises(UsageError, match=r"has no results\.jsonl"):
         read_predictions(tmp_path, CLASSES)
-    with pytest.raises(UsageError, match="cannot be read"):
+    with pytest.raises(UsageError, match="no such file or folder"):
         read_predictions(tmp_path / "none.csv", CLASSES)
     (tmp_path / "results.jsonl").write_bytes(b"")
     with pytest.raises(UsageError, match="is empty"):

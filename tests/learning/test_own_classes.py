@@ -11,7 +11,6 @@ import torch
 from numpy.typing import NDArray
 
 from av_tagger.audio.header import read_header
-from av_tagger.audio.known.efficientat import EfficientAT
 from av_tagger.bench.own import animal_in, learn, split
 from av_tagger.cli.main import main
 from av_tagger.clip import Clip
@@ -30,6 +29,7 @@ from av_tagger.learning.train import train
 from av_tagger.plan import load
 from av_tagger.reports.embeddings import write_embeddings
 from tests.assets import Audio, make_audio
+from tests.learning.published import write_published
 
 Rows = NDArray[np.float32]
 HERTZ = {"hum": 200.0, "whistle": 3000.0}
@@ -50,19 +50,7 @@ def play(path: Path, name: str, seed: int, seconds: float = 1.0) -> Path:
 
 @pytest.fixture(scope="module")
 def published(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A network with seeded weights, a tenth as wide as a real one, its batch norms used to tones: it tells them apart."""
-    torch.manual_seed(0)
-    network = EfficientAT(0.1).train()
-    for norm in (m for m in network.modules() if isinstance(m, torch.nn.BatchNorm2d)):
-        norm.momentum = None  # the plain average of what it has seen
-    t = torch.arange(32_000) / 32_000
-    with torch.no_grad():
-        for level in (0.3, 0.1):
-            tones = [level * torch.sin(2 * torch.pi * f * t) for f in (0, 190, 210, 2900, 3100)]
-            network.embed(torch.stack(tones) + 0.01 * torch.randn(5, len(t)))
-    path = tmp_path_factory.mktemp("weights") / "tiny.pt"
-    torch.save(network.state_dict(), path)
-    return path
+    return write_published(tmp_path_factory.mktemp("weights") / "tiny.pt")
 
 
 @pytest.fixture(scope="module")

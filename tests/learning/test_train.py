@@ -17,6 +17,7 @@ from av_tagger.audio.network import build_network
 from av_tagger.clip import Waveform
 from av_tagger.errors import MissingExtra, StorageError, UsageError
 from av_tagger.learning.data.bags import EmbeddingBags, WaveformBags
+from av_tagger.learning.data.teacher import TeacherTargets
 from av_tagger.learning.data.training import TrainingData
 from av_tagger.learning.learner import loss_of, make_loss
 from av_tagger.learning.recipe import LossChoice, Recipe
@@ -43,7 +44,7 @@ def pair(make_bags: MakeBags, tunes: Callable[[int, int], list[tuple[str, ...]]]
     return TrainingData(make_bags(tunes(20, 1), 1), make_bags(tunes(12, 2), 2))
 
 
-def test_two_clips_are_learnt_by_heart(make_bags: MakeBags, tiny: Tiny, tmp_path: Path) -> None:
+def test_two_clips_are_overfitted(make_bags: MakeBags, tiny: Tiny, tmp_path: Path) -> None:
     bags = make_bags([("low", "shrill"), ("middle",)])
     recipe = tiny(
         "crnn-modern", *PLAIN, "batch=2", "balance=none", "length.epochs=1", "length.epoch_steps=50"
@@ -54,7 +55,7 @@ def test_two_clips_are_learnt_by_heart(make_bags: MakeBags, tiny: Tiny, tmp_path
     assert outcome.validation.average_precision[0] == 1.0
 
 
-def test_five_tones_are_told_apart_within_seconds(
+def test_five_tones_are_learnt_and_the_ear_scores_as_in_validation(
     make_bags: MakeBags,
     tunes: Callable[[int, int], list[tuple[str, ...]]],
     tiny: Tiny,
@@ -85,27 +86,23 @@ def read_log(run: Path) -> list[dict[str, Any]]:
 
 
 class Kill(Exception):
-    """The power goes."""
+    """Ends a run in the middle of an epoch."""
 
 
-@pytest.mark.parametrize("name", ["crnn-av", "crnn-modern"])
-def test_a_killed_run_ends_exactly_where_an_uninterrupted_one_does(
+@pytest.mark.parametrize("name", ["crnn-av", "crnn-modern", "starter"])
+def test_a_killed_and_resumed_run_equals_an_uninterrupted_one(
     name: str, pair: TrainingData, tiny: Tiny, tmp_path: Path
 ) -> None:
-    """Dropout, averaged weights, momentum, schedule, half an epoch: bit for bit."""
-    recipe = tiny(
-        name, "length.epochs=3", "length.epoch_steps=4", "optimiser.clip=1.0", "schedule.patience=1"
-    )
-    data = (
-        replace(pair, background=pair.training) if isinstance(pair.training, WaveformBags) else pair
-    )
+    """Dropout, averaged weights, momentum, schedule, teacher head, half epochs: bit for bit."""
+    length = ("length.epochs=3", "length.epoch_steps=4")
+    recipe = tiny(name, *length, "optimiser.clip=1.0", "schedule.patience=1")
+    assert isinstance(pair.training, WaveformBags)
+    teacher = random_teacher(pair.training) if recipe.teacher.ear else None
+    data = replace(pair, background=pair.training, teacher=teacher)
     options = replace(CPU, save_steps=3)
     whole = train(recipe, data, tmp_path / "whole", options)
-    for step in (
-        4,
-        8,
-        11,
-    ):  # right after an epoch, at the end of one before it was validated, between two saved states
+    # After an epoch, at the end of one before its validation, between two saved states:
+    for step in (4, 8, 11):
         _killed_at(step, recipe, data, tmp_path / "cut", options)
     resumed = train(recipe, data, tmp_path / "cut", replace(options, resume=True))
     assert resumed.validation == whole.validation
@@ -120,7 +117,15 @@ def test_a_killed_run_ends_exactly_where_an_uninterrupted_one_does(
     assert read_log(tmp_path / "cut") == read_log(tmp_path / "whole")
 
 
-def _killed_at(step: int, recipe: Recipe, data: TrainingData, run: Path, options: TrainingOptions) -> None:
+def random_teacher(bags: WaveformBags) -> TeacherTargets:
+    draw = np.random.default_rng(0)
+    scores = draw.random((len(bags), 7)).astype(np.float16)
+    return TeacherTargets("a teacher", scores, scores[:, :5].astype(np.float32), trust=0.6)
+
+
+def _killed_at(
+    step: int, recipe: Recipe, data: TrainingData, run: Path, options: TrainingOptions
+) -> None:
     def watch(record: Mapping[str, Any]) -> None:
         if record["kind"] == "step" and record["step"] == step:
             raise Kill
@@ -137,7 +142,7 @@ def _flat(tree: Any) -> list[Any]:
     return [_flat(value) for value in tree] if isinstance(tree, list | tuple) else [tree]
 
 
-def test_a_run_goes_on_only_with_the_same_recipe_and_data(
+def test_resuming_needs_the_same_recipe_and_data(
     pair: TrainingData, tiny: Tiny, tmp_path: Path, make_bags: MakeBags
 ) -> None:
     recipe = tiny("crnn-modern", "length.epochs=1", "length.epoch_steps=1")
@@ -146,16 +151,16 @@ def test_a_run_goes_on_only_with_the_same_recipe_and_data(
     with pytest.raises(UsageError, match="already holds a run"):
         train(recipe, pair, run, CPU)
     again = replace(CPU, resume=True)
-    with pytest.raises(UsageError, match="another recipe"):
+    with pytest.raises(UsageError, match="the recipe of this run changed"):
         train(replace(recipe, seed=1), pair, run, again)
-    with pytest.raises(UsageError, match="another training data"):
+    with pytest.raises(UsageError, match="the training data of this run changed"):
         train(recipe, replace(pair, training=make_bags([("low",)] * 8, 5)), run, again)
     (run / "state.pt").write_bytes(b"not a state")
     with pytest.raises(StorageError, match="cannot be read"):
         train(recipe, pair, run, again)
 
 
-def test_under_max_pooling_only_the_loudest_frame_learns() -> None:
+def test_under_max_pooling_only_the_highest_instance_gets_a_gradient() -> None:
     torch.manual_seed(0)
     network = build_network(
         EarArchitecture(
@@ -171,7 +176,7 @@ def test_under_max_pooling_only_the_loudest_frame_learns() -> None:
     loudest = torch.nn.functional.one_hot(heard.instances.argmax(dim=1), 10).transpose(1, 2).bool()
     assert bool((gradient[~loudest] == 0).all())
     touched = (gradient != 0).sum(dim=1)
-    assert touched.tolist() == [[1, 1, 0], [1, 1, 1]]  # and where nobody knows the label, none does
+    assert touched.tolist() == [[1, 1, 0], [1, 1, 1]]  # none where the label is unknown
 
 
 def _labelled(targets: np.ndarray) -> EmbeddingBags:
@@ -184,7 +189,7 @@ def _labelled(targets: np.ndarray) -> EmbeddingBags:
     )
 
 
-def test_class_weights_are_counted_on_the_training_data() -> None:
+def test_class_weights_come_from_the_training_data() -> None:
     bags = _labelled(np.array([[1, 0], [1, 0], [1, 0], [0, 1]]))
     loss = make_loss(LossChoice(bag="class-weighted", class_weights="inverse-frequency"), bags)
     assert loss.weights.tolist() == pytest.approx([0.5, 1.5])  # type: ignore[attr-defined] # 1/3 and 1, scaled to a mean of one
@@ -194,7 +199,7 @@ def test_class_weights_are_counted_on_the_training_data() -> None:
         make_loss(LossChoice(bag_settings={"alpha": 1}), bags)
 
 
-def test_a_loss_on_instances_is_added_to_the_bag_s() -> None:
+def test_a_loss_on_instances_is_added_to_that_on_bags() -> None:
     network = build_network(
         EarArchitecture(2, extractor_settings={"channels": [4], "pools": [[5, 15]], "units": 4})
     ).eval()
@@ -205,7 +210,7 @@ def test_a_loss_on_instances_is_added_to_the_bag_s() -> None:
     assert float(both.detach()) == pytest.approx(1.5 * float(alone.detach()))
 
 
-def test_a_class_without_clips_is_warned_of_and_costs_nothing_else(
+def test_classes_without_clips_are_warned_about(
     make_bags: MakeBags, tiny: Tiny, tmp_path: Path
 ) -> None:
     data = TrainingData(
@@ -223,8 +228,10 @@ def test_a_class_without_clips_is_warned_of_and_costs_nothing_else(
     assert thresholds[2] > 1  # never learnt: never tagged
 
 
-def test_the_card_says_what_was_done(pair: TrainingData, tiny: Tiny, tmp_path: Path) -> None:
-    data = replace(pair, origin="av-tag train tiny", notes=("the moon was full",))
+def test_the_card_has_data_recipe_versions_and_results(
+    pair: TrainingData, tiny: Tiny, tmp_path: Path
+) -> None:
+    data = replace(pair, origin="av-tag train tiny", notes=("a note",))
     outcome = train(tiny("crnn-av", *SHORT, "seed=3"), data, tmp_path / "run", CPU)
     card = json.loads((tmp_path / "run" / "card.json").read_text())
     assert card["data"]["training"] == {
@@ -242,11 +249,13 @@ def test_the_card_says_what_was_done(pair: TrainingData, tiny: Tiny, tmp_path: P
     assert card["figures"]["micro_f1"] == outcome.validation.micro_f1
     words = (tmp_path / "run" / "card.md").read_text()
     assert pair.training.sha256 in words
-    assert "the moon was full" in words
+    assert "a note" in words
     assert "| shrill |" in words
 
 
-def test_it_stops_when_nothing_gets_better(pair: TrainingData, tiny: Tiny, tmp_path: Path) -> None:
+def test_training_stops_early_without_improvement(
+    pair: TrainingData, tiny: Tiny, tmp_path: Path
+) -> None:
     recipe = tiny(
         "crnn-av",
         "optimiser.lr=1e-12",
@@ -255,14 +264,12 @@ def test_it_stops_when_nothing_gets_better(pair: TrainingData, tiny: Tiny, tmp_p
         "length.patience=2",
         "keep.metric=map",
     )
-    recipe.architecture["extractor_settings"]["batch_norm"] = (
-        False  # its running means would go on moving
-    )
+    recipe.architecture["extractor_settings"]["batch_norm"] = False  # running means would change
     outcome = train(recipe, pair, tmp_path / "run", CPU)
     assert outcome.steps == 3
 
 
-def test_a_run_that_runs_away_says_what_to_do(
+def test_a_diverged_run_is_an_error_with_advice(
     pair: TrainingData, tiny: Tiny, tmp_path: Path
 ) -> None:
     recipe = tiny(
@@ -276,7 +283,7 @@ def test_a_run_that_runs_away_says_what_to_do(
         train(recipe, pair, tmp_path / "run", CPU)
 
 
-def test_checkpoints_stay_and_their_predictions_are_averaged(
+def test_checkpoints_are_kept_and_their_predictions_averaged(
     pair: TrainingData, tiny: Tiny, tmp_path: Path
 ) -> None:
     recipe = tiny(
@@ -292,7 +299,7 @@ def test_checkpoints_stay_and_their_predictions_are_averaged(
     assert card["steps"] == 5
 
 
-def test_embeddings_are_learnt_from_like_waveforms(tiny: Tiny, tmp_path: Path) -> None:
+def test_training_on_embeddings(tiny: Tiny, tmp_path: Path) -> None:
     draw = np.random.default_rng(0)
     targets = np.eye(2, dtype=np.float32)[draw.integers(0, 2, 40)]
     rows = (
@@ -310,13 +317,13 @@ def test_embeddings_are_learnt_from_like_waveforms(tiny: Tiny, tmp_path: Path) -
     assert train(recipe, TrainingData(bags, bags), tmp_path / "run", CPU).validation.micro_f1 > 0.95
 
 
-def test_recipe_and_data_of_different_kinds_do_not_meet(tiny: Tiny, tmp_path: Path) -> None:
+def test_recipe_and_data_must_be_of_one_kind(tiny: Tiny, tmp_path: Path) -> None:
     bags = _labelled(np.eye(2))
     with pytest.raises(UsageError, match="trains on waveform, but the data are embeddings"):
         train(tiny("crnn-av"), TrainingData(bags, bags), tmp_path / "run", CPU)
 
 
-def test_data_without_anything_to_learn_are_refused(make_bags: MakeBags) -> None:
+def test_data_without_positive_clips_are_refused(make_bags: MakeBags) -> None:
     with pytest.raises(UsageError, match="no training clip has any of the classes"):
         TrainingData(make_bags([()]), make_bags([("low",)], 2))
     with pytest.raises(UsageError, match="different classes"):
@@ -333,18 +340,18 @@ def test_tensorboard_is_an_extra(
         train(tiny("crnn-av", *SHORT), pair, tmp_path / "run", replace(CPU, tensorboard=True))
 
 
-def test_half_precision_needs_its_hardware(pair: TrainingData, tiny: Tiny, tmp_path: Path) -> None:
+def test_float16_needs_a_gpu(pair: TrainingData, tiny: Tiny, tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="float16 training needs a CUDA device"):
         train(tiny("crnn-av"), pair, tmp_path / "run", replace(CPU, precision="float16"))
 
 
-def test_bfloat16_learns_the_same_to_its_rounding(
+def test_bfloat16_gives_nearly_the_losses_of_float32(
     pair: TrainingData, tiny: Tiny, tmp_path: Path
 ) -> None:
     recipe = tiny("crnn-modern", *PLAIN, *SHORT)
     losses = []
     for precision in ("float32", "bfloat16"):
-        train(recipe, pair, tmp_path / precision, replace(CPU, precision=precision))  # type: ignore[arg-type]
+        train(recipe, pair, tmp_path / precision, replace(CPU, precision=precision))
         losses.append([r["loss"] for r in read_log(tmp_path / precision) if r["kind"] == "step"])
     assert losses[0] != losses[1]
     assert losses[1] == pytest.approx(losses[0], rel=0.02)

@@ -10,7 +10,8 @@ import av
 import numpy as np
 import pytest
 
-from av_tagger.bench.media import child, make_long
+from av_tagger.bench.clips import make_long
+from av_tagger.bench.media import child
 from av_tagger.clip import Clip, Frames
 from av_tagger.media import close_decoders, make_backend
 from av_tagger.media.tracks import PictureTrack
@@ -92,7 +93,7 @@ def test_an_hour_needs_hardly_more_memory_than_a_minute(tmp_path: Path) -> None:
     peaks = {}
     for seconds in (60, 3600):
         make_long(tmp_path / f"{seconds}.mp4", seconds, (320, 180))
-        found = child(tmp_path / f"{seconds}.mp4", "both", True)
+        found = child(tmp_path / f"{seconds}.mp4", "both", isolated=True)
         assert found["windows"] >= seconds / 9 - 2
         peaks[seconds] = found["peak_MiB"]
     close_decoders()

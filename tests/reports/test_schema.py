@@ -1,5 +1,8 @@
+"""Schema 1: round trips, the formal JSON Schema, and refusal of malformed documents."""
+
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import json
 import math
@@ -18,9 +21,10 @@ from av_tagger.reports.schema import (
     SCHEMA,
     as_json,
     as_line,
+    find_results,
     from_json,
-    read_documents,
     read_outcomes,
+    read_results,
     spectrogram_of,
 )
 from av_tagger.scores import (
@@ -64,7 +68,7 @@ def activities(draw: st.DrawFn, classes: int) -> Activity:
     return Activity(values.astype(np.float32), 10.0, draw(seconds))
 
 
-events = st.builds(Event, seconds, seconds, share)
+events = st.builds(lambda a, b, peak: Event(min(a, b), max(a, b), peak), seconds, seconds, share)
 evidence = st.builds(Evidence, seconds, text, share, share)
 branches = st.builds(BranchInfo, st.sampled_from(Status), text, st.none() | text)
 keyframes = st.builds(
@@ -142,13 +146,13 @@ def one(**changes: Any) -> Tagged:
 
 @settings(max_examples=60, deadline=None)
 @given(outcomes)
-def test_what_is_written_is_read_again(outcome: Outcome) -> None:
+def test_round_trip(outcome: Outcome) -> None:
     assert same(from_json(json.loads(as_line(outcome, detail=True))), outcome)
 
 
 @settings(max_examples=60, deadline=None)
 @given(outcomes)
-def test_what_is_written_keeps_to_the_formal_schema(outcome: Outcome) -> None:
+def test_output_validates_against_the_json_schema(outcome: Outcome) -> None:
     validator = pytest.importorskip("jsonschema").Draft202012Validator
     schema = json.loads(
         (files("av_tagger") / "resources" / "schema1.json").read_text(encoding="utf-8")
@@ -157,7 +161,7 @@ def test_what_is_written_keeps_to_the_formal_schema(outcome: Outcome) -> None:
         validator(schema).validate(json.loads(as_line(outcome, detail=detail, spectrogram=PNG)))
 
 
-def test_the_formal_schema_refuses_what_is_wrong() -> None:
+def test_the_json_schema_rejects_malformed_documents() -> None:
     validator = pytest.importorskip("jsonschema").Draft202012Validator
     schema = json.loads(
         (files("av_tagger") / "resources" / "schema1.json").read_text(encoding="utf-8")
@@ -173,7 +177,7 @@ def test_the_formal_schema_refuses_what_is_wrong() -> None:
         assert not validator(schema).is_valid(wrong)
 
 
-def test_the_fields_of_a_result_are_those_promised() -> None:
+def test_fields_of_a_tagged_result() -> None:
     tag = Tag("Bus", 0.81, 0.3, 0.9, None, (Event(1.0, 2.5, 0.95),), ())
     document = as_json(one(tags=(tag,), keyframes=(KeyFrame(3.2, 0.5),)))
     assert list(document) == [
@@ -211,7 +215,7 @@ def test_the_fields_of_a_result_are_those_promised() -> None:
     }
 
 
-def test_a_failure_has_its_own_short_form() -> None:
+def test_fields_of_a_failed_result() -> None:
     document = as_json(Failed(Clip(Path("b.mp4")), "media", "cannot be opened"))
     assert document == {
         "schema": SCHEMA,
@@ -220,7 +224,7 @@ def test_a_failure_has_its_own_short_form() -> None:
     }
 
 
-def test_nan_and_infinity_are_written_as_null_and_come_back() -> None:
+def test_nan_and_infinity_round_trip_as_null() -> None:
     branch = BranchInfo(Status.NO_TRACK, "none")
     activity = Activity(np.array([[np.nan], [0.5]], np.float32), 10.0)
     line = as_line(
@@ -242,7 +246,7 @@ def test_nan_and_infinity_are_written_as_null_and_come_back() -> None:
     np.testing.assert_array_equal(back.activity.values, activity.values)
 
 
-def test_numbers_are_rounded_for_people() -> None:
+def test_numbers_are_rounded() -> None:
     document = as_json(
         one(duration_seconds=10.0004999, scores={"Bus": ClassScore(1 / 3, -1e-12, 2 / 3, 0.5)})
     )
@@ -253,19 +257,19 @@ def test_numbers_are_rounded_for_people() -> None:
     )
 
 
-def test_a_part_of_a_file_says_which() -> None:
+def test_a_part_of_a_file_round_trips() -> None:
     document = as_json(one(clip=Clip(Path("a.mp4"), 60.0, 70.0)))
     assert document["clip"] == {"start": 60.0, "end": 70.0}
     assert from_json(document).clip == Clip(Path("a.mp4"), 60.0, 70.0)
 
 
-def test_a_name_that_is_no_text_survives() -> None:
-    odd = Clip(Path("caf\udce9.mp4"))  # how Python shows the byte E9 in a name that is not UTF-8
+def test_a_file_name_that_is_not_utf8_round_trips() -> None:
+    odd = Clip(Path("caf\udce9.mp4"))  # byte E9, as Python decodes a name that is not UTF-8
     line = as_line(Failed(odd, "media", "x")).encode("ascii")
     assert from_json(json.loads(line)).clip == odd
 
 
-def test_the_spectrogram_travels_in_the_detail() -> None:
+def test_the_spectrogram_is_stored_in_the_detail() -> None:
     assert spectrogram_of(as_json(one(), detail=True, spectrogram=PNG)) == PNG
     assert spectrogram_of(as_json(one(), spectrogram=PNG)) is None
 
@@ -274,7 +278,7 @@ def test_the_spectrogram_travels_in_the_detail() -> None:
     "uri",
     ["javascript:alert(1)", "data:text/html;base64,AAAA", "data:image/png;base64,<b>", 7, None],
 )
-def test_a_picture_that_is_none_is_left_out(uri: object) -> None:
+def test_an_invalid_picture_is_dropped(uri: object) -> None:
     document = as_json(one(keyframes=(KeyFrame(1.0, 1.0),)), detail=True)
     document["detail"]["keyframes"][0]["picture"] = uri
     back = from_json(document)
@@ -282,52 +286,211 @@ def test_a_picture_that_is_none_is_left_out(uri: object) -> None:
     assert back.keyframes[0].picture is None
 
 
+def tag_document(**changes: Any) -> dict[str, Any]:
+    tag = Tag(
+        "Bus", 0.81, 0.3, 0.9, None, (Event(1.0, 2.5, 0.95),), (Evidence(1, "bus", 0.5, 0.5),)
+    )
+    document = as_json(one(tags=(tag,)))
+    document["tags"][0] |= changes
+    return document
+
+
 @pytest.mark.parametrize(
-    ("change", "word"),
+    ("document", "sentence"),
     [
-        ({"schema": 2}, "schema 2"),
-        ({"tags": None}, "not whole"),
-        ({"file": 5}, "should be text"),
-        ({"ear": {"status": "asleep", "model": "m", "weights": None}}, "asleep"),
-        (
-            {"keyframes": [{"time": 1.0, "weight": 1.0}], "detail": {"keyframes": [{}, {}]}},
-            "not whole",
-        ),
-        ({"clip": {"start": -1}}, "not whole"),
+        (7, "no field 'schema'"),
+        ([], "no field 'schema'"),
+        (None, "no field 'schema'"),
+        ({"a": 1}, "no field 'schema'"),
+        ({"schema": 2}, r"schema 2, but this version .* reads schema 1; update av-tag"),
+        ({"schema": 0}, r"schema 0, .*; tag the file again"),
+        ({"schema": "1"}, r"schema '1', .*; tag the file again"),
+        ({"schema": True}, "schema True"),
+        ({"schema": None}, "schema None"),
+        ({"schema": [1] * 1000}, r"schema \[1, 1"),
     ],
 )
-def test_a_result_that_is_not_one_is_refused_with_a_sentence(
-    change: dict[str, Any], word: str
-) -> None:
-    with pytest.raises(UsageError, match=word):
+def test_what_is_no_result_or_a_later_one_is_rejected(document: object, sentence: str) -> None:
+    with pytest.raises(UsageError, match=sentence) as caught:
+        from_json(document)
+    assert len(str(caught.value)) < 200
+
+
+@pytest.mark.parametrize(
+    ("change", "sentence"),
+    [
+        ({"tags": None}, "tags is None; expected a list"),
+        ({"tags": [3]}, r"tags\[0\] is 3; expected an object"),
+        ({"file": 5}, "file is 5; expected text"),
+        ({"scores": []}, r"scores is \[\]; expected an object"),
+        ({"scores": {"Bus": 0.5}}, r"scores\['Bus'\] is 0.5; expected an object"),
+        ({"scores": {"Bus": {"fused": -0.1}}}, r"scores\['Bus'\].fused is -0.1; expected a number"),
+        ({"duration": "10 s"}, "duration is '10 s'; expected a number from 0, or null"),
+        ({"duration": 10**400}, "duration is 1000000"),
+        ({"duration": math.inf}, "duration is inf"),
+        ({"duration": True}, "duration is True"),
+        ({"ear": None}, "ear is None; expected an object"),
+        ({"ear": {}}, "no field 'ear.status'"),
+        ({"ear": {"status": "asleep", "model": "m", "weights": None}}, "'asleep'; known: degraded"),
+        ({"ear": {"status": "of", "model": "m", "weights": None}}, "did you mean 'off'"),
+        ({"eye": {"status": "ok", "model": "m", "weights": 7}}, "eye.weights is 7; expected text"),
+        ({"run": {"version": "1", "device": "cpu"}}, "no field 'run.fingerprint'"),
+        ({"notes": "none"}, "notes is 'none'; expected a list"),
+        ({"notes": ["a", 1]}, r"notes\[1\] is 1; expected text"),
+        ({"clip": 3}, "clip is 3; expected an object"),
+        ({"clip": {"start": -1, "end": None}}, "clip.start is -1"),
+        ({"clip": {"start": 5, "end": 5}}, "expected 0 <= start < end"),
+        ({"clip": {"start": None, "end": 5}}, "expected 0 <= start < end"),
+        ({"keyframes": [{"time": 1.0, "weight": 2.0}]}, r"keyframes\[0\].weight is 2.0"),
+        ({"detail": 1}, "detail is 1; expected an object"),
+        ({"detail": {"keyframes": [{}, {}]}}, "0 key frames and details of 2"),
+        ({"error": "bad"}, "error is 'bad'; expected an object"),
+        ({"error": {"kind": "media"}}, "no field 'error.message'"),
+    ],
+)
+def test_a_malformed_result_is_rejected(change: dict[str, Any], sentence: str) -> None:
+    with pytest.raises(UsageError, match=sentence):
         from_json({**as_json(one()), **change})
 
 
-def test_an_object_of_another_program_is_refused() -> None:
-    with pytest.raises(UsageError, match="no field 'schema'"):
-        from_json({"a": 1})
+@pytest.mark.parametrize(
+    ("change", "sentence"),
+    [
+        ({"label": None}, r"tags\[0\].label is None; expected text"),
+        ({"probability": 1.5}, r"tags\[0\].probability is 1.5; expected a number from 0 to 1"),
+        ({"probability": "high"}, "'high'; expected a number from 0 to 1, or null"),
+        ({"heard": float("nan")}, "heard is nan"),
+        ({"threshold": "low"}, "threshold is 'low'; expected a number, or null"),
+        ({"events": {}}, r"tags\[0\].events is \{\}; expected a list"),
+        ({"events": [7]}, r"tags\[0\].events\[0\] is 7; expected an object"),
+        ({"events": [{"start": 2, "end": 1}]}, r"events\[0\] ends \(1\) before it starts \(2\)"),
+        ({"events": [{"start": "x", "end": 1}]}, r"events\[0\].start is 'x'"),
+        ({"events": [{"start": 1, "end": 2, "peak": 3}]}, r"events\[0\].peak is 3"),
+        ({"evidence": [{"object": 1}]}, r"evidence\[0\].object is 1; expected text"),
+        ({"evidence": [{"object": "bus", "similarity": -2}]}, "-2; expected a number from -1 to 1"),
+    ],
+)
+def test_a_malformed_tag_is_rejected(change: dict[str, Any], sentence: str) -> None:
+    with pytest.raises(UsageError, match=sentence):
+        from_json(tag_document(**change))
 
 
-def test_a_file_of_lines_is_read_one_by_one(tmp_path: Path) -> None:
-    path = tmp_path / "results.jsonl"
-    path.write_text(
-        as_line(one())
-        + "\n\n"
-        + as_line(Failed(Clip(Path("b")), "media", "m"))
-        + "\n"
-        + '{"schema": 1, "fi'
+@pytest.mark.parametrize(
+    ("activity", "sentence"),
+    [
+        (5, "detail.activity is 5; expected an object"),
+        ({"rate": 0, "start": 0, "values": {"Bus": []}}, "rate is 0; expected frames per second"),
+        ({"rate": None, "start": 0, "values": {"Bus": []}}, "rate is None"),
+        ({"rate": 10, "start": 0, "values": {"Bus": "aaa"}}, "values.Bus is 'aaa'"),
+        ({"rate": 10, "start": 0, "values": {"Bus": [0.5, "0.5"]}}, "not a list of numbers"),
+        ({"rate": 10, "start": 0, "values": {"Bus": [0.5, True]}}, "not a list of numbers"),
+        ({"rate": 10, "start": 0, "values": {"Bus": [0.5, 7]}}, "outside 0 to 1"),
+        ({"rate": 10, "start": 0, "values": {"Bus": [10**400]}}, "outside 0 to 1"),
+    ],
+)
+def test_malformed_activity_is_rejected(activity: object, sentence: str) -> None:
+    with pytest.raises(UsageError, match=sentence):
+        from_json({**as_json(one()), "detail": {"activity": activity}})
+
+
+def test_activity_columns_of_unequal_length_are_rejected() -> None:
+    scores = {label: ClassScore(0.1, 0.1, None, 0.5) for label in ("Bus", "Car")}
+    document = as_json(one(scores=scores))
+    values = {"Bus": [0.1, 0.2], "Car": [0.1]}
+    document["detail"] = {"activity": {"rate": 10, "start": 0, "values": values}}
+    with pytest.raises(UsageError, match="unequal length"):
+        from_json(document)
+
+
+anything = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner),
+    max_leaves=6,
+)
+FIELDS = ("file", "duration", "tags", "scores", "keyframes", "ear", "eye", "run", "clip", "detail")
+
+
+@settings(max_examples=150, deadline=None)
+@given(st.sampled_from((*FIELDS, "notes", "error")), anything)
+def test_any_value_in_any_field_is_read_or_rejected(field: str, value: object) -> None:
+    """Read, or rejected with a sentence that names the field; no other exception."""
+    with contextlib.suppress(UsageError):
+        assert isinstance(from_json({**as_json(one()), field: value}), Tagged | Failed)
+
+
+def test_only_file_and_tags_are_required() -> None:
+    least = {"schema": 1, "file": "a.mp4", "tags": [{"label": "Bus"}], "made by": "another program"}
+    outcome = from_json(least)
+    assert isinstance(outcome, Tagged)
+    assert [tag.label for tag in outcome.tags] == ["Bus"]
+    assert math.isnan(outcome.duration_seconds)
+    assert math.isnan(outcome.tags[0].probability)
+    assert outcome.tags[0].threshold == math.inf
+    assert (outcome.scores, outcome.keyframes, outcome.activity) == ({}, (), None)
+    assert (outcome.ear.model, outcome.eye.model, outcome.run.version) == ("unknown",) * 3
+    for field in ("file", "tags"):
+        with pytest.raises(UsageError, match=f"no field '{field}'"):
+            from_json({key: value for key, value in least.items() if key != field})
+
+
+def write_lines(path: Path, *lines: str, end: str = "\n") -> Path:
+    path.write_text("\n".join(lines) + end, encoding="utf-8")
+    return path
+
+
+def test_a_file_is_read_line_by_line(tmp_path: Path) -> None:
+    failed = as_line(Failed(Clip(Path("b")), "media", "m"))
+    path = write_lines(
+        tmp_path / "r.jsonl", as_line(one()), "", failed, '{"schema": 1, "fi', end=""
     )
     assert [type(o) for o in read_outcomes(path)] == [Tagged, Failed]
-    assert len(list(read_documents(path))) == 2
+    assert [(n, document["file"]) for n, document, _ in read_results(path)] == [
+        (1, "a.mp4"),
+        (3, "b"),
+    ]
 
 
-def test_a_broken_line_is_named(tmp_path: Path) -> None:
-    path = tmp_path / "results.jsonl"
-    path.write_text(as_line(one()) + "\nnonsense\n" + as_line(one()) + "\n")
-    with pytest.raises(TableError, match="line 2"):
+@pytest.mark.parametrize(
+    ("line", "sentence"),
+    [
+        ("nonsense", "line 3: is not JSON"),
+        ('{"schema": 1, "file": "a"', "line 3: is not JSON"),
+        ('{"schema": 99, "file": "a"}', "line 3: has schema 99"),
+        ('{"schema": 1, "file": "a", "duration": NaN, "tags": []}', "NaN is not a number in JSON"),
+        ("[" * 100_000, "line 3: is not JSON"),
+        ("[1]", "line 3: is not a result of av-tag"),
+        ('{"schema": 1, "tags": []}', "line 3: has no field 'file'"),
+    ],
+)
+def test_an_unreadable_line_is_named(line: str, sentence: str, tmp_path: Path) -> None:
+    path = write_lines(tmp_path / "results.jsonl", as_line(one()), "", line, as_line(one()))
+    with pytest.raises(TableError, match=sentence) as caught:
         list(read_outcomes(path))
+    assert caught.value.line == 3
+    assert str(path) in str(caught.value)
 
 
-def test_results_that_are_not_there_are_said_to_be(tmp_path: Path) -> None:
-    with pytest.raises(StorageError, match="cannot be read"):
+def test_bytes_that_are_not_utf8_are_named(tmp_path: Path) -> None:
+    (tmp_path / "r.jsonl").write_bytes(b'{"schema": 1, "file": "\xff\xfe"}\n')
+    with pytest.raises(TableError, match="line 1: is not JSON"):
+        list(read_outcomes(tmp_path / "r.jsonl"))
+
+
+def test_a_byte_order_mark_is_allowed(tmp_path: Path) -> None:
+    (tmp_path / "r.jsonl").write_bytes(b"\xef\xbb\xbf" + as_line(one()).encode() + b"\n")
+    assert len(list(read_outcomes(tmp_path / "r.jsonl"))) == 1
+
+
+def test_a_missing_file_is_named(tmp_path: Path) -> None:
+    with pytest.raises(StorageError, match=r"none\.jsonl: cannot be read"):
         list(read_outcomes(tmp_path / "none.jsonl"))
+
+
+def test_results_are_found_in_a_folder_or_as_a_file(tmp_path: Path) -> None:
+    path = write_lines(tmp_path / "results.jsonl", as_line(one()))
+    assert find_results(tmp_path) == find_results(path) == path
+    with pytest.raises(UsageError, match="no such file or folder"):
+        find_results(tmp_path / "none")
+    path.unlink()
+    with pytest.raises(UsageError, match=r"has no results\.jsonl"):
+        find_results(tmp_path)

@@ -1,4 +1,4 @@
-"""The gain experiment: an honest list of clips, and figures that come out as they must where the answer is known."""
+"""The fusion-gain study: its clips, known gains, and the whole command with fake branches."""
 
 from __future__ import annotations
 
@@ -16,22 +16,12 @@ from PIL import Image
 from av_tagger.clip import Frames, Waveform
 from av_tagger.errors import TableError, UsageError
 from av_tagger.fusion.fit import DevelopmentScores
+from av_tagger.metrics import Counts
 from av_tagger.scores import BranchInfo, Scores, Status
-from av_tagger.studies import av_gain, av_gain_clips, starter_data
-from av_tagger.studies.av_gain import (
-    WAYS,
-    Experiment,
-    draw,
-    in_words,
-    kept,
-    measure,
-    pooled,
-    run,
-    summary,
-)
+from av_tagger.studies import av_gain, starter_examples
+from av_tagger.studies.av_gain import Experiment, cached, run
 from av_tagger.studies.av_gain_clips import (
     HELD_OUT_SEED,
-    LABELS,
     SHOWS,
     GainSettings,
     SoundSource,
@@ -40,10 +30,12 @@ from av_tagger.studies.av_gain_clips import (
     deal,
     frames_of,
     pictures_in,
-    read_manifest,
+    recordings,
     truths,
     waveform,
 )
+from av_tagger.studies.av_gain_measure import WAYS, measure, summary
+from av_tagger.studies.sound_manifest import LABELS
 from av_tagger.synth.dsp import RandomDraw
 
 SETTINGS = GainSettings(clips=200, deals=3, frames=6)
@@ -108,17 +100,17 @@ def test_no_scene_can_have_been_trained_on(
         drawn.append(seed)
         raise LookupError
 
-    monkeypatch.setattr(starter_data, "scene", spy)
-    monkeypatch.setattr(starter_data, "empty_scene", spy)
+    monkeypatch.setattr(starter_examples, "scene", spy)
+    monkeypatch.setattr(starter_examples, "empty_scene", spy)
     for seed in range(40):
         for kind in (
-            starter_data.scene_example,
-            starter_data.alone_example,
-            starter_data.over_example,
-            starter_data.empty_example,
+            starter_examples.scene_example,
+            starter_examples.alone_example,
+            starter_examples.over_example,
+            starter_examples.empty_example,
         ):
             with pytest.raises(LookupError):
-                kind(RandomDraw(np.random.default_rng(seed)), starter_data.Library([]), 100)
+                kind(RandomDraw(np.random.default_rng(seed)), starter_examples.Library([]), 100)
     assert len(drawn) == 160
     assert max(drawn) < HELD_OUT_SEED <= min(s.seed for s in sounds if s.file is None)
 
@@ -173,14 +165,12 @@ def test_deals_differ(sounds: list[SoundSource]) -> None:
 def test_bad_requests_are_named(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="too few"):
         GainSettings(clips=20)
-    with pytest.raises(UsageError, match="deal"):
+    with pytest.raises(UsageError, match="deals is at least 1"):
         GainSettings(deals=0)
     with pytest.raises(TableError, match=r"line 2.*'Trane'"):
-        read_manifest(make_manifest(tmp_path, [("Trane", "", "r")]))
+        recordings(make_manifest(tmp_path, [("Trane", "", "r")]))
     with pytest.raises(UsageError, match="has no picture"):
         pictures_in(tmp_path)
-    with pytest.raises(UsageError, match=r"nowhere\.pt"):
-        av_gain.ear_file(str(tmp_path / "nowhere.pt"))
 
 
 def test_a_sirens_vehicle_is_left_open() -> None:
@@ -284,7 +274,7 @@ def test_kinds_of_sound_add_up(tmp_path: Path) -> None:
     results = measure(table, halves, {"recordings": real, "scenes": ~real})
     for half in results:
         for way in WAYS:
-            both = pooled([half.by_kind[kind][way] for kind in ("recordings", "scenes")])
+            both = Counts.pooled([half.by_kind[kind][way] for kind in ("recordings", "scenes")])
             assert vars(both).keys() == vars(half.counts[way]).keys()
             np.testing.assert_array_equal(both.right, half.counts[way].right)
             np.testing.assert_array_equal(both.predicted, half.counts[way].predicted)
@@ -296,9 +286,9 @@ def test_kinds_of_sound_add_up(tmp_path: Path) -> None:
 
 def test_what_was_said_is_kept_until_the_question_changes(tmp_path: Path) -> None:
     path = tmp_path / "heard.npz"
-    assert kept(path, "a", lambda: np.ones((2, 2))).sum() == 4
-    assert kept(path, "a", lambda: np.zeros((2, 2))).sum() == 4
-    assert kept(path, "b", lambda: np.zeros((2, 2))).sum() == 0
+    assert cached(path, "a", lambda: np.ones((2, 2))).sum() == 4
+    assert cached(path, "a", lambda: np.zeros((2, 2))).sum() == 4
+    assert cached(path, "b", lambda: np.zeros((2, 2))).sum() == 0
 
 
 class LoudnessEar:
@@ -343,63 +333,77 @@ def material(tmp_path: Path) -> Path:
     return data.parent
 
 
-def test_from_end_to_end_with_other_witnesses(
-    material: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+def small(material: Path, folder: Path, ear: Path, clips: int) -> Experiment:
+    settings = GainSettings(clips=clips, deals=1, frames=2, scene_seconds=0.3)
+    return Experiment(material, folder, str(ear), settings)
+
+
+def test_an_eye_that_knows_its_pictures_finds_what_is_shown(
+    material: Path, tmp_path: Path, published: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The eye that knows its pictures finds what is shown; nothing has to be asked a second time."""
-    (tmp_path / "ear.pt").write_bytes(b"an ear")
-    settings = GainSettings(clips=170, deals=1, frames=2, scene_seconds=0.3)
-    experiment = Experiment(material, tmp_path / "out", str(tmp_path / "ear.pt"), settings)
     monkeypatch.setattr(av_gain, "load_the_ear", lambda _: LoudnessEar())
     monkeypatch.setattr(av_gain, "load_the_eye", ColourEye)
-    figures = run(experiment)
-    assert figures["clips"]["scenes_with_a_class"] == 17 * settings.per_class
-    assert figures["micro_f1"]["seen"]["mean"] > figures["micro_f1"]["heard"]["mean"]
-    assert figures["gain"]["fitted"]["mean"] > 0.1
-    assert figures["classes"]["Bicycle"]["trusts_eye"] == 2
-    assert not figures["classes"]["Screaming"]["can_be_seen"]
-    with (tmp_path / "out/clips.csv").open(newline="") as file:
+    results = run(small(material, tmp_path, published, 170))
+    assert results["clips"]["scenes_with_a_class"] == 17 * 8
+    assert results["micro_f1"]["seen"]["mean"] > results["micro_f1"]["heard"]["mean"]
+    assert results["gain"]["fitted"]["mean"] > 0.1
+    assert results["classes"]["Bicycle"]["trusts_eye"] == 2
+    assert not results["classes"]["Screaming"]["can_be_seen"]
+    with (tmp_path / "clips.csv").open(newline="") as file:
         rows = list(csv.DictReader(file))
-    assert len(rows) == settings.clips
-    assert sum(int(row["shows"]) for row in rows) == figures["clips"]["show_their_source"]
+    assert len(rows) == 170
+    assert sum(int(row["shows"]) for row in rows) == results["clips"]["show_their_source"]
 
-    def nobody(*_: object) -> None:
-        raise AssertionError("asked again")
 
-    monkeypatch.setattr(av_gain, "load_the_ear", nobody)
-    monkeypatch.setattr(av_gain, "load_the_eye", nobody)
-    assert json.dumps(run(experiment)) == json.dumps(figures)
-    assert "| Screaming (no picture) |" in in_words(figures, "command")
-    draw(figures, tmp_path / "out/gain.png")
-    with Image.open(tmp_path / "out/gain.png") as picture:
+def test_a_second_run_loads_no_network(
+    material: Path, tmp_path: Path, published: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(av_gain, "load_the_ear", lambda _: LoudnessEar())
+    monkeypatch.setattr(av_gain, "load_the_eye", ColourEye)
+    experiment = small(material, tmp_path, published, 43)
+    first = run(experiment)
+
+    def fail(*_: object) -> None:
+        raise AssertionError("a network was loaded again")
+
+    monkeypatch.setattr(av_gain, "load_the_ear", fail)
+    monkeypatch.setattr(av_gain, "load_the_eye", fail)
+    assert json.dumps(run(experiment)) == json.dumps(first)
+
+
+def test_the_command_writes_numbers_text_and_a_figure(
+    material: Path,
+    tmp_path: Path,
+    published: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setenv("AV_TAGGER_WEIGHTS", "")  # the command sets it
+    monkeypatch.setattr(av_gain, "load_the_eye", ColourEye)
+    words = [str(material), "-o", str(tmp_path / "out"), "--ear", str(published)]
+    av_gain.main([*words, "--clips", "43", "--deals", "1", "--frames", "2"])
+    text = capsys.readouterr().out
+    assert text.startswith(f"    python -m av_tagger.studies.av_gain {material}")
+    assert "| Screaming (no picture) |" in text
+    results = json.loads((tmp_path / "out" / "gain.tiny.json").read_text())
+    assert results["clips"]["scenes_with_a_class"] == 17 * 2
+    assert tuple(results["classes"]) == LABELS
+    assert (tmp_path / "out" / "gain.tiny.md").read_text().strip() == text.strip()
+    with Image.open(tmp_path / "out" / "gain.tiny.png") as picture:
         assert min(picture.size) > 300
 
 
 @pytest.mark.slow
-def test_with_real_witnesses(
+def test_with_a_real_ear_and_eye(
     shared: Path,
     tmp_path: Path,
     capsys: pytest.CaptureFixture[str],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setenv("AV_TAGGER_WEIGHTS", "")  # the command sets it for itself
-    av_gain.main(
-        [
-            "--shared",
-            str(shared),
-            "-o",
-            str(tmp_path),
-            "--ear",
-            "efficientat:mn04",
-            "--clips",
-            "60",
-            "--deals",
-            "1",
-        ]
-    )
+    monkeypatch.setenv("AV_TAGGER_WEIGHTS", "")  # the command sets it
+    words = [str(shared), "-o", str(tmp_path), "--ear", "efficientat:mn04"]
+    av_gain.main([*words, "--clips", "60", "--deals", "1"])
     assert "ear alone" in capsys.readouterr().out
-    figures = json.loads((tmp_path / "gain.efficientat.mn04.json").read_text())
-    assert figures["micro_f1"]["heard"]["mean"] > 0.2
-    assert figures["clips"]["recordings_with_a_class"] > 30
-    assert (tmp_path / "gain.efficientat.mn04.png").stat().st_size > 10_000
-    assert tuple(figures["classes"]) == av_gain_clips.LABELS
+    results = json.loads((tmp_path / "gain.efficientat.mn04.json").read_text())
+    assert results["micro_f1"]["heard"]["mean"] > 0.2
+    assert results["clips"]["recordings_with_a_class"] > 30

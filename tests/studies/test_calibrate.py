@@ -1,4 +1,4 @@
-"""Thresholds of ears that others trained: quantiles by hand, bounds, the file that is shipped."""
+"""Thresholds of published ears: quantiles, bounds, the command, the shipped file."""
 
 from __future__ import annotations
 
@@ -9,14 +9,23 @@ import numpy as np
 import pytest
 
 from av_tagger.fusion import WeightedFusion, load_fusion, read_fusion, write_fusion
-from av_tagger.labels import dcase2017
-from av_tagger.studies.calibrate import EYE, HIGHEST, LOWEST, calibrated, report, score, thresholds
+from av_tagger.studies import calibrate
+from av_tagger.studies.calibrate import (
+    EYE,
+    HIGHEST,
+    LOWEST,
+    calibrated,
+    scores_and_truth,
+    thresholds,
+)
+from av_tagger.studies.sound_manifest import LABELS
+from tests import ROOT
 
-LABELS = dcase2017().labels
+SHIPPED = ROOT / "weights" / "fusion.efficientat.json"
 
 
-def test_a_high_quantile_of_the_negatives_within_bounds() -> None:
-    """101 negatives at 0, 0.0015, ... 0.15: 99 of 100 steps up lies 0.1485; positives and unclear clips have no say."""
+def test_thresholds_are_a_quantile_of_the_negatives_within_bounds() -> None:
+    """101 negatives from 0 to 0.15: the quantile is 0.1485. Positive and unknown clips are ignored."""
     negatives = np.linspace(0, 0.15, 101)
     columns = (
         np.append(negatives, [0.9, 0.99]),
@@ -29,15 +38,13 @@ def test_a_high_quantile_of_the_negatives_within_bounds() -> None:
     assert thresholds(heard, truth).tolist() == [pytest.approx(0.1485, abs=6e-4), LOWEST, HIGHEST]
 
 
-def test_both_lies_between_the_two_alone() -> None:
+def test_the_threshold_of_both_lies_between_ear_and_eye() -> None:
     ear = np.linspace(0.1, 0.25, 17)
     fusion = calibrated(ear, "a note")
     paper = load_fusion("paper", LABELS)
     assert isinstance(paper, WeightedFusion)
     assert fusion.note == "a note"
-    np.testing.assert_array_equal(
-        fusion.weights, paper.weights
-    )  # what was tuned on the paper's data stays
+    np.testing.assert_array_equal(fusion.weights, paper.weights)
     np.testing.assert_array_equal(fusion.rows.ear, ear)
     assert (fusion.rows.eye == EYE).all()
     np.testing.assert_allclose(
@@ -45,17 +52,7 @@ def test_both_lies_between_the_two_alone() -> None:
     )
 
 
-def test_the_report_by_hand() -> None:
-    """Tags: right, wrong, right and missed; the unclear one counts for nothing; one of two empty clips gets a tag."""
-    heard = np.array([[0.9, 0.8], [0.9, 0.1], [0.1, 0.9], [0.7, 0.0], [0.1, 0.1]])
-    truth = np.array([[1.0, np.nan], [1.0, 1.0], [np.nan, 1.0], [0.0, 0.0], [0.0, 0.0]])
-    said = report(heard, truth, np.array([0.5, 0.5]))
-    assert (
-        said == "5 clips: micro-F1 0.750; 50.0 % of the 2 clips without any class get a tag"
-    )  # 2 * 3 / (2 * 3 + 1 + 1)
-
-
-def test_there_and_back(tmp_path: Path) -> None:
+def test_a_fusion_file_can_be_read_again(tmp_path: Path) -> None:
     fusion = calibrated(np.full(17, 0.2), "note")
     write_fusion(fusion, tmp_path / "fusion.json")
     again = read_fusion(tmp_path / "fusion.json", LABELS)
@@ -63,10 +60,25 @@ def test_there_and_back(tmp_path: Path) -> None:
     assert again.neutral == ()
 
 
-def test_the_shipped_file_was_made_so() -> None:
-    """Every class within the bounds, eye and both as `calibrated` has them."""
-    path = Path(__file__).resolve().parents[2] / "weights" / "fusion.efficientat.json"
-    shipped = read_fusion(path, LABELS)
+def test_the_command_writes_a_fusion_file_and_checks_it(
+    sounds: Path, published: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    few = sounds.with_name("few.csv")
+    few.write_text("".join(sounds.read_text().splitlines(keepends=True)[:31:3]))
+    output = tmp_path / "fusion.json"
+    calibrate.main([str(published), str(few), "-o", str(output)])
+    written = read_fusion(output, LABELS)
+    assert str(published) in written.note
+    assert ((written.rows.ear >= LOWEST) & (written.rows.ear <= HIGHEST)).all()
+    first = capsys.readouterr().out
+    assert first.startswith("10 clips: micro-F1 ")
+    calibrate.main([str(published), str(few), "--check", str(output)])
+    assert capsys.readouterr().out == first
+
+
+def test_the_shipped_file_follows_the_rule() -> None:
+    """Thresholds within the bounds; those of eye and both as `calibrated` computes them."""
+    shipped = read_fusion(SHIPPED, LABELS)
     assert "av_tagger.studies.calibrate" in shipped.note
     assert ((shipped.rows.ear >= LOWEST) & (shipped.rows.ear <= HIGHEST)).all()
     made = calibrated(shipped.rows.ear, shipped.note)
@@ -77,7 +89,7 @@ def test_the_shipped_file_was_made_so() -> None:
 def test_the_shipped_thresholds_on_real_clips(
     shared: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Ten sirens and skateboards, ten clips without any class: most of the first are tagged, few of the others."""
+    """Most of ten sirens and skateboards are tagged, few of ten clips without any class."""
     sounds, folder = shared / "data" / "sounds", shared / "data" / "weights"
     if not (sounds / "dev.csv").is_file() or not (folder / "mn04_as_mAP_432.pt").is_file():
         pytest.skip("the recordings or the weights of mn04 are not there")
@@ -90,13 +102,8 @@ def test_the_shipped_thresholds_on_real_clips(
         writer = csv.DictWriter(file, rows[0].keys())
         writer.writeheader()
         writer.writerows({**r, "file": str(sounds / r["file"])} for r in known + empty)
-    heard, truth = score("efficientat:mn04", tmp_path / "few.csv")
-    assert heard.shape == truth.shape == (20, 17)
-    tagged = (
-        heard
-        >= load_fusion(
-            Path(__file__).resolve().parents[2] / "weights" / "fusion.efficientat.json", LABELS
-        ).rows.ear
-    )
+    scores, truth = scores_and_truth("efficientat:mn04", tmp_path / "few.csv")
+    assert scores.shape == truth.shape == (20, 17)
+    tagged = scores >= read_fusion(SHIPPED, LABELS).rows.ear
     assert ((tagged & (truth == 1)).any(axis=1)[:10]).sum() >= 7
     assert tagged[10:].any(axis=1).sum() <= 3

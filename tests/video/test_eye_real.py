@@ -9,7 +9,7 @@ import pytest
 import torch
 from PIL import Image
 
-from av_tagger.bench.words import Fate, fates, main, recognise, tables_of
+from av_tagger.bench.words import PictureClasses, main, picture_classes, recognise, tables_of
 from av_tagger.clip import Frames
 from av_tagger.labels import dcase2017
 from av_tagger.scores import Status
@@ -56,7 +56,7 @@ def tables(material: Path) -> dict[str, WordTable]:
 
 
 @pytest.fixture(scope="module")
-def looked(material: Path, tables: dict[str, WordTable]) -> dict[str, dict[str, Fate]]:
+def looked(material: Path, tables: dict[str, WordTable]) -> dict[str, dict[str, PictureClasses]]:
     pictures = [
         path
         for path in sorted((material / "pictures").glob("n*_*.jpg"))
@@ -65,26 +65,32 @@ def looked(material: Path, tables: dict[str, WordTable]) -> dict[str, dict[str, 
     assert len(pictures) == len(WANTED) == 30
     seen = recognise(pictures, "mobilenetv2_100", material / "weights/mobilenetv2_100.safetensors")
     return {
-        rule: {f.picture.split("_", 1)[1]: f for f in fates(pictures, seen, t, Assignment())}
+        rule: {
+            f.picture.split("_", 1)[1]: f for f in picture_classes(pictures, seen, t, Assignment())
+        }
         for rule, t in tables.items()
     }
 
 
 @pytest.mark.parametrize("name", PLAIN_RIGHT)
 def test_the_plain_rule_gets_the_plain_ones_right(
-    looked: dict[str, dict[str, Fate]], name: str
+    looked: dict[str, dict[str, PictureClasses]], name: str
 ) -> None:
     fate = looked["paper"][name]
     assert (fate.of_name, fate.of_picture) == (WANTED[name], WANTED[name])
 
 
-def test_the_plain_rule_makes_its_known_mistakes(looked: dict[str, dict[str, Fate]]) -> None:
+def test_the_plain_rule_makes_its_known_mistakes(
+    looked: dict[str, dict[str, PictureClasses]],
+) -> None:
     """Small vectors: an electric locomotive falls to the fire engines, a passenger car to the cars."""
     assert looked["paper"]["electric_locomotive"].of_name == FIRE
     assert looked["paper"]["passenger_car"].of_name == "Car"
 
 
-def test_our_rule_gets_four_pictures_of_five_right(looked: dict[str, dict[str, Fate]]) -> None:
+def test_our_rule_gets_four_pictures_of_five_right(
+    looked: dict[str, dict[str, PictureClasses]],
+) -> None:
     ours = looked["ours"]
     wrong = {
         name: ours[name].of_picture for name in WANTED if ours[name].of_picture != WANTED[name]

@@ -33,7 +33,7 @@ class TrainingData:
             raise UsageError("the training data have no usable clip; add clips")
         if len(self.validation) == 0:
             raise UsageError("the validation data have no usable clip; add clips")
-        if not self.training.targets.max(initial=0) > 0:
+        if not (self.training.targets > 0).any():  # False for unknown labels
             raise UsageError("no training clip has any of the classes; check the class list")
         if self.teacher is not None and len(self.teacher.scores) != len(self.training):
             raise ValueError("the teacher scores every training clip")

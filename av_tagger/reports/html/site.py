@@ -8,11 +8,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
-from av_tagger.errors import TableError, UsageError
 from av_tagger.reports.files import safe_names, write_text
 from av_tagger.reports.html.markup import Html, data_block, document, h, join
 from av_tagger.reports.html.page import PageOptions, page
-from av_tagger.reports.schema import from_json, read_documents, spectrogram_of
+from av_tagger.reports.schema import read_results, spectrogram_of
 from av_tagger.reports.spectrogram import draw_clip
 from av_tagger.scores import Failed, Outcome, Status, Tagged
 
@@ -76,12 +75,9 @@ def _write_pages(
 
 
 def read_exhibits(results: Path) -> Iterator[Exhibit]:
-    """The exhibits of a file of JSON lines one by one, spectrograms included where they travel in the detail."""
-    for number, found in enumerate(read_documents(results), 1):
-        try:
-            yield Exhibit(from_json(found), spectrogram_of(found))
-        except UsageError as error:
-            raise TableError(results, number, str(error)) from error
+    """The results of a file of JSON lines, one at a time, with their spectrograms if stored."""
+    for _, document, outcome in read_results(results):
+        yield Exhibit(outcome, spectrogram_of(document))
 
 
 def _light(tagged: Tagged) -> Tagged:

@@ -77,9 +77,7 @@ def test_a_clip_that_was_not_stored_keeps_its_label_out(tmp_path: Path, classes:
     assert [Path(s.name).name for s in bags.skipped] == ["bad"]
 
     nothing = ExampleSet(classes, examples.examples[1:2])
-    with pytest.raises(
-        UsageError, match=r"no clip can be used for training .*bad: is not media"
-    ):
+    with pytest.raises(UsageError, match=r"no clip can be used for training .*bad: is not media"):
         waveform_bags(
             nothing,
             build_store(

@@ -1,0 +1,44 @@
+"""Schema 1: one result as one JSON object. The formal JSON Schema is `resources/schema1.json`.
+
+    {"schema": 1, "file": "a.mp4", "duration": 10.0,
+     "tags": [{"label", "probability", "threshold", "heard", "seen",
+               "events": [{"start", "end", "peak"}],
+               "evidence": [{"time", "object", "probability", "similarity"}]}],
+     "scores": {label: {"fused", "heard", "seen", "threshold"}},
+     "keyframes": [{"time", "weight"}],
+     "ear": {"status", "weights", "model"}, "eye": {"status", "weights", "model"},
+     "run": {"version", "device", "fingerprint", "seconds"}}
+
+A file that failed: `{"schema": 1, "file": ..., "error": {"kind", "message"}}`.
+
+- `tags` are sorted by probability, highest first. `scores` holds every class.
+- `probability` and `fused` are the class's probability in the clip; `peak` is the highest activity
+  (frame probability) inside an event.
+- All times are seconds of the file, also when only a part of it was tagged. That part is given by
+  `"clip": {"start", "end"}`, where `end` is null for "until the end of the file".
+- `null` means "not available": a branch without an opinion, or a threshold that no probability
+  reaches. NaN and infinity are never written.
+- `"notes"`, present only when needed: what could not be read, in words.
+- `"detail"`, written on demand: `"activity": {"rate", "start", "values": {label: [...]}}`,
+  `"keyframes": [{"objects": [{"object", "probability"}], "picture"}]` in the order of the outer
+  list, and `"spectrogram"`. Pictures are data URIs.
+- Readers ignore unknown fields. New fields may be added under the same number; the meaning of an
+  existing field never changes.
+"""
+
+from av_tagger.reports.schema.lines import find_results, read_outcomes, read_results
+from av_tagger.reports.schema.read import SCHEMA, Document, from_json, spectrogram_of
+from av_tagger.reports.schema.write import as_json, as_line, data_uri
+
+__all__ = [
+    "SCHEMA",
+    "Document",
+    "as_json",
+    "as_line",
+    "data_uri",
+    "find_results",
+    "from_json",
+    "read_outcomes",
+    "read_results",
+    "spectrogram_of",
+]

@@ -1,0 +1,74 @@
+"""Files of JSON lines: one result per line, read one at a time."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NoReturn
+
+from av_tagger.errors import StorageError, TableError, UsageError
+from av_tagger.reports.schema.read import Document, from_json
+from av_tagger.scores import Outcome
+
+RESULTS = "results.jsonl"  # the name that a run gives its results
+
+
+def read_results(path: Path) -> Iterator[tuple[int, Document, Outcome]]:
+    """Line number, object and outcome of each line; a last line without a line end is ignored.
+
+    Such a line is still being written. Empty lines are skipped.
+    """
+    for number, document in _documents(path):
+        try:
+            yield number, document, from_json(document)
+        except UsageError as error:
+            raise TableError(path, number, str(error)) from error
+
+
+def read_outcomes(path: Path) -> Iterator[Outcome]:
+    """The outcomes of a file of JSON lines, one at a time."""
+    return (outcome for _, _, outcome in read_results(path))
+
+
+def find_results(path: Path) -> Path:
+    """The file of JSON lines meant by a path: the file itself, or the one in a run's folder."""
+    if path.is_dir():
+        inside = path / RESULTS
+        if not inside.is_file():
+            raise UsageError(
+                f"{path}: this folder has no {RESULTS}; name a run's folder or a file of JSON lines"
+            )
+        return inside
+    if not path.is_file():
+        raise UsageError(f"{path}: no such file or folder; check the path")
+    return path
+
+
+def _documents(path: Path) -> Iterator[tuple[int, Document]]:
+    try:
+        with path.open("rb") as file:
+            for number, line in enumerate(file, 1):
+                if not line.strip():
+                    continue
+                try:
+                    yield number, json.loads(line, parse_constant=_refuse)
+                except (ValueError, RecursionError) as error:
+                    if not line.endswith(b"\n"):
+                        return
+                    raise TableError(path, number, f"is not JSON ({_reason(error)})") from error
+    except OSError as error:
+        raise StorageError(
+            f"{path}: cannot be read ({error.strerror}); name a file that av-tag --json wrote"
+        ) from error
+
+
+def _reason(error: ValueError | RecursionError) -> str:
+    if isinstance(error, json.JSONDecodeError):
+        return f"{error.msg}, column {error.colno}"
+    return "nested too deeply" if isinstance(error, RecursionError) else str(error)
+
+
+def _refuse(constant: str) -> NoReturn:
+    """NaN and Infinity are no JSON, but Python's parser accepts them."""
+    raise ValueError(f"{constant} is not a number in JSON")

@@ -1,0 +1,252 @@
+"""Reading: an object of schema 1 to an outcome, with every value checked."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import math
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from av_tagger.clip import Clip
+from av_tagger.errors import UsageError, did_you_mean
+from av_tagger.reports.schema.values import (
+    NUMBER_TYPES,
+    Object,
+    list_of,
+    maybe_number,
+    maybe_probability,
+    number,
+    object_of,
+    objects,
+    objects_by_name,
+    probability,
+    text,
+    text_of,
+    value_of,
+    wrong,
+)
+from av_tagger.scores import (
+    Activity,
+    BranchInfo,
+    ClassScore,
+    Event,
+    Evidence,
+    Failed,
+    KeyFrame,
+    Outcome,
+    RunInfo,
+    Status,
+    Tag,
+    Tagged,
+)
+
+SCHEMA = 1
+UNKNOWN = "unknown"  # ear, eye or run of a result that does not name them
+
+Document = dict[str, Any]
+
+_PICTURES = ("data:image/jpeg;base64,", "data:image/png;base64,")
+_PROBABILITY = "a number from 0 to 1, or null"
+
+
+def from_json(document: object) -> Outcome:
+    """The outcome stored in an object of schema 1.
+
+    Raises UsageError with one sentence that names the field: `tags[0].probability is 1.5; expected
+    a number from 0 to 1, or null`. The caller knows the file and the line.
+
+    Only `schema`, `file` and `tags` (or `error`) are required, so that results of other programs
+    can be scored. Other fields may be missing and then are unknown.
+    """
+    if not isinstance(document, Mapping) or "schema" not in document:
+        raise UsageError(
+            "is not a result of av-tag (no field 'schema'); expected JSON lines from av-tag --json"
+        )
+    _check_version(document["schema"])
+    return _failed(document) if "error" in document else _tagged(document)
+
+
+def spectrogram_of(document: Object) -> bytes | None:
+    """The spectrogram picture in a result's detail, if there is one."""
+    detail = document.get("detail")
+    return _picture(detail.get("spectrogram")) if isinstance(detail, Mapping) else None
+
+
+def _check_version(version: object) -> None:
+    if version == SCHEMA and not isinstance(version, bool):
+        return
+    later = isinstance(version, int) and version > SCHEMA
+    remedy = "update av-tag" if later else "tag the file again"
+    raise UsageError(
+        f"has schema {version!r:.20}, but this version of av-tag reads schema {SCHEMA}; {remedy}"
+    )
+
+
+def _failed(document: Object) -> Failed:
+    error = object_of(document, "error", "")
+    return Failed(_clip(document), text(error, "kind", "error."), text(error, "message", "error."))
+
+
+def _tagged(document: Object) -> Tagged:
+    value_of(document, "tags", "")
+    detail = object_of(document, "detail", "")
+    scores = {
+        label: _class_score(row, f"scores[{label!r}].")
+        for label, row in objects_by_name(document, "scores")
+    }
+    return Tagged(
+        clip=_clip(document),
+        duration_seconds=number(document, "duration", "", low=0),
+        tags=tuple(_tag(tag, where) for tag, where in objects(document, "tags", "")),
+        scores=scores,
+        keyframes=_keyframes(document, detail),
+        ear=_branch(document, "ear"),
+        eye=_branch(document, "eye"),
+        run=_run(document),
+        activity=_activity(detail, tuple(scores)),
+        notes=tuple(_notes(document)),
+    )
+
+
+def _clip(document: Object) -> Clip:
+    path = Path(text(document, "file", ""))
+    if "clip" not in document:
+        return Clip(path)
+    part = object_of(document, "clip", "")
+    start = number(part, "start", "clip.", low=0)
+    end = maybe_number(part, "end", "clip.", low=0)
+    if math.isnan(start) or (end is not None and end <= start):
+        raise wrong("clip", dict(part), "0 <= start < end, in seconds")
+    return Clip(path, start, end)
+
+
+def _tag(tag: Object, where: str) -> Tag:
+    return Tag(
+        label=text(tag, "label", where),
+        probability=probability(tag, "probability", where),
+        threshold=_threshold(tag, where),
+        heard=maybe_probability(tag, "heard", where),
+        seen=maybe_probability(tag, "seen", where),
+        events=tuple(_event(e, at) for e, at in objects(tag, "events", where)),
+        evidence=tuple(_evidence(e, at) for e, at in objects(tag, "evidence", where)),
+    )
+
+
+def _event(event: Object, where: str) -> Event:
+    start, end = (number(event, name, where, low=0) for name in ("start", "end"))
+    if not start <= end:
+        raise UsageError(f"{where[:-1]} ends ({end:g}) before it starts ({start:g})")
+    return Event(start, end, probability(event, "peak", where))
+
+
+def _evidence(evidence: Object, where: str) -> Evidence:
+    return Evidence(
+        seconds=number(evidence, "time", where, low=0),
+        object=text(evidence, "object", where),
+        probability=probability(evidence, "probability", where),
+        similarity=number(evidence, "similarity", where, low=-1, high=1),
+    )
+
+
+def _class_score(row: Object, where: str) -> ClassScore:
+    return ClassScore(
+        fused=probability(row, "fused", where),
+        heard=maybe_probability(row, "heard", where),
+        seen=maybe_probability(row, "seen", where),
+        threshold=_threshold(row, where),
+    )
+
+
+def _keyframes(document: Object, detail: Object) -> tuple[KeyFrame, ...]:
+    frames = objects(document, "keyframes", "")
+    if not detail.get("keyframes"):
+        return tuple(_keyframe(frame, where, {}, "") for frame, where in frames)
+    details = objects(detail, "keyframes", "detail.")
+    if len(details) != len(frames):
+        raise UsageError(
+            f"has {len(frames)} key frames and details of {len(details)}; expected as many of each"
+        )
+    return tuple(_keyframe(*a, *b) for a, b in zip(frames, details, strict=True))
+
+
+def _keyframe(frame: Object, where: str, detail: Object, inside: str) -> KeyFrame:
+    seen = objects(detail, "objects", inside)
+    return KeyFrame(
+        seconds=number(frame, "time", where, low=0),
+        weight=probability(frame, "weight", where),
+        objects=tuple((text(o, "object", at), probability(o, "probability", at)) for o, at in seen),
+        picture=_picture(detail.get("picture")),
+    )
+
+
+def _branch(document: Object, key: str) -> BranchInfo:
+    if key not in document:
+        return BranchInfo(Status.OFF, UNKNOWN)
+    branch, where = object_of(document, key, ""), f"{key}."
+    status = text(branch, "status", where)
+    known = [s.value for s in Status]
+    if status not in known:
+        raise UsageError(f"{where}status is {status!r:.40}; {did_you_mean(status, known)}")
+    weights = text(branch, "weights", where) if branch.get("weights") is not None else None
+    return BranchInfo(Status(status), text(branch, "model", where), weights)
+
+
+def _run(document: Object) -> RunInfo:
+    if "run" not in document:
+        return RunInfo(UNKNOWN, UNKNOWN, "", math.nan)
+    run = object_of(document, "run", "")
+    version, device, fingerprint = (
+        text(run, key, "run.") for key in ("version", "device", "fingerprint")
+    )
+    return RunInfo(version, device, fingerprint, number(run, "seconds", "run.", low=0))
+
+
+def _notes(document: Object) -> list[str]:
+    notes = list_of(document, "notes", "")
+    return [text_of(note, f"notes[{n}]") for n, note in enumerate(notes)]
+
+
+def _activity(detail: Object, labels: tuple[str, ...]) -> Activity | None:
+    if "activity" not in detail:
+        return None
+    where = "detail.activity."
+    activity = object_of(detail, "activity", "detail.")
+    rate = number(activity, "rate", where, low=0)
+    if not rate > 0:
+        raise wrong(f"{where}rate", activity["rate"], "frames per second, above 0")
+    values = object_of(activity, "values", where)
+    columns = [_column(values, label, f"{where}values.") for label in labels]
+    if len({len(column) for column in columns}) > 1:
+        raise UsageError(f"{where}values has columns of unequal length; expected one length")
+    table = np.stack(columns, axis=1) if columns else np.zeros((0, 0), np.float32)
+    return Activity(table, rate, number(activity, "start", where, missing=0.0))
+
+
+def _column(values: Object, label: str, where: str) -> NDArray[np.float32]:
+    """One class's activity; null becomes NaN. Checked as a whole: an hour has 36,000 values."""
+    column = list_of(values, label, where)
+    if not set(map(type, column)) <= NUMBER_TYPES:
+        raise UsageError(f"{where}{label} is not a list of numbers; expected {_PROBABILITY}")
+    if any(v is not None and not 0 <= v <= 1 for v in column):
+        raise UsageError(f"{where}{label} has a value outside 0 to 1; expected {_PROBABILITY}")
+    return np.array(column, dtype=np.float32)
+
+
+def _picture(uri: object) -> bytes | None:
+    """The bytes of a PNG or JPEG data URI; None for anything else, which a page does not show."""
+    if not isinstance(uri, str) or not uri.startswith(_PICTURES):
+        return None
+    try:
+        return base64.b64decode(uri.partition(",")[2], validate=True)
+    except binascii.Error:
+        return None
+
+
+def _threshold(table: Object, where: str) -> float:
+    """A threshold that no probability reaches is null in the file and infinite here."""
+    return number(table, "threshold", where, missing=math.inf)
