@@ -6,10 +6,11 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from av_tagger.audio.events import EventSettings
 from av_tagger.audio.settings import EarSettings
+from av_tagger.flags import RunFlags
 from av_tagger.settings import from_table, read_toml, to_table
 from av_tagger.video.branch import EyeSettings
 
@@ -36,18 +37,12 @@ class MediaSettings:
 
 
 @dataclass(frozen=True)
-class Config:
-    """The whole of a run; every field can stand in a settings file, the plain ones are flags, too."""
+class Config(RunFlags):
+    """All settings of a run: the flags (see `RunFlags`), and one table of settings per package.
 
-    ear: str = "auto"
-    only: Literal["ear", "eye"] | None = None
-    device: str = "auto"
-    classes: str | None = None  # None: DCASE 2017 task 4
-    fusion: str = "auto"  # auto: what was tuned for the ear in use, else the paper's weights
-    threshold: float | None = None
-    backend: str | None = None  # the flag; wins over media.backend
-    fast: bool = False
-    offline: bool = False
+    Every field is a key of the settings file.
+    """
+
     hearing: EarSettings = field(default_factory=EarSettings)
     eye: EyeSettings = field(default_factory=EyeSettings)
     events: EventSettings = field(default_factory=EventSettings)

@@ -1,1 +1,1 @@
-"""The ear: waveforms in, a probability per class and a timeline out. Nothing is imported here, so that events need no torch."""
+"""The ear: waveforms in, probabilities per class and a timeline out. Imports nothing here."""

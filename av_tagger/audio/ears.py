@@ -1,4 +1,4 @@
-"""The only reader of ear names: `resolve` turns a name into plain data, `load` builds the network."""
+"""The only reader of ear names: `resolve` makes plain data of them, `load` builds the network."""
 
 from __future__ import annotations
 
@@ -277,7 +277,7 @@ def _load_embedded(
     source: EarSource, device: torch.device | str, settings: EarSettings
 ) -> AudioBranch:
     from av_tagger.audio.checkpoint import load_checkpoint
-    from av_tagger.audio.known.embedded import EmbeddedEar
+    from av_tagger.audio.known.on_embeddings import EmbeddedEar
 
     network, header = load_checkpoint(_here(source))
     try:

@@ -1,4 +1,4 @@
-"""From frame activity to events: when a sound starts, when it ends, and how sure the ear was (numpy only)."""
+"""From frame probabilities to events: start, end and peak of each (numpy only)."""
 
 from __future__ import annotations
 
@@ -12,25 +12,23 @@ from av_tagger.scores import Event
 
 @dataclass(frozen=True)
 class EventSettings:
-    """Hysteresis: an event rises above `high` somewhere and stays above `low` everywhere."""
+    """Hysteresis: an event exceeds `high` somewhere and stays above `low` everywhere."""
 
     high: float = 0.5
     low: float = 0.25
-    minimum_seconds: float = 0.1  # shorter events are dropped, after gaps are closed
+    minimum_seconds: float = 0.1  # shorter events are dropped, after gaps were closed
     gap_seconds: float = 0.2  # a shorter pause does not end an event
 
     def __post_init__(self) -> None:
         if not 0 <= self.low <= self.high:
-            raise ValueError(
-                f"the low threshold lies between 0 and the high one: {self.low = }, {self.high = }"
-            )
+            raise ValueError(f"low must lie between 0 and high: {self.low = }, {self.high = }")
         if self.minimum_seconds < 0 or self.gap_seconds < 0:
             raise ValueError(
-                f"durations are not negative: {self.minimum_seconds = }, {self.gap_seconds = }"
+                f"durations must not be negative: {self.minimum_seconds = }, {self.gap_seconds = }"
             )
 
     def at(self, threshold: float) -> EventSettings:
-        """The same, with the high threshold of a class and the low one in proportion."""
+        """The same with another `high`, and `low` in proportion."""
         ratio = self.low / self.high if self.high > 0 else 1.0
         return replace(self, high=threshold, low=threshold * ratio)
 
@@ -38,12 +36,12 @@ class EventSettings:
 def find_events(
     values: NDArray[np.floating], rate: float, start_seconds: float, settings: EventSettings
 ) -> list[Event]:
-    """The events of one class, in order of time; a frame j covers the time from j / rate to (j + 1) / rate."""
+    """Events of one class in order of time; frame j lasts from j / rate to (j + 1) / rate."""
     known = np.where(np.isnan(values), -np.inf, values.astype(np.float64))
     runs = _runs(known >= settings.low)
     runs = runs[_peaks(known, runs) >= settings.high]
     runs = _merged(runs, settings.gap_seconds * rate)
-    # Half a thousandth of a frame: 0.3 s at 10 Hz is three frames, whatever 0.3 * 10 rounds to.
+    # 5e-4 frames of tolerance: 0.3 s at 10 Hz are three frames, whatever 0.3 * 10 rounds to.
     runs = runs[runs[:, 1] - runs[:, 0] >= settings.minimum_seconds * rate - 5e-4]
     times = start_seconds + runs / rate
     return [
@@ -53,7 +51,7 @@ def find_events(
 
 
 def _runs(active: NDArray[np.bool_]) -> NDArray[np.int64]:
-    """(runs, 2): first frame and the one after the last, of each unbroken stretch."""
+    """(runs, 2): first frame and end (exclusive) of each run of True."""
     edges = np.diff(active.astype(np.int8), prepend=0, append=0)
     return np.stack([np.flatnonzero(edges == 1), np.flatnonzero(edges == -1)], axis=1)
 
@@ -61,12 +59,13 @@ def _runs(active: NDArray[np.bool_]) -> NDArray[np.int64]:
 def _peaks(values: NDArray[np.float64], runs: NDArray[np.int64]) -> NDArray[np.float64]:
     if not len(runs):
         return np.empty(0)
-    # reduceat works on [a0, b0, a1, b1, ...]; every second piece is a run. The sentinel lets the last run end with the array.
+    # reduceat over [a0, b0, a1, b1, ...]: every second piece is a run. The appended value lets the
+    # last run end with the array.
     return np.asarray(np.maximum.reduceat(np.append(values, -np.inf), runs.ravel())[::2])
 
 
 def _merged(runs: NDArray[np.int64], gap_frames: float) -> NDArray[np.int64]:
-    """Runs with less than the gap between them become one."""
+    """Join runs that are less than the gap apart."""
     if not len(runs):
         return runs
     apart = runs[1:, 0] - runs[:-1, 1] >= gap_frames - 5e-4

@@ -1,4 +1,4 @@
-"""The front end: waveforms to log-mel features, every paper's variant by settings; nothing here is learned."""
+"""Log-mel features of waveforms; the settings cover the variants of all papers."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from torch import Tensor, nn
 
 from av_tagger.audio.architecture import LogMelSettings
 
-LOWEST = 1e-30  # keeps log(0) away where a paper has no floor of its own
+LOWEST = 1e-30  # avoids log(0) where a paper has no floor
 
 
 class LogMel(nn.Module):
-    """(batch, samples) to (batch, channels, frames, bands), in fp32 whatever surrounds it."""
+    """(batch, samples) to (batch, channels, frames, bands), always in float32."""
 
     window: Tensor
     filters: Tensor
@@ -24,49 +24,41 @@ class LogMel(nn.Module):
     def __init__(self, settings: LogMelSettings) -> None:
         super().__init__()
         self.settings = settings
-        filters = mel_filters(settings).T.astype(np.float32)
-        self.register_buffer(
-            "window",
-            torch.hann_window(settings.window, dtype=torch.float64).float(),
-            persistent=False,
-        )
-        self.register_buffer(
-            "filters", torch.from_numpy(np.ascontiguousarray(filters)), persistent=False
-        )  # (fft / 2 + 1, mels)
+        window = torch.hann_window(settings.window, dtype=torch.float64).float()
+        filters = np.ascontiguousarray(mel_filters(settings).T.astype(np.float32))
+        self.register_buffer("window", window, persistent=False)
+        self.register_buffer("filters", torch.from_numpy(filters), persistent=False)  # (bins, mels)
 
     def forward(self, waveforms: Tensor) -> Tensor:
         with torch.autocast(waveforms.device.type, enabled=False):
             mel = self._spectrum(self._padded(waveforms.float())) @ self.filters  # (B, T, M)
             features = self._compressed(mel).unsqueeze(1)
-            return (
-                torch.cat([features, deltas(features, self.settings.delta_width)], dim=1)
-                if self.settings.deltas
-                else features
-            )
+            if self.settings.deltas:
+                slopes = deltas(features, self.settings.delta_width)
+                features = torch.cat([features, slopes], dim=1)
+            return features
 
     def silence(self) -> Tensor:
-        """(channels, bands): the features of digital silence, with which clips are padded."""
+        """(channels, bands): features of digital silence, for padding."""
         quiet = self._compressed(torch.zeros(1, self.settings.mels))
         return torch.cat([quiet, torch.zeros_like(quiet)]) if self.settings.deltas else quiet
 
     def _padded(self, x: Tensor) -> Tensor:
-        """So that there are exactly as many frames as asked; zeros before the start and after the end."""
+        """Zeros before and after, so that the STFT gives exactly `settings.frames` frames."""
         s = self.settings
         if s.preemphasis:
             x = torch.cat([x[:, :1], x[:, 1:] - s.preemphasis * x[:, :-1]], dim=1)
-        left = (
-            s.fft // 2 if s.padding == "centre" else (s.fft - s.window) // 2
-        )  # the window stands in the middle of the transform
+        # The window is centred in the FFT.
+        left = s.fft // 2 if s.padding == "centre" else (s.fft - s.window) // 2
         right = (s.frames(x.shape[1]) - 1) * s.hop + s.fft - left - x.shape[1]
         return F.pad(x, (left, right))
 
     def _spectrum(self, x: Tensor) -> Tensor:
         s = self.settings
-        x, window = (
-            (x.double(), torch.hann_window(s.window, dtype=torch.float64, device=x.device))
-            if s.exact
-            else (x, self.window)
-        )
+        window = self.window
+        if s.exact:
+            x = x.double()
+            window = torch.hann_window(s.window, dtype=torch.float64, device=x.device)
         spectrum = torch.stft(
             x, s.fft, s.hop, s.window, window, center=False, return_complex=True
         ).transpose(1, 2)  # (B, T, bins)
@@ -82,17 +74,12 @@ class LogMel(nn.Module):
 
 
 def deltas(features: Tensor, width: int) -> Tensor:
-    """The slope over `width` frames: d_t = sum_n n (c_(t+n) - c_(t-n)) / (2 sum_n n^2), the edge frames repeated."""
+    """Slope over `width` frames: sum_n n (c_(t+n) - c_(t-n)) / (2 sum_n n^2)."""
     reach = width // 2
     steps = torch.arange(-reach, reach + 1, dtype=features.dtype, device=features.device)
-    padded = torch.cat(
-        [
-            features[:, :, :1].expand(-1, -1, reach, -1),
-            features,
-            features[:, :, -1:].expand(-1, -1, reach, -1),
-        ],
-        dim=2,
-    )
+    first, last = features[:, :, :1], features[:, :, -1:]
+    repeated = (first.expand(-1, -1, reach, -1), features, last.expand(-1, -1, reach, -1))
+    padded = torch.cat(repeated, dim=2)
     return padded.unfold(2, width, 1) @ (steps / steps.square().sum())
 
 
@@ -119,7 +106,7 @@ def _htk_hz(mel: NDArray[np.float64]) -> NDArray[np.float64]:
     return np.asarray(700 * (10 ** (mel / 2595) - 1))
 
 
-# Slaney's Auditory Toolbox (1998): linear below 1 kHz, 3 mel per 200 Hz, then 27 mel per factor of 6.4.
+# Slaney (1998): linear below 1 kHz, 3 mel per 200 Hz, then 27 mel per factor of 6.4.
 KNEE_HZ, KNEE_MEL, STEP = 1000.0, 15.0, math.log(6.4) / 27
 
 

@@ -1,4 +1,4 @@
-"""One frame for every audio system: front end, extractor, head, pooling, composed from a description that a header can hold."""
+"""The audio network: front end, extractor, head and pooling, built from an `EarArchitecture`."""
 
 from __future__ import annotations
 
@@ -9,11 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from av_tagger.audio.architecture import EarArchitecture, FeatureShape
-from av_tagger.audio.extractors import EXTRACTORS
-from av_tagger.audio.extractors.fuse import ResNorm
-from av_tagger.audio.frontend import LogMel
-from av_tagger.audio.pooling import POOLINGS
-from av_tagger.audio.sockets import (
+from av_tagger.audio.base import (
     ACTIVATIONS,
     Bag,
     BagShape,
@@ -21,12 +17,16 @@ from av_tagger.audio.sockets import (
     Heard,
     Pooling,
 )
+from av_tagger.audio.extractors import EXTRACTORS
+from av_tagger.audio.extractors.fuse import ResNorm
+from av_tagger.audio.frontend import LogMel
+from av_tagger.audio.pooling import POOLINGS
 from av_tagger.errors import UsageError, did_you_mean
 from av_tagger.settings import from_table
 
 
 class Normalise(nn.Module):
-    """Per band: (x - mean) / std, with statistics of the training data that travel in the weights file."""
+    """(x - mean) / std per band, with statistics of the training data, stored with the weights."""
 
     mean: Tensor
     std: Tensor
@@ -37,7 +37,7 @@ class Normalise(nn.Module):
         self.register_buffer("std", torch.ones(shape.channels, shape.bands))
 
     def set(self, mean: Tensor, std: Tensor) -> None:
-        """A band that never changed keeps its scale: dividing by nearly nothing would turn rounding into signal."""
+        """Store the statistics; a constant band gets std 1, so that rounding is not amplified."""
         self.mean.copy_(mean.reshape(self.mean.shape))
         self.std.copy_(torch.where(std > 1e-5, std, torch.ones_like(std)).reshape(self.std.shape))
 
@@ -46,7 +46,7 @@ class Normalise(nn.Module):
 
 
 class Head(nn.Module):
-    """A dense layer to class probabilities, in fp32: a probability near one has no neighbours in half precision."""
+    """A dense layer to class probabilities, in float32: bfloat16 is too coarse near 1."""
 
     def __init__(self, width: int, classes: int, activation: str) -> None:
         super().__init__()
@@ -59,11 +59,11 @@ class Head(nn.Module):
 
 
 class MilNetwork(nn.Module):
-    """Bags in, bag and instance probabilities out.
+    """Features of clips in, bag and instance probabilities out.
 
-    Clips end in silence, not in the zeros of a convolution's border: a zero after normalisation is a band at its average level, a sound of
-    its own. So every clip is laid between `margin` instances of silence, in which the GRU settles as it would in a longer silence, and is
-    filled up to whole instances with silence; what comes out of the margins is cut off.
+    Clips are padded with silence, not with zeros: after normalisation a zero is a band at its mean
+    level, which is a sound. Every clip gets `margin` instances of silence on both sides, in which
+    the GRU settles, and is filled up to whole instances; the outputs of the margins are cut off.
     """
 
     silence: Tensor
@@ -77,34 +77,29 @@ class MilNetwork(nn.Module):
         margin: int = 0,
     ) -> None:
         super().__init__()
-        self.frontend, self.extractor, self.head, self.pooling, self.margin = (
-            frontend,
-            extractor,
-            head,
-            pooling,
-            margin,
-        )
+        self.frontend, self.extractor, self.head = frontend, extractor, head
+        self.pooling, self.margin = pooling, margin
         shape = extractor.shape
         self.normalise = Normalise(shape)
-        self.residual: nn.Module = nn.Identity()  # what else is done to the normalised features
+        self.residual: nn.Module = nn.Identity()  # applied to the normalised features
         quiet = torch.zeros(shape.channels, shape.bands) if frontend is None else frontend.silence()
         self.register_buffer("silence", quiet, persistent=False)
 
     def features(self, waveforms: Tensor) -> Tensor:
-        """(B, samples) to (B, C, T, M), not yet normalised: what a feature store keeps."""
+        """(B, samples) to (B, C, T, M), before normalisation."""
         if self.frontend is None:
             raise UsageError(
-                "this network reads features, not waveforms; give it the features it was trained on"
+                "this network reads features, not waveforms; give it the features of its training"
             )
         features: Tensor = self.frontend(waveforms)
         return features
 
     def forward(self, features: Tensor, frames: Tensor | None = None) -> Heard:
-        """Features (B, C, T, M), or (B, T, M) of one channel; `frames` (B,) says how many of T are real, all by default."""
+        """Features (B, C, T, M) or (B, T, M); `frames` (B,): how many of T are no padding (all)."""
         x = features.unsqueeze(1) if features.ndim == 3 else features
         lengths = torch.full((len(x),), x.shape[2]) if frames is None else frames.cpu()
         if lengths.shape != (len(x),) or int(lengths.min()) < 1 or int(lengths.max()) > x.shape[2]:
-            raise ValueError(f"every bag has between 1 and {x.shape[2]} frames: {lengths.tolist()}")
+            raise ValueError(f"every bag needs 1 to {x.shape[2]} frames: {lengths.tolist()}")
         levels = self._levels(x, lengths)
         counts = -(-lengths // self.extractor.stride)
         mask = (torch.arange(levels[-1].shape[1]) < counts[:, None]).to(x.device)
@@ -120,7 +115,7 @@ class MilNetwork(nn.Module):
         return Heard(bags, instances, mask, embeddings)
 
     def _levels(self, x: Tensor, lengths: Tensor) -> tuple[Tensor, ...]:
-        """In training, short clips end in silence; in use, clips of each length run together, so that company changes no answer."""
+        """Training pads short clips; inference batches clips of equal length, without padding."""
         distinct = sorted(set(lengths.tolist()))
         if self.training or len(distinct) == 1:
             return self._extract(self._quieted(x[:, :, : max(distinct)], lengths))
@@ -145,27 +140,20 @@ class MilNetwork(nn.Module):
         stride, edge = self.extractor.stride, self.margin
         count = -(-x.shape[2] // stride)
         before, after = edge * stride, (edge + count) * stride - x.shape[2]
-        x = self.residual(
-            self.normalise(x)
-        )  # before the silence is laid around it, which is no part of what was recorded
+        x = self.residual(self.normalise(x))  # of the recording alone, without the padding
         if before or after:
-            quiet = (
-                self.normalise(self.silence[:, None]).to(x.dtype)[None].expand(len(x), -1, -1, -1)
-            )
-            x = torch.cat(
-                [quiet.expand(-1, -1, before, -1), x, quiet.expand(-1, -1, after, -1)], dim=2
-            )
+            quiet = self.normalise(self.silence[:, None]).to(x.dtype)[None]
+            quiet = quiet.expand(len(x), -1, -1, -1)
+            ends = (quiet.expand(-1, -1, before, -1), quiet.expand(-1, -1, after, -1))
+            x = torch.cat([ends[0], x, ends[1]], dim=2)
         levels = self.extractor.levels(x) if self.pooling.wants_levels else (self.extractor(x),)
         return tuple(level[:, edge : edge + count] for level in levels)
 
 
 def build_network(description: EarArchitecture | Mapping[str, Any]) -> MilNetwork:
-    """A network with fresh weights; a wrong name or number in the description is one clear sentence."""
-    a = (
-        description
-        if isinstance(description, EarArchitecture)
-        else EarArchitecture.from_table(description)
-    )
+    """A network with random weights; wrong names and settings raise UsageError."""
+    given = isinstance(description, EarArchitecture)
+    a = description if given else EarArchitecture.from_table(description)
     if a.extractor not in EXTRACTORS:
         raise UsageError(
             f"there is no extractor {a.extractor!r}; {did_you_mean(a.extractor, EXTRACTORS)}"
@@ -177,18 +165,15 @@ def build_network(description: EarArchitecture | Mapping[str, Any]) -> MilNetwor
     pooling_settings = from_table(pooling_kind.Settings, a.pooling_settings, f"pooling {a.pooling}")
     try:
         extractor = extractor_kind(a.shape, settings)
-        pooling = pooling_kind(
-            BagShape(extractor.width, a.classes, extractor.level_widths, a.activation),
-            pooling_settings,
-        )
+        shape = BagShape(extractor.width, a.classes, extractor.level_widths, a.activation)
+        pooling = pooling_kind(shape, pooling_settings)
     except ValueError as error:
         raise UsageError(
             f"{a.extractor} with {a.pooling} pooling cannot be built: {error}"
         ) from error
     head = Head(pooling.head_width, a.classes, a.activation)
-    network = MilNetwork(
-        LogMel(a.frontend) if a.frontend else None, extractor, head, pooling, a.margin
-    )
+    frontend = LogMel(a.frontend) if a.frontend else None
+    network = MilNetwork(frontend, extractor, head, pooling, a.margin)
     if a.residual_norm is not None:
         network.residual = ResNorm(a.residual_norm)
     return network

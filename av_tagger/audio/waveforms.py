@@ -1,24 +1,66 @@
-"""What an ear may be given."""
+"""Waveforms on their way to a network: checks, segments, batches of equal length."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections import defaultdict
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import TypeVar
 
 import numpy as np
+from numpy.typing import NDArray
 
 from av_tagger.clip import Waveform
 from av_tagger.errors import MediaError
 
+T = TypeVar("T")
+Numbers = NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class WaveformSegment:
+    """A part of a waveform that goes through the network in one pass."""
+
+    owner: int  # index of the waveform
+    start: int  # samples
+    samples: Numbers
+
 
 def check_waveforms(waveforms: Sequence[Waveform], rate: int) -> None:
-    """An ear takes sound at its own rate, all of it finite."""
+    """Refuse another sampling rate, and samples that are NaN or infinite."""
     for i, w in enumerate(waveforms):
         if w.rate != rate:
             raise ValueError(
-                f"this ear listens at {rate} Hz, the waveform has {w.rate} Hz: ask the decoder for the ear's rate"
+                f"the ear needs {rate} Hz, the waveform has {w.rate} Hz: "
+                "request the ear's rate from the decoder"
             )
         if not np.isfinite(w.samples).all():
-            where = f"sound {i + 1} of {len(waveforms)}, from {w.start_seconds:g} s"
-            raise MediaError(
-                where, "holds samples that are not finite numbers", "decode or record it again"
-            )
+            where = f"waveform {i + 1} of {len(waveforms)}, from {w.start_seconds:g} s"
+            reason = "contains samples that are NaN or infinite"
+            raise MediaError(where, reason, "decode or record it again")
+
+
+def in_batches(
+    segments: Sequence[WaveformSegment],
+    padded_length: Callable[[int], int],
+    batch_samples: int,
+    run: Callable[[Numbers], Sequence[T]],
+) -> list[T]:
+    """One result of `run` for each segment.
+
+    Segments of equal padded length share a batch (segments, samples) of about `batch_samples`; none
+    is padded to the length of another, so results do not depend on the other segments.
+    """
+    groups: dict[int, list[int]] = defaultdict(list)
+    for i, segment in enumerate(segments):
+        groups[padded_length(len(segment.samples))].append(i)
+    found: dict[int, T] = {}
+    for length, members in groups.items():
+        size = max(1, batch_samples // length)
+        for begin in range(0, len(members), size):
+            batch = members[begin : begin + size]
+            waves = np.zeros((len(batch), length), np.float32)
+            for row, i in zip(waves, batch, strict=True):
+                row[: len(segments[i].samples)] = segments[i].samples
+            found.update(zip(batch, run(waves), strict=True))
+    return [found[i] for i in range(len(segments))]

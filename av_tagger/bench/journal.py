@@ -20,8 +20,9 @@ from av_tagger.protocols import DecodeRequest
 from av_tagger.runner.concurrency import Concurrency
 from av_tagger.runner.job import DONE, Item, Job, Record, record
 from av_tagger.runner.journal import Journal, RunCounts
-from av_tagger.runner.on_ray import Answer, OnRay
-from av_tagger.runner.run import Order, run
+from av_tagger.runner.on_ray import RayEngine
+from av_tagger.runner.ray_worker import Answer
+from av_tagger.runner.run import RunRequest, run
 from av_tagger.runner.table import ResultsTable
 from av_tagger.runner.worker import Worker
 from av_tagger.scores import RunInfo, Tagged
@@ -132,8 +133,8 @@ def _driver(settings: JournalSettings) -> None:
 
     with tempfile.TemporaryDirectory() as folder:
         items = (Item(_job(i).clip) for i in range(settings.records))
-        engine = OnRay(InstantFactory(), CONCURRENCY, "instant", None, 2, dict(RAY))
-        run(Order(Path(folder), items, "instant"), engine, watch)
+        engine = RayEngine(InstantFactory(), CONCURRENCY, "instant", None, 2, dict(RAY))
+        run(RunRequest(Path(folder), items, "instant"), engine, watch)
     (n0, wall0, cpu0), (n1, wall1, cpu1) = marks[0], marks[-1]
     each = 1e6 * (cpu1 - cpu0) / (n1 - n0)
     print(

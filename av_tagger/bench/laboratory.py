@@ -97,7 +97,7 @@ def training_steps(
 
 
 def training_step(name: str, labels: tuple[str, ...], batch: Batch, device: torch.device) -> Work:
-    """Forward, backward and update on one batch, with the network of a recipe."""
+    """Forward, backward and update on one batch with the network of a recipe; returns the loss."""
     recipe = read_recipe(name)
     network = build_network(architecture_of(recipe, len(labels))).to(device).train()
     mean, std = (torch.full((1, BANDS), value, device=device) for value in (128.0, 74.0))
@@ -105,11 +105,13 @@ def training_step(name: str, labels: tuple[str, ...], batch: Batch, device: torc
     optimiser = make_optimiser(network.parameters(), recipe.optimiser)
     loss = make_loss(recipe.loss, None)  # type: ignore[arg-type]  # no class weights to count
 
-    def step() -> None:
+    def step() -> float:
         features, frames = features_of(network, batch)
         optimiser.zero_grad()
-        loss_of(loss, network(features, frames), batch.targets).backward()  # type: ignore[no-untyped-call]
+        value = loss_of(loss, network(features, frames), batch.targets)
+        value.backward()  # type: ignore[no-untyped-call]
         optimiser.step()
+        return value.item()
 
     return step
 

@@ -27,6 +27,7 @@ from av_tagger.bench.clips import ENCODERS, make_clip
 from av_tagger.bench.measure import Work, cpu_seconds, parser, peak_mebibytes, run_main
 from av_tagger.bench.naive import KEYFRAMES, Naive, build, import_librosa
 from av_tagger.bench.pipeline_report import PassCost, report, report_parts, report_profile
+from av_tagger.bench.pipeline_settings import PipelineSettings
 from av_tagger.bench.random_networks import random_ear, random_eye
 from av_tagger.clip import Clip
 from av_tagger.config import FAST_FRAME_RATE
@@ -36,45 +37,22 @@ from av_tagger.labels import dcase2017
 from av_tagger.media import DecoderPool, open_media
 from av_tagger.protocols import DecodeRequest
 from av_tagger.runner.concurrency import CPU_BATCH as CPU_WINDOWS
-from av_tagger.runner.concurrency import Concurrency, available_cores, in_words, suited
+from av_tagger.runner.concurrency import Concurrency, available_cores, describe, for_machine
 from av_tagger.runner.job import Item
-from av_tagger.runner.local import Here
-from av_tagger.runner.picture import draw
-from av_tagger.runner.profiler import Profile
-from av_tagger.runner.run import Order, run
+from av_tagger.runner.local import InProcessEngine
+from av_tagger.runner.profile import Profile
+from av_tagger.runner.profile_plot import draw
+from av_tagger.runner.run import RunRequest, run
 from av_tagger.runner.worker import Worker
 from av_tagger.scores import RunInfo
 from av_tagger.tagger import Parts, Tagger
 from av_tagger.video.branch import SparseEye
 from av_tagger.video.features import CPU_BATCH, GPU_BATCH, Compute
-from av_tagger.video.precision import choose, has_int8
-from av_tagger.video.quantised import works
+from av_tagger.video.precision import choose
 
 T = TypeVar("T")
 
 LIMIT_SECONDS = 120.0  # per window
-
-
-@dataclass(frozen=True)
-class PipelineSettings:
-    """What is measured."""
-
-    clips: int = 4
-    rounds: int = 2
-    seconds: float = 10.0
-    kinds: str = "h264:640x360"
-    fast: bool = False
-    device: str = "cpu"
-    decoders: int = 0
-    threads: int = 0  # of the naive side; 0: all cores
-    picture: Path | None = None  # of the last run's profile
-    recogniser: str = "inception_v4"
-    matrix: int = 2048  # size of the matrix product that limits networks
-
-    @property
-    def int8(self) -> bool:
-        """Whether frame features use int8."""
-        return self.fast and has_int8(torch.device(self.device)) and works()
 
 
 @dataclass(frozen=True)
@@ -135,8 +113,8 @@ def by_runner(sides: Sides, clips: Sequence[Path]) -> Profile:
     worker = Worker(sides.tagger, sides.pool.decoder)
     with tempfile.TemporaryDirectory() as folder:
         items = (Item(Clip(path)) for path in clips)
-        order = Order(Path(folder) / "run", items, "bench")
-        summary = run(order, Here(worker, sides.concurrency))
+        order = RunRequest(Path(folder) / "run", items, "bench")
+        summary = run(order, InProcessEngine(worker, sides.concurrency))
     if summary.counts.failed:
         raise RuntimeError(f"the runner failed: {summary.failures}")
     return summary.profile
@@ -173,9 +151,9 @@ def measure(settings: PipelineSettings, clips: Sequence[Path]) -> None:
     """Warm up, measure in turn, print."""
     torch.manual_seed(0)
     pool = DecoderPool(keep=64)
-    concurrency = suited(Concurrency(decoders=settings.decoders), settings.device)
+    concurrency = for_machine(Concurrency(decoders=settings.decoders), settings.device)
     sides = Sides(build(settings.recogniser), make_tagger(settings), pool, concurrency)
-    print(in_words(concurrency, settings.device))
+    print(describe(concurrency, settings.device))
     try:
         decode_only(sides, clips)  # fills the page cache and starts the decoders
         by_runner(sides, clips)

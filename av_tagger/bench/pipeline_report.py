@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import torch
 
 from av_tagger.bench.clips import FPS
 from av_tagger.bench.naive import KEYFRAMES
+from av_tagger.bench.pipeline_settings import PipelineSettings
 from av_tagger.bench.random_networks import ALEXNET_FLOP, RECOGNISER_FLOP, matmul_rate
 from av_tagger.config import FAST_FRAME_RATE
-from av_tagger.runner.profiler import WAITING, Profile, title
+from av_tagger.runner.profile import Profile, title
+from av_tagger.runner.profiler import WAITING
 from av_tagger.video.precision import choose
-
-if TYPE_CHECKING:
-    from av_tagger.bench.pipeline import PipelineSettings
 
 ALONE = ("decode only", "features", "key frames", "recognise", "hear")
 

@@ -37,9 +37,9 @@ from av_tagger.plan import load, make_plan
 from av_tagger.runner.concurrency import Concurrency, available_cores
 from av_tagger.runner.job import Item
 from av_tagger.runner.journal import RunCounts
-from av_tagger.runner.on_ray import OnRay
-from av_tagger.runner.processes import Processes
-from av_tagger.runner.run import Engine, Order, run
+from av_tagger.runner.on_ray import RayEngine
+from av_tagger.runner.processes import ProcessEngine
+from av_tagger.runner.run import Engine, RunRequest, run
 from av_tagger.runner.worker import Worker
 
 SIZE = (640, 360)
@@ -113,11 +113,11 @@ def _bind(core: int) -> None:
 
 def local(factory: GatedFactory, fingerprint: str) -> Engine:
     factories = [factory] * factory.workers
-    return Processes(factories, CONCURRENCY, fingerprint, look_seconds=LOOK_SECONDS)
+    return ProcessEngine(factories, CONCURRENCY, fingerprint, poll_seconds=LOOK_SECONDS)
 
 
 def on_ray(factory: GatedFactory, fingerprint: str) -> Engine:
-    return OnRay(factory, CONCURRENCY, fingerprint, None, factory.workers, dict(RAY))
+    return RayEngine(factory, CONCURRENCY, fingerprint, None, factory.workers, dict(RAY))
 
 
 ENGINES: dict[str, Callable[[GatedFactory, str], Engine]] = {"processes": local, "Ray": on_ray}
@@ -137,7 +137,7 @@ def rate(engine: str, workers: int, settings: ScalingSettings, clips: Sequence[P
         gate.mkdir()
         factory = GatedFactory(config, clips[0], gate, workers, settings.free)
         fingerprint = make_plan(config).fingerprint
-        order = Order(Path(folder) / "run", (Item(Clip(path)) for path in clips), fingerprint)
+        order = RunRequest(Path(folder) / "run", (Item(Clip(path)) for path in clips), fingerprint)
         summary = run(order, ENGINES[engine](factory, fingerprint), watch)
         if summary.counts.failed:
             raise RuntimeError(f"clips failed: {summary.failures}")

@@ -25,7 +25,7 @@ LARGE = 1_000_000  # clips x classes: no joint search beyond
 
 
 def random_scores(clips: int, classes: int, seed: int = 0) -> tuple[Floats, Floats, Floats]:
-    """Scores of two branches of different reliability and the truth, about 1.2 labels per clip."""
+    """Scores of two branches of different reliability and the truth, about one label per clip."""
     rng = np.random.default_rng(seed)
     rates = rng.pareto(1.2, classes) + 0.1
     truth = rng.random((clips, classes)) < np.minimum(0.5, 1.2 * rates / rates.sum())

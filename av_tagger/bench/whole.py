@@ -9,6 +9,7 @@ are installed. Memory is that of the tagging process, without its decoder.
 from __future__ import annotations
 
 import os
+import re
 import statistics
 import subprocess
 import sys
@@ -21,7 +22,13 @@ from pathlib import Path
 from av_tagger.bench.clips import make_long
 from av_tagger.bench.measure import parser, run_main
 
-COMMAND = (sys.executable, "-c", "from av_tagger.cli.main import main; main()")
+COMMAND = "from av_tagger.cli.main import main; main()"
+# `ru_maxrss` would include the memory of this process; the command reports its own peak at its end.
+REPORT = """
+import atexit, os, pathlib
+status = pathlib.Path("/proc/self/status")
+atexit.register(lambda: pathlib.Path(os.environ["PEAK"]).write_text(status.read_text()))
+"""
 SIZE = (320, 180)
 LENGTHS = (10, 60)
 HOUR = 3600
@@ -35,17 +42,23 @@ class CommandCost:
 
 
 def run(words: Sequence[str]) -> CommandCost:
-    """One command in a new process; CPU time includes its children."""
-    began = time.perf_counter()
-    process = subprocess.Popen(  # noqa: S603 - our own command
-        [*COMMAND, *words], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
-    )
-    _, status, usage = os.wait4(process.pid, 0)
-    process.returncode = os.waitstatus_to_exitcode(status)
-    if process.returncode:
-        raise SystemExit(f"av-tag {' '.join(words)} ended with exit code {process.returncode}")
-    cpu, peak = usage.ru_utime + usage.ru_stime, usage.ru_maxrss / 1024
-    return CommandCost(time.perf_counter() - began, cpu, peak)
+    """One command in a new process; CPU time includes its children (Linux)."""
+    with tempfile.NamedTemporaryFile() as peak:
+        began = time.perf_counter()
+        process = subprocess.Popen(  # noqa: S603 - our own command
+            [sys.executable, "-c", REPORT + COMMAND, *words],
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            env={**os.environ, "PEAK": peak.name},
+        )
+        _, status, usage = os.wait4(process.pid, 0)
+        wall = time.perf_counter() - began
+        process.returncode = os.waitstatus_to_exitcode(status)
+        if process.returncode:
+            raise SystemExit(f"av-tag {' '.join(words)} ended with exit code {process.returncode}")
+        found = re.search(r"VmHWM:\s+(\d+)", Path(peak.name).read_text())
+    assert found is not None
+    return CommandCost(wall, usage.ru_utime + usage.ru_stime, int(found[1]) / 1024)
 
 
 def start_up(rounds: int) -> None:

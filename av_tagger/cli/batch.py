@@ -1,143 +1,101 @@
-"""av-tag batch: a collection in, a run's folder out; started again it goes on where it was stopped."""
+"""av-tag batch: tags a collection into a run folder; the same command again resumes it."""
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING
 
-import typer
-
-from av_tagger.cli.options import ANSWERS, ModelOptions, TalkOptions, command
+from av_tagger.cli.options import ModelOptions, TalkOptions, command
+from av_tagger.flags import OUTPUT, argument, option, required
 
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from av_tagger.runner.concurrency import Concurrency
-    from av_tagger.runner.journal import Choice
-    from av_tagger.runner.run import Engine, Order, Summary
+    from av_tagger.runner.run import Engine, RunRequest, Summary
+    from av_tagger.runner.selection import Selection
 
-WHICH, PACE = "Which clips", "How it works"
+WHICH, SPEED = "Which clips", "Speed and memory"
 INTERRUPTED = 130
 
 
 @dataclass(frozen=True, kw_only=True)
-class BatchOptions(TalkOptions, ModelOptions):
-    inputs: Annotated[
-        list[str],
-        typer.Argument(
-            help="Folders, files, globs, lists of paths, DCASE lists.", metavar="LIST_OR_FOLDER..."
-        ),
-    ]
-    output: Annotated[
-        Path,
-        typer.Option(
-            "-o",
-            "--output",
-            help="The run's folder: journal, results.jsonl.",
-            rich_help_panel=ANSWERS,
-        ),
-    ]
-    format: Annotated[
-        str | None,
-        typer.Option(
-            help="More formats: csv, dcase, srt ..., comma-separated.", rich_help_panel=ANSWERS
-        ),
-    ] = None
-    detail: Annotated[
-        bool,
-        typer.Option(
-            "--detail", help="Keep curves and pictures, for reports.", rich_help_panel=ANSWERS
-        ),
-    ] = False
-    profile: Annotated[
-        bool,
-        typer.Option(
-            "--profile", help="Where the time went; RUN/profile.png.", rich_help_panel=ANSWERS
-        ),
-    ] = False
-    media: Annotated[
-        list[Path] | None,
-        typer.Option(help="Folder of the clips that a DCASE list names.", rich_help_panel=WHICH),
-    ] = None
-    retry_failed: Annotated[
-        bool, typer.Option("--retry-failed", help="Try again what failed.", rich_help_panel=WHICH)
-    ] = False
-    fresh: Annotated[
-        bool, typer.Option("--fresh", help="Forget what this folder knows.", rich_help_panel=WHICH)
-    ] = False
-    limit: Annotated[
-        int | None, typer.Option(min=1, help="At most N clips.", rich_help_panel=WHICH)
-    ] = None
-    shuffle: Annotated[
-        bool,
-        typer.Option(
-            "--shuffle", help="In a random order; with --limit, a sample.", rich_help_panel=WHICH
-        ),
-    ] = False
-    seed: Annotated[int, typer.Option(help="Of --shuffle.", rich_help_panel=WHICH)] = 0
-    shard: Annotated[
-        str | None, typer.Option(help="i/n: every nth clip from the ith on.", rich_help_panel=WHICH)
-    ] = None
-    engine: Annotated[str, typer.Option(help="local or ray.", rich_help_panel=PACE)] = "local"
-    address: Annotated[
-        str | None,
-        typer.Option(
-            help="Of the Ray cluster; default: one on this machine.", rich_help_panel=PACE
-        ),
-    ] = None
-    devices: Annotated[
-        str | None,
-        typer.Option(
-            help="One process for each: cuda:0,cuda:1 or auto for all GPUs.", rich_help_panel=PACE
-        ),
-    ] = None
-    processes: Annotated[
-        int,
-        typer.Option(
-            min=0, help="Processes (Ray: actors); 0: one, or one a GPU.", rich_help_panel=PACE
-        ),
-    ] = 0
-    workers: Annotated[
-        int, typer.Option(min=0, help="Decoders of a process; 0: one a core.", rich_help_panel=PACE)
-    ] = 0
-    batch: Annotated[
-        int,
-        typer.Option(
-            min=0, help="Windows judged together; 0: suits the device.", rich_help_panel=PACE
-        ),
-    ] = 0
-    memory: Annotated[
-        float,
-        typer.Option(
-            min=0, help="GiB of decoded windows; 0: suits the machine.", rich_help_panel=PACE
-        ),
-    ] = 0
-    time_limit: Annotated[
-        float, typer.Option(min=0.1, help="Seconds to decode one clip.", rich_help_panel=PACE)
-    ] = 3600
+class BatchOptions(ModelOptions, TalkOptions):
+    inputs: list[str] = argument(
+        "LIST_OR_FOLDER...", "Folders, files, globs, lists of paths, DCASE lists."
+    )
+    output: Path = required(
+        "The run folder: results.jsonl and the journal.",
+        "-o",
+        "--output",
+        metavar="FOLDER",
+        group=OUTPUT,
+    )
+    format: str | None = option(
+        None,
+        "More formats, comma-separated: csv, dcase, srt and more.",
+        metavar="LIST",
+        group=OUTPUT,
+    )
+    detail: bool = option(False, "Keep curves and key frames, for reports.", group=OUTPUT)
+    profile: bool = option(False, "Show where the time went; RUN/profile.png.", group=OUTPUT)
+    media: list[Path] | None = option(
+        None, "Folder with the clips of a DCASE list.", metavar="FOLDER", group=WHICH
+    )
+    retry_failed: bool = option(False, "Retry failed clips.", group=WHICH)
+    fresh: bool = option(False, "Discard earlier results.", group=WHICH)
+    limit: int | None = option(None, "At most N clips.", low=1, group=WHICH)
+    shuffle: bool = option(False, "In random order; with --limit, a sample.", group=WHICH)
+    seed: int = option(0, "Seed of --shuffle.", group=WHICH)
+    shard: str | None = option(None, "Every nth clip from the ith on.", metavar="i/n", group=WHICH)
+    engine: str = option("local", "local or ray.", metavar="NAME", group=SPEED)
+    address: str | None = option(
+        None, "Of the Ray cluster. Default: a local one.", metavar="ADDRESS", group=SPEED
+    )
+    devices: str | None = option(
+        None,
+        "One process per device: cuda:0,cuda:1, or auto for all GPUs.",
+        metavar="LIST",
+        group=SPEED,
+    )
+    processes: int = option(
+        0, "Processes, or Ray actors. Default: one, or one per GPU.", low=0, group=SPEED
+    )
+    workers: int = option(0, "Decoders per process. Default: one per core.", low=0, group=SPEED)
+    batch: int = option(
+        0, "Windows per batch of the networks. Default: automatic.", low=0, group=SPEED
+    )
+    memory: float = option(
+        0.0, "GiB of decoded windows at most. Default: automatic.", low=0, group=SPEED
+    )
+    time_limit: float = option(3600, "Seconds to decode one clip.", low=0.1, group=SPEED)
 
 
 def _batch(options: BatchOptions) -> int:
-    """Tag a collection: results appear in RUN as they come, and a second start goes on."""
+    """Tag a collection into RUN; run the same command again to resume."""
     from rich.console import Console
 
-    from av_tagger.cli.batch_words import say_how_to_go_on, show_profile, show_summary, show_written
+    from av_tagger.cli.batch_summary import (
+        show_interrupted,
+        show_profile,
+        show_summary,
+        show_written,
+    )
     from av_tagger.cli.progress import progress_bar
     from av_tagger.runner.run import run
 
     console = Console(stderr=True, highlight=False)
     formats = _check(options)
-    order, engine = _order(options, console)
+    request, engine = _request(options, console)
     try:
         with progress_bar(
             "tagging", "clips", console=console, quiet=options.quiet, log=True
         ) as bar:
-            summary = run(order, engine, lambda c: bar(c.done + c.failed, c.total, c.failed))
+            summary = run(request, engine, lambda c: bar(c.done + c.failed, c.total, c.failed))
     except KeyboardInterrupt:
-        say_how_to_go_on(console, order)
+        show_interrupted(console, request)
         return INTERRUPTED
     show_summary(console, summary, quiet=options.quiet)
     show_written(console, _write_formats(formats, summary), quiet=options.quiet)
@@ -147,7 +105,8 @@ def _batch(options: BatchOptions) -> int:
 
 
 def _check(options: BatchOptions) -> tuple[str, ...]:
-    """What cannot be meant is said before any network is loaded; the formats that are to be written."""
+    """Refuse wrong flags before any network is loaded; returns the formats to write."""
+    from av_tagger.cli.batch_engines import ENGINES
     from av_tagger.errors import UsageError, did_you_mean
     from av_tagger.reports.writers import check_formats
     from av_tagger.runner.sources import check_inputs
@@ -161,20 +120,20 @@ def _check(options: BatchOptions) -> tuple[str, ...]:
             f"there is no engine {options.engine!r}; {did_you_mean(options.engine, ENGINES)}"
         )
     if options.address is not None and options.engine != "ray":
-        raise UsageError("--address is for --engine ray")
+        raise UsageError("--address needs --engine ray")
     if options.devices is not None and (options.processes or options.engine == "ray"):
         raise UsageError(
-            "--devices means one process a device; leave --processes and --engine ray out"
+            "--devices starts one process per device; leave out --processes and --engine ray"
         )
-    _choice(options)
+    _selection(options)
     return formats
 
 
-def _choice(options: BatchOptions) -> Choice:
-    from av_tagger.runner.journal import Choice
+def _selection(options: BatchOptions) -> Selection:
+    from av_tagger.runner.selection import Selection
 
     seed = options.seed if options.shuffle else None
-    return Choice(_shard(options.shard), seed, options.limit, options.retry_failed)
+    return Selection(_shard(options.shard), seed, options.limit, options.retry_failed)
 
 
 def _shard(text: str | None) -> tuple[int, int]:
@@ -188,100 +147,29 @@ def _shard(text: str | None) -> tuple[int, int]:
     return int(first), int(second)
 
 
-def _order(options: BatchOptions, console: Console) -> tuple[Order, Engine]:
-    """The first clip must be there before networks are loaded, and these before any is tagged: a fingerprint decides what is known."""
-    from av_tagger.runner.run import Order
+def _request(options: BatchOptions, console: Console) -> tuple[RunRequest, Engine]:
+    """Find a first clip, then load networks. With --detail, results without it are made again."""
+    from av_tagger.cli.batch_engines import ENGINES, wants_detail
+    from av_tagger.runner.run import RunRequest
     from av_tagger.runner.sources import at_least_one, items
 
     found = at_least_one(items(options.inputs, options.media or ()))
     engine, fingerprint = ENGINES[options.engine](options, console)
-    print_ = fingerprint + (
-        "+detail" if _detail(options) else ""
-    )  # what is known without curves does not serve those who want them
-    return Order(options.output, found, print_, _choice(options), options.fresh), engine
-
-
-def _detail(options: BatchOptions) -> bool:
-    return options.detail or "json-detail" in (options.format or "").lower().replace(" ", "").split(
-        ","
-    )
-
-
-def _concurrency(options: BatchOptions, window_limit: float) -> Concurrency:
-    from av_tagger.runner.concurrency import GIB, Concurrency
-
-    return Concurrency(
-        decoders=options.workers,
-        batch=options.batch,
-        memory_bytes=int(options.memory * GIB),
-        window_limit=window_limit,
-        clip_limit=options.time_limit,
-        detail=_detail(options),
-    )
-
-
-def _local(options: BatchOptions, console: Console) -> tuple[Engine, str]:
-    from av_tagger.cli.session import build_tagger, plan_of, say_advice, say_used
-    from av_tagger.runner.concurrency import in_words, suited
-    from av_tagger.runner.local import Here
-    from av_tagger.runner.processes import Processes, devices_of
-    from av_tagger.runner.worker import FromPlan, worker_of
-
-    plan = plan_of(options)
-    concurrency = _concurrency(options, plan.config.media.limit_seconds)
-    devices = devices_of(options.devices, plan.config.device, options.processes)
-    own = [device for device in devices if device is not None]
-    if own:
-        say_advice(plan, options)
-        say_used(plan.branches, ", ".join(dict.fromkeys(own)), options)
-        factories = [FromPlan(plan, device) for device in own]
-        engine: Engine = Processes(factories, concurrency, plan.fingerprint)
-        device, fingerprint = own[0], plan.fingerprint
-    else:
-        tagger = build_tagger(plan, options)
-        engine = Here(worker_of(tagger, plan.config.decoder), concurrency)
-        device, fingerprint = tagger.parts.run.device, tagger.parts.run.fingerprint
-    if options.verbose:
-        chosen = in_words(suited(concurrency, device, len(devices)), device)
-        console.print(chosen, style="dim", soft_wrap=True)
-    return engine, fingerprint
-
-
-def _ray(options: BatchOptions, console: Console) -> tuple[Engine, str]:
-    from av_tagger.cli.session import plan_of, say_advice, say_used
-    from av_tagger.runner.on_ray import OnRay
-    from av_tagger.runner.worker import FromPlan
-
-    plan = plan_of(options)
-    say_advice(plan, options)
-    say_used(plan.branches, f"{plan.config.device}, on each machine", options)
-    concurrency = _concurrency(options, plan.config.media.limit_seconds)
-    if options.verbose:
-        console.print("every actor chooses its own pace for its machine", style="dim")
-    engine = OnRay(
-        FromPlan(plan), concurrency, plan.fingerprint, options.address, options.processes
-    )
-    return engine, plan.fingerprint
+    fingerprint += "+detail" if wants_detail(options) else ""
+    selection = _selection(options)
+    return RunRequest(options.output, found, fingerprint, selection, options.fresh), engine
 
 
 def _write_formats(formats: Sequence[str], summary: Summary) -> Counter[str]:
-    """Where files went and how many; the table of the run is JSON lines already."""
+    """How many files were written, by name or pattern; JSON lines are written by the run itself."""
     from av_tagger.reports.stored import StoredOutcomes
     from av_tagger.reports.writers import write_each
 
+    names = [name for name in formats if name != "json"]
     written: Counter[str] = Counter()
-    for sheet, path in write_each(
-        [name for name in formats if name != "json"],
-        StoredOutcomes(summary.files[0]),
-        summary.folder,
-    ):
+    for sheet, path in write_each(names, StoredOutcomes(summary.files[0]), summary.folder):
         written[str(summary.folder / f"*{sheet.suffix}") if sheet.each else str(path)] += 1
     return written
 
-
-ENGINES: dict[str, Callable[[BatchOptions, Console], tuple[Engine, str]]] = {
-    "local": _local,
-    "ray": _ray,
-}
 
 batch = command(BatchOptions, _batch)

@@ -3,36 +3,33 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Annotated
-
-import typer
 
 from av_tagger.cli.options import command
+from av_tagger.flags import option
 
 
 @dataclass(frozen=True)
 class BenchOptions:
-    clips: Annotated[int, typer.Option(min=1, help="Clips to make and tag.")] = 4
-    rounds: Annotated[int, typer.Option(min=1, help="Measurements of each side, in turn.")] = 2
-    seconds: Annotated[float, typer.Option(min=1.0, help="Length of a clip.")] = 10.0
-    kinds: Annotated[
-        str, typer.Option(help="codec:WIDTHxHEIGHT, comma-separated; h264, hevc, vp9, mpeg4.")
-    ] = "h264:640x360"
-    fast: Annotated[bool, typer.Option("--fast", help="Sample 8 fps and use int8 features.")] = (
-        False
+    clips: int = option(4, "Clips to make and tag.", low=1)
+    rounds: int = option(2, "Measurements of each side, in turn.", low=1)
+    seconds: float = option(10.0, "Length of a clip.", low=1.0)
+    kinds: str = option(
+        "h264:640x360",
+        "codec:WIDTHxHEIGHT, comma-separated; codecs: h264, hevc, vp9, mpeg4.",
+        metavar="LIST",
     )
-    threads: Annotated[int, typer.Option(min=0, help="Of the plain side; 0: all cores.")] = 0
-    device: Annotated[str, typer.Option(help="cpu, cuda or cuda:N.")] = "cpu"
-    recogniser: Annotated[str, typer.Option(help="Image classifier, a network of timm.")] = (
-        "inception_v4"
-    )
+    fast: bool = option(False, "Sample 8 fps and use int8 frame features.")
+    threads: int = option(0, "Threads of the plain side. Default: all cores.", low=0)
+    device: str = option("cpu", "cpu, cuda or cuda:N.", metavar="DEVICE")
+    recogniser: str = option("inception_v4", "Image classifier, a network of timm.", metavar="NAME")
 
 
 def _bench(options: BenchOptions) -> None:
     """Measure the speed of the pipeline, with random weights on clips made here."""
     from dataclasses import asdict
 
-    from av_tagger.bench.pipeline import PipelineSettings, bench
+    from av_tagger.bench.pipeline import bench
+    from av_tagger.bench.pipeline_settings import PipelineSettings
 
     bench(PipelineSettings(**asdict(options)))
 

@@ -1,31 +1,29 @@
-"""av-tag demo: makes a short video with picture and sound by the project's own code, and tags it."""
+"""av-tag demo: makes a short synthetic video with sound and tags it."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
 
-import typer
-
-from av_tagger.cli.options import ANSWERS, ModelOptions, TalkOptions, command
+from av_tagger.cli.options import ModelOptions, TalkOptions, command
+from av_tagger.flags import OUTPUT, option
 
 
 @dataclass(frozen=True)
-class DemoOptions(TalkOptions, ModelOptions):
-    output: Annotated[
-        Path,
-        typer.Option(
-            "-o", "--output", help="Where to put the video and its page.", rich_help_panel=ANSWERS
-        ),
-    ] = Path("av-tag-demo")
-    seed: Annotated[
-        int, typer.Option(help="Another number, another scene.", rich_help_panel=ANSWERS)
-    ] = 14
+class DemoOptions(ModelOptions, TalkOptions):
+    output: Path = option(
+        Path("av-tag-demo"),
+        "Folder for the video and its page.",
+        "-o",
+        "--output",
+        metavar="FOLDER",
+        group=OUTPUT,
+    )
+    seed: int = option(14, "Seed of the random scene.", group=OUTPUT)
 
 
 def _demo(options: DemoOptions) -> int:
-    """Make a demo video with picture and sound, tag it, and say where it is."""
+    """Make a short video with sound, tag it, and write a page about it."""
     from rich.console import Console
     from rich.text import Text
 
@@ -45,8 +43,8 @@ def _demo(options: DemoOptions) -> int:
     show(tagged, console, errors)
     write_page(tagged, page, draw_clip(tagged.clip))
     truth = ", ".join(f"{e.label} {e.start:.1f}–{e.end:.1f} s" for e in scene.events)
-    console.print(Text(f"really in it: {truth}", style="dim"), soft_wrap=True)
-    console.print(Text(f"the video: {video}\nits page:  {page}"), soft_wrap=True)
+    console.print(Text(f"ground truth: {truth}", style="dim"), soft_wrap=True)
+    console.print(Text(f"video: {video}\npage:  {page}"), soft_wrap=True)
     return 0
 
 

@@ -1,64 +1,51 @@
-"""av-tag evaluate: answers against the truth, as the challenge scores them."""
+"""av-tag evaluate: scores predictions against ground truth, as the DCASE 2017 challenge does."""
 
 from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
-
-import typer
+from typing import TYPE_CHECKING, Any
 
 from av_tagger.cli.options import command
+from av_tagger.flags import RunFlags, argument, option, required, same
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
-
     from rich.console import Console
 
     from av_tagger.evaluation.report import EventReport, OfficialReport, TagReport
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class EvaluateOptions:
-    predictions: Annotated[
-        Path, typer.Argument(help="A submission, JSON lines of results, or a run's folder.")
-    ]
-    truth: Annotated[
-        Path, typer.Option("--truth", help="Ground truth: tab-separated `file, start, end, label`.")
-    ]
-    task: Annotated[
-        str, typer.Option(help="a: tags of whole clips; b: when the sounds happen.")
-    ] = "a"
-    official: Annotated[
-        bool,
-        typer.Option("--official", help="As the challenge's own script counts, oddities included."),
-    ] = False
-    json: Annotated[
-        bool, typer.Option("--json", help="Everything as JSON on stdout, nothing else there.")
-    ] = False
-    output: Annotated[
-        Path | None,
-        typer.Option("-o", "--output", help="Also write everything, curves included, as JSON."),
-    ] = None
-    classes: Annotated[
-        str | None,
-        typer.Option(help="A file with one class a line; the 17 of DCASE 2017 by default."),
-    ] = None
+    predictions: Path = argument(
+        "PREDICTIONS", "A submission, JSON lines of results, or a run's folder."
+    )
+    truth: Path = required(
+        "Ground truth: tab-separated columns file, start, end, label.", metavar="TABLE"
+    )
+    task: str = option("a", "a: tags per clip; b: events per second.", metavar="a|b")
+    official: bool = option(False, "Task a as the challenge's own script scores it.")
+    classes: str | None = same(RunFlags, "classes")
+    json: bool = option(False, "Print everything as JSON on stdout, and nothing else there.")
+    output: Path | None = option(
+        None, "Also write everything to this JSON file.", "-o", "--output", metavar="FILE.json"
+    )
 
 
 def _evaluate(options: EvaluateOptions) -> None:
-    """Score answers against ground truth; no model is run."""
-    from av_tagger.evaluation.report import plain, score
-    from av_tagger.labels import dcase2017, read_classes
+    """Score predictions against ground truth. No model is run."""
+    from av_tagger.evaluation.report import score, without_nan
+    from av_tagger.labels import choose_classes
     from av_tagger.reports.files import write_text
 
-    classes = read_classes(Path(options.classes)) if options.classes else dcase2017()
+    classes = choose_classes(options.classes)
     report = score(
         options.predictions, options.truth, classes, options.task, official=options.official
     )
-    text = json.dumps(plain(report.as_json()), ensure_ascii=False, allow_nan=False) + "\n"
+    text = json.dumps(without_nan(report.as_json()), ensure_ascii=False, allow_nan=False) + "\n"
     if options.output:
         write_text(options.output, [text])
     if options.json:
@@ -82,36 +69,28 @@ def _show(report: TagReport | EventReport | OfficialReport) -> None:
 
 
 def _show_tags(report: TagReport, console: Console) -> None:
-    content, scores = report.as_json(), report.scores
-    ranking = content["ranking"].get("fused", {"classes": {}})
-    heads = ("P", "R", "F1", "right", "said", "true", *(("AP", "AUC") if report.rankings else ()))
-    rows = [
-        (
-            label,
-            *_percent(c["precision"], c["recall"], c["f1"]),
-            c["right"],
-            c["predicted"],
-            c["positives"],
-            *_ranked(ranking, label),
-        )
-        for label, c in content["classes"].items()
-    ]
-    _print(console, "Tags, class by class", ("class", *heads), rows)
-    _averages(
-        console, {"micro-average (ranking)": content["micro"], "class-based": content["macro"]}
-    )
-    for branch, r in report.rankings.items():
-        console.print(
-            f"{branch}: mAP {r.mean_ap:.3f}, mAUC {r.mean_auc:.3f}, d' {r.d_prime:.2f}",
-            highlight=False,
-        )
-    _coverage(
+    content = report.as_json()
+    ranking = content["ranking"].get("fused", {"classes": {}})["classes"]
+    heads = ("P", "R", "F1", "TP", "said", "true", *(("AP", "AUC") if ranking else ()))
+    _print(
         console,
-        scores.coverage.answered,
-        scores.coverage.clips,
-        scores.coverage.other,
-        report.failed,
+        "Tags per class",
+        ("class", *heads),
+        [
+            (
+                label,
+                *_percent(c["precision"], c["recall"], c["f1"]),
+                *(c[key] for key in ("right", "predicted", "positives")),
+                *_ranked(ranking.get(label)),
+            )
+            for label, c in content["classes"].items()
+        ],
     )
+    _averages(console, {"micro-average": content["micro"], "class average": content["macro"]})
+    for branch, r in report.rankings.items():
+        summary = f"mAP {r.mean_ap:.3f}, mAUC {r.mean_auc:.3f}, d' {r.d_prime:.2f}"
+        console.print(f"{branch}: {summary}", highlight=False)
+    _coverage(console, content)
     if report.repeated:
         console.print(f"{report.repeated} repeated rows were counted once", highlight=False)
 
@@ -122,17 +101,14 @@ def _show_events(report: EventReport, console: Console) -> None:
         (label, f"{c['error_rate']:.2f}", *_percent(c["f1"]), c["active"], c["predicted"])
         for label, c in content["classes"].items()
     ]
-    _print(
-        console, "Segments of 1 s, class by class", ("class", "ER", "F1", "active", "said"), rows
-    )
+    _print(console, "Segments of 1 s per class", ("class", "ER", "F1", "active", "said"), rows)
     total = content["overall"]
     parts = ", ".join(
         f"{name} {total[name]:.2f}" for name in ("substitutions", "deletions", "insertions")
     )
     console.print(f"error rate {total['error_rate']:.2f} ({parts})", highlight=False)
-    _averages(console, {"segment-based": total})
-    coverage = report.scores.coverage
-    _coverage(console, coverage.answered, coverage.clips, coverage.other, report.failed)
+    _averages(console, {"segments": total})
+    _coverage(console, content)
 
 
 def _show_official(report: OfficialReport, console: Console) -> None:
@@ -141,12 +117,9 @@ def _show_official(report: OfficialReport, console: Console) -> None:
         (label, *_percent(c["precision"], c["recall"], c["f1"]))
         for label, c in content["classes"].items()
     ]
-    _print(console, "As the official script counts", ("class", "P", "R", "F1"), rows)
-    _averages(
-        console,
-        {"class-based": content["macro"], "instance-based (ranking)": content["micro"]},
-        digits=10,
-    )
+    _print(console, "As the official script scores", ("class", "P", "R", "F1"), rows)
+    averages = {"class-based": content["macro"], "instance-based (ranking)": content["micro"]}
+    _averages(console, averages, digits=10)
     console.print(f"audio files in the predictions: {content['files']}", highlight=False)
 
 
@@ -164,23 +137,23 @@ def _print(
 
 
 def _averages(console: Console, averages: dict[str, Any], digits: int = 1) -> None:
-    for name, a in averages.items():
-        values = (
-            f"{head} {100 * a[key]:.{digits}f}"
-            for head, key in (("precision", "precision"), ("recall", "recall"), ("F1", "f1"))
-        )
-        console.print(f"{name}: " + ", ".join(values), highlight=False)
+    heads = {"precision": "precision", "recall": "recall", "f1": "F1"}
+    for name, average in averages.items():
+        values = (f"{head} {100 * average[key]:.{digits}f}" for key, head in heads.items())
+        console.print(f"{name}: " + ", ".join(values), highlight=False, soft_wrap=True)
 
 
-def _coverage(console: Console, answered: int, clips: int, other: int, failed: int) -> None:
-    share = f"{100 * answered / clips:.1f} %"
+def _coverage(console: Console, content: dict[str, Any]) -> None:
+    c, failed = content["coverage"], content["failed"]
     console.print(
-        f"{answered} of {clips} clips of the truth were answered ({share}); the rest count as silent",
+        f"{c['answered']} of {c['clips']} clips have predictions ({100 * c['share']:.1f} %);"
+        " the rest count as untagged",
         highlight=False,
     )
-    if other or failed:
+    if c["other"] or failed:
         console.print(
-            f"{other} answered clips are not in the truth, {failed} clips failed", highlight=False
+            f"{c['other']} predicted clips are not in the ground truth, {failed} clips failed",
+            highlight=False,
         )
 
 
@@ -188,8 +161,7 @@ def _percent(*values: float) -> tuple[str, ...]:
     return tuple(f"{100 * value:.1f}" for value in values)
 
 
-def _ranked(ranking: dict[str, Any], label: str) -> tuple[str, ...]:
-    row = ranking["classes"].get(label)
+def _ranked(row: dict[str, float] | None) -> tuple[str, ...]:
     return (f"{row['ap']:.3f}", f"{row['auc']:.3f}") if row else ()
 
 

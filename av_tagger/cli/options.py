@@ -1,133 +1,162 @@
-"""Flags as frozen dataclasses, and the bridge that makes a Typer command of a function of one of them."""
+"""From declared flags to Typer commands, and the flags that several commands share."""
 
 from __future__ import annotations
 
 import dataclasses
 import inspect
 import typing
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any, Literal, TypeVar
 
 import typer
 
-T = TypeVar("T")
+from av_tagger.flags import EXPAND, FLAG, MODELS, OUTPUT, Flag, RunFlags, given, option
 
-LOOKS = "How it listens and looks"
-ANSWERS = "What comes out"
+T = TypeVar("T")
+Field = dataclasses.Field[Any]
+
+ANSWERS = OUTPUT
+METAVARS = {int: "N", float: "X", Path: "PATH"}
 
 
 @dataclass(frozen=True)
 class ModelOptions:
     """Flags of every command that runs the ear and the eye."""
 
-    only: Annotated[
-        str | None, typer.Option(help="Use one witness: ear or eye.", rich_help_panel=LOOKS)
-    ] = None
-    ear: Annotated[
-        str | None,
-        typer.Option(
-            help="auto, starter, efficientat:mn10, yamnet, a weights file or a trained run.",
-            rich_help_panel=LOOKS,
-        ),
-    ] = None
-    device: Annotated[
-        str | None, typer.Option(help="auto, cpu, cuda or cuda:N.", rich_help_panel=LOOKS)
-    ] = None
-    classes: Annotated[
-        str | None,
-        typer.Option(
-            help="A file with one class a line, names or ids, or all.", rich_help_panel=LOOKS
-        ),
-    ] = None
-    fusion: Annotated[
-        str | None,
-        typer.Option(
-            help="Weights and thresholds: a file made by av-tag tune.", rich_help_panel=LOOKS
-        ),
-    ] = None
-    threshold: Annotated[
-        float | None,
-        typer.Option(
-            min=0.0, max=1.0, help="One threshold for all classes.", rich_help_panel=LOOKS
-        ),
-    ] = None
-    fast: Annotated[
-        bool,
-        typer.Option(
-            "--fast", help="Look at 8 frames a second, in whole numbers.", rich_help_panel=LOOKS
-        ),
-    ] = False
-    backend: Annotated[
-        str | None, typer.Option(help="Decoder: pyav or decord.", rich_help_panel=LOOKS)
-    ] = None
-    config: Annotated[
-        Path | None,
-        typer.Option(help="Settings as a TOML file; flags win over it.", rich_help_panel=LOOKS),
-    ] = None
-    offline: Annotated[
-        bool, typer.Option("--offline", help="Never touch the network.", rich_help_panel=LOOKS)
-    ] = False
+    given: Mapping[str, Any] = given(RunFlags)
+    config: Path | None = option(
+        None, "Settings file (TOML). Flags override it.", metavar="FILE.toml"
+    )
 
 
 @dataclass(frozen=True)
 class OutputOptions:
-    """Flags that say what is written, and where to."""
+    """Flags that choose what is written, and where."""
 
-    output: Annotated[
-        Path | None,
-        typer.Option("-o", "--output", help="Write into this folder.", rich_help_panel=ANSWERS),
-    ] = None
-    format: Annotated[
-        str | None,
-        typer.Option(help="With -o: json, csv, srt ..., comma-separated.", rich_help_panel=ANSWERS),
-    ] = None
-    report: Annotated[
-        Path | None,
-        typer.Option(help="Write a page with timeline and key frames.", rich_help_panel=ANSWERS),
-    ] = None
-    annotate: Annotated[
-        Path | None,
-        typer.Option(
-            help="Write a copy of the video with the tags burnt in.", rich_help_panel=ANSWERS
-        ),
-    ] = None
+    output: Path | None = option(
+        None, "Write results into this folder.", "-o", "--output", metavar="FOLDER", group=OUTPUT
+    )
+    format: str | None = option(
+        None,
+        "Formats for -o, comma-separated: json, csv, srt and more. Default: json.",
+        metavar="LIST",
+        group=OUTPUT,
+    )
+    report: Path | None = option(
+        None,
+        "Write an HTML page with player, timeline and key frames; a folder for several files.",
+        metavar="FILE.html",
+        group=OUTPUT,
+    )
+    annotate: Path | None = option(
+        None,
+        "Write a copy of the video with tags and timeline drawn into it.",
+        metavar="FILE.mp4",
+        group=OUTPUT,
+    )
 
 
 @dataclass(frozen=True)
 class TalkOptions:
-    """Flags of every command that talks while it works."""
+    """Flags of every command that reports what it does."""
 
-    verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Say more.")] = False
-    quiet: Annotated[
-        bool, typer.Option("--quiet", "-q", help="Say nothing but results and errors.")
-    ] = False
+    verbose: bool = option(False, "Print more details.", "-v", "--verbose")
+    quiet: bool = option(False, "Print only results and errors.", "-q", "--quiet")
 
 
 def command(options: type[T], body: Callable[[T], int | None]) -> Callable[..., None]:
-    """A function that Typer can register: one parameter a field of `options`, the body's result as exit code."""
-    hints = typing.get_type_hints(options, include_extras=True)
+    """A function for Typer: one parameter per flag of the dataclass `options`.
+
+    The body gets an instance of `options`; its result is the exit code.
+    """
+    declared = list(_flags(options))
 
     def run(**values: Any) -> None:
-        code = body(options(**values))
+        code = body(options(**_packed(options, values)))
         if code:
             raise typer.Exit(code)
 
-    declared = sorted(dataclasses.fields(options), key=_has_default)  # type: ignore[arg-type]
-    parameters = [_parameter(field, hints[field.name]) for field in declared]
+    parameters = [_parameter(field, hint, expanded) for field, hint, expanded in declared]
+    parameters.sort(key=lambda p: p.default is not inspect.Parameter.empty)
     run.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
-    run.__annotations__ = dict(hints)
+    run.__annotations__ = {p.name: p.annotation for p in parameters}
     run.__doc__ = body.__doc__
     return run
 
 
-def _has_default(field: dataclasses.Field[Any]) -> bool:
-    return field.default is not dataclasses.MISSING
+def _flags(kind: type) -> Iterator[tuple[Field, Any, bool]]:
+    """Every flag with its type, and whether it belongs to an expanded group (see `given`)."""
+    hints = typing.get_type_hints(kind, include_extras=True)
+    for field in dataclasses.fields(kind):
+        if EXPAND in field.metadata:
+            yield from ((f, hint, True) for f, hint, _ in _flags(field.metadata[EXPAND]))
+        else:
+            yield field, hints[field.name], False
 
 
-def _parameter(field: dataclasses.Field[Any], hint: Any) -> inspect.Parameter:
-    default = field.default if _has_default(field) else inspect.Parameter.empty
+def _packed(kind: type, values: Mapping[str, Any]) -> dict[str, Any]:
+    """Values of an expanded group that were given, as one mapping; all others as they are."""
+    packed = dict(values)
+    for field in dataclasses.fields(kind):
+        if EXPAND in field.metadata:
+            names = [f.name for f in dataclasses.fields(field.metadata[EXPAND])]
+            group = {name: packed.pop(name) for name in names}
+            packed[field.name] = {k: value for k, value in group.items() if value is not None}
+    return packed
+
+
+def _parameter(field: Field, hint: Any, expanded: bool) -> inspect.Parameter:
+    flag: Flag | None = field.metadata.get(FLAG)
+    default: Any = inspect.Parameter.empty
+    if field.default is not dataclasses.MISSING:
+        default = None if expanded else field.default
+    annotation = hint
+    if flag is not None:
+        plain = _plain(hint)
+        kind = plain | None if expanded else plain
+        annotation = Annotated[kind, _typer_info(field, flag, plain)]
     return inspect.Parameter(
-        field.name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=hint
+        field.name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=annotation
     )
+
+
+def _plain(hint: Any) -> Any:
+    """The type with text for Literal, which older Typer cannot read; choices are checked later."""
+    parts = [a for a in typing.get_args(hint) if a is not type(None)]
+    if typing.get_origin(hint) is Literal:
+        return str
+    if parts and typing.get_origin(parts[0]) is Literal:
+        return str | None
+    return hint
+
+
+def _typer_info(field: Field, flag: Flag, hint: Any) -> Any:
+    if flag.positional:
+        return typer.Argument(help=flag.help, metavar=flag.metavar)
+    name = "--" + field.name.replace("_", "-")
+    return typer.Option(
+        *(flag.names or (name,)),
+        help=_with_default(field, flag.help),
+        metavar=flag.metavar or _metavar(hint),
+        rich_help_panel=flag.group,
+        min=flag.low,
+        max=flag.high,
+    )
+
+
+def _metavar(hint: Any) -> str | None:
+    """A placeholder by type: N, X, PATH or TEXT; none for a switch."""
+    kinds = (hint, *typing.get_args(hint))
+    if bool in kinds:
+        return None
+    return next((name for kind, name in METAVARS.items() if kind in kinds), "TEXT")
+
+
+def _with_default(field: Field, text: str) -> str:
+    silent = field.default in (None, False, "") or field.default is dataclasses.MISSING
+    return text if silent or "Default:" in text else f"{text} Default: {field.default}."
+
+
+__all__ = ["ANSWERS", "MODELS", "ModelOptions", "OutputOptions", "TalkOptions", "command"]

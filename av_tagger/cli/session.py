@@ -97,16 +97,9 @@ def say_used(branches: tuple[BranchInfo, BranchInfo], device: str, talk: TalkOpt
 
 def settings_of(models: ModelOptions) -> Config:
     """Defaults, then the settings file, then the flags that were given."""
-    from dataclasses import fields
-
-    from av_tagger.cli.options import ModelOptions as Flags
     from av_tagger.config import configure
 
-    flags = {f.name: getattr(models, f.name) for f in fields(Flags) if f.name != "config"}
-    given = {
-        name: value for name, value in flags.items() if value is not None and value is not False
-    }
-    return configure(models.config, given)
+    return configure(models.config, models.given)
 
 
 def say(text: str, talk: TalkOptions, console: Console | None = None) -> None:

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from av_tagger.cli.progress import ProgressBar
     from av_tagger.labels import ClassList
-    from av_tagger.learning.data.examples import Skipped
+    from av_tagger.learning.data.examples import SkippedEntry
     from av_tagger.learning.data.training import TrainingData
     from av_tagger.learning.run import Outcome
 
@@ -187,7 +187,7 @@ def _epoch_line(record: Mapping[str, Any]) -> str:
     return f"epoch {record['epoch']:3d}  {losses}  {metrics}{'  best' if record['best'] else ''}"
 
 
-def _print_data(console: Console, data: TrainingData, left_out: Sequence[Skipped]) -> None:
+def _print_data(console: Console, data: TrainingData, left_out: Sequence[SkippedEntry]) -> None:
     from av_tagger.learning.data.examples import summary
 
     clips = f"{len(data.training)} training clips, {len(data.validation)} validation clips"

@@ -1,4 +1,4 @@
-"""av-tag tune: from labelled results to a fusion file, with honest figures."""
+"""av-tag tune: fits a fusion file to labelled results."""
 
 from __future__ import annotations
 
@@ -6,11 +6,10 @@ import json
 import sys
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
-
-import typer
+from typing import TYPE_CHECKING
 
 from av_tagger.cli.options import command
+from av_tagger.flags import RunFlags, argument, option, required, same
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -18,63 +17,51 @@ if TYPE_CHECKING:
     from av_tagger.evaluation.tuning import Tuning
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class TuneOptions:
-    results: Annotated[
-        Path, typer.Argument(help="A run's folder, or the JSON lines of `av-tag --json`.")
-    ]
-    truth: Annotated[
-        Path, typer.Option("--truth", help="Ground truth: tab-separated `file, start, end, label`.")
-    ]
-    output: Annotated[
-        Path, typer.Option("-o", "--output", help="The fusion file to write (.json or .toml).")
-    ] = Path("fusion.json")
-    method: Annotated[
-        str, typer.Option(help="joint, paper-rule, stacked, even, max, ear or eye.")
-    ] = "joint"
-    point: Annotated[
-        str, typer.Option(help="Operating point: precision (F0.5), f1 or recall (F2).")
-    ] = "f1"
-    folds: Annotated[int, typer.Option(min=2, help="Folds of the cross-validation.")] = 5
-    few: Annotated[
-        int, typer.Option(min=0, help="Classes with fewer positives are drawn towards neutral.")
-    ] = 10
-    seed: Annotated[int, typer.Option(help="Of folds and random order.")] = 0
-    compare: Annotated[bool, typer.Option("--compare", help="Also measure every other method.")] = (
-        False
+    results: Path = argument("RESULTS", "JSON lines from av-tag --json, or a run's folder.")
+    truth: Path = required(
+        "Ground truth: tab-separated columns file, start, end, label.", metavar="TABLE"
     )
-    classes: Annotated[
-        str | None,
-        typer.Option(help="A file with one class a line; the 17 of DCASE 2017 by default."),
-    ] = None
-    json: Annotated[
-        bool, typer.Option("--json", help="Figures as JSON on stdout, nothing else there.")
-    ] = False
+    output: Path = option(
+        Path("fusion.json"), "The fusion file, .json or .toml.", "-o", "--output", metavar="FILE"
+    )
+    method: str = option(
+        "joint", "joint, paper-rule, stacked, even, max, ear or eye.", metavar="NAME"
+    )
+    point: str = option(
+        "f1", "What thresholds maximise: precision (F0.5), f1 or recall (F2).", metavar="NAME"
+    )
+    folds: int = option(5, "Folds of the cross-validation.", low=2)
+    few: int = option(
+        10, "Classes with fewer positives are shrunk towards the default weight.", low=0
+    )
+    seed: int = option(0, "Seed of the folds and of random choices.")
+    compare: bool = option(False, "Also cross-validate every other method.")
+    classes: str | None = same(RunFlags, "classes")
+    json: bool = option(False, "Print figures as JSON on stdout, and nothing else there.")
 
 
 def _tune(options: TuneOptions) -> None:
-    """Fit weights and thresholds of every class to results whose truth is known."""
-    from av_tagger.evaluation.report import plain
+    """Fit fusion weights and thresholds per class to results with known labels."""
+    from av_tagger.evaluation.report import without_nan
     from av_tagger.evaluation.tuning import tune as fit
     from av_tagger.fusion import write_fusion
     from av_tagger.fusion.fit import FitSettings
-    from av_tagger.labels import dcase2017, read_classes
+    from av_tagger.labels import choose_classes
 
-    classes = read_classes(Path(options.classes)) if options.classes else dcase2017()
-    settings = FitSettings(options.method, options.point, options.few, seed=options.seed)
     tuning = fit(
         options.results,
         options.truth,
-        classes,
-        settings,
+        choose_classes(options.classes),
+        FitSettings(options.method, options.point, options.few, seed=options.seed),
         folds=options.folds,
         compare=options.compare,
     )
     write_fusion(tuning.fusion, options.output)
     if options.json:
-        sys.stdout.write(
-            json.dumps(plain(tuning.as_json()), ensure_ascii=False, allow_nan=False) + "\n"
-        )
+        figures = without_nan(tuning.as_json())
+        sys.stdout.write(json.dumps(figures, ensure_ascii=False, allow_nan=False) + "\n")
     else:
         from rich.console import Console
 
@@ -82,76 +69,56 @@ def _tune(options: TuneOptions) -> None:
 
 
 def _show(tuning: Tuning, output: Path, console: Console) -> None:
+    _show_classes(tuning, console)
+    _show_held_out(tuning, console)
+    _show_summary(tuning, output, console)
+
+
+def _show_classes(tuning: Tuning, console: Console) -> None:
+    """One row per class; a threshold for clips with both branches, and for clips with one."""
     from rich.table import Table
 
-    table = Table(title=f"Fusion by {tuning.settings.method}, point {tuning.settings.point}")
+    table = Table(title=f"Fusion: method {tuning.settings.method}, point {tuning.settings.point}")
     table.add_column("class")
-    for heading in (
-        "ear's weight",
-        "threshold",
-        "ear alone",
-        "eye alone",
-        "F1 heard",
-        "F1 seen",
-        "F1 fused",
-        "clips",
-    ):
-        table.add_column(heading, justify="right")
+    heads = ("ear", "both", "ear only", "eye only", "heard", "seen", "fused", "clips")
+    for head in heads:
+        table.add_column(head, justify="right")
     for row in tuning.rows():
-        numbers = [
-            row["both"],
-            row["ear"],
-            row["eye"],
-            row["f1_heard"],
-            row["f1_seen"],
-            row["f1_fused"],
-        ]
         weight = "" if row["weight"] is None else f"{row['weight']:.2f}"
-        table.add_row(row["label"], weight, *(f"{n:.3f}" for n in numbers), str(row["positives"]))
+        keys = ("both", "ear", "eye", "f1_heard", "f1_seen", "f1_fused")
+        numbers = (f"{row[key]:.3f}" for key in keys)
+        table.add_row(row["label"], weight, *numbers, str(row["positives"]))
+    table.caption = "ear: its weight; both to eye only: thresholds; heard to fused: held-out F1"
     console.print(table)
-    _show_points(tuning, console)
-    _show_words(tuning, output, console)
 
 
-def _show_points(tuning: Tuning, console: Console) -> None:
+def _show_held_out(tuning: Tuning, console: Console) -> None:
     from rich.table import Table
 
-    table = Table(title=f"On held-out clips, {tuning.honest.folds} folds")
+    table = Table(title=f"On held-out clips, {tuning.held_out.folds} folds")
     table.add_column("")
-    for heading in ("precision", "recall", "F1"):
-        table.add_column(heading, justify="right")
-    named = {
-        "heard alone": tuning.honest.heard,
-        "seen alone": tuning.honest.seen,
-        "fused": tuning.honest.fused,
-    }
-    named |= {f"fused, point {name}": counts for name, counts in tuning.points.items()}
-    named |= {
-        f"fused, method {name}": counts
-        for name, counts in tuning.methods.items()
-        if len(tuning.methods) > 1
-    }
-    for name, counts in named.items():
-        table.add_row(
-            name, *(f"{100 * value:.1f}" for value in (counts.precision, counts.recall, counts.f1))
-        )
+    for head in ("precision", "recall", "F1"):
+        table.add_column(head, justify="right")
+    scored = {"ear only": tuning.held_out.heard, "eye only": tuning.held_out.seen}
+    scored |= {"fused": tuning.held_out.fused}
+    scored |= {f"fused, point {name}": counts for name, counts in tuning.points.items()}
+    if len(tuning.methods) > 1:
+        scored |= {f"fused, method {name}": counts for name, counts in tuning.methods.items()}
+    for name, c in scored.items():
+        table.add_row(name, *(f"{100 * value:.1f}" for value in (c.precision, c.recall, c.f1)))
     console.print(table)
 
 
-def _show_words(tuning: Tuning, output: Path, console: Console) -> None:
-    trusted = ", ".join(tuning.trusts_eye) or "none"
-    console.print(f"The eye beats the ear on: {trusted}", highlight=False)
-    inside = f"{100 * tuning.inside.f1:.1f}"
-    console.print(
-        f"F1 on the clips that were fitted: {inside} (flattering; believe the held-out figure)",
-        highlight=False,
-    )
+def _show_summary(tuning: Tuning, output: Path, console: Console) -> None:
+    better = ", ".join(tuning.eye_beats_ear) or "none"
+    lines = [
+        f"Classes in which the eye beats the ear: {better}",
+        f"F1 on the fitted clips: {100 * tuning.fitted.f1:.1f} (optimistic; use the held-out F1)",
+    ]
     if tuning.unanswered:
-        console.print(
-            f"{tuning.unanswered} clips of the truth have no scores and took no part",
-            highlight=False,
-        )
-    console.print(f"written: {output}", highlight=False, markup=False)
+        lines.append(f"{tuning.unanswered} clips of the ground truth have no scores; not used")
+    for line in (*lines, f"wrote {output}"):
+        console.print(line, highlight=False, markup=False)
 
 
 tune = command(TuneOptions, _tune)

@@ -1,19 +1,19 @@
-"""av-tag weights: which weights there are, where they lie, how to get and check them."""
+"""av-tag weights: lists, downloads, checks and converts weights files."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
-
-import typer
+from typing import TYPE_CHECKING, Any
 
 from av_tagger.cli.options import command
+from av_tagger.flags import argument, option, optional_argument
 
 if TYPE_CHECKING:
-    from av_tagger.weights import Progress
+    from rich.text import Text
+
+    from av_tagger.weights import Listed, Progress
 
 
 @dataclass(frozen=True)
@@ -21,158 +21,117 @@ class ListOptions:
     pass
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class FetchOptions:
-    names: Annotated[
-        list[str],
-        typer.Argument(help="Names of the list; eye: all that the eye needs.", metavar="NAME..."),
-    ]
-    offline: Annotated[
-        bool,
-        typer.Option(
-            "--offline", help="Only say what is missing and how to put it in place by hand."
-        ),
-    ] = False
+    names: list[str] = argument(
+        "NAME...", "Names from av-tag weights list; eye: all that the eye needs."
+    )
+    offline: bool = option(False, "Only say what is missing and how to install it by hand.")
 
 
 @dataclass(frozen=True)
 class CheckOptions:
-    names: Annotated[
-        list[str] | None, typer.Argument(help="Names of the list; none: all.", metavar="[NAME]...")
-    ] = None
+    names: list[str] | None = optional_argument(
+        None, "[NAME]...", "Names from av-tag weights list. Default: all."
+    )
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class ConvertOptions:
-    name: Annotated[str, typer.Argument(help="What it is: yamnet.", metavar="NAME")]
-    source: Annotated[Path, typer.Argument(help="The published file.", metavar="FILE")]
-    output: Annotated[
-        Path | None,
-        typer.Option("-o", "--output", help="Where to; by default among the other weights."),
-    ] = None
+    name: str = argument("NAME", "What the file is: yamnet.")
+    source: Path = argument("FILE", "The published file.")
+    output: Path | None = option(
+        None,
+        "Where to write. Default: beside downloaded weights.",
+        "-o",
+        "--output",
+        metavar="FILE",
+    )
 
 
 def _list(options: ListOptions) -> None:
-    """Show all weights: size, licence, where they are, whether they are whole."""
+    """List all weights: size, licence, state, and where they are."""
     from rich.console import Console
-    from rich.table import Table
+    from rich.padding import Padding
 
     from av_tagger.weights import folders, listing
 
     del options
-    grid = Table(
-        title="weights",
-        title_justify="left",
-        caption="looked for in " + ", ".join(map(str, folders())),
-        caption_justify="left",
-    )
-    for name in ("name", "size", "licence", "state", "what it is", "where"):
-        grid.add_column(name, overflow="fold")
+    console = Console(highlight=False)
     for line in listing():
-        size = line.path.stat().st_size if line.path is not None else line.file.size
-        megabytes = f"{size / 1e6:.1f} MB" if size else "?"
-        grid.add_row(
-            line.file.name,
-            megabytes,
-            line.file.licence,
-            str(line.state),
-            line.file.about,
-            str(line.path or "–"),
-        )
-    Console().print(grid)
+        console.print(_summary(line), soft_wrap=True)
+        console.print(Padding(line.file.about, (0, 0, 0, 4), expand=False), style="dim")
+        if line.path is not None:
+            console.print(f"    {line.path}", style="dim", soft_wrap=True, markup=False)
+    console.print("searched, in this order:", *map(str, folders()), sep="\n  ", soft_wrap=True)
+
+
+def _summary(line: Listed) -> Text:
+    """Name, size, licence and state, aligned."""
+    from rich.text import Text
+
+    size = line.path.stat().st_size if line.path is not None else line.file.size
+    megabytes = f"{size / 1e6:.1f} MB" if size else "size unknown"
+    name = Text(f"{line.file.name:24s}", style="bold")
+    return name.append(f" {megabytes:>12s}  {line.file.licence:14s} {line.state}", style="not bold")
 
 
 def _fetch(options: FetchOptions) -> None:
-    """Download weights; what is already there is not fetched again."""
-    if "eye" in options.names:
-        from av_tagger.video.fetch import fetch_eye
+    """Download weights. Files that are already there are not downloaded again."""
+    from av_tagger.cli.progress import BYTES, ProgressBars
 
-        with _bars() as bar:
-            paths = fetch_eye(offline=options.offline, progress=bar)
-        _say_where(paths)
-    for name in (n for n in options.names if n != "eye"):
-        with _bars() as bar:
-            path = _fetch_one(name, bar(name), options.offline)
-        _say_where([path])
+    for name in options.names:
+        with ProgressBars(BYTES) as bars:
+            paths = list(_fetch_one(name, bars.add, options.offline))
+        _print_paths(paths)
 
 
-def _fetch_one(name: str, progress: Progress, offline: bool) -> Path:
-    """Most weights are files as published; AlexNet's are cut, YAMNet's translated, the words packed."""
+def _fetch_one(name: str, bar: Callable[[str], Progress], offline: bool) -> Iterator[Path]:
+    """Most files are used as published; AlexNet is cut, YAMNet converted, word vectors packed."""
     from av_tagger import weights
     from av_tagger.audio.known.convert import fetch_yamnet
-    from av_tagger.video.fetch import STEPS
+    from av_tagger.video.fetch import STEPS, fetch_eye
 
-    if name == "yamnet":
-        return fetch_yamnet(offline=offline, progress=progress)
-    if name in STEPS:
-        return STEPS[name](progress, offline=offline)
-    return weights.fetch(name, offline=offline, progress=progress)
+    if name == "eye":
+        yield from fetch_eye(offline=offline, progress=bar)
+    elif name == "yamnet":
+        yield fetch_yamnet(offline=offline, progress=bar(name))
+    elif name in STEPS:
+        yield STEPS[name](bar(name), offline=offline)
+    else:
+        yield weights.fetch(name, offline=offline, progress=bar(name))
 
 
 def _check(options: CheckOptions) -> int:
-    """Read weights from end to end and compare checksums; exit code 1 when one is damaged."""
+    """Compare weights files with their checksums. Exit code 1 if one is damaged."""
     from rich.console import Console
 
     from av_tagger.weights import CATALOGUE, State, check, locate
 
+    console = Console(highlight=False)
     states = {name: check(name) for name in options.names or CATALOGUE}
     for name, state in states.items():
-        Console().print(
-            f"{name}: {state}" + (f", {locate(name)}" if locate(name) else ""),
-            soft_wrap=True,
-            highlight=False,
-        )
-    return (
-        1
-        if State.DAMAGED in states.values() or (options.names and State.ABSENT in states.values())
-        else 0
-    )
+        where = locate(name)
+        console.print(f"{name}: {state}" + (f", {where}" if where else ""), soft_wrap=True)
+    bad = {State.DAMAGED, State.ABSENT} if options.names else {State.DAMAGED}
+    return 1 if bad & set(states.values()) else 0
 
 
 def _convert(options: ConvertOptions) -> None:
-    """Turn published weights of another framework into ours."""
+    """Convert published weights of another framework."""
     from av_tagger.audio.known.convert import convert_yamnet
     from av_tagger.errors import UsageError
 
     if options.name != "yamnet":
         raise UsageError(f"there is no converter for {options.name!r}; known: yamnet")
-    _say_where([convert_yamnet(options.source, options.output)])
+    _print_paths([convert_yamnet(options.source, options.output)])
 
 
-def _say_where(paths: Sequence[Path]) -> None:
+def _print_paths(paths: Sequence[Path]) -> None:
     from rich.console import Console
 
     for path in paths:
-        Console().print(str(path), soft_wrap=True, highlight=False)
-
-
-@contextmanager
-def _bars() -> Iterator[Callable[[str], Progress]]:
-    """Progress bars on stderr, one a file, made when its first bytes come."""
-    from rich.console import Console
-    from rich.progress import (
-        BarColumn,
-        DownloadColumn,
-        Progress,
-        TextColumn,
-        TimeRemainingColumn,
-        TransferSpeedColumn,
-    )
-
-    columns: tuple[Any, ...] = (
-        TextColumn("{task.description}"),
-        BarColumn(),
-        DownloadColumn(),
-        TransferSpeedColumn(),
-        TimeRemainingColumn(),
-    )
-    with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
-
-        def bar(name: str) -> Callable[[int, int | None], None]:
-            task = progress.add_task(name, total=None)
-            return lambda done, total: progress.update(task, completed=done, total=total)
-
-        yield bar
+        Console().print(str(path), soft_wrap=True, highlight=False, markup=False)
 
 
 MEMBERS: dict[str, Callable[..., Any]] = {

@@ -1,1 +1,1 @@
-"""Scoring answers against the truth; no model is ever run here."""
+"""Scoring of results against ground truth. Nothing here runs a model."""

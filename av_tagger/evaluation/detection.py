@@ -1,4 +1,4 @@
-"""Subtask B: when the sounds happen, in segments of one second: error rate (substitutions, deletions, insertions) and F1."""
+"""Subtask B, event detection: error rate and F1 over segments of one second."""
 
 from __future__ import annotations
 
@@ -12,17 +12,21 @@ from numpy.typing import NDArray
 
 from av_tagger.dcase import SoundEvent
 from av_tagger.evaluation.tagging import Averages, Coverage, coverage_of
-from av_tagger.fusion.counts import Counts
+from av_tagger.metrics import Counts
 
 SEGMENT_SECONDS = 1.0
 
 Events = Mapping[str, Sequence[SoundEvent]]
-Roll = NDArray[np.bool_]
+Roll = NDArray[np.bool_]  # (segments, classes), True where a class is active
 
 
 @dataclass(frozen=True)
 class EventScores:
-    """Segment-based scores; rates are relative to the active (segment, class) pairs of the truth."""
+    """Segment-based scores. Rates are relative to the active (segment, class) pairs of the truth.
+
+    In each segment, a missed class and a false one together count as one substitution; the rest
+    are deletions (missed) and insertions (false).
+    """
 
     labels: tuple[str, ...]
     counts: Counts  # of (segment, class) pairs
@@ -33,9 +37,8 @@ class EventScores:
 
     @property
     def error_rate(self) -> float:
-        return _rate(
-            self.substitutions + self.deletions + self.insertions, int(self.counts.positives.sum())
-        )
+        errors = self.substitutions + self.deletions + self.insertions
+        return _rate(errors, int(self.counts.positives.sum()))
 
     @property
     def overall(self) -> Averages:
@@ -43,79 +46,75 @@ class EventScores:
 
     @property
     def class_error_rate(self) -> NDArray[np.float64]:
-        """Deletions and insertions of a class over its active segments; NaN for a class that is never active."""
-        errors = self.counts.positives + self.counts.predicted - 2 * self.counts.right
-        return np.array(
-            [_rate(int(e), int(n)) for e, n in zip(errors, self.counts.positives, strict=True)]
-        )
+        """Deletions and insertions relative to active segments; NaN for a class without any."""
+        errors = self.counts.false_positives + self.counts.false_negatives
+        pairs = zip(errors, self.counts.positives, strict=True)
+        return np.array([_rate(int(e), int(n)) for e, n in pairs])
 
     def as_json(self) -> dict[str, Any]:
         positives = int(self.counts.positives.sum())
-        parts = {
-            "substitutions": self.substitutions,
-            "deletions": self.deletions,
-            "insertions": self.insertions,
-        }
-        rows = zip(
-            self.labels,
-            self.class_error_rate,
-            self.counts.class_f1,
-            self.counts.positives,
-            self.counts.predicted,
-            strict=True,
-        )
+        names = ("substitutions", "deletions", "insertions")
+        rates = {name: _rate(getattr(self, name), positives) for name in names}
         return {
-            "overall": vars(self.overall)
-            | {"error_rate": self.error_rate}
-            | {name: _rate(n, positives) for name, n in parts.items()},
-            "coverage": vars(self.coverage) | {"share": self.coverage.share},
-            "classes": {
-                label: {
-                    "error_rate": float(er),
-                    "f1": float(f1),
-                    "active": int(n),
-                    "predicted": int(p),
-                }
-                for label, er, f1, n, p in rows
-            },
+            "overall": vars(self.overall) | {"error_rate": self.error_rate} | rates,
+            "coverage": self.coverage.as_json(),
+            "classes": self._classes(),
+        }
+
+    def _classes(self) -> dict[str, dict[str, float]]:
+        c = self.counts
+        columns = (self.class_error_rate, c.class_f1, c.positives, c.predicted)
+        return {
+            label: {
+                "error_rate": float(er),
+                "f1": float(f1),
+                "active": int(active),
+                "predicted": int(predicted),
+            }
+            for label, er, f1, active, predicted in zip(self.labels, *columns, strict=True)
         }
 
 
 def score_events(
-    truth: Events, said: Events, labels: Sequence[str], segment: float = SEGMENT_SECONDS
+    truth: Events, predicted: Events, labels: Sequence[str], segment: float = SEGMENT_SECONDS
 ) -> EventScores:
-    """Every clip of the truth counts, as long as the last event in it, true or predicted."""
-    coverage = coverage_of(truth, said)
-    pairs = [_rolls(events, said.get(name, ()), labels, segment) for name, events in truth.items()]
+    """Every clip of the truth counts, up to the end of its last event, true or predicted."""
+    coverage = coverage_of(truth, predicted)
+    pairs = [
+        _rolls(events, predicted.get(name, ()), labels, segment) for name, events in truth.items()
+    ]
     real = np.concatenate([roll for roll, _ in pairs])
-    told = np.concatenate([roll for _, roll in pairs])
-    n_real, n_told, n_both = real.sum(1), told.sum(1), (real & told).sum(1)
+    said = np.concatenate([roll for _, roll in pairs])
+    missed, false = (real & ~said).sum(1), (said & ~real).sum(1)
+    substitutions = np.minimum(missed, false)
     return EventScores(
         tuple(labels),
-        Counts.of(told, real),
-        substitutions=int((np.minimum(n_real, n_told) - n_both).sum()),
-        deletions=int(np.maximum(0, n_real - n_told).sum()),
-        insertions=int(np.maximum(0, n_told - n_real).sum()),
+        Counts.of(said, real),
+        substitutions=int(substitutions.sum()),
+        deletions=int((missed - substitutions).sum()),
+        insertions=int((false - substitutions).sum()),
         coverage=coverage,
     )
 
 
 def _rolls(
-    truth: Sequence[SoundEvent], said: Sequence[SoundEvent], labels: Sequence[str], segment: float
+    truth: Sequence[SoundEvent],
+    predicted: Sequence[SoundEvent],
+    labels: Sequence[str],
+    segment: float,
 ) -> tuple[Roll, Roll]:
-    last = max((event.end for event in (*truth, *said)), default=0.0)
+    last = max((event.end for event in (*truth, *predicted)), default=0.0)
     length = math.ceil(last / segment)
-    return _roll(truth, labels, length, segment), _roll(said, labels, length, segment)
+    return _roll(truth, labels, length, segment), _roll(predicted, labels, length, segment)
 
 
 def _roll(events: Iterable[SoundEvent], labels: Sequence[str], length: int, segment: float) -> Roll:
-    """(segments, classes): a segment is active when an event touches it."""
-    place = {label: k for k, label in enumerate(labels)}
+    """A class is active in every segment that one of its events touches."""
+    column = {label: k for k, label in enumerate(labels)}
     roll = np.zeros((length, len(labels)), dtype=np.bool_)
     for event in events:
-        roll[
-            math.floor(event.start / segment) : math.ceil(event.end / segment), place[event.label]
-        ] = True
+        first, end = math.floor(event.start / segment), math.ceil(event.end / segment)
+        roll[first:end, column[event.label]] = True
     return roll
 
 

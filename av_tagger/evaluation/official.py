@@ -1,8 +1,12 @@
-"""Subtask A as the challenge's own script scores it, with everything that is odd about it, for comparison with published figures.
+"""Subtask A exactly as the challenge's script scores it, to compare with published figures.
 
-It looks at predicted clips only, so a clip that is left out costs nothing; it knows names letter by letter, so one with a leading `Y`
-matches nothing and is passed over; a label said twice of a clip is one wrong label more (in the micro-average, not class by class);
-a row of four columns whose end is 0 is dropped, with its clip when no other row names it; labels need not be classes.
+How the script differs from `av_tagger.evaluation.tagging`:
+
+- Only predicted clips count; a clip without a row costs nothing.
+- Names are compared letter by letter: one with a leading `Y` matches nothing and is ignored.
+- A repeated label of a clip is one more false positive in the micro-average, but not per class.
+- A row of four columns that ends at 0 is dropped, and its clip too if no other row names it.
+- Labels need not be classes.
 """
 
 from __future__ import annotations
@@ -19,69 +23,63 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 Labels = Mapping[str, Sequence[str]]
+Pairs = Iterable[tuple[Sequence[str], Sequence[str]]]  # true and predicted labels per clip
 
 
 @dataclass(frozen=True)
 class OfficialTable:
-    """Labels by name, repetitions included, and the script's count of files."""
+    """Labels by name, repetitions included, and the number of files as the script counts it."""
 
     labels: Labels
     files: int
 
+    @classmethod
+    def of(cls, tags: Labels) -> OfficialTable:
+        """The table that the script would read from a submission with these tags."""
+        return cls(tags, len(tags))
+
 
 @dataclass(frozen=True)
 class OfficialScores:
-    micro: Averages  # "instance based": used for the ranking
+    micro: Averages  # "instance based": ranks the challenge
     macro: Averages  # "class based"
     classes: Mapping[str, Averages]
     files: int
 
     def as_json(self) -> dict[str, Any]:
-        classes = {label: vars(average) for label, average in self.classes.items()}
         return {
             "micro": vars(self.micro),
             "macro": vars(self.macro),
-            "classes": classes,
+            "classes": {label: vars(average) for label, average in self.classes.items()},
             "files": self.files,
         }
 
 
 def score_officially(truth: OfficialTable, predicted: OfficialTable) -> OfficialScores:
+    """Scores of the predicted clips that the truth has, too."""
     pairs = [
-        (truth.labels[name], said)
-        for name, said in predicted.labels.items()
+        (truth.labels[name], labels)
+        for name, labels in predicted.labels.items()
         if name in truth.labels
     ]
-    right = sum((Counter(real) & Counter(said)).total() for real, said in pairs)
-    wrong = sum((Counter(said) - Counter(real)).total() for real, said in pairs)
-    missed = sum((Counter(real) - Counter(said)).total() for real, said in pairs)
     classes = _classes(pairs)
     if not classes:
         raise UsageError(
-            "predictions and truth have no labelled clip in common; the official script fails on that, too"
+            "predictions and ground truth have no labelled clip in common;"
+            " the official script fails on this, too"
         )
-    macro = (
-        sum(a.precision for a in classes.values()) / len(classes),
-        sum(a.recall for a in classes.values()) / len(classes),
-    )
-    return OfficialScores(
-        _averages(right, wrong, missed), Averages.of_two(*macro), classes, predicted.files
-    )
+    precision = sum(a.precision for a in classes.values()) / len(classes)
+    recall = sum(a.recall for a in classes.values()) / len(classes)
+    return OfficialScores(_micro(pairs), Averages.of(precision, recall), classes, predicted.files)
 
 
 def read_official(path: Path) -> OfficialTable:
-    """A table as the script reads it: bytes, split at tabs, no column ever missed."""
+    """A table as the script reads it: bytes split at tabs, missing columns are empty."""
     labels: dict[str, list[str]] = {}
     files = 0
-    try:
-        lines = path.read_bytes().split(b"\n")
-    except OSError as error:
-        raise UsageError(
-            f"{path}: cannot be read ({error.strerror}); give the path of a table"
-        ) from error
-    for number, line in enumerate(lines if lines[-1] else lines[:-1], 1):
+    for number, line in enumerate(_lines(path), 1):
         cells = [cell.strip() for cell in line.split(b"\t")]
-        name = cells[0].split(b".wav")[0].split(b".flac")[0].strip().decode("utf-8", "replace")
+        name = _name(cells[0])
         files += name not in labels
         if len(cells) == 4 and _ends_at_zero(path, number, cells[2]):
             continue
@@ -90,9 +88,16 @@ def read_official(path: Path) -> OfficialTable:
     return OfficialTable(labels, files)
 
 
-def table_of(tags: Labels) -> OfficialTable:
-    """What the script would read from a submission with these tags."""
-    return OfficialTable(tags, len(tags))
+def _lines(path: Path) -> list[bytes]:
+    try:
+        lines = path.read_bytes().split(b"\n")
+    except OSError as error:
+        raise UsageError(f"{path}: cannot be read ({error.strerror}); name a table") from error
+    return lines if lines[-1] else lines[:-1]
+
+
+def _name(cell: bytes) -> str:
+    return cell.split(b".wav")[0].split(b".flac")[0].strip().decode("utf-8", "replace")
 
 
 def _ends_at_zero(path: Path, line: int, cell: bytes) -> bool:
@@ -100,13 +105,20 @@ def _ends_at_zero(path: Path, line: int, cell: bytes) -> bool:
         return float(cell) == 0.0
     except ValueError as error:
         text = cell.decode("utf-8", "replace")
-        raise TableError(
-            path, line, f"{text!r} is not a time", "an end in seconds in the third column"
-        ) from error
+        expected = "an end in seconds in the third column"
+        raise TableError(path, line, f"{text!r} is not a time", expected) from error
 
 
-def _classes(pairs: Iterable[tuple[Sequence[str], Sequence[str]]]) -> dict[str, Averages]:
-    """Class by class the script counts rows: a repeated right label is no error here."""
+def _micro(pairs: Pairs) -> Averages:
+    counted = [(Counter(real), Counter(said)) for real, said in pairs]
+    right = sum((real & said).total() for real, said in counted)
+    wrong = sum((said - real).total() for real, said in counted)
+    missed = sum((real - said).total() for real, said in counted)
+    return _averages(right, wrong, missed)
+
+
+def _classes(pairs: Pairs) -> dict[str, Averages]:
+    """Per class the script counts rows, so a repeated correct label is no error."""
     right, wrong, missed = Counter[str](), Counter[str](), Counter[str]()
     for real, said in pairs:
         right.update(label for label in real if label in said)
@@ -119,4 +131,4 @@ def _classes(pairs: Iterable[tuple[Sequence[str], Sequence[str]]]) -> dict[str, 
 def _averages(right: int, wrong: int, missed: int) -> Averages:
     precision = right / (right + wrong) if right + wrong else 0.0
     recall = right / (right + missed) if right + missed else 0.0
-    return Averages.of_two(precision, recall)
+    return Averages.of(precision, recall)

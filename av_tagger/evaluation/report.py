@@ -1,4 +1,4 @@
-"""The whole of an evaluation: which files are read, what is scored, and how it looks as JSON."""
+"""The evaluation as a whole: reads the files, scores them, and gives a report with its JSON."""
 
 from __future__ import annotations
 
@@ -9,16 +9,23 @@ from typing import TYPE_CHECKING, Any
 from av_tagger.dcase import public_name, read_strong, read_weak
 from av_tagger.errors import UsageError, did_you_mean
 from av_tagger.evaluation.detection import EventScores, score_events
-from av_tagger.evaluation.development import Development, side_by_side
-from av_tagger.evaluation.official import OfficialScores, read_official, score_officially, table_of
-from av_tagger.evaluation.predictions import Predictions, is_json, read_predictions
+from av_tagger.evaluation.labelled import LabelledScores, labelled_scores
+from av_tagger.evaluation.official import (
+    OfficialScores,
+    OfficialTable,
+    read_official,
+    score_officially,
+)
+from av_tagger.evaluation.predictions import BRANCHES, Predictions, is_json, read_predictions
 from av_tagger.evaluation.ranking import Ranking, curves, rank
-from av_tagger.evaluation.tagging import TagScores, confusion, matrix, score_tags
+from av_tagger.evaluation.tagging import TagScores, confusion, label_matrix, score_tags
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from av_tagger.labels import ClassList
+
+TASKS = ("a", "b")
 
 
 @dataclass(frozen=True)
@@ -29,18 +36,19 @@ class TagReport:
     failed: int
     repeated: int
     confusion: list[list[int]]
-    rankings: dict[str, Ranking]  # by witness; empty without scores
+    rankings: dict[str, Ranking]  # by branch; empty if the predictions have no scores
     curves: dict[str, Any]  # by label, of the fused scores
 
     def as_json(self) -> dict[str, Any]:
-        rankings = {branch: ranking.as_json() for branch, ranking in self.rankings.items()}
-        rest = {
+        return {
+            "task": "a",
+            **self.scores.as_json(),
+            "ranking": {branch: ranking.as_json() for branch, ranking in self.rankings.items()},
             "failed": self.failed,
             "repeated": self.repeated,
             "confusion": self.confusion,
             "curves": self.curves,
         }
-        return {"task": "a", **self.scores.as_json(), "ranking": rankings, **rest}
 
 
 @dataclass(frozen=True)
@@ -56,7 +64,7 @@ class EventReport:
 
 @dataclass(frozen=True)
 class OfficialReport:
-    """Subtask A as the challenge's script has it."""
+    """Subtask A as the challenge's script scores it."""
 
     scores: OfficialScores
 
@@ -70,75 +78,67 @@ Report = TagReport | EventReport | OfficialReport
 def score(
     predictions: Path, truth: Path, classes: ClassList, task: str = "a", *, official: bool = False
 ) -> Report:
-    """Subtask a (tags of clips) or b (when the sounds happen)."""
-    if task.casefold() not in ("a", "b"):
-        raise UsageError(f"there is no task {task!r}; {did_you_mean(task, ('a', 'b'))}")
-    if task.casefold() == "a":
+    """Subtask a (tags per clip) or b (events)."""
+    task = task.casefold()
+    if task not in TASKS:
+        raise UsageError(f"there is no task {task!r}; {did_you_mean(task, TASKS)}")
+    if task == "a":
         return (evaluate_officially if official else evaluate_tags)(predictions, truth, classes)
     if official:
-        raise UsageError(
-            "`official` is about task a; task b is always scored as the challenge does it, in segments of 1 s"
-        )
+        raise UsageError("--official is for task a; task b is always scored as the challenge does")
     return evaluate_events(predictions, truth, classes)
 
 
 def evaluate_tags(predictions: Path, truth: Path, classes: ClassList) -> TagReport:
     real = read_weak(truth, classes)
-    told = read_predictions(predictions, classes)
-    said = {name: clip.tags for name, clip in told.clips.items()}
-    scores = score_tags(real, said, classes.labels)
+    read = read_predictions(predictions, classes)
+    tags = {name: clip.tags for name, clip in read.clips.items()}
+    scores = score_tags(real, tags, classes.labels)
     table = confusion(
-        matrix(real.values(), classes.labels),
-        matrix((said.get(name, ()) for name in real), classes.labels),
+        label_matrix(real.values(), classes.labels),
+        label_matrix((tags.get(name, ()) for name in real), classes.labels),
     )
-    rankings, drawn = _ranked(told, real, classes)
-    return TagReport(scores, len(told.failed), told.repeated, table.tolist(), rankings, drawn)
+    rankings, drawn = _ranked(read, real, classes)
+    return TagReport(scores, len(read.failed), read.repeated, table.tolist(), rankings, drawn)
 
 
 def evaluate_events(predictions: Path, truth: Path, classes: ClassList) -> EventReport:
-    told = read_predictions(predictions, classes)
-    said = {name: clip.events for name, clip in told.clips.items()}
-    return EventReport(
-        score_events(read_strong(truth, classes), said, classes.labels), len(told.failed)
-    )
+    read = read_predictions(predictions, classes)
+    events = {name: clip.events for name, clip in read.clips.items()}
+    scores = score_events(read_strong(truth, classes), events, classes.labels)
+    return EventReport(scores, len(read.failed))
 
 
 def evaluate_officially(predictions: Path, truth: Path, classes: ClassList) -> OfficialReport:
-    """A table is read as the script reads it; results in JSON are scored as the submission that they would be."""
+    """A table is read as the script reads it; JSON lines are scored like their submission."""
     if predictions.is_dir() or is_json(predictions):
-        told = read_predictions(predictions, classes)
-        table = table_of(
-            {public_name(name).removesuffix(".wav"): clip.tags for name, clip in told.clips.items()}
-        )
+        clips = read_predictions(predictions, classes).clips
+        names = {public_name(name).removesuffix(".wav"): clip.tags for name, clip in clips.items()}
+        table = OfficialTable.of(names)
     else:
         table = read_official(predictions)
     return OfficialReport(score_officially(read_official(truth), table))
 
 
-def plain(value: Any) -> Any:
-    """JSON knows no NaN and no infinity: null."""
+def without_nan(value: Any) -> Any:
+    """NaN and infinity become None, since JSON has neither."""
     if isinstance(value, dict):
-        return {key: plain(v) for key, v in value.items()}
+        return {key: without_nan(v) for key, v in value.items()}
     if isinstance(value, list | tuple):
-        return [plain(v) for v in value]
+        return [without_nan(v) for v in value]
     return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def _ranked(
-    told: Predictions, real: dict[str, tuple[str, ...]], classes: ClassList
+    read: Predictions, real: dict[str, tuple[str, ...]], classes: ClassList
 ) -> tuple[dict[str, Ranking], dict[str, Any]]:
-    if not told.has_scores:
+    """Rankings by branch, and curves of the fused scores by label."""
+    if not read.has_scores:
         return {}, {}
-    table = side_by_side(told, real, classes.labels)
+    table: LabelledScores = labelled_scores(read, real, classes.labels)
+    rankings = {b: rank(getattr(table, b), table.truth, table.labels) for b in BRANCHES}
     drawn = {
         label: curves(table.fused[:, k], table.truth[:, k]).as_json()
         for k, label in enumerate(classes.labels)
     }
-    return _rankings(table), drawn
-
-
-def _rankings(table: Development) -> dict[str, Ranking]:
-    return {
-        branch: rank(getattr(table, branch), table.truth, table.labels)
-        for branch in ("fused", "heard", "seen")
-    }
+    return rankings, drawn

@@ -1,4 +1,4 @@
-"""Subtask A: which tags of which clips are right, in micro-average (which ranks) and class-based, and what went unanswered."""
+"""Subtask A, tagging: precision, recall and F1, micro-averaged and per class."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from av_tagger.errors import UsageError
-from av_tagger.fusion.counts import Counts
+from av_tagger.metrics import Counts
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -26,14 +26,15 @@ class Averages:
     f1: float
 
     @classmethod
-    def of_two(cls, precision: float, recall: float) -> Averages:
+    def of(cls, precision: float, recall: float) -> Averages:
+        """With the F1 of these two numbers."""
         total = precision + recall
         return cls(precision, recall, 2 * precision * recall / total if total else 0.0)
 
 
 @dataclass(frozen=True)
 class Coverage:
-    """How many clips of the truth were answered, and how many answers are about other clips."""
+    """How many clips of the truth have predictions, and how many predictions are of other clips."""
 
     clips: int
     answered: int
@@ -43,10 +44,13 @@ class Coverage:
     def share(self) -> float:
         return self.answered / self.clips
 
+    def as_json(self) -> dict[str, float]:
+        return vars(self) | {"share": self.share}
+
 
 @dataclass(frozen=True)
 class TagScores:
-    """Every clip of the truth counts; one without an answer misses all of its labels."""
+    """Counts over every clip of the truth; a clip without predictions counts as untagged."""
 
     labels: tuple[str, ...]
     counts: Counts
@@ -54,86 +58,87 @@ class TagScores:
 
     @property
     def micro(self) -> Averages:
-        """Over (clip, label) pairs: the challenge's ranking metric."""
+        """Over all (clip, label) pairs: the metric that ranks the challenge."""
         return Averages(self.counts.precision, self.counts.recall, self.counts.f1)
 
     @property
     def macro(self) -> Averages:
-        """Mean precision and mean recall of the classes that occur, and the F1 of these two means, as the challenge has it."""
+        """Mean precision and recall of the classes that occur, and the F1 of these two means."""
         occurs = self.counts.occurs
         if not occurs.any():
             return Averages(0.0, 0.0, 0.0)
-        return Averages.of_two(
-            float(self.counts.class_precision[occurs].mean()),
-            float(self.counts.class_recall[occurs].mean()),
-        )
+        precision, recall = self.counts.class_precision[occurs], self.counts.class_recall[occurs]
+        return Averages.of(float(precision.mean()), float(recall.mean()))
 
     def as_json(self) -> dict[str, Any]:
-        c, names = self.counts, ("precision", "recall", "f1", "right", "predicted", "positives")
-        ratios = (c.class_precision.tolist(), c.class_recall.tolist(), c.class_f1.tolist())
-        per_class = zip(
-            self.labels,
-            *ratios,
-            c.right.tolist(),
-            c.predicted.tolist(),
-            c.positives.tolist(),
-            strict=True,
-        )
+        c = self.counts
+        columns = {
+            "precision": c.class_precision,
+            "recall": c.class_recall,
+            "f1": c.class_f1,
+            "right": c.right,
+            "predicted": c.predicted,
+            "positives": c.positives,
+        }
         return {
             "micro": vars(self.micro),
             "macro": vars(self.macro),
-            "coverage": vars(self.coverage) | {"share": self.coverage.share},
+            "coverage": self.coverage.as_json(),
             "classes": {
-                label: dict(zip(names, values, strict=True)) for label, *values in per_class
+                label: {name: column[k].item() for name, column in columns.items()}
+                for k, label in enumerate(self.labels)
             },
         }
 
 
 def score_tags(
-    truth: Mapping[str, Sequence[str]], said: Mapping[str, Sequence[str]], labels: Sequence[str]
+    truth: Mapping[str, Sequence[str]],
+    predicted: Mapping[str, Sequence[str]],
+    labels: Sequence[str],
 ) -> TagScores:
-    """Counts over every clip of the truth."""
-    coverage = coverage_of(truth, said)
-    names = tuple(truth)
-    told = matrix((said.get(name, ()) for name in names), labels)
-    return TagScores(tuple(labels), Counts.of(told, matrix(truth.values(), labels)), coverage)
+    """Both mappings are clip keys to labels."""
+    coverage = coverage_of(truth, predicted)
+    said = label_matrix((predicted.get(name, ()) for name in truth), labels)
+    return TagScores(tuple(labels), Counts.of(said, label_matrix(truth.values(), labels)), coverage)
 
 
-def coverage_of(truth: Mapping[str, object], said: Mapping[str, object]) -> Coverage:
-    """An error when the two have no clip in common: then they are about different things."""
-    answered = len(truth.keys() & said.keys())
+def coverage_of(truth: Mapping[str, object], predicted: Mapping[str, object]) -> Coverage:
+    """An error if the two have no clip in common: they are then of different sets."""
+    answered = len(truth.keys() & predicted.keys())
     if not answered:
-        mine, theirs = next(iter(said), None), next(iter(truth), None)
-        example = f" ({mine!r} is not among {theirs!r} ...)" if mine is not None else ""
-        raise UsageError(
-            f"predictions and truth have no clip in common{example}; are they of the same set?"
+        names = (
+            f" (such as {next(iter(predicted))!r} and {next(iter(truth))!r})" if predicted else ""
         )
-    return Coverage(len(truth), answered, len(said) - answered)
+        raise UsageError(
+            f"predictions and ground truth have no clip in common{names}; use the same data set"
+        )
+    return Coverage(len(truth), answered, len(predicted) - answered)
 
 
-def matrix(rows: Iterable[Iterable[str]], labels: Sequence[str]) -> Bools:
-    """(clips, classes) which clip has which label."""
-    place = {label: k for k, label in enumerate(labels)}
-    listed = [[place[label] for label in row] for row in rows]
+def label_matrix(rows: Iterable[Iterable[str]], labels: Sequence[str]) -> Bools:
+    """(clips, classes): True where a clip has a label."""
+    column = {label: k for k, label in enumerate(labels)}
+    listed = [[column[label] for label in row] for row in rows]
     table = np.zeros((len(listed), len(labels)), dtype=np.bool_)
     for i, ks in enumerate(listed):
         table[i, ks] = True
     return table
 
 
-def confusion(truth: Bools, said: Bools) -> NDArray[np.int64]:
-    """(classes + 1, classes + 1) clips: row = a true label (last: clips without one), column = what was said of them (last: nothing).
+def confusion(truth: Bools, predicted: Bools) -> NDArray[np.int64]:
+    """Multi-label confusion matrix, (classes + 1, classes + 1): rows are true, columns predicted.
 
-    On the diagonal the label was found. Beside it another label was said that the clip does not have; right labels of the same clip
-    are nobody's confusion.
+    Diagonal: clips in which the label was found. Elsewhere: clips that got a label which they do
+    not have; correct labels of the same clip are no confusion. Last column: clips without any
+    prediction. Last row: clips without any true label.
     """
-    wrong = said & ~truth
+    wrong = predicted & ~truth
     size = truth.shape[1]
     table = np.zeros((size + 1, size + 1), dtype=np.int64)
     table[:size, :size] = truth.astype(np.int64).T @ wrong.astype(np.int64)
-    table[np.arange(size), np.arange(size)] = (truth & said).sum(0)
-    silent, unlabelled = ~said.any(1), ~truth.any(1)
-    table[:size, size] = truth[silent].sum(0)
-    table[size, :size] = said[unlabelled].sum(0)
-    table[size, size] = (silent & unlabelled).sum()
+    table[np.arange(size), np.arange(size)] = (truth & predicted).sum(0)
+    untagged, unlabelled = ~predicted.any(1), ~truth.any(1)
+    table[:size, size] = truth[untagged].sum(0)
+    table[size, :size] = predicted[unlabelled].sum(0)
+    table[size, size] = (untagged & unlabelled).sum()
     return table

@@ -14,7 +14,7 @@ import numpy as np
 
 from av_tagger.learning.data.bags import Bags
 from av_tagger.learning.data.balance import class_counts
-from av_tagger.learning.data.examples import Skipped
+from av_tagger.learning.data.examples import SkippedEntry
 from av_tagger.learning.run import TrainingProgress, TrainingRun
 from av_tagger.learning.validation import Validation, validate
 from av_tagger.settings import to_table
@@ -97,7 +97,7 @@ def _all_bags(run: TrainingRun) -> dict[str, Bags]:
 
 
 def _data(bags: Bags) -> dict[str, Any]:
-    skipped: Sequence[Skipped] = getattr(bags, "skipped", ())
+    skipped: Sequence[SkippedEntry] = getattr(bags, "skipped", ())
     return {
         "sha256": bags.sha256,
         "clips": len(bags),

@@ -7,7 +7,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from av_tagger.audio.network import MilNetwork
-from av_tagger.audio.sockets import Heard
+from av_tagger.audio.base import Heard
 
 RARE = -5.0  # first bias of the second head: most of the teacher's classes are absent
 

@@ -17,7 +17,7 @@ from av_tagger.learning.data.audioset import ReleasedFeatures, holds_features, j
 from av_tagger.learning.data.bags import EmbeddingBags, Kind, WaveformBags, waveform_bags
 from av_tagger.learning.data.balance import Indices, generator
 from av_tagger.learning.data.embeddings import embedding_bags, embeddings_of
-from av_tagger.learning.data.examples import Example, ExampleSet, Skipped
+from av_tagger.learning.data.examples import Example, ExampleSet, SkippedEntry
 from av_tagger.learning.data.manifests import read_examples
 from av_tagger.learning.data.store import Progress, StoreSettings, build_store
 from av_tagger.learning.data.teacher import Teacher, TeacherTargets
@@ -173,7 +173,7 @@ def balanced(counts: NDArray[np.int64], quota: int) -> list[int]:
     return chosen
 
 
-def skipped(data: TrainingData) -> tuple[Skipped, ...]:
+def skipped(data: TrainingData) -> tuple[SkippedEntry, ...]:
     """Everything that was skipped, without duplicates."""
     bags = (data.training, data.validation, data.background)
     found = [s for b in bags for s in getattr(b, "skipped", ())]

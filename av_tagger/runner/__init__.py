@@ -1,1 +1,1 @@
-"""Many clips: what is to be done, who does it, what is already known; a bad clip costs itself only."""
+"""Runs over many clips: plan, journal, engines. A bad clip costs only itself."""

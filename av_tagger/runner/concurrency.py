@@ -1,4 +1,4 @@
-"""How many hands a run has and how far they may run ahead: chosen for the machine, changeable by flags."""
+"""How many decoders and inference threads a run has, and how much decoded data may wait."""
 
 from __future__ import annotations
 
@@ -14,37 +14,35 @@ GPU_BATCH, CPU_BATCH = 8, 2  # windows; a GPU is filled by about 2000 frames, a 
 
 @dataclass(frozen=True)
 class Concurrency:
-    """0 means: chosen for the machine by `suited`."""
+    """0 stands for a value that `for_machine` chooses."""
 
-    decoders: int = 0  # processes that decode
+    decoders: int = 0  # decoding processes
     inference_threads: int = 0  # threads that run the networks
-    threads: int = 0  # of each judge, inside the networks
-    batch: int = 0  # windows judged together
-    memory_bytes: int = 0  # decoded windows that wait or are being judged
-    ahead: int = 64  # clips begun beyond the oldest that is not finished: bounds what waits for its turn in the table
+    threads: int = 0  # per inference thread, inside the networks
+    batch: int = 0  # windows per call of the networks
+    memory_bytes: int = 0  # of decoded windows that wait or are being scored
+    ahead: int = 64  # clips that may be started beyond the oldest unfinished one
     window_limit: float = 120.0  # seconds to decode one window
     clip_limit: float = 3600.0  # seconds to decode one clip
     detail: bool = False  # keep curves and pictures in the documents
 
     def __post_init__(self) -> None:
-        if (
-            min(self.decoders, self.inference_threads, self.threads, self.batch, self.memory_bytes)
-            < 0
-            or self.ahead < 1
-        ):
-            raise ValueError(f"counts are not negative and at least one clip is begun: {self}")
+        counts = (self.decoders, self.inference_threads, self.threads, self.batch)
+        if min(*counts, self.memory_bytes) < 0 or self.ahead < 1:
+            raise ValueError(f"counts must not be negative, and `ahead` at least 1: {self}")
         if self.window_limit <= 0 or self.clip_limit <= 0:
             raise ValueError(
-                f"limits are above 0 seconds: {self.window_limit = }, {self.clip_limit = }"
+                f"time limits must be above 0: {self.window_limit = }, {self.clip_limit = }"
             )
 
 
-def suited(concurrency: Concurrency, device: str, sharing: int = 1) -> Concurrency:
-    """The same pace with every 0 decided, for one of `sharing` processes on this machine.
+def for_machine(concurrency: Concurrency, device: str, sharing: int = 1) -> Concurrency:
+    """Replace every 0 by a value for this machine, shared by `sharing` processes.
 
-    CPU: as many one-thread judges as cores. Two judges with one thread each beat one with two (a convolution does not halve), and
-    decoders need no cores of their own: they sleep while nobody takes what they decoded, so the two never fight for long.
-    GPU: two judges, so that one prepares and copies while the other computes; a decoder a core, for decoding bounds everything.
+    CPU: one inference thread per core, each with one thread inside the networks: two threads with
+    one each are faster than one with two. Decoders need no cores of their own, as they sleep while
+    the queue is full. GPU: two inference threads, so that one prepares and copies data while the
+    other computes, and one decoder per core, because decoding is the bottleneck.
     """
     cores = max(1, available_cores() // sharing)
     gpu = not device.startswith("cpu")
@@ -61,16 +59,23 @@ def suited(concurrency: Concurrency, device: str, sharing: int = 1) -> Concurren
     return replace(concurrency, **undecided)
 
 
-def in_words(concurrency: Concurrency, device: str) -> str:
-    """For --verbose: what was chosen."""
+def describe(concurrency: Concurrency, device: str) -> str:
+    """One line for --verbose."""
+    c = concurrency
     return (
-        f"{concurrency.decoders} decoding processes, {concurrency.inference_threads} judges with {concurrency.threads} thread(s) each on {device}, "
-        f"up to {concurrency.batch} windows together, at most {concurrency.memory_bytes / GIB:.1f} GiB of decoded windows"
+        f"{_count(c.decoders, 'decoding process', 'es')}, "
+        f"{_count(c.inference_threads, 'inference thread')} with {_count(c.threads, 'thread')} "
+        f"each on {device}, batches of {c.batch} windows, "
+        f"at most {c.memory_bytes / GIB:.1f} GiB of decoded windows"
     )
 
 
+def _count(number: int, noun: str, plural: str = "s") -> str:
+    return f"{number} {noun}{'' if number == 1 else plural}"
+
+
 def available_cores() -> int:
-    """Those that this process may use, as a scheduler or container says."""
+    """Cores that this process may use: affinity and container quota count."""
     try:
         cores = len(os.sched_getaffinity(0))
     except AttributeError:  # not on every system
@@ -87,6 +92,7 @@ def _quota() -> int | None:
 
 
 def memory() -> int:
+    """Physical memory in bytes."""
     try:
         return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     except (AttributeError, ValueError, OSError):

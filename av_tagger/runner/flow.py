@@ -1,4 +1,4 @@
-"""One process's share of a run: clips are decoded ahead, their windows judged together, and each clip concluded in its turn."""
+"""One process of a run: decodes ahead, scores windows in batches, merges clips in order."""
 
 from __future__ import annotations
 
@@ -20,53 +20,55 @@ from av_tagger.runner.window_queue import Window, WindowQueue
 from av_tagger.runner.worker import InferenceThread, Worker
 from av_tagger.tagger import WindowResult
 
-MOST_TOGETHER = 64  # events between two looks at whose turn it is
-MOST_DEFECTS = 20  # that many clips in a row that fail by a defect of ours are no accident: the run stops with the traceback
+MOST_EVENTS = 64  # events handled before finished clips are looked for again
+MOST_DEFECTS = 20  # clips in a row that fail with a bug: more end the run with the traceback
 
 
 @dataclass(frozen=True)
-class Trouble:
+class ClipProblem:
     """Why a clip cannot be tagged."""
 
     kind: str
     message: str
-    defect: BaseException | None = None
+    defect: BaseException | None = None  # a bug of this program
 
 
 @dataclass(frozen=True)
 class ScoredWindow:
+    """Event: the networks are done with a window."""
+
     sequence: int
     number: int
-    found: WindowResult | Trouble
+    result: WindowResult | ClipProblem
     seconds: float
 
 
 @dataclass(frozen=True)
 class Decoded:
-    """A clip's last window has gone to the judges, or the decoder has given up."""
+    """Event: the last window of a clip is in the queue, or decoding has failed."""
 
     sequence: int
     windows: int
-    trouble: Trouble | None
+    problem: ClipProblem | None
     seconds: float
 
 
 @dataclass(frozen=True)
-class Stopped:
-    """A thread has ended: well, or by an error that concerns the whole run."""
+class ThreadEnded:
+    """Event: a decoder thread has ended, or any thread has failed in a way that ends the run."""
 
     error: BaseException | None = None
 
 
 @dataclass
-class Pending:
-    """A clip of which not everything is known yet."""
+class PendingClip:
+    """A clip that is not finished."""
 
     job: Job
     window_results: dict[int, WindowResult] = field(default_factory=dict)
     scored: int = 0
-    windows: int | None = None
-    trouble: Trouble | None = None
+    windows: int | None = None  # known once the clip is decoded
+    problem: ClipProblem | None = None
     seconds: float = 0.0
 
     @property
@@ -77,8 +79,9 @@ class Pending:
 class Flow:
     """Jobs in, records out in the same order, in bounded memory.
 
-    Threads: decoders (each owns one decoding process) -> room -> judges -> the caller's thread, which concludes and yields. Decoders
-    begin no clip that is more than `ahead` after the oldest unfinished one; what waits is bounded there and in the room, and nothing else.
+    Decoder threads (each with a decoding process) -> window queue -> inference threads -> the
+    caller's thread, which merges the windows of a clip and yields its record. No clip is started
+    more than `ahead` after the oldest unfinished one. That and the queue bound what waits.
     """
 
     def __init__(
@@ -91,16 +94,16 @@ class Flow:
             concurrency.batch,
             concurrency.inference_threads,
         )
-        self._events: queue.SimpleQueue[ScoredWindow | Decoded | Stopped] = queue.SimpleQueue()
+        self._events: queue.SimpleQueue[ScoredWindow | Decoded | ThreadEnded] = queue.SimpleQueue()
         self._turn, self._source = threading.Condition(), threading.Lock()
-        self._finished = 0  # clips whose records have left
-        self._pending: dict[int, Pending] = {}
+        self._finished = 0  # clips whose records have been yielded
+        self._pending: dict[int, PendingClip] = {}
         self._stopping = False
         self._decoders: list[Decoder] = []
         self._defects = 0
 
     def records(self, jobs: Iterator[Job]) -> Iterator[list[Record]]:
-        """Those that became known together. Closing the iterator ends all threads and decoding processes."""
+        """Records in groups, as they become known. Closing the iterator ends all threads."""
         self._jobs = enumerate(jobs)
         threads = [
             *self._start("decoder", self.concurrency.decoders, self._decode),
@@ -115,8 +118,8 @@ class Flow:
         def guarded() -> None:
             try:
                 work()
-            except BaseException as error:  # noqa: BLE001 - it is raised again in the caller's thread
-                self._events.put(Stopped(error))
+            except BaseException as error:  # noqa: BLE001 - raised again in the caller's thread
+                self._events.put(ThreadEnded(error))
 
         threads = [
             threading.Thread(target=guarded, name=f"{name} {i + 1}", daemon=True)
@@ -132,13 +135,11 @@ class Flow:
         with self._turn:
             self._turn.notify_all()
         while alive := [thread for thread in threads if thread.is_alive()]:
-            for decoder in (
-                self._decoders
-            ):  # again and again: one may have begun to wait just after it was interrupted
+            for decoder in self._decoders:  # repeated: one may start to wait after an interrupt
                 decoder.interrupt()
             alive[0].join(0.05)
 
-    # Decoders' threads.
+    # In the decoder threads.
 
     def _decode(self) -> None:
         decoder = self.worker.decoder()
@@ -148,144 +149,139 @@ class Flow:
                 self._decode_one(decoder, *claimed)
         finally:
             decoder.close()
-        self._events.put(Stopped())
+        self._events.put(ThreadEnded())
 
     def _next_job(self) -> tuple[int, Job] | None:
-        """The next clip, once it is near enough to the oldest unfinished one."""
+        """The next clip, once it is within `ahead` of the oldest unfinished one."""
         with self.profiler.of("clips"), self._source:
             with self._turn:
                 self._turn.wait_for(
                     lambda: self._stopping or len(self._pending) < self.concurrency.ahead
                 )
-            # Outside that lock: the source may wait for jobs itself, and what is finished must still be able to leave.
+            # Not under the lock of `_turn`: the source may wait itself while clips are finished.
             sequence, job = (0, None) if self._stopping else next(self._jobs, (0, None))
             if job is None:
                 return None
-            self._pending[sequence] = Pending(job)
+            self._pending[sequence] = PendingClip(job)
             return sequence, job
 
     def _decode_one(self, decoder: Decoder, sequence: int, job: Job) -> None:
-        number, seconds, trouble = 0, 0.0, None
+        number, seconds, problem = 0, 0.0, None
         limit = min(self.concurrency.window_limit, self.concurrency.clip_limit)
-        aside = None if decoder.in_process else "transport"
+        own_stage = None if decoder.in_process else "transport"
         try:
             windows = decoder.windows(job.clip, self.worker.tagger.parts.request, limit)
             while True:
-                with self.profiler.of("decode", aside) as lap:
+                with self.profiler.of("decode", own_stage) as lap:
                     media = next(windows, None)
                 seconds += lap.seconds
                 if media is None:
                     break
-                if not self._hand_over(Window(sequence, number, media)):
+                if not self._enqueue(Window(sequence, number, media)):
                     return
                 number += 1
                 del media
                 self._check_limit(decoder, job, seconds)
         except AvTaggerError as error:
-            self._check_vanished(job)
-            trouble = Trouble(error.kind, str(error))
+            self._check_disk(job)
+            problem = ClipProblem(error.kind, str(error))
         if not self._stopping:
-            self._events.put(Decoded(sequence, number, trouble, seconds))
+            self._events.put(Decoded(sequence, number, problem, seconds))
 
-    def _hand_over(self, window: Window) -> bool:
+    def _enqueue(self, window: Window) -> bool:
         with self.profiler.of("queue"):
             return self.queue.put(window)
 
     def _check_limit(self, decoder: Decoder, job: Job, seconds: float) -> None:
-        if seconds > self.concurrency.clip_limit:
+        limit = self.concurrency.clip_limit
+        if seconds > limit:
             decoder.interrupt()
-            reason = (
-                f"took longer than {self.concurrency.clip_limit:g} s to decode and was given up"
-            )
+            reason = f"took longer than {limit:g} s to decode and was given up"
             raise TimedOut(job.clip.path, reason, "raise --time-limit if the file is sound")
 
     @staticmethod
-    def _check_vanished(job: Job) -> None:
-        """One file that is gone is its own trouble; a folder that is gone, or empty where files were, is a disk that was taken away."""
+    def _check_disk(job: Job) -> None:
+        """A missing file fails alone; if its folder is gone or empty, the disk is: StorageError."""
         path = job.clip.path
-        if not job.was_there or _is_there(path) or _holds_something(path.parent):
+        if not job.was_there or _exists(path) or _has_entries(path.parent):
             return
         raise StorageError(
-            f"{path.parent}: was there when the run began and is gone; bring it back and run the same command again"
+            f"{path.parent}: was there when the run began and is gone; "
+            "bring it back and run the same command again"
         )
 
-    # Judges' threads.
+    # In the inference threads.
 
     def _score(self) -> None:
-        score = InferenceThread(self.worker, self.profiler, self.concurrency.threads)
+        inference = InferenceThread(self.worker, self.profiler, self.concurrency.threads)
         try:
             while batch := self._take():
                 begin, size = time.perf_counter(), sum(window.size for window in batch)
-                found = _score_all(score, [window.media for window in batch])
+                results = _score_all(inference, [window.media for window in batch])
                 each = (time.perf_counter() - begin) / len(batch)
                 places = [(window.sequence, window.number) for window in batch]
                 del batch
                 self.queue.leave(len(places), size)
-                for (sequence, number), one in zip(places, found, strict=True):
-                    self._events.put(ScoredWindow(sequence, number, one, each))
+                for (sequence, number), result in zip(places, results, strict=True):
+                    self._events.put(ScoredWindow(sequence, number, result, each))
         finally:
-            score.close()
+            inference.close()
 
     def _take(self) -> list[Window]:
         with self.profiler.of("windows"):
             return self.queue.take()
 
-    # The caller's thread.
+    # In the caller's thread.
 
     def _collect(self) -> Iterator[list[Record]]:
         decoding = self.concurrency.decoders
         while decoding or self._pending:
-            for event in self._news():
-                if isinstance(event, Stopped):
-                    decoding -= self._ended(event)
+            for event in self._next_events():
+                if isinstance(event, ThreadEnded):
+                    decoding -= _ended(event)
                 else:
                     self._note(event)
-            if ready := list(self._those_whose_turn_it_is()):
+            if ready := list(self._finished_records()):
                 yield ready
 
-    def _news(self) -> list[ScoredWindow | Decoded | Stopped]:
-        """Waits for the next event; others that are there already come with it."""
+    def _next_events(self) -> list[ScoredWindow | Decoded | ThreadEnded]:
+        """Wait for the next event; take more that have already arrived."""
         events = [self._events.get()]
-        while len(events) < MOST_TOGETHER:
+        while len(events) < MOST_EVENTS:
             try:
                 events.append(self._events.get_nowait())
             except queue.Empty:
                 break
         return events
 
-    @staticmethod
-    def _ended(event: Stopped) -> int:
-        if event.error is not None:
-            raise event.error
-        return 1
-
     def _note(self, event: ScoredWindow | Decoded) -> None:
         pending = self._pending[event.sequence]
         pending.seconds += event.seconds
         if isinstance(event, Decoded):
             pending.windows = event.windows
-            pending.trouble = pending.trouble or event.trouble
+            pending.problem = pending.problem or event.problem
             return
         pending.scored += 1
-        if isinstance(event.found, Trouble):
-            pending.trouble = event.found
+        if isinstance(event.result, ClipProblem):
+            pending.problem = event.result
         else:
-            pending.window_results[event.number] = event.found
+            pending.window_results[event.number] = event.result
 
-    def _those_whose_turn_it_is(self) -> Iterator[Record]:
+    def _finished_records(self) -> Iterator[Record]:
+        """Of finished clips, up to the first unfinished one."""
         while (first := self._pending.get(self._finished)) is not None and first.complete:
-            made = self._conclude(first)
+            made = self._merge(first)
             with self._turn:
                 del self._pending[self._finished]
                 self._finished += 1
                 self._turn.notify_all()
             yield made
 
-    def _conclude(self, pending: Pending) -> Record:
-        job, trouble = pending.job, pending.trouble
-        self._count_defects(trouble)
-        if trouble is not None:
-            return failure(job, trouble.kind, trouble.message)
+    def _merge(self, pending: PendingClip) -> Record:
+        job, problem = pending.job, pending.problem
+        self._count_defects(problem)
+        if problem is not None:
+            return failure(job, problem.kind, problem.message)
         window_results = [pending.window_results[n] for n in range(len(pending.window_results))]
         with self.profiler.of("merge"):
             try:
@@ -294,49 +290,51 @@ class Flow:
                 return failure(job, error.kind, str(error))
             return record(job, tagged, pending.seconds, detail=self.concurrency.detail)
 
-    def _count_defects(self, trouble: Trouble | None) -> None:
-        if trouble is None or trouble.defect is None:
+    def _count_defects(self, problem: ClipProblem | None) -> None:
+        if problem is None or problem.defect is None:
             self._defects = 0
             return
         self._defects += 1
         if self._defects >= MOST_DEFECTS:
-            raise trouble.defect
+            raise problem.defect
 
 
-def _score_all(score: InferenceThread, batch: list[Media]) -> list[WindowResult | Trouble]:
-    """Where a batch fails its windows are judged one by one, so that only the guilty clip pays."""
+def _ended(event: ThreadEnded) -> int:
+    if event.error is not None:
+        raise event.error
+    return 1
+
+
+def _score_all(inference: InferenceThread, batch: list[Media]) -> list[WindowResult | ClipProblem]:
+    """If a batch fails, score its windows one by one, so that only the failing clip is lost."""
     try:
-        return list(score.score(batch))
-    except Exception as error:  # noqa: BLE001 - a bad clip costs itself only; many in a row end the run
+        return list(inference.score(batch))
+    except Exception as error:  # noqa: BLE001 - costs one clip; many in a row end the run
         if len(batch) == 1:
-            return [_trouble(batch[0], error)]
-    return list(itertools.chain.from_iterable(_score_all(score, [media]) for media in batch))
+            return [_problem(batch[0], error)]
+    return list(itertools.chain.from_iterable(_score_all(inference, [media]) for media in batch))
 
 
-def _trouble(media: Media, error: Exception) -> Trouble:
+def _problem(media: Media, error: Exception) -> ClipProblem:
     path = media.clip.path
     if isinstance(error, AvTaggerError):
-        return Trouble(error.kind, str(error))
+        return ClipProblem(error.kind, str(error))
     if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError":
-        return Trouble(
-            "memory",
-            f"{path}: the networks ran out of memory; use shorter windows, or a device with more memory",
-        )
-    return Trouble(
-        "defect",
-        f"{path}: {type(error).__name__}: {error}; this is a defect: please report it",
-        error,
-    )
+        reason = "the networks ran out of memory"
+        remedy = "use shorter windows, or a device with more memory"
+        return ClipProblem("memory", f"{path}: {reason}; {remedy}")
+    reason = f"{type(error).__name__}: {error}"
+    return ClipProblem("defect", f"{path}: {reason}; this is a bug: please report it", error)
 
 
-def _is_there(path: Path) -> bool:
+def _exists(path: Path) -> bool:
     try:
         return path.exists()
     except OSError:  # a stale handle, a broken disk
         return False
 
 
-def _holds_something(folder: Path) -> bool:
+def _has_entries(folder: Path) -> bool:
     try:
         return any(True for _ in folder.iterdir())
     except OSError:

@@ -1,4 +1,4 @@
-"""What travels through a run: items that were asked for, jobs to do, records of what came out (plain data, picklable)."""
+"""Plain, picklable data of a run: items to tag, jobs to do, records of results."""
 
 from __future__ import annotations
 
@@ -15,26 +15,26 @@ DONE, FAILED = "done", "failed"
 
 @dataclass(frozen=True)
 class Item:
-    """A clip that was asked for, and the name under which an official list knows it."""
+    """A clip to tag, and its name in an official list."""
 
     clip: Clip
-    listed: str = ""
-    trouble: str = ""  # why there is nothing to open, in words
+    listed: str = ""  # empty: from no list
+    problem: str = ""  # why there is no file to open
 
 
 @dataclass(frozen=True)
 class Job:
-    """An item of the plan that is still to be done."""
+    """An item of the plan that is not done yet."""
 
-    position: int
+    position: int  # in the plan
     clip: Clip
     was_there: bool = True  # when the plan was made
-    attempts: int = 0  # how often a process died over it
+    attempts: int = 0  # how often a process died while it held this job
 
 
 @dataclass(frozen=True)
 class Record:
-    """What came of a job, as the journal keeps it."""
+    """The result of a job, as the journal stores it."""
 
     position: int
     status: str
@@ -46,7 +46,7 @@ class Record:
 
 
 def record(job: Job, outcome: Outcome, seconds: float, *, detail: bool = False) -> Record:
-    """The document leaves out how long the clip took: in a batch a clip shares its time, and a table should not depend on luck."""
+    """The document has no run time, which clips of a batch share: results must be reproducible."""
     if isinstance(outcome, Failed):
         return Record(job.position, FAILED, outcome.kind, "", "", seconds, as_line(outcome))
     timeless = replace(outcome, run=replace(outcome.run, seconds=np.nan))

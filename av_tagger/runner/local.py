@@ -1,30 +1,31 @@
-"""The plain engine: this process does what there is to do."""
+"""The engine that tags in this process, and the work loop of every local process."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from av_tagger.runner.concurrency import Concurrency, suited
+from av_tagger.runner.concurrency import Concurrency, for_machine
 from av_tagger.runner.flow import Flow
 from av_tagger.runner.job import Job
 from av_tagger.runner.journal import Journal
-from av_tagger.runner.profiler import HERE, Profiler
+from av_tagger.runner.profiler import ONLY_PROCESS, Profiler
 from av_tagger.runner.worker import Worker
 
-Tick = Callable[[], None]
+Tick = Callable[[], None]  # called after each group of records
 
 
 @dataclass(frozen=True)
-class Here:
-    """One crew in this process."""
+class InProcessEngine:
+    """One worker in this process."""
 
     worker: Worker
     concurrency: Concurrency
 
     def __call__(self, journal: Journal, tick: Tick) -> None:
-        work(journal, self.worker, suited(self.concurrency, self.worker.device), HERE, tick)
+        concurrency = for_machine(self.concurrency, self.worker.device)
+        work(journal, self.worker, concurrency, ONLY_PROCESS, tick)
 
 
 def work(
@@ -35,43 +36,33 @@ def work(
     tick: Tick,
     profiler: Profiler | None = None,
 ) -> None:
-    """Do whatever this owner can claim; what it did not finish is free again when it ends."""
+    """Claim and do jobs until none is left; unfinished ones are released at the end.
+
+    Suspects, over which a process has died before, come last and one at a time, so that another
+    death shows which clip causes it.
+    """
     profiler = profiler or Profiler()
     try:
         flow = Flow(worker, concurrency, profiler)
-        _do(journal, flow, _ordinary(journal, owner, flow), tick)
-        for suspect in _suspects(journal, owner):  # alone, so that a death says who was the reason
-            alone = Flow(
-                worker,
-                Concurrency(
-                    1,
-                    1,
-                    concurrency.threads,
-                    1,
-                    concurrency.memory_bytes,
-                    1,
-                    concurrency.window_limit,
-                    concurrency.clip_limit,
-                    concurrency.detail,
-                ),
-                profiler,
-            )
-            _do(journal, alone, iter([suspect]), tick)
+        _record_all(journal, flow, _claims(journal, owner, flow), tick)
+        alone = replace(concurrency, decoders=1, inference_threads=1, batch=1, ahead=1)
+        for suspect in _suspects(journal, owner):
+            _record_all(journal, Flow(worker, alone, profiler), iter([suspect]), tick)
     finally:
         journal.release(owner, died=False)
         journal.keep_timings(owner, profiler.as_text())
 
 
-def _do(journal: Journal, flow: Flow, jobs: Iterator[Job], tick: Tick) -> None:
-    with closing(flow.records(jobs)) as found:  # type: ignore[type-var]
-        for records in found:
+def _record_all(journal: Journal, flow: Flow, jobs: Iterator[Job], tick: Tick) -> None:
+    with closing(flow.records(jobs)) as groups:  # type: ignore[type-var]
+        for records in groups:
             with flow.profiler.of("record"):
                 journal.record(records)
             tick()
 
 
-def _ordinary(journal: Journal, owner: str, flow: Flow) -> Iterator[Job]:
-    """Few at a time, so that several owners finish together and a death makes few suspects."""
+def _claims(journal: Journal, owner: str, flow: Flow) -> Iterator[Job]:
+    """Few at a time, so that all processes finish together and a death makes few suspects."""
     while True:
         with flow.profiler.of("claim"):
             jobs = journal.claim(owner, max(2, flow.concurrency.decoders))

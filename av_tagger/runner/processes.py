@@ -1,4 +1,4 @@
-"""Several processes on one machine, one a GPU or as many as asked for: each claims from the same journal, any may die."""
+"""The engine of several processes: each claims jobs from the same journal, and any may die."""
 
 from __future__ import annotations
 
@@ -16,20 +16,20 @@ from typing import Any
 
 from av_tagger import errors
 from av_tagger.errors import AvTaggerError, UsageError
-from av_tagger.runner.concurrency import Concurrency, suited
+from av_tagger.runner.concurrency import Concurrency, for_machine
 from av_tagger.runner.journal import Journal
 from av_tagger.runner.local import Tick, work
 from av_tagger.runner.profiler import Profiler
 from av_tagger.runner.worker import Worker, WorkerFactory
 
-LOOK_SECONDS = 0.3  # between two looks at the journal
-PARTING_SECONDS = 10.0
-MOST_FRUITLESS_DEATHS = 3  # deaths in a row, a process, in which nothing was done
+POLL_SECONDS = 0.3  # between two looks at processes and journal
+TERMINATE_SECONDS = 10.0  # from SIGTERM to SIGKILL
+MOST_FRUITLESS_DEATHS = 3  # deaths in a row, per process, without a new result
 
 
 @dataclass
-class Member:
-    """A process at work, and the line on which it says how it ended."""
+class WorkerProcess:
+    """A running process, and the pipe through which it sends the error that ended it."""
 
     owner: str
     process: SpawnProcess
@@ -37,89 +37,84 @@ class Member:
 
 
 @dataclass
-class Processes:
-    """One process a recipe."""
+class ProcessEngine:
+    """One process per factory; processes that die are replaced while there are jobs."""
 
     factories: Sequence[WorkerFactory]
     concurrency: Concurrency
     fingerprint: str
-    members: dict[int, Member] = field(default_factory=dict)
+    running: dict[int, WorkerProcess] = field(default_factory=dict)
     started: int = 0
     fruitless_deaths: int = 0
     settled: int = 0
-    look_seconds: float = LOOK_SECONDS
+    poll_seconds: float = POLL_SECONDS
 
     def __call__(self, journal: Journal, tick: Tick) -> None:
         try:
-            self._start_where_work_waits(journal)
-            while self.members:
-                ended = wait(
-                    [m.process.sentinel for m in self.members.values()], timeout=self.look_seconds
-                )
+            self._fill(journal)
+            while self.running:
+                sentinels = [p.process.sentinel for p in self.running.values()]
+                ended = wait(sentinels, timeout=self.poll_seconds)
                 tick()
-                for slot in [s for s, m in self.members.items() if m.process.sentinel in ended]:
+                for slot in [s for s, p in self.running.items() if p.process.sentinel in ended]:
                     self._reap(journal, slot)
                 if ended:
-                    self._start_where_work_waits(journal)
+                    self._fill(journal)
         finally:
-            self._send_home(journal)
+            self._terminate(journal)
 
-    def _start_where_work_waits(self, journal: Journal) -> None:
-        empty = [slot for slot in range(len(self.factories)) if slot not in self.members]
+    def _fill(self, journal: Journal) -> None:
+        """Start a process in every empty slot, but no more than there are free jobs."""
+        empty = [slot for slot in range(len(self.factories)) if slot not in self.running]
         for slot in empty[: journal.waiting(len(empty))]:
-            self.members[slot] = self._start(journal.folder, slot)
+            self.running[slot] = self._start(journal.folder, slot)
 
-    def _start(self, folder: Path, slot: int) -> Member:
+    def _start(self, folder: Path, slot: int) -> WorkerProcess:
         self.started += 1
         owner = f"process {slot + 1}.{self.started}"
         ours, theirs = multiprocessing.Pipe(duplex=False)
         context = multiprocessing.get_context("spawn")  # a fork would share CUDA and locks
-        args = WorkerArgs(
-            folder,
-            self.factories[slot],
-            self.concurrency,
-            owner,
-            self.fingerprint,
-            len(self.factories),
-        )
-        process = context.Process(target=member, args=(args, theirs), name=owner, daemon=True)
+        factory, sharing = self.factories[slot], len(self.factories)
+        args = WorkerArgs(folder, factory, self.concurrency, owner, self.fingerprint, sharing)
+        process = context.Process(target=run_worker, args=(args, theirs), name=owner, daemon=True)
         process.start()
         theirs.close()
-        return Member(owner, process, ours)
+        return WorkerProcess(owner, process, ours)
 
     def _reap(self, journal: Journal, slot: int) -> None:
-        """What a dead process had claimed is free again; one that dies before it has done anything, over and over, ends the run."""
-        gone = self.members.pop(slot)
-        gone.process.join()
-        died = gone.process.exitcode != 0
-        journal.release(gone.owner, died=died)
-        said = _said(gone.channel)
-        if said is not None:
-            raise said
+        """Release the jobs of an ended process; too many deaths without a result end the run."""
+        ended = self.running.pop(slot)
+        ended.process.join()
+        code = ended.process.exitcode
+        journal.release(ended.owner, died=code != 0)
+        error = _error_of(ended.channel)
+        if error is not None:
+            raise error
         settled = journal.counts().total - journal.counts().left
-        self.fruitless_deaths = self.fruitless_deaths + 1 if died and settled == self.settled else 0
+        fruitless = code != 0 and settled == self.settled
+        self.fruitless_deaths = self.fruitless_deaths + 1 if fruitless else 0
         self.settled = settled
         if self.fruitless_deaths > MOST_FRUITLESS_DEATHS * len(self.factories):
             raise AvTaggerError(
-                f"{self.fruitless_deaths} worker processes died one after another (the last with exit code {gone.process.exitcode}); "
-                "try one with --processes 1, or less --memory"
+                f"{self.fruitless_deaths} worker processes died in a row (the last with exit code "
+                f"{code}); try --processes 1, or less --memory"
             )
 
-    def _send_home(self, journal: Journal) -> None:
-        for gone in self.members.values():
-            gone.process.terminate()
-        for gone in self.members.values():
-            gone.process.join(PARTING_SECONDS)
-            if gone.process.is_alive():
-                gone.process.kill()
-                gone.process.join()
-            journal.release(gone.owner, died=False)
-        self.members.clear()
+    def _terminate(self, journal: Journal) -> None:
+        for running in self.running.values():
+            running.process.terminate()
+        for running in self.running.values():
+            running.process.join(TERMINATE_SECONDS)
+            if running.process.is_alive():
+                running.process.kill()
+                running.process.join()
+            journal.release(running.owner, died=False)
+        self.running.clear()
 
 
 @dataclass(frozen=True)
 class WorkerArgs:
-    """What a process is told when it begins."""
+    """What a worker process gets: all of it is picklable."""
 
     folder: Path
     factory: WorkerFactory
@@ -129,66 +124,58 @@ class WorkerArgs:
     sharing: int
 
 
-def member(args: WorkerArgs, channel: Connection) -> None:
-    """The life of one process."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the driver's to handle
+def run_worker(args: WorkerArgs, channel: Connection) -> None:
+    """The main function of a worker process."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the driver handles Ctrl-C
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
-    threading.Thread(target=_follow_parent, daemon=True).start()
+    threading.Thread(target=_exit_with_driver, daemon=True).start()
     try:
         profiler = Profiler()
-        worker = loaded(args.factory, profiler)
-        check_same(worker.tagger.parts.run.fingerprint, args.fingerprint, args.owner)
+        worker = load_worker(args.factory, profiler)
+        check_fingerprint(worker.tagger.parts.run.fingerprint, args.fingerprint, args.owner)
+        concurrency = for_machine(args.concurrency, worker.device, args.sharing)
         with Journal(args.folder) as journal:
-            work(
-                journal,
-                worker,
-                suited(args.concurrency, worker.device, args.sharing),
-                args.owner,
-                _nothing,
-                profiler,
-            )
+            work(journal, worker, concurrency, args.owner, lambda: None, profiler)
     except AvTaggerError as error:
         channel.send((type(error).__name__, str(error)))
 
 
-def loaded(factory: WorkerFactory, profiler: Profiler) -> Worker:
-    """The networks, in the process that will use them."""
+def load_worker(factory: WorkerFactory, profiler: Profiler) -> Worker:
+    """Load the networks in the process that will use them."""
     with profiler.of("load"):
         worker = factory()
-    profiler.forget_processor()
+    profiler.restart_cpu()
     return worker
 
 
-def check_same(mine: str, theirs: str, where: str) -> None:
-    """Weights differ from machine to machine sooner or later: such a table would be of two minds."""
-    if mine != theirs:
-        reason = f"its weights or settings ({mine}) are not those of the run ({theirs})"
+def check_fingerprint(own: str, expected: str, where: str) -> None:
+    """A worker with other weights or settings would give other results: UsageError."""
+    if own != expected:
+        reason = f"its weights or settings ({own}) are not those of the run ({expected})"
         raise UsageError(f"{where}: {reason}; give every machine the same files")
 
 
-def _follow_parent() -> None:
-    parent = multiprocessing.parent_process()
-    if parent is not None:
-        parent.join()
-        os._exit(1)  # a driver that was killed leaves nobody behind
+def _exit_with_driver() -> None:
+    """A killed driver must leave no worker behind."""
+    driver = multiprocessing.parent_process()
+    if driver is not None:
+        driver.join()
+        os._exit(1)
 
 
-def _nothing() -> None:
-    pass
-
-
-def _said(channel: Connection) -> AvTaggerError | None:
+def _error_of(channel: Connection) -> AvTaggerError | None:
+    """The error that a worker process has sent, if any."""
     try:
-        said: tuple[str, str] | None = channel.recv() if channel.poll() else None
+        sent: tuple[str, str] | None = channel.recv() if channel.poll() else None
     except (EOFError, OSError):
-        said = None
+        sent = None
     finally:
         channel.close()
-    return None if said is None else as_error(*said)
+    return None if sent is None else as_error(*sent)
 
 
 def as_error(name: str, text: str) -> AvTaggerError:
-    """The error that another process had, in its own words."""
+    """The error of another process, from its class name and text."""
     kind: Any = getattr(errors, name, AvTaggerError)
     plain = (
         isinstance(kind, type)
@@ -200,7 +187,7 @@ def as_error(name: str, text: str) -> AvTaggerError:
 
 
 def devices_of(flag: str | None, device: str, processes: int) -> list[str | None]:
-    """The device of each process; [None] means: this process, as it is."""
+    """The device of each process; [None] stands for this process and its device."""
     if flag is None:
         return [device] * processes if processes > 1 else [None]
     if flag != "auto":
@@ -209,7 +196,6 @@ def devices_of(flag: str | None, device: str, processes: int) -> list[str | None
 
     count = torch.cuda.device_count()
     if not count:
-        raise errors.DeviceError(
-            "--devices auto: there is no CUDA device on this machine; leave it out, or say --processes N"
-        )
+        reason = "--devices auto: there is no CUDA device on this machine"
+        raise errors.DeviceError(f"{reason}; leave it out, or use --processes N")
     return [f"cuda:{n}" for n in range(count)]

@@ -1,4 +1,4 @@
-"""A whole run: what was asked for becomes a plan, an engine works it off, a table comes out; a second start goes on."""
+"""A whole run: make or resume the plan, let an engine do it, write the table."""
 
 from __future__ import annotations
 
@@ -12,25 +12,27 @@ from pathlib import Path
 from av_tagger.errors import StorageError, UsageError
 from av_tagger.reports.schema import from_json
 from av_tagger.runner.job import Item
-from av_tagger.runner.journal import Choice, Journal, RunCounts
+from av_tagger.runner.journal import Journal, RunCounts
 from av_tagger.runner.local import Tick
-from av_tagger.runner.profiler import DRIVER, Profile, Profiler
+from av_tagger.runner.profile import Profile
+from av_tagger.runner.profiler import DRIVER, Profiler
+from av_tagger.runner.selection import Selection
 from av_tagger.runner.table import ResultsTable, listed_documents, shards_of
 
 Engine = Callable[[Journal, Tick], None]
-Watch = Callable[[RunCounts], None]
+ShowCounts = Callable[[RunCounts], None]
 LOCK = ".lock"
 SUBMISSIONS = ("submission.task_a.tsv", "submission.task_b.tsv")
 
 
 @dataclass(frozen=True)
-class Order:
-    """What is to be done, and where its results go."""
+class RunRequest:
+    """Which clips to tag, and where the results go."""
 
     folder: Path
     items: Iterable[Item]
-    fingerprint: str  # of what changes numbers
-    choice: Choice = field(default_factory=Choice)
+    fingerprint: str  # of all that changes results
+    selection: Selection = field(default_factory=Selection)
     fresh: bool = False
 
 
@@ -40,8 +42,8 @@ class Summary:
 
     folder: Path
     counts: RunCounts
-    skipped: int  # were known before
-    failed_before: int  # are among them
+    skipped: int  # results of earlier runs
+    failed_before: int  # failures among these
     failures: list[tuple[str, int, str]]
     branch_statuses: list[tuple[str, str, int]]
     seconds: float
@@ -49,15 +51,15 @@ class Summary:
     files: tuple[Path, ...]
 
 
-def run(order: Order, engine: Engine, watch: Watch | None = None) -> Summary:
-    """Results appear as they come; in the end, and after an interrupt, the table is whole and in order."""
+def run(request: RunRequest, engine: Engine, show: ShowCounts | None = None) -> Summary:
+    """Results appear as they come; at the end, also after Ctrl-C, the table is sorted."""
     began, profiler = time.monotonic(), Profiler()
-    folder = folder_of(order)
-    with _alone(folder), Journal(folder, fresh=order.fresh) as journal:
+    folder = folder_of(request)
+    with _locked(folder), Journal(folder, fresh=request.fresh) as journal:
         with profiler.of("plan"):
-            table, known = _prepare(journal, order)
+            table, known = _prepare(journal, request)
         try:
-            engine(journal, _ticker(table, known, watch, profiler))
+            engine(journal, _ticker(table, known, show, profiler))
         except KeyboardInterrupt:
             _settle(table)
             raise
@@ -78,47 +80,45 @@ def run(order: Order, engine: Engine, watch: Watch | None = None) -> Summary:
         )
 
 
-def folder_of(order: Order) -> Path:
-    """A shard has a folder of its own, so that shards on many machines never share a store."""
-    shard, shards = order.choice.shard
+def folder_of(request: RunRequest) -> Path:
+    """A shard has its own folder, so that machines never share a journal."""
+    shard, shards = request.selection.shard
     if not 1 <= shard <= shards:
         raise UsageError(f"--shard {shard}/{shards}: shards are counted from 1 to {shards}")
-    return order.folder if shards == 1 else order.folder / f"shard-{shard}-of-{shards}"
+    return request.folder if shards == 1 else request.folder / f"shard-{shard}-of-{shards}"
 
 
-def _prepare(journal: Journal, order: Order) -> tuple[ResultsTable, RunCounts]:
-    if not order.fresh:
-        for other in shards_of(order.folder):
+def _prepare(journal: Journal, request: RunRequest) -> tuple[ResultsTable, RunCounts]:
+    if not request.fresh:
+        for other in shards_of(request.folder):
             if other != journal.path:
                 journal.adopt(other)
-    known = journal.plan(order.items, order.fingerprint, order.choice)
+    known = journal.plan(request.items, request.fingerprint, request.selection)
     if not known.total:
-        raise UsageError(
-            "there is nothing to do: what was named holds no clips, or none for this shard"
-        )
-    journal.give_up_missing()
+        raise UsageError("there is nothing to do: the inputs have no clips, or none for this shard")
+    journal.fail_missing()
     table = ResultsTable(journal)
     table.write()
     return table, known
 
 
-def _ticker(table: ResultsTable, known: RunCounts, watch: Watch | None, profiler: Profiler) -> Tick:
+def _ticker(
+    table: ResultsTable, known: RunCounts, show: ShowCounts | None, profiler: Profiler
+) -> Tick:
+    """Counts from the table, which are cheaper than queries of the journal."""
     missing = table.journal.counts().failed - known.failed
 
-    def show() -> None:
-        if watch is not None:
-            watch(
-                RunCounts(
-                    known.total, known.done + table.done, known.failed + missing + table.failed
-                )
-            )
+    def show_counts() -> None:
+        if show is not None:
+            failed = known.failed + missing + table.failed
+            show(RunCounts(known.total, known.done + table.done, failed))
 
     def tick() -> None:
         with profiler.of("table"):
             table.catch_up()
-        show()
+        show_counts()
 
-    show()
+    show_counts()
     return tick
 
 
@@ -128,7 +128,7 @@ def _settle(table: ResultsTable) -> None:
 
 
 def _submit(journal: Journal, folder: Path) -> list[Path]:
-    """The files that the challenge asks for, when its own list was given and at least one clip could be tagged."""
+    """DCASE submission files, if clips of an official list were tagged."""
     from av_tagger.dcase import from_outcomes, write_events, write_tags
 
     tags, events = from_outcomes(
@@ -143,8 +143,8 @@ def _submit(journal: Journal, folder: Path) -> list[Path]:
 
 
 @contextmanager
-def _alone(folder: Path) -> Iterator[None]:
-    """One run at a time in a folder; the lock goes with the process, however that ends."""
+def _locked(folder: Path) -> Iterator[None]:
+    """One run per folder at a time; the lock ends with the process."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
         file = (folder / LOCK).open("a")
@@ -153,13 +153,13 @@ def _alone(folder: Path) -> Iterator[None]:
             f"{folder}: cannot be written ({error.strerror}); choose another folder with -o"
         ) from error
     with file:
-        with suppress(ImportError):  # no such locks on Windows
+        with suppress(ImportError):  # Windows has no fcntl
             import fcntl
 
             try:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError as error:
                 raise UsageError(
-                    f"{folder}: another run is at work in this folder; wait for it, or stop it first"
+                    f"{folder}: another run uses this folder; wait for it, or stop it first"
                 ) from error
         yield

@@ -1,4 +1,4 @@
-"""What is asked for: folders, patterns, lists of paths and the challenge's own lists become items, one at a time."""
+"""Folders, glob patterns, lists of paths and DCASE lists to items, one at a time."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ LISTS = frozenset({".txt", ".lst", ".list", ".csv", ".tsv"})
 
 
 def items(inputs: Sequence[str], media: Sequence[Path] = ()) -> Iterator[Item]:
-    """In the order of the inputs; a list of the challenge needs the folders in which its clips lie."""
+    """Items in the order of the inputs; a DCASE list needs `media`, the folders of its clips."""
     if not inputs:
         raise UsageError(
             "name a folder, files, a pattern or a list of files, as in: av-tag batch FOLDER -o RUN"
@@ -34,26 +34,24 @@ def items(inputs: Sequence[str], media: Sequence[Path] = ()) -> Iterator[Item]:
 
 
 def check_inputs(inputs: Sequence[str], media: Sequence[Path]) -> None:
-    """What was named and is not there; a missing media file is left to be a failure, so that the others are still done."""
+    """UsageError for missing inputs; a missing media file becomes a failed clip instead."""
     for word in inputs:
         path = Path(word)
         if word == "-" or path.exists() or MAGIC & set(word) or path.suffix.lower() in MEDIA:
             continue
-        raise UsageError(
-            f"{word}: there is no such file or folder; check the name, or name a folder, a pattern or a list of files"
-        )
+        remedy = "check the name, or name a folder, a pattern or a list of files"
+        raise UsageError(f"{word}: there is no such file or folder; {remedy}")
     for folder in media:
         if not folder.is_dir():
-            raise UsageError(
-                f"{folder}: there is no such folder; say with --media where the clips of the list lie"
-            )
+            remedy = "name the folder of the list's clips with --media"
+            raise UsageError(f"{folder}: there is no such folder; {remedy}")
 
 
 def at_least_one(found: Iterator[Item]) -> Iterator[Item]:
-    """The same items; that there are none is said at once."""
+    """The same items; UsageError if there are none."""
     first = next(found, None)
     if first is None:
-        raise UsageError("there is nothing to do: what was named holds no clips")
+        raise UsageError("there is nothing to do: the inputs have no clips")
     return itertools.chain([first], found)
 
 
@@ -63,9 +61,7 @@ def _listed(path: Path, media: Sequence[Path]) -> Iterator[Item]:
         return
     try:
         if _looks_official(path):
-            raise UsageError(
-                f"{path}: is a list of the challenge; say with --media FOLDER where its clips lie"
-            )
+            raise UsageError(f"{path}: is a DCASE list; name the folder of its clips with --media")
         with path.open(encoding="utf-8-sig", errors="surrogateescape") as lines:
             yield from _plain(lines, path.parent)
     except OSError as error:
@@ -75,18 +71,14 @@ def _listed(path: Path, media: Sequence[Path]) -> Iterator[Item]:
 
 
 def _plain(lines: Iterable[str], folder: Path) -> Iterator[Item]:
-    """One path a line, as it stands or beside the list; empty lines and those that begin with # are left out."""
+    """One path per line, relative to here or the list; blank lines and # comments are skipped."""
     for line in lines:
         name = line.strip("\r\n")
         if not name.strip() or name.startswith("#"):
             continue
         path = Path(name)
-        beside = folder / path
-        yield Item(
-            Clip(
-                beside if not path.is_absolute() and not path.exists() and beside.exists() else path
-            )
-        )
+        beside = folder / path  # the path itself if it is absolute
+        yield Item(Clip(beside if beside.exists() and not path.exists() else path))
 
 
 def _looks_official(path: Path) -> bool:
@@ -109,7 +101,7 @@ def _is_number(text: str) -> bool:
 
 
 def _official(path: Path, media: Sequence[Path]) -> Iterator[Item]:
-    """Every clip that the list names, in its order; those that are nowhere are items, too."""
+    """Every clip of a DCASE list in its order; clips without a file are items, too."""
     rows = read_list(path)
     found = {row.key: clip for row, clip in find_clips(rows, media).clips}
     for row in rows:

@@ -1,4 +1,4 @@
-"""The table that people read while a run goes on and afterwards: RUN/results.jsonl, made from the journal alone."""
+"""RUN/results.jsonl: the results of a run for reading, made from the journal alone."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ NAME = "results.jsonl"
 
 
 class ResultsTable:
-    """Lines are appended as results come; `write` puts all of them into the order that was asked for, at once or not at all."""
+    """Appends results as they come; `write` puts all of them in the order of the plan."""
 
     def __init__(self, journal: Journal) -> None:
         self.journal, self.path = journal, journal.folder / NAME
@@ -27,8 +27,8 @@ class ResultsTable:
         write_text(self.path, (f"{document}\n" for _, document in self.journal.documents()))
 
     def catch_up(self) -> None:
-        """Append what came since the last time."""
-        while news := self.journal.news(self.seen):
+        """Append results since the last call."""
+        while news := self.journal.results_after(self.seen):
             self._append("".join(f"{document}\n" for _, _, document in news).encode())
             self.seen = news[-1][0]
             done = sum(status == DONE for _, status, _ in news)
@@ -44,22 +44,20 @@ class ResultsTable:
                     while rest:
                         rest = rest[file.write(rest) :]
                 except OSError:
-                    os.truncate(self.path, length)  # no half line stays behind on a full disk
+                    os.truncate(self.path, length)  # leave no half line on a full disk
                     raise
         except OSError as error:
-            words = (
-                "what was recorded is safe in the journal; mend it and run the same command again"
-            )
+            remedy = "results are safe in the journal; solve this and run the same command again"
             raise StorageError(
-                f"{self.path}: cannot be written ({error.strerror or error}); {words}"
+                f"{self.path}: cannot be written ({error.strerror or error}); {remedy}"
             ) from error
 
 
 def listed_documents(journal: Journal) -> Iterator[tuple[str, str]]:
-    """(name in the official list, document) of the clips that came from one."""
+    """(name in the list, document) of the clips from official lists."""
     return ((listed, document) for listed, document in journal.documents() if listed)
 
 
 def shards_of(folder: Path) -> list[Path]:
-    """Journals of runs that did a part of this one with --shard."""
+    """Journals of runs with --shard in this folder."""
     return sorted(folder.glob("shard-*-of-*/journal.sqlite"))

@@ -1,4 +1,4 @@
-"""Where decoded windows wait: bounded by count and bytes, so that decoders sleep while nobody takes what they made."""
+"""The bounded queue of decoded windows between decoders and inference threads."""
 
 from __future__ import annotations
 
@@ -11,39 +11,38 @@ from av_tagger.clip import Media
 
 @dataclass(frozen=True)
 class Window:
-    """The nth window of a clip, on its way from a decoder to a judge."""
+    """A decoded window of a clip on its way to the networks."""
 
     sequence: int  # of the clip in this run
-    number: int
+    number: int  # of the window in the clip
     media: Media
 
     @property
     def size(self) -> int:
-        frames, sound = self.media.frames, self.media.waveform
-        return (frames.images.nbytes if frames is not None else 0) + (
-            sound.samples.nbytes if sound is not None else 0
-        )
+        """Bytes of pictures and audio."""
+        frames, waveform = self.media.frames, self.media.waveform
+        pictures = 0 if frames is None else frames.images.nbytes
+        return pictures + (0 if waveform is None else waveform.samples.nbytes)
 
 
 class WindowQueue:
-    """Holds windows until they are judged: what is being judged still takes its place. One window always fits."""
+    """Bounded by count and bytes, so that decoders sleep while the networks are busy.
+
+    Windows count until they are scored, not only while they wait. One window of any size fits.
+    """
 
     def __init__(
         self, most_bytes: int, most_windows: int, batch: int, inference_threads: int = 1
     ) -> None:
-        self.most_bytes, self.most_windows, self.batch, self.inference_threads = (
-            most_bytes,
-            most_windows,
-            batch,
-            inference_threads,
-        )
+        self.most_bytes, self.most_windows = most_bytes, most_windows
+        self.batch, self.inference_threads = batch, inference_threads
         self.count = self.bytes = self.peak = 0
         self._waiting: deque[Window] = deque()
         self._changed = threading.Condition()
         self._closed = False
 
     def put(self, window: Window) -> bool:
-        """Waits for room; False when the run is over and nobody wants it any more."""
+        """Wait until the window fits; False if the queue was closed."""
         with self._changed:
             self._changed.wait_for(lambda: self._closed or self._fits(window.size))
             if self._closed:
@@ -56,20 +55,19 @@ class WindowQueue:
             return True
 
     def take(self) -> list[Window]:
-        """A judge's share of what waits, up to a batch: nobody idles for a fuller one, nor takes what another could begin with.
+        """Up to a batch of windows, at most a thread's share; empty if the queue was closed.
 
-        Empty when the run is over."""
+        It waits for the first window but not for a full batch, and leaves work to other threads.
+        """
         with self._changed:
             self._changed.wait_for(lambda: self._closed or self._waiting)
+            if self._closed:
+                return []
             share = -(-len(self._waiting) // self.inference_threads)
-            return (
-                []
-                if self._closed
-                else [self._waiting.popleft() for _ in range(min(self.batch, share))]
-            )
+            return [self._waiting.popleft() for _ in range(min(self.batch, share))]
 
     def leave(self, count: int, size: int) -> None:
-        """Windows that were judged make room for others."""
+        """Windows that were scored no longer count."""
         with self._changed:
             self.count -= count
             self.bytes -= size

@@ -1,4 +1,4 @@
-"""Who does the work in one process: a tagger and what decodes for it; made anew in every process from a picklable recipe."""
+"""The worker: a tagger plus decoders. Each process builds its own from a picklable factory."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Worker:
-    """A tagger, and how to get one more decoder."""
+    """A tagger, and a function that returns one more decoder."""
 
     tagger: Tagger
     decoder: Callable[[], Decoder]
@@ -33,14 +33,14 @@ class Worker:
 
 
 class WorkerFactory(Protocol):
-    """Makes a crew, in whatever process it is called; picklable."""
+    """Builds a worker in the process that calls it; picklable."""
 
     def __call__(self) -> Worker: ...
 
 
 @dataclass(frozen=True)
 class FromPlan:
-    """The worker of a plan, on a device of its own choice; its networks are loaded when called."""
+    """The worker of a plan, on a device of its own; its networks are loaded when it is called."""
 
     plan: Plan
     device: str | None = None
@@ -50,12 +50,12 @@ class FromPlan:
 
 
 def worker_of(tagger: Tagger, backend: str) -> Worker:
-    """Each decoder in a process of its own, ended when the run ends."""
+    """Each decoder is a process of its own that ends with the run."""
     return Worker(tagger, DecoderPool(backend, keep=0).decoder)
 
 
 class InferenceThread:
-    """Runs ear and eye over batches of windows; on a GPU side by side, each in a stream of its own."""
+    """Runs ear and eye on batches of windows; on a GPU in parallel, each in its own stream."""
 
     def __init__(self, worker: Worker, profiler: Profiler, threads: int) -> None:
         self.tagger, self.profiler, self.device = worker.tagger, profiler, worker.device
@@ -66,7 +66,7 @@ class InferenceThread:
             name = f"{threading.current_thread().name} ear"
             self._second = ThreadPoolExecutor(1, name)
             self._ear_stream, self._eye_stream = self._stream(), self._stream()
-            sys.modules["torch"].cuda.synchronize()  # the weights were laid out in another stream
+            sys.modules["torch"].cuda.synchronize()  # the weights were copied in another stream
 
     def score(self, windows: Sequence[Media]) -> list[WindowResult]:
         if self._second is None:

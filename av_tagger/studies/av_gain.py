@@ -55,6 +55,7 @@ Floats = NDArray[np.float64]
 FROM_PAPER = {"heard": 0.506, "paper weights": 0.559}  # AV table 1, evaluation data
 EYE = EyeSettings(network="alexnet_grouped", recogniser="mobilenetv2_100", pictures=False)
 FILMS = 8  # that the eye sees at a time
+FLAGS = ("clips", "deals", "frames", "scene_seconds", "seed")  # settings of the command
 
 
 def hear(ear: AudioBranch, sounds: Sequence[SoundSource], settings: GainSettings) -> Floats:
@@ -176,13 +177,15 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("shared", type=Path, help="folder with data/sounds, data/pictures ...")
     parser.add_argument("-o", "--output", type=Path, required=True)
     parser.add_argument("--ear", default="starter")
-    for name in ("clips", "deals", "frames", "seed"):
-        parser.add_argument(f"--{name}", type=int, default=getattr(GainSettings(), name))
+    for name in FLAGS:
+        default = getattr(GainSettings(), name)
+        flag = f"--{name.replace('_', '-')}"
+        parser.add_argument(flag, type=type(default), default=default)
     given = parser.parse_args(arguments)
     data, others = given.shared / "data", os.environ.get("AV_TAGGER_WEIGHTS", "")
     folders = (str(data / "weights"), str(data / "words"), others)
     os.environ["AV_TAGGER_WEIGHTS"] = os.pathsep.join(filter(None, folders))
-    settings = GainSettings(given.clips, deals=given.deals, frames=given.frames, seed=given.seed)
+    settings = GainSettings(**{name: getattr(given, name) for name in FLAGS})
     results = run(Experiment(given.shared, given.output, given.ear, settings))
     words = sys.argv[1:] if arguments is None else list(arguments)
     write_results(results, f"python -m av_tagger.studies.av_gain {shlex.join(words)}", given.output)

@@ -34,6 +34,7 @@ class Trial:
     batch_norm: bool
     hidden: int = 0  # units per layer; 0: those of the recipe
     steps: int = 300
+    dropout: float | None = None  # None: that of the recipe
     batch: int = 100
     seed: int = 0
 
@@ -41,7 +42,7 @@ class Trial:
         """Mean average precision on bags that were not learned from; chance is 1 / 10."""
         training, unseen = synthetic_bags(2000, self.seed), synthetic_bags(1000, self.seed + 1)
         torch.manual_seed(self.seed)
-        recipe = adapted(read_recipe(self.recipe), self.batch_norm, self.hidden)
+        recipe = adapted(read_recipe(self.recipe), self.batch_norm, self.hidden, self.dropout)
         network = build_network(architecture_of(recipe, CLASSES))
         network.normalise.set(*band_statistics(network, training, 500, self.seed))
         self._train(network, recipe, training)
@@ -78,13 +79,18 @@ def synthetic_bags(count: int, seed: int) -> EmbeddingBags:
     return EmbeddingBags(rows, first, targets, labels)
 
 
-def adapted(recipe: Recipe, batch_norm: bool, hidden: int = 0) -> Recipe:
-    """The recipe without its batch norm, if asked, and with narrower layers, if asked."""
+def adapted(
+    recipe: Recipe, batch_norm: bool, hidden: int = 0, dropout: float | None = None
+) -> Recipe:
+    """The recipe with or without batch norm, perhaps with narrower layers and other dropout."""
     table: dict[str, Any] = dict(recipe.architecture)
     extractor, pooling = dict(table["extractor_settings"]), dict(table["pooling_settings"])
     if not batch_norm:
         extractor.pop("batch_norm", None)
         pooling.update(batch_norm=False, rectify=True, dropout=0.0)
+    if dropout is not None:
+        extractor["dropout"] = dropout
+        pooling["dropout"] = dropout if batch_norm else 0.0
     if hidden:
         extractor["widths"] = [hidden] * len(extractor["widths"])
         pooling["width"] = hidden
@@ -92,13 +98,13 @@ def adapted(recipe: Recipe, batch_norm: bool, hidden: int = 0) -> Recipe:
     return replace(recipe, architecture=table)
 
 
-def rows(hidden: int, steps: int) -> Iterator[tuple[str, float, float]]:
+def rows(
+    hidden: int, steps: int, dropout: float | None
+) -> Iterator[tuple[str, float, float]]:
     """Recipe, mAP with batch normalisation, mAP without, for every row of both tables."""
     for name in (*map(depth_recipe, DEPTHS), *map(width_recipe, WIDTHS)):
-        with_norm, without = (
-            Trial(name, norm, hidden, steps).run() for norm in (True, False)
-        )
-        yield name, with_norm, without
+        with_norm = Trial(name, True, hidden, steps, dropout).run()
+        yield name, with_norm, Trial(name, False, hidden, steps, dropout).run()
 
 
 def depth_recipe(depth: int) -> str:
@@ -113,9 +119,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--width", type=int, default=0, help="units per layer; 0: as the recipe")
     parser.add_argument("--steps", type=int, default=300)
+    parser.add_argument("--dropout", type=float, help="default: as the recipe")
     chosen = parser.parse_args(arguments)
     print("| recipe | batch norm | without |\n|---|---|---|")
-    for name, with_norm, without in rows(chosen.width, chosen.steps):
+    for name, with_norm, without in rows(chosen.width, chosen.steps, chosen.dropout):
         print(f"| {name} | {with_norm:.3f} | {without:.3f} |", flush=True)
 
 

@@ -20,7 +20,7 @@ from torch import Tensor
 from av_tagger.audio.architecture import EarArchitecture, FeatureShape
 from av_tagger.audio.losses import LOSSES
 from av_tagger.audio.network import MilNetwork, build_network
-from av_tagger.audio.sockets import Heard
+from av_tagger.audio.base import Heard
 from av_tagger.metrics import mean_average_precision
 
 

@@ -1,4 +1,4 @@
-"""Small networks are quicker on one thread, and suites that run beside each other do not fight for the cores."""
+"""Small networks are faster on one thread, and parallel test runs do not compete for cores."""
 
 from __future__ import annotations
 

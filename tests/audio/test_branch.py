@@ -1,4 +1,4 @@
-"""The ear as a witness: any length, any company, and honest about what it cannot hear."""
+"""Trained networks as audio branches: any length, any batch, bad input."""
 
 from __future__ import annotations
 
@@ -36,13 +36,13 @@ def ear(settings: EarSettings | None = None) -> MilEar:
 
 
 def wave(samples: int, seed: int = 0, start: float = 0.0) -> Waveform:
-    """Noise that comes and goes, so that a timeline has something to show."""
+    """Noise with a changing level."""
     noise = np.random.default_rng(seed).standard_normal(samples)
     swell = np.abs(np.sin(np.arange(samples) / 9000)) ** 4
     return Waveform((noise * swell * 0.2).astype(np.float32), 20_000, start)
 
 
-def test_keeps_the_promise_of_the_socket() -> None:
+def test_it_is_an_audio_branch() -> None:
     heard = ear()
     assert isinstance(heard, AudioBranch)
     assert (heard.labels, heard.rate, heard.info.status) == (LABELS, 20_000, Status.OK)
@@ -50,7 +50,7 @@ def test_keeps_the_promise_of_the_socket() -> None:
     assert heard.hear([]) == []
 
 
-def test_ten_seconds_have_a_hundred_frames_and_the_greatest_is_the_answer() -> None:
+def test_ten_seconds_have_a_hundred_frames_and_the_score_is_their_maximum() -> None:
     (scores,) = ear().hear([wave(200_000, start=30.0)])
     assert scores.activity is not None
     assert scores.activity.values.shape == (100, 3)
@@ -75,7 +75,7 @@ def test_a_batch_answers_as_single_runs(batch_seconds: float) -> None:
         assert len(together.activity.values) == -(-len(w.samples) // 2000)
 
 
-def test_a_second_alone_is_heard_as_inside_ten_seconds_of_silence() -> None:
+def test_padding_with_silence_changes_no_score() -> None:
     one = wave(20_000)
     long = np.zeros(200_000, np.float32)
     long[80_000:100_000] = one.samples
@@ -94,7 +94,7 @@ def test_a_shifted_sound_gives_a_shifted_timeline() -> None:
     np.testing.assert_allclose(a.values, b.values[3:], atol=0.02)
 
 
-def test_a_clip_and_its_double_agree_where_they_are_the_same() -> None:
+def test_a_repeated_clip_has_the_same_timeline_twice() -> None:
     double = wave(400_000)
     a, b = (s.activity for s in ear().hear([Waveform(double.samples[:200_000], 20_000), double]))
     assert a is not None
@@ -116,7 +116,7 @@ def test_long_sound_in_windows_has_no_seams(samples: int) -> None:
 
 
 @pytest.mark.parametrize("samples", [1, 2, 1999, 2000, 2001, 200_000])
-def test_silence_and_single_samples_give_numbers(samples: int) -> None:
+def test_silence_and_single_samples_give_finite_scores(samples: int) -> None:
     silence, full = np.zeros(samples, np.float32), np.full(samples, 1e4, np.float32)
     for scores in ear().hear([Waveform(silence, 20_000), Waveform(full, 20_000)]):
         assert np.isfinite(scores.probabilities).all()
@@ -124,24 +124,24 @@ def test_silence_and_single_samples_give_numbers(samples: int) -> None:
         assert np.isfinite(scores.activity.values).all()
 
 
-def test_a_track_without_a_sample_gives_no_opinion_and_costs_itself_only() -> None:
+def test_an_empty_track_has_no_scores_and_does_not_affect_others() -> None:
     nothing, something = ear().hear([wave(0), wave(5000)])
     assert (nothing.status, nothing.has_opinion) == (Status.NO_TRACK, False)
     assert something.has_opinion
 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
-def test_samples_that_are_no_numbers(value: float) -> None:
+def test_nan_and_infinite_samples_are_refused(value: float) -> None:
     w = wave(5000, start=20.0)
     w.samples[77] = value
     with pytest.raises(
-        MediaError, match=r"sound 2 of 2, from 20 s: holds samples that are not finite"
+        MediaError, match=r"waveform 2 of 2, from 20 s: contains samples that are NaN or inf"
     ):
         ear().hear([wave(5000), w])
 
 
-def test_another_rate_is_a_mistake_of_the_caller() -> None:
-    with pytest.raises(ValueError, match="listens at 20000 Hz"):
+def test_another_sampling_rate_is_refused() -> None:
+    with pytest.raises(ValueError, match="needs 20000 Hz"):
         ear().hear([Waveform(np.zeros(10, np.float32), 16_000)])
 
 
@@ -187,7 +187,7 @@ def test_loading_by_file_by_folder_and_by_name(
         np.testing.assert_array_equal(load_ear(name, "cpu").hear([w])[0].probabilities, expected)
 
 
-def test_ears_that_are_not_there(tmp_path: Path) -> None:
+def test_missing_ears_are_refused(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="did you mean 'starter'"):
         load_ear("startr", "cpu")
     with pytest.raises(WeightsError, match="no such weights file"):

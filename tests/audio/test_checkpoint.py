@@ -1,4 +1,4 @@
-"""One file explains itself, and every other file is refused in one sentence."""
+"""Weights files of ears: round trip, header, and everything that is refused."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def file(tmp_path: Path) -> Path:
     return path
 
 
-def test_comes_back_as_it_was(file: Path) -> None:
+def test_round_trip(file: Path) -> None:
     again, header = load_checkpoint(file, HEADER.labels)
     assert header == HEADER
     assert not again.training
@@ -61,7 +61,7 @@ def test_comes_back_as_it_was(file: Path) -> None:
     assert read_header(file) == HEADER
 
 
-def test_the_header_says_everything_to_any_reader(file: Path) -> None:
+def test_the_header_can_be_read_without_our_code(file: Path) -> None:
     with safe_open(file, framework="np") as opened:
         table = json.loads(opened.metadata()[KEY])
     assert table["architecture"]["frontend"]["rate"] == 20_000
@@ -72,12 +72,12 @@ def test_the_header_says_everything_to_any_reader(file: Path) -> None:
     assert table["normalisation"]["mean"][0][0] == -9.0
 
 
-def test_nothing_is_left_behind_and_everybody_may_read(file: Path) -> None:
+def test_no_temporary_file_remains_and_the_file_is_readable(file: Path) -> None:
     assert os.listdir(file.parent) == [file.name]  # noqa: PTH208
     assert file.stat().st_mode & 0o444 == 0o444
 
 
-def test_a_folder_that_cannot_be_made_is_named(tmp_path: Path) -> None:
+def test_a_folder_that_cannot_be_created_is_named(tmp_path: Path) -> None:
     (tmp_path / "taken").write_text("a file")
     with pytest.raises(StorageError, match="taken"):
         save_checkpoint(tmp_path / "taken" / "x.safetensors", network(), HEADER)
@@ -100,7 +100,7 @@ def test_a_header_of_another_network_is_not_saved(tmp_path: Path) -> None:
         (("Bus",), "knows 2 classes where 1 are asked for"),
     ],
 )
-def test_other_classes(file: Path, wanted: tuple[str, ...], message: str) -> None:
+def test_other_classes_are_refused(file: Path, wanted: tuple[str, ...], message: str) -> None:
     with pytest.raises(WeightsError, match=message):
         load_checkpoint(file, wanted)
 
@@ -114,18 +114,18 @@ def refused(path: Path, message: str) -> None:
     assert ";" in text, "no remedy is given"
 
 
-def test_absent(tmp_path: Path) -> None:
+def test_a_missing_file_is_refused(tmp_path: Path) -> None:
     refused(tmp_path / "none.safetensors", "there is no such weights file")
     refused(tmp_path, "there is no such weights file")
 
 
 @pytest.mark.parametrize("length", [0, 4, 100, -1, -1000])
-def test_cut_short(file: Path, length: int) -> None:
+def test_a_truncated_file_is_refused(file: Path, length: int) -> None:
     file.write_bytes(file.read_bytes()[:length])
     refused(file, "cut short or not a safetensors file")
 
 
-def test_foreign_files(tmp_path: Path) -> None:
+def test_files_of_other_formats_are_refused(tmp_path: Path) -> None:
     text, pickled = tmp_path / "a.safetensors", tmp_path / "b.pt"
     text.write_text("these are not weights, but a long enough text\n" * 9)
     pickled.write_bytes(pickle.dumps({"state": [1, 2, 3]}))
@@ -133,7 +133,7 @@ def test_foreign_files(tmp_path: Path) -> None:
         refused(path, "cut short or not a safetensors file")
 
 
-def test_other_safetensors(tmp_path: Path) -> None:
+def test_safetensors_of_other_programs_are_refused(tmp_path: Path) -> None:
     other = tmp_path / "other.safetensors"
     save_file({"w": torch.zeros(2)}, other)
     refused(other, "not the weights of an ear")
@@ -147,7 +147,7 @@ def rewritten(file: Path, change: dict[str, torch.Tensor | None], **header: obje
     return file
 
 
-def test_wrong_tensors(file: Path) -> None:
+def test_wrong_tensors_are_refused(file: Path) -> None:
     whole = file.read_bytes()
     cases = [
         (
@@ -176,11 +176,11 @@ def test_wrong_tensors(file: Path) -> None:
         ({"architecture": {"classes": 2, "extractor": "transformer"}}, "cannot build"),
     ],
 )
-def test_wrong_headers(file: Path, header: dict[str, object], message: str) -> None:
+def test_wrong_headers_are_refused(file: Path, header: dict[str, object], message: str) -> None:
     refused(rewritten(file, {}, **header), message)
 
 
-def test_a_header_that_is_no_table(file: Path) -> None:
+def test_a_header_that_is_not_a_table_is_refused(file: Path) -> None:
     for text in ("[1]", "not json", "{}"):
         save_file({"w": torch.zeros(1)}, file, {KEY: text})
         refused(file, "header cannot be read")

@@ -1,4 +1,4 @@
-"""The CRNN: its size in closed form, its rate, and what it refuses."""
+"""The CRNN: parameter count, rate, wrong settings."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ SHAPE = FeatureShape(channels=1, bands=60, rate=200.0)
 
 
 def closed_form(s: CrnnSettings, shape: FeatureShape, classes: int) -> int:
-    """Convolutions (without bias where a batch norm follows), norms, both directions of the GRU with two biases a gate, the dense layer."""
+    """Convolutions (no bias before a batch norm), norms, both directions of the GRU."""
     total, before = 0, shape.channels
     for width in s.channels:
         total += before * width * s.kernel[0] * s.kernel[1] + (2 * width if s.batch_norm else width)
@@ -53,7 +53,7 @@ def test_the_default_is_small() -> None:
     assert 4 * count < 5_000_000  # bytes in fp32
 
 
-def test_two_hundred_frames_a_second_become_ten() -> None:
+def test_200_frames_per_second_become_10_instances() -> None:
     crnn = Crnn(SHAPE, CrnnSettings()).eval()
     assert (crnn.stride, crnn.rate, crnn.width) == (20, 10.0, 200)
     with torch.inference_mode():
@@ -61,7 +61,7 @@ def test_two_hundred_frames_a_second_become_ten() -> None:
         assert crnn(torch.zeros(1, 1, 20, 60)).shape == (1, 1, 200)
 
 
-def test_dropout_stands_after_each_pool_and_after_the_gru() -> None:
+def test_dropout_follows_each_pool_and_the_gru() -> None:
     crnn = Crnn(SHAPE, CrnnSettings())
     kinds = [type(m).__name__ for m in crnn.convolutions]
     pools = [i for i, kind in enumerate(kinds) if kind == "MaxPool2d"]
@@ -71,7 +71,7 @@ def test_dropout_stands_after_each_pool_and_after_the_gru() -> None:
     assert isinstance(crnn.dropout, torch.nn.Dropout)
 
 
-def test_rectifying_after_the_pool_is_rectifying_before_it() -> None:
+def test_relu_after_pooling_equals_relu_before_it() -> None:
     x = torch.randn(1, 2, 8, 8)
     assert torch.equal(torch.relu(torch.max_pool2d(x, 2)), torch.max_pool2d(torch.relu(x), 2))
 
@@ -79,20 +79,20 @@ def test_rectifying_after_the_pool_is_rectifying_before_it() -> None:
 @pytest.mark.parametrize(
     ("wrong", "message"),
     [
-        ({"channels": (8,)}, "every convolution has its pool"),
-        ({"kernel": (2, 3)}, "kernel sides are odd"),
-        ({"dropout": 1.0}, "dropout lies"),
+        ({"channels": (8,)}, "one pool per convolution"),
+        ({"kernel": (2, 3)}, "kernel sides must be odd"),
+        ({"dropout": 1.0}, "dropout must be in"),
     ],
 )
-def test_settings_that_cannot_be_meant(wrong: dict[str, object], message: str) -> None:
+def test_wrong_settings_are_refused(wrong: dict[str, object], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         CrnnSettings(**wrong)  # type: ignore[arg-type]
 
 
-def test_pools_that_leave_no_band() -> None:
+def test_pools_that_leave_no_band_are_refused() -> None:
     with pytest.raises(ValueError, match="leave nothing of 40 bands"):
         Crnn(FeatureShape(1, 40, 200.0), CrnnSettings())
 
 
-def test_is_in_the_catalogue() -> None:
+def test_it_is_listed_by_name() -> None:
     assert EXTRACTORS["crnn"] is Crnn

@@ -55,13 +55,13 @@ def test_gaps_close_before_short_events_are_dropped() -> None:
     assert spans([0.9, 0.0, 0.9], EventSettings(0.5, 0.25, 0.3, 0.2)) == [(0.0, 0.3, 0.9)]
 
 
-def test_frames_without_an_opinion_are_quiet() -> None:
+def test_nan_frames_count_as_inactive() -> None:
     assert spans([0.9, np.nan, 0.9], PLAIN) == [(0.0, 0.1, 0.9), (0.2, 0.3, 0.9)]
     assert spans([np.nan], PLAIN) == []
     assert spans([], PLAIN) == []
 
 
-def test_at_another_threshold_the_low_one_keeps_its_proportion() -> None:
+def test_another_threshold_scales_the_low_one() -> None:
     assert PLAIN.at(0.8) == EventSettings(0.8, 0.4, 0.0, 0.0)
     assert EventSettings(0.0, 0.0).at(0.3).low == 0.3
 
@@ -69,8 +69,8 @@ def test_at_another_threshold_the_low_one_keeps_its_proportion() -> None:
 @pytest.mark.parametrize(
     "wrong", [{"high": 0.2}, {"low": -0.1}, {"minimum_seconds": -1}, {"gap_seconds": -1}]
 )
-def test_settings_that_cannot_be_meant(wrong: dict[str, float]) -> None:
-    with pytest.raises(ValueError, match=r"threshold|durations"):
+def test_wrong_settings_are_refused(wrong: dict[str, float]) -> None:
+    with pytest.raises(ValueError, match=r"low must lie between|durations must not be negative"):
         EventSettings(**wrong)
 
 
@@ -88,7 +88,7 @@ def slow_oracle(values: np.ndarray, high: float, low: float) -> list[tuple[int, 
 
 
 @given(activities, st.floats(0, 1), st.floats(0, 1))
-def test_agrees_with_a_loop(values: np.ndarray, a: float, b: float) -> None:
+def test_agrees_with_a_loop_over_frames(values: np.ndarray, a: float, b: float) -> None:
     settings = EventSettings(max(a, b), min(a, b), 0.0, 0.0)
     assert [(e.start, e.end) for e in find_events(values, 1.0, 0.0, settings)] == slow_oracle(
         values, max(a, b), min(a, b)

@@ -53,14 +53,15 @@ def features(settings: LogMelSettings, x: np.ndarray) -> np.ndarray:
 
 def by_librosa(s: LogMelSettings, x: np.ndarray) -> np.ndarray:
     mel = librosa.feature.melspectrogram(
-        y=x, sr=s.rate, n_fft=s.fft, hop_length=s.hop, win_length=s.window, n_mels=s.mels, fmin=s.low_hz, fmax=s.top_hz, power=s.power,
-        htk=s.scale == "htk", norm="slaney" if s.norm == "area" else None, center=True, pad_mode="constant",
+        y=x, sr=s.rate, n_fft=s.fft, hop_length=s.hop, win_length=s.window, n_mels=s.mels,
+        fmin=s.low_hz, fmax=s.top_hz, power=s.power, htk=s.scale == "htk",
+        norm="slaney" if s.norm == "area" else None, center=True, pad_mode="constant",
     )  # fmt: skip
     mel = mel.T[: s.frames(len(x))].astype(np.float64)
     return np.log(mel + s.floor if s.floor_mode == "add" else np.maximum(mel, s.floor))
 
 
-def test_ten_seconds_are_2000_by_60() -> None:
+def test_ten_seconds_are_2000_frames_of_60_bands() -> None:
     assert features(AV, sound(10, 20_000)).shape == (1, 2000, 60)
     assert AV.window / AV.rate == 0.024
     assert AV.hop / AV.rate == 0.005
@@ -75,9 +76,7 @@ def test_agrees_with_librosa(settings: LogMelSettings) -> None:
 
 @PAPERS
 @pytest.mark.parametrize("noise", [0.0, 3e-4])
-def test_exact_agrees_with_librosa_in_bands_of_nothing_too(
-    settings: LogMelSettings, noise: float
-) -> None:
+def test_exact_agrees_with_librosa_in_empty_bands(settings: LogMelSettings, noise: float) -> None:
     x = sound(1, settings.rate, noise)
     assert (
         np.abs(features(replace(settings, exact=True), x)[0] - by_librosa(settings, x)).max() < 1e-5
@@ -164,14 +163,14 @@ def test_every_sample_lies_in_a_frame(samples: int) -> None:
 
 
 @PAPERS
-def test_silence_is_finite_and_known_beforehand(settings: LogMelSettings) -> None:
+def test_silence_is_finite_and_equals_the_features_of_zeros(settings: LogMelSettings) -> None:
     got = features(settings, np.zeros(settings.rate, np.float32))
     np.testing.assert_allclose(
         got, np.broadcast_to(LogMel(settings).silence().numpy()[:, None], got.shape), atol=1e-6
     )
 
 
-def test_half_precision_around_it_changes_nothing() -> None:
+def test_autocast_does_not_change_the_features() -> None:
     x = torch.from_numpy(sound(1, 20_000))[None]
     with torch.autocast("cpu", torch.bfloat16):
         half = LogMel(AV)(x)
@@ -179,7 +178,7 @@ def test_half_precision_around_it_changes_nothing() -> None:
     assert torch.equal(half, LogMel(AV)(x))
 
 
-def test_settings_survive_a_table_and_refuse_nonsense() -> None:
+def test_settings_round_trip_and_refusals() -> None:
     assert from_table(LogMelSettings, to_table(SMALL), "front end") == SMALL
     for wrong in (
         {"hop": 0},

@@ -1,4 +1,4 @@
-"""EfficientAT rebuilt: parameters, front end, strict files, timeline, and the published tagger's scores where they are there."""
+"""EfficientAT: parameters, front end, weights files, timeline, the published scores."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ from av_tagger.audio.known.efficientat import (
     WINDOW,
     EfficientAT,
     KaldiMel,
-    eights,
     kaldi_filters,
+    multiple_of_eight,
 )
 from av_tagger.audio.known.families import FAMILIES
 from av_tagger.clip import Waveform
@@ -32,23 +32,23 @@ from av_tagger.scores import Scores
 
 
 def closed_form(width: float, classes: int = 527) -> int:
-    """Weights and biases counted by hand from MobileNetV3-large's table: kernels, and two numbers a channel of normalisation."""
+    """From the table of MobileNetV3-large: kernels, and two numbers per normalised channel."""
 
     def conv(kernel: int, before: int, after: int, groups: int = 1) -> int:
         return kernel * kernel * (before // groups) * after + 2 * after
 
-    before = eights(16 * width)
+    before = multiple_of_eight(16 * width)
     total = conv(3, 1, before)
     for row in TABLE:
-        wide, after = eights(row.expanded * width), eights(row.out * width)
+        wide, after = multiple_of_eight(row.expanded * width), multiple_of_eight(row.out * width)
         total += conv(1, before, wide) if wide != before else 0
         total += conv(row.kernel, wide, wide, groups=wide) + conv(1, wide, after)
         if row.squeeze:
-            hidden = eights(wide / 4)
+            hidden = multiple_of_eight(wide / 4)
             total += wide * hidden + hidden + hidden * wide + wide
         before = after
     total += conv(1, before, 6 * before)
-    hidden = eights(1280 * width)
+    hidden = multiple_of_eight(1280 * width)
     return total + 6 * before * hidden + hidden + hidden * classes + classes
 
 
@@ -61,11 +61,19 @@ def test_parameters(width: float, published: int) -> None:
     assert ours == pytest.approx(published, rel=0.005)  # the release names 4.88 M and 17.91 M
 
 
-def test_eights_keeps_within_a_tenth() -> None:
-    assert [eights(c) for c in (1, 6.4, 16, 44.8, 288, 12, 20)] == [8, 8, 16, 48, 288, 16, 24]
+def test_multiples_of_eight_stay_above_90_percent() -> None:
+    assert [multiple_of_eight(c) for c in (1, 6.4, 16, 44.8, 288, 12, 20)] == [
+        8,
+        8,
+        16,
+        48,
+        288,
+        16,
+        24,
+    ]
     for c in np.linspace(8, 2000, 500):
-        assert eights(c) % 8 == 0
-        assert eights(c) >= 0.9 * c
+        assert multiple_of_eight(c) % 8 == 0
+        assert multiple_of_eight(c) >= 0.9 * c
 
 
 def test_front_end_against_numpy() -> None:
@@ -105,7 +113,7 @@ def noise(seconds: float, seed: int = 0) -> Waveform:
 
 
 @pytest.mark.parametrize("seconds", [0.01, 0.3, 1.0, 9.99, 10.0, 10.2, 15.0, 31.0])
-def test_any_length_has_a_whole_timeline(ear: KnownEar, seconds: float) -> None:
+def test_the_timeline_covers_any_length(ear: KnownEar, seconds: float) -> None:
     scores = ear.hear([noise(seconds)])[0]
     assert scores.activity is not None
     assert len(scores.activity.values) == max(1, int(np.ceil(seconds * RATE // 1 * 3.125 / RATE)))
@@ -113,14 +121,14 @@ def test_any_length_has_a_whole_timeline(ear: KnownEar, seconds: float) -> None:
     assert np.isfinite(scores.probabilities).all()
 
 
-def test_batch_equals_single(ear: KnownEar) -> None:
+def test_a_batch_gives_the_same_as_single_runs(ear: KnownEar) -> None:
     clips = [noise(s, i) for i, s in enumerate((1.0, 2.5, 1.0, 12.0))]
     together, alone = ear.hear(clips), [ear.hear([clip])[0] for clip in clips]
     for a, b in zip(together, alone, strict=True):
         np.testing.assert_allclose(a.probabilities, b.probabilities, atol=1e-5)
 
 
-def test_a_long_clip_scores_as_its_best_window(ear: KnownEar) -> None:
+def test_a_long_clip_has_the_score_of_its_best_window(ear: KnownEar) -> None:
     clip = noise(20.0)
     halves = [Waveform(clip.samples[i : i + 10 * RATE], RATE) for i in (0, 10 * RATE)]
     expected = np.maximum(*(s.probabilities for s in ear.hear(halves)))
@@ -147,7 +155,7 @@ def test_silence_and_no_sample(ear: KnownEar) -> None:
     assert not nothing.has_opinion
 
 
-def test_strict_files(tmp_path: Path) -> None:
+def test_wrong_weights_files_are_refused(tmp_path: Path) -> None:
     state = EfficientAT(0.4).state_dict()
     torch.save(state, tmp_path / "mn04.pt")
     assert load_ear(tmp_path / "mn04.pt", "cpu").labels == audioset().labels
@@ -180,7 +188,7 @@ def hear_file(ear: KnownEar, path: Path) -> Scores:
 
 
 def test_agrees_with_the_published_tagger(shared: Path) -> None:
-    """Most scores agree to 1e-3. Not all can: the stored clips are lossy copies of what was scored, see the next test."""
+    """Most scores agree to 1e-3; the stored clips are lossy copies of what was scored."""
     ear = load_ear(shared / "data/weights/mn04_as_mAP_432.pt", "cpu")
     columns = [audioset().labels.index(label) for label in dcase2017().labels]
     errors = []
@@ -192,8 +200,8 @@ def test_agrees_with_the_published_tagger(shared: Path) -> None:
     assert np.mean(errors) < 0.01
 
 
-def test_disagreement_is_no_larger_than_that_of_a_lossy_copy(shared: Path, tmp_path: Path) -> None:
-    """Encoding the clips once more as Vorbis moves our own scores as much as the published ones are away from ours."""
+def test_differences_are_no_larger_than_those_of_a_lossy_copy(shared: Path, tmp_path: Path) -> None:
+    """Encoding the clips as Vorbis once more changes our scores as much."""
     ear = load_ear(shared / "data/weights/mn04_as_mAP_432.pt", "cpu")
     columns = [audioset().labels.index(label) for label in dcase2017().labels]
     to_published, to_copy = [], []

@@ -1,4 +1,4 @@
-"""YAMNet rebuilt: structure, parameters, front end, and the converter from a Keras file."""
+"""YAMNet: structure, parameters, front end, conversion from Keras."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from av_tagger.labels import dcase2017
 
 
 def test_parameters() -> None:
-    """The published 3,729,481 that can be trained, and two running numbers a channel: 3,751,369 in all."""
+    """3,729,481 trained parameters as published, and two statistics per channel: 3,751,369."""
     network = YAMNet()
     channels = [
         32,
@@ -75,8 +75,8 @@ def test_front_end_against_numpy() -> None:
     )
 
 
-def test_padding_as_tensorflow_does() -> None:
-    """With an even size and stride 2 the odd cell lies at the end: the first output sees cells 0 to 2."""
+def test_padding_is_that_of_tensorflow() -> None:
+    """Even size and stride 2: the padding is at the end, the first output sees 0 to 2."""
     layer = Layer(1, 1, 3, stride=2)
     with torch.no_grad():
         layer.conv.weight.copy_(torch.arange(9.0).reshape(1, 1, 3, 3))
@@ -100,7 +100,7 @@ def test_the_clip_is_the_mean_of_its_patches() -> None:
 
 
 def keras_file(path: Path, network: YAMNet) -> None:
-    """A file in the layout of the release, from a network of ours: groups named as Keras names its layers."""
+    """A file in the layout of the Keras release, made from our network."""
     with h5py.File(path, "w") as file:
         for i, layer in enumerate(network.layers):
             assert isinstance(layer, Layer)
@@ -123,7 +123,7 @@ def keras_file(path: Path, network: YAMNet) -> None:
         file["logits/logits/bias:0"] = network.logits.bias.detach().numpy()
 
 
-def test_converter_there_and_back(tmp_path: Path) -> None:
+def test_conversion_round_trip(tmp_path: Path) -> None:
     torch.manual_seed(3)
     network = YAMNet()
     for p in network.parameters():
@@ -137,7 +137,7 @@ def test_converter_there_and_back(tmp_path: Path) -> None:
     assert not list(tmp_path.glob("*.part"))
 
 
-def test_converter_refuses_what_is_not_yamnet(tmp_path: Path) -> None:
+def test_conversion_refuses_other_files(tmp_path: Path) -> None:
     (tmp_path / "text.h5").write_text("hello")
     with pytest.raises(WeightsError, match=r"text.h5: is not an HDF5 file"):
         convert_yamnet(tmp_path / "text.h5", tmp_path / "out.safetensors")

@@ -7,6 +7,7 @@ import math
 import pytest
 import torch
 
+from av_tagger.audio.base import Heard
 from av_tagger.audio.losses import (
     LOSSES,
     BinaryCrossEntropy,
@@ -14,7 +15,6 @@ from av_tagger.audio.losses import (
     cross_entropies,
     inverse_frequency,
 )
-from av_tagger.audio.sockets import Heard
 
 LN = math.log
 
@@ -46,13 +46,13 @@ def test_inverse_frequency_by_hand() -> None:
 
 
 @pytest.mark.parametrize("weights", [[-1.0, 1.0], [math.nan, 1.0], [[1.0], [1.0]]])
-def test_weights_that_cannot_be_meant(weights: list[float]) -> None:
+def test_wrong_class_weights_are_refused(weights: list[float]) -> None:
     with pytest.raises(ValueError, match="class weights"):
         ClassWeighted(weights)
 
 
 @pytest.mark.parametrize("name", ["alpha-weighted", "bce", "ce", "class-weighted", "gt"])
-def test_certainty_that_is_wrong_costs_much_but_not_infinity(name: str) -> None:
+def test_a_certain_but_wrong_probability_has_a_large_finite_loss(name: str) -> None:
     loss = LOSSES[name](*([[1.0, 1.0]] if name == "class-weighted" else []))
     p = torch.tensor([[0.0, 1.0]], requires_grad=True)
     value = loss(
@@ -66,7 +66,7 @@ def test_certainty_that_is_wrong_costs_much_but_not_infinity(name: str) -> None:
     assert bool(torch.isfinite(p.grad).all())
 
 
-def test_half_precision_is_left_for_the_logarithm() -> None:
+def test_the_logarithm_is_computed_in_float32() -> None:
     with torch.autocast("cpu", torch.bfloat16):
         value = cross_entropies(torch.tensor([[1e-4]]), torch.tensor([[0.0]]))
     assert value.dtype == torch.float32

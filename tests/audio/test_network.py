@@ -1,4 +1,4 @@
-"""The composition: shapes, lengths, margins, descriptions, and what training moves."""
+"""The whole network: shapes, lengths, margins, architectures, training."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def features(frames: int, count: int = 1, seed: int = 0) -> torch.Tensor:
 
 
 @pytest.mark.parametrize("pooling", sorted(POOLINGS))
-def test_ten_seconds_give_a_hundred_instances_and_one_answer(pooling: str) -> None:
+def test_ten_seconds_give_100_instances_and_one_bag(pooling: str) -> None:
     with torch.inference_mode():
         n = network(pooling)
         heard = n(n.features(torch.zeros(2, 200_000)))
@@ -46,7 +46,7 @@ def test_ten_seconds_give_a_hundred_instances_and_one_answer(pooling: str) -> No
 
 
 @pytest.mark.parametrize("pooling", sorted(POOLINGS))
-def test_mixed_lengths_answer_as_alone(pooling: str) -> None:
+def test_mixed_lengths_give_the_same_as_single_runs(pooling: str) -> None:
     n, x, lengths = network(pooling), features(90, 4), torch.tensor([90, 41, 1, 41])
     with torch.inference_mode():
         together = n(x, lengths)
@@ -67,13 +67,13 @@ def test_one_channel_may_be_left_out() -> None:
 
 
 @pytest.mark.parametrize("lengths", [[0, 5], [5, 41], [5]])
-def test_lengths_that_cannot_be(lengths: list[int]) -> None:
-    with pytest.raises(ValueError, match="between 1 and 40 frames"):
+def test_wrong_lengths_are_refused(lengths: list[int]) -> None:
+    with pytest.raises(ValueError, match="needs 1 to 40 frames"):
         network()(features(40, 2), torch.tensor(lengths))
 
 
-def test_in_training_what_lies_beyond_a_clip_is_silence() -> None:
-    """Whatever a store has written there."""
+def test_training_pads_clips_with_silence() -> None:
+    """Values beyond the given length are ignored."""
     n = network().train()
     for module in n.modules():
         if isinstance(module, torch.nn.Dropout):
@@ -84,7 +84,7 @@ def test_in_training_what_lies_beyond_a_clip_is_silence() -> None:
     torch.testing.assert_close(n(dirty, lengths).bags, n(x, lengths).bags)
 
 
-def test_a_margin_of_silence_makes_a_clip_alone_sound_as_inside_silence() -> None:
+def test_a_margin_equals_a_longer_silence() -> None:
     sound = torch.randn(1, 20_000, generator=torch.Generator().manual_seed(3)) * 0.1
     inside = torch.zeros(1, 200_000)
     inside[:, 80_000:100_000] = sound
@@ -99,13 +99,13 @@ def test_a_margin_of_silence_makes_a_clip_alone_sound_as_inside_silence() -> Non
     assert with_margin < without / 3
 
 
-def test_a_silent_margin_is_what_the_front_end_makes_of_zeros() -> None:
+def test_the_margin_equals_the_features_of_zeros() -> None:
     n = network()
     quiet = n.features(torch.zeros(1, 2000))
     torch.testing.assert_close(quiet, n.silence[None, :, None].expand_as(quiet))
 
 
-def test_normalisation_leaves_dead_bands_alone() -> None:
+def test_constant_bands_are_not_scaled() -> None:
     normalise = Normalise(FeatureShape(1, 2, 1.0))
     normalise.set(torch.tensor([[1.0, 5.0]]), torch.tensor([[2.0, 0.0]]))
     torch.testing.assert_close(
@@ -147,7 +147,7 @@ def test_networks_without_a_front_end_read_features() -> None:
         ),
     ],
 )
-def test_a_description_survives_json(architecture: EarArchitecture) -> None:
+def test_an_architecture_round_trips_through_json(architecture: EarArchitecture) -> None:
     again = EarArchitecture.from_table(json.loads(json.dumps(architecture.to_table())))
     assert again.to_table() == architecture.to_table()
     one, two = build_network(architecture), build_network(again)
@@ -180,12 +180,12 @@ def test_a_description_survives_json(architecture: EarArchitecture) -> None:
         ({"classes": 3, "colour": "red"}, "'colour'"),
     ],
 )
-def test_descriptions_that_cannot_be_meant(table: dict[str, object], message: str) -> None:
+def test_wrong_architectures_are_refused(table: dict[str, object], message: str) -> None:
     with pytest.raises(UsageError, match=message):
         build_network(table)
 
 
-def test_softmax_networks_share_one_probability_out() -> None:
+def test_softmax_probabilities_sum_to_one() -> None:
     n = build_network(EarArchitecture(4, extractor_settings=TINY, activation="softmax")).eval()
     torch.testing.assert_close(n(features(40)).instances.sum(-1), torch.ones(1, 2))
 

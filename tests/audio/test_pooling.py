@@ -1,4 +1,4 @@
-"""Each pooling against its formula in plain numpy, its limits, and its gradient."""
+"""Simple poolings and attention against formulas in numpy, limits, gradients."""
 
 from __future__ import annotations
 
@@ -9,8 +9,9 @@ import pytest
 import torch
 from torch import Tensor
 
-from av_tagger.audio.pooling import NONLINEARITIES, POOLINGS, Attention, AttentionSettings, shares
-from av_tagger.audio.sockets import Bag, BagShape, Pooling
+from av_tagger.audio.attention import NONLINEARITIES, Attention, AttentionSettings, normalised
+from av_tagger.audio.base import Bag, BagShape, Pooling
+from av_tagger.audio.pooling import POOLINGS
 
 SHAPE = BagShape(width=6, classes=3)
 ALL = pytest.mark.parametrize("name", sorted(POOLINGS))
@@ -77,7 +78,7 @@ def test_attention_formula(nonlinearity: str) -> None:
 
 
 @ALL
-def test_a_bag_with_company_answers_as_alone(name: str) -> None:
+def test_other_bags_of_the_batch_do_not_matter(name: str) -> None:
     b, module = bag((7, 3, 1)), pooling(name)
     together = module(b)
     for i, length in enumerate((7, 3, 1)):
@@ -102,7 +103,7 @@ def test_order_of_instances_changes_nothing(name: str) -> None:
     "name",
     ["attention", "exponential-softmax", "jdc", "linear-softmax", "max", "mean", "self-attention"],
 )
-def test_stays_between_the_least_and_the_greatest_instance(name: str) -> None:
+def test_the_result_lies_between_minimum_and_maximum(name: str) -> None:
     b = bag((5, 2))
     low = b.probabilities.masked_fill(~b.mask[..., None], 2.0).amin(1)
     high = b.probabilities.masked_fill(~b.mask[..., None], -1.0).amax(1)
@@ -123,21 +124,21 @@ def test_attention_limits_are_mean_and_max() -> None:
         .float()
     )
     torch.testing.assert_close(
-        (shares(one_hot, b.mask) * b.probabilities).sum(1), pooling("max")(b)
+        (normalised(one_hot, b.mask) * b.probabilities).sum(1), pooling("max")(b)
     )
 
 
 def test_weights_sum_to_one_even_when_all_are_zero_or_huge() -> None:
     mask = bag((7, 2)).mask
     for weights in (torch.rand(2, 7, 3), torch.zeros(2, 7, 3)):
-        torch.testing.assert_close(shares(weights, mask).sum(1), torch.ones(2, 3))
+        torch.testing.assert_close(normalised(weights, mask).sum(1), torch.ones(2, 3))
     b, module = bag(), attention()
     with torch.no_grad():
         module.look.weight.mul_(1e4)
     assert bool(torch.isfinite(module(b)).all())
 
 
-def test_max_gives_its_gradient_to_one_instance_a_class_and_mean_to_all() -> None:
+def test_max_has_one_gradient_per_class_and_mean_has_all() -> None:
     def reached(name: str) -> Tensor:
         probabilities = bag().probabilities.clone().requires_grad_()
         pooling(name)(replace(bag(), probabilities=probabilities)).sum().backward()
@@ -148,7 +149,7 @@ def test_max_gives_its_gradient_to_one_instance_a_class_and_mean_to_all() -> Non
     assert reached("mean").eq(7).all()
 
 
-def test_equal_maxima_share_nothing() -> None:
+def test_equal_maxima_have_one_gradient() -> None:
     probabilities = torch.full((1, 4, 1), 0.5, requires_grad=True)
     mask = torch.ones(1, 4, dtype=torch.bool)
     pooling("max")(Bag(torch.zeros(1, 4, 6), probabilities, mask, torch.sigmoid)).sum().backward()

@@ -12,6 +12,7 @@ from av_tagger.bench.journal import InstantFactory, JournalSettings, SilentDecod
 from av_tagger.bench.scaling import GatedFactory, ScalingSettings, links, rate
 from av_tagger.clip import Clip
 from av_tagger.config import configure
+from av_tagger.media import DecoderPool
 from av_tagger.protocols import DecodeRequest
 
 
@@ -40,6 +41,10 @@ def test_a_worker_is_warm_when_the_gate_opens(tmp_path: Path, clips: list[Path])
     (window,) = decoder.windows(Clip(clips[1]), worker.tagger.parts.request, 60.0)
     assert window.waveform is not None
     decoder.close()
+    pool = worker.decoder.__self__  # type: ignore[attr-defined]
+    assert isinstance(pool, DecoderPool)
+    assert len(pool.pids()) == 1, "the decoder of the warm-up is used again"
+    pool.close()
 
 
 def test_the_gate_opens_when_the_last_worker_is_ready(tmp_path: Path, clips: list[Path]) -> None:

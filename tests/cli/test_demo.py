@@ -28,7 +28,7 @@ def test_demo(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
         main(["demo", "-o", str(tmp_path / "demo"), "--ear", "starter", "--offline"])
     out, err = capfd.readouterr()
     assert not ended.value.code, err
-    assert "really in it" in out
+    assert "ground truth" in out
     with av.open(str(tmp_path / "demo" / "demo.mp4")) as container:
         assert container.streams.video
         assert container.streams.audio

@@ -1,4 +1,4 @@
-"""Subtask B: hand-counted, and against sed_eval, the challenge's reference."""
+"""Subtask B: counted by hand, and against sed_eval, the challenge's reference."""
 
 from __future__ import annotations
 
@@ -40,7 +40,10 @@ tables = st.dictionaries(
 
 @pytest.fixture(scope="module")
 def sed_eval() -> Any:
-    """The library still asks for `pkg_resources`, which new setuptools lack, and only to tell versions: an empty stand-in will do."""
+    """The library imports `pkg_resources`, which new setuptools lack, only for version strings.
+
+    An empty module is enough.
+    """
     with pytest.MonkeyPatch.context() as patch, warnings.catch_warnings():
         warnings.simplefilter("ignore")
         if importlib.util.find_spec("pkg_resources") is None:
@@ -49,9 +52,9 @@ def sed_eval() -> Any:
 
 
 def test_a_case_counted_by_hand() -> None:
-    """Truth: Car in seconds 0-2, Bus in 2-4. Said: Car in 1-3, Train in 3-4, nothing else.
+    """Truth: Car in seconds 0-2, Bus in 2-4. Predicted: Car in 1-3, Train in 3-4.
 
-    Second by second: missed; right; Bus and Car said Car only in the truth's Bus: substituted; Bus said Train: substituted.
+    Per second: a deletion; correct; Car for Bus, a substitution; Train for Bus, a substitution.
     """
     truth = {"a": (SoundEvent("Car", 0.2, 2.0), SoundEvent("Bus", 2.0, 4.0))}
     said = {"a": (SoundEvent("Car", 1.0, 2.5), SoundEvent("Train", 3.1, 3.2))}
@@ -64,7 +67,7 @@ def test_a_case_counted_by_hand() -> None:
     )  # Bus 2 of 2 missed; Car 1 missed, 1 too many of 2
 
 
-def test_perfect_and_silent_answers() -> None:
+def test_perfect_and_empty_predictions() -> None:
     truth = {"a": (SoundEvent("Car", 0.0, 3.0),), "b": ()}
     assert score_events(truth, truth, LABELS).error_rate == 0.0
     silent = score_events(truth, {"a": ()}, LABELS)
@@ -99,7 +102,7 @@ def reference(sed_eval: Any, truth: Events, said: Events) -> dict[str, Any]:
 
 @settings(max_examples=25, deadline=None)
 @given(tables, tables)
-def test_overall_and_class_figures_equal_those_of_sed_eval(
+def test_overall_and_class_scores_equal_sed_eval(
     sed_eval: Any, truth: Events, said: Events
 ) -> None:
     assume(truth.keys() & said.keys() and any(truth.values()))
@@ -128,7 +131,7 @@ def test_overall_and_class_figures_equal_those_of_sed_eval(
             assert scores.class_error_rate[k] == pytest.approx(theirs["error_rate"]["error_rate"])
 
 
-def test_sed_eval_agrees_on_a_table_that_surely_has_everything(sed_eval: Any) -> None:
+def test_a_case_with_every_kind_of_error_equals_sed_eval(sed_eval: Any) -> None:
     truth = {
         "a": (SoundEvent("Car", 0.5, 3.5), SoundEvent("Bus", 1.0, 2.0)),
         "b": (SoundEvent("Train", 0.0, 9.9),),
@@ -143,7 +146,7 @@ def test_sed_eval_agrees_on_a_table_that_surely_has_everything(sed_eval: Any) ->
     assert 0 < scores.overall.f1 < 1
 
 
-def test_through_files(tmp_path: Path) -> None:
+def test_files_are_read_and_scored(tmp_path: Path) -> None:
     truth = {"a": (SoundEvent("Car", 0.0, 2.0),), "b": (SoundEvent("Bus", 0.0, 1.0),)}
     write_events(tmp_path / "truth.csv", truth)
     write_events(tmp_path / "said.csv", {"a": (SoundEvent("Car", 0.0, 2.0),), "b": ()})

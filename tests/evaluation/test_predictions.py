@@ -1,4 +1,4 @@
-"""Answers from submissions and from results, and what is wrong with them when it is."""
+"""Predictions read from submissions and from results, and the errors of malformed files."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import pytest
 from av_tagger.clip import Clip
 from av_tagger.dcase import SoundEvent
 from av_tagger.errors import TableError, UsageError
-from av_tagger.evaluation.development import side_by_side
+from av_tagger.evaluation.labelled import labelled_scores
 from av_tagger.evaluation.predictions import read_predictions
 from av_tagger.labels import ClassList, SoundClass
 from av_tagger.reports.schema import as_line
@@ -40,7 +40,7 @@ def lines(path: Path, *documents: object) -> Path:
     return path
 
 
-def test_what_the_program_writes_is_read(tmp_path: Path) -> None:
+def test_results_of_a_run_are_read(tmp_path: Path) -> None:
     """A folder of a run: a part of a whole video, a clip that failed, one that was done again."""
     broken = Failed(Clip(Path("Yzzzzzzzzzzz_0.000_10.000.wav")), "media", "is empty")
     again = Clip(Path("Yaaaaaaaaaaa_5_15.wav"))
@@ -53,11 +53,11 @@ def test_what_the_program_writes_is_read(tmp_path: Path) -> None:
         as_line(tagged(again)),
     )
     for source in (tmp_path, tmp_path / "results.jsonl"):
-        told = read_predictions(source, CLASSES)
-        assert told.clips.keys() == {KEY, "aaaaaaaaaaa_5.000_15.000"}
-        assert told.failed == {"zzzzzzzzzzz_0.000_10.000": "is empty"}
-        assert told.repeated == 1
-        clip = told.clips[KEY]
+        read = read_predictions(source, CLASSES)
+        assert read.clips.keys() == {KEY, "aaaaaaaaaaa_5.000_15.000"}
+        assert read.failed == {"zzzzzzzzzzz_0.000_10.000": "is empty"}
+        assert read.repeated == 1
+        clip = read.clips[KEY]
         assert clip.tags == ("Car",)
         assert clip.events == (
             SoundEvent("Car", 1.5, 3.0),
@@ -66,20 +66,20 @@ def test_what_the_program_writes_is_read(tmp_path: Path) -> None:
         assert math.isnan(clip.scores["seen"]["Bus"])
 
 
-def test_a_line_needs_no_more_than_is_scored(tmp_path: Path) -> None:
+def test_a_line_with_file_and_tags_only_is_read(tmp_path: Path) -> None:
     least = {"schema": 1, "file": "street.mp4", "tags": [{"label": "Bus", "probability": 0.9}]}
-    told = read_predictions(lines(tmp_path / "r.jsonl", least), CLASSES)
-    assert told.clips["street"].tags == ("Bus",)
-    assert not told.has_scores
+    read = read_predictions(lines(tmp_path / "r.jsonl", least), CLASSES)
+    assert read.clips["street"].tags == ("Bus",)
+    assert not read.has_scores
 
 
-def test_a_submission_of_events_is_also_one_of_tags(tmp_path: Path) -> None:
+def test_a_submission_of_events_gives_tags_too(tmp_path: Path) -> None:
     path = tmp_path / "b.csv"
     path.write_text(f"Y{KEY}.wav\t0\t1\tCar\n{KEY}.wav\t2\t3.5\tCar\nstreet.wav\n")
-    told = read_predictions(path, CLASSES)
-    assert told.clips[KEY].tags == ("Car",)
-    assert told.clips[KEY].events == (SoundEvent("Car", 0, 1), SoundEvent("Car", 2, 3.5))
-    assert told.clips["street"].tags == ()
+    read = read_predictions(path, CLASSES)
+    assert read.clips[KEY].tags == ("Car",)
+    assert read.clips[KEY].events == (SoundEvent("Car", 0, 1), SoundEvent("Car", 2, 3.5))
+    assert read.clips["street"].tags == ()
 
 
 def document(**changes: Any) -> dict[str, Any]:
@@ -102,7 +102,10 @@ def document(**changes: Any) -> dict[str, Any]:
             "tags[0].probability is 1.5; expected a number from 0 to 1",
         ),
         (document(scores={"Car": {"fused": -0.1}}), "scores['Car'].fused is -0.1"),
-        (document(scores={"Car": {"fused": "high"}}), "fused is 'high'; expected a number from 0 to 1"),
+        (
+            document(scores={"Car": {"fused": "high"}}),
+            "fused is 'high'; expected a number from 0 to 1",
+        ),
         (document(scores={"Car": 0.5}), "scores['Car'] is 0.5; expected an object"),
         (document(scores=[]), "scores is []; expected an object"),
         (document(scores={"Dog": {}}), "'Dog' is not a class"),
@@ -111,7 +114,10 @@ def document(**changes: Any) -> dict[str, Any]:
             document(tags=[{"label": "Car", "events": [{"start": 2, "end": 1}]}]),
             "tags[0].events[0] ends (1) before it starts (2)",
         ),
-        (document(tags=[{"label": "Car", "events": [7]}]), "tags[0].events[0] is 7; expected an object"),
+        (
+            document(tags=[{"label": "Car", "events": [7]}]),
+            "tags[0].events[0] is 7; expected an object",
+        ),
         (document(clip={"start": "x", "end": 3}), "clip.start is 'x'; expected a number from 0"),
         (document(error="bad"), "error is 'bad'; expected an object"),
         ({"schema": 1, "tags": []}, "has no field 'file'"),
@@ -119,14 +125,14 @@ def document(**changes: Any) -> dict[str, Any]:
         ("{", "is not JSON"),
     ],
 )
-def test_a_wrong_line_is_named(line: object, says: str, tmp_path: Path) -> None:
+def test_a_malformed_line_is_named(line: object, says: str, tmp_path: Path) -> None:
     path = lines(tmp_path / "r.jsonl", document(file="first.wav"), line)
     with pytest.raises(TableError, match=re.escape(says)) as caught:
         read_predictions(path, CLASSES)
     assert caught.value.line == 2
 
 
-def test_empty_missing_and_foreign_places(tmp_path: Path) -> None:
+def test_missing_and_empty_files(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match=r"has no results\.jsonl"):
         read_predictions(tmp_path, CLASSES)
     with pytest.raises(UsageError, match="no such file or folder"):
@@ -136,7 +142,7 @@ def test_empty_missing_and_foreign_places(tmp_path: Path) -> None:
         read_predictions(tmp_path, CLASSES)
 
 
-def test_side_by_side_with_the_truth(tmp_path: Path) -> None:
+def test_scores_are_joined_with_the_truth(tmp_path: Path) -> None:
     other = Clip(Path("Y-5QrBL6MzLg_50_60.wav"))
     path = lines(
         tmp_path / "r.jsonl",
@@ -150,7 +156,7 @@ def test_side_by_side_with_the_truth(tmp_path: Path) -> None:
         "a": ("Car",),
         KEY: ("Bus",),
     }
-    table = side_by_side(read_predictions(path, CLASSES), truth, CLASSES.labels)
+    table = labelled_scores(read_predictions(path, CLASSES), truth, CLASSES.labels)
     assert table.names == ("-5QrBL6MzLg_50.000_60.000", KEY)
     assert table.groups == ("-5QrBL6MzLg", "-5QrBL6MzLg")  # of one video
     assert table.truth.tolist() == [[False, False], [False, True]]
@@ -158,11 +164,11 @@ def test_side_by_side_with_the_truth(tmp_path: Path) -> None:
     assert math.isnan(table.heard[0, 0])
     assert table.unanswered == 2
     with pytest.raises(UsageError, match="no clip in common"):
-        side_by_side(read_predictions(path, CLASSES), {"other": ()}, CLASSES.labels)
+        labelled_scores(read_predictions(path, CLASSES), {"other": ()}, CLASSES.labels)
 
 
 def test_tags_without_scores_cannot_be_ranked(tmp_path: Path) -> None:
     path = tmp_path / "a.csv"
     path.write_text("a.wav\t0\t10\tCar\n")
-    with pytest.raises(UsageError, match="holds tags but no scores"):
-        side_by_side(read_predictions(path, CLASSES), {"a": ("Car",)}, CLASSES.labels)
+    with pytest.raises(UsageError, match="has tags but no scores"):
+        labelled_scores(read_predictions(path, CLASSES), {"a": ("Car",)}, CLASSES.labels)

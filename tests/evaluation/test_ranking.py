@@ -1,13 +1,12 @@
-"""AP, AUC, d' and curves against scikit-learn."""
+"""Rankings and curves against scikit-learn."""
 
 from __future__ import annotations
 
+import json
 import math
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 from scipy.stats import norm
 from sklearn.metrics import (
     average_precision_score,
@@ -16,73 +15,93 @@ from sklearn.metrics import (
     roc_curve,
 )
 
-from av_tagger.evaluation.ranking import average_precision, curves, d_prime, rank, roc_auc
-
-cases = st.lists(
-    st.tuples(st.sampled_from([0.0, 0.1, 0.3, 0.5, 0.9, 1.0]), st.booleans()),
-    min_size=2,
-    max_size=20,
-)
+from av_tagger.evaluation.ranking import curves, rank
 
 
-@settings(max_examples=80, deadline=None)
-@given(cases)
-def test_ap_and_auc_with_ties(pairs: list[tuple[float, bool]]) -> None:
-    scores, truth = np.array([s for s, _ in pairs]), np.array([y for _, y in pairs])
-    if truth.all() or not truth.any():
-        assert math.isnan(average_precision(scores, truth))
-        assert math.isnan(roc_auc(scores, truth))
-    else:
-        assert average_precision(scores, truth) == pytest.approx(
-            average_precision_score(truth, scores)
-        )
-        assert roc_auc(scores, truth) == pytest.approx(roc_auc_score(truth, scores))
+def random_scores(
+    clips: int, classes: int, seed: int = 0
+) -> tuple[np.ndarray, np.ndarray, tuple[str, ...]]:
+    """Scores with ties that separate the classes a little, their truth, and labels."""
+    rng = np.random.default_rng(seed)
+    truth = rng.random((clips, classes)) < 0.2
+    scores = np.round(rng.random((clips, classes)) * 0.5 + 0.3 * truth, 2)
+    return scores, truth, tuple("abcdefgh"[:classes])
 
 
-def test_means_leave_out_what_cannot_be_ranked() -> None:
-    rng = np.random.default_rng(0)
-    truth = rng.random((200, 4)) < 0.2
+def test_ap_and_auc_per_class_equal_scikit_learn() -> None:
+    scores, truth, labels = random_scores(200, 5)
+    ranking = rank(scores, truth, labels)
+    np.testing.assert_allclose(ranking.ap, average_precision_score(truth, scores, average=None))
+    np.testing.assert_allclose(ranking.auc, roc_auc_score(truth, scores, average=None))
+
+
+def test_means_skip_classes_without_positives() -> None:
+    scores, truth, labels = random_scores(200, 4)
     truth[:, 3] = False
-    scores = rng.random((200, 4)) * 0.5 + 0.5 * truth
-    ranking = rank(scores, truth, ("a", "b", "c", "d"))
-    assert ranking.mean_ap == pytest.approx(
-        average_precision_score(truth[:, :3], scores[:, :3], average="macro")
-    )
-    assert ranking.mean_auc == pytest.approx(
-        roc_auc_score(truth[:, :3], scores[:, :3], average="macro")
-    )
-    assert ranking.d_prime == pytest.approx(math.sqrt(2) * norm.ppf(ranking.mean_auc))
+    ranking = rank(scores, truth, labels)
     assert np.isnan(ranking.ap[3])
+    assert np.isnan(ranking.auc[3])
+    assert ranking.mean_ap == pytest.approx(average_precision_score(truth[:, :3], scores[:, :3]))
+    assert ranking.mean_auc == pytest.approx(roc_auc_score(truth[:, :3], scores[:, :3]))
+    assert ranking.d_prime == pytest.approx(math.sqrt(2) * norm.ppf(ranking.mean_auc))
 
 
-def test_without_an_opinion_a_clip_stands_last() -> None:
+def test_a_class_of_positives_only_has_an_ap_but_no_auc() -> None:
+    scores, truth, labels = random_scores(50, 2)
+    truth[:, 1] = True
+    ranking = rank(scores, truth, labels)
+    assert ranking.ap[1] == 1.0
+    assert np.isnan(ranking.auc[1])
+    assert ranking.mean_auc == ranking.auc[0]
+
+
+def test_clips_without_a_score_rank_last() -> None:
     truth = np.array([[1], [1], [0]], dtype=bool)
-    silent = rank(np.array([[0.9], [np.nan], [0.0]]), truth, ("a",))
-    assert silent.ap[0] == pytest.approx(average_precision_score(truth[:, 0], [0.9, -1.0, 0.0]))
+    ranking = rank(np.array([[0.9], [np.nan], [0.0]]), truth, ("a",))
+    assert ranking.ap[0] == pytest.approx(average_precision_score(truth[:, 0], [0.9, -1.0, 0.0]))
 
 
-@pytest.mark.parametrize(
-    ("auc", "expected"), [(0.5, 0.0), (1.0, math.inf), (0.0, -math.inf), (math.nan, math.nan)]
-)
-def test_d_prime_at_its_ends(auc: float, expected: float) -> None:
-    assert d_prime(auc) == pytest.approx(expected, nan_ok=True)
+def test_json_of_a_ranking() -> None:
+    scores, truth, labels = random_scores(100, 3)
+    ranking = rank(scores, truth, labels)
+    content = ranking.as_json()
+    assert content["map"] == ranking.mean_ap
+    assert content["mauc"] == ranking.mean_auc
+    assert list(content["classes"]) == ["a", "b", "c"]
+    row = content["classes"]["b"]
+    assert (row["ap"], row["auc"]) == (ranking.ap[1], ranking.auc[1])
+    assert row["d_prime"] == pytest.approx(math.sqrt(2) * norm.ppf(ranking.auc[1]))
 
 
-def test_curves_go_through_the_points_of_scikit_learn() -> None:
-    rng = np.random.default_rng(3)
-    truth = rng.random(120) < 0.3
-    scores = np.round(rng.random(120) * 0.7 + 0.3 * truth, 2)
-    ours = curves(scores, truth)
-    precision, recall, _ = precision_recall_curve(truth, scores)
+def test_curves_equal_scikit_learn() -> None:
+    scores, truth, _ = random_scores(120, 1, seed=3)
+    ours = curves(scores[:, 0], truth[:, 0])
+    precision, recall, thresholds = precision_recall_curve(truth[:, 0], scores[:, 0])
     np.testing.assert_allclose(ours.precision[::-1], precision)
     np.testing.assert_allclose(ours.recall[::-1], recall)
-    false, true, _ = roc_curve(truth, scores, drop_intermediate=False)
+    np.testing.assert_allclose(ours.thresholds[1:][::-1], thresholds)
+    false, true, _ = roc_curve(truth[:, 0], scores[:, 0], drop_intermediate=False)
     np.testing.assert_allclose(ours.false_positive_rate, false)
     np.testing.assert_allclose(ours.recall, true)
 
 
-def test_written_curves_are_thinned_but_keep_their_ends() -> None:
+@pytest.mark.parametrize("truth", [[True, True], [False, False]])
+def test_curves_of_one_sided_truth_are_finite(truth: list[bool]) -> None:
+    for values in vars(curves(np.array([0.2, np.nan]), np.array(truth))).values():
+        assert np.isfinite(values).all()
+
+
+def test_written_curves_are_thinned_and_keep_their_ends() -> None:
     scores = np.linspace(0, 1, 3001)
     written = curves(scores, scores > 0.8).as_json()
-    assert len(written["recall"]) == 400
+    assert {len(values) for values in written.values()} == {400}
     assert (written["recall"][0], written["recall"][-1]) == (0.0, 1.0)
+    assert written["thresholds"][-1] == 0.0
+    assert json.loads(json.dumps(written, allow_nan=False)) == written
+
+
+def test_short_curves_are_written_whole() -> None:
+    written = curves(np.array([0.9, 0.5, 0.5]), np.array([True, False, True])).as_json()
+    assert written["thresholds"] == [1.01, 0.9, 0.5]
+    assert written["recall"] == [0.0, 0.5, 1.0]
+    assert written["false_positive_rate"] == [0.0, 0.0, 1.0]

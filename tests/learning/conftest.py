@@ -1,4 +1,4 @@
-"""A tiny world to learn in: five tones at 4 kHz, and an ear that learns them within seconds."""
+"""Small training data: five tones at 4 kHz, and an ear that learns them within seconds."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ TINY_EAR = [
 
 @pytest.fixture(autouse=True)
 def one_thread() -> Iterator[None]:
-    """Two cores are soon crowded."""
+    """Small networks are faster in one thread."""
     before = torch.get_num_threads()
     torch.set_num_threads(1)
     yield
@@ -51,7 +51,7 @@ def classes() -> ClassList:
 
 @pytest.fixture
 def sing() -> Callable[..., NDArray[np.float32]]:
-    """A second of faint noise, in which each label's tone sounds for a fifth of a second somewhere."""
+    """A second of faint noise with a tone of 0.2 s per label at random positions."""
 
     def sing(labels: Sequence[str], seed: int, seconds: float = 1.0) -> NDArray[np.float32]:
         draw = np.random.default_rng(seed)
@@ -71,7 +71,7 @@ def sing() -> Callable[..., NDArray[np.float32]]:
 def make_bags(
     tmp_path: Path, classes: ClassList, sing: Callable[..., NDArray[np.float32]]
 ) -> Callable[..., WaveformBags]:
-    """Bags of tones, one for each tuple of labels, kept in a real store."""
+    """Bags of tones in a real store, one per tuple of labels."""
 
     def make(labels: Sequence[Sequence[str]], seed: int = 0, seconds: float = 1.0) -> WaveformBags:
         examples = tuple(
@@ -98,7 +98,7 @@ def make_bags(
 
 @pytest.fixture
 def tunes() -> Callable[[int, int], list[tuple[str, ...]]]:
-    """Label sets of none to two tones, drawn by a seed."""
+    """Random sets of up to two labels."""
 
     def draw(count: int, seed: int) -> list[tuple[str, ...]]:
         dice = np.random.default_rng(seed)
@@ -112,7 +112,7 @@ def tunes() -> Callable[[int, int], list[tuple[str, ...]]]:
 
 @pytest.fixture
 def tiny() -> Callable[..., Recipe]:
-    """A shipped recipe with an ear of a few thousand numbers."""
+    """A recipe of the package with a few thousand parameters."""
 
     def tiny(name: str, *overrides: str) -> Recipe:
         return read_recipe(name, [*TINY_EAR, *overrides])

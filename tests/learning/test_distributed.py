@@ -30,7 +30,7 @@ def start(run: Path, rank: int, port: int) -> subprocess.Popen[bytes]:
     )
 
 
-def test_two_processes_learn_what_one_does(tmp_path: Path) -> None:
+def test_two_processes_train_like_one(tmp_path: Path) -> None:
     """Seven bags between two processes, four and three: the gradient is that of all seven."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
@@ -49,7 +49,7 @@ def test_two_processes_learn_what_one_does(tmp_path: Path) -> None:
     )
 
 
-def test_one_process_needs_no_fellows() -> None:
+def test_one_process_forms_a_group_of_one() -> None:
     with joined("cpu", "auto") as group:
         assert (group.size, group.leads, group.dtype, group.gather("me")) == (
             1,
@@ -59,7 +59,7 @@ def test_one_process_needs_no_fellows() -> None:
         )
 
 
-def test_wrong_places_are_one_sentence() -> None:
+def test_unknown_devices_and_precisions_are_errors() -> None:
     with pytest.raises(DeviceError, match="there is no device"), joined("gpu", "auto"):
         pass
     with pytest.raises(UsageError, match="did you mean 'bfloat16'"), joined("cpu", "bfloat"):

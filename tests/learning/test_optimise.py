@@ -16,7 +16,7 @@ from av_tagger.learning.optimise import (
 )
 
 
-def test_plateau_waits_three_epochs_and_then_slows_down() -> None:
+def test_plateau_lowers_the_rate_after_its_patience() -> None:
     learning_rate = make_learning_rate(Schedule("plateau", factor=0.8, patience=3), steps=100)
     shares = []
     for loss in (1.0, 0.9, 0.95, 0.9, 0.91, 0.92, 0.8, 0.8, 0.8, 0.8):
@@ -25,7 +25,7 @@ def test_plateau_waits_three_epochs_and_then_slows_down() -> None:
     assert shares == [1, 1, 1, 1, 0.8, 0.8, 0.8, 0.8, 0.8, 0.64]  # equal is not lower
 
 
-def test_plateau_remembers_where_it_was() -> None:
+def test_plateau_state_can_be_restored() -> None:
     schedule = Schedule("plateau", patience=2)
     learning_rate, again = make_learning_rate(schedule, 10), make_learning_rate(schedule, 10)
     for loss in (1.0, 2.0):
@@ -45,13 +45,13 @@ def test_cosine_rises_and_falls() -> None:
     assert learning_rate.at(29) == pytest.approx(0.1 + 0.9 * (1 + math.cos(math.pi / 4)) / 2)
 
 
-def test_none_is_steady() -> None:
+def test_without_a_schedule_the_rate_is_constant() -> None:
     learning_rate = make_learning_rate(Schedule(), 10)
     learning_rate.validated(99.0)
     assert learning_rate.at(0) == learning_rate.at(9) == 1.0
 
 
-def test_nesterov_looks_ahead() -> None:
+def test_nesterov_momentum_by_hand() -> None:
     """v = m v + g; w -= lr (g + m v), by hand for two steps of a gradient of one."""
     w = nn.Parameter(torch.zeros(1))
     optimiser = make_optimiser([w], Optimiser("sgd", lr=0.1, momentum=0.8))
@@ -64,21 +64,21 @@ def test_nesterov_looks_ahead() -> None:
 @pytest.mark.parametrize(
     ("clip_by", "expected"), [("norm", [0.6e-3, 0.8e-3]), ("value", [1e-3, 1e-3])]
 )
-def test_gradients_are_limited_together_or_one_by_one(clip_by: str, expected: list[float]) -> None:
+def test_gradients_are_clipped_by_norm_or_by_value(clip_by: str, expected: list[float]) -> None:
     w = nn.Parameter(torch.zeros(2))
     w.grad = torch.tensor([3.0, 4.0])
     clip_gradients([w], Optimiser(clip=1e-3, clip_by=clip_by))  # type: ignore[arg-type]
     assert w.grad.tolist() == pytest.approx(expected, rel=1e-4)
 
 
-def test_no_limit_leaves_gradients_alone() -> None:
+def test_without_clipping_gradients_stay() -> None:
     w = nn.Parameter(torch.zeros(1))
     w.grad = torch.tensor([30.0])
     clip_gradients([w], Optimiser())
     assert w.grad.tolist() == [30.0]
 
 
-def test_averaged_weights_follow_and_reach_what_stands_still() -> None:
+def test_averaged_weights_converge_to_constant_weights() -> None:
     network = nn.Linear(1, 1, bias=False)
     nn.init.zeros_(network.weight)
     averaged = Averaged(network, decay=0.9)

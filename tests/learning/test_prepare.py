@@ -40,7 +40,7 @@ def concert(tmp_path: Path, sing: Sing) -> Path:
     return tmp_path / "concert"
 
 
-def test_folders_become_data_and_what_is_no_sound_is_named(
+def test_folders_become_data_and_broken_files_are_listed(
     concert: Path, classes: ClassList, tiny: Callable[..., Recipe]
 ) -> None:
     seen: list[tuple[int, int]] = []
@@ -63,7 +63,7 @@ def test_folders_become_data_and_what_is_no_sound_is_named(
     ]
 
 
-def test_validation_clips_that_are_training_clips_are_told(
+def test_shared_training_and_validation_clips_give_a_warning(
     concert: Path, classes: ClassList, tiny: Callable[..., Recipe]
 ) -> None:
     sources = Sources((concert,), (concert,), store=concert.parent / "store")
@@ -72,7 +72,7 @@ def test_validation_clips_that_are_training_clips_are_told(
     assert data.background is None  # the recipe mixes none
 
 
-def test_holding_out_is_even_and_keeps_files_together(classes: ClassList) -> None:
+def test_held_out_clips_are_balanced_and_files_stay_together(classes: ClassList) -> None:
     names = ["low"] * 60 + ["deep"] * 12 + ["middle"] * 4 + ["high"]
     examples = tuple(
         Example(Clip(Path(f"{i // 2}.wav"), i % 2, i % 2 + 1.0), (name,))
@@ -118,7 +118,7 @@ def test_held_out_amounts_that_cannot_be_meant(amount: float) -> None:
         Sources((), hold_out=amount)
 
 
-def test_recipes_without_a_reader_or_a_front_end_say_so(
+def test_a_recipe_on_waveforms_needs_a_front_end(
     classes: ClassList, tiny: Callable[..., Recipe], concert: Path
 ) -> None:
     features = {"features": {"channels": 1, "bands": 8, "rate": 1.0}}
@@ -134,7 +134,7 @@ def app() -> typer.Typer:
     return both
 
 
-def test_the_command_trains_and_says_where_everything_is(concert: Path) -> None:
+def test_the_command_trains_and_prints_where_the_files_are(concert: Path) -> None:
     run, tiny = concert.parent / "run", Path(__file__).parent / "tiny.toml"
     words = [
         "train",
@@ -162,7 +162,7 @@ def test_the_command_trains_and_says_where_everything_is(concert: Path) -> None:
     assert not CliRunner().invoke(app(), [*words, "--resume"], catch_exceptions=False).exit_code
 
 
-def test_the_list_of_recipes_has_paper_size_and_figure() -> None:
+def test_the_list_of_recipes_has_paper_size_and_result() -> None:
     result = CliRunner().invoke(app(), ["recipes", "--json"], catch_exceptions=False)
     (line,) = [line for line in result.stdout.splitlines() if '"crnn-av"' in line]
     assert '"parameters": 382025' in line

@@ -13,7 +13,7 @@ from av_tagger.learning.optimise import Optimiser, Schedule
 from av_tagger.learning.recipe import Recipe, all_recipes, read_recipe, recipe_names
 
 
-def test_crnn_av_is_the_paper_to_the_letter() -> None:
+def test_crnn_av_has_the_settings_of_the_paper() -> None:
     recipe = read_recipe("crnn-av")
     assert recipe.optimiser == Optimiser("sgd", lr=0.1, momentum=0.8, nesterov=True, clip=1e-3)
     assert recipe.schedule == Schedule("plateau", factor=0.8, patience=3)
@@ -44,7 +44,7 @@ def test_crnn_av_is_the_paper_to_the_letter() -> None:
     assert len(drops) == 5  # after each of four pools, and after the GRU
 
 
-def test_every_shipped_recipe_can_be_built_and_counted() -> None:
+def test_every_recipe_can_be_built() -> None:
     recipes = all_recipes()
     assert {"crnn-av", "crnn-modern"} <= {r.name for r in recipes}
     for recipe in recipes:
@@ -59,12 +59,12 @@ def test_every_shipped_recipe_can_be_built_and_counted() -> None:
         assert callable(make_loss(recipe.loss, bags)), recipe.name
 
 
-def test_counting_gives_what_building_gives() -> None:
+def test_parameters_are_counted_without_building() -> None:
     network = build_network(architecture_of(read_recipe("crnn-av"), 17))
     assert parameters(read_recipe("crnn-av")) == sum(p.numel() for p in network.parameters())
 
 
-def test_a_setting_can_be_changed_from_outside_without_being_run() -> None:
+def test_settings_can_be_overridden_and_are_never_executed() -> None:
     words = [
         "optimiser.lr=0.05",
         "balance=batch",
@@ -94,12 +94,12 @@ def test_a_setting_can_be_changed_from_outside_without_being_run() -> None:
         ("length.epochs=0", "epochs is at least 1"),
     ],
 )
-def test_a_wrong_setting_is_one_sentence(override: str, said: str) -> None:
+def test_a_wrong_setting_is_a_usage_error(override: str, said: str) -> None:
     with pytest.raises(UsageError, match=said):
         read_recipe("crnn-av", [override])
 
 
-def test_an_unknown_recipe_gets_a_proposal() -> None:
+def test_an_unknown_recipe_gets_a_suggestion() -> None:
     with pytest.raises(UsageError, match="did you mean 'crnn-av'"):
         read_recipe("crnn-avv")
 
@@ -113,11 +113,11 @@ def test_a_recipe_can_be_a_file(tmp_path: Path) -> None:
         read_recipe("nowhere.toml")
 
 
-def test_recipes_may_stand_in_folders_named_by_paper() -> None:
+def test_recipe_names_are_paths_without_suffix() -> None:
     assert all(name == name.strip("/") and not name.endswith(".toml") for name in recipe_names())
 
 
-def test_lengths_count_epochs_or_iterations() -> None:
+def test_length_is_in_epochs_or_iterations() -> None:
     recipe = Recipe("x")
     assert recipe.length.steps_per_epoch(950, 95) == 10
     assert recipe.length.steps_per_epoch(3, 95) == 1

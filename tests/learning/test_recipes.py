@@ -1,4 +1,4 @@
-"""Every recipe of the laboratory: read, built and counted at full size; trained for a moment, reloaded and listened with at a small one."""
+"""The recipes of the papers: counted at full size; trained, reloaded and used at a tiny size."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ SMALL_PARTS: dict[str, dict[str, Any]] = {
 
 
 def shrunk(recipe: Recipe) -> Recipe:
-    """The same composition with a few hundred numbers; what differs in size alone becomes the same."""
+    """The same composition with a few hundred parameters; sizes become equal."""
     a = dict(recipe.architecture)
     widths = (
         recipe.architecture["extractor_settings"].get("widths")
@@ -85,7 +85,7 @@ def shrunk(recipe: Recipe) -> Recipe:
 
 @cache
 def compositions() -> dict[str, Recipe]:
-    """One recipe of each composition, under its name."""
+    """One recipe per composition, by name."""
     found: dict[str, Recipe] = {}
     for name in NAMES:
         recipe = shrunk(read_recipe(name))
@@ -138,7 +138,7 @@ def bags_for(recipe: Recipe) -> Any:
     )
 
 
-def test_there_is_a_recipe_for_every_row() -> None:
+def test_there_is_a_recipe_for_every_row_of_the_papers() -> None:
     papers = [read_recipe(name).about.paper for name in NAMES]
     assert {paper: papers.count(paper) for paper in set(papers)} == {
         "SMALL": 6,
@@ -148,7 +148,7 @@ def test_there_is_a_recipe_for_every_row() -> None:
     }
 
 
-def test_a_recipe_says_what_it_reproduces_and_can_be_built() -> None:
+def test_recipes_name_their_paper_row_and_result() -> None:
     for name in NAMES:
         recipe = read_recipe(name)
         about = recipe.about
@@ -198,7 +198,7 @@ def test_att_averages_nine_checkpoints_of_fifty_thousand_steps() -> None:
 
 
 @pytest.mark.parametrize("name", sorted(compositions()))
-def test_every_composition_learns_reloads_and_listens(name: str, tmp_path: Path) -> None:
+def test_every_composition_trains_reloads_and_scores(name: str, tmp_path: Path) -> None:
     recipe = compositions()[name]
     bags = bags_for(recipe)
     outcome = train(

@@ -16,7 +16,7 @@ def some(seed: int) -> tuple[np.ndarray, np.ndarray]:
 
 
 @pytest.mark.parametrize("tuning", ["two-step", "exact"])
-def test_the_figures_are_those_of_the_thresholds(tuning: str) -> None:
+def test_metrics_are_those_at_the_tuned_thresholds(tuning: str) -> None:
     scores, truth = some(1)
     validation = validate(scores, truth, 0.25, tuning)  # type: ignore[arg-type]
     said = scores >= np.array(validation.thresholds)
@@ -29,7 +29,7 @@ def test_the_figures_are_those_of_the_thresholds(tuning: str) -> None:
     )
 
 
-def test_an_unknown_label_takes_no_part() -> None:
+def test_unknown_labels_are_left_out() -> None:
     scores, truth = some(2)
     asked = truth.copy()
     asked[:30, 2] = np.nan
@@ -39,7 +39,7 @@ def test_an_unknown_label_takes_no_part() -> None:
     )
 
 
-def test_a_class_that_never_occurs_is_left_out_of_the_means() -> None:
+def test_a_class_without_positives_is_left_out_of_the_means() -> None:
     scores, truth = some(3)
     truth[:, 1] = 0
     validation = validate(scores, truth, 0.0)
@@ -49,7 +49,7 @@ def test_a_class_that_never_occurs_is_left_out_of_the_means() -> None:
     )
 
 
-def test_models_are_kept_by_a_figure_with_a_name() -> None:
+def test_metrics_have_names() -> None:
     validation = validate(*some(4), 0.25)
     assert validation.figure("loss") == -0.25
     assert validation.figure("map") == validation.map

@@ -1,6 +1,6 @@
-"""Run by test_run.py in a process of its own: starts the same run again and again, each time killed at a random moment.
+"""Run by test_run.py in its own process: starts the same run repeatedly and kills it each time.
 
-Forks instead of new interpreters, so that twenty kills cost little; prints how often a run was killed while it was at work.
+It forks, which is faster than new interpreters, and prints how often a kill met a running run.
 """
 
 from __future__ import annotations
@@ -18,17 +18,17 @@ from av_tagger.clip import Clip, Media
 from av_tagger.protocols import DecodeRequest
 from av_tagger.runner.concurrency import Concurrency
 from av_tagger.runner.job import Item
-from av_tagger.runner.local import Here
-from av_tagger.runner.run import Order, run
+from av_tagger.runner.local import InProcessEngine
+from av_tagger.runner.run import RunRequest, run
 from av_tagger.runner.worker import Worker
 from tests.fakes import Decoder, tagger
 
-PACE = Concurrency(2, 1, 1, 3, 1 << 20, 6)
+CONCURRENCY = Concurrency(2, 1, 1, 3, 1 << 20, 6)
 
 
 @dataclass
 class Logged(Decoder):
-    """Writes down every clip that is opened, so that a test can see what was done twice."""
+    """Logs every clip that is opened, so that a test can see what was done twice."""
 
     log: Path
 
@@ -43,11 +43,14 @@ class Logged(Decoder):
 
 def once(folder: Path, log: Path) -> None:
     items = (Item(Clip(path)) for path in sorted((folder.parent / "in").iterdir()))
-    run(Order(folder, items, "fake"), Here(Worker(tagger(), lambda: Logged(log)), PACE))
+    run(
+        RunRequest(folder, items, "fake"),
+        InProcessEngine(Worker(tagger(), lambda: Logged(log)), CONCURRENCY),
+    )
 
 
 def killed(folder: Path, log: Path, clips: int, wait: float) -> bool:
-    """Killed once `clips` more clips were opened, and a moment later: at work on a busy machine as on a calm one."""
+    """Kill the run when `clips` more clips were opened: it is running then on any machine."""
     target = opened(log) + clips
     child = os.fork()
     if child == 0:
@@ -55,8 +58,8 @@ def killed(folder: Path, log: Path, clips: int, wait: float) -> bool:
             once(folder, log)
         finally:
             os._exit(0)
-    patience = time.monotonic() + 60
-    while opened(log) < target and time.monotonic() < patience:
+    deadline = time.monotonic() + 60
+    while opened(log) < target and time.monotonic() < deadline:
         time.sleep(0.001)
     time.sleep(wait)
     os.kill(child, signal.SIGKILL)
@@ -75,9 +78,10 @@ def main() -> None:
         int(sys.argv[3]),
         int(sys.argv[4]),
     )
-    dice = random.Random(seed)
+    generator = random.Random(seed)
     met = sum(
-        killed(folder, log, dice.randint(0, 14), dice.uniform(0.0, 0.01)) for _ in range(kills)
+        killed(folder, log, generator.randint(0, 14), generator.uniform(0.0, 0.01))
+        for _ in range(kills)
     )
     once(folder, log)
     print(met)

@@ -1,4 +1,4 @@
-"""Run by test_on_ray.py in a process of its own (Ray warns and forks as it likes): one run on a small cluster that loses a part.
+"""Run by test_on_ray.py in its own process, as Ray warns and forks: one run on a small cluster.
 
 on_ray_once.py RUN FOLDER plain|node ACTORS -> one line of JSON
 """
@@ -25,12 +25,12 @@ from av_tagger.clip import Clip
 from av_tagger.runner.concurrency import Concurrency
 from av_tagger.runner.job import Item
 from av_tagger.runner.journal import RunCounts
-from av_tagger.runner.on_ray import OnRay
-from av_tagger.runner.run import Order, run
+from av_tagger.runner.on_ray import RayEngine
+from av_tagger.runner.run import RunRequest, run
 from tests.fakes import FakeWorkerFactory
 
 SMALL: dict[str, Any] = {"num_cpus": 2, "object_store_memory": 80 << 20}
-PACE = Concurrency(2, 1, 1, 4, 1 << 20)
+CONCURRENCY = Concurrency(2, 1, 1, 4, 1 << 20)
 START = (
     "start",
     "--block",
@@ -42,7 +42,7 @@ START = (
 
 @contextmanager
 def node(words: list[str], log: Path) -> Iterator[subprocess.Popen[bytes]]:
-    """`ray start` as a person types it, on this machine; ready when the block is entered."""
+    """`ray start` on this machine; it is ready when the block is entered."""
     with log.open("wb") as file:
         started = subprocess.Popen(
             [str(Path(sys.executable).with_name("ray")), *START, *words], stdout=file, stderr=file
@@ -55,12 +55,12 @@ def node(words: list[str], log: Path) -> Iterator[subprocess.Popen[bytes]]:
             time.sleep(0.05)
         yield started
     finally:
-        started.terminate()  # it ends what it has started
+        started.terminate()  # also ends its children
         started.wait(30)
 
 
 def raylet_of(started: subprocess.Popen[bytes]) -> int:
-    """The process that is the node to all others: with it all its workers are gone."""
+    """The raylet: killing it kills the node with all its actors."""
     children = [
         int(p) for p in Path(f"/proc/{started.pid}/task/{started.pid}/children").read_text().split()
     ]
@@ -73,8 +73,8 @@ def raylet_of(started: subprocess.Popen[bytes]) -> int:
 
 @contextmanager
 def two_nodes() -> Iterator[tuple[str, subprocess.Popen[bytes]]]:
-    """A head and a second node: the address of the first, the process of the second."""
-    folder = Path(tempfile.mkdtemp(prefix="ray", dir="/tmp"))  # a socket's path may not be long
+    """A head and a second node; yields the address of the first and the process of the second."""
+    folder = Path(tempfile.mkdtemp(prefix="ray", dir="/tmp"))  # paths of sockets must be short
     with ExitStack() as stack:
         stack.callback(shutil.rmtree, folder, ignore_errors=True)
         words = ["--head", "--port=0", "--include-dashboard=false", f"--temp-dir={folder / 'ray'}"]
@@ -92,11 +92,11 @@ def main() -> None:
         int(sys.argv[4]),
     )
     with ExitStack() as stack:
-        engine = OnRay(FakeWorkerFactory(0.02), PACE, "fake", None, actors, SMALL)
+        engine = RayEngine(FakeWorkerFactory(0.02), CONCURRENCY, "fake", None, actors, SMALL)
         doomed: list[int] = []
         if kind == "node":
             address, second = stack.enter_context(two_nodes())
-            engine = OnRay(FakeWorkerFactory(0.05), PACE, "fake", address, actors)
+            engine = RayEngine(FakeWorkerFactory(0.05), CONCURRENCY, "fake", address, actors)
             doomed = [raylet_of(second)]
 
         def watch(counts: RunCounts) -> None:
@@ -105,7 +105,9 @@ def main() -> None:
 
         began = time.monotonic()
         summary = run(
-            Order(folder, (Item(Clip(p)) for p in sorted(media.iterdir())), "fake"), engine, watch
+            RunRequest(folder, (Item(Clip(p)) for p in sorted(media.iterdir())), "fake"),
+            engine,
+            watch,
         )
         assert not doomed, "the node was killed while the run was at work"
     said = {

@@ -1,4 +1,4 @@
-"""The journal: claims that only one can win, keys that notice change, a store that says when it cannot go on."""
+"""The journal: exclusive claims, keys that notice changes, clear errors of the store."""
 
 from __future__ import annotations
 
@@ -16,7 +16,8 @@ from hypothesis import strategies as st
 from av_tagger.clip import Clip
 from av_tagger.errors import StorageError
 from av_tagger.runner.job import Item, Job, Record, failure
-from av_tagger.runner.journal import Choice, Journal, RunCounts
+from av_tagger.runner.journal import Journal, RunCounts
+from av_tagger.runner.selection import Selection
 from tests.fakes import touch
 
 
@@ -46,19 +47,19 @@ def test_each_job_has_one_owner(journal: Journal, tmp_path: Path) -> None:
     assert journal.claim("a", 1) == []
 
 
-def test_what_is_done_is_not_planned_again(journal: Journal, tmp_path: Path) -> None:
+def test_known_results_are_not_planned_again(journal: Journal, tmp_path: Path) -> None:
     listed = items(tmp_path / "in", 4)
     journal.plan(listed, "f")
     first, second, *_ = journal.claim("a", 4)
     journal.record([done(first), failure(second, "media", "is broken")])
     assert journal.plan(listed, "f") == RunCounts(4, 1, 1)
     assert names(journal.claim("a", 4)) == ["002", "003"]
-    assert journal.plan(listed, "f", Choice(retry_failed=True)) == RunCounts(4, 1, 0)
+    assert journal.plan(listed, "f", Selection(retry_failed=True)) == RunCounts(4, 1, 0)
     assert names(journal.claim("a", 4)) == ["001", "002", "003"]
 
 
 @pytest.mark.parametrize("change", ["content", "time", "settings", "part"])
-def test_what_has_changed_is_done_again(journal: Journal, tmp_path: Path, change: str) -> None:
+def test_changes_are_done_again(journal: Journal, tmp_path: Path, change: str) -> None:
     (item,) = items(tmp_path / "in", 1)
     journal.plan([item], "f")
     journal.record([done(*journal.claim("a", 1))])
@@ -80,7 +81,7 @@ def test_the_same_file_by_another_name_is_known(
     assert journal.plan([Item(Clip(Path("in") / item.clip.path.name))], "f").left == 0
 
 
-def test_names_that_are_no_text(journal: Journal, tmp_path: Path) -> None:
+def test_file_names_that_are_not_utf8(journal: Journal, tmp_path: Path) -> None:
     odd = Path(os.fsdecode(os.fsencode(tmp_path) + b"/\xff\xfe \n'.mp4"))
     odd.write_bytes(b"x")
     journal.plan([Item(Clip(odd))], "f")
@@ -92,11 +93,11 @@ def test_an_item_named_twice_is_one(journal: Journal, tmp_path: Path) -> None:
     assert journal.plan(listed + listed[:1], "f").total == 2
 
 
-def test_shards_are_parts_of_the_whole(journal: Journal, tmp_path: Path) -> None:
+def test_shards_together_are_the_whole_plan(journal: Journal, tmp_path: Path) -> None:
     listed = items(tmp_path / "in", 11)
     found = []
     for shard in (1, 2, 3):
-        journal.plan(listed, "f", Choice(shard=(shard, 3)))
+        journal.plan(listed, "f", Selection(shard=(shard, 3)))
         found += names(journal.claim("a", 99))
     assert sorted(found) == [f"{i:03d}" for i in range(11)]
 
@@ -105,14 +106,14 @@ def test_shuffled_and_limited_is_the_same_sample_twice(journal: Journal, tmp_pat
     listed = items(tmp_path / "in", 50)
     samples = []
     for seed in (1, 1, 2):
-        journal.plan(listed, "f", Choice(shuffle=seed, limit=10))
+        journal.plan(listed, "f", Selection(shuffle=seed, limit=10))
         samples.append(names(journal.claim("a", 99)))
     assert len(samples[0]) == 10
     assert samples[0] == samples[1] != samples[2]
     assert samples[0] != sorted(samples[0])
 
 
-def test_a_death_makes_suspects_and_only_the_guilty_is_given_up(
+def test_a_death_makes_suspects_and_the_second_gives_the_clip_up(
     journal: Journal, tmp_path: Path
 ) -> None:
     journal.plan(items(tmp_path / "in", 5), "f")
@@ -126,7 +127,7 @@ def test_a_death_makes_suspects_and_only_the_guilty_is_given_up(
     words = "the process that worked on it died 2 times; tag it alone to see why"
     assert journal.failures() == [("crash", 1, f"{tmp_path}/in/001.mp4: {words}")]
     assert names(journal.claim("c", 9, suspects=True)) == ["002", "003", "004"], (
-        "those of the second death are suspects, too"
+        "jobs held at the second death are suspects, too"
     )
 
 
@@ -135,50 +136,50 @@ def test_a_death_makes_suspects_and_only_the_guilty_is_given_up(
 def test_random_owners_do_everything_once(
     tmp_path_factory: pytest.TempPathFactory, seed: int
 ) -> None:
-    """Whoever claims, finishes, gives back: in the end each clip has one result."""
-    dice = random.Random(seed)
+    """Owners claim, finish and release at random: in the end each clip has one result."""
+    generator = random.Random(seed)
     with Journal(tmp_path_factory.mktemp("j")) as journal:
         journal.plan([Item(Clip(Path(f"/none/{i}"))) for i in range(20)], "f")
         held: dict[str, list[Job]] = {"a": [], "b": [], "c": []}
         while journal.counts().left:
-            owner = dice.choice("abc")
-            held[owner] += journal.claim(owner, dice.randrange(1, 4))
-            if dice.random() < 0.3:
+            owner = generator.choice("abc")
+            held[owner] += journal.claim(owner, generator.randrange(1, 4))
+            if generator.random() < 0.3:
                 journal.release(owner, died=False)
                 held[owner] = []
-            while held[owner] and dice.random() < 0.7:
+            while held[owner] and generator.random() < 0.7:
                 job = held[owner].pop()
                 journal.record([done(job, json.dumps({"n": job.position}))])
         assert [json.loads(d)["n"] for _, d in journal.documents()] == list(range(20))
 
 
-def test_those_who_wait_are_counted_no_further_than_asked(journal: Journal, tmp_path: Path) -> None:
+def test_free_jobs_are_counted_no_further_than_asked(journal: Journal, tmp_path: Path) -> None:
     journal.plan(items(tmp_path / "in", 5), "f")
     assert [journal.waiting(most) for most in (0, 1, 3, 99)] == [0, 1, 3, 5]
     journal.claim("a", 4)
     assert journal.waiting(99) == 1
 
 
-def test_news_come_once_and_in_order(journal: Journal, tmp_path: Path) -> None:
+def test_new_results_come_once_and_in_order(journal: Journal, tmp_path: Path) -> None:
     journal.plan(items(tmp_path / "in", 3), "f")
     a, b, c = journal.claim("a", 3)
     journal.record([done(b, "b")])
     last = journal.last()
     journal.record([done(c, "c"), done(a, "a")])
-    assert [text for _, _, text in journal.news(last)] == ["c", "a"]
+    assert [text for _, _, text in journal.results_after(last)] == ["c", "a"]
     assert [text for _, text in journal.documents()] == ["a", "b", "c"]
 
 
-def test_shards_are_taken_over(journal: Journal, tmp_path: Path) -> None:
+def test_results_of_shards_are_adopted(journal: Journal, tmp_path: Path) -> None:
     listed = items(tmp_path / "in", 4)
     with Journal(tmp_path / "run" / "shard-1-of-2") as shard:
-        shard.plan(listed, "f", Choice(shard=(1, 2)))
+        shard.plan(listed, "f", Selection(shard=(1, 2)))
         shard.record([done(job) for job in shard.claim("a", 9)])
     journal.adopt(tmp_path / "run" / "shard-1-of-2" / "journal.sqlite")
     assert journal.plan(listed, "f") == RunCounts(4, 2, 0)
 
 
-def test_a_damaged_store_says_so(tmp_path: Path) -> None:
+def test_a_damaged_journal_is_named(tmp_path: Path) -> None:
     (tmp_path / "journal.sqlite").write_bytes(b"not a database, but long enough to look at" * 100)
     with pytest.raises(StorageError, match=r"journal is damaged .*--fresh"):
         Journal(tmp_path)
@@ -186,7 +187,7 @@ def test_a_damaged_store_says_so(tmp_path: Path) -> None:
         assert journal.counts().total == 0
 
 
-def test_a_store_that_was_taken_away_says_so(journal: Journal, tmp_path: Path) -> None:
+def test_a_deleted_journal_is_named(journal: Journal, tmp_path: Path) -> None:
     journal.plan(items(tmp_path / "in", 2), "f")
     for path in journal.folder.iterdir():
         path.unlink()

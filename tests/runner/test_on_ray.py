@@ -1,4 +1,4 @@
-"""The Ray engine on small clusters of this machine: the same table, whoever dies."""
+"""The Ray engine on small clusters of this machine: the same results, whatever dies."""
 
 from __future__ import annotations
 
@@ -21,13 +21,14 @@ from av_tagger.errors import MissingExtra
 from av_tagger.runner.concurrency import Concurrency
 from av_tagger.runner.job import Item, Job, Record, failure
 from av_tagger.runner.journal import Journal
-from av_tagger.runner.local import Here
-from av_tagger.runner.on_ray import FIRST, Answer, OnRay, RayWorker, _resources
-from av_tagger.runner.run import Order, run
+from av_tagger.runner.local import InProcessEngine
+from av_tagger.runner.on_ray import RayEngine, _resources
+from av_tagger.runner.ray_worker import FIRST_JOBS, Answer, RayWorker
+from av_tagger.runner.run import RunRequest, run
 from tests import ROOT
 from tests.fakes import FakeWorkerFactory, touch
 
-PACE = Concurrency(2, 1, 1, 4, 1 << 20)
+CONCURRENCY = Concurrency(2, 1, 1, 4, 1 << 20)
 
 ENVIRONMENT = {
     **os.environ,
@@ -67,37 +68,38 @@ def on_ray(folder: Path, media: Path, kind: str, actors: int = 2) -> dict[str, A
 
 
 def straight(folder: Path, paths: list[Path]) -> list[str]:
-    run(Order(folder, (Item(Clip(p)) for p in paths), "fake"), Here(FakeWorkerFactory()(), PACE))
+    request = RunRequest(folder, (Item(Clip(p)) for p in paths), "fake")
+    run(request, InProcessEngine(FakeWorkerFactory()(), CONCURRENCY))
     return (folder / "results.jsonl").read_text().splitlines()
 
 
-def test_an_actor_answers_with_what_it_has_finished() -> None:
-    """The actor's own life, without Ray: fed in two portions, it gives everything back once and then ends."""
-    hand = RayWorker(FakeWorkerFactory(), PACE, "fake", 1)
-    assert hand.hello() == Answer([], FIRST)
+def test_an_actor_returns_each_record_once() -> None:
+    """The actor without Ray: jobs in two parts, all records back, then the end."""
+    worker = RayWorker(FakeWorkerFactory(), CONCURRENCY, "fake", 1)
+    assert worker.ready() == Answer([], FIRST_JOBS)
     jobs = [Job(i, Clip(Path(f"{i}.mp4")), was_there=False) for i in range(10)]
-    found = [*hand.exchange(jobs[:6]).records, *hand.exchange(jobs[6:]).records]
+    found = [*worker.exchange(jobs[:6]).records, *worker.exchange(jobs[6:]).records]
     while len(found) < 10:
-        found += hand.exchange([]).records
+        found += worker.exchange([]).records
     assert [r.position for r in found] == list(range(10))
-    last = hand.exchange([], True)
+    last = worker.exchange([], True)
     assert last.records == []
-    assert last.appetite == 2 * PACE.decoders + PACE.batch * PACE.inference_threads, (
-        "enough to keep all its decoders busy"
-    )
+    assert (
+        last.wanted == 2 * CONCURRENCY.decoders + CONCURRENCY.batch * CONCURRENCY.inference_threads
+    ), "enough for all decoders"
     assert json.loads(last.timings)["stages"]["decode"]
 
 
-def test_one_answer_brings_all_that_is_finished() -> None:
-    """A driver that has no time for many answers gets longer ones."""
-    hand = RayWorker(FakeWorkerFactory(), PACE, "fake", 1)
+def test_one_answer_has_all_finished_records() -> None:
+    """A busy driver gets fewer and longer answers."""
+    worker = RayWorker(FakeWorkerFactory(), CONCURRENCY, "fake", 1)
     groups: queue.SimpleQueue[list[Record] | BaseException | None] = queue.SimpleQueue()
     for n in range(30):
         groups.put([failure(Job(n, Clip(Path(f"{n}.mp4"))), "media", "is broken")])
-    hand._found, hand._held = groups, 30
-    answer = hand.exchange([])
-    assert len(answer.records) == 30, "not only until half of them are there"
-    assert hand._held == 0
+    worker._found, worker._held = groups, 30
+    answer = worker.exchange([])
+    assert len(answer.records) == 30, "not only the first half"
+    assert worker._held == 0
 
 
 @pytest.mark.parametrize(
@@ -122,9 +124,9 @@ def test_actors_share_machines_equally(
     assert _resources(ray, actors) == (resources, sharing)
 
 
-def test_an_actor_with_other_weights_says_so() -> None:
-    hand = RayWorker(FakeWorkerFactory(fingerprint="other"), PACE, "fake", 1)
-    answer = hand.exchange([])
+def test_an_actor_with_other_weights_ends_the_run() -> None:
+    worker = RayWorker(FakeWorkerFactory(fingerprint="other"), CONCURRENCY, "fake", 1)
+    answer = worker.exchange([])
     assert answer.error is not None
     assert "give every machine the same files" in answer.error[1]
 
@@ -135,11 +137,11 @@ def test_without_ray_the_remedy_is_named(tmp_path: Path, monkeypatch: pytest.Mon
         Journal(tmp_path) as journal,
         pytest.raises(MissingExtra, match=r"pip install 'av-tagger\[ray\]'"),
     ):
-        OnRay(FakeWorkerFactory(), PACE, "fake")(journal, lambda: None)
+        RayEngine(FakeWorkerFactory(), CONCURRENCY, "fake")(journal, lambda: None)
 
 
 @needs_ray
-def test_an_actor_that_is_killed_costs_its_file_only(tmp_path: Path) -> None:
+def test_a_killed_actor_costs_its_file_only(tmp_path: Path) -> None:
     paths = touch(tmp_path / "in", [f"{i:02d}.mp4" for i in range(60)])
     expected = straight(tmp_path / "straight", paths)
     touch(tmp_path / "in", ["30-die.mp4"])
@@ -152,7 +154,7 @@ def test_an_actor_that_is_killed_costs_its_file_only(tmp_path: Path) -> None:
 
 
 @needs_ray
-def test_a_node_that_is_killed_costs_nothing(tmp_path: Path) -> None:
+def test_a_killed_node_costs_nothing(tmp_path: Path) -> None:
     paths = touch(tmp_path / "in", [f"{i:03d}.mp4" for i in range(150)])
     said = on_ray(tmp_path / "run", tmp_path / "in", "node")
     assert (said["done"], said["failed"]) == (150, [])
@@ -164,7 +166,7 @@ def test_a_node_that_is_killed_costs_nothing(tmp_path: Path) -> None:
 
 @needs_ray
 @pytest.mark.timeout(600)
-def test_a_driver_that_is_killed_goes_on_when_started_again(tmp_path: Path) -> None:
+def test_a_killed_driver_can_be_resumed(tmp_path: Path) -> None:
     paths = touch(tmp_path / "in", [f"{i:03d}.mp4" for i in range(200)])
     driver = subprocess.Popen(
         command(tmp_path / "run", tmp_path / "in", "plain", 2), env=ENVIRONMENT

@@ -1,4 +1,4 @@
-"""Several processes on one journal: nothing twice, the same table, and a process that dies costs its file."""
+"""Several processes on one journal: the same results, nothing twice; a death costs one file."""
 
 from __future__ import annotations
 
@@ -14,32 +14,31 @@ from av_tagger.errors import AvTaggerError, DeviceError, MediaError, StorageErro
 from av_tagger.runner.concurrency import Concurrency
 from av_tagger.runner.job import Item
 from av_tagger.runner.journal import RunCounts
-from av_tagger.runner.local import Here
-from av_tagger.runner.processes import Processes, as_error, devices_of
-from av_tagger.runner.run import Engine, Order, Summary, run
+from av_tagger.runner.local import InProcessEngine
+from av_tagger.runner.processes import ProcessEngine, as_error, devices_of
+from av_tagger.runner.run import Engine, RunRequest, Summary, run
 from av_tagger.runner.worker import WorkerFactory
 from tests.fakes import BrokenWorkerFactory, FakeWorkerFactory, touch
 
-PACE = Concurrency(2, 1, 1, 4, 1 << 20)
+CONCURRENCY = Concurrency(2, 1, 1, 4, 1 << 20)
 
 
 def go(folder: Path, paths: list[Path], engine: Engine) -> Summary:
-    return run(Order(folder, (Item(Clip(p)) for p in paths), "fake"), engine)
+    return run(RunRequest(folder, (Item(Clip(p)) for p in paths), "fake"), engine)
 
 
-def two(factory: WorkerFactory) -> Processes:
-    return Processes([factory, factory], PACE, "fake")
+def engine_of(*factories: WorkerFactory) -> ProcessEngine:
+    return ProcessEngine(factories, CONCURRENCY, "fake")
 
 
-def test_two_processes_make_the_table_of_one_and_a_death_costs_its_file(tmp_path: Path) -> None:
+def test_two_processes_give_the_results_of_one_and_a_death_costs_one_file(tmp_path: Path) -> None:
     names = [f"{i:02d}.mp4" for i in range(40)]
     paths = touch(tmp_path / "in", names)
-    straight = go(tmp_path / "one", paths, Here(FakeWorkerFactory()(), PACE))
+    straight = go(tmp_path / "one", paths, InProcessEngine(FakeWorkerFactory()(), CONCURRENCY))
     assert straight.counts.done == 40
     deadly = touch(tmp_path / "in", ["17-die.mp4"])
-    summary = go(
-        tmp_path / "two", [*paths[:18], *deadly, *paths[18:]], two(FakeWorkerFactory(0.01))
-    )
+    engine = engine_of(*[FakeWorkerFactory(0.01)] * 2)
+    summary = go(tmp_path / "two", [*paths[:18], *deadly, *paths[18:]], engine)
     assert summary.counts == RunCounts(41, 40, 1)
     assert summary.failures[0][:2] == ("crash", 1)
     found = (tmp_path / "two" / "results.jsonl").read_text().splitlines()
@@ -47,42 +46,34 @@ def test_two_processes_make_the_table_of_one_and_a_death_costs_its_file(tmp_path
     assert found == (tmp_path / "one" / "results.jsonl").read_text().splitlines()
 
 
-def test_a_process_that_cannot_begin_ends_the_run_in_its_words(tmp_path: Path) -> None:
+def test_a_process_that_cannot_start_ends_the_run_with_its_error(tmp_path: Path) -> None:
     paths = touch(tmp_path / "in", ["1.mp4"])
     with pytest.raises(UsageError, match="no such ear"):
-        go(tmp_path / "run", paths, Processes([BrokenWorkerFactory("no such ear")], PACE, "fake"))
+        go(tmp_path / "run", paths, engine_of(BrokenWorkerFactory("no such ear")))
     with pytest.raises(UsageError, match="give every machine the same files"):
-        go(
-            tmp_path / "run",
-            paths,
-            Processes([FakeWorkerFactory(fingerprint="other")], PACE, "fake"),
-        )
+        go(tmp_path / "run", paths, engine_of(FakeWorkerFactory(fingerprint="other")))
 
 
 def test_processes_that_die_at_once_end_the_run(tmp_path: Path) -> None:
-    with pytest.raises(AvTaggerError, match="died one after another"):
-        go(
-            tmp_path / "run",
-            touch(tmp_path / "in", ["1.mp4"]),
-            Processes([BrokenWorkerFactory()], PACE, "fake"),
-        )
+    with pytest.raises(AvTaggerError, match="4 worker processes died in a row"):
+        go(tmp_path / "run", touch(tmp_path / "in", ["1.mp4"]), engine_of(BrokenWorkerFactory()))
 
 
-def test_errors_travel_as_words() -> None:
+def test_errors_travel_as_class_and_text() -> None:
     assert type(as_error("StorageError", "full")) is StorageError
     assert type(as_error("MediaError", "broken")) is AvTaggerError
     assert str(as_error("Exotic", "odd")) == "odd"
     assert issubclass(MediaError, AvTaggerError)
 
 
-def test_a_device_is_a_process() -> None:
+def test_each_device_has_a_process() -> None:
     assert devices_of(None, "auto", 0) == [None]
     assert devices_of(None, "cpu", 3) == ["cpu"] * 3
     assert devices_of("cuda:0, cuda:1", "auto", 0) == ["cuda:0", "cuda:1"]
 
 
 @pytest.mark.parametrize("count", [0, 2])
-def test_auto_is_a_process_for_each_gpu(monkeypatch: pytest.MonkeyPatch, count: int) -> None:
+def test_auto_is_a_process_per_gpu(monkeypatch: pytest.MonkeyPatch, count: int) -> None:
     monkeypatch.setitem(
         sys.modules, "torch", SimpleNamespace(cuda=SimpleNamespace(device_count=lambda: count))
     )

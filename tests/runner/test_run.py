@@ -1,4 +1,4 @@
-"""Whole runs: started again after any death the table is the same; disks that fill up, folders that vanish, lists that are official."""
+"""Whole runs: resumed after any kill the table is the same; full disks, official lists."""
 
 from __future__ import annotations
 
@@ -22,15 +22,16 @@ from av_tagger.protocols import DecodeRequest
 from av_tagger.reports.schema import read_outcomes
 from av_tagger.runner.concurrency import Concurrency
 from av_tagger.runner.job import Item, Record
-from av_tagger.runner.journal import Choice, Journal, RunCounts
-from av_tagger.runner.local import Here
-from av_tagger.runner.run import Order, Summary, run
+from av_tagger.runner.journal import Journal, RunCounts
+from av_tagger.runner.local import InProcessEngine
+from av_tagger.runner.run import RunRequest, Summary, run
+from av_tagger.runner.selection import Selection
 from av_tagger.runner.worker import Worker
 from av_tagger.scores import Failed
 from tests import ROOT
 from tests.fakes import Decoder, FakeWorkerFactory, PoisonWorkerFactory, tagger, touch
 
-PACE = Concurrency(2, 1, 1, 4, 1 << 20)
+CONCURRENCY = Concurrency(2, 1, 1, 4, 1 << 20)
 ENVIRONMENT = {**os.environ, "PYTHONPATH": str(ROOT)}
 
 
@@ -43,12 +44,12 @@ def go(
     paths: Sequence[Path],
     *,
     worker: Worker | None = None,
-    concurrency: Concurrency = PACE,
+    concurrency: Concurrency = CONCURRENCY,
     **order: Any,
 ) -> Summary:
     return run(
-        Order(folder, items(paths), "fake", **order),
-        Here(worker or FakeWorkerFactory()(), concurrency),
+        RunRequest(folder, items(paths), "fake", **order),
+        InProcessEngine(worker or FakeWorkerFactory()(), concurrency),
     )
 
 
@@ -80,20 +81,20 @@ def kills(tmp_path: Path, count: int, files: int, seed: int) -> None:
     opened = Counter((tmp_path / "log").read_text().split())
     assert set(opened) == set(names)
     again = sum(opened.values()) - len(names)
-    assert again <= count * (6 + 2), "only what was in hand when the run was killed is done again"
+    assert again <= count * (6 + 2), "only clips that were being decoded are done again"
 
 
-def test_killed_at_twenty_random_moments_the_table_is_the_same(tmp_path: Path) -> None:
+def test_after_twenty_kills_the_table_is_the_same(tmp_path: Path) -> None:
     kills(tmp_path, 20, 400, seed=1)
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("seed", [2, 3])
-def test_killed_at_many_random_moments_the_table_is_the_same(tmp_path: Path, seed: int) -> None:
+def test_after_many_kills_the_table_is_the_same(tmp_path: Path, seed: int) -> None:
     kills(tmp_path, 100, 2000, seed)
 
 
-def test_a_second_start_does_nothing_twice(tmp_path: Path) -> None:
+def test_a_second_run_does_nothing_twice(tmp_path: Path) -> None:
     paths = touch(tmp_path / "in", ["1.mp4", "2-bad.mp4", "3.mp4"])
     first = go(tmp_path / "run", paths)
     table = (tmp_path / "run" / "results.jsonl").read_bytes()
@@ -106,40 +107,40 @@ def test_a_second_start_does_nothing_twice(tmp_path: Path) -> None:
     assert first.branch_statuses == [("ok", "ok", 2)]
 
 
-def test_what_failed_is_tried_again_when_asked(tmp_path: Path) -> None:
+def test_failed_clips_are_retried_when_asked(tmp_path: Path) -> None:
     paths = touch(tmp_path / "in", ["1.mp4", "2-bad.mp4"])
 
-    class Healed(Decoder):
+    class Repaired(Decoder):
         def windows(
             self, clip: Clip, request: DecodeRequest, limit_seconds: float
         ) -> Iterator[Media]:
             return super().windows(Clip(clip.path.with_name("2.mp4")), request, limit_seconds)
 
     go(tmp_path / "run", paths)
-    healed = Worker(tagger(), Healed)
-    assert go(tmp_path / "run", paths, worker=healed).counts.failed == 1
-    retried = go(tmp_path / "run", paths, worker=healed, choice=Choice(retry_failed=True))
+    repaired = Worker(tagger(), Repaired)
+    assert go(tmp_path / "run", paths, worker=repaired).counts.failed == 1
+    retried = go(tmp_path / "run", paths, worker=repaired, selection=Selection(retry_failed=True))
     assert (retried.counts, retried.skipped) == (RunCounts(2, 2, 0), 1)
     assert "error" not in lines(tmp_path / "run")[1]
 
 
-def test_fresh_forgets(tmp_path: Path) -> None:
+def test_fresh_discards_earlier_results(tmp_path: Path) -> None:
     paths = touch(tmp_path / "in", ["1.mp4"])
     go(tmp_path / "run", paths)
     assert go(tmp_path / "run", paths, fresh=True).skipped == 0
 
 
-def test_shards_make_one_whole(tmp_path: Path) -> None:
+def test_a_run_adopts_the_results_of_its_shards(tmp_path: Path) -> None:
     paths = touch(tmp_path / "in", [f"{i}.mp4" for i in range(7)])
     for shard in (1, 2):
-        part = go(tmp_path / "run", paths, choice=Choice(shard=(shard, 2)))
+        part = go(tmp_path / "run", paths, selection=Selection(shard=(shard, 2)))
         assert part.folder == tmp_path / "run" / f"shard-{shard}-of-2"
     whole = go(tmp_path / "run", paths)
     assert (whole.counts.done, whole.skipped) == (7, 7)
     assert [Path(line["file"]).name for line in lines(tmp_path / "run")] == [p.name for p in paths]
 
 
-def test_results_appear_while_the_run_goes_on(tmp_path: Path) -> None:
+def test_results_appear_during_the_run(tmp_path: Path) -> None:
     paths = touch(tmp_path / "in", [f"{i}.mp4" for i in range(30)])
     seen: list[tuple[int, int]] = []
 
@@ -147,8 +148,8 @@ def test_results_appear_while_the_run_goes_on(tmp_path: Path) -> None:
         seen.append((counts.done, len(list(read_outcomes(tmp_path / "run" / "results.jsonl")))))
 
     run(
-        Order(tmp_path / "run", items(paths), "fake"),
-        Here(FakeWorkerFactory(0.002)(), replace(PACE, batch=1)),
+        RunRequest(tmp_path / "run", items(paths), "fake"),
+        InProcessEngine(FakeWorkerFactory(0.002)(), replace(CONCURRENCY, batch=1)),
         watch,
     )
     assert len(seen) > 3
@@ -156,7 +157,7 @@ def test_results_appear_while_the_run_goes_on(tmp_path: Path) -> None:
     assert seen[-1] == (30, 30)
 
 
-def test_an_interrupt_leaves_a_whole_table(tmp_path: Path) -> None:
+def test_an_interrupt_leaves_a_complete_table(tmp_path: Path) -> None:
     paths = touch(tmp_path / "in", [f"{i}.mp4" for i in range(50)])
 
     def watch(counts: RunCounts) -> None:
@@ -165,8 +166,8 @@ def test_an_interrupt_leaves_a_whole_table(tmp_path: Path) -> None:
 
     with pytest.raises(KeyboardInterrupt):
         run(
-            Order(tmp_path / "run", items(paths), "fake"),
-            Here(FakeWorkerFactory(0.002)(), PACE),
+            RunRequest(tmp_path / "run", items(paths), "fake"),
+            InProcessEngine(FakeWorkerFactory(0.002)(), CONCURRENCY),
             watch,
         )
     done = lines(tmp_path / "run")
@@ -175,8 +176,8 @@ def test_an_interrupt_leaves_a_whole_table(tmp_path: Path) -> None:
     assert (summary.counts.done, summary.skipped) == (50, len(done))
 
 
-def test_poison_costs_only_the_files_that_carry_it(tmp_path: Path) -> None:
-    """A hang, a crash, a defect and an allocation that cannot be met, inside a real decoding process."""
+def test_files_that_break_their_decoder_cost_only_themselves(tmp_path: Path) -> None:
+    """A hang, a crash, a bug and an impossible allocation in a real decoding process."""
     paths = touch(
         tmp_path / "in",
         [
@@ -194,7 +195,7 @@ def test_poison_costs_only_the_files_that_carry_it(tmp_path: Path) -> None:
         tmp_path / "run",
         paths,
         worker=PoisonWorkerFactory()(),
-        concurrency=replace(PACE, window_limit=4.0),
+        concurrency=replace(CONCURRENCY, window_limit=4.0),
     )
     assert summary.counts == RunCounts(8, 4, 4)
     said = {
@@ -208,10 +209,10 @@ def test_poison_costs_only_the_files_that_carry_it(tmp_path: Path) -> None:
     assert "decoder crashed" in said["defect7"]
 
 
-def test_a_full_disk_stops_the_run_and_keeps_what_was_done(
+def test_a_full_disk_ends_the_run_and_keeps_the_results(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The journal's own limit of pages stands for the disk's: SQLite reports both in the same way."""
+    """With SQLite's limit of pages, which it reports like a full disk."""
     paths = touch(tmp_path / "in", [f"{i}.mp4" for i in range(200)])
     original = Journal.record
 
@@ -232,8 +233,8 @@ def test_a_full_disk_stops_the_run_and_keeps_what_was_done(
     assert summary.skipped >= kept
 
 
-def test_a_table_that_cannot_grow_ends_with_whole_lines(tmp_path: Path) -> None:
-    """A limit on file size stands for the full disk; it lies above the journal's size and below the table's."""
+def test_a_table_that_cannot_grow_ends_with_a_complete_line(tmp_path: Path) -> None:
+    """With a limit on file size, above the journal's and below the table's, as the full disk."""
     paths = touch(tmp_path / "in", ["1.mp4", "2.mp4"])
     go(tmp_path / "run", paths)
     table = tmp_path / "run" / "results.jsonl"
@@ -265,16 +266,14 @@ with Journal(Path(sys.argv[1])) as journal:
     assert table.stat().st_size == size, "no half line stays behind"
 
 
-def test_a_folder_that_cannot_be_written_says_so(tmp_path: Path) -> None:
+def test_a_folder_that_cannot_be_written_is_named(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("in the way")
     with pytest.raises(StorageError, match=r"cannot be written .*choose another folder"):
         go(tmp_path / "file" / "run", touch(tmp_path / "in", ["1.mp4"]))
 
 
-def test_a_journal_that_may_not_be_written_says_so(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """A read-only connection stands for a read-only folder, which would not stop root."""
+def test_a_read_only_journal_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With a read-only connection, as root may write to a read-only folder."""
     paths = touch(tmp_path / "in", ["1.mp4"])
     original = Journal._prepare
 
@@ -293,9 +292,11 @@ def test_two_runs_in_one_folder_are_refused(tmp_path: Path) -> None:
     def second(_: RunCounts) -> None:
         go(tmp_path / "run", paths)
 
-    with pytest.raises(UsageError, match="another run is at work"):
+    with pytest.raises(UsageError, match="another run uses this folder"):
         run(
-            Order(tmp_path / "run", items(paths), "fake"), Here(FakeWorkerFactory()(), PACE), second
+            RunRequest(tmp_path / "run", items(paths), "fake"),
+            InProcessEngine(FakeWorkerFactory()(), CONCURRENCY),
+            second,
         )
 
 
@@ -306,12 +307,12 @@ def test_nothing_to_do_is_an_error(tmp_path: Path) -> None:
 
 def test_missing_clips_of_an_official_list_are_failures(tmp_path: Path) -> None:
     (path,) = touch(tmp_path / "in", ["Y7.mp4"])
-    order = Order(
+    order = RunRequest(
         tmp_path / "run",
         [Item(Clip(path), "a_b.wav"), Item(Clip(Path("c_d.wav")), "c_d.wav", "missing")],
         "fake",
     )
-    summary = run(order, Here(FakeWorkerFactory()(), PACE))
+    summary = run(order, InProcessEngine(FakeWorkerFactory()(), CONCURRENCY))
     assert summary.failures == [("missing", 1, "c_d.wav: is in none of the folders searched")]
     assert [f.name for f in summary.files] == [
         "results.jsonl",
@@ -322,7 +323,7 @@ def test_missing_clips_of_an_official_list_are_failures(tmp_path: Path) -> None:
 
 
 def peak_of(folder: Path, count: int) -> int:
-    """KiB of a process of its own that runs over so many files."""
+    """Peak memory in KiB of a process that tags that many files."""
     code = f"""
 import resource, sys
 from pathlib import Path
@@ -330,12 +331,13 @@ from tests import ROOT
 from tests.fakes import FakeWorkerFactory, touch
 from av_tagger.clip import Clip
 from av_tagger.runner.job import Item
-from av_tagger.runner.local import Here
+from av_tagger.runner.local import InProcessEngine
 from av_tagger.runner.concurrency import Concurrency
-from av_tagger.runner.run import Order, run
+from av_tagger.runner.run import RunRequest, run
 folder = Path({str(folder)!r})
 items = (Item(Clip(folder / f"{{i}}.mp4")) for i in range({count}))
-summary = run(Order(folder / "run", items, "fake"), Here(FakeWorkerFactory()(), Concurrency(2, 1, 1, 16, 1 << 20)))
+engine = InProcessEngine(FakeWorkerFactory()(), Concurrency(2, 1, 1, 16, 1 << 20))
+summary = run(RunRequest(folder / "run", items, "fake"), engine)
 assert summary.counts.done == {count}
 print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
 """

@@ -1,4 +1,4 @@
-"""What may be asked for: folders, patterns, lists of paths, and the challenge's own lists."""
+"""Inputs of a run: folders, patterns, lists of paths, and DCASE lists."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from av_tagger.runner.sources import items
 from tests.fakes import touch
 
 CUT = "-1nilez17Dg_30.000_40.000"
+OTHER = "ABCDEFGHIJK_0.000_10.000"
 
 
 def found(*inputs: Path | str, media: list[Path] | None = None) -> list[str]:
@@ -44,23 +45,26 @@ def test_a_list_from_standard_input(monkeypatch: pytest.MonkeyPatch) -> None:
     [
         (
             "groundtruth.csv",
-            f"{CUT}.wav\t30.000\t40.000\tTrain horn\nABCDEFGHIJK_0.000_10.000.wav\t0.000\t10.000\tBus\n",
+            f"{CUT}.wav\t30.000\t40.000\tTrain horn\n{OTHER}.wav\t0.000\t10.000\tBus\n",
         ),
         (
             "testing_set.csv",
-            '-1nilez17Dg, 30.000, 40.000, "Train horn", "/m/0284vy3"\nABCDEFGHIJK, 0.000, 10.000, "Bus", "/m/01bjv"\n',
+            (
+                f'{CUT[:11]}, 30.000, 40.000, "Train horn", "/m/0284vy3"\n'
+                f'{OTHER[:11]}, 0.000, 10.000, "Bus", "/m/01bjv"\n'
+            ),
         ),
     ],
 )
-def test_the_lists_of_the_challenge(tmp_path: Path, name: str, text: str) -> None:
+def test_dcase_lists(tmp_path: Path, name: str, text: str) -> None:
     touch(tmp_path / "media", [f"Y{CUT}.mp4"])
     (tmp_path / name).write_text(text)
     first, second = items([str(tmp_path / name)], [tmp_path / "media"])
-    assert (first.listed, first.trouble, first.clip.path) == (
+    assert (first.listed, first.problem, first.clip.path) == (
         f"{CUT}.wav",
         "",
         tmp_path / "media" / f"Y{CUT}.mp4",
     )
-    assert (second.listed, second.trouble) == ("ABCDEFGHIJK_0.000_10.000.wav", "missing")
-    with pytest.raises(UsageError, match="say with --media FOLDER"):
+    assert (second.listed, second.problem) == (f"{OTHER}.wav", "missing")
+    with pytest.raises(UsageError, match="name the folder of its clips with --media"):
         found(tmp_path / name)

@@ -57,7 +57,7 @@ def make_manifest(folder: Path, rows: Sequence[tuple[str, str, str]]) -> Path:
 
 @pytest.fixture
 def sounds(tmp_path: Path) -> list[SoundSource]:
-    """Recordings in pairs of clips, some with an open label, more than enough trains and none of most classes."""
+    """Recordings in pairs of clips, some ambiguous, many trains, none of most classes."""
     rows = [
         (label, "", f"{label} {i // 2}")
         for label in ("Train", "Bus", "Screaming")
@@ -72,7 +72,7 @@ def sounds(tmp_path: Path) -> list[SoundSource]:
     return collect(make_manifest(tmp_path, rows), SETTINGS)
 
 
-def test_every_class_as_often_and_recordings_first(sounds: list[SoundSource]) -> None:
+def test_classes_have_equal_numbers_and_recordings_come_first(sounds: list[SoundSource]) -> None:
     assert len(sounds) == SETTINGS.clips
     assert len({s.name for s in sounds}) == len(sounds)
     count = Counter(label for s in sounds for label in s.labels)
@@ -83,14 +83,14 @@ def test_every_class_as_often_and_recordings_first(sounds: list[SoundSource]) ->
     assert not any(s.recording.startswith("open") for s in sounds)
 
 
-def test_the_list_is_the_same_again_and_another_with_another_seed(tmp_path: Path) -> None:
+def test_the_clips_depend_on_the_seed_only(tmp_path: Path) -> None:
     manifest = make_manifest(tmp_path, [("Train", "", f"r{i}") for i in range(60)])
     assert collect(manifest, SETTINGS) == collect(manifest, SETTINGS)
     other = collect(manifest, replace(SETTINGS, seed=1))
     assert {s.name for s in other} != {s.name for s in collect(manifest, SETTINGS)}
 
 
-def test_no_scene_can_have_been_trained_on(
+def test_training_uses_no_seed_of_the_scenes(
     sounds: list[SoundSource], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Training's seeds end where these begin."""
@@ -116,9 +116,7 @@ def test_no_scene_can_have_been_trained_on(
 
 
 @pytest.mark.parametrize("number", range(SETTINGS.deals))
-def test_the_halves_share_no_recording_and_no_picture(
-    sounds: list[SoundSource], number: int
-) -> None:
+def test_halves_share_no_recording_and_no_picture(sounds: list[SoundSource], number: int) -> None:
     dealt = deal(sounds, [*NEEDED, *OTHERS], number, SETTINGS)
     assert 0.45 < dealt.halves.mean() < 0.55
     recordings = [
@@ -141,7 +139,7 @@ def test_the_halves_share_no_recording_and_no_picture(
 
 
 @pytest.mark.parametrize("number", range(SETTINGS.deals))
-def test_the_source_is_seen_as_often_as_stated(sounds: list[SoundSource], number: int) -> None:
+def test_the_given_share_of_films_shows_the_source(sounds: list[SoundSource], number: int) -> None:
     dealt = deal(sounds, [*NEEDED, *OTHERS], number, SETTINGS)
     for sound, film in zip(sounds, dealt.films, strict=True):
         fitting = {name for label in sound.labels for name in SHOWS.get(label, ())}
@@ -156,13 +154,13 @@ def test_the_source_is_seen_as_often_as_stated(sounds: list[SoundSource], number
             assert sum(mine) == round(0.7 * len(mine)) > 0
 
 
-def test_deals_differ(sounds: list[SoundSource]) -> None:
+def test_deals_have_different_halves_and_films(sounds: list[SoundSource]) -> None:
     one, other = (deal(sounds, [*NEEDED, *OTHERS], number, SETTINGS) for number in (0, 1))
     assert (one.halves != other.halves).any()
     assert [f.pictures for f in one.films] != [f.pictures for f in other.films]
 
 
-def test_bad_requests_are_named(tmp_path: Path) -> None:
+def test_wrong_inputs_are_errors(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="too few"):
         GainSettings(clips=20)
     with pytest.raises(UsageError, match="deals is at least 1"):
@@ -173,7 +171,7 @@ def test_bad_requests_are_named(tmp_path: Path) -> None:
         pictures_in(tmp_path)
 
 
-def test_a_sirens_vehicle_is_left_open() -> None:
+def test_the_vehicle_of_a_siren_is_unknown() -> None:
     truth, unclear = truths(
         [SoundSource("a", ("Police car (siren)",), "a"), SoundSource("b", (), "b")]
     )
@@ -205,7 +203,7 @@ def test_a_film_moves_over_one_picture_and_then_the_other(tmp_path: Path) -> Non
     assert (other.images != film.images).any()
 
 
-def test_scenes_are_heard_at_any_rate() -> None:
+def test_scenes_are_resampled_to_any_rate() -> None:
     scene = SoundSource("s", ("Train horn",), "s", seed=HELD_OUT_SEED)
     low, high = (waveform(scene, rate, SETTINGS) for rate in (8_000, 16_000))
     assert (low.rate, len(low.samples), len(high.samples)) == (8_000, 40_000, 80_000)
@@ -215,8 +213,8 @@ def test_scenes_are_heard_at_any_rate() -> None:
 EAR_KNOWS = 8  # the first classes; the eye knows the others
 
 
-def known_witnesses(each: int = 24) -> tuple[DevelopmentScores, np.ndarray]:
-    """One class a clip; a witness that knows a class is always right, one that does not always says the same."""
+def known_branches(each: int = 24) -> tuple[DevelopmentScores, np.ndarray]:
+    """One class per clip; a branch that knows a class is always right, else it is constant."""
     truth = np.repeat(np.eye(len(LABELS), dtype=bool), each, axis=0)
     sure = np.where(truth, 0.9, 0.1)
     heard, seen = np.full(truth.shape, 0.3), np.full(truth.shape, 0.3)
@@ -226,7 +224,7 @@ def known_witnesses(each: int = 24) -> tuple[DevelopmentScores, np.ndarray]:
 
 def test_a_known_gain_is_found() -> None:
     """Finding k of n equal classes without a mistake: F1 = 2 k / (k + n)."""
-    table, halves = known_witnesses()
+    table, halves = known_branches()
     n = len(LABELS)
     for half in measure(table, halves, {}):
         assert half.counts["heard"].f1 == pytest.approx(2 * EAR_KNOWS / (EAR_KNOWS + n))
@@ -238,7 +236,7 @@ def test_a_known_gain_is_found() -> None:
 
 
 def test_an_eye_that_knows_nothing_adds_nothing() -> None:
-    table, halves = known_witnesses()
+    table, halves = known_branches()
     blind = DevelopmentScores(table.heard, np.full(table.seen.shape, 0.3), table.truth)
     for half in measure(blind, halves, {}):
         assert half.counts["fitted"].f1 == half.counts["heard"].f1
@@ -246,7 +244,7 @@ def test_an_eye_that_knows_nothing_adds_nothing() -> None:
 
 
 def noisy() -> tuple[DevelopmentScores, np.ndarray]:
-    table, halves = known_witnesses()
+    table, halves = known_branches()
     random = np.random.default_rng(0)
     noise = [random.uniform(-0.3, 0.3, table.truth.shape) for _ in range(2)]
     return DevelopmentScores(
@@ -254,7 +252,7 @@ def noisy() -> tuple[DevelopmentScores, np.ndarray]:
     ), halves
 
 
-def test_nothing_of_the_measured_half_gets_into_the_fit() -> None:
+def test_the_fit_does_not_use_the_measured_half() -> None:
     table, halves = noisy()
     other = table.truth.copy()
     other[halves == 1] = other[halves == 1][::-1]
@@ -268,7 +266,7 @@ def test_nothing_of_the_measured_half_gets_into_the_fit() -> None:
         assert first.counts[way].right.sum() > changed.counts[way].right.sum()
 
 
-def test_kinds_of_sound_add_up(tmp_path: Path) -> None:
+def test_counts_by_kind_add_up(tmp_path: Path) -> None:
     table, halves = noisy()
     real = np.random.default_rng(1).random(len(halves)) < 0.5
     results = measure(table, halves, {"recordings": real, "scenes": ~real})
@@ -284,7 +282,7 @@ def test_kinds_of_sound_add_up(tmp_path: Path) -> None:
     assert figures["gain"]["fitted"]["std"] == pytest.approx(abs(gain[0] - gain[1]) / 2**0.5)
 
 
-def test_what_was_said_is_kept_until_the_question_changes(tmp_path: Path) -> None:
+def test_scores_are_cached_until_the_key_changes(tmp_path: Path) -> None:
     path = tmp_path / "heard.npz"
     assert cached(path, "a", lambda: np.ones((2, 2))).sum() == 4
     assert cached(path, "a", lambda: np.zeros((2, 2))).sum() == 4
@@ -292,7 +290,7 @@ def test_what_was_said_is_kept_until_the_question_changes(tmp_path: Path) -> Non
 
 
 class LoudnessEar:
-    """Says of every class how loud the sound is."""
+    """Scores every class by the loudness."""
 
     labels, rate, info = LABELS[::-1], 8_000, BranchInfo(Status.OK, "fake")
 
@@ -305,7 +303,7 @@ class LoudnessEar:
 
 
 class ColourEye:
-    """Every picture of the fixture is of one grey: it tells them apart by that."""
+    """Knows the pictures of the fixture by their grey level."""
 
     labels, short_side, info = LABELS, 16, BranchInfo(Status.OK, "fake")
 
@@ -343,15 +341,15 @@ def test_an_eye_that_knows_its_pictures_finds_what_is_shown(
 ) -> None:
     monkeypatch.setattr(av_gain, "load_the_ear", lambda _: LoudnessEar())
     monkeypatch.setattr(av_gain, "load_the_eye", ColourEye)
-    results = run(small(material, tmp_path, published, 170))
-    assert results["clips"]["scenes_with_a_class"] == 17 * 8
+    results = run(small(material, tmp_path, published, 128))
+    assert results["clips"]["scenes_with_a_class"] == 17 * 6
     assert results["micro_f1"]["seen"]["mean"] > results["micro_f1"]["heard"]["mean"]
     assert results["gain"]["fitted"]["mean"] > 0.1
     assert results["classes"]["Bicycle"]["trusts_eye"] == 2
     assert not results["classes"]["Screaming"]["can_be_seen"]
     with (tmp_path / "clips.csv").open(newline="") as file:
         rows = list(csv.DictReader(file))
-    assert len(rows) == 170
+    assert len(rows) == 128
     assert sum(int(row["shows"]) for row in rows) == results["clips"]["show_their_source"]
 
 
@@ -381,7 +379,8 @@ def test_the_command_writes_numbers_text_and_a_figure(
     monkeypatch.setenv("AV_TAGGER_WEIGHTS", "")  # the command sets it
     monkeypatch.setattr(av_gain, "load_the_eye", ColourEye)
     words = [str(material), "-o", str(tmp_path / "out"), "--ear", str(published)]
-    av_gain.main([*words, "--clips", "43", "--deals", "1", "--frames", "2"])
+    sizes = ["--clips", "43", "--deals", "1", "--frames", "2", "--scene-seconds", "0.3"]
+    av_gain.main([*words, *sizes])
     text = capsys.readouterr().out
     assert text.startswith(f"    python -m av_tagger.studies.av_gain {material}")
     assert "| Screaming (no picture) |" in text

@@ -25,7 +25,7 @@ SHIPPED = ROOT / "weights" / "fusion.efficientat.json"
 
 
 def test_thresholds_are_a_quantile_of_the_negatives_within_bounds() -> None:
-    """101 negatives from 0 to 0.15: the quantile is 0.1485. Positive and unknown clips are ignored."""
+    """101 negatives from 0 to 0.15: the quantile is 0.1485; positive clips are ignored."""
     negatives = np.linspace(0, 0.15, 101)
     columns = (
         np.append(negatives, [0.9, 0.99]),

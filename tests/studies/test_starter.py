@@ -117,7 +117,7 @@ def test_a_run_becomes_the_file_to_ship(
 ) -> None:
     output = tmp_path / "crnn.starter.safetensors"
     starter.main(["finish", str(run), str(data / "valid.csv"), "-o", str(output)])
-    network, header = load_checkpoint(output, LABELS)
+    _, header = load_checkpoint(output, LABELS)
     assert (header.name, header.licence) == ("crnn.starter", "Apache-2.0")
     assert header.ids == dcase2017().ids
     for row in (header.thresholds.both, header.thresholds.ear, header.thresholds.eye):

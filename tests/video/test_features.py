@@ -281,3 +281,23 @@ def test_missing_weights_say_what_to_do() -> None:
 
 # mean, standard deviation, distance of the two frames
 GOLDEN = {"alexnet": (1.01085, 1.52610, 222.047), "alexnet_grouped": (1.10659, 1.57393, 221.125)}
+
+
+def test_alexnet_is_torchvisions() -> None:
+    """Its own module with its own names, cut behind conv5; folded for use it answers the same."""
+    from torchvision.models import alexnet
+
+    torch.manual_seed(3)
+    whole = alexnet().eval()
+    stack = ARCHITECTURES["alexnet"]
+    state = {k.removeprefix("features."): v for k, v in whole.state_dict().items() if "features" in k}
+    ours = stack.up_to("conv5", state)
+    x = torch.randn(2, 3, 224, 224)
+    with torch.inference_mode():
+        expected = whole.features[:12](x.clone())
+        torch.testing.assert_close(ours(x.clone()), expected)
+        bytes_ = torch.randint(0, 256, (1, 3, 224, 224), dtype=torch.uint8)
+        mean, std = MEAN * 255, STD * 255
+        plain = whole.features[:12]((bytes_.float() - mean) / std)
+        folded = Folded(ours, IMAGENET_MEAN, IMAGENET_STD)(bytes_.float())
+    torch.testing.assert_close(folded, plain, rtol=1e-3, atol=1e-4)

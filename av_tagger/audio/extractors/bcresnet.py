@@ -1,4 +1,7 @@
-"""BC-ResNet for scenes (Kim et al. 2021, cited by FUSE Table 3): time is convolved on band averages and broadcast back over the bands."""
+"""BC-ResNet (Kim et al. 2021, see FUSE Table 3).
+
+Temporal convolutions run on the mean over bands; their output is broadcast over the bands.
+"""
 
 from __future__ import annotations
 
@@ -8,17 +11,17 @@ from typing import Literal
 from torch import Tensor, nn
 
 from av_tagger.audio.architecture import FeatureShape
+from av_tagger.audio.base import Extractor
 from av_tagger.audio.extractors.fuse import bands_left, instances, normed
-from av_tagger.audio.sockets import Extractor
 
 
 @dataclass(frozen=True)
 class BcResNetSettings:
-    """With 80 channels and its own classifier this is the BC-ResNet-ASC-8 of 315 K parameters."""
+    """80 channels: BC-ResNet-ASC-8, 315 K parameters with its own classifier."""
 
     channels: int = 80  # c; the stages have c, 1.5 c, 2 c and 2.5 c
     blocks: tuple[int, int, int, int] = (2, 2, 2, 3)
-    parts: int = 4  # bands normalised together: so many parts of the spectrum, each with statistics of its own
+    parts: int = 4  # parts of the spectrum that are normalised separately
     dropout: float = 0.1
     collapse: Literal["convolution", "mean"] = "convolution"  # of the bands; mean: for GAP
 
@@ -30,7 +33,8 @@ class BcResNetSettings:
             or not 0 <= self.dropout < 1
         ):
             raise ValueError(
-                f"channels are even, blocks and parts positive, dropout in [0, 1): {self.channels = }, {self.blocks = }"
+                "channels must be even, blocks and parts positive, dropout in [0, 1): "
+                f"{self.channels = }, {self.blocks = }, {self.parts = }, {self.dropout = }"
             )
 
     @property
@@ -40,7 +44,7 @@ class BcResNetSettings:
 
 
 class BcResNet(Extractor):
-    """An instance for every eight frames; pools after the first two stages."""
+    """One instance per eight frames; pools after the first two stages."""
 
     Settings = BcResNetSettings
 
@@ -69,13 +73,16 @@ class BcResNet(Extractor):
 
 
 class Broadcast(nn.Module):
-    """y = x + f2(x) + f1(mean over bands of f2(x)); where the width changes, f2 begins with a projection and the way past is closed."""
+    """y = x + f2(x) + f1(mean over bands of f2(x)).
+
+    Where the width changes, f2 starts with a projection and there is no skip connection.
+    """
 
     def __init__(self, before: int, after: int, settings: BcResNetSettings) -> None:
         super().__init__()
-        self.past = before == after
+        self.skips = before == after
         self.project = (
-            nn.Identity() if self.past else normed(nn.Conv2d(before, after, 1, bias=False))
+            nn.Identity() if self.skips else normed(nn.Conv2d(before, after, 1, bias=False))
         )
         self.bands = nn.Conv2d(after, after, (1, 3), padding=(0, 1), groups=after, bias=False)
         self.parts = PartNorm(after, settings.parts)
@@ -90,11 +97,11 @@ class Broadcast(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         around = self.parts(self.bands(self.project(x)))
         total: Tensor = around + self.time(around.mean(dim=3, keepdim=True))
-        return (total + x if self.past else total).relu()
+        return (total + x if self.skips else total).relu()
 
 
 class PartNorm(nn.Module):
-    """Batch norm of each part of the spectrum by itself (sub-spectral normalisation)."""
+    """Sub-spectral normalisation: batch norm of each part of the spectrum."""
 
     def __init__(self, channels: int, parts: int) -> None:
         super().__init__()

@@ -1,4 +1,4 @@
-"""The ear of AV (§2.1, §3.2): convolutions with local max-pooling from 200 to 10 frames a second, then a bidirectional GRU."""
+"""The CRNN of AV (§2.1, §3.2): convolutions and max-pooling from 200 to 10 Hz, then a GRU."""
 
 from __future__ import annotations
 
@@ -9,24 +9,20 @@ import torch
 from torch import Tensor, nn
 
 from av_tagger.audio.architecture import FeatureShape
-from av_tagger.audio.sockets import Extractor
+from av_tagger.audio.base import Extractor
 
 
 @dataclass(frozen=True)
 class CrnnSettings:
-    """AV fixes dropout, GRU and the rate of 10 Hz; channels, kernels and pools are open there and chosen for speed here.
+    """AV gives dropout, GRU and the rate of 10 Hz; channels, kernels and pools are ours.
 
-    Pooling time by five first leaves a fifth of the positions to the wide layers; the steps of 25 ms that remain are those of SMALL.
+    Pooling time by five in the first block makes the wide layers five times faster. What remains
+    are steps of 25 ms, as in SMALL.
     """
 
     channels: tuple[int, ...] = (32, 64, 128, 128)
     kernel: tuple[int, int] = (3, 3)  # time, bands; odd
-    pools: tuple[tuple[int, int], ...] = (
-        (5, 3),
-        (2, 2),
-        (2, 2),
-        (1, 5),
-    )  # time, bands: 200 / 20 = 10 Hz, 60 bands to 1
+    pools: tuple[tuple[int, int], ...] = ((5, 3), (2, 2), (2, 2), (1, 5))  # time, bands
     dropout: float = 0.2
     units: int = 100  # of the GRU, each direction
     layers: int = 1
@@ -34,13 +30,11 @@ class CrnnSettings:
 
     def __post_init__(self) -> None:
         if len(self.channels) != len(self.pools) or not self.channels:
-            raise ValueError(f"every convolution has its pool: {self.channels = }, {self.pools = }")
+            raise ValueError(f"one pool per convolution: {self.channels = }, {self.pools = }")
         if any(k % 2 == 0 for k in self.kernel):
-            raise ValueError(
-                f"kernel sides are odd, so that frames keep their place: {self.kernel = }"
-            )
+            raise ValueError(f"kernel sides must be odd: {self.kernel = }")
         if not 0 <= self.dropout < 1:
-            raise ValueError(f"dropout lies in [0, 1): {self.dropout = }")
+            raise ValueError(f"dropout must be in [0, 1): {self.dropout}")
 
     @property
     def stride(self) -> int:
@@ -53,7 +47,7 @@ class CrnnSettings:
 
 
 class Crnn(Extractor):
-    """Instances of 2 x `units`, one a tenth of a second by default."""
+    """Instances of width 2 x `units`, by default 10 per second."""
 
     Settings = CrnnSettings
 
@@ -76,9 +70,8 @@ class Crnn(Extractor):
         self.dropout = nn.Dropout(settings.dropout)
 
     def forward(self, features: Tensor) -> Tensor:
-        x = self.convolutions(
-            features.contiguous(memory_format=torch.channels_last)
-        )  # (B, C, I, bands left)
+        channels_last = features.contiguous(memory_format=torch.channels_last)
+        x = self.convolutions(channels_last)  # (B, C, I, remaining bands)
         sequence, _ = self.gru(x.permute(0, 2, 1, 3).flatten(2))
         return self.dropout(sequence)  # type: ignore[no-any-return]
 
@@ -91,7 +84,7 @@ def _blocks(channels: int, settings: CrnnSettings) -> list[nn.Module]:
             channels, width, settings.kernel, padding=padding, bias=not settings.batch_norm
         )
         normalisation = [nn.BatchNorm2d(width)] if settings.batch_norm else []
-        # Rectifying after the pool is the same (both are monotone) and touches fewer numbers.
+        # ReLU after max-pooling gives the same (both are monotone) and is cheaper.
         blocks += [
             convolution,
             *normalisation,

@@ -1,4 +1,4 @@
-"""Dense layers on each frame or embedding alone: SMALL's DNN, the embedding mappings of PROB and ATT, the DCASE 2017 baseline."""
+"""Dense layers per frame or embedding: SMALL's DNN, the mappings of PROB and ATT, DCASE 2017."""
 
 from __future__ import annotations
 
@@ -8,34 +8,29 @@ import torch
 from torch import Tensor, nn
 
 from av_tagger.audio.architecture import FeatureShape
+from av_tagger.audio.base import Extractor
 from av_tagger.audio.norm import VectorNorm
-from av_tagger.audio.sockets import Extractor
 
 
 @dataclass(frozen=True)
 class DenseSettings:
-    widths: tuple[int, ...] = (
-        1024,
-        1024,
-        1024,
-    )  # ATT §VI-C; none: the features themselves are the instances (its depth 0)
+    widths: tuple[int, ...] = (1024, 1024, 1024)  # ATT §VI-C; (): the features are the instances
     dropout: float = 0.0  # after each layer
     batch_norm: bool = False  # after each layer, before its ReLU
-    context: int = 1  # frames that a layer sees at once, odd; the baseline of DCASE 2017 sees five
+    context: int = 1  # input frames per instance, odd; 5 in the DCASE 2017 baseline
 
     def __post_init__(self) -> None:
         if any(width < 1 for width in self.widths) or not 0 <= self.dropout < 1:
             raise ValueError(
-                f"widths are positive, dropout lies in [0, 1): {self.widths = }, {self.dropout = }"
+                "widths must be positive and dropout in [0, 1): "
+                f"{self.widths = }, {self.dropout = }"
             )
         if self.context < 1 or self.context % 2 == 0:
-            raise ValueError(
-                f"the context is odd, so that frames keep their place: {self.context = }"
-            )
+            raise ValueError(f"context must be odd: {self.context}")
 
 
 class Dense(Extractor):
-    """One instance a frame; each knows nothing of the others, so that it can be judged as soon as it is heard (SMALL §5)."""
+    """One instance per frame, independent of all others: usable without latency (SMALL §5)."""
 
     Settings = DenseSettings
 
@@ -70,7 +65,7 @@ def dense(before: int, after: int, dropout: float, batch_norm: bool = False) -> 
 
 
 def in_context(features: Tensor, context: int) -> Tensor:
-    """(B, C, T, M) to (B, T, context x C x M): each frame with its neighbours, the edge frames repeated."""
+    """(B, C, T, M) to (B, T, context x C x M): frames with their neighbours, edges repeated."""
     x = features.permute(0, 2, 1, 3).flatten(2)  # (B, T, C x M)
     if context == 1:
         return x

@@ -1,4 +1,4 @@
-"""The fully separated network of FUSE (§3.2): pointwise, frequency-wise and temporal convolutions, never a box."""
+"""The network of FUSE (§3.2): pointwise, frequency-wise and temporal convolutions only."""
 
 from __future__ import annotations
 
@@ -9,12 +9,15 @@ import torch
 from torch import Tensor, nn
 
 from av_tagger.audio.architecture import FeatureShape
-from av_tagger.audio.sockets import Extractor
+from av_tagger.audio.base import Extractor
 
 
 @dataclass(frozen=True)
 class FuseSettings:
-    """FUSE Table 1. A pointwise convolution in every block would make 389 K parameters; one a module makes the 139 K of the paper."""
+    """FUSE Table 1.
+
+    One pointwise convolution per module gives the paper's 139 K parameters; one per block, 389 K.
+    """
 
     channels: tuple[int, ...] = (32, 64, 128, 256)  # of each module
     blocks: int = 3  # n, in each module
@@ -24,12 +27,13 @@ class FuseSettings:
     def __post_init__(self) -> None:
         if not self.channels or min(self.channels) < 1 or self.blocks < 1 or self.kernel % 2 == 0:
             raise ValueError(
-                f"modules have channels, blocks and an odd kernel: {self.channels = }, {self.blocks = }, {self.kernel = }"
+                "channels and blocks must be positive, the kernel odd: "
+                f"{self.channels = }, {self.blocks = }, {self.kernel = }"
             )
 
 
 class Fuse(Extractor):
-    """An instance for every eight frames, as wide as the last module."""
+    """One instance per eight frames, as wide as the last module."""
 
     Settings = FuseSettings
 
@@ -38,7 +42,7 @@ class Fuse(Extractor):
         pools = len(settings.channels) - 1
         self.stride, self.width = 2**pools, settings.channels[-1]
         sides = zip((shape.channels, *settings.channels), settings.channels, strict=False)
-        self.steps = nn.ModuleList(Module(before, after, settings) for before, after in sides)
+        self.steps = nn.ModuleList(FuseModule(before, after, settings) for before, after in sides)
         left = bands_left(shape.bands, self.stride)
         self.instances = instances(settings.collapse, self.width, left)
 
@@ -50,8 +54,8 @@ class Fuse(Extractor):
         return out
 
 
-class Module(nn.Module):
-    """Equation 9: a pointwise convolution, n blocks after it, and the sum of all that they gave."""
+class FuseModule(nn.Module):
+    """Equation 9: a pointwise convolution and n blocks; the output is the sum of all of them."""
 
     def __init__(self, before: int, after: int, settings: FuseSettings) -> None:
         super().__init__()
@@ -68,7 +72,10 @@ class Module(nn.Module):
 
 
 class Collapse(nn.Module):
-    """The instance vector generator: a depthwise convolution over all bands, then a pointwise one: (B, C, T, M) to (B, T, width)."""
+    """The instance vector generator: (B, C, T, M) to (B, T, width).
+
+    A depthwise convolution over all bands, then a pointwise one.
+    """
 
     def __init__(self, channels: int, bands: int, width: int) -> None:
         super().__init__()
@@ -102,7 +109,7 @@ def normed(convolution: nn.Conv2d) -> nn.Sequential:
 
 
 def bands_left(bands: int, factor: int) -> int:
-    """What pools of two leave of the bands."""
+    """Bands that remain after pooling by `factor`."""
     left = bands // factor
     if left < 1:
         raise ValueError(f"the pools leave nothing of {bands} bands")
@@ -118,7 +125,10 @@ def _block(channels: int, kernel: int) -> nn.Sequential:
 
 
 class ResNorm(nn.Module):
-    """lambda x + (x - mean) / std over time and channels of each band: what a device adds to a band is mostly taken out (FUSE §5.5)."""
+    """lambda x + (x - mean) / std, per band over time and channels (FUSE §5.5).
+
+    Removes most of what a recording device adds to a band.
+    """
 
     def __init__(self, share: float) -> None:
         super().__init__()

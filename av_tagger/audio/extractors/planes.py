@@ -1,4 +1,4 @@
-"""Box-shaped convolutions that FUSE compares itself with: VGG-like (§5.3) and a small ResNet (Table 3)."""
+"""Networks of 3 x 3 convolutions to compare FUSE with: VGG-like (§5.3), a ResNet (Table 3)."""
 
 from __future__ import annotations
 
@@ -8,15 +8,16 @@ from typing import Literal
 from torch import Tensor, nn
 
 from av_tagger.audio.architecture import FeatureShape
+from av_tagger.audio.base import Extractor
 from av_tagger.audio.extractors.fuse import BandMean, bands_left, instances, normed
-from av_tagger.audio.sockets import Extractor
 
 
 @dataclass(frozen=True)
 class VggLikeSettings:
-    """Layers are not told in FUSE; its two counts, 454 K at 40 bands and 1.34 M at 256, differ by 27 cells of 32,768 weights.
+    """FUSE does not give the layers; they follow from its two parameter counts.
 
-    So three pools of two lead to a full-height convolution from 128 to 256; pairs of 3 x 3 with 32, 64, 128 channels are the rest.
+    454 K at 40 bands and 1.34 M at 256 bands differ by 27 x 32,768 weights: three pools of two,
+    then a full-height convolution from 128 to 256 channels. The rest are pairs of 3 x 3.
     """
 
     channels: tuple[int, ...] = (32, 64, 128)  # of each pair of convolutions
@@ -26,12 +27,12 @@ class VggLikeSettings:
     def __post_init__(self) -> None:
         if not self.channels or min(*self.channels, self.width) < 1:
             raise ValueError(
-                f"channels and width are positive: {self.channels = }, {self.width = }"
+                f"channels and width must be positive: {self.channels = }, {self.width = }"
             )
 
 
 class VggLike(Extractor):
-    """An instance for every eight frames."""
+    """One instance per eight frames."""
 
     Settings = VggLikeSettings
 
@@ -52,7 +53,7 @@ class VggLike(Extractor):
 
 @dataclass(frozen=True)
 class ResNetSettings:
-    """FUSE Table 3: 3, 3, 3, 1 blocks of two convolutions with 8, 16, 32, 64 filters; pools and instances as in FUSE."""
+    """FUSE Table 3: 3, 3, 3, 1 residual blocks with 8, 16, 32, 64 filters; pools as in FUSE."""
 
     blocks: tuple[int, ...] = (3, 3, 3, 1)
     channels: tuple[int, ...] = (8, 16, 32, 64)
@@ -65,12 +66,13 @@ class ResNetSettings:
             or min(*self.blocks, *self.channels) < 1
         ):
             raise ValueError(
-                f"every group has blocks and channels: {self.blocks = }, {self.channels = }"
+                "one positive number of blocks and channels per group: "
+                f"{self.blocks = }, {self.channels = }"
             )
 
 
 class ResNet(Extractor):
-    """An instance for every eight frames."""
+    """One instance per eight frames."""
 
     Settings = ResNetSettings
 
@@ -93,7 +95,7 @@ class ResNet(Extractor):
 
 
 class Residual(nn.Module):
-    """Two convolutions beside the way past them, which is projected where the width changes."""
+    """Two convolutions and a skip connection, projected where the width changes."""
 
     def __init__(self, before: int, after: int) -> None:
         super().__init__()

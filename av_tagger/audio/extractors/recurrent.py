@@ -7,13 +7,13 @@ from dataclasses import dataclass
 from torch import Tensor, nn
 
 from av_tagger.audio.architecture import FeatureShape
+from av_tagger.audio.base import Extractor
 from av_tagger.audio.extractors.dense import in_context
-from av_tagger.audio.sockets import Extractor
 
 
 @dataclass(frozen=True)
 class BiLstmSettings:
-    """SMALL §4 says three layers and 6.5 M parameters, not how wide: 305 units a direction are 6.48 M on embeddings of 512."""
+    """SMALL §4: three layers, 6.5 M parameters. 305 units per direction give 6.48 M."""
 
     units: int = 305
     layers: int = 3
@@ -22,12 +22,13 @@ class BiLstmSettings:
     def __post_init__(self) -> None:
         if min(self.units, self.layers) < 1 or not 0 <= self.dropout < 1:
             raise ValueError(
-                f"units and layers are positive, dropout lies in [0, 1): {self.units = }, {self.layers = }"
+                "units and layers must be positive and dropout in [0, 1): "
+                f"{self.units = }, {self.layers = }, {self.dropout = }"
             )
 
 
 class BiLstm(Extractor):
-    """One instance an embedding, each aware of the whole bag."""
+    """One instance per embedding, computed from the whole bag."""
 
     Settings = BiLstmSettings
 

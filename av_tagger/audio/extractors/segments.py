@@ -1,4 +1,4 @@
-"""Convolutions on segments that know nothing of each other: SMALL's MIL-CNN and its embedding network."""
+"""Convolutions on independent segments: SMALL's MIL-CNN and its embedding network."""
 
 from __future__ import annotations
 
@@ -8,28 +8,29 @@ from dataclasses import dataclass
 from torch import Tensor, nn
 
 from av_tagger.audio.architecture import FeatureShape
+from av_tagger.audio.base import Extractor
 from av_tagger.audio.extractors.dense import dense
-from av_tagger.audio.sockets import Extractor
 
 
 @dataclass(frozen=True)
 class Vgg3Settings:
-    """SMALL §2.2: the first three groups of VGG-16 with batch norm, then dense layers; the embedding network ends in one of 512 (§2.3).
+    """SMALL §2.2: three groups of VGG-16 with batch norm, then dense layers (§2.3: to 512).
 
-    With VGG's own pools of two, 12 x 8 cells remain of a second and the first dense layer alone has 75 M parameters, while the
-    paper counts 29 M in all: 30 or 31 cells. A last pool of 4 x 3 leaves 6 x 5 of them, 28.5 M parameters.
+    The paper counts 29 M parameters. With VGG's pools of two, 12 x 8 positions remain per second
+    and the first dense layer alone has 75 M; a last pool of 4 x 3 leaves 6 x 5 positions: 28.5 M.
     """
 
     groups: tuple[tuple[int, ...], ...] = ((64, 64), (128, 128), (256, 256, 256))
     pools: tuple[tuple[int, int], ...] = ((2, 2), (2, 2), (4, 3))  # time, bands, after each group
     dense: tuple[int, ...] = (3072, 1024)
-    frames: int = 100  # a segment: one second every 10 ms, no overlap
+    frames: int = 100  # per segment: one second, no overlap
     dropout: float = 0.0  # after each dense layer
 
     def __post_init__(self) -> None:
         if len(self.groups) != len(self.pools) or not self.groups or not self.dense:
             raise ValueError(
-                f"every group has its pool, and dense layers follow: {self.groups = }, {self.pools = }, {self.dense = }"
+                "one pool per group and at least one dense layer: "
+                f"{self.groups = }, {self.pools = }, {self.dense = }"
             )
         if self.frames < math.prod(time for time, _ in self.pools):
             raise ValueError(
@@ -37,7 +38,7 @@ class Vgg3Settings:
             )
 
     def cells(self, bands: int) -> int:
-        """Positions that are left of a segment."""
+        """Positions that remain of a segment after pooling."""
         time = self.frames
         for pool in self.pools:
             time, bands = time // pool[0], bands // pool[1]
@@ -45,7 +46,7 @@ class Vgg3Settings:
 
 
 class Vgg3(Extractor):
-    """An instance a segment."""
+    """One instance per segment."""
 
     Settings = Vgg3Settings
 

@@ -1,1 +1,1 @@
-"""Ears that others trained on AudioSet, rebuilt here: own networks, strict loading of the published weights."""
+"""Published audio networks, rebuilt to load their own weights: EfficientAT and YAMNet."""

@@ -1,4 +1,4 @@
-"""Published weights of other frameworks to safetensors: YAMNet from its Keras file."""
+"""Converts published weights of other frameworks: YAMNet from its Keras file."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def fetch_yamnet(*, offline: bool = False, progress: weights.Progress | None = N
 
 
 def convert_yamnet(source: Path, target: Path | None = None) -> Path:
-    """Read the public Keras file, check it against our network, and write safetensors beside the other weights."""
+    """Read the Keras file, check that it fits our network, and write safetensors."""
     target = target or weights.cache_folder() / weights.entry("yamnet").filename
     arrays = _read_arrays(source)
     state: dict[str, torch.Tensor] = {}
@@ -67,7 +67,10 @@ def _read_arrays(source: Path) -> dict[str, Any]:
 
 
 def _translate(source: Path, name: str, array: Any) -> tuple[str, Any]:
-    """A Keras name and array as ours: kernels (h, w, in, out) become (out, in, h, w), depthwise ones (channels, 1, h, w)."""
+    """The name and array in our network.
+
+    Kernels (h, w, in, out) become (out, in, h, w), depthwise ones (channels, 1, h, w).
+    """
     found = _CONV.search(name)
     if found is None:
         kind = "weight" if name.endswith("kernel:0") and array.ndim == 2 else "bias"

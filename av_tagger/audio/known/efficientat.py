@@ -1,4 +1,4 @@
-"""EfficientAT (Schmid et al., ICASSP 2023): MobileNetV3-large on log-mel pictures, distilled from transformers, 527 classes."""
+"""EfficientAT (Schmid et al., ICASSP 2023): MobileNetV3-large on log-mels, 527 classes."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from torch import Tensor, nn
 RATE = 32_000
 WINDOW, HOP, FFT, MELS = 800, 320, 1024, 128
 TOP_HZ = 15_000.0
-STRIDE = 32  # spectrogram frames that the network folds into one: 0.32 s
-SMOOTHING = 3  # folded frames that share one opinion: about a second
+STRIDE = 32  # spectrogram frames per output frame: 0.32 s
+SMOOTHING = 3  # output frames that are averaged: about a second
 
 
 class KaldiMel(nn.Module):
-    """(batch, samples) to (batch, 1, 128, frames): pre-emphasis, power spectrum, triangles on the mel axis, log, scaling."""
+    """(B, samples) to (B, 1, 128, frames): pre-emphasis, power spectrum, mel filters, log."""
 
     window: Tensor
     filters: Tensor
@@ -45,7 +45,7 @@ class KaldiMel(nn.Module):
 
 
 def kaldi_filters() -> Tensor:
-    """(128, 513): triangles that are straight on the mel axis (not in Hz), as Kaldi draws them; the last bin is unused."""
+    """(128, 513): Kaldi's filters, triangles on the mel axis (not in Hz); last bin unused."""
 
     def mel(hz: Tensor) -> Tensor:
         return 1127 * torch.log1p(hz / 700)
@@ -90,8 +90,8 @@ TABLE = (
 )
 
 
-def eights(channels: float) -> int:
-    """The nearest multiple of eight that is at least eight and loses no more than a tenth."""
+def multiple_of_eight(channels: float) -> int:
+    """The nearest multiple of eight, at least eight, and not below 90 % of `channels`."""
     near = max(8, int(channels + 4) // 8 * 8)
     return near + 8 if near < 0.9 * channels else near
 
@@ -110,11 +110,11 @@ def convolution(
 
 
 class Squeeze(nn.Module):
-    """Channels weighed by what the whole picture holds; named as in the published files."""
+    """Squeeze and excitation; parameters are named as in the published files."""
 
     def __init__(self, channels: int) -> None:
         super().__init__()
-        hidden = eights(channels / 4)
+        hidden = multiple_of_eight(channels / 4)
         layers = nn.ModuleDict(
             {"fc1": nn.Linear(channels, hidden), "fc2": nn.Linear(hidden, channels)}
         )
@@ -129,7 +129,7 @@ class Squeeze(nn.Module):
 
 
 class Inverted(nn.Module):
-    """Widen, look around each channel by itself, weigh, narrow; added to the input where the shapes allow."""
+    """Inverted residual: expand, depthwise convolution, squeeze, project, skip connection."""
 
     def __init__(self, row: BlockSpec, channels: tuple[int, int, int]) -> None:
         super().__init__()
@@ -148,21 +148,21 @@ class Inverted(nn.Module):
 
 
 class EfficientAT(nn.Module):
-    """Waveforms at 32 kHz to AudioSet probabilities of the clip, and of each 0.32 s of it."""
+    """Waveforms at 32 kHz to AudioSet probabilities, for all of it and per 0.32 s."""
 
     def __init__(self, width: float, classes: int = 527) -> None:
         super().__init__()
         self.frontend = KaldiMel()
-        first = eights(16 * width)
+        first = multiple_of_eight(16 * width)
         layers: list[nn.Module] = [convolution((1, first), 3, nn.Hardswish(), stride=2)]
         before = first
         for row in TABLE:
-            after = eights(row.out * width)
-            layers.append(Inverted(row, (before, eights(row.expanded * width), after)))
+            after = multiple_of_eight(row.out * width)
+            layers.append(Inverted(row, (before, multiple_of_eight(row.expanded * width), after)))
             before = after
         layers.append(convolution((before, 6 * before), 1, nn.Hardswish()))
         self.features = nn.Sequential(*layers)
-        hidden = eights(1280 * width)
+        hidden = multiple_of_eight(1280 * width)
         dense: list[nn.Module] = [
             nn.Linear(6 * before, hidden),
             nn.Hardswish(),
@@ -173,7 +173,7 @@ class EfficientAT(nn.Module):
         self.width = 6 * before
 
     def embed(self, waveforms: Tensor) -> Tensor:
-        """(B, samples) to (B, frames of 0.32 s, width): what the head reads, averaged over frequency."""
+        """(B, samples) to (B, frames of 0.32 s, width): input of the head, mean over frequency."""
         features: Tensor = self.features(self.frontend(waveforms))
         return features.mean(dim=2).transpose(1, 2)
 
@@ -182,13 +182,13 @@ class EfficientAT(nn.Module):
         return logits.float().sigmoid()
 
     def forward(self, waveforms: Tensor) -> tuple[Tensor, Tensor]:
-        """(B, classes) of the clip, from the mean over time as trained; (B, T, classes), from means over about a second."""
+        """(B, classes) from the mean over time, (B, T, classes) from means over about a second."""
         embeddings = self.embed(waveforms)
         return self.head(embeddings.mean(dim=1)), self.head(smooth(embeddings))
 
 
 def smooth(embeddings: Tensor) -> Tensor:
-    """Means over SMOOTHING neighbours; at the ends over those that are there."""
+    """Moving average over SMOOTHING frames, over fewer at the ends."""
     x = embeddings.transpose(1, 2)
     mean = F.avg_pool1d(x, SMOOTHING, stride=1, padding=SMOOTHING // 2, count_include_pad=False)
     return mean.transpose(1, 2)

@@ -1,4 +1,4 @@
-"""The published AudioSet networks: their input, frame rate and classes, as plain data (no torch)."""
+"""The published AudioSet networks as plain data: input, frame rate, classes (no torch)."""
 
 from __future__ import annotations
 

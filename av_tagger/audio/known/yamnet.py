@@ -17,7 +17,7 @@ WIDTHS = (64, 128, 128, 256, 256, 512, 512, 512, 512, 512, 512, 1024, 1024)
 
 
 class Patches(nn.Module):
-    """(batch, samples) to (batch, patches, 96, 64) of log(mel + 0.001), the waveform filled up to whole patches with zeros."""
+    """(B, samples) to (B, patches, 96, 64) of log(mel + 0.001); padded with zeros at the end."""
 
     window: Tensor
     filters: Tensor
@@ -38,14 +38,14 @@ class Patches(nn.Module):
 
 
 def filled(samples: int) -> int:
-    """The length at which a whole number of patches fits: at least one, of 0.96 s and the rest of its last window."""
+    """The number of samples of whole patches: at least one of 0.96 s, plus the last window."""
     least = (PATCH - 1) * HOP + WINDOW
     hop = PATCH_HOP * HOP
     return least + math.ceil(max(0, samples - least) / hop) * hop
 
 
 def mel_filters() -> Tensor:
-    """(257, 64): triangles that are straight on the mel axis; the DC bin belongs to none."""
+    """(257, 64): triangles on the mel axis; the DC bin is unused."""
 
     def mel(hz: Tensor) -> Tensor:
         return 1127 * torch.log1p(hz / 700)
@@ -61,7 +61,7 @@ def mel_filters() -> Tensor:
 
 
 class Layer(nn.Module):
-    """Convolution without bias, batch normalisation without scale, ReLU; padded as TensorFlow does, the odd cell at the end."""
+    """Convolution, batch norm without scale, ReLU; "same" padding as in TensorFlow."""
 
     def __init__(
         self, before: int, after: int, kernel: int, stride: int = 1, groups: int = 1
@@ -84,15 +84,14 @@ class Layer(nn.Module):
         x = F.pad(
             x, (total[1] // 2, total[1] - total[1] // 2, total[0] // 2, total[0] - total[0] // 2)
         )
-        scale = torch.rsqrt(
-            self.variance + 1e-4
-        )  # normalisation as a part of the convolution: one pass instead of three
+        # Batch norm folded into the convolution: one pass instead of three.
+        scale = torch.rsqrt(self.variance + 1e-4)
         kernel, shift = self.conv.weight * scale[:, None, None, None], self.beta - self.mean * scale
         return F.conv2d(x, kernel, shift, self.stride, groups=self.conv.groups).relu_()
 
 
 class YAMNet(nn.Module):
-    """Waveforms at 16 kHz to probabilities of the clip (the mean over its patches) and of each patch."""
+    """Waveforms at 16 kHz to probabilities per patch, and their mean over the patches."""
 
     def __init__(self, classes: int = 521) -> None:
         super().__init__()

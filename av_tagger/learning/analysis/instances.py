@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from av_tagger.audio.bags import ASSUMPTIONS
+from av_tagger.audio.bag_assumptions import ASSUMPTIONS
 from av_tagger.audio.checkpoint import load_checkpoint
 from av_tagger.errors import UsageError
 from av_tagger.learning.data.bags import Bags

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from av_tagger.errors import UsageError
 from av_tagger.learning.data.balance import Indices
-from av_tagger.learning.data.examples import ExampleSet, Skipped, Targets
+from av_tagger.learning.data.examples import ExampleSet, SkippedEntry, Targets
 from av_tagger.learning.data.store import FULL_SCALE, Store
 
 Kind = Literal["waveform", "embeddings"]
@@ -63,7 +63,7 @@ class WaveformBags:
     targets: Targets
     labels: tuple[str, ...]
     crop_seconds: float = 10.0
-    skipped: tuple[Skipped, ...] = ()
+    skipped: tuple[SkippedEntry, ...] = ()
     kind: Kind = "waveform"
 
     def __post_init__(self) -> None:
@@ -107,7 +107,7 @@ class EmbeddingBags:
     labels: tuple[str, ...]
     source_sha256: str = ""
     kind: Kind = "embeddings"
-    skipped: tuple[Skipped, ...] = ()
+    skipped: tuple[SkippedEntry, ...] = ()
 
     def __post_init__(self) -> None:
         _check_targets(self.targets, len(self.first) - 1, self.labels)
@@ -161,7 +161,7 @@ def waveform_bags(examples: ExampleSet, store: Store, crop_seconds: float = 10.0
     return WaveformBags(store, usable, targets, examples.classes.labels, crop_seconds, skipped)
 
 
-def no_usable_clip(skipped: Sequence[Skipped]) -> UsageError:
+def no_usable_clip(skipped: Sequence[SkippedEntry]) -> UsageError:
     reasons = "; ".join(f"{s.name}: {s.reason}" for s in skipped[:3])
     return UsageError(f"no clip can be used for training ({reasons or 'the data list no clip'})")
 

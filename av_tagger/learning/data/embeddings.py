@@ -18,7 +18,7 @@ from av_tagger.embedder import Embedder, embedder_name, load_embedder
 from av_tagger.errors import MediaError, UsageError
 from av_tagger.learning.data.bags import EmbeddingBags, no_usable_clip
 from av_tagger.learning.data.clip_cache import ClipCache, Rows, offline
-from av_tagger.learning.data.examples import ExampleSet, Skipped
+from av_tagger.learning.data.examples import ExampleSet, SkippedEntry
 from av_tagger.learning.data.store import Progress
 from av_tagger.reports.embeddings import made_by, read_embeddings
 
@@ -111,7 +111,7 @@ def embedding_bags(
             usable.append(i)
         except MediaError as error:
             kind = "broken" if example.clip.path.is_file() else "missing"
-            skipped.append(Skipped(example.clip.name, kind, error.reason))
+            skipped.append(SkippedEntry(example.clip.name, kind, error.reason))
         if progress:
             progress(i + 1, len(examples))
     if not rows:
@@ -120,7 +120,7 @@ def embedding_bags(
 
 
 def _concatenated(
-    rows: list[Rows], usable: list[int], examples: ExampleSet, skipped: tuple[Skipped, ...]
+    rows: list[Rows], usable: list[int], examples: ExampleSet, skipped: tuple[SkippedEntry, ...]
 ) -> EmbeddingBags:
     widths = ", ".join(map(str, sorted({values.shape[1] for values in rows})))
     if "," in widths:

@@ -25,7 +25,7 @@ class Example:
 
 
 @dataclass(frozen=True)
-class Skipped:
+class SkippedEntry:
     """An entry of the data that cannot be used, and why."""
 
     name: str  # the file, or the table and its line
@@ -39,7 +39,7 @@ class ExampleSet:
 
     classes: ClassList
     examples: tuple[Example, ...]
-    skipped: tuple[Skipped, ...] = field(default=())
+    skipped: tuple[SkippedEntry, ...] = field(default=())
 
     def __len__(self) -> int:
         return len(self.examples)
@@ -58,7 +58,7 @@ def targets_of(examples: Sequence[Example], labels: Sequence[str]) -> Targets:
     return targets
 
 
-def summary(skipped: Iterable[Skipped]) -> str:
+def summary(skipped: Iterable[SkippedEntry]) -> str:
     """`3 skipped: 2 broken, 1 mislabelled`; empty if nothing was skipped."""
     counts = Counter(s.kind for s in skipped)
     if not counts:

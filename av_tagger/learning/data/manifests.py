@@ -11,7 +11,7 @@ from av_tagger import dcase
 from av_tagger.clip import Clip
 from av_tagger.errors import TableError, UsageError, did_you_mean
 from av_tagger.labels import ClassList, SoundClass
-from av_tagger.learning.data.examples import Example, ExampleSet, Skipped
+from av_tagger.learning.data.examples import Example, ExampleSet, SkippedEntry
 from av_tagger.learning.data.scenes import is_meta, read_meta, read_scenes, root_of
 
 NO_CLASS = ("none", "negative", "negatives", "background")  # folders of clips without any class
@@ -79,7 +79,7 @@ def _rows(source: Path) -> Iterator[dict[str, str]]:
 
 def _read_manifest(source: Path, classes: ClassList, media: Path) -> ExampleSet:
     rows: list[Example] = []
-    skipped: list[Skipped] = []
+    skipped: list[SkippedEntry] = []
     for line, row in enumerate(_rows(source), start=2):
         name = f"{source}, line {line}"
         try:
@@ -87,9 +87,9 @@ def _read_manifest(source: Path, classes: ClassList, media: Path) -> ExampleSet:
             labels = _canonical(_split(row.get("labels")), classes)
             rows.append(Example(clip, labels, _canonical(_split(row.get("unknown")), classes)))
         except UsageError as error:
-            skipped.append(Skipped(f"{name} ({row.get('file')})", "mislabelled", str(error)))
+            skipped.append(SkippedEntry(f"{name} ({row.get('file')})", "mislabelled", str(error)))
         except ValueError as error:
-            skipped.append(Skipped(name, "unreadable row", str(error)))
+            skipped.append(SkippedEntry(name, "unreadable row", str(error)))
     return _present(classes, _merged(rows), skipped)
 
 
@@ -123,15 +123,15 @@ def _merged(examples: Iterable[Example]) -> list[Example]:
     return list(found.values())
 
 
-def _present(classes: ClassList, examples: Iterable[Example], skipped: list[Skipped]) -> ExampleSet:
+def _present(classes: ClassList, examples: Iterable[Example], skipped: list[SkippedEntry]) -> ExampleSet:
     """Skip files that are missing or empty."""
     kept = []
     for example in examples:
         path = example.clip.path
         if not path.is_file():
-            skipped.append(Skipped(str(path), "missing", "there is no such file"))
+            skipped.append(SkippedEntry(str(path), "missing", "there is no such file"))
         elif path.stat().st_size == 0:
-            skipped.append(Skipped(str(path), "empty", "the file is empty (0 bytes)"))
+            skipped.append(SkippedEntry(str(path), "empty", "the file is empty (0 bytes)"))
         else:
             kept.append(example)
     return ExampleSet(classes, tuple(kept), tuple(skipped))
@@ -152,14 +152,14 @@ def _read_folders(root: Path, classes: ClassList) -> ExampleSet:
     known: dict[str, tuple[str, ...]] = {_slug(label): (label,) for label in classes.labels}
     known |= dict.fromkeys(NO_CLASS, ())
     examples: list[Example] = []
-    skipped: list[Skipped] = []
+    skipped: list[SkippedEntry] = []
     for folder in _class_folders(root):
         files = sorted(f for f in folder.rglob("*") if f.is_file() and not f.name.startswith("."))
         labels = known.get(_slug(folder.name))
         if labels is None:
             hint = did_you_mean(folder.name, classes.labels)
             reason = f"its folder {folder.name!r} is not a class; {hint}"
-            skipped += [Skipped(str(f), "mislabelled", reason) for f in files]
+            skipped += [SkippedEntry(str(f), "mislabelled", reason) for f in files]
         else:
             examples += [Example(Clip(file), labels) for file in files]
     return _present(classes, examples, skipped)
@@ -172,5 +172,5 @@ def _read_dcase(source: Path, classes: ClassList, media: Path) -> ExampleSet:
     listed = dcase.read_list(source, classes)
     found = dcase.find_clips(listed, [media])
     reason = f"{source} lists it, but there is no such file below {media}"
-    skipped = [Skipped(clip.key, "missing", reason) for clip in found.missing]
+    skipped = [SkippedEntry(clip.key, "missing", reason) for clip in found.missing]
     return _present(classes, (Example(clip, row.labels) for row, clip in found.clips), skipped)

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from av_tagger.clip import Clip
 from av_tagger.errors import MediaError, StorageError
-from av_tagger.learning.data.examples import Skipped
+from av_tagger.learning.data.examples import SkippedEntry
 from av_tagger.protocols import DecodeRequest, MediaBackend
 from av_tagger.settings import fingerprint
 
@@ -72,7 +72,7 @@ class Store:
     shard: NDArray[np.int64]  # (clips,) which file
     offset: NDArray[np.int64]  # (clips,) first sample in it
     samples: NDArray[np.int64]  # (clips,) how many
-    skipped: tuple[Skipped, ...]
+    skipped: tuple[SkippedEntry, ...]
     sha256: str  # over all shards
 
     def __len__(self) -> int:
@@ -280,7 +280,7 @@ def _is_complete(folder: Path, shard: Shard) -> bool:
 
 def _open(shards: Sequence[Shard], folder: Path, rate: int) -> Store:
     columns: list[tuple[int, int, int]] = []
-    skipped: list[Skipped] = []
+    skipped: list[SkippedEntry] = []
     digest = hashlib.sha256()
     for number, shard in enumerate(shards):
         index = _index(folder, shard)
@@ -289,7 +289,7 @@ def _open(shards: Sequence[Shard], folder: Path, rate: int) -> Store:
         digest.update(index["sha256"].encode())
         columns += [(number, row["offset"], row["samples"]) for row in index["clips"]]
         failed = (row for row in index["clips"] if row["kind"])
-        skipped += [Skipped(row["file"], row["kind"], row["reason"]) for row in failed]
+        skipped += [SkippedEntry(row["file"], row["kind"], row["reason"]) for row in failed]
     table = np.array(columns, np.int64).reshape(-1, 3)
     files = tuple(folder / f"{shard.name}.i16" for shard in shards)
     return Store(

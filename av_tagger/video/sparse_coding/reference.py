@@ -11,6 +11,7 @@ from av_tagger.video.sparse_coding.bounds import penalty_bound
 from av_tagger.video.sparse_coding.l2 import ROW, prices_bound
 from av_tagger.video.sparse_coding.problem import Coding, Matrix, Norm
 
+_QUIET: dict[str, dict[str, bool]] = {"HIGHS": {"log_to_console": False}}  # else a banner on stdout
 _SOLVERS = {"highs": "HIGHS", "clarabel": "CLARABEL", "scs": "SCS"}
 
 
@@ -22,7 +23,7 @@ def solve(D: Matrix, lambda_: float, solver: str, norm: Norm) -> Coding:
     whole = cp.sum(Z, axis=0) == 1
     program = cp.Problem(cp.Minimize(lambda_ * cp.sum(sizes) + cp.sum(cp.multiply(D, Z))), [whole])
     try:
-        program.solve(solver=chosen)
+        program.solve(solver=chosen, **_QUIET.get(chosen, {}))
     except cp.error.SolverError as error:
         raise AvTaggerError(
             f"cvxpy's {chosen} did not solve the key-frame program ({error}); use solver='sparse'"

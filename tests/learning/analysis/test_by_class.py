@@ -1,4 +1,4 @@
-"""Figures by hand and against libraries; pictures of a run that was trained here, each looked at by its contents."""
+"""Analysis of runs: metrics by hand and against libraries, figures, and the command."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ LABELS = ("bird", "horn", "rain")
 
 @pytest.fixture(scope="module")
 def group(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A store of embeddings in which some instances of a clip are of its class, and two runs on it."""
+    """A store of embeddings with some positive instances per clip, and two runs on it."""
     root = tmp_path_factory.mktemp("analysis")
     draw = np.random.default_rng(0)
     with Packer(root / "store", LABELS) as packer:
@@ -97,7 +97,7 @@ def test_instances_by_hand() -> None:
     assert i.accuracy() == {"smi": 1.0, "cmi": 0.0, "tmi": 1.0}
 
 
-def test_qualities_are_shares_or_percent(tmp_path: Path) -> None:
+def test_label_quality_is_a_share_or_percent(tmp_path: Path) -> None:
     file = tmp_path / "quality.csv"
     file.write_text('label,quality\nbird,0.4\n"horn, loud",90%\n')
     assert read_qualities(file) == {"bird": 0.4, "horn, loud": 0.9}
@@ -107,7 +107,7 @@ def test_qualities_are_shares_or_percent(tmp_path: Path) -> None:
             read_qualities(file)
 
 
-def test_a_run_is_measured_by_class(group: Path, tmp_path: Path) -> None:
+def test_metrics_per_class_equal_scikit_learn(group: Path, tmp_path: Path) -> None:
     (tmp_path / "quality.csv").write_text("bird,0.4\nhorn,0.9\nrain,0.7\n")
     found = analyse(group / "pnl", tmp_path / "quality.csv")
     assert [c.label for c in found.classes] == list(LABELS)
@@ -123,7 +123,7 @@ def test_a_run_is_measured_by_class(group: Path, tmp_path: Path) -> None:
     assert found.confusion.sum() == 48
 
 
-def test_pictures_show_what_was_found(group: Path) -> None:
+def test_figures_show_the_results(group: Path) -> None:
     analysis, instances = analyse(group / "pnl"), looked_into(group)
     upper, lower = precision_beside_counts(analysis).axes
     assert len(upper.patches) == len(lower.patches) == 3
@@ -137,7 +137,7 @@ def test_pictures_show_what_was_found(group: Path) -> None:
     assert sum(len(c.get_offsets()) for c in plane.collections) == 60
 
 
-def test_one_command_draws_it_all(
+def test_the_command_draws_all_figures(
     group: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     _analyse(
@@ -166,7 +166,7 @@ def test_one_command_draws_it_all(
     assert found["map"] == pytest.approx(analyse(group / "pnl").mean("ap"))
 
 
-def test_without_data_there_are_words_and_two_figures(
+def test_without_data_the_command_draws_two_figures(
     group: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     _analyse(AnalyseOptions(group / "vanilla", tmp_path / "seen"))
@@ -175,7 +175,7 @@ def test_without_data_there_are_words_and_two_figures(
     assert "written: average-precision.png, confusion.png" in said.replace("\n", " ")
 
 
-def test_data_of_another_kind_are_refused(group: Path) -> None:
+def test_data_of_another_kind_are_an_error(group: Path) -> None:
     class Sounds:
         kind, labels = "waveform", LABELS
 

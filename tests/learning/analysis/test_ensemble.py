@@ -1,4 +1,4 @@
-"""Averages and votes by hand, and from the folders of runs."""
+"""Weighted votes of runs."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def test_a_vote_by_hand() -> None:
             weighted_vote(decisions, weights)
 
 
-def test_three_that_err_apart_are_right_together(tmp_path: Path) -> None:
+def test_a_vote_corrects_independent_errors(tmp_path: Path) -> None:
     truth = [[1, 0], [0, 1], [1, 1]]
     runs = []
     for i in range(3):
@@ -64,7 +64,7 @@ def test_three_that_err_apart_are_right_together(tmp_path: Path) -> None:
     assert max(vote([run])[1].micro_f1 for run in runs) < 1.0
 
 
-def test_the_better_run_outvotes_two(tmp_path: Path) -> None:
+def test_a_better_run_outvotes_two_others(tmp_path: Path) -> None:
     truth = [[1, 0, 0], [0, 1, 0], [0, 0, 1]]
     good = read_scores(write_run(tmp_path / "good", np.eye(3), truth, 0.9, "accuracy"))
     bad = [
@@ -77,7 +77,7 @@ def test_the_better_run_outvotes_two(tmp_path: Path) -> None:
     assert vote(bad)[1].accuracy == 0.0
 
 
-def test_only_runs_on_the_same_clips_vote(tmp_path: Path) -> None:
+def test_a_vote_needs_the_same_validation_clips(tmp_path: Path) -> None:
     one = read_scores(write_run(tmp_path / "one", [[0.5, 0.5]], [[1, 0]], 0.5))
     other = read_scores(write_run(tmp_path / "other", [[0.5, 0.5]], [[0, 1]], 0.5))
     with pytest.raises(UsageError, match="same --valid"):

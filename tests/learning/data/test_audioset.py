@@ -1,100 +1,22 @@
-"""TFRecords that the tests write themselves, byte by byte, read back and packed; damage is named."""
+"""AudioSet's release: TFRecord files packed into a store, segments lists, training on them."""
 
 from __future__ import annotations
 
 import importlib.util
-import struct
-from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from av_tagger.errors import StorageError, TableError, UsageError
 from av_tagger.labels import ClassList, SoundClass, audioset
 from av_tagger.learning.data.audioset import pack_tfrecords, read_segments
 from av_tagger.learning.data.embedding_store import open_store
-from av_tagger.learning.data.tfrecord import (
-    crc32c,
-    masked_crc32c,
-    parse_feature,
-    read_records,
-    read_sequences,
-)
 from av_tagger.learning.prepare import Sources, read_data
 from av_tagger.learning.recipe import read_recipe
 from av_tagger.learning.run import TrainingOptions
 from av_tagger.learning.train import train
-
-# A writer of its own, by the published descriptions: it shares nothing with the reader
-
-
-def slow_crc(data: bytes) -> int:
-    """CRC-32C bit by bit."""
-    crc = 0xFFFFFFFF
-    for byte in data:
-        crc ^= byte
-        for _ in range(8):
-            crc = (crc >> 1) ^ (0x82F63B78 if crc & 1 else 0)
-    return crc ^ 0xFFFFFFFF
-
-
-def masked(data: bytes) -> bytes:
-    crc = slow_crc(data)
-    return struct.pack("<I", (((crc >> 15) | (crc << 17)) + 0xA282EAD8) & 0xFFFFFFFF)
-
-
-def framed(record: bytes) -> bytes:
-    head = struct.pack("<Q", len(record))
-    return head + masked(head) + record + masked(record)
-
-
-def varint(value: int) -> bytes:
-    out = b""
-    while value > 0x7F:
-        out += bytes([value & 0x7F | 0x80])
-        value >>= 7
-    return out + bytes([value])
-
-
-def block(number: int, body: bytes) -> bytes:
-    return varint(number << 3 | 2) + varint(len(body)) + body
-
-
-def of_bytes(*values: bytes) -> bytes:
-    return block(1, b"".join(block(1, v) for v in values))
-
-
-def of_floats(*values: float) -> bytes:
-    return block(2, block(1, struct.pack(f"<{len(values)}f", *values)))
-
-
-def of_integers(*values: int) -> bytes:
-    return block(3, block(1, b"".join(varint(v) for v in values)))
-
-
-def entry(name: str, body: bytes) -> bytes:
-    return block(1, block(1, name.encode()) + block(2, body))
-
-
-def example(video: str, labels: Sequence[int], vectors: Sequence[bytes]) -> bytes:
-    context = entry("video_id", of_bytes(video.encode())) + entry("labels", of_integers(*labels))
-    context += entry("start_time_seconds", of_floats(30.0)) + entry(
-        "end_time_seconds", of_floats(40.0)
-    )
-    return block(1, context) + block(
-        2, entry("audio_embedding", b"".join(block(1, of_bytes(v)) for v in vectors))
-    )
-
-
-def vectors(seed: int, count: int = 10, width: int = 128) -> list[bytes]:
-    return [
-        row.tobytes()
-        for row in np.random.default_rng(seed).integers(0, 256, (count, width), np.uint8)
-    ]
-
+from tests.learning.tfrecords import block, entry, example, framed, of_integers, vectors
 
 CLIPS = [("aaa", (0, 526), 10), ("-b_", (137,), 9), ("ccc", (0, 137), 1), ("ddd", (5,), 10)]
 
@@ -131,43 +53,7 @@ def listed(tmp_path: Path) -> Path:
     return path
 
 
-def test_checksums_of_the_standard() -> None:
-    blocks = [
-        b"123456789",
-        b"\0" * 32,
-        b"\xff" * 32,
-        bytes(range(32)),
-        b"",
-        b"a",
-    ]  # RFC 3720 B.4 and the usual check value
-    expected = [0xE3069283, 0x8A9136AA, 0x62A8AB43, 0x46DD794E, 0, 0xC1D04330]
-    assert crc32c(blocks).tolist() == expected
-    assert masked_crc32c([b"123456789"]).tobytes() == masked(b"123456789")
-
-
-@settings(max_examples=30, deadline=None)
-@given(st.lists(st.binary(max_size=40), min_size=1, max_size=8))
-def test_checksums_side_by_side_are_those_alone(blocks: list[bytes]) -> None:
-    assert crc32c(blocks).tolist() == [slow_crc(b) for b in blocks]
-
-
-def test_an_example_is_read_as_it_was_written(tmp_path: Path) -> None:
-    file = tmp_path / "one.tfrecord"
-    file.write_bytes(framed(example("vid", [3, 500], vectors(1, 2))))
-    (found,) = read_sequences(file)
-    assert found.context["video_id"].bytes == (b"vid",)
-    assert found.context["labels"].integers == (3, 500)
-    assert found.context["start_time_seconds"].floats == (30.0,)
-    assert [f.bytes[0] for f in found.lists["audio_embedding"]] == vectors(1, 2)
-
-
-def test_numbers_may_stand_one_by_one_and_be_negative() -> None:
-    single = block(3, varint(1 << 3) + varint(7) + varint(1 << 3) + varint((1 << 64) - 2))
-    assert parse_feature(single).integers == (7, -2)
-    assert parse_feature(block(2, varint(1 << 3 | 5) + struct.pack("<f", 0.5))).floats == (0.5,)
-
-
-def test_a_release_is_packed_once_and_mapped(release: Path, tmp_path: Path) -> None:
+def test_a_release_is_packed_and_memory_mapped(release: Path, tmp_path: Path) -> None:
     store = pack_tfrecords(sorted(release.glob("*.tfrecord")), tmp_path / "store")
     assert store.names.tolist() == ["aaa", "-b_", "ccc", "ddd"]
     assert np.diff(store.first).tolist() == [10, 9, 1, 10]
@@ -192,7 +78,7 @@ def test_a_release_is_packed_once_and_mapped(release: Path, tmp_path: Path) -> N
     assert again.bags(audioset()).sha256 == bags.sha256
 
 
-def test_a_list_chooses_clips_and_gives_their_labels(
+def test_a_segments_list_selects_clips_and_their_labels(
     release: Path, listed: Path, tmp_path: Path
 ) -> None:
     store = pack_tfrecords(sorted(release.glob("*.tfrecord")), tmp_path / "store")
@@ -203,7 +89,7 @@ def test_a_list_chooses_clips_and_gives_their_labels(
         store.bags(audioset(), read_segments(listed)[1:2])
 
 
-def test_fewer_classes_may_be_asked_for(release: Path, tmp_path: Path) -> None:
+def test_bags_can_have_fewer_classes(release: Path, tmp_path: Path) -> None:
     store = pack_tfrecords(sorted(release.glob("*.tfrecord")), tmp_path / "store")
     few = ClassList((audioset().classes[137], SoundClass("Nothing of the kind")))
     assert store.bags(few).targets.tolist() == [[0, 0], [1, 0], [1, 0], [0, 0]]
@@ -213,29 +99,12 @@ def test_fewer_classes_may_be_asked_for(release: Path, tmp_path: Path) -> None:
     ("cut", "said"),
     [(-1, "ends in record 1"), (-1300, "ends in record 1"), (5, "ends in the header")],
 )
-def test_a_file_that_is_cut_short(release: Path, tmp_path: Path, cut: int, said: str) -> None:
+def test_an_incomplete_file_is_an_error(release: Path, tmp_path: Path, cut: int, said: str) -> None:
     file = release / "0.tfrecord"
     file.write_bytes(file.read_bytes()[:cut])
     with pytest.raises(StorageError, match=rf"0\.tfrecord: {said}"):
         pack_tfrecords([file], tmp_path / "store")
     assert list(tmp_path.glob("*store*")) == []  # whole or not at all
-
-
-@pytest.mark.parametrize(
-    ("place", "said"),
-    [
-        (3, "the length of record 0 is damaged"),
-        (200, "record 0 is damaged"),
-        (-2, "record 1 is damaged"),
-    ],
-)
-def test_a_changed_byte_is_found(release: Path, place: int, said: str) -> None:
-    file = release / "0.tfrecord"
-    data = bytearray(file.read_bytes())
-    data[place] ^= 4
-    file.write_bytes(bytes(data))
-    with pytest.raises(StorageError, match=said):
-        read_records(file)
 
 
 @pytest.mark.parametrize(
@@ -250,15 +119,13 @@ def test_a_changed_byte_is_found(release: Path, place: int, said: str) -> None:
         (example("x", [1], [b"ab", b"a"]), "different widths"),
     ],
 )
-def test_records_that_are_whole_but_something_else(
-    tmp_path: Path, record: bytes, said: str
-) -> None:
+def test_records_of_other_content_are_errors(tmp_path: Path, record: bytes, said: str) -> None:
     (tmp_path / "odd.tfrecord").write_bytes(framed(record))
     with pytest.raises(StorageError, match=said):
         pack_tfrecords([tmp_path / "odd.tfrecord"], tmp_path / "store")
 
 
-def test_a_store_that_lost_something_says_so(release: Path, tmp_path: Path) -> None:
+def test_an_incomplete_store_is_an_error(release: Path, tmp_path: Path) -> None:
     folder = pack_tfrecords(sorted(release.glob("*.tfrecord")), tmp_path / "store").folder
     rows = (folder / "rows.bin").read_bytes()
     (folder / "rows.bin").write_bytes(rows[:-128])
@@ -269,7 +136,7 @@ def test_a_store_that_lost_something_says_so(release: Path, tmp_path: Path) -> N
         open_store(folder)
 
 
-def test_lists_that_cannot_be_read(tmp_path: Path) -> None:
+def test_unreadable_lists_are_errors(tmp_path: Path) -> None:
     path = tmp_path / "list.csv"
     path.write_text("aaa, thirty, 40.0, /m/x\n")
     with pytest.raises(TableError, match="line 1"):

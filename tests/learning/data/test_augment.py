@@ -19,30 +19,30 @@ TONE = np.sin(np.arange(4_000)).astype(np.float32)
 
 
 @pytest.mark.parametrize("snr", [-5.0, 0.0, 12.5])
-def test_backgrounds_lie_so_far_beneath_as_they_are_told(snr: float) -> None:
+def test_backgrounds_have_the_given_snr(snr: float) -> None:
     noise = at_snr(NOISE, TONE, snr)
     assert 10 * np.log10(np.mean(TONE**2) / np.mean(noise**2)) == pytest.approx(snr, abs=1e-4)
 
 
-def test_silence_has_no_ratio_and_nothing_is_made_infinite() -> None:
+def test_silence_gives_finite_samples() -> None:
     silence = np.zeros(10, np.float32)
     assert np.isfinite(at_snr(NOISE[:10], silence, 10)).all()
     assert np.isfinite(at_snr(silence, TONE[:10], 10)).all()
 
 
-def test_a_short_background_goes_round() -> None:
+def test_a_short_background_is_repeated() -> None:
     wave = looped(np.array([1, 2, 3], np.float32), 7, generator(3))
     start = int(wave[0])
     assert wave.tolist() == [(start - 1 + i) % 3 + 1 for i in range(7)]
 
 
-def test_a_shift_moves_every_sample_and_loses_none() -> None:
+def test_a_shift_is_circular() -> None:
     moved = augment_wave(NOISE, Augment(shift_seconds=0.5), 4_000, generator(1), None)
     assert not np.array_equal(moved, NOISE)
     assert np.array_equal(np.sort(moved), np.sort(NOISE))
 
 
-def test_gain_stays_within_its_limits() -> None:
+def test_gains_are_within_their_limits() -> None:
     gains = [
         20
         * np.log10(augment_wave(TONE, Augment(gain_db=6), 4_000, generator(i), None)[1] / TONE[1])
@@ -53,7 +53,7 @@ def test_gain_stays_within_its_limits() -> None:
     assert np.std(gains) > 2
 
 
-def test_backgrounds_come_as_often_as_asked() -> None:
+def test_backgrounds_have_the_given_share() -> None:
     how = Augment(background_share=0.3, background_snr_db=(10, 10))
     changed = [
         not np.array_equal(augment_wave(TONE, how, 4_000, generator(i), lambda _: NOISE), TONE)
@@ -79,7 +79,7 @@ def test_mixup_is_a_weighted_sum_of_two_bags_and_of_their_labels(labels: str) ->
     assert longest.tolist() == [int(max(lengths[row > 0])) for row in weights]
 
 
-def test_mixing_with_what_nobody_knows_stays_unknown() -> None:
+def test_mixtures_with_an_unknown_label_are_unknown() -> None:
     targets = np.array([[np.nan, 1], [0, 0]], np.float32)
     for seed in range(10):
         _, _, heard = mixup(
@@ -93,7 +93,7 @@ def test_mixing_with_what_nobody_knows_stays_unknown() -> None:
         assert np.isfinite(heard[:, 1]).all()
 
 
-def test_masks_hide_stripes_no_wider_than_told_and_leave_the_rest() -> None:
+def test_masks_have_the_given_width() -> None:
     features = torch.from_numpy(
         np.random.default_rng(1).standard_normal((6, 2, 40, 16)).astype(np.float32)
     )

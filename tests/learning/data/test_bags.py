@@ -28,14 +28,14 @@ def embeddings() -> EmbeddingBags:
     )
 
 
-def test_embeddings_of_different_lengths_come_padded_with_nothing() -> None:
+def test_bags_of_embeddings_are_padded_with_zeros() -> None:
     inputs, lengths = embeddings().fetch(np.array([2, 1, 0]), None)
     assert lengths.tolist() == [3, 0, 3]
     assert inputs.dtype == np.uint8
     assert inputs.tolist() == [[[6, 7], [8, 9], [10, 11]], [[0, 0]] * 3, [[0, 1], [2, 3], [4, 5]]]
 
 
-def test_training_sees_a_stretch_of_a_long_clip_and_validation_the_whole(
+def test_training_crops_long_clips_and_validation_does_not(
     make_bags: Callable[..., WaveformBags],
 ) -> None:
     bags = replace(make_bags([("low",)], seconds=2.0), crop_seconds=0.5)
@@ -50,7 +50,7 @@ def test_training_sees_a_stretch_of_a_long_clip_and_validation_the_whole(
     assert len(starts) > 1
 
 
-def test_bags_of_both_kinds_fit_the_socket_and_know_their_content(
+def test_both_kinds_of_bags_have_the_interface_and_a_checksum(
     make_bags: Callable[..., WaveformBags],
 ) -> None:
     for bags in (make_bags([("low",), ()]), embeddings()):
@@ -59,7 +59,7 @@ def test_bags_of_both_kinds_fit_the_socket_and_know_their_content(
         assert bags.sha256 == replace(bags).sha256 != others.sha256  # type: ignore[type-var]
 
 
-def test_a_clip_that_was_not_stored_keeps_its_label_out(tmp_path: Path, classes: ClassList) -> None:
+def test_clips_that_were_not_stored_have_no_target(tmp_path: Path, classes: ClassList) -> None:
     def decode(clip: Clip, rate: int, longest: float) -> np.ndarray:
         if clip.path.name == "bad":
             raise MediaError(clip.path, "is not media")
@@ -89,6 +89,6 @@ def test_a_clip_that_was_not_stored_keeps_its_label_out(tmp_path: Path, classes:
 @pytest.mark.parametrize(
     "targets", [np.zeros((2, 1), np.float32), np.full((3, 1), 1.5, np.float32)]
 )
-def test_targets_that_cannot_be_are_refused(targets: np.ndarray) -> None:
+def test_invalid_targets_are_errors(targets: np.ndarray) -> None:
     with pytest.raises(ValueError, match="target"):
         replace(embeddings(), targets=targets)

@@ -34,13 +34,13 @@ def test_in_balanced_batches_each_class_occurs_equally_often(
     assert drawn == [2] * len(counts)
 
 
-def test_within_a_class_every_clip_has_its_turn() -> None:
+def test_within_a_class_all_clips_are_drawn_equally_often() -> None:
     targets = one_class_each(40, 5, 0)
     chosen = sampler("batch", targets, 1).places(0, 80)
     assert np.bincount(chosen).tolist() == [1] * 40 + [8] * 5
 
 
-def test_without_balance_every_clip_comes_once_before_any_comes_twice() -> None:
+def test_without_balance_every_epoch_has_each_clip_once() -> None:
     drawn = sampler("none", one_class_each(5, 6, 2), 7).places(0, 39).reshape(3, 13)
     assert all(sorted(row) == list(range(13)) for row in drawn)
     assert drawn[0].tolist() != drawn[1].tolist()
@@ -54,7 +54,7 @@ def test_class_wise_sampling_gives_each_class_the_same_chance() -> None:
 
 
 @pytest.mark.parametrize("balance", sorted(SAMPLERS))
-def test_any_stretch_is_the_same_whoever_asks_and_when(balance: str) -> None:
+def test_any_part_of_the_sequence_can_be_drawn_again(balance: str) -> None:
     targets = one_class_each(9, 2, 3)
     whole = sampler(balance, targets, 5).places(0, 60)  # type: ignore[arg-type]
     late = sampler(balance, targets, 5)  # type: ignore[arg-type]
@@ -63,7 +63,7 @@ def test_any_stretch_is_the_same_whoever_asks_and_when(balance: str) -> None:
     assert sampler(balance, targets, 6).places(0, 60).tolist() != whole.tolist()  # type: ignore[arg-type]
 
 
-def test_a_class_without_clips_takes_no_turn() -> None:
+def test_classes_without_clips_are_not_drawn() -> None:
     targets = one_class_each(3, 0, 2, 0)
     assert missing_classes(targets, ("a", "b", "c")) == ("b",)
     assert class_counts(targets).tolist() == [3, 0, 2]
@@ -71,5 +71,5 @@ def test_a_class_without_clips_takes_no_turn() -> None:
     assert int((chosen < 3).sum()) == 5
 
 
-def test_what_nobody_knows_counts_for_no_class() -> None:
+def test_unknown_labels_are_not_counted() -> None:
     assert class_counts(np.array([[1, np.nan], [np.nan, 0]], np.float32)).tolist() == [1, 0]

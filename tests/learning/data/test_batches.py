@@ -24,7 +24,7 @@ def same(a: Batch, b: Batch) -> bool:
     )
 
 
-def test_a_batch_is_the_same_from_any_worker_in_any_order(make_bags: MakeBags) -> None:
+def test_batches_do_not_depend_on_workers_or_order(make_bags: MakeBags) -> None:
     bags = make_bags(SONGS)
     batches = TrainingBatches(bags, Sampling(4, "batch", seed=3), ALL, make_bags([()], seed=1))
     here = [batches[step] for step in range(4)]
@@ -38,7 +38,7 @@ def test_a_batch_is_the_same_from_any_worker_in_any_order(make_bags: MakeBags) -
     assert not same(TrainingBatches(bags, Sampling(4, "batch", seed=4), ALL)[3], here[3])
 
 
-def test_ranks_share_a_batch_out(make_bags: MakeBags) -> None:
+def test_ranks_split_a_batch(make_bags: MakeBags) -> None:
     bags = make_bags(SONGS)
     whole = TrainingBatches(bags, Sampling(5), Augment(gain_db=6))[2]
     parts = [
@@ -49,7 +49,7 @@ def test_ranks_share_a_batch_out(make_bags: MakeBags) -> None:
     assert torch.equal(whole.inputs[1::2], parts[1].inputs)
 
 
-def test_without_variation_a_batch_is_the_clips_themselves(make_bags: MakeBags) -> None:
+def test_without_augmentation_a_batch_has_the_clips_unchanged(make_bags: MakeBags) -> None:
     bags = make_bags(SONGS)
     batches = TrainingBatches(bags, Sampling(6))
     inputs, _ = bags.fetch(batches.chosen(0), None)
@@ -57,7 +57,7 @@ def test_without_variation_a_batch_is_the_clips_themselves(make_bags: MakeBags) 
     assert np.array_equal(batches[0].targets.numpy(), bags.targets[batches.chosen(0)])
 
 
-def test_embeddings_are_mixed_as_numbers_and_otherwise_left_as_bytes() -> None:
+def test_embeddings_stay_bytes_unless_they_are_mixed() -> None:
     bags = EmbeddingBags(
         np.full((4, 3), 200, np.uint8), np.array([0, 2, 4]), np.eye(2, dtype=np.float32), ("a", "b")
     )
@@ -67,7 +67,7 @@ def test_embeddings_are_mixed_as_numbers_and_otherwise_left_as_bytes() -> None:
     assert mixed.inputs.numpy() == pytest.approx(np.full((2, 2, 3), 200.0), abs=1e-3)
 
 
-def test_validation_hears_every_bag_once_within_its_memory() -> None:
+def test_validation_batches_have_every_bag_once_within_the_budget() -> None:
     lengths = np.array([7, 1, 3, 3, 2, 9, 1])
     first = np.concatenate([[0], np.cumsum(lengths)])
     bags = EmbeddingBags(
@@ -80,7 +80,7 @@ def test_validation_hears_every_bag_once_within_its_memory() -> None:
     assert sizes == [(3, 2), (2, 3), (1, 7), (1, 9)]
 
 
-def test_a_background_needs_no_label_of_its_own(make_bags: MakeBags) -> None:
+def test_a_background_adds_sound_but_no_label(make_bags: MakeBags) -> None:
     bags, noise = make_bags([("low",)]), make_bags([("shrill",)], seed=1)
     how = Augment(background_share=1.0, background_snr_db=(0, 0))
     batch = TrainingBatches(bags, Sampling(1), how, replace(noise))[0]

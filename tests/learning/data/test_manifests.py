@@ -42,14 +42,14 @@ def test_rows_of_one_clip_are_one_example(tmp_path: Path) -> None:
     assert [e.labels for e in read_examples(table, PETS).examples] == [("Dog", "Owl")]
 
 
-def test_what_nobody_knows_is_neither_heard_nor_unheard(tmp_path: Path) -> None:
+def test_unknown_labels_have_nan_targets(tmp_path: Path) -> None:
     touch(tmp_path / "a.wav")
     table = tmp_path / "train.csv"
     table.write_text("file,labels,unknown\na.wav,Dog,Owl|Dog\n")
     assert np.array_equal(read_examples(table, PETS).targets(), [[1, 0, np.nan]], equal_nan=True)
 
 
-def test_every_useless_row_is_named_and_counted_and_the_others_stay(tmp_path: Path) -> None:
+def test_unusable_rows_are_skipped_and_listed(tmp_path: Path) -> None:
     touch(tmp_path / "good.wav", tmp_path / "mislabelled.wav", tmp_path / "times.wav")
     (tmp_path / "empty.wav").touch()
     table = tmp_path / "train.csv"
@@ -68,11 +68,11 @@ def test_every_useless_row_is_named_and_counted_and_the_others_stay(tmp_path: Pa
     assert "did you mean 'Dog'?" in by_kind["mislabelled"].reason
 
 
-def test_nothing_left_out_is_not_worth_a_word() -> None:
+def test_the_summary_of_nothing_is_empty() -> None:
     assert summary(()) == ""
 
 
-def test_folders_are_classes_however_they_are_spelt(tmp_path: Path) -> None:
+def test_folder_names_match_classes_in_any_spelling(tmp_path: Path) -> None:
     touch(
         tmp_path / "dog" / "1.wav",
         tmp_path / "cat_tame" / "deep" / "2.wav",
@@ -89,13 +89,16 @@ def test_folders_are_classes_however_they_are_spelt(tmp_path: Path) -> None:
     assert [(Path(s.name).name, s.kind) for s in found.skipped] == [("4.wav", "mislabelled")]
 
 
-def test_a_dcase_list_finds_its_clips_and_names_those_that_are_missing(tmp_path: Path) -> None:
+def test_a_dcase_list_finds_its_clips_and_lists_missing_ones(tmp_path: Path) -> None:
     touch(tmp_path / "audio" / "Y-5QrBL6MzLg_60.000_70.000.wav")
     table = tmp_path / "weak.csv"
-    table.write_text(
-        "-5QrBL6MzLg_60.000_70.000.wav\t60.000\t70.000\tTrain horn\r\n-5QrBL6MzLg_60.000_70.000.wav\t60.000\t70.000\tTrain\r\n"
-        "abcdefghijk_30.000_40.000.wav\t30.000\t40.000\tBus\r\n"
-    )
+    rows = [
+        ("-5QrBL6MzLg", 60, 70, "Train horn"),
+        ("-5QrBL6MzLg", 60, 70, "Train"),
+        ("abcdefghijk", 30, 40, "Bus"),
+    ]
+    lines = [f"{v}_{a}.000_{b}.000.wav\t{a}.000\t{b}.000\t{label}\r\n" for v, a, b, label in rows]
+    table.write_text("".join(lines))
     found = read_examples(table, dcase2017(), tmp_path / "audio")
     assert [e.labels for e in found.examples] == [("Train horn", "Train")]
     assert [s.kind for s in found.skipped] == ["missing"]
@@ -116,7 +119,7 @@ def test_classes_can_be_taken_from_the_data(tmp_path: Path) -> None:
         ("file,labels\n", UsageError, "no labels"),
     ],
 )
-def test_a_table_that_cannot_be_used_says_so(
+def test_unusable_tables_are_errors(
     tmp_path: Path, text: str, error: type[Exception], said: str
 ) -> None:
     table = tmp_path / "train.csv"
@@ -125,11 +128,11 @@ def test_a_table_that_cannot_be_used_says_so(
         classes_in([table])
 
 
-def test_data_that_are_not_there_are_one_sentence() -> None:
+def test_missing_data_are_an_error() -> None:
     with pytest.raises(UsageError, match="nowhere"):
         read_examples(Path("nowhere.csv"), PETS)
 
 
-def test_targets_stand_in_the_order_that_is_asked_for() -> None:
+def test_targets_are_in_the_order_of_the_labels() -> None:
     examples = [Example(Clip(Path("x")), ("Owl",))]
     assert targets_of(examples, ("Owl", "Dog")).tolist() == [[1, 0]]

@@ -38,7 +38,7 @@ def root(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def test_meta_files_are_data_to_train_on(root: Path) -> None:
+def test_meta_files_and_folds_give_examples(root: Path) -> None:
     whole = read_examples(root / "meta.csv", SCENES)
     assert [(e.clip.path.name, e.labels) for e in whole.examples] == [
         ("airport-lisbon-1000-40000-a.wav", ("airport",)),
@@ -53,11 +53,11 @@ def test_meta_files_are_data_to_train_on(root: Path) -> None:
     assert len(beside.examples) == 2
 
 
-def test_devices_end_the_names() -> None:
+def test_devices_are_at_the_end_of_file_names() -> None:
     assert [device_of(n) for n in ("audio/park-a-1-2-s6.wav", "bus-x-1-2-b.wav")] == ["s6", "b"]
 
 
-def test_what_is_no_meta_file(tmp_path: Path) -> None:
+def test_meta_files_are_known_by_their_header(tmp_path: Path) -> None:
     other = tmp_path / "list.csv"
     other.write_text("file,labels\na.wav,car\n")
     assert not is_meta(other)
@@ -74,7 +74,7 @@ def test_what_is_no_meta_file(tmp_path: Path) -> None:
         read_examples(other, SCENES)
 
 
-def test_accuracy_by_device_by_hand() -> None:
+def test_accuracy_by_device() -> None:
     scores = np.array([[0.9, 0.1], [0.8, 0.2], [0.3, 0.7], [0.6, 0.4]], np.float32)
     targets = np.array([[1, 0], [0, 1], [0, 1], [1, 0]], np.float32)
     table = by_device(scores, targets, ["b", "a", "a", "b"])

@@ -44,7 +44,7 @@ class Decoder:
 SETTINGS = StoreSettings(rate=100, shard_clips=3)
 
 
-def test_every_clip_comes_back_as_it_was_decoded(tmp_path: Path) -> None:
+def test_clips_are_stored_as_they_were_decoded(tmp_path: Path) -> None:
     store = build_store(clips(tmp_path, 8), tmp_path / "store", SETTINGS, decode=Decoder())
     assert store.samples.tolist() == [10, 20, 30, 40, 50, 60, 70, 80]
     assert [int(store.read(i)[0]) for i in range(8)] == [0, 100, 200, 300, 400, 500, 600, 700]
@@ -52,7 +52,7 @@ def test_every_clip_comes_back_as_it_was_decoded(tmp_path: Path) -> None:
     assert store.read(4, 3, 2).tolist() == [403, 404]
 
 
-def test_what_is_there_is_not_decoded_again(tmp_path: Path) -> None:
+def test_stored_clips_are_not_decoded_again(tmp_path: Path) -> None:
     ours, decoder = clips(tmp_path, 7), Decoder()
     first = build_store(ours, tmp_path / "store", SETTINGS, decode=decoder)
     (tmp_path / "4.wav").write_bytes(b"changed")
@@ -72,7 +72,7 @@ def test_what_is_there_is_not_decoded_again(tmp_path: Path) -> None:
     assert seen[-1] == (7, 7)
 
 
-def test_a_store_that_was_cut_off_goes_on_where_it_was(tmp_path: Path) -> None:
+def test_an_interrupted_build_is_continued(tmp_path: Path) -> None:
     ours, decoder = clips(tmp_path, 7), Decoder()
     decoder.stop_at = "4.wav"
     with pytest.raises(KeyboardInterrupt):
@@ -87,7 +87,7 @@ def test_a_store_that_was_cut_off_goes_on_where_it_was(tmp_path: Path) -> None:
     )
 
 
-def test_a_damaged_shard_is_made_anew(tmp_path: Path) -> None:
+def test_a_damaged_shard_is_written_again(tmp_path: Path) -> None:
     ours, decoder = clips(tmp_path, 3), Decoder()
     build_store(ours, tmp_path / "store", SETTINGS, decode=decoder)
     (data,) = (tmp_path / "store").glob("*.i16")
@@ -96,7 +96,7 @@ def test_a_damaged_shard_is_made_anew(tmp_path: Path) -> None:
     assert len(decoder.decoded) == 6
 
 
-def test_a_broken_or_short_file_costs_itself_only(tmp_path: Path) -> None:
+def test_broken_and_short_files_are_skipped(tmp_path: Path) -> None:
     store = build_store(
         clips(tmp_path, 5),
         tmp_path / "store",
@@ -110,7 +110,7 @@ def test_a_broken_or_short_file_costs_itself_only(tmp_path: Path) -> None:
     ]
 
 
-def test_a_store_travels_to_a_worker_without_its_maps(tmp_path: Path) -> None:
+def test_a_pickled_store_has_no_memory_maps(tmp_path: Path) -> None:
     store = build_store(clips(tmp_path, 2), tmp_path / "store", SETTINGS, decode=Decoder())
     store.read(0)
     sent = pickle.dumps(store)
@@ -118,7 +118,7 @@ def test_a_store_travels_to_a_worker_without_its_maps(tmp_path: Path) -> None:
     assert pickle.loads(sent).read(1).tolist() == store.read(1).tolist()
 
 
-def test_two_processes_store_what_one_does_and_outlive_a_crash(
+def test_parallel_decoding_survives_a_crashing_decoder(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "crashing_decoder.py").write_text(
@@ -141,7 +141,7 @@ def test_two_processes_store_what_one_does_and_outlive_a_crash(
     ]
 
 
-def test_a_folder_that_cannot_be_written_is_one_sentence(tmp_path: Path) -> None:
+def test_an_unwritable_folder_is_an_error(tmp_path: Path) -> None:
     (tmp_path / "store").write_text("a file where the folder should be")
     with pytest.raises(StorageError, match="cannot be written"):
         build_store(clips(tmp_path, 1), tmp_path / "store", SETTINGS, decode=Decoder())
@@ -163,13 +163,13 @@ class Backend:
         ]
 
 
-def test_decoding_asks_for_sound_alone_and_clips_what_is_too_loud() -> None:
+def test_only_sound_is_decoded_and_overloads_are_clipped() -> None:
     backend = Backend(np.array([0, 0.5, -1, 1.5], np.float32))
     assert decode_clip(Clip(Path("x")), 100, 60.0, backend).tolist() == [0, 16_384, -32_767, 32_767]  # type: ignore[arg-type]
     assert (backend.wants[0].audio_rate, backend.wants[0].short_side) == (100, None)
 
 
-def test_a_file_without_sound_says_so() -> None:
+def test_a_file_without_sound_is_an_error() -> None:
     with pytest.raises(MediaError, match="no sound"):
         decode_clip(Clip(Path("mute.mp4")), 100, 60.0, Backend(None))  # type: ignore[arg-type]
 
@@ -182,7 +182,7 @@ def write_wav(path: Path, samples: NDArray[np.float32], rate: int) -> None:
         out.writeframes(np.rint(samples * 32_767).astype("<i2").tobytes())
 
 
-def test_a_real_file_is_stored_to_a_rounding(
+def test_a_real_file_is_stored_up_to_rounding(
     tmp_path: Path, sing: Callable[..., NDArray[np.float32]]
 ) -> None:
     sound = sing(("low",), 0)

@@ -1,4 +1,4 @@
-"""The picture of a profile: what every pair of hands did, and when."""
+"""The chart of a profile: what every thread did and when, and the share of each stage."""
 
 from __future__ import annotations
 
@@ -7,7 +7,8 @@ from typing import Any
 
 from av_tagger.errors import MissingExtra
 from av_tagger.reports.files import whole
-from av_tagger.runner.profiler import WAITING, WORK, Profile, title
+from av_tagger.runner.profile import Profile, title
+from av_tagger.runner.profiler import WAITING, WORK
 
 COLOURS = {
     "decode": "#3b6fb6",
@@ -15,44 +16,41 @@ COLOURS = {
     "see": "#3c9d5b",
     "weigh": "#8d5fb0",
     "merge": "#b0476b",
-}
-COLOURS |= {
     "features": "#4fb673",
     "key frames": "#1f6b3a",
     "recognise": "#8ccf6e",
     "words": "#c4dc8a",
 }
-DARK, PALE = "#555555", "#e6e6e6"  # the runner's other work, and waiting
-MOST_LANES = 24
+DARK, PALE = "#555555", "#e6e6e6"  # other work of the runner, and waiting
+MOST_THREADS = 24
 
 
 def draw(profile: Profile, path: Path) -> None:
-    """Lanes of the last part of the run above, shares of the whole run below."""
+    """Threads over time above, shares of the whole run below."""
     try:
         from matplotlib.figure import Figure
     except ImportError as error:
         raise MissingExtra(
-            f"matplotlib cannot be loaded ({error}); the table needs none, only the picture does"
+            f"matplotlib cannot be loaded ({error}); install it for the chart, the table needs none"
         ) from error
     heights = [
-        1 + min(MOST_LANES, len({span.lane for span in profile.spans})),
+        1 + min(MOST_THREADS, len({span.thread for span in profile.spans})),
         1 + len(profile.rows()),
     ]
     figure = Figure(figsize=(11, 1.5 + 0.27 * sum(heights)), layout="constrained")
-    lanes, shares = figure.subplots(2, 1, height_ratios=heights)
-    _lanes(lanes, profile)
+    threads, shares = figure.subplots(2, 1, height_ratios=heights)
+    _threads(threads, profile)
     _shares(shares, profile)
     with whole(path) as temporary:
         figure.savefig(temporary, format="png", dpi=110)
 
 
-def _lanes(axes: Any, profile: Profile) -> None:
-    known = sorted({span.lane for span in profile.spans})
-    names = known[:MOST_LANES]
-    for row, lane in enumerate(names):
-        mine = sorted(
-            (span for span in profile.spans if span.lane == lane), key=lambda s: s.begin - s.end
-        )  # parts lie on their whole
+def _threads(axes: Any, profile: Profile) -> None:
+    known = sorted({span.thread for span in profile.spans})
+    names = known[:MOST_THREADS]
+    for row, name in enumerate(names):
+        spans = (span for span in profile.spans if span.thread == name)
+        mine = sorted(spans, key=lambda s: s.begin - s.end)  # parts are drawn over their whole
         axes.broken_barh(
             [(s.begin, s.end - s.begin) for s in mine],
             (row - 0.4, 0.8),
@@ -60,12 +58,10 @@ def _lanes(axes: Any, profile: Profile) -> None:
         )
     axes.set_yticks(range(len(names)), names)
     axes.set_xlabel("seconds of the run")
-    which = (
-        f"the first {MOST_LANES} of {len(known)} pairs of hands"
-        if len(known) > MOST_LANES
-        else "every pair of hands"
+    shown = (
+        f"first {MOST_THREADS} of {len(known)} threads" if len(known) > len(names) else "threads"
     )
-    axes.set_title(f"what {which} did (grey: the runner's own work, pale: waiting)", loc="left")
+    axes.set_title(f"{shown} over time (grey: other work of the runner, pale: waiting)", loc="left")
 
 
 def _shares(axes: Any, profile: Profile) -> None:
@@ -80,7 +76,7 @@ def _shares(axes: Any, profile: Profile) -> None:
             f", {row.share:.0%} of the work" if row.stage not in WAITING else ""
         )
         axes.text(100 * row.busy, y, note, va="center", fontsize=8)
-    axes.set_xlabel("% of the run in which its hands were at it")
+    axes.set_xlabel("% of the run in which its threads were in this stage")
     axes.set_xlim(0, 125)
 
 

@@ -1,4 +1,4 @@
-"""A trained network on top of a published one: the published network's embeddings, one a second, judged by a run of the user's own."""
+"""A trained network on the embeddings of a published one, as an `AudioBranch`."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ Numbers = NDArray[np.float32]
 
 
 class EmbeddedEar:
-    """Two networks as one `AudioBranch`; its timeline has one answer an instance, which is a second in most recipes."""
+    """A published network computes embeddings per second, a trained one classifies them."""
 
     def __init__(self, embedder: KnownEar, network: MilNetwork, header: Header) -> None:
         shape = network.extractor.shape
@@ -30,7 +30,8 @@ class EmbeddedEar:
                 else f"{shape.channels * shape.bands} numbers a second"
             )
             raise UsageError(
-                f"{header.name}: reads {reads}, but {embedder.name} gives {embedder.network.width} numbers a second"
+                f"{header.name}: reads {reads}, but {embedder.name} gives "
+                f"{embedder.network.width} numbers a second"
             )
         self.embedder = embedder
         self.header = header
@@ -64,7 +65,7 @@ class EmbeddedEar:
         ]
 
     def _score(self, waveform: Waveform, rows: Numbers) -> Scores:
-        """Sound longer than the network is used to is judged in even parts; it holds what one of them holds."""
+        """Long sound is split into equal parts; the score is the maximum over the parts."""
         parts = [self._forward(part) for part in np.array_split(rows, -(-len(rows) // LONGEST))]
         bags = np.stack([bag for bag, _ in parts]).astype(np.float64)
         timeline = np.concatenate([instances for _, instances in parts])
@@ -73,15 +74,11 @@ class EmbeddedEar:
 
     def _forward(self, rows: Numbers) -> tuple[Numbers, Numbers]:
         shape = self.network.extractor.shape
-        features = (
-            torch.from_numpy(rows)
-            .to(self.embedder.device)
-            .view(1, len(rows), shape.channels, shape.bands)
-            .transpose(1, 2)
-        )
+        features = torch.from_numpy(rows).to(self.embedder.device)
+        features = features.view(1, len(rows), shape.channels, shape.bands).transpose(1, 2)
         with torch.inference_mode():
             heard = self.network(features)
         return heard.bags[0].float().cpu().numpy(), heard.instances[0].float().cpu().numpy()
 
 
-LONGEST = 30  # seconds in one bag
+LONGEST = 30  # seconds per bag

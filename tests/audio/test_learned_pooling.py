@@ -1,4 +1,4 @@
-"""Poolings of the laboratory against their formulas in plain numpy, their limits, and each instance as a bag of its own."""
+"""Poolings with parameters, and bag assumptions, against formulas in numpy."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from av_tagger.audio.architecture import EarArchitecture, FeatureShape
-from av_tagger.audio.attention import NONLINEARITIES, attended, shares
-from av_tagger.audio.bags import ASSUMPTIONS, thresholded
+from av_tagger.audio.attention import NONLINEARITIES, attention_weights, normalised
+from av_tagger.audio.bag_assumptions import ASSUMPTIONS, thresholded
+from av_tagger.audio.base import Bag, BagShape, Pooling
 from av_tagger.audio.network import build_network
 from av_tagger.audio.pooling import POOLINGS
-from av_tagger.audio.sockets import Bag, BagShape, Pooling
 
 LEVELS = (4, 5, 6)
 Array = NDArray[np.float64]
@@ -51,7 +51,7 @@ ALL = pytest.mark.parametrize(("name", "settings"), CASES)
 
 
 class Stand:
-    """A pooling with a head, a bag of random instances, and plain numpy beside them."""
+    """A pooling with a head, and a bag of random instances."""
 
     def __init__(self, name: str, settings: dict[str, Any]) -> None:
         torch.manual_seed(1)
@@ -84,7 +84,7 @@ def taken(bag: Bag, rows: Any, places: Any) -> Bag:
 
 
 @ALL
-def test_a_bag_with_company_answers_as_alone(name: str, settings: dict[str, Any]) -> None:
+def test_other_bags_of_the_batch_do_not_matter(name: str, settings: dict[str, Any]) -> None:
     stand = Stand(name, settings)
     bag = stand.bag()
     together = stand.pooling.answers(bag)
@@ -104,7 +104,7 @@ def test_order_of_instances_changes_nothing(name: str, settings: dict[str, Any])
 
 
 @ALL
-def test_an_instance_is_judged_as_a_bag_of_its_own(name: str, settings: dict[str, Any]) -> None:
+def test_instances_are_scored_as_bags_of_their_own(name: str, settings: dict[str, Any]) -> None:
     stand = Stand(name, settings)
     bag = stand.bag((4, 4))
     bags, instances = stand.pooling.answers(bag)
@@ -114,7 +114,7 @@ def test_an_instance_is_judged_as_a_bag_of_its_own(name: str, settings: dict[str
 
 
 @ALL
-def test_answers_are_probabilities_and_everything_learns(
+def test_outputs_are_probabilities_and_all_parameters_get_gradients(
     name: str, settings: dict[str, Any]
 ) -> None:
     stand = Stand(name, settings)
@@ -240,7 +240,7 @@ def test_jdc_detects_from_the_input_and_classifies_the_output() -> None:
     np.testing.assert_allclose(p(bag)[0].detach().numpy(), expected, atol=1e-6)
 
 
-def test_self_attention_weighs_instances_alike_for_all_classes() -> None:
+def test_self_attention_has_one_weight_per_instance() -> None:
     stand = Stand("self-attention", {"units": 5})
     bag, p = stand.bag((6,)), stand.pooling
     v = np.exp(
@@ -260,7 +260,7 @@ def test_weights_sum_to_one_whatever_the_nonlinearity(nonlinearity: str) -> None
     mask = Stand("max", {}).bag().mask
     for scale in (1e-3, 1.0, 1e3):
         z = torch.randn(3, 7, 5, generator=torch.Generator().manual_seed(0)) * scale
-        parts = shares(attended(z, mask, nonlinearity), mask)
+        parts = normalised(attention_weights(z, mask, nonlinearity), mask)
         torch.testing.assert_close(parts.sum(dim=1), torch.ones(3, 5))
         assert bool((parts >= 0).all())
         assert bool((parts[~mask] == 0).all())
@@ -274,12 +274,12 @@ def _attention(weight: Tensor) -> tuple[Tensor, Bag]:
     return stand.pooling(bag), bag
 
 
-def test_attention_without_a_preference_is_the_mean() -> None:
+def test_uniform_attention_is_the_mean() -> None:
     bags, bag = _attention(torch.zeros(3, 6))
     torch.testing.assert_close(bags, Stand("mean", {}).pooling(bag))
 
 
-def test_attention_that_sees_one_instance_only_is_the_max() -> None:
+def test_attention_on_one_instance_is_the_max() -> None:
     stand = Stand("attention", {"nonlinearity": "exp"})
     with torch.no_grad():
         stand.pooling.look.weight.copy_(stand.head.weight * 1e4)  # type: ignore[union-attr,operator]
@@ -287,7 +287,7 @@ def test_attention_that_sees_one_instance_only_is_the_max() -> None:
     torch.testing.assert_close(stand.pooling(bag), Stand("max", {}).pooling(bag))
 
 
-def test_features_that_share_evenly_are_averaged() -> None:
+def test_uniform_feature_attention_is_the_average() -> None:
     attentive, even = Stand("feature-level", {}), Stand("feature-level", {"aggregate": "average"})
     with torch.no_grad():
         attentive.pooling.look.weight.zero_()  # type: ignore[union-attr,operator]
@@ -296,10 +296,10 @@ def test_features_that_share_evenly_are_averaged() -> None:
     torch.testing.assert_close(attentive.pooling(attentive.bag()), even.pooling(even.bag()))
 
 
-def test_softmax_stays_exact_where_a_class_is_never_looked_at() -> None:
+def test_softmax_weights_stay_exact_when_tiny() -> None:
     z = torch.tensor([[[100.0, 0.0], [100.0, 1.0]]])
-    parts = shares(
-        attended(z, torch.ones(1, 2, dtype=torch.bool), "softmax"),
+    parts = normalised(
+        attention_weights(z, torch.ones(1, 2, dtype=torch.bool), "softmax"),
         torch.ones(1, 2, dtype=torch.bool),
     )
     e = np.exp([0.0, 1.0])
@@ -324,7 +324,7 @@ def test_assumptions_by_hand() -> None:
         thresholded(instances, mask, 2).numpy(), [[0.3, 0.4], [0.2, 0.1]], rtol=1e-6
     )
     torch.testing.assert_close(thresholded(instances, mask), ASSUMPTIONS["smi"](instances, mask))
-    with pytest.raises(ValueError, match="at least one"):
+    with pytest.raises(ValueError, match="at least 1"):
         thresholded(instances, mask, 0)
 
 

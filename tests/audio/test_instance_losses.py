@@ -1,4 +1,4 @@
-"""Losses of the laboratory: hand-worked labels and numbers, and which instances their gradients reach."""
+"""Losses on instances: labels and values by hand, and which instances get gradients."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ import pytest
 import torch
 from torch import Tensor
 
+from av_tagger.audio.base import Heard
 from av_tagger.audio.losses import LOSSES, FrameLoss, inherited, positive_or_negative
-from av_tagger.audio.sockets import Heard
 
 LN = math.log
 
@@ -28,7 +28,7 @@ def loss(name: str, *arguments: Any, **settings: Any) -> float:
     return LOSSES[name](**settings)(*arguments).item()
 
 
-def test_alpha_weighs_the_one_class_like_all_the_others_together() -> None:
+def test_alpha_weights_a_positive_like_all_negatives_together() -> None:
     h = heard([[[0.8, 0.1, 0.3]]])
     said = -(2 * LN(0.8) + LN(0.9) + LN(0.7)) / 3  # alpha = C - 1 = 2
     assert loss("alpha-weighted", h, torch.tensor([[1.0, 0, 0]])) == pytest.approx(said)
@@ -46,7 +46,7 @@ def test_cross_entropy_is_the_log_of_the_right_class() -> None:
     )
 
 
-# A bag of class 1 with three instances: the first two say so, the third says 0; a padded fourth would say 1.
+# A bag of class 1 with three instances: two of class 1, one of class 0; the fourth is padding.
 WORKED = [[[0.2, 0.6, 0.1], [0.3, 0.4, 0.2], [0.7, 0.5, 0.1], [0.1, 0.9, 0.1]]]
 TARGET = torch.tensor([[0.0, 1.0, 0.0]])
 
@@ -63,7 +63,7 @@ def test_positive_and_negative_labels_by_hand() -> None:
     )
 
 
-def test_several_labels_of_a_bag_may_all_be_won() -> None:
+def test_instances_can_take_different_labels_of_a_bag() -> None:
     labels = positive_or_negative(
         torch.tensor([[[0.9, 0.2, 0.1], [0.1, 0.2, 0.9], [0.1, 0.8, 0.3]]]),
         torch.tensor([[1.0, 0.0, 1.0]]),
@@ -80,7 +80,7 @@ def test_inherited_labels_by_hand() -> None:
     )
 
 
-def test_bags_count_alike_whatever_their_length() -> None:
+def test_bags_have_equal_weight_whatever_their_length() -> None:
     short, long = WORKED[0][:1] * 4, WORKED[0]
     together = loss("gt", heard([short, long], (1, 4)), TARGET.repeat(2, 1))
     apart = loss("gt", heard([short[:1]]), TARGET) + loss("gt", heard([long]), TARGET)
@@ -96,14 +96,14 @@ def test_frame_loss_by_hand() -> None:
 
 
 def reached(name: str) -> Tensor:
-    """Which instances (of three) get any gradient."""
+    """Which of three instances get a gradient."""
     h = heard(WORKED, (3,))
     LOSSES[name]()(h, TARGET).backward()
     assert h.instances.grad is not None
     return h.instances.grad.abs().sum(dim=2)[0] > 0
 
 
-def test_the_instance_loss_reaches_all_instances_and_the_bag_loss_one_a_class() -> None:
+def test_instance_loss_reaches_all_instances_and_bag_loss_one_per_class() -> None:
     assert reached("pnl").tolist() == [True, True, True, False]
     assert reached("gt").tolist() == [True, True, True, False]
     assert reached("frame").tolist() == [True, True, True, False]
@@ -114,7 +114,7 @@ def test_the_instance_loss_reaches_all_instances_and_the_bag_loss_one_a_class() 
 
 
 @pytest.mark.parametrize("name", sorted(set(LOSSES) - {"class-weighted"}))
-def test_certainty_costs_no_infinity(name: str) -> None:
+def test_probabilities_of_zero_and_one_have_finite_losses(name: str) -> None:
     h = heard([[[0.0, 1.0, 1.0], [1.0, 0.0, 0.0]]])
     value = LOSSES[name]()(h, TARGET)
     value.backward()
@@ -123,10 +123,10 @@ def test_certainty_costs_no_infinity(name: str) -> None:
     assert bool(torch.isfinite(h.instances.grad).all())
 
 
-def test_settings_that_cannot_be_meant() -> None:
+def test_wrong_settings_are_refused() -> None:
     with pytest.raises(ValueError, match="bce or ce"):
         LOSSES["pnl"](entropy="mse")
-    with pytest.raises(ValueError, match="positives weigh something"):
+    with pytest.raises(ValueError, match="alpha must be positive"):
         LOSSES["alpha-weighted"](alpha=0.0)
-    with pytest.raises(ValueError, match="negative weight"):
+    with pytest.raises(ValueError, match="smooth must not be negative"):
         FrameLoss(-1.0)

@@ -1,4 +1,4 @@
-"""A run on top of a published network: its answers, its timeline, and every way in which the two do not belong together."""
+"""A trained network on the embeddings of a published one."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from av_tagger.audio.ears import load_ear
 from av_tagger.audio.header import EarThresholds, Header
 from av_tagger.audio.known.ear import KnownEar
 from av_tagger.audio.known.efficientat import EfficientAT
-from av_tagger.audio.known.embedded import LONGEST, EmbeddedEar
 from av_tagger.audio.known.families import FAMILIES
+from av_tagger.audio.known.on_embeddings import LONGEST, EmbeddedEar
 from av_tagger.audio.network import build_network
 from av_tagger.clip import Waveform
 from av_tagger.errors import UsageError, WeightsError
@@ -82,7 +82,7 @@ def noise(seconds: float, seed: int = 0, start: float = 0.0) -> Waveform:
     return Waveform(samples.astype(np.float32), RATE, start)
 
 
-def test_it_is_an_ear(ear: EmbeddedEar) -> None:
+def test_it_is_an_audio_branch(ear: EmbeddedEar) -> None:
     assert isinstance(ear, AudioBranch)
     assert (ear.labels, ear.rate) == (LABELS, RATE)
     assert (ear.info.model, ear.info.weights) == (
@@ -91,7 +91,7 @@ def test_it_is_an_ear(ear: EmbeddedEar) -> None:
     )
 
 
-def test_answers_by_hand(ear: EmbeddedEar, published: KnownEar) -> None:
+def test_scores_computed_by_hand(ear: EmbeddedEar, published: KnownEar) -> None:
     """Mean pooling over one dense layer and a head, in numpy, on the published network's rows."""
     sound = noise(3.0, start=7.0)
     rows = published.embed([sound])[0]
@@ -108,20 +108,20 @@ def test_answers_by_hand(ear: EmbeddedEar, published: KnownEar) -> None:
     assert len(expected) == 3
 
 
-def test_company_changes_nothing(ear: EmbeddedEar) -> None:
+def test_a_batch_gives_the_same_as_single_runs(ear: EmbeddedEar) -> None:
     sounds = [noise(1.0, 1), noise(4.5, 2), noise(0.05, 3), noise(10.0, 4)]
     for alone, together in zip([ear.hear([s])[0] for s in sounds], ear.hear(sounds), strict=True):
         np.testing.assert_allclose(alone.probabilities, together.probabilities, atol=1e-5)
     assert ear.hear([]) == []
 
 
-def test_a_track_without_a_sample_says_nothing(ear: EmbeddedEar) -> None:
+def test_an_empty_track_has_no_scores(ear: EmbeddedEar) -> None:
     silent, heard = ear.hear([Waveform(np.zeros(0, np.float32), RATE), noise(1.0)])
     assert silent.status is Status.NO_TRACK
     assert heard.has_opinion
 
 
-def test_long_sound_holds_what_one_of_its_parts_holds(
+def test_long_sound_has_the_maximum_score_of_its_parts(
     ear: EmbeddedEar, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     long = noise(LONGEST + 2.0)
@@ -134,7 +134,7 @@ def test_long_sound_holds_what_one_of_its_parts_holds(
     )
 
 
-def test_widths_must_agree(published: KnownEar) -> None:
+def test_another_width_of_embeddings_is_refused(published: KnownEar) -> None:
     with pytest.raises(
         UsageError, match=r"reads 384 numbers a second, but efficientat\.tiny gives 96"
     ):
@@ -143,7 +143,7 @@ def test_widths_must_agree(published: KnownEar) -> None:
         )
 
 
-def test_a_network_that_hears_for_itself_needs_no_other(published: KnownEar) -> None:
+def test_a_network_on_waveforms_is_refused(published: KnownEar) -> None:
     whole = EarArchitecture(2, extractor_settings={"channels": (4, 4, 4, 4), "units": 4})
     with pytest.raises(UsageError, match="reads sound"):
         EmbeddedEar(published, build_network(whole), Header("crnn", whole, LABELS))
@@ -164,7 +164,7 @@ def test_a_run_is_loaded_with_its_published_network(
     )
 
 
-def test_weights_that_moved_are_found_among_the_others(
+def test_moved_weights_are_found_by_name(
     ear: EmbeddedEar, weights_folder: Path, tmp_path: Path
 ) -> None:
     save_checkpoint(
@@ -179,19 +179,20 @@ def test_weights_that_moved_are_found_among_the_others(
         load_ear(tmp_path / "mine.safetensors", "cpu")
 
 
-def test_missing_weights_are_one_clear_sentence(ear: EmbeddedEar, tmp_path: Path) -> None:
+def test_missing_weights_are_named_in_one_sentence(ear: EmbeddedEar, tmp_path: Path) -> None:
     save_checkpoint(tmp_path / "mine.safetensors", ear.network, header())
     with pytest.raises(WeightsError) as caught:
         load_ear(tmp_path / "mine.safetensors", "cpu", offline=True)
     said = str(caught.value)
     assert said.startswith(
-        "the run mine listens through efficientat.mn04, which cannot be used: mn04_as_mAP_432.pt: is not here"
+        "the run mine listens through efficientat.mn04, which cannot be used: "
+        "mn04_as_mAP_432.pt: is not here"
     )
     assert "download https://" in said
     assert "\n" not in said
 
 
-def test_without_an_embedder_it_says_so(ear: EmbeddedEar, tmp_path: Path) -> None:
+def test_a_header_without_embedder_is_refused(ear: EmbeddedEar, tmp_path: Path) -> None:
     save_checkpoint(tmp_path / "mine.safetensors", ear.network, header(embedder=""))
     with pytest.raises(UsageError, match="reads features, not sound"):
         load_ear(tmp_path / "mine.safetensors", "cpu")

@@ -1,4 +1,4 @@
-"""Poolings in a space of features: the instances become one vector, and that vector is judged (embedded space, feature level)."""
+"""Poolings of features: the instances become one vector, which the head classifies."""
 
 from __future__ import annotations
 
@@ -8,27 +8,31 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from av_tagger.audio.attention import attended, check_nonlinearity, hidden, looking, shares
+from av_tagger.audio.attention import (
+    attention_layer,
+    attention_weights,
+    check_nonlinearity,
+    dense_layers,
+    normalised,
+)
+from av_tagger.audio.base import Bag, BagShape, Pooling
 from av_tagger.audio.norm import VectorNorm
-from av_tagger.audio.sockets import Bag, BagShape, Pooling
 
 
 @dataclass(frozen=True)
 class EmbeddedSettings:
     aggregate: str = "average"  # one of AGGREGATES
-    widths: tuple[
-        int, ...
-    ] = ()  # hidden layers that the bag's vector goes through before it is judged
+    widths: tuple[int, ...] = ()  # hidden layers between the bag's vector and the head
     dropout: float = 0.0
     batch_norm: bool = False  # after each hidden layer, before its ReLU
 
     def __post_init__(self) -> None:
         if self.aggregate not in AGGREGATES:
-            raise ValueError(f"an aggregate is one of {', '.join(AGGREGATES)}: {self.aggregate!r}")
+            raise ValueError(f"aggregate is one of {', '.join(AGGREGATES)}: {self.aggregate!r}")
 
 
 class Embedded(Pooling):
-    """Embedded space, ATT §IV-C: h aggregates the instances as they are (equations 14, 15), F(B) = g(h)."""
+    """Embedded space, ATT §IV-C: h aggregates the instances (equations 14, 15), F(B) = g(h)."""
 
     Settings = EmbeddedSettings
     decides = False
@@ -37,7 +41,7 @@ class Embedded(Pooling):
         super().__init__(shape, settings)
         joined = shape.width * (2 if settings.aggregate == "max-min" else 1)
         self._head_width = (joined, *settings.widths)[-1]
-        self.mapping = hidden(
+        self.mapping = dense_layers(
             (joined, *settings.widths), settings.dropout, settings.batch_norm
         )
 
@@ -50,10 +54,9 @@ class Embedded(Pooling):
 
     def answers(self, bag: Bag) -> tuple[Tensor, Tensor]:
         count, bags = bag.embeddings.shape[:2], self(bag)
-        learning, _ = self.training, self.mapping.eval()  # statistics are of bags, not instances
-        alone = self._scored(
-            bag, bag.embeddings.flatten(0, 1).unsqueeze(1), bag.mask.new_ones(count.numel(), 1)
-        )
+        single = bag.embeddings.flatten(0, 1).unsqueeze(1)  # each instance as a bag of its own
+        learning, _ = self.training, self.mapping.eval()  # batch statistics are those of bags
+        alone = self._scored(bag, single, bag.mask.new_ones(count.numel(), 1))
         self.mapping.train(learning)
         return bags, alone.view(*count, -1)
 
@@ -66,20 +69,23 @@ class FeatureLevelSettings:
     aggregate: str = "attention"  # or average, max
     nonlinearity: str = "sigmoid"  # phi_2, of the attention
     width: int = 0  # J of equation 20; 0: as wide as the instances
-    rectify: bool = True  # psi of equation 23 is ReLU, else nothing; the paper takes "any linear or non-linear function"
+    rectify: bool = True  # psi of equation 23 is ReLU; False: linear (the paper allows both)
     batch_norm: bool = False  # of the pooled vector, then ReLU and dropout: the authors' code
     dropout: float = 0.0  # of the pooled vector, with batch_norm
 
     def __post_init__(self) -> None:
         check_nonlinearity(self.nonlinearity)
-        if self.aggregate not in ("attention", "average", "max") or self.width < 0:
-            raise ValueError(
-                f"the feature level is aggregated by attention, average or max: {self.aggregate = }, {self.width = }"
-            )
+        if self.aggregate not in ("attention", "average", "max"):
+            raise ValueError(f"aggregate is one of attention, average, max: {self.aggregate!r}")
+        if self.width < 0:
+            raise ValueError(f"width must not be negative: {self.width}")
 
 
 class FeatureLevel(Pooling):
-    """ATT equations 20-24: h_j = sum_x q_j(x) u_j(x) with q = w / sum_bag w, u = psi(W x' + b), and F(B) = f(h)."""
+    """ATT equations 20-24: h_j = sum_x q_j(x) u_j(x) and F(B) = f(h).
+
+    q = w / sum_bag w are the attention weights, u = psi(W x' + b) the mapped instances.
+    """
 
     Settings = FeatureLevelSettings
     decides = False
@@ -87,12 +93,8 @@ class FeatureLevel(Pooling):
     def __init__(self, shape: BagShape, settings: FeatureLevelSettings) -> None:
         super().__init__(shape, settings)
         self.map = nn.Linear(shape.width, self.head_width)
-        attentive = settings.aggregate == "attention"
-        self.look = (
-            looking(shape.width, self.head_width, settings.nonlinearity)
-            if attentive
-            else nn.Identity()
-        )
+        attention = attention_layer(shape.width, self.head_width, settings.nonlinearity)
+        self.look = attention if settings.aggregate == "attention" else nn.Identity()
         self.norm = VectorNorm(self.head_width) if settings.batch_norm else None
         self.dropout = nn.Dropout(settings.dropout)
 
@@ -119,14 +121,12 @@ class FeatureLevel(Pooling):
     def _pooled(self, bag: Bag, u: Tensor) -> Tensor:
         if self.settings.aggregate != "attention":
             return AGGREGATES[self.settings.aggregate](u, bag.mask)
-        q = shares(
-            attended(self.look(bag.embeddings), bag.mask, self.settings.nonlinearity), bag.mask
-        )
-        return (q * u).sum(dim=1)
+        w = attention_weights(self.look(bag.embeddings), bag.mask, self.settings.nonlinearity)
+        return (normalised(w, bag.mask) * u).sum(dim=1)
 
 
 def _average(x: Tensor, mask: Tensor) -> Tensor:
-    return (shares(torch.ones_like(x), mask) * x).sum(dim=1)
+    return (normalised(torch.ones_like(x), mask) * x).sum(dim=1)
 
 
 def _max(x: Tensor, mask: Tensor) -> Tensor:

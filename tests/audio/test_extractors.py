@@ -1,4 +1,4 @@
-"""Extractors of the laboratory: parameters against the papers' counts by closed form, shapes, and who hears whom."""
+"""Extractors: parameter counts of the papers, shapes, receptive fields."""
 
 from __future__ import annotations
 
@@ -143,7 +143,7 @@ def test_bc_resnet_has_the_parameters_of_its_own_paper() -> None:
 
 
 @ALL
-def test_instances_stand_where_they_should(name: str) -> None:
+def test_instances_are_in_order_of_time(name: str) -> None:
     built = network(name)
     stride = built.extractor.stride
     _, shape = SMALL[name]
@@ -158,7 +158,7 @@ def test_instances_stand_where_they_should(name: str) -> None:
 
 
 @ALL
-def test_every_number_learns(name: str) -> None:
+def test_every_parameter_gets_a_gradient(name: str) -> None:
     built = network(name, pooling="mean").train()
     _, shape = SMALL[name]
     built(
@@ -173,7 +173,7 @@ def test_every_number_learns(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", ALONE)
-def test_an_instance_can_be_judged_before_the_next_is_heard(name: str) -> None:
+def test_instances_do_not_depend_on_later_frames(name: str) -> None:
     built = network(name)
     settings, shape = SMALL[name]
     stride, reach = built.extractor.stride, settings.get("context", 1) // 2
@@ -187,7 +187,7 @@ def test_an_instance_can_be_judged_before_the_next_is_heard(name: str) -> None:
     assert float((before[:, 3:] - after[:, 3:]).abs().max()) > 1e-5
 
 
-def test_recurrent_instances_hear_the_whole_bag() -> None:
+def test_recurrent_instances_depend_on_the_whole_bag() -> None:
     x = torch.randn(1, 1, 6, 16)
     other = x.clone()
     other[:, :, -1] += 1
@@ -202,7 +202,7 @@ def test_recurrent_instances_hear_the_whole_bag() -> None:
         )
 
 
-def test_context_is_the_neighbours_with_the_edges_repeated() -> None:
+def test_context_repeats_the_edge_frames() -> None:
     extractor = EXTRACTORS["dense"](
         FeatureShape(1, 2, 1.0), EXTRACTORS["dense"].Settings(widths=(), context=3)
     )  # type: ignore[call-arg]
@@ -219,7 +219,7 @@ def test_depth_zero_leaves_the_features_as_instances() -> None:
     assert extractor.level_widths == (4,)
 
 
-def test_a_segment_is_seen_as_alone() -> None:
+def test_segments_are_independent() -> None:
     built = network("vgg3")
     x = torch.randn(1, 2, 40, 16)
     with torch.inference_mode():
@@ -227,7 +227,7 @@ def test_a_segment_is_seen_as_alone() -> None:
     torch.testing.assert_close(whole, third)
 
 
-def test_parts_of_the_spectrum_are_normalised_by_themselves() -> None:
+def test_parts_of_the_spectrum_are_normalised_separately() -> None:
     x = torch.randn(3, 2, 5, 8)
     x[..., 4:] = x[..., 4:] * 7 + 30
     parts = PartNorm(2, 2).train()(x)
@@ -241,7 +241,7 @@ def test_parts_of_the_spectrum_are_normalised_by_themselves() -> None:
     torch.testing.assert_close(parts, expected)
 
 
-def test_residual_norm_takes_out_what_a_device_does_to_a_band() -> None:
+def test_residual_norm_removes_offsets_of_bands() -> None:
     x = torch.randn(2, 1, 50, 4)
     device = torch.tensor([3.0, -2.0, 0.5, 9.0])
     plain = ResNorm(0.0)
@@ -265,12 +265,12 @@ def test_residual_norm_takes_out_what_a_device_does_to_a_band() -> None:
         ("vgg3", {"frames": 3}, "leave nothing"),
         ("fuse", {"channels": (4,) * 6}, "nothing of 16 bands"),
         ("vgg-like", {"channels": (4,) * 6}, "nothing of 16 bands"),
-        ("resnet", {"blocks": (1, 1)}, "has blocks and channels"),
+        ("resnet", {"blocks": (1, 1)}, "number of blocks and channels per group"),
         ("bc-resnet", {"parts": 3}, "not a multiple"),
         ("bilstm", {"layers": 0}, "positive"),
     ],
 )
-def test_settings_that_cannot_be_meant(name: str, settings: dict[str, Any], said: str) -> None:
+def test_wrong_settings_are_refused(name: str, settings: dict[str, Any], said: str) -> None:
     with pytest.raises(UsageError, match=said):
         build_network(
             EarArchitecture(3, name, settings, frontend=None, features=FeatureShape(1, 16, 10.0))
@@ -278,7 +278,7 @@ def test_settings_that_cannot_be_meant(name: str, settings: dict[str, Any], said
 
 
 @ALL
-def test_folding_batch_norms_for_use_changes_no_answer(name: str) -> None:
+def test_folded_batch_norms_give_the_same_output(name: str) -> None:
     built = network(name)
     draw = torch.Generator().manual_seed(2)
     for norm in (m for m in built.modules() if isinstance(m, torch.nn.BatchNorm2d)):

@@ -1,4 +1,4 @@
-"""Putting results and truth side by side as tables of numbers, for ranking and for tuning."""
+"""Predicted scores and ground truth as tables with one row per clip, for ranking and tuning."""
 
 from __future__ import annotations
 
@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 
 from av_tagger.dcase import parse_name
 from av_tagger.errors import UsageError
-from av_tagger.evaluation.tagging import coverage_of, matrix
+from av_tagger.evaluation.predictions import BRANCHES
+from av_tagger.evaluation.tagging import coverage_of, label_matrix
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -21,8 +22,8 @@ Floats = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
-class Development:
-    """Labelled scores, one row for each clip that has both, in the order of the truth."""
+class LabelledScores:
+    """Scores and truth, both (clips, classes), of the clips that have both; truth's order."""
 
     names: tuple[str, ...]
     labels: tuple[str, ...]
@@ -34,41 +35,35 @@ class Development:
 
     @property
     def groups(self) -> tuple[str, ...]:
-        """Clips of one video belong together."""
+        """A group per clip: clips of one video are never split between folds."""
         return tuple(parsed.id if (parsed := parse_name(name)) else name for name in self.names)
 
 
-def side_by_side(
+def labelled_scores(
     predictions: Predictions, truth: Mapping[str, Sequence[str]], labels: Sequence[str]
-) -> Development:
-    """Only clips with scores; an error when there is none."""
+) -> LabelledScores:
+    """An error if no clip has both scores and truth."""
     if not predictions.has_scores:
         raise UsageError(
-            f"{predictions.path}: holds tags but no scores; give the JSON lines of a run (`av-tag --json`)"
+            f"{predictions.path}: has tags but no scores; use the JSON lines of av-tag --json"
         )
     coverage_of(truth, predictions.clips)
-    names = tuple(
-        name for name in truth if name in predictions.clips and predictions.clips[name].scores
-    )
+    clips = predictions.clips
+    names = tuple(name for name in truth if name in clips and clips[name].scores)
     if not names:
         raise UsageError(
-            f"{predictions.path}: no clip of the truth has scores in it; are they of the same set?"
+            f"{predictions.path}: no clip of the ground truth has scores; use the same data set"
         )
-    tables = {
-        w: _table([predictions.clips[name] for name in names], w, labels)
-        for w in ("fused", "heard", "seen")
-    }
-    return Development(
+    tables = {branch: _table([clips[n] for n in names], branch, labels) for branch in BRANCHES}
+    return LabelledScores(
         names,
         tuple(labels),
-        truth=matrix((truth[n] for n in names), labels),
+        truth=label_matrix((truth[n] for n in names), labels),
         unanswered=len(truth) - len(names),
         **tables,
     )
 
 
 def _table(clips: Sequence[Prediction], branch: str, labels: Sequence[str]) -> Floats:
-    return np.array(
-        [[clip.scores[branch].get(label, np.nan) for label in labels] for clip in clips],
-        dtype=np.float64,
-    )
+    rows = [[clip.scores[branch].get(label, np.nan) for label in labels] for clip in clips]
+    return np.array(rows, dtype=np.float64)

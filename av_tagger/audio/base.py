@@ -1,4 +1,4 @@
-"""The ear's own sockets: what an extractor, a pooling and a loss promise (METHOD: extractor, instances, bag pooling, loss)."""
+"""Base classes of the parts of an audio network, and the data that they exchange."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class NoSettings:
-    """A part with nothing to set."""
+    """Settings of a part that has none."""
 
 
 class Extractor(nn.Module):
     """Features (B, C, T, M), T a multiple of `stride`, to instances (B, T / stride, `width`)."""
 
     Settings: ClassVar[type[DataclassInstance]] = NoSettings
-    stride: int  # frames an instance
+    stride: int  # frames per instance
     width: int
 
     def __init__(self, shape: FeatureShape, settings: Any = None) -> None:
@@ -34,7 +34,7 @@ class Extractor(nn.Module):
 
     @property
     def rate(self) -> float:
-        """Instances a second."""
+        """Instances per second."""
         return self.shape.rate / self.stride
 
     @property
@@ -43,28 +43,24 @@ class Extractor(nn.Module):
         return (self.width,)
 
     def levels(self, features: Tensor) -> tuple[Tensor, ...]:
-        """Hidden layers for a multi-level pooling, each (B, instances, its width); the last is the output."""
+        """Hidden layers for multi-level pooling, each (B, I, width); the last is the output."""
         return (self(features),)
 
 
 @dataclass(frozen=True)
 class Bag:
-    """A batch of bags of instances, as a pooling sees it."""
+    """A batch of bags of instances: the input of a pooling."""
 
     embeddings: Tensor  # (B, I, width)
     probabilities: Tensor  # (B, I, classes), of the instances
-    mask: Tensor  # (B, I) bool, true where there is an instance; each bag has at least one
-    classify: Callable[
-        [Tensor], Tensor
-    ]  # (..., width) -> (..., classes): the head, for poolings in the feature space
-    levels: tuple[
-        Tensor, ...
-    ] = ()  # what the extractor's `levels` gave, for poolings that set `wants_levels`
+    mask: Tensor  # (B, I) bool: False is padding; each bag has at least one instance
+    classify: Callable[[Tensor], Tensor]  # the head: (..., width) -> (..., classes)
+    levels: tuple[Tensor, ...] = ()  # the extractor's `levels`, for poolings that want them
 
 
 @dataclass(frozen=True)
 class BagShape:
-    """What a pooling is built for."""
+    """What a pooling must know when it is built."""
 
     width: int
     classes: int
@@ -77,9 +73,7 @@ class Pooling(nn.Module):
 
     Settings: ClassVar[type[DataclassInstance]] = NoSettings
     wants_levels: ClassVar[bool] = False
-    decides: ClassVar[bool] = (
-        True  # it pools decisions on instances; if not, `Bag.probabilities` is empty and the head judges what it pooled
-    )
+    decides: ClassVar[bool] = True  # pools probabilities; False: pools features, then classifies
 
     def __init__(self, shape: BagShape, settings: Any = None) -> None:
         super().__init__()
@@ -88,17 +82,17 @@ class Pooling(nn.Module):
 
     @property
     def head_width(self) -> int:
-        """Of what the head judges."""
+        """Input width of the head."""
         return self.shape.width
 
     def answers(self, bag: Bag) -> tuple[Tensor, Tensor]:
-        """Bags (B, classes), and instances (B, I, classes), each judged as if it were a bag of its own."""
+        """Bags (B, classes), and instances (B, I, classes), each scored as a bag of its own."""
         return self(bag), bag.probabilities
 
 
 @dataclass(frozen=True)
 class Heard:
-    """What a network answers, padding included; `mask` says what is real."""
+    """Output of a network; `mask` is False where an instance is padding."""
 
     bags: Tensor  # (B, classes) probabilities
     instances: Tensor  # (B, I, classes) probabilities
@@ -107,7 +101,7 @@ class Heard:
 
 
 class Loss(Protocol):
-    """An answer and its targets (B, classes) in [0, 1] to one number."""
+    """An output and targets (B, classes) in [0, 1] to one number."""
 
     def __call__(self, heard: Heard, targets: Tensor) -> Tensor: ...
 

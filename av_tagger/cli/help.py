@@ -1,0 +1,86 @@
+"""Help pages: plain text, one group of flags after another, at most 80 columns wide."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from typer.core import TyperCommand, TyperGroup
+
+ARGUMENTS, OPTIONS, COMMANDS = "Arguments", "Options", "Commands"
+WIDTH = 80
+
+Rows = list[tuple[str, str]]
+
+
+class Command(TyperCommand):
+    """A command whose help page shows flags by group, without types of switches."""
+
+    def format_help(self, ctx: Any, formatter: Any) -> None:
+        _write_head(self, ctx, formatter)
+        for title, rows in _groups(self.get_params(ctx)).items():
+            _write_rows(formatter, title, rows)
+
+
+class Group(TyperGroup):
+    """A group of commands whose help page lists them with their first sentence."""
+
+    def format_help(self, ctx: Any, formatter: Any) -> None:
+        _write_head(self, ctx, formatter)
+        commands = [(name, self.get_command(ctx, name)) for name in self.list_commands(ctx)]
+        rows = [(name, _first_sentence(c.help)) for name, c in commands if c is not None]
+        _write_rows(formatter, COMMANDS, rows)
+        for title, flags in _groups(self.get_params(ctx)).items():
+            _write_rows(formatter, title, flags)
+        if self.epilog:
+            formatter.write_paragraph()
+            formatter.write_text(self.epilog)
+
+
+def _write_head(command: Any, ctx: Any, formatter: Any) -> None:
+    formatter.width = min(formatter.width, WIDTH - 2)
+    arguments = [_argument(p) for p in command.get_params(ctx) if p.param_type_name == "argument"]
+    pieces = ["COMMAND ..."] if isinstance(command, TyperGroup) else arguments
+    formatter.write_usage(ctx.command_path, " ".join(["[OPTIONS]", *pieces]))
+    formatter.write_paragraph()
+    with formatter.indentation():
+        for paragraph in (command.help or "").split("\n\n"):
+            formatter.write_text(" ".join(paragraph.split()))
+
+
+def _groups(parameters: Iterable[Any]) -> dict[str, Rows]:
+    """Rows of the page by title: arguments, named groups, and last the general options."""
+    groups: dict[str, Rows] = {ARGUMENTS: []}
+    general: Rows = []
+    for parameter in parameters:
+        if parameter.param_type_name == "argument":
+            groups[ARGUMENTS].append((_argument(parameter), parameter.help or ""))
+        elif not parameter.hidden:
+            title = getattr(parameter, "rich_help_panel", None)
+            rows = general if title is None else groups.setdefault(title, [])
+            rows.append((_names(parameter), _text(parameter)))
+    return {title: rows for title, rows in {**groups, OPTIONS: general}.items() if rows}
+
+
+def _write_rows(formatter: Any, title: str, rows: Rows) -> None:
+    with formatter.section(title):
+        formatter.write_dl(rows, col_max=26)
+
+
+def _argument(parameter: Any) -> str:
+    return str(parameter.metavar or parameter.name.upper())
+
+
+def _names(parameter: Any) -> str:
+    names = ", ".join(sorted(parameter.opts, key=len))
+    if parameter.secondary_opts:
+        names += " / " + ", ".join(parameter.secondary_opts)
+    return names if parameter.is_flag else f"{names} {parameter.metavar or 'VALUE'}"
+
+
+def _text(parameter: Any) -> str:
+    return (parameter.help or "") + (" (required)" if parameter.required else "")
+
+
+def _first_sentence(text: str | None) -> str:
+    return " ".join((text or "").split("\n\n")[0].split())

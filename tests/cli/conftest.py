@@ -1,0 +1,40 @@
+"""`av_tag`: runs the command in this process, 80 columns wide."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import pytest
+
+from av_tagger.cli.main import main
+
+
+@dataclass(frozen=True)
+class Done:
+    """A finished command."""
+
+    code: int
+    out: str
+    err: str
+
+    @property
+    def lines(self) -> list[str]:
+        return self.out.splitlines()
+
+
+AvTag = Callable[..., Done]
+
+
+@pytest.fixture
+def av_tag(capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> AvTag:
+    monkeypatch.setenv("COLUMNS", "80")
+
+    def run(*words: object) -> Done:
+        with pytest.raises(SystemExit) as ended:
+            main([str(word) for word in words])
+        out, err = capfd.readouterr()
+        assert "Traceback" not in err
+        return Done(int(ended.value.code or 0), out, err)
+
+    return run

@@ -1,0 +1,144 @@
+"""av-tag evaluate: tables at 80 columns, JSON, both tasks, and wrong input."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from av_tagger.dcase import SoundEvent, write_events, write_tags
+from tests.cli.conftest import AvTag
+from tests.evaluation.runs import run_folder
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+    return run_folder(tmp_path_factory.mktemp("run"))
+
+
+@pytest.fixture
+def events(tmp_path: Path) -> tuple[Path, Path]:
+    """Predicted and true events of two clips: half of one car is found, the bus is missed."""
+    truth = {"a": (SoundEvent("Car", 0, 2),), "b": (SoundEvent("Bus", 0, 2),)}
+    write_events(tmp_path / "truth.csv", truth)
+    write_events(tmp_path / "said.csv", {"a": (SoundEvent("Car", 0, 1),)})
+    return tmp_path / "said.csv", tmp_path / "truth.csv"
+
+
+def test_tables_of_tags_fit_80_columns(run: tuple[Path, Path], av_tag: AvTag) -> None:
+    done = av_tag("evaluate", run[0], "--truth", run[1])
+    assert (done.code, done.err) == (0, "")
+    for words in (
+        "Tags per class",
+        "Motorcycle",
+        "AUC",
+        "micro-average: precision",
+        "class average: precision",
+        "fused: mAP",
+        "390 of 400 clips have predictions (97.5 %); the rest count as untagged",
+    ):
+        assert words in done.out
+    assert max(map(len, done.lines)) <= 80
+
+
+def test_json_and_the_file_hold_the_same(
+    run: tuple[Path, Path], tmp_path: Path, av_tag: AvTag
+) -> None:
+    target = tmp_path / "new" / "all.json"
+    figures = json.loads(av_tag("evaluate", run[0], "--truth", run[1], "--json").out)
+    assert av_tag("evaluate", run[0], "--truth", run[1], "-o", target).code == 0
+    assert json.loads(target.read_text()) == figures
+    assert figures["coverage"] == {"clips": 400, "answered": 390, "other": 0, "share": 0.975}
+    maps = {branch: ranking["map"] for branch, ranking in figures["ranking"].items()}
+    assert maps["fused"] > max(maps["heard"], maps["seen"])
+    assert np.shape(figures["confusion"]) == (18, 18)
+    curve = figures["curves"]["Bus"]
+    assert set(curve) == {"thresholds", "precision", "recall", "false_positive_rate"}
+
+
+def test_a_submission_has_no_ranking(tmp_path: Path, av_tag: AvTag) -> None:
+    write_tags(tmp_path / "truth.csv", {"a": ("Car",), "b": ("Bus",)})
+    write_tags(tmp_path / "said.csv", {"a": ("Car",), "b": (), "z": ("Car",)})
+    with (tmp_path / "said.csv").open("a") as file:
+        file.write("a.wav\t0.000\t10.000\tCar\n")
+    done = av_tag("evaluate", tmp_path / "said.csv", "--truth", tmp_path / "truth.csv")
+    assert "AUC" not in done.out
+    assert "micro-average: precision 100.0, recall 50.0, F1 66.7" in done.out
+    assert "1 predicted clips are not in the ground truth, 0 clips failed" in done.out
+    assert "1 repeated rows were counted once" in done.out
+
+
+def test_official_scores_ignore_clips_without_predictions(
+    run: tuple[Path, Path], av_tag: AvTag
+) -> None:
+    words = ("evaluate", run[0], "--truth", run[1], "--json")
+    ours, official = (json.loads(av_tag(*words, *w).out) for w in ((), ("--official",)))
+    assert official["files"] == 390
+    assert official["micro"]["precision"] == ours["micro"]["precision"]
+    assert official["micro"]["recall"] > ours["micro"]["recall"]
+    shown = av_tag("evaluate", run[0], "--truth", run[1], "--official")
+    assert "instance-based (ranking): precision" in shown.out
+    assert "audio files in the predictions: 390" in shown.out
+
+
+def test_events_are_scored_in_segments(events: tuple[Path, Path], av_tag: AvTag) -> None:
+    words = ("evaluate", events[0], "--truth", events[1], "--task", "b")
+    figures = json.loads(av_tag(*words, "--json").out)
+    assert figures["overall"]["error_rate"] == 0.75
+    assert figures["classes"]["Train"]["error_rate"] is None
+    done = av_tag(*words)
+    assert "error rate 0.75 (substitutions 0.00, deletions 0.75, insertions 0.00)" in done.out
+    assert max(map(len, done.lines)) <= 80
+
+
+def test_own_classes_by_name_or_file(tmp_path: Path, av_tag: AvTag) -> None:
+    (tmp_path / "classes.txt").write_text("Dog\nCat\n")
+    row = "a.wav\t0.000\t10.000\tDog\n"
+    (tmp_path / "t.csv").write_text(row)
+    for classes in ("Dog;Cat", tmp_path / "classes.txt"):
+        words = ("evaluate", tmp_path / "t.csv", "--truth", tmp_path / "t.csv", "--json")
+        figures = json.loads(av_tag(*words, "--classes", classes).out)
+        assert figures["classes"]["Dog"]["f1"] == 1.0
+        assert list(figures["classes"]) == ["Dog", "Cat"]
+    done = av_tag("evaluate", tmp_path / "t.csv", "--truth", tmp_path / "t.csv")
+    assert done.code == 2
+    assert "t.csv, line 1: 'Dog' is not a class" in done.err
+
+
+@pytest.mark.parametrize(
+    ("words", "sentence"),
+    [
+        (("--task", "c"), "there is no task 'c'; known: a, b"),
+        (("--task", "b", "--official"), "--official is for task a"),
+        (("--taks", "b"), "No such option: --taks"),
+    ],
+)
+def test_wrong_flags_are_one_sentence(
+    words: tuple[str, ...], sentence: str, run: tuple[Path, Path], av_tag: AvTag
+) -> None:
+    done = av_tag("evaluate", run[0], "--truth", run[1], *words)
+    assert (done.code, done.out) == (2, "")
+    assert sentence in done.err
+    assert done.err.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("content", "sentence"),
+    [
+        ('{"schema": 7, "file": "a"}\n', "line 1: has schema 7"),
+        ('{"schema": 1, "file": "a", "tags": 1}\n', "line 1: tags is 1; expected a list"),
+        ("", "is empty"),
+        ("a.wav,0,10,Car\n", "line 1: is separated by commas"),
+        ("z.wav\t0\t10\tCar\n", "have no clip in common"),
+    ],
+)
+def test_malformed_predictions_are_one_sentence(
+    content: str, sentence: str, run: tuple[Path, Path], tmp_path: Path, av_tag: AvTag
+) -> None:
+    (tmp_path / "said").write_text(content)
+    done = av_tag("evaluate", tmp_path / "said", "--truth", run[1])
+    assert (done.code, done.out) == (2, "")
+    assert sentence in done.err
+    assert done.err.count("\n") == 1

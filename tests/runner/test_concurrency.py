@@ -1,0 +1,115 @@
+"""Numbers of processes and threads fit the machine; flags win over them."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from av_tagger.runner import concurrency as module
+from av_tagger.runner.concurrency import (
+    CPU_BATCH,
+    GIB,
+    GPU_BATCH,
+    MOST_DECODERS,
+    Concurrency,
+    available_cores,
+    describe,
+    for_machine,
+    memory,
+)
+
+
+@pytest.fixture
+def machine(monkeypatch: pytest.MonkeyPatch) -> None:
+    """16 cores and 64 GiB."""
+    monkeypatch.setattr(module, "available_cores", lambda: 16)
+    monkeypatch.setattr(module, "memory", lambda: 64 * GIB)
+
+
+@pytest.mark.usefixtures("machine")
+def test_a_cpu_has_one_inference_thread_per_core() -> None:
+    found = for_machine(Concurrency(), "cpu")
+    assert (found.inference_threads, found.threads, found.decoders) == (16, 1, 16)
+    assert (found.batch, found.memory_bytes) == (CPU_BATCH, 4 * GIB)
+
+
+@pytest.mark.usefixtures("machine")
+def test_a_gpu_has_two_inference_threads() -> None:
+    found = for_machine(Concurrency(), "cuda:0")
+    assert (found.inference_threads, found.threads, found.decoders) == (2, 4, 16)
+    assert (found.batch, found.memory_bytes) == (GPU_BATCH, 8 * GIB)
+
+
+@pytest.mark.usefixtures("machine")
+def test_processes_share_a_machine() -> None:
+    found = for_machine(Concurrency(), "cuda:0", sharing=4)
+    assert (found.decoders, found.memory_bytes) == (4, 2 * GIB)
+    crowd = for_machine(Concurrency(), "cpu", sharing=100)
+    assert (crowd.decoders, crowd.inference_threads, crowd.memory_bytes) == (1, 1, GIB // 2)
+
+
+@pytest.mark.usefixtures("machine")
+def test_given_numbers_are_kept() -> None:
+    given = Concurrency(3, 5, 7, 9, 11)
+    assert for_machine(given, "cpu") == given
+    assert for_machine(Concurrency(decoders=3), "cpu").decoders == 3
+    assert for_machine(for_machine(Concurrency(), "cpu"), "cuda") == for_machine(
+        Concurrency(), "cpu"
+    )
+
+
+def test_even_a_large_machine_has_a_bounded_number_of_decoders(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(module, "available_cores", lambda: 256)
+    assert for_machine(Concurrency(), "cuda").decoders == MOST_DECODERS
+
+
+@pytest.mark.parametrize(
+    ("wrong", "words"),
+    [
+        ({"decoders": -1}, "must not be negative"),
+        ({"memory_bytes": -1}, "must not be negative"),
+        ({"ahead": 0}, "at least 1"),
+        ({"clip_limit": 0}, "time limits must be above 0"),
+        ({"window_limit": -1.0}, "time limits must be above 0"),
+    ],
+)
+def test_impossible_numbers_are_refused(wrong: dict[str, int], words: str) -> None:
+    with pytest.raises(ValueError, match=words):
+        Concurrency(**wrong)  # type: ignore[arg-type]
+
+
+@pytest.mark.usefixtures("machine")
+def test_the_numbers_are_described_in_one_line() -> None:
+    assert describe(for_machine(Concurrency(decoders=1), "cuda:0"), "cuda:0") == (
+        "1 decoding process, 2 inference threads with 4 threads each on cuda:0, "
+        "batches of 8 windows, at most 8.0 GiB of decoded windows"
+    )
+
+
+@pytest.mark.parametrize(
+    ("quota", "cores"),
+    [("max 100000", 8), ("250000 100000", 2), ("50000 100000", 1), ("9900000 100000", 8)],
+)
+def test_the_quota_of_a_container_counts(
+    quota: str, cores: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: set(range(8)), raising=False)
+    monkeypatch.setattr(Path, "read_text", lambda self: quota)
+    assert available_cores() == cores
+
+
+def test_systems_without_these_calls_have_fallbacks(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delattr(os, "sched_getaffinity", raising=False)
+    monkeypatch.setattr(os, "cpu_count", lambda: 6)
+    assert available_cores() == 6
+    monkeypatch.delattr(os, "sysconf", raising=False)
+    assert memory() == 8 * GIB
+
+
+def test_this_machine_has_cores_and_memory() -> None:
+    assert available_cores() >= 1
+    assert memory() > 1 << 28
