@@ -8,7 +8,7 @@ options of it, and the flags of a run are also the top-level keys of a settings 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from typing import Any, Literal, TypeVar
 
 T = TypeVar("T")
@@ -57,15 +57,15 @@ def optional_argument(default: T, metavar: str, text: str) -> T:
 
 
 def given(kind: type) -> Mapping[str, Any]:
-    """A field that holds those flags of the dataclass `kind` that were given on the command line."""
+    """A mapping of the flags of the dataclass `kind` that were given on the command line."""
     declared: Mapping[str, Any] = field(default_factory=dict, metadata={EXPAND: kind})
     return declared
 
 
-def same(kind: type, name: str) -> Any:
-    """The field `name` of the dataclass `kind`, declared there and used in another command, too."""
+def same(kind: type, name: str, **details: Any) -> Any:
+    """The flag `name` of the dataclass `kind`, in another command; `details` replace its own."""
     one = next(f for f in fields(kind) if f.name == name)
-    return field(default=one.default, metadata=one.metadata)
+    return field(default=one.default, metadata={FLAG: replace(one.metadata[FLAG], **details)})
 
 
 @dataclass(frozen=True)

@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
-
-import typer
+from typing import TYPE_CHECKING, Any
 
 from av_tagger.cli.options import command
+from av_tagger.flags import argument, option, required
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -22,31 +21,28 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class AnalyseOptions:
-    run: Annotated[Path, typer.Argument(help="Folder of a run of av-tag train.")]
-    output: Annotated[Path, typer.Option("-o", "--output", help="Folder for the figures.")]
-    data: Annotated[
-        Path | None,
-        typer.Option(help="Clips whose instances are analysed, in the forms of av-tag train."),
-    ] = None
-    media: Annotated[
-        Path | None,
-        typer.Option(help="Folder of the files that a table lists. Default: its own folder."),
-    ] = None
-    store: Annotated[
-        Path | None, typer.Option(help="Folder for decoded sound. Default: the cache.")
-    ] = None
-    clips: Annotated[int, typer.Option(min=1, help="At most so many clips of --data.")] = 200
-    beside: Annotated[
-        list[Path] | None,
-        typer.Option(
-            "--with",
-            help="Another run on the same validation clips, to compare and to vote; repeatable.",
-        ),
-    ] = None
-    quality: Annotated[
-        Path | None, typer.Option(help="Label quality per class: a CSV of label, quality.")
-    ] = None
-    json: Annotated[bool, typer.Option("--json", help="Print JSON to stdout.")] = False
+    run: Path = argument("RUN", "Folder of a run of av-tag train.")
+    output: Path = required("Folder for the figures.", "-o", "--output", metavar="FOLDER")
+    data: Path | None = option(
+        None, "Clips whose instances are analysed, in the forms of av-tag train."
+    )
+    media: Path | None = option(
+        None, "Folder of the files that a table lists. Default: its own folder.", metavar="FOLDER"
+    )
+    store: Path | None = option(
+        None, "Folder for decoded sound. Default: the cache.", metavar="FOLDER"
+    )
+    clips: int = option(200, "At most so many clips of --data.", low=1)
+    beside: list[Path] | None = option(
+        None,
+        "Another run on the same validation clips, to compare and to vote; repeatable.",
+        "--with",
+        metavar="RUN",
+    )
+    quality: Path | None = option(
+        None, "Label quality per class: a CSV of label, quality.", metavar="FILE.csv"
+    )
+    json: bool = option(False, "Print JSON on stdout, and nothing else there.")
 
 
 def _analyse(options: AnalyseOptions) -> None:

@@ -1,30 +1,29 @@
-"""av-tag embed: writes what an ear makes of each second, for people who train classes of their own."""
+"""av-tag embed: writes one embedding per second, to train classes of your own on."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
-
-import typer
 
 from av_tagger.cli.options import TalkOptions, command
+from av_tagger.flags import RunFlags, argument, option, required, same
 
 
 @dataclass(frozen=True, kw_only=True)
 class EmbedOptions(TalkOptions):
-    inputs: Annotated[list[str], typer.Argument(help="Files, folders or globs.", metavar="FILE...")]
-    output: Annotated[Path, typer.Option("-o", "--output", help="An .npz or .parquet file.")]
-    ear: Annotated[
-        str,
-        typer.Option(help="auto, efficientat:mn04, efficientat:mn10, yamnet, or a weights file."),
-    ] = "auto"
-    device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")] = "auto"
-    offline: Annotated[bool, typer.Option("--offline", help="Never touch the network.")] = False
+    inputs: list[str] = argument("FILE...", "Files, folders or globs.")
+    output: Path = required("An .npz or .parquet file.", "-o", "--output", metavar="FILE")
+    ear: str = option(
+        "auto",
+        "Audio network: auto, efficientat:mn04, efficientat:mn10, yamnet, or a weights file.",
+        metavar="NAME",
+    )
+    device: str = same(RunFlags, "device")
+    offline: bool = same(RunFlags, "offline")
 
 
 def _embed(options: EmbedOptions) -> int:
-    """Write one embedding a second of each file."""
+    """Write one embedding per second of each file."""
     from rich.console import Console
     from rich.text import Text
 
@@ -42,8 +41,8 @@ def _embed(options: EmbedOptions) -> int:
     write_embeddings(rows, options.output, embedder.name)
     if not options.quiet:
         seconds = sum(len(values) for values in rows.values())
-        counts = f"{len(rows)} files, {seconds} seconds, {embedder.width} numbers each by {embedder.name}"
-        errors.print(f"{counts}: {options.output}", soft_wrap=True)
+        counts = f"{len(rows)} files, {seconds} embeddings of {embedder.width} numbers"
+        errors.print(f"wrote {options.output}: {counts} by {embedder.name}", soft_wrap=True)
     return 1 if failed else 0
 
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Iterable
 from typing import Any
 
 from typer.core import TyperCommand, TyperGroup
 
 ARGUMENTS, OPTIONS, COMMANDS = "Arguments", "Options", "Commands"
-WIDTH = 80
+WIDTH, LEFT_WIDTH = 80, 24
 
 Rows = list[tuple[str, str]]
 
@@ -33,8 +34,7 @@ class Group(TyperGroup):
         for title, flags in _groups(self.get_params(ctx)).items():
             _write_rows(formatter, title, flags)
         if self.epilog:
-            formatter.write_paragraph()
-            formatter.write_text(self.epilog)
+            formatter.write(f"\n{self.epilog}\n")
 
 
 def _write_head(command: Any, ctx: Any, formatter: Any) -> None:
@@ -42,10 +42,9 @@ def _write_head(command: Any, ctx: Any, formatter: Any) -> None:
     arguments = [_argument(p) for p in command.get_params(ctx) if p.param_type_name == "argument"]
     pieces = ["COMMAND ..."] if isinstance(command, TyperGroup) else arguments
     formatter.write_usage(ctx.command_path, " ".join(["[OPTIONS]", *pieces]))
-    formatter.write_paragraph()
-    with formatter.indentation():
-        for paragraph in (command.help or "").split("\n\n"):
-            formatter.write_text(" ".join(paragraph.split()))
+    for paragraph in (command.help or "").split("\n\n"):
+        lines = _wrapped(" ".join(paragraph.split()), formatter.width - 2)
+        formatter.write("\n" + "".join(f"  {line}\n" for line in lines))
 
 
 def _groups(parameters: Iterable[Any]) -> dict[str, Rows]:
@@ -63,8 +62,20 @@ def _groups(parameters: Iterable[Any]) -> dict[str, Rows]:
 
 
 def _write_rows(formatter: Any, title: str, rows: Rows) -> None:
-    with formatter.section(title):
-        formatter.write_dl(rows, col_max=26)
+    """A title and two columns; words are broken at spaces only, so that names stay whole."""
+    left = min(max(len(name) for name, _ in rows), LEFT_WIDTH)
+    formatter.write(f"\n{title}:\n")
+    for name, text in rows:
+        lines = _wrapped(text, formatter.width - left - 4) or [""]
+        if len(name) > left:
+            formatter.write(f"  {name}\n")
+        heads = [name if len(name) <= left else "", *[""] * (len(lines) - 1)]
+        for head, line in zip(heads, lines, strict=True):
+            formatter.write(f"  {head:{left}s}  {line}".rstrip() + "\n")
+
+
+def _wrapped(text: str, width: int) -> list[str]:
+    return textwrap.wrap(text, max(20, width), break_on_hyphens=False, break_long_words=False)
 
 
 def _argument(parameter: Any) -> str:

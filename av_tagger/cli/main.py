@@ -120,9 +120,9 @@ COMMANDS: dict[str, Callable[..., Any] | dict[str, Callable[..., Any]]] = {
     "recipes": recipes.recipes,
     "analyse": analyse.analyse,
     "embed": embed.embed,
-    "weights": weights.MEMBERS,
     "bench": bench.bench,
     "doctor": doctor.doctor,
+    "weights": weights.MEMBERS,
 }
 
 for _name, _command in COMMANDS.items():

@@ -17,7 +17,6 @@ from av_tagger.flags import EXPAND, FLAG, MODELS, OUTPUT, Flag, RunFlags, given,
 T = TypeVar("T")
 Field = dataclasses.Field[Any]
 
-ANSWERS = OUTPUT
 METAVARS = {int: "N", float: "X", Path: "PATH"}
 
 
@@ -148,10 +147,14 @@ def _typer_info(field: Field, flag: Flag, hint: Any) -> Any:
 
 def _metavar(hint: Any) -> str | None:
     """A placeholder by type: N, X, PATH or TEXT; none for a switch."""
-    kinds = (hint, *typing.get_args(hint))
-    if bool in kinds:
+    if bool in _kinds(hint):
         return None
-    return next((name for kind, name in METAVARS.items() if kind in kinds), "TEXT")
+    return next((name for kind, name in METAVARS.items() if kind in _kinds(hint)), "TEXT")
+
+
+def _kinds(hint: Any) -> set[Any]:
+    """The type itself and all types inside: int and None of `int | None`."""
+    return {hint}.union(*(_kinds(a) for a in typing.get_args(hint)))
 
 
 def _with_default(field: Field, text: str) -> str:
@@ -159,4 +162,4 @@ def _with_default(field: Field, text: str) -> str:
     return text if silent or "Default:" in text else f"{text} Default: {field.default}."
 
 
-__all__ = ["ANSWERS", "MODELS", "ModelOptions", "OutputOptions", "TalkOptions", "command"]
+__all__ = ["MODELS", "ModelOptions", "OutputOptions", "TalkOptions", "command"]

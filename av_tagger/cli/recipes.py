@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Annotated
-
-import typer
 
 from av_tagger.cli.options import command
+from av_tagger.flags import option
 
 
 @dataclass(frozen=True)
 class RecipesOptions:
-    json: Annotated[bool, typer.Option("--json", help="Print JSON lines.")] = False
+    json: bool = option(False, "Print JSON lines.")
 
 
 def _recipes(options: RecipesOptions) -> int:

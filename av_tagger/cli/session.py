@@ -60,7 +60,7 @@ def plan_of(models: ModelOptions) -> Plan:
 
 
 def load_tagger(models: ModelOptions, talk: TalkOptions) -> Tagger:
-    """The tagger that the flags and the settings file ask for; what it is made of goes to stderr."""
+    """The tagger for these flags; its ear, eye and device go to stderr."""
     return build_tagger(plan_of(models), talk)
 
 

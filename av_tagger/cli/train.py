@@ -8,11 +8,10 @@ import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
-
-import typer
+from typing import TYPE_CHECKING, Any
 
 from av_tagger.cli.options import command
+from av_tagger.flags import RunFlags, argument, option, required, same
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -29,90 +28,58 @@ NAMED = 5  # skipped files named on the terminal; the run card names all
 
 @dataclass(frozen=True)
 class TrainOptions:
-    recipe: Annotated[str, typer.Argument(help="A recipe's name (av-tag recipes) or a TOML file.")]
-    output: Annotated[Path, typer.Option("-o", "--output", help="Folder of the run.")]
-    data: Annotated[
-        list[Path],
-        typer.Option(
-            help="Training clips: a manifest, a DCASE list or a folder with a sub-folder per"
-            " class; repeatable.",
-            rich_help_panel=DATA,
-        ),
-    ]
-    valid: Annotated[
-        list[Path] | None,
-        typer.Option(
-            help="Validation clips, in the same forms. Default: a part of the training clips.",
-            rich_help_panel=DATA,
-        ),
-    ] = None
-    hold_out: Annotated[
-        float,
-        typer.Option(
-            help="Held out for validation without --valid: a share of all clips, or (1 and more)"
-            " a number of clips per class.",
-            rich_help_panel=DATA,
-        ),
-    ] = 0.1
-    background: Annotated[
-        list[Path] | None,
-        typer.Option(
-            help="Background clips to mix in. Default: training clips without any class.",
-            rich_help_panel=DATA,
-        ),
-    ] = None
-    media: Annotated[
-        Path | None,
-        typer.Option(
-            help="Folder of the files that tables list. Default: the table's folder.",
-            rich_help_panel=DATA,
-        ),
-    ] = None
-    classes: Annotated[
-        str | None,
-        typer.Option(
-            help="A class list, names, all, or data: the labels that occur.", rich_help_panel=DATA
-        ),
-    ] = None
-    store: Annotated[
-        Path | None,
-        typer.Option(help="Folder for decoded sound. Default: the cache.", rich_help_panel=DATA),
-    ] = None
-    embeddings: Annotated[
-        Path | None,
-        typer.Option(
-            help="A file of av-tag embed, for recipes on embeddings. Default: computed now.",
-            rich_help_panel=DATA,
-        ),
-    ] = None
-    set: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--set", help="Change a setting of the recipe: optimiser.lr=0.05; repeatable."
-        ),
-    ] = None
-    resume: Annotated[bool, typer.Option("--resume", help="Continue the run in this folder.")] = (
-        False
+    recipe: str = argument("RECIPE", "A recipe's name (av-tag recipes) or a TOML file.")
+    output: Path = required("Folder of the run.", "-o", "--output", metavar="FOLDER")
+    data: list[Path] = required(
+        "Training clips: a manifest, a DCASE list or a folder with a sub-folder per class;"
+        " repeatable.",
+        group=DATA,
     )
-    device: Annotated[
-        str, typer.Option(help="auto, cpu, cuda or cuda:N.", rich_help_panel=COMPUTING)
-    ] = "auto"
-    precision: Annotated[
-        str, typer.Option(help="auto, float32, bfloat16 or float16.", rich_help_panel=COMPUTING)
-    ] = "auto"
-    workers: Annotated[
-        int, typer.Option(min=0, help="Processes that prefetch batches.", rich_help_panel=COMPUTING)
-    ] = 0
-    decoders: Annotated[
-        int,
-        typer.Option(
-            min=0, help="Processes that decode; 0: one per core.", rich_help_panel=COMPUTING
-        ),
-    ] = 0
-    tensorboard: Annotated[
-        bool,
-        typer.Option("--tensorboard", help="Also log to TensorBoard.", rich_help_panel=COMPUTING),
-    ] = False
+    valid: list[Path] | None = option(
+        None,
+        "Validation clips, in the same forms. Default: a part of the training clips.",
+        group=DATA,
+    )
+    hold_out: float = option(0.1, "Share held out for validation without --valid.", group=DATA)
+    background: list[Path] | None = option(
+        None, "Background clips to mix in. Default: training clips without any class.", group=DATA
+    )
+    media: Path | None = option(
+        None,
+        "Folder of the files that tables list. Default: the table's folder.",
+        metavar="FOLDER",
+        group=DATA,
+    )
+    classes: str | None = option(
+        None,
+        "A class list, names, all, or data: the labels that occur.",
+        metavar="CLASSES",
+        group=DATA,
+    )
+    store: Path | None = option(
+        None, "Folder for decoded sound. Default: the cache.", metavar="FOLDER", group=DATA
+    )
+    embeddings: Path | None = option(
+        None,
+        "A file of av-tag embed, for recipes on embeddings. Default: computed now.",
+        metavar="FILE",
+        group=DATA,
+    )
+    set: list[str] | None = option(
+        None,
+        "Change a setting of the recipe: optimiser.lr=0.05; repeatable.",
+        metavar="KEY=VALUE",
+    )
+    resume: bool = option(False, "Continue the run in this folder.")
+    device: str = same(RunFlags, "device", group=COMPUTING)
+    precision: str = option(
+        "auto", "auto, float32, bfloat16 or float16.", metavar="NAME", group=COMPUTING
+    )
+    workers: int = option(0, "Processes that prefetch batches.", low=0, group=COMPUTING)
+    decoders: int = option(
+        0, "Processes that decode. Default: one per core.", low=0, group=COMPUTING
+    )
+    tensorboard: bool = option(False, "Also log to TensorBoard.", group=COMPUTING)
 
 
 def _train(options: TrainOptions) -> int:

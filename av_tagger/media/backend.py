@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 
+from av_tagger.clip import MediaInfo
 from av_tagger.errors import UsageError, did_you_mean
 from av_tagger.media.windows import Allocate
 from av_tagger.protocols import MediaBackend
@@ -15,6 +17,11 @@ def make_backend(name: str, allocate: Allocate | None = None) -> MediaBackend:
     """A decoder that runs in this process: no time limit, and a crash ends the program."""
     check_name(name)
     return BACKENDS[name](allocate)
+
+
+def probe_file(name: str, path: Path) -> MediaInfo:
+    """What the container says about the file; runs in decoding processes."""
+    return make_backend(name).probe(path)
 
 
 def check_name(name: str) -> None:

@@ -14,7 +14,7 @@ from typing import Any, Self
 from av_tagger import errors
 from av_tagger.clip import Clip, Media, MediaInfo
 from av_tagger.errors import AvTaggerError, MediaError, TimedOut
-from av_tagger.media.backend import DEFAULT, make_backend
+from av_tagger.media.backend import DEFAULT
 from av_tagger.media.opening import CHECK
 from av_tagger.media.transport import MappedBlocks, receive, send
 from av_tagger.protocols import DecodeRequest
@@ -102,7 +102,7 @@ class DecodeProcess:
 
     def probe(self, path: Path, limit_seconds: float = LIMIT_SECONDS) -> MediaInfo:
         """What the container says about the file."""
-        target = "av_tagger.media.decode_process:probe_here"
+        target = "av_tagger.media.backend:probe_file"
         info: MediaInfo = self.call(
             target, self.backend, path, path=path, limit_seconds=limit_seconds
         )
@@ -145,11 +145,6 @@ class DecodeProcess:
         self.close()
         how = f"signal {signal.Signals(-status).name}" if status < 0 else f"exit status {status}"
         return f"its decoder crashed ({how})"
-
-
-def probe_here(backend: str, path: Path) -> MediaInfo:
-    """Runs inside the decoding process."""
-    return make_backend(backend).probe(path)
 
 
 def _environment() -> dict[str, str]:

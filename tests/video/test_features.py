@@ -21,6 +21,7 @@ from av_tagger.video.alexnet import (
     keep_convolutions,
     load_convolutions,
     read_state,
+    trim,
 )
 from av_tagger.video.branch import EyeSettings
 from av_tagger.video.eyes import load_features
@@ -290,7 +291,7 @@ def test_alexnet_is_torchvisions() -> None:
     torch.manual_seed(3)
     whole = alexnet().eval()
     stack = ARCHITECTURES["alexnet"]
-    state = {k.removeprefix("features."): v for k, v in whole.state_dict().items() if "features" in k}
+    state = trim(whole.state_dict())
     ours = stack.up_to("conv5", state)
     x = torch.randn(2, 3, 224, 224)
     with torch.inference_mode():
@@ -299,5 +300,5 @@ def test_alexnet_is_torchvisions() -> None:
         bytes_ = torch.randint(0, 256, (1, 3, 224, 224), dtype=torch.uint8)
         mean, std = MEAN * 255, STD * 255
         plain = whole.features[:12]((bytes_.float() - mean) / std)
-        folded = Folded(ours, IMAGENET_MEAN, IMAGENET_STD)(bytes_.float())
+        folded = Folded(ours, stack.geometry)(bytes_)
     torch.testing.assert_close(folded, plain, rtol=1e-3, atol=1e-4)

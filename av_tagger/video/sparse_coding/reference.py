@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import sys
+from functools import cache
 from types import ModuleType
 
 import numpy as np
@@ -11,7 +14,6 @@ from av_tagger.video.sparse_coding.bounds import penalty_bound
 from av_tagger.video.sparse_coding.l2 import ROW, prices_bound
 from av_tagger.video.sparse_coding.problem import Coding, Matrix, Norm
 
-_QUIET: dict[str, dict[str, bool]] = {"HIGHS": {"log_to_console": False}}  # else a banner on stdout
 _SOLVERS = {"highs": "HIGHS", "clarabel": "CLARABEL", "scs": "SCS"}
 
 
@@ -22,8 +24,10 @@ def solve(D: Matrix, lambda_: float, solver: str, norm: Norm) -> Coding:
     sizes = cp.max(Z, axis=1) if norm == "inf" else cp.norm(Z, 2, axis=1)
     whole = cp.sum(Z, axis=0) == 1
     program = cp.Problem(cp.Minimize(lambda_ * cp.sum(sizes) + cp.sum(cp.multiply(D, Z))), [whole])
+    if chosen == "HIGHS":
+        _swallow_banner()
     try:
-        program.solve(solver=chosen, **_QUIET.get(chosen, {}))
+        program.solve(solver=chosen)
     except cp.error.SolverError as error:
         raise AvTaggerError(
             f"cvxpy's {chosen} did not solve the key-frame program ({error}); use solver='sparse'"
@@ -63,6 +67,22 @@ def _solver(name: str, norm: Norm) -> str:
             "HiGHS solves linear programs, and the l2 row norm is not linear; use cvxpy:clarabel"
         )
     return _SOLVERS[name]
+
+
+@cache
+def _swallow_banner() -> None:
+    """HiGHS prints a banner to the stdout of the process with its first object: make that here."""
+    import highspy
+
+    sys.stdout.flush()
+    kept, null = os.dup(1), os.open(os.devnull, os.O_WRONLY)
+    try:
+        os.dup2(null, 1)
+        highspy.Highs()
+    finally:
+        os.dup2(kept, 1)
+        os.close(kept)
+        os.close(null)
 
 
 def _cvxpy() -> ModuleType:
