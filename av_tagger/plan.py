@@ -139,6 +139,11 @@ def _ear(config: Config, *, download: bool) -> EarSource | None:
     if config.only == "eye":
         return None
     source = ears.resolve(config.ear, offline=config.offline)
+    if not source.labels:
+        raise UsageError(
+            f"{source.name} computes embeddings and knows no classes; train an ear on them:"
+            f" av-tag train own-classes --set embedder={source.name} --data FOLDER -o RUN"
+        )
     return ears.fetched(source, offline=config.offline) if download else source
 
 

@@ -10,10 +10,13 @@ from typing import TYPE_CHECKING
 
 from av_tagger import weights
 from av_tagger.audio.ear_source import EarSource
-from av_tagger.audio.header import KEY, Header, parse_header, read_metadata
+from av_tagger.audio.ensemble_file import FILE as ENSEMBLE
+from av_tagger.audio.ensemble_file import read_ensemble
+from av_tagger.audio.header import KEY, EarThresholds, Header, parse_header, read_metadata
 from av_tagger.audio.known.families import FAMILIES
 from av_tagger.audio.settings import EarSettings
 from av_tagger.errors import AvTaggerError, UsageError, WeightsError, did_you_mean, sentence
+from av_tagger.protocols import EmbeddingBranch
 from av_tagger.scores import BranchInfo, Status
 from av_tagger.weights_ref import WeightsRef, of_entry, of_file
 
@@ -39,6 +42,8 @@ def resolve(name: str | Path, *, offline: bool = False) -> EarSource:
     if text == "auto":
         return _best(offline=offline)
     if path.is_dir():
+        if (path / ENSEMBLE).is_file():
+            return _ensemble(path / ENSEMBLE, str(path.resolve()))
         return _of_file(path / RUN_FILE, text)
     if path.is_file() or path.suffix in (".safetensors", ".pt"):
         return _of_file(path, text)
@@ -62,7 +67,7 @@ def fetched(
     if source.is_here:
         return source
     try:
-        for part in (source, *source.parts):
+        for part in source.all_parts:
             if part.file.path is None:
                 _fetch(part.file.entry, offline=offline, progress=progress)
     except AvTaggerError as error:
@@ -98,7 +103,7 @@ def better_than(source: EarSource) -> str:
     rank = PUBLISHED.index(source.name) if source.name in PUBLISHED else len(PUBLISHED)
     named = source.kind == "trained" and source.file.entry == ""
     better = next((n for n in (DOWNLOADED, PUBLISHED[0]) if PUBLISHED.index(n) < rank), None)
-    if better is None or named or source.kind == "embedded":
+    if better is None or named or source.kind in ("embedded", "ensemble"):
         return ""
     return f"{better} ({weights.entry(better).about}): `av-tag weights fetch {better}`"
 
@@ -216,9 +221,32 @@ def _embedded(header: Header, file: WeightsRef, name: str) -> EarSource:
 def _base(name: str) -> EarSource:
     """A published ear, for its embeddings."""
     source = resolve(name)
-    if source.kind not in FAMILIES:
-        raise UsageError(f"the ear {name!r} gives no embeddings; known: {', '.join(PUBLISHED)}")
+    if source.kind not in (*FAMILIES, "trained"):
+        known = f"{', '.join(EMBEDDERS)}, or the folder of a run on sound"
+        raise UsageError(f"the ear {name!r} gives no embeddings; known: {known}")
     return source
+
+
+def _ensemble(path: Path, name: str) -> EarSource:
+    """Several trained ears: the checkpoints of a run, or runs that vote."""
+    ensemble = read_ensemble(path)
+    parts = tuple(_of_member(member.path) for member in ensemble.members)
+    first = parts[0].header
+    if first is None or any(p.labels != ensemble.labels or p.rate != parts[0].rate for p in parts):
+        remedy = "combine runs of one class list and one sampling rate"
+        raise WeightsError(sentence(path, "its members do not belong together", remedy))
+    header = replace(
+        first, name=ensemble.name, thresholds=EarThresholds(ear=ensemble.thresholds), embedder=""
+    )
+    model = f"{ensemble.mode} of {len(parts)} networks"
+    info = BranchInfo(Status.OK, model, ensemble.name)
+    rate, labels = parts[0].rate, ensemble.labels
+    return EarSource(name, "ensemble", info, of_file(path), rate, labels, header, parts)
+
+
+def _of_member(path: str) -> EarSource:
+    """A member is a weights file or a run; of a run with its own ensemble the best weights."""
+    return _of_file(Path(path) / RUN_FILE if Path(path).is_dir() else Path(path), path)
 
 
 def _model(header: Header) -> str:
@@ -281,8 +309,9 @@ def _load_embedded(
 
     network, header = load_checkpoint(_here(source))
     try:
-        base = _load_published(source.parts[0], device, settings)
-        return EmbeddedEar(base, network, header)
+        base = load(source.parts[0], device, settings)
+        assert isinstance(base, EmbeddingBranch)
+        return EmbeddedEar(base, network, header, settings)
     except (WeightsError, UsageError) as error:
         raise _unusable(source, error) from error
 
@@ -298,7 +327,19 @@ def _load_published(
     return KnownEar(source.info.weights, FAMILIES[source.kind], network, device)
 
 
+def _load_ensemble(
+    source: EarSource, device: torch.device | str, settings: EarSettings
+) -> AudioBranch:
+    from av_tagger.audio.ensemble import EnsembleEar, share_embedders
+
+    assert source.header is not None
+    members = [load(part, device, settings) for part in source.parts]
+    ensemble = replace(read_ensemble(source.file.here()), labels=source.labels)
+    return EnsembleEar(share_embedders(members), ensemble, source.header)
+
+
 LOADERS: dict[str, Callable[[EarSource, torch.device | str, EarSettings], AudioBranch]] = {
     "trained": _load_trained,
     "embedded": _load_embedded,
+    "ensemble": _load_ensemble,
 }

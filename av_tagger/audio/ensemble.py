@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from av_tagger.audio.ensemble_file import Ensemble, Member
 from av_tagger.audio.header import Header
+from av_tagger.audio.known.on_embeddings import EmbeddedEar
 from av_tagger.clip import Waveform
 from av_tagger.errors import UsageError
 from av_tagger.protocols import AudioBranch, EmbeddingBranch
@@ -77,6 +79,14 @@ class RememberingEmbedder:
         self._last: tuple[list[NDArray[np.float32]], list[NDArray[np.float32]]] = ([], [])
 
     @property
+    def name(self) -> str:
+        return self.ear.name
+
+    @property
+    def device(self) -> Any:
+        return self.ear.device
+
+    @property
     def rate(self) -> int:
         return self.ear.rate
 
@@ -94,6 +104,16 @@ class RememberingEmbedder:
         return self._last[1]
 
 
+def share_embedders(members: Sequence[AudioBranch]) -> list[AudioBranch]:
+    """Members on embeddings of the same ear compute them once."""
+    shared: dict[str, RememberingEmbedder] = {}
+    for member in members:
+        if isinstance(member, EmbeddedEar):
+            key = member.header.embedder
+            member.embedder = shared.setdefault(key, RememberingEmbedder(member.embedder))
+    return list(members)
+
+
 def described(ensemble: Ensemble) -> str:
     return f"{ensemble.mode} of {len(ensemble.members)} networks"
 
@@ -104,10 +124,10 @@ def _activity(scores: Sequence[Scores], weights: Numbers) -> Activity | None:
     first = lines[0]
     if first is None or any(line is None for line in lines):
         return None
-    times = (np.arange(len(first.probabilities)) + 0.5) / first.rate
-    total = np.zeros(first.probabilities.shape)
+    times = (np.arange(len(first.values)) + 0.5) / first.rate
+    total = np.zeros(first.values.shape)
     for line, weight in zip(lines, weights, strict=True):
         assert line is not None
-        places = np.minimum((times * line.rate).astype(int), len(line.probabilities) - 1)
-        total += weight * line.probabilities[places]
+        places = np.minimum((times * line.rate).astype(int), len(line.values) - 1)
+        total += weight * line.values[places]
     return Activity(total.astype(np.float32), first.rate, first.start_seconds)

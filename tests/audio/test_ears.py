@@ -16,7 +16,7 @@ from av_tagger.audio import ears
 from av_tagger.audio.architecture import EarArchitecture, FeatureShape
 from av_tagger.audio.checkpoint import save_checkpoint
 from av_tagger.audio.ear_source import EarSource
-from av_tagger.audio.ears import PUBLISHED, better_than, load, load_ear, resolve
+from av_tagger.audio.ears import EMBEDDERS, PUBLISHED, better_than, load, load_ear, resolve
 from av_tagger.audio.header import Header
 from av_tagger.audio.known.efficientat import HOP, RATE, STRIDE, EfficientAT
 from av_tagger.audio.known.families import FAMILIES
@@ -222,7 +222,8 @@ def test_what_would_be_better(own: Path, tmp_path: Path) -> None:
 
 def test_published_names_are_in_the_catalogue() -> None:
     assert set(PUBLISHED) <= set(weights.CATALOGUE)
-    assert {name.partition(".")[0] for name in PUBLISHED} == set(FAMILIES)
+    assert {name.partition(".")[0] for name in EMBEDDERS} == set(FAMILIES)
+    assert set(EMBEDDERS) <= set(weights.CATALOGUE)
 
 
 def test_facts_of_a_family_are_those_of_its_network() -> None:

@@ -13,6 +13,7 @@ from typing import Protocol
 
 import numpy as np
 
+from av_tagger.audio import ears
 from av_tagger.clip import Clip
 from av_tagger.embedder import Embedder, embedder_name, load_embedder
 from av_tagger.errors import MediaError, UsageError
@@ -75,11 +76,17 @@ class EmbeddingCache:
     notes: tuple[str, ...] = ()
 
     @cached_property
+    def _content(self) -> tuple[str, ...]:
+        """A run can be trained again under the same name."""
+        source = ears.resolve(self.ear, offline=offline())
+        return tuple(source.identity) if source.kind == "trained" else ()
+
+    @cached_property
     def _embedder(self) -> Embedder:
         return load_embedder(self.ear, offline=offline())
 
     def rows(self, clip: Clip) -> Rows:
-        cache = ClipCache(self.folder, (VERSION, self.ear))
+        cache = ClipCache(self.folder, (VERSION, self.ear, *self._content))
         return cache.get(clip, self._embed)
 
     def _embed(self, clip: Clip) -> Rows:

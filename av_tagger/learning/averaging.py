@@ -1,0 +1,30 @@
+"""The mean prediction of several checkpoints of a run (ATT §VI-C), as its result and as its ear."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from av_tagger.audio.ensemble_file import Ensemble, Member, write_ensemble
+from av_tagger.learning.run import TrainingRun
+from av_tagger.learning.validation import Validation, validate
+
+
+def average_checkpoints(run: TrainingRun) -> Validation | None:
+    """Validate the mean prediction; None if the recipe keeps no checkpoints, or one at most.
+
+    Its scores replace those of the best epoch in the run's folder, and an ensemble file makes the
+    folder an ear that averages.
+    """
+    steps = [s for s in run.recipe.keep.average if run.folder.checkpoint(s).is_file()]
+    files = [run.folder.checkpoint(step) for step in steps]
+    if len(files) < 2:
+        return None
+    scores = np.mean([np.load(f.with_suffix(".npy")) for f in files], axis=0, dtype=np.float32)
+    keep, bags = run.recipe.keep, run.data.validation
+    found = validate(scores, bags.targets, float("nan"), keep.thresholds, run.recipe.seed)
+    run.folder.save_scores(scores, bags)
+    members = tuple(Member(str(f.relative_to(run.folder.path))) for f in files)
+    thresholds = run.data.tuned(found.thresholds)
+    labels, name = run.data.training.labels, run.recipe.name
+    write_ensemble(run.folder.path, Ensemble("mean", members, labels, thresholds, name))
+    return found
