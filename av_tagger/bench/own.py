@@ -42,7 +42,7 @@ PUBLISHERS = (
 class Split:
     """Files and their class."""
 
-    learnt: tuple[tuple[Path, str], ...]
+    training: tuple[tuple[Path, str], ...]
     validation: tuple[tuple[Path, str], ...]
 
 
@@ -79,7 +79,7 @@ def learn(parts: Split, ear: str, run: Path, settings: Sequence[str] = ()) -> Re
     began = time.perf_counter()
     manifest = run.with_suffix(".csv")
     with manifest.open("w", newline="", encoding="utf-8") as file:
-        csv.writer(file).writerows([("file", "labels"), *parts.learnt])
+        csv.writer(file).writerows([("file", "labels"), *parts.training])
     recipe = read_recipe("own-classes", [f"embedder={ear}", *settings])
     train(
         recipe,
@@ -122,7 +122,7 @@ def main(words: Sequence[str] | None = None) -> None:
         cpu = time.process_time() - cpu
     count = len(parts.validation)
     print(
-        f"{len(parts.learnt)} clips for training, {count} for testing, "
+        f"{len(parts.training)} clips for training, {count} for testing, "
         f"{len(chosen.classes)} classes (accuracy by chance: {1 / len(chosen.classes):.3f})"
     )
     print(

@@ -6,8 +6,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from av_tagger.audio.network import MilNetwork
 from av_tagger.audio.base import Heard
+from av_tagger.audio.network import MilNetwork
 
 RARE = -5.0  # first bias of the second head: most of the teacher's classes are absent
 

@@ -11,9 +11,9 @@ import torch
 from torch import Tensor
 
 from av_tagger.audio.architecture import EarArchitecture
+from av_tagger.audio.base import Heard, Loss
 from av_tagger.audio.losses import LOSSES, inverse_frequency
 from av_tagger.audio.network import MilNetwork, build_network
-from av_tagger.audio.base import Heard, Loss
 from av_tagger.errors import UsageError, did_you_mean
 from av_tagger.learning.data.bags import Bags, EmbeddingBags
 from av_tagger.learning.data.balance import class_counts, generator

@@ -17,7 +17,7 @@ class Clock:
     start: float  # where reading begins, in seconds of the file
     shift: float = 0.0
     last: float = -math.inf
-    mended: int = 0
+    repaired: int = 0
 
     def believes(self, seconds: float) -> bool:
         base = self.start if math.isinf(self.last) else self.last
@@ -39,5 +39,5 @@ class Clock:
         ):
             self.shift += expected - time if math.isfinite(time) else 0.0
             time = expected
-            self.mended += 1
+            self.repaired += 1
         return time

@@ -60,10 +60,9 @@ class Track:
         if self.damaged:
             codec = codec_name(self.stream)
             yield Note(f"{self.damaged} damaged packets in the {self.kind} track ({codec})")
-        if self.clock.mended:
-            yield Note(
-                f"{self.clock.mended} impossible time stamps in the {self.kind} track were repaired"
-            )
+        if self.clock.repaired:
+            count = self.clock.repaired
+            yield Note(f"{count} impossible time stamps in the {self.kind} track were repaired")
 
 
 class PictureTrack(Track):

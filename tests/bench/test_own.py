@@ -39,9 +39,9 @@ def test_animals_are_learnt_from_a_few_clips(
         pytest.skip("the recordings or the weights of mn04 are not there")
     monkeypatch.setenv("AV_TAGGER_WEIGHTS", str(folder))
     parts = split(sounds, ("cat", "dog", "horse", "sheep"))
-    assert len(parts.learnt) == 40
+    assert len(parts.training) == 40
     assert len(parts.validation) == 28
-    assert not {f for f, _ in parts.learnt} & {f for f, _ in parts.validation}
+    assert not {f for f, _ in parts.training} & {f for f, _ in parts.validation}
     found = learn(parts, "efficientat:mn04", tmp_path / "run")
     assert found.validation.accuracy > 0.75  # chance: 0.25
     assert found.validation.map > 0.75

@@ -28,7 +28,7 @@ def test_rising_stamps_are_kept() -> None:
     clock = Clock(10.0, 0.0)
     stamps: list[float | None] = [0.0, 0.04, 0.5, 0.5, 9.0]
     assert run(clock, stamps) == stamps
-    assert clock.mended == 0
+    assert clock.repaired == 0
 
 
 def test_missing_stamps_continue_from_the_last_frame() -> None:
@@ -43,13 +43,13 @@ def test_a_restarted_clock_moves_all_later_times() -> None:
     """As in joined transport streams."""
     clock = Clock(None, 0.0)
     assert run(clock, [0.0, 5.0, 0.0, 0.04, 1.0]) == pytest.approx([0.0, 5.0, 5.04, 5.08, 6.04])
-    assert clock.mended == 1
+    assert clock.repaired == 1
 
 
 def test_a_small_step_back_is_jitter() -> None:
     clock = Clock(None, 0.0)
     assert run(clock, [0.0, 5.0, 4.5]) == [0.0, 5.0, 4.5]
-    assert clock.mended == 0
+    assert clock.repaired == 0
 
 
 def test_a_jump_is_only_possible_within_the_declared_duration() -> None:
@@ -57,7 +57,7 @@ def test_a_jump_is_only_possible_within_the_declared_duration() -> None:
     assert run(Clock(far, 0.0), [0.0, far]) == [0.0, far]
     clock = Clock(10.0, 0.0)
     assert run(clock, [0.0, far, far + STEP]) == pytest.approx([0.0, STEP, 2 * STEP])
-    assert clock.mended == 1
+    assert clock.repaired == 1
     assert run(Clock(10.0, 0.0), [0.0, MAX_JUMP_SECONDS]) == [0.0, MAX_JUMP_SECONDS]
 
 
@@ -77,7 +77,7 @@ def test_a_first_stamp_far_before_the_file_is_replaced() -> None:
 def test_stamps_that_are_no_numbers_are_replaced(stamp: float) -> None:
     clock = Clock(None, 0.0)
     assert run(clock, [1.0, stamp, 2.0]) == pytest.approx([1.0, 1.0 + STEP, 2.0])
-    assert clock.mended == 1
+    assert clock.repaired == 1
 
 
 @given(st.lists(st.one_of(st.none(), st.floats(allow_nan=True)), max_size=30))

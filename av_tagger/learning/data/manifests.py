@@ -123,7 +123,9 @@ def _merged(examples: Iterable[Example]) -> list[Example]:
     return list(found.values())
 
 
-def _present(classes: ClassList, examples: Iterable[Example], skipped: list[SkippedEntry]) -> ExampleSet:
+def _present(
+    classes: ClassList, examples: Iterable[Example], skipped: list[SkippedEntry]
+) -> ExampleSet:
     """Skip files that are missing or empty."""
     kept = []
     for example in examples:

@@ -7,11 +7,10 @@ import json
 import os
 import time
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
-from concurrent.futures.process import BrokenProcessPool
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from contextlib import closing
 from dataclasses import dataclass
 from functools import cached_property, partial
-from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +20,7 @@ from numpy.typing import NDArray
 from av_tagger.clip import Clip
 from av_tagger.errors import MediaError, StorageError
 from av_tagger.learning.data.examples import SkippedEntry
+from av_tagger.media.decoder_pool import DecoderPool
 from av_tagger.protocols import DecodeRequest, MediaBackend
 from av_tagger.settings import fingerprint
 
@@ -41,7 +41,7 @@ class StoreSettings:
     longest_seconds: float = 60.0  # longer files are cut
     shortest_seconds: float = 0.1
     shard_clips: int = 64
-    workers: int = 1  # decoding processes
+    workers: int = 1  # clips decoded at a time, each in its own process
 
 
 @dataclass(frozen=True)
@@ -115,10 +115,7 @@ def build_store(
         size = settings.shard_clips
         starts = range(0, len(clips), size)
         shards = [Shard(tuple(clips[i : i + size]), settings) for i in starts]
-        if patient:
-            finished = _awaited(shards, folder)
-        else:
-            finished = _finished(shards, folder, decode or decode_clip)
+        finished = _awaited(shards, folder) if patient else _finished(shards, folder, decode)
         done = 0
         for shard in finished:
             done += len(shard.clips)
@@ -130,14 +127,8 @@ def build_store(
         raise StorageError(f"{folder}: {reason}; free some space") from error
 
 
-def decode_clip(
-    clip: Clip, rate: int, longest_seconds: float, backend: MediaBackend | None = None
-) -> Pcm:
+def decode_clip(backend: MediaBackend, clip: Clip, rate: int, longest_seconds: float) -> Pcm:
     """The first `longest_seconds` of sound of a clip at `rate`."""
-    if backend is None:
-        from av_tagger.media.backend import make_backend  # only loaded in the decoding process
-
-        backend = make_backend(DECODER)
     request = DecodeRequest(
         audio_rate=rate, short_side=None, window_seconds=longest_seconds, overlap_seconds=0.0
     )
@@ -168,7 +159,7 @@ def _identity(clip: Clip) -> tuple[str, float, float | None, int, int]:
     )
 
 
-def _finished(shards: Sequence[Shard], folder: Path, decode: Decode) -> Iterator[Shard]:
+def _finished(shards: Sequence[Shard], folder: Path, decode: Decode | None) -> Iterator[Shard]:
     """The shards in any order, each when it is complete on the disk."""
     todo = []
     for shard in shards:
@@ -176,11 +167,11 @@ def _finished(shards: Sequence[Shard], folder: Path, decode: Decode) -> Iterator
             yield shard
         else:
             todo.append(shard)
-    workers = min(todo[0].settings.workers, len(todo)) if todo else 0
-    if workers > 1:
-        yield from _written_in_parallel(todo, folder, decode, workers)
-    else:
+    if decode is not None:
         yield from _written(todo, folder, decode)
+    elif todo:
+        with closing(DecoderPool(DECODER, keep=todo[0].settings.workers)) as pool:
+            yield from _written(todo, folder, partial(decode_clip, pool))
 
 
 def _awaited(shards: Sequence[Shard], folder: Path) -> Iterator[Shard]:
@@ -191,40 +182,18 @@ def _awaited(shards: Sequence[Shard], folder: Path) -> Iterator[Shard]:
 
 
 def _written(shards: Sequence[Shard], folder: Path, decode: Decode) -> Iterator[Shard]:
-    for shard in shards:
-        _write(shard, folder, decode)
-        yield shard
-
-
-def _written_in_parallel(
-    shards: Sequence[Shard], folder: Path, decode: Decode, workers: int
-) -> Iterator[Shard]:
-    left = {shard.name: shard for shard in shards}
-    with _pool(workers) as pool:
+    """Each thread waits for a decoding process, so as many processes as threads are busy."""
+    workers = min(shards[0].settings.workers, len(shards)) if shards else 0
+    if workers < 2:
+        for shard in shards:
+            _write(shard, folder, decode)
+            yield shard
+        return
+    with ThreadPoolExecutor(workers) as pool:
         futures = {pool.submit(_write, shard, folder, decode): shard for shard in shards}
         for future in as_completed(futures):
-            try:
-                future.result()
-            except BrokenProcessPool:  # a decoder crashed: all shards in flight are lost
-                break
-            yield left.pop(futures[future].name)
-    for shard in left.values():
-        survives = [_survives(clip, shard.settings, decode) for clip in shard.clips]
-        _write(shard, folder, decode, frozenset(i for i, ok in enumerate(survives) if not ok))
-        yield shard
-
-
-def _pool(workers: int) -> ProcessPoolExecutor:
-    return ProcessPoolExecutor(workers, mp_context=get_context("spawn"))
-
-
-def _survives(clip: Clip, settings: StoreSettings, decode: Decode) -> bool:
-    """Whether decoding this clip in a separate process does not crash it."""
-    with _pool(1) as pool:
-        try:
-            return pool.submit(partial(_attempt, clip, settings, decode)).exception() is None
-        except BrokenProcessPool:
-            return False
+            future.result()
+            yield futures[future]
 
 
 def _attempt(clip: Clip, settings: StoreSettings, decode: Decode) -> tuple[Pcm, str, str]:
@@ -239,16 +208,14 @@ def _attempt(clip: Clip, settings: StoreSettings, decode: Decode) -> tuple[Pcm, 
     return pcm, "", ""
 
 
-def _write(shard: Shard, folder: Path, decode: Decode, fatal: frozenset[int] = frozenset()) -> None:
+def _write(shard: Shard, folder: Path, decode: Decode) -> None:
     """Data first, index last, both by renaming: a shard with an index is complete."""
     temporary = folder / f"{shard.name}.{os.getpid()}.part"
     digest, rows, offset = hashlib.sha256(), [], 0
     try:
         with temporary.open("wb") as out:
-            for i, clip in enumerate(shard.clips):
-                crashed = np.zeros(0, np.int16), "broken", "crashes the decoder"
-                result = crashed if i in fatal else _attempt(clip, shard.settings, decode)
-                pcm, kind, reason = result
+            for clip in shard.clips:
+                pcm, kind, reason = _attempt(clip, shard.settings, decode)
                 out.write(pcm.tobytes())
                 digest.update(pcm.tobytes())
                 row = {"file": clip.name, "offset": offset, "samples": len(pcm)}

@@ -54,7 +54,7 @@ class Decord:
         try:
             pictures = _Pictures(clip, request, info.video)
         except decord_errors() as error:
-            reason = f"decord cannot read its {info.video.codec} pictures ({plainly(error)})"
+            reason = f"decord cannot read its {info.video.codec} pictures ({short_message(error)})"
             yield from _remarked(self.pyav.windows(clip, request), f"{reason}; PyAV was used")
             return
         yield from self._merged(clip, request, info, pictures)
@@ -140,7 +140,7 @@ class _Pictures:
                 images = self.reader.get_batch(rows).asnumpy()
             except decord_errors() as error:
                 at = self.times[first]
-                yield at, Note(f"decord failed from {at:.1f} s on ({plainly(error)})")
+                yield at, Note(f"decord failed from {at:.1f} s on ({short_message(error)})")
                 return
             for seconds, image in zip(self.times[first : first + BATCH], images, strict=True):
                 yield float(seconds), Picture(float(seconds), lazy_picture_of(image))
@@ -164,7 +164,7 @@ def picture_stamps(path: Path) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
     return np.maximum(stamps, 0.0), shown
 
 
-def plainly(error: BaseException) -> str:
+def short_message(error: BaseException) -> str:
     """decord's error text without time, source location and stack trace."""
     first = str(error).split("Stack trace")[0].strip().splitlines()
     return re.sub(

@@ -3,6 +3,9 @@ from __future__ import annotations
 import pickle
 import wave
 from collections.abc import Callable
+from contextlib import closing
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +15,9 @@ from numpy.typing import NDArray
 from av_tagger.clip import Clip, Media, Waveform
 from av_tagger.errors import MediaError, StorageError
 from av_tagger.learning.data.store import StoreSettings, build_store, decode_clip
+from av_tagger.media.decoder_pool import DecoderPool
 from av_tagger.protocols import DecodeRequest
+from tests import ROOT
 
 Pcm = NDArray[np.int16]
 
@@ -118,27 +123,31 @@ def test_a_pickled_store_has_no_memory_maps(tmp_path: Path) -> None:
     assert pickle.loads(sent).read(1).tolist() == store.read(1).tolist()
 
 
-def test_parallel_decoding_survives_a_crashing_decoder(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    (tmp_path / "crashing_decoder.py").write_text(
-        "import os\nimport numpy as np\n"
-        "def decode(clip, rate, longest):\n"
-        "    if clip.path.name == '2.wav': os._exit(1)\n"
-        "    return np.full(50, int(clip.path.stem), np.int16)\n"
-    )
-    monkeypatch.syspath_prepend(str(tmp_path))
-    import crashing_decoder
+def test_threads_store_what_one_thread_does(tmp_path: Path) -> None:
+    ours = clips(tmp_path, 8)
+    one = build_store(ours, tmp_path / "one", SETTINGS, decode=Decoder("2.wav"))
+    several = replace(SETTINGS, workers=3)
+    other = build_store(ours, tmp_path / "several", several, decode=Decoder("2.wav"))
+    assert other.sha256 == one.sha256
+    assert other.skipped == one.skipped
 
-    settings = StoreSettings(rate=100, shard_clips=2, workers=2)
-    store = build_store(
-        clips(tmp_path, 6), tmp_path / "store", settings, decode=crashing_decoder.decode
-    )
-    assert store.samples.tolist() == [50, 50, 0, 50, 50, 50]
-    assert [int(store.read(i)[0]) for i in (0, 1, 3, 4, 5)] == [0, 1, 3, 4, 5]
-    assert [(Path(s.name).name, s.reason) for s in store.skipped] == [
-        ("2.wav", "crashes the decoder")
-    ]
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_files_that_crash_the_decoder_are_skipped(tmp_path: Path, workers: int) -> None:
+    names = ["good0", "crash1", "good2", "error3"]
+    for name in names:
+        (tmp_path / f"{name}.wav").write_bytes(b"x")
+    ours = [Clip(tmp_path / f"{name}.wav") for name in names]
+    factory = "tests.learning.crashing:make_backend"
+    settings = StoreSettings(rate=100, shard_clips=2, workers=workers)
+    with closing(DecoderPool("crashing", factory=factory, search=[ROOT])) as pool:
+        decode = partial(decode_clip, pool)
+        store = build_store(ours, tmp_path / "store", settings, decode=decode)
+    assert store.samples.tolist() == [100, 0, 100, 0]
+    assert {Path(s.name).name: s.kind for s in store.skipped} == {
+        "crash1.wav": "broken",
+        "error3.wav": "broken",
+    }
 
 
 def test_an_unwritable_folder_is_an_error(tmp_path: Path) -> None:
@@ -165,13 +174,13 @@ class Backend:
 
 def test_only_sound_is_decoded_and_overloads_are_clipped() -> None:
     backend = Backend(np.array([0, 0.5, -1, 1.5], np.float32))
-    assert decode_clip(Clip(Path("x")), 100, 60.0, backend).tolist() == [0, 16_384, -32_767, 32_767]  # type: ignore[arg-type]
+    assert decode_clip(backend, Clip(Path("x")), 100, 60.0).tolist() == [0, 16_384, -32_767, 32_767]  # type: ignore[arg-type]
     assert (backend.wants[0].audio_rate, backend.wants[0].short_side) == (100, None)
 
 
 def test_a_file_without_sound_is_an_error() -> None:
     with pytest.raises(MediaError, match="no sound"):
-        decode_clip(Clip(Path("mute.mp4")), 100, 60.0, Backend(None))  # type: ignore[arg-type]
+        decode_clip(Backend(None), Clip(Path("mute.mp4")), 100, 60.0)  # type: ignore[arg-type]
 
 
 def write_wav(path: Path, samples: NDArray[np.float32], rate: int) -> None:
