@@ -5,20 +5,25 @@ from __future__ import annotations
 import numpy as np
 
 from av_tagger.audio.ensemble_file import Ensemble, Member, write_ensemble
+from av_tagger.errors import StorageError, sentence
 from av_tagger.learning.run import TrainingRun
 from av_tagger.learning.validation import Validation, validate
 
 
-def average_checkpoints(run: TrainingRun) -> Validation | None:
+def average_checkpoints(run: TrainingRun, steps_done: int) -> Validation | None:
     """Validate the mean prediction; None if the recipe keeps no checkpoints, or one at most.
 
     Its scores replace those of the best epoch in the run's folder, and an ensemble file makes the
     folder an ear that averages.
     """
-    steps = [s for s in run.recipe.keep.average if run.folder.checkpoint(s).is_file()]
+    steps = [s for s in run.recipe.keep.average if s <= steps_done]
     files = [run.folder.checkpoint(step) for step in steps]
     if len(files) < 2:
         return None
+    for file in files:
+        if not (file.is_file() and file.with_suffix(".npy").is_file()):
+            reason = "is missing, so that the mean prediction cannot be made"
+            raise StorageError(sentence(file, reason, "start the run again in another folder"))
     scores = np.mean([np.load(f.with_suffix(".npy")) for f in files], axis=0, dtype=np.float32)
     keep, bags = run.recipe.keep, run.data.validation
     found = validate(scores, bags.targets, float("nan"), keep.thresholds, run.recipe.seed)

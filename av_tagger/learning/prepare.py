@@ -34,6 +34,7 @@ class Sources:
     validation: tuple[Path, ...] = ()  # none: `hold_out` of the training clips
     background: tuple[Path, ...] = ()  # none: the training clips without any class
     media: Path | None = None
+    cross_validation: bool = False  # validation is training: it will be split into folds
     hold_out: float = 0.1  # a share of all clips, or 1 and more: clips per class
     store: Path | None = None  # for decoded sound and other caches; none: the user's cache
     embeddings: Path | None = None  # a file of `av-tag embed`; none: computed when needed
@@ -51,6 +52,7 @@ class Sources:
         """The folder for a kind of cached data: waveforms, embeddings, teacher."""
         return self.store or cache.folder(kind)
 
+RELEASED, RELEASED_WIDTH = "vggish", 128  # the network that made AudioSet's features
 CANDIDATES = 1000  # files looked at for each place in the held-out set
 
 
@@ -89,7 +91,7 @@ def waveform_data(
         bags[2] if len(bags) > 2 else None,
         classes.ids,
         sources.origin,
-        _shared_clips(training, validation),
+        _shared_clips(sources, training, validation),
         teacher=_teacher(sources, recipe, training, bags[0], bar),
     )
 
@@ -109,7 +111,7 @@ def embedding_data(
         embedding_bags(training, found, _from(0, total, progress)),
         embedding_bags(validation, found, _from(len(training), total, progress)),
     )
-    notes = (*_shared_clips(training, validation), *found.notes)
+    notes = (*_shared_clips(sources, training, validation), *found.notes)
     return TrainingData(
         *bags, ids=classes.ids, origin=sources.origin, notes=notes, embedder=found.ear
     )
@@ -128,7 +130,8 @@ def released_data(
         held = np.sort(_held_bags(training, order, sources.hold_out))
         rest = np.setdiff1d(np.arange(len(training)), held)
         training, validation = training.subset(rest), training.subset(held)
-    return TrainingData(training, validation, None, classes.ids, sources.origin)
+    ear = RELEASED if training.rows.shape[1] == RELEASED_WIDTH else ""
+    return TrainingData(training, validation, None, classes.ids, sources.origin, embedder=ear)
 
 
 def hold_out(examples: ExampleSet, amount: float, seed: int) -> tuple[ExampleSet, ExampleSet]:
@@ -274,7 +277,11 @@ def _from(start: int, total: int, progress: Progress | None) -> Progress | None:
     return (lambda done, _: progress(start + done, total)) if progress else None
 
 
-def _shared_clips(training: ExampleSet, validation: ExampleSet) -> tuple[str, ...]:
+def _shared_clips(
+    sources: Sources, training: ExampleSet, validation: ExampleSet
+) -> tuple[str, ...]:
+    if sources.cross_validation:
+        return ()
     both = {e.clip for e in training.examples} & {e.clip for e in validation.examples}
     if not both:
         return ()

@@ -24,6 +24,7 @@ from av_tagger.learning.data.batches import Sampling, TrainingBatches, WholeBags
 from av_tagger.learning.data.training import TrainingData
 from av_tagger.learning.distil import distillation_loss
 from av_tagger.learning.distributed import joined
+from av_tagger.learning.initial import start_from
 from av_tagger.learning.learner import Learner, features_of, loss_of, make_learner
 from av_tagger.learning.optimise import clip_gradients
 from av_tagger.learning.recipe import Recipe
@@ -60,6 +61,8 @@ def train(
         group.gather(0)  # a barrier: the folder exists before other processes read it
         steps = recipe.length.total_steps(len(data.training), recipe.batch)
         learner = make_learner(recipe, data, group, steps)
+        if options.initial is not None and not options.resume:
+            start_from(learner.network, options.initial, data.training.labels)
         same = identity_of(recipe, data)
         at = _resumed(folder, learner, same) if options.resume else TrainingProgress()
         log = RunLog(folder, at.step, options, watch) if group.leads else None
@@ -273,7 +276,7 @@ def _resumed(folder: RunFolder, learner: Learner, identity: dict[str, str]) -> T
 def _finish(run: TrainingRun, at: TrainingProgress) -> Outcome:
     validation = Validation(**at.validation)
     if run.group.leads:
-        averaged = average_checkpoints(run)
+        averaged = average_checkpoints(run, at.step)
         write_card(run, at, averaged or validation, validation if averaged else None)
         validation = averaged or validation
     return Outcome(run.folder.path, run.folder.best, at.step, validation)
