@@ -1,12 +1,12 @@
-"""What can go wrong that the user can mend; anything else is a defect and keeps its traceback.
+"""Errors that the user can fix; any other exception is a bug and keeps its traceback.
 
 AvTaggerError
-├── UsageError      a flag, a setting or a class list that cannot be meant
-├── MediaError      a file that is missing, is not media, or breaks while it is read
-│   └── TimedOut    a file that took longer than its wall-clock limit
-├── WeightsError    weights that are missing, cut short, foreign or of another shape
+├── UsageError      a wrong flag, setting or class list
+├── MediaError      a file that is missing, is not media, or cannot be decoded
+│   └── TimedOut    a file that took longer than its time limit
+├── WeightsError    weights that are missing, truncated, or do not fit
 ├── TableError      a line of a table (list, ground truth, manifest) that cannot be read
-├── DeviceError     a device that is not there
+├── DeviceError     a device that does not exist
 ├── MissingExtra    an optional library that is not installed or cannot be loaded
 └── StorageError    a folder that cannot be written, a full disk, a store that is damaged
 """
@@ -38,7 +38,7 @@ class MediaError(AvTaggerError):
         super().__init__(sentence(path, reason, remedy))
 
     def __reduce__(self) -> tuple[type[MediaError], tuple[Path, str, str]]:
-        """Travels between processes whole."""
+        """Pickled with all its parts."""
         return type(self), (self.path, self.reason, self.remedy)
 
 
@@ -77,12 +77,24 @@ class StorageError(AvTaggerError):
 
 
 def sentence(path: Path | str, reason: str, remedy: str = "") -> str:
-    """`clip.mp4: has no audio track; try --only eye`, the one shape of every message about a file."""
+    """Every message about a file: `clip.mp4: has no audio track; try --only eye`."""
     return f"{path}: {reason}" + (f"; {remedy}" if remedy else "")
 
 
+def missing_library(need: str, library: str, error: ImportError, extra: str = "") -> MissingExtra:
+    """`Parquet files need pyarrow, which cannot be imported (...); run: pip install pyarrow`.
+
+    `need` is the start of the sentence; the library is named as pip knows it, so that the advice
+    also works in a checkout. `extra` is the extra of av-tagger that brings it.
+    """
+    part = f" (extra {extra!r} of av-tagger)" if extra else ""
+    return MissingExtra(
+        f"{need} {library}, which cannot be imported ({error}); run: pip install {library}{part}"
+    )
+
+
 def did_you_mean(word: str, known: Iterable[str]) -> str:
-    """The nearest known word as a half-sentence, or the list of them when nothing is near."""
+    """`did you mean 'x'?`, or the known words if none is close."""
     names = sorted(known)
     near = difflib.get_close_matches(word, names, n=1)
     return f"did you mean {near[0]!r}?" if near else "known: " + ", ".join(names)

@@ -156,11 +156,6 @@ class Counts:
         """Classes with a positive or a prediction."""
         return np.asarray((self.positives + self.predicted) > 0)
 
-    @property
-    def macro_f1(self) -> float:
-        """Mean F1 of the classes that occur; 0.0 if none does."""
-        return float(self.class_f1[self.occurs].mean()) if self.occurs.any() else 0.0
-
 
 def _known(scores: ArrayLike, truth: ArrayLike) -> tuple[Floats, Bools]:
     """Scores and truth of the items whose label is known; unscored ones at -inf."""

@@ -21,7 +21,7 @@ from torch import nn
 
 from av_tagger.audio.architecture import EarArchitecture, LogMelSettings
 from av_tagger.audio.network import MilNetwork, build_network
-from av_tagger.errors import MissingExtra
+from av_tagger.errors import missing_library
 
 KEYFRAMES = 4
 LAMBDA = 0.1  # relative to the largest useful value
@@ -80,10 +80,8 @@ def import_librosa() -> Any:
     try:
         import librosa
     except ImportError as error:
-        raise MissingExtra(
-            f"the baseline of this benchmark needs librosa ({error}); "
-            "install it with: pip install 'av-tagger[bench]'"
-        ) from error
+        need = "the plain side of this benchmark needs"
+        raise missing_library(need, "librosa", error, "bench") from error
     return librosa
 
 

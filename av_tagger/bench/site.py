@@ -18,14 +18,14 @@ from av_tagger.bench.measure import parser, run_main
 from av_tagger.clip import Clip
 from av_tagger.fusion import load_fusion
 from av_tagger.labels import dcase2017
-from av_tagger.reports.html import Exhibit, PageOptions, write_exhibits
+from av_tagger.reports.html import PageSource, PageOptions, write_pages
 from av_tagger.reports.made_up import as_results, made_up_events, made_up_scores
 from av_tagger.scores import Activity
 
 MOST_TRACED = 1000  # results during which memory is traced, which is slow
 
 
-def exhibits(count: int) -> Iterator[Exhibit]:
+def sources(count: int) -> Iterator[PageSource]:
     """Made-up results of `count` clips, with activity curves."""
     labels = dcase2017().labels
     examples = made_up_scores(labels, labels[:7], clips=200)
@@ -33,7 +33,7 @@ def exhibits(count: int) -> Iterator[Exhibit]:
     activity = Activity(np.random.default_rng(0).random((100, len(labels)), np.float32), 10.0)
     for n in range(count):
         clip = Clip(Path(f"films/{n // 100:03d}/clip {n:06d}.mp4"))
-        yield Exhibit(replace(results[n % len(results)], clip=clip, activity=activity))
+        yield PageSource(replace(results[n % len(results)], clip=clip, activity=activity))
 
 
 def main(words: Sequence[str] | None = None) -> None:
@@ -42,7 +42,7 @@ def main(words: Sequence[str] | None = None) -> None:
     count = options.parse_args(words).results
     with tempfile.TemporaryDirectory() as folder:
         began = time.perf_counter()
-        index = write_exhibits(lambda: exhibits(count), Path(folder), PageOptions(listen=False))
+        index = write_pages(lambda: sources(count), Path(folder), PageOptions(listen=False))
         seconds = time.perf_counter() - began
         size = index.stat().st_size
         page = next((Path(folder) / "pages").iterdir()).stat().st_size
@@ -50,15 +50,15 @@ def main(words: Sequence[str] | None = None) -> None:
     sizes = f"index {size / 1e6:.2f} MB, a page {page / 1e3:.0f} kB"
     print(f"{count} pages with curves: {seconds:.1f} s, {each}; {sizes}")
     traced = min(count, MOST_TRACED)
-    peak = peak_megabytes(lambda: exhibits(traced))
+    peak = peak_megabytes(lambda: sources(traced))
     print(f"peak memory of Python over {traced} pages: {peak:.1f} MB")
 
 
-def peak_megabytes(source: Callable[[], Iterator[Exhibit]]) -> float:
+def peak_megabytes(source: Callable[[], Iterator[PageSource]]) -> float:
     """The peak of all Python allocations while the pages are written."""
     tracemalloc.start()
     with tempfile.TemporaryDirectory() as folder:
-        write_exhibits(source, Path(folder), PageOptions(listen=False))
+        write_pages(source, Path(folder), PageOptions(listen=False))
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     return peak / 1e6

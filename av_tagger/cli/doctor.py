@@ -27,7 +27,7 @@ LIBRARIES = {  # import name: (distribution, what it is for)
     "ray": ("ray", "runs on a cluster"),
     "pyarrow": ("pyarrow", "Parquet files"),
 }
-OPTIONAL = {"ray": "ray", "pyarrow": "parquet"}  # import name: extra
+OPTIONAL = ("ray", "pyarrow")  # import names of extras
 LEAST_FREE = 2_000_000_000  # bytes: all weights but GloVe, and a run
 
 
@@ -138,8 +138,7 @@ def _library(module: str, distribution: str, purpose: str) -> Finding:
         number = version(distribution)
     except PackageNotFoundError:
         if module in OPTIONAL:
-            extra = OPTIONAL[module]
-            return Finding(distribution, f"not installed: pip install 'av-tagger[{extra}]'")
+            return Finding(distribution, f"not installed: pip install {distribution}")
         advice = f"{purpose} will not work; pip install {distribution}"
         return Finding(distribution, "not installed", (advice,))
     try:

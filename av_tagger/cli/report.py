@@ -12,7 +12,7 @@ from av_tagger.flags import argument, option
 
 if TYPE_CHECKING:
     from av_tagger.cli.progress import ProgressBar
-    from av_tagger.reports.html import Exhibit
+    from av_tagger.reports.html import PageSource
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,13 +34,13 @@ def _report(options: ReportOptions) -> None:
     from rich.console import Console
 
     from av_tagger.cli.progress import progress_bar
-    from av_tagger.reports.html import PageOptions, write_exhibits
+    from av_tagger.reports.html import PageOptions, write_pages
     from av_tagger.reports.schema import find_results
 
     results = find_results(options.results)
     pages = PageOptions(embed=options.embed, listen=options.listen)
     with progress_bar("writing pages", "pages", quiet=options.quiet) as bar:
-        index = write_exhibits(_Source(results, bar), options.output, pages)
+        index = write_pages(_Source(results, bar), options.output, pages)
     if not options.quiet:
         Console(stderr=True).print(f"wrote {index}", soft_wrap=True, markup=False, highlight=False)
 
@@ -53,19 +53,19 @@ class _Source:
     bar: ProgressBar
     count: int | None = None
 
-    def __call__(self) -> Iterable[Exhibit]:
-        from av_tagger.reports.html import read_exhibits
+    def __call__(self) -> Iterable[PageSource]:
+        from av_tagger.reports.html import read_page_sources
 
-        exhibits = read_exhibits(self.results)
+        sources = read_page_sources(self.results)
         if self.count is None:
-            return self._counted(exhibits)
-        return self.bar.track(exhibits, self.count)
+            return self._counted(sources)
+        return self.bar.track(sources, self.count)
 
-    def _counted(self, exhibits: Iterable[Exhibit]) -> Iterable[Exhibit]:
+    def _counted(self, sources: Iterable[PageSource]) -> Iterable[PageSource]:
         count = 0
-        for exhibit in exhibits:
+        for source in sources:
             count += 1
-            yield exhibit
+            yield source
         self.count = count
 
 

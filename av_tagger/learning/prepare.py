@@ -84,7 +84,8 @@ def waveform_data(
             patient=_follows(),
         )
         bags.append(waveform_bags(examples, store, recipe.crop_seconds))
-    bar = _from(sum(map(len, sets)), total, progress)
+    unusable = len(training) - len(bags[0])
+    bar = _from(sum(map(len, sets)) + unusable, total, progress)
     return TrainingData(
         bags[0],
         bags[1],

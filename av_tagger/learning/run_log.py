@@ -6,7 +6,7 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from av_tagger.errors import MissingExtra
+from av_tagger.errors import missing_library
 from av_tagger.learning.run import TrainingOptions, Watch
 from av_tagger.learning.run_folder import RunFolder
 
@@ -54,6 +54,6 @@ def _tensorboard(folder: RunFolder, step: int) -> Any:
     try:
         from torch.utils.tensorboard import SummaryWriter  # an extra
     except ImportError as error:
-        remedy = "pip install 'av-tagger[tensorboard]', or leave out --tensorboard"
-        raise MissingExtra(f"TensorBoard cannot be loaded ({error}); {remedy}") from error
+        need = "--tensorboard needs"
+        raise missing_library(need, "tensorboard", error, "tensorboard") from error
     return SummaryWriter(str(folder.path / "tensorboard"), purge_step=step)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from av_tagger.errors import MissingExtra
+from av_tagger.errors import missing_library
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -263,7 +263,5 @@ def _pillow() -> tuple[Any, Any, Any]:
     try:
         from PIL import Image, ImageDraw, ImageFont
     except ImportError as error:
-        raise MissingExtra(
-            f"drawing needs Pillow ({error}); install it: pip install pillow"
-        ) from error
+        raise missing_library("annotated videos need", "pillow", error) from error
     return Image, ImageDraw, ImageFont

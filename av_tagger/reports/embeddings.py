@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from av_tagger.errors import MissingExtra, StorageError, UsageError, sentence
+from av_tagger.errors import StorageError, UsageError, missing_library, sentence
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -130,7 +130,5 @@ def _pyarrow() -> Any:
     try:
         from pyarrow import parquet
     except ImportError as error:
-        raise MissingExtra(
-            "Parquet needs pyarrow; run: pip install 'av-tagger[parquet]', or write .npz"
-        ) from error
+        raise missing_library("Parquet files need", "pyarrow", error, "parquet") from error
     return parquet

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from av_tagger.errors import MissingExtra, UsageError
+from av_tagger.errors import UsageError, missing_library
 from av_tagger.fusion.counts import Counts
 from av_tagger.fusion.joint import weigh
 from av_tagger.fusion.thresholds import CandidateCuts, Tuned, best_alone, cuts_of, exact
@@ -159,7 +159,5 @@ def _ipywidgets() -> Any:
     try:
         import ipywidgets
     except ImportError as error:
-        raise MissingExtra(
-            f"sliders need ipywidgets ({error}); install it: pip install 'av-tagger[notebook]'"
-        ) from error
+        raise missing_library("sliders need", "ipywidgets", error, "notebook") from error
     return ipywidgets

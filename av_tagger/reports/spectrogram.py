@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from av_tagger.errors import AvTaggerError, MissingExtra
+from av_tagger.errors import AvTaggerError, missing_library
 from av_tagger.protocols import DecodeRequest
 
 if TYPE_CHECKING:
@@ -137,9 +137,7 @@ def _png(shown: NDArray[np.float64]) -> bytes:
     try:
         from PIL import Image
     except ImportError as error:
-        raise MissingExtra(
-            f"pictures need Pillow ({error}); install it: pip install pillow"
-        ) from error
+        raise missing_library("spectrograms need", "pillow", error) from error
     buffer = io.BytesIO()
     Image.fromarray(_coloured(shown[::-1])).quantize(128).save(buffer, "PNG", optimize=True)
     return buffer.getvalue()

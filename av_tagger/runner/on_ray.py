@@ -10,7 +10,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
-from av_tagger.errors import AvTaggerError, MissingExtra
+from av_tagger.errors import AvTaggerError, missing_library
 from av_tagger.runner.concurrency import Concurrency
 from av_tagger.runner.journal import Journal
 from av_tagger.runner.local import Tick
@@ -148,9 +148,7 @@ def _ray() -> Any:
     try:
         import ray
     except ImportError as error:
-        raise MissingExtra(
-            f"--engine ray needs Ray ({error}); get it with: pip install 'av-tagger[ray]'"
-        ) from error
+        raise missing_library("--engine ray needs", "ray", error, "ray") from error
     return ray
 
 

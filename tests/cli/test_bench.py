@@ -51,7 +51,7 @@ def test_without_librosa_one_sentence_says_what_to_install(
     assert bench([*SMALL]) == 2
     said = capsys.readouterr()
     assert said.out == ""
-    assert "pip install 'av-tagger[bench]'" in said.err
+    assert "pip install librosa (extra 'bench'" in said.err
     assert "Traceback" not in said.err
 
 

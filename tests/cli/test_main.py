@@ -205,7 +205,7 @@ def test_classes_file_with_duplicates(
     path.write_text("Train\nTrain\n")
     code, _, err = tag([video, "--classes", path], ear, capfd)
     assert code == 2
-    assert "class 'Train' stands more than once" in err
+    assert "class 'Train' is in the list more than once" in err
     assert str(path) in err
 
 

@@ -16,9 +16,7 @@ from av_tagger.learning.data.bags import WaveformBags, waveform_bags
 from av_tagger.learning.data.examples import Example, ExampleSet
 from av_tagger.learning.data.store import StoreSettings, build_store
 from av_tagger.learning.recipe import Recipe, read_recipe
-
-RATE = 4_000
-TONES = {"low": 250.0, "deep": 450.0, "middle": 750.0, "high": 1100.0, "shrill": 1600.0}
+from tests.learning.tones import RATE, TONES, sing
 
 TINY_EAR = [
     "architecture.frontend.rate=4000",
@@ -50,27 +48,7 @@ def classes() -> ClassList:
 
 
 @pytest.fixture
-def sing() -> Callable[..., NDArray[np.float32]]:
-    """A second of faint noise with a tone of 0.2 s per label at random positions."""
-
-    def sing(labels: Sequence[str], seed: int, seconds: float = 1.0) -> NDArray[np.float32]:
-        draw = np.random.default_rng(seed)
-        wave = 0.01 * draw.standard_normal(round(seconds * RATE))
-        tone = np.arange(RATE // 5) / RATE
-        for label in labels:
-            start = int(draw.integers(len(wave) - len(tone)))
-            wave[start : start + len(tone)] += 0.3 * np.sin(
-                2 * np.pi * (TONES[label] * tone + draw.random())
-            )
-        return wave.astype(np.float32)
-
-    return sing
-
-
-@pytest.fixture
-def make_bags(
-    tmp_path: Path, classes: ClassList, sing: Callable[..., NDArray[np.float32]]
-) -> Callable[..., WaveformBags]:
+def make_bags(tmp_path: Path, classes: ClassList) -> Callable[..., WaveformBags]:
     """Bags of tones in a real store, one per tuple of labels."""
 
     def make(labels: Sequence[Sequence[str]], seed: int = 0, seconds: float = 1.0) -> WaveformBags:

@@ -1,43 +1,28 @@
+"""From folders and tables to training data: reading, splitting, background, teacher, caches."""
+
 from __future__ import annotations
 
-import wave
 from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
-import typer
-from numpy.typing import NDArray
-from typer.testing import CliRunner
 
-from av_tagger.cli.recipes import recipes
-from av_tagger.cli.train import train
+from av_tagger import cache
 from av_tagger.clip import Clip
 from av_tagger.errors import UsageError
-from av_tagger.labels import ClassList
+from av_tagger.labels import ClassList, SoundClass
 from av_tagger.learning.data.bags import WaveformBags
 from av_tagger.learning.data.examples import Example, ExampleSet
 from av_tagger.learning.prepare import Sources, hold_out, read_data, skipped, waveform_data
 from av_tagger.learning.recipe import Recipe
-
-Sing = Callable[..., NDArray[np.float32]]
+from tests.learning.published import write_published
+from tests.learning.tones import sing, write_folders, write_wav
 
 
 @pytest.fixture
-def concert(tmp_path: Path, sing: Sing) -> Path:
-    """Three folders of tones, one of nothing, and a file that is no sound."""
-    for i, name in enumerate(["low", "middle", "shrill", "none"] * 4):
-        file = tmp_path / "concert" / name / f"{i}.wav"
-        file.parent.mkdir(parents=True, exist_ok=True)
-        with wave.open(str(file), "wb") as out:
-            out.setnchannels(1)
-            out.setsampwidth(2)
-            out.setframerate(4_000)
-            out.writeframes(
-                np.rint(sing(() if name == "none" else (name,), i) * 32_767).astype("<i2").tobytes()
-            )
-    (tmp_path / "concert" / "low" / "notes.wav").write_text("la la la")
-    return tmp_path / "concert"
+def concert(tmp_path: Path) -> Path:
+    return write_folders(tmp_path / "concert")
 
 
 def test_folders_become_data_and_broken_files_are_listed(
@@ -127,45 +112,81 @@ def test_a_recipe_on_waveforms_needs_a_front_end(
         read_data(Sources((concert,)), classes, deaf)
 
 
-def app() -> typer.Typer:
-    both = typer.Typer(pretty_exceptions_enable=False)
-    both.command("train")(train)
-    both.command("recipes")(recipes)
-    return both
+def test_background_clips_can_be_named(
+    concert: Path, classes: ClassList, tiny: Callable[..., Recipe]
+) -> None:
+    noise = tmp_noise(concert.parent / "noise")
+    sources = Sources((concert,), background=(noise,), store=concert.parent / "store")
+    data = read_data(sources, classes, tiny("crnn-modern"))
+    assert data.background is not None
+    assert len(data.background) == 2
 
 
-def test_the_command_trains_and_prints_where_the_files_are(concert: Path) -> None:
-    run, tiny = concert.parent / "run", Path(__file__).parent / "tiny.toml"
-    words = [
-        "train",
-        str(tiny),
-        "--data",
-        str(concert),
-        "--classes",
-        "data",
-        "--hold-out",
-        "0.3",
-        "--store",
-        str(concert.parent / "store"),
-    ]
-    words += ["-o", str(run), "--device", "cpu", "--decoders", "1", "--set", "length.epochs=2"]
-    result = CliRunner().invoke(app(), words, catch_exceptions=False)
-    assert result.exit_code == 0
-    assert result.stdout == ""
-    said = " ".join(result.stderr.split())
-    assert "3 classes" in said
-    assert "1 skipped: 1 broken" in said
-    assert "notes.wav" in said
-    assert "epoch 2" in said
-    assert (run / "best.safetensors").exists()
-    assert (run / "card.md").exists()
-    assert not CliRunner().invoke(app(), [*words, "--resume"], catch_exceptions=False).exit_code
+def tmp_noise(folder: Path) -> Path:
+    for i in range(2):
+        write_wav(folder / "none" / f"{i}.wav", sing((), 100 + i))
+    return folder
 
 
-def test_the_list_of_recipes_has_paper_size_and_result() -> None:
-    result = CliRunner().invoke(app(), ["recipes", "--json"], catch_exceptions=False)
-    (line,) = [line for line in result.stdout.splitlines() if '"crnn-av"' in line]
-    assert '"parameters": 382025' in line
-    assert "54.9 test, 50.6 evaluation" in line
-    table = CliRunner().invoke(app(), ["recipes"], catch_exceptions=False).stdout
-    assert "crnn-modern" in table
+def test_validation_data_can_be_named(
+    concert: Path, classes: ClassList, tiny: Callable[..., Recipe]
+) -> None:
+    valid = write_folders(concert.parent / "valid", 1)
+    sources = Sources((concert,), (valid,), store=concert.parent / "store")
+    data = read_data(sources, classes, tiny("crnn-av"))
+    assert (len(data.training), len(data.validation)) == (16, 4)
+    assert data.warnings[-1].startswith("class 'high'")  # no warning about shared clips
+
+
+def test_files_of_a_table_can_lie_elsewhere(
+    concert: Path, classes: ClassList, tiny: Callable[..., Recipe]
+) -> None:
+    table = concert.parent / "tables" / "train.csv"
+    table.parent.mkdir()
+    rows = [f"{f.relative_to(concert)},low" for f in sorted(concert.glob("low/*.wav"))]
+    table.write_text("file,labels\n" + "\n".join(rows) + "\n")
+    sources = Sources((table,), (table,), media=concert, store=concert.parent / "store")
+    assert len(read_data(sources, classes, tiny("crnn-av")).training) == 4
+
+
+def test_a_teacher_scores_the_training_clips_once(
+    concert: Path, classes: ClassList, tiny: Callable[..., Recipe], tmp_path: Path
+) -> None:
+    published = write_published(tmp_path / "tiny.pt")
+    recipe = tiny("starter", f'teacher.ear="{published}"', "teacher.typical={}")
+    speech = ClassList((*classes.classes, SoundClass("Speech")))
+    sources = Sources((concert,), hold_out=0.25, store=tmp_path / "store")
+    seen: list[tuple[int, int]] = []
+    data = read_data(sources, speech, recipe, lambda *n: seen.append(n))
+    assert data.teacher is not None
+    assert data.teacher.scores.shape == (len(data.training), 527)
+    assert np.isfinite(data.teacher.known).all(axis=0).tolist() == [False] * 5 + [True]
+    assert seen[-1][0] == seen[-1][1] > 17 + 10  # clips decoded, then clips scored
+    cached = list((tmp_path / "store").glob("*.npy"))
+    assert len(cached) == len(data.training)
+    again = read_data(sources, speech, recipe)
+    assert again.teacher is not None
+    assert again.teacher.sha256 == data.teacher.sha256
+
+
+def test_caches_lie_in_the_store_or_in_the_user_s_cache(tmp_path: Path) -> None:
+    assert Sources((), store=tmp_path).cache("teacher") == tmp_path
+    assert Sources(()).cache("teacher") == cache.folder("teacher")
+
+
+@pytest.mark.parametrize("share", [0.0, 1.0])
+def test_the_held_out_share_lies_between_zero_and_one(share: float) -> None:
+    with pytest.raises(ValueError, match="between 0 and 1"):
+        Sources((), hold_out=share)
+
+
+def test_other_processes_of_a_run_wait_for_the_first(
+    concert: Path,
+    classes: ClassList,
+    tiny: Callable[..., Recipe],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    sources = Sources((concert,), hold_out=0.25, store=concert.parent / "store")
+    first = read_data(sources, classes, tiny("crnn-av"))
+    monkeypatch.setenv("RANK", "1")  # it finds everything decoded, and decodes nothing itself
+    assert read_data(sources, classes, tiny("crnn-av")).identity == first.identity

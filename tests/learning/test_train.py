@@ -336,7 +336,7 @@ def test_tensorboard_is_an_extra(
     import sys
 
     monkeypatch.setitem(sys.modules, "torch.utils.tensorboard", None)
-    with pytest.raises(MissingExtra, match="leave out --tensorboard"):
+    with pytest.raises(MissingExtra, match="--tensorboard needs tensorboard"):
         train(tiny("crnn-av", *SHORT), pair, tmp_path / "run", replace(CPU, tensorboard=True))
 
 

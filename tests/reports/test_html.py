@@ -13,10 +13,11 @@ import numpy as np
 import pytest
 
 from av_tagger.clip import Clip
-from av_tagger.reports.html import Exhibit, PageOptions, write_exhibits, write_page, write_site
+from av_tagger.reports.html import PageSource, PageOptions, write_pages, write_page, write_site
 from av_tagger.reports.html.markup import data_block, h
 from av_tagger.reports.html.page import page
-from av_tagger.reports.html.timeline import clock, lanes_of, scale_of
+from av_tagger.reports.html.parts import clock
+from av_tagger.reports.html.timeline import lanes_of, scale_of
 from av_tagger.scores import (
     Activity,
     ClassScore,
@@ -236,7 +237,7 @@ def test_curves_keep_peaks_and_gaps_of_long_files(tagged: Tagged) -> None:
     values[20_000, 0] = 0.9  # a tenth of a second
     values[30_000:33_000, 0] = np.nan
     long = replace(tagged, activity=Activity(values, 10.0), duration_seconds=3600.0)
-    curve = lanes_of(long, scale_of(long))[0].curve
+    curve = lanes_of(long, scale_of(long))[0].activity
     assert curve is not None
     assert len(curve) == 1200
     assert np.nanargmax(curve) == 20_000 // 30
@@ -273,9 +274,9 @@ def test_a_site_is_made_from_one_result_at_a_time(tagged: Tagged, tmp_path: Path
     def source() -> Any:
         for n in range(5):
             alive.append(n)
-            yield Exhibit(replace(tagged, clip=Clip(Path(f"{n}.mp4"))), PNG)
+            yield PageSource(replace(tagged, clip=Clip(Path(f"{n}.mp4"))), PNG)
 
-    write_exhibits(source, tmp_path)
+    write_pages(source, tmp_path)
     assert alive == [0, 1, 2, 3, 4] * 2
     assert len(list((tmp_path / "pages").iterdir())) == 5
 

@@ -13,6 +13,7 @@ from av_tagger.fusion.counts import Counts
 from av_tagger.labels import dcase2017
 from av_tagger.reports import plots
 from av_tagger.reports.made_up import made_up_scores
+from av_tagger.reports.plots.scores import precision_recall_points
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -66,7 +67,7 @@ def test_threshold_curves_are_precision_recall_and_f1() -> None:
 def test_precision_recall_points_by_hand() -> None:
     scores = np.array([0.9, 0.8, 0.8, 0.1, np.nan])
     truth = np.array([True, True, False, True, True])
-    recall, precision = plots.precision_recall_points(scores, truth)
+    recall, precision = precision_recall_points(scores, truth)
     assert recall.tolist() == [0, 0.25, 0.5, 0.75]  # the clip without opinion is never found
     assert precision.tolist() == [1, 1, 2 / 3, 3 / 4]
 
@@ -74,7 +75,7 @@ def test_precision_recall_points_by_hand() -> None:
 def test_precision_recall_agrees_with_scikit_learn() -> None:
     metrics = pytest.importorskip("sklearn.metrics")
     has = np.isfinite(EXAMPLES.heard[:, 3])
-    recall, precision = plots.precision_recall_points(
+    recall, precision = precision_recall_points(
         EXAMPLES.heard[has, 3], EXAMPLES.truth[has, 3]
     )
     theirs_precision, theirs_recall, _ = metrics.precision_recall_curve(
@@ -96,7 +97,7 @@ def test_a_class_that_nobody_judged_has_no_curve() -> None:
     silent = np.full_like(EXAMPLES.heard, np.nan)
     plots.precision_recall({"heard": silent}, EXAMPLES.truth, LABELS, only=LABELS[:1])
     plots.threshold_curves(silent, EXAMPLES.truth, LABELS, only=LABELS[:1])
-    recall, precision = plots.precision_recall_points(silent[:, 0], EXAMPLES.truth[:, 0])
+    recall, precision = precision_recall_points(silent[:, 0], EXAMPLES.truth[:, 0])
     assert recall.tolist() == [0]
     assert np.isnan(precision).all()
 

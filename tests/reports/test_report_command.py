@@ -8,7 +8,7 @@ from typer.testing import CliRunner
 
 from av_tagger.cli.report import report
 from av_tagger.errors import TableError, UsageError
-from av_tagger.reports.html import read_exhibits
+from av_tagger.reports.html import read_page_sources
 from av_tagger.reports.schema import as_line
 
 if TYPE_CHECKING:
@@ -60,4 +60,4 @@ def test_what_is_not_there_is_a_usage_error(name: str, app: typer.Typer, tmp_pat
 def test_a_line_of_another_schema_is_named(tmp_path: Path) -> None:
     (tmp_path / "r.jsonl").write_text('{"schema": 99, "file": "a"}\n')
     with pytest.raises(TableError, match="line 1"):
-        list(read_exhibits(tmp_path / "r.jsonl"))
+        list(read_page_sources(tmp_path / "r.jsonl"))

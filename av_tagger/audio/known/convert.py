@@ -13,7 +13,7 @@ from safetensors.torch import save_file
 
 from av_tagger import weights
 from av_tagger.audio.known.yamnet import YAMNet
-from av_tagger.errors import MissingExtra, WeightsError, sentence
+from av_tagger.errors import WeightsError, missing_library, sentence
 
 _CONV = re.compile(r"layer(\d+)/(conv|depthwise_conv|pointwise_conv)(/bn)?/(?:.*/)?(\w+):0$")
 _PARTS = {"beta": "beta", "moving_mean": "mean", "moving_variance": "variance"}
@@ -52,7 +52,7 @@ def _read_arrays(source: Path) -> dict[str, Any]:
     try:
         import h5py
     except ImportError as error:
-        raise MissingExtra("reading yamnet.h5 needs h5py; run: pip install h5py") from error
+        raise missing_library("reading yamnet.h5 needs", "h5py", error) from error
     arrays: dict[str, Any] = {}
     try:
         with h5py.File(source, "r") as file:

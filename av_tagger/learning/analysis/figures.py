@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from av_tagger.errors import MissingExtra
+from av_tagger.errors import missing_library
 from av_tagger.learning.analysis.by_class import Analysis, Correlation
 from av_tagger.learning.analysis.instances import Instances, Roc
 from av_tagger.reports.plots import CYCLE
@@ -182,9 +182,7 @@ def tsne(points: NDArray[np.float32], seed: int) -> NDArray[np.float64]:
     try:
         from sklearn.manifold import TSNE
     except ImportError as error:
-        raise MissingExtra(
-            f"t-SNE needs scikit-learn ({error}); install it: pip install scikit-learn"
-        ) from error
+        raise missing_library("t-SNE needs", "scikit-learn", error) from error
     if len(points) < 5:
         return np.asarray(points[:, :2], np.float64)
     perplexity = float(min(30, (len(points) - 1) // 3))
@@ -198,9 +196,7 @@ def drawing(width: float, height: float, rows: int = 1) -> Iterator[tuple[Figure
     try:
         from matplotlib.figure import Figure as Plain
     except ImportError as error:
-        raise MissingExtra(
-            f"figures need Matplotlib ({error}); install it: pip install matplotlib"
-        ) from error
+        raise missing_library("figures need", "matplotlib", error) from error
     figure = Plain(figsize=(width, height), layout="constrained", facecolor="white")
     axes = [figure.add_subplot(rows, 1, row + 1) for row in range(rows)]
     for each in axes:

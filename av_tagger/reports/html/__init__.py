@@ -1,12 +1,19 @@
-"""Results as pages that people look at: one self-contained HTML file a media file, and an index over many."""
+"""HTML reports: one self-contained page per media file, and an index over many."""
 
-from av_tagger.reports.html.page import PageOptions
+from av_tagger.reports.html.player import PageOptions
 from av_tagger.reports.html.site import (
-    Exhibit,
-    read_exhibits,
-    write_exhibits,
+    PageSource,
+    read_page_sources,
     write_page,
+    write_pages,
     write_site,
 )
 
-__all__ = ["Exhibit", "PageOptions", "read_exhibits", "write_exhibits", "write_page", "write_site"]
+__all__ = [
+    "PageOptions",
+    "PageSource",
+    "read_page_sources",
+    "write_page",
+    "write_pages",
+    "write_site",
+]

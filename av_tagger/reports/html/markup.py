@@ -1,4 +1,4 @@
-"""HTML that cannot be broken into: every text is escaped unless this module made it."""
+"""HTML without injection: all text is escaped unless this module made it."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from functools import cache
 from importlib.resources import files
 from typing import Any
 
-_VOID = {"img", "input", "meta"}  # of HTML; elements of SVG are closed like any other
+_VOID = {"img", "input", "meta"}  # in HTML; SVG elements are always closed
 
 
 class Html(str):
-    """Markup that is finished: it is not escaped again."""
+    """Finished markup, which is not escaped again."""
 
     __slots__ = ()
 
@@ -24,7 +24,7 @@ Child = str | Html | None | Iterable[Any]
 
 
 def h(name: str, attributes: dict[str, Any] | None = None, *children: Child) -> Html:
-    """One element. Attributes that are None or False are left out, True stands alone; text is escaped."""
+    """One element. Attributes of None or False are left out, True has no value; text is escaped."""
     opened = f"<{name}{_attributes(attributes or {})}>"
     return Html(opened if name in _VOID and not children else f"{opened}{join(children)}</{name}>")
 
@@ -52,14 +52,14 @@ def _attributes(attributes: dict[str, Any]) -> str:
 
 
 def data_block(identifier: str, data: Any) -> Html:
-    """JSON inside a page; `<` and its friends are written as escapes, so that no text can end the block."""
+    """JSON in a <script>; `<`, `>` and `&` are escaped, so that no text can end the block."""
     text = json.dumps(data, ensure_ascii=True, allow_nan=False, separators=(",", ":"))
     text = text.replace("&", "\\u0026").replace("<", "\\u003c").replace(">", "\\u003e")
     return Html(f'<script type="application/json" id="{identifier}">{text}</script>')
 
 
 def document(title: str, script: str, body: Html) -> Html:
-    """A whole page: nothing is fetched but the media file, and only the one script and style in it are allowed to act."""
+    """A whole page. Its policy allows only its own script and style, and the media file."""
     style_text, script_text = asset("style.css"), asset(script)
     policy = "; ".join(
         (
@@ -83,9 +83,8 @@ def document(title: str, script: str, body: Html) -> Html:
         h("title", None, title),
         Html(f"<style>{style_text}</style>"),
     )
-    return Html(
-        f'<!doctype html>\n<html lang="en">{head}<body>{body}<script>{script_text}</script></body></html>\n'
-    )
+    end = f"<body>{body}<script>{script_text}</script></body></html>\n"
+    return Html(f'<!doctype html>\n<html lang="en">{head}{end}')
 
 
 @cache

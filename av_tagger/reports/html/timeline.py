@@ -1,4 +1,4 @@
-"""When: an axis, the spectrogram, the key frames and one lane a class, all over the same seconds."""
+"""The timeline: axis, spectrogram, key frames and one lane per class over the same seconds."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from av_tagger.reports.html.markup import Html, h
+from av_tagger.reports.html.parts import clock
 from av_tagger.reports.schema import data_uri
 
 if TYPE_CHECKING:
@@ -16,9 +17,9 @@ if TYPE_CHECKING:
 
     from av_tagger.scores import Activity, Tag, Tagged
 
-_BINS = 1200  # more than a screen has pixels for
-_MOST_OTHERS = 40  # classes that are no tags; all stand in the table
-_HEIGHT = 100.0  # of a curve, in its own units
+_BINS = 1200  # more than a screen has pixels
+_MOST_OTHERS = 40  # classes without a tag; the table has all
+_HEIGHT = 100.0  # of a curve, in units of its viewBox
 _STEPS = (0.1, 0.2, 0.5, 1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 14400)
 COLOURS = 8  # hues in the style sheet
 
@@ -30,7 +31,7 @@ class Lane:
     label: str
     colour: int
     tag: Tag | None
-    curve: NDArray[np.float64] | None  # (bins,) peaks; NaN where nothing was heard
+    activity: NDArray[np.float64] | None  # (bins,) highest in each bin; NaN: not heard
 
 
 @dataclass(frozen=True)
@@ -52,7 +53,7 @@ def scale_of(tagged: Tagged) -> Scale:
 
 
 def lanes_of(tagged: Tagged, scale: Scale) -> list[Lane]:
-    """Tags first, then the other classes that were listened for, the more probable first; of very many only the first."""
+    """Tags first, then up to 40 other classes that the ear knows, by probability."""
     tags = {tag.label: tag for tag in tagged.tags}
     curves = _curves(tagged.activity, tuple(tagged.scores), scale)
     others = sorted(
@@ -72,7 +73,7 @@ def _known(value: float) -> float:
 def _curves(
     activity: Activity | None, labels: tuple[str, ...], scale: Scale
 ) -> dict[str, NDArray[np.float64]]:
-    """Each class's highest frame probability in each of at most `_BINS` equal pieces of the timeline."""
+    """The highest activity of each class in each of at most `_BINS` equal bins of the timeline."""
     if activity is None or not len(activity.values):
         return {}
     bins = max(1, min(_BINS, math.ceil((scale.end - scale.start) * activity.rate)))
@@ -94,7 +95,7 @@ def _curves(
 
 
 def timeline(tagged: Tagged, scale: Scale, lanes: list[Lane], spectrogram: bytes | None) -> Html:
-    """Everything over the same axis, under one cover that catches clicks and carries the playhead."""
+    """All rows under one cover that receives clicks and carries the playhead."""
     named = [lane for lane in lanes if lane.tag is not None]
     rest = [lane for lane in lanes if lane.tag is None]
     rows = [
@@ -153,7 +154,11 @@ def _row(name: str, kind: str, track: Html, now: Html | None = None) -> Html:
 
 def _lane(lane: Lane, number: int, scale: Scale) -> Html:
     colour = f"c{lane.colour}" if lane.colour >= 0 else "plain"
-    now = h("output", {"class": "now", "data-lane": number}) if lane.curve is not None else None
+    now = (
+        h("output", {"class": "now", "data-lane": number, "title": "activity now"})
+        if lane.activity is not None
+        else None
+    )
     return _row(
         lane.label,
         f"sound {colour}",
@@ -190,15 +195,15 @@ def _width(scale: Scale, start: float, end: float) -> float:
 
 
 def _curve(lane: Lane) -> Html | None:
-    """The frame probabilities as a line over an area; a stretch that was not heard is a gap."""
-    if lane.curve is None:
+    """The activity as a line over an area, with gaps where nothing was heard."""
+    if lane.activity is None:
         return None
-    known = np.flatnonzero(np.isfinite(lane.curve))
+    known = np.flatnonzero(np.isfinite(lane.activity))
     areas = [
-        _area(lane.curve, run) for run in np.split(known, np.flatnonzero(np.diff(known) > 1) + 1)
+        _area(lane.activity, run) for run in np.split(known, np.flatnonzero(np.diff(known) > 1) + 1)
     ]
     box = {
-        "viewBox": f"0 0 {len(lane.curve)} {_HEIGHT:g}",
+        "viewBox": f"0 0 {len(lane.activity)} {_HEIGHT:g}",
         "preserveAspectRatio": "none",
         "width": "100%",
         "height": "100%",
@@ -265,15 +270,3 @@ def _axis(scale: Scale) -> Html:
 
 def _anchor(percent: float) -> str:
     return "start" if percent < 2 else "end" if percent > 97 else "middle"
-
-
-def clock(seconds: float, digits: int = 1) -> str:
-    """0:03.2, 12:07.0, 1:02:03.2."""
-    if not math.isfinite(seconds):
-        return "?"
-    ticks = round(seconds * 10**digits)
-    whole, rest = divmod(ticks, 10**digits)
-    minutes, whole = divmod(whole, 60)
-    hours, minutes = divmod(minutes, 60)
-    text = f"{hours}:{minutes:02d}:{whole:02d}" if hours else f"{minutes}:{whole:02d}"
-    return f"{text}.{rest:0{digits}d}" if digits else text

@@ -13,7 +13,7 @@ import itertools
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from av_tagger.errors import MissingExtra
+from av_tagger.errors import missing_library
 from av_tagger.reports.files import whole
 from av_tagger.reports.schema import as_json, as_line
 from av_tagger.reports.writers.sheet import Sheet
@@ -144,9 +144,7 @@ def _pyarrow() -> tuple[Any, Any]:
         import pyarrow as pa
         from pyarrow import parquet
     except ImportError as error:
-        raise MissingExtra(
-            f"Parquet files need pyarrow ({error}); install it: pip install 'av-tagger[parquet]'"
-        ) from error
+        raise missing_library("Parquet files need", "pyarrow", error, "parquet") from error
     return pa, parquet
 
 

@@ -1,5 +1,5 @@
 "use strict";
-// Searches, sorts and filters all rows, and keeps only those in the document that are near the screen.
+// Searches, sorts and filters all rows; only rows near the screen are in the document.
 (() => {
   const data = JSON.parse(document.getElementById("data").textContent);
   const [NAME, FOLDER, LINK, SECONDS, TAGS] = [0, 1, 2, 3, 4];
@@ -12,7 +12,7 @@
   const haystack = data.rows.map((row) => `${row[FOLDER]}/${row[NAME]}`.toLowerCase());
   let visible = [];
   let height = 0;
-  const live = new Map();  // the rows that are in the document, by number
+  const live = new Map();  // rows in the document, by number
 
   const top = (row) => (failed(row) || !row[TAGS].length ? -1 : row[TAGS][0][1]);
   const sure = (row) => {
@@ -108,7 +108,7 @@
     paint();
   }
 
-  const FEW = 24;  // filters that are shown before one asks for more
+  const FEW = 24;  // filters shown before "and N more"
 
   function addFilter(key, text, count, hidden) {
     if (!count) return;

@@ -1,5 +1,5 @@
 "use strict";
-// Follows the media with a playhead, and lets every time on the page be clicked.
+// The playhead follows the player; every time on the page can be clicked.
 (() => {
   const data = JSON.parse(document.getElementById("data").textContent);
   const media = document.getElementById("media");
@@ -27,8 +27,9 @@
     lanes.setAttribute("aria-valuenow", position.toFixed(1));
     lanes.setAttribute("aria-valuetext", clock(position));
     for (const o of outputs) {
-      const curve = data.lanes[o.dataset.lane].curve;
-      const value = curve[Math.min(curve.length - 1, Math.floor(share * curve.length + 1e-6))];
+      const activity = data.lanes[o.dataset.lane].activity;
+      const bin = Math.floor(share * activity.length + 1e-6);
+      const value = activity[Math.min(activity.length - 1, bin)];
       o.textContent = value === null ? "" : value.toFixed(2);
     }
     for (const c of cards) {
@@ -39,7 +40,7 @@
 
   function seek(t) {
     show(t);
-    // Before the media knows its length it takes no position; it is given one when it does.
+    // A player without metadata ignores positions; it gets this one when the metadata is there.
     if (media.readyState > 0) media.currentTime = position;
   }
 

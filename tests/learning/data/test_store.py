@@ -1,8 +1,6 @@
 from __future__ import annotations
 
 import pickle
-import wave
-from collections.abc import Callable
 from contextlib import closing
 from dataclasses import replace
 from functools import partial
@@ -18,6 +16,7 @@ from av_tagger.learning.data.store import StoreSettings, build_store, decode_cli
 from av_tagger.media.decoder_pool import DecoderPool
 from av_tagger.protocols import DecodeRequest
 from tests import ROOT
+from tests.learning.tones import sing, write_wav
 
 Pcm = NDArray[np.int16]
 
@@ -183,19 +182,9 @@ def test_a_file_without_sound_is_an_error() -> None:
         decode_clip(Backend(None), Clip(Path("mute.mp4")), 100, 60.0)  # type: ignore[arg-type]
 
 
-def write_wav(path: Path, samples: NDArray[np.float32], rate: int) -> None:
-    with wave.open(str(path), "wb") as out:
-        out.setnchannels(1)
-        out.setsampwidth(2)
-        out.setframerate(rate)
-        out.writeframes(np.rint(samples * 32_767).astype("<i2").tobytes())
-
-
-def test_a_real_file_is_stored_up_to_rounding(
-    tmp_path: Path, sing: Callable[..., NDArray[np.float32]]
-) -> None:
+def test_a_real_file_is_stored_up_to_rounding(tmp_path: Path) -> None:
     sound = sing(("low",), 0)
-    write_wav(tmp_path / "a.wav", sound, 4_000)
+    write_wav(tmp_path / "a.wav", sound)
     (tmp_path / "b.wav").write_text("no sound at all")
     ours = [
         Clip(tmp_path / "a.wav"),

@@ -1,0 +1,93 @@
+"""The key frames of a page: picture, weight, recognised objects, and the tags they support."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING
+
+from av_tagger.reports.html.markup import Html, h, join
+from av_tagger.reports.html.parts import clock, evidence_chain, named
+from av_tagger.reports.schema import data_uri
+
+if TYPE_CHECKING:
+    from av_tagger.reports.html.timeline import Lane
+    from av_tagger.scores import Evidence, KeyFrame, Tagged
+
+FRAMES_SHOWN = 48
+OBJECT_PROBABILITY = "probability of the object in the key frame"
+
+Links = list[tuple["Evidence", str]]  # the evidence of a key frame, with the tag it is for
+
+
+def keyframe_cards(tagged: Tagged, lanes: list[Lane]) -> Html:
+    """Of many key frames, those with evidence are shown first, then those with large weights."""
+    colours = {lane.label: lane.colour for lane in lanes}
+    links = _links(tagged)
+    frames = tagged.keyframes
+    ranked = sorted(range(len(frames)), key=lambda i: (i not in links, -frames[i].weight))
+    shown = sorted(ranked[:FRAMES_SHOWN])
+    more = len(ranked) - len(shown)
+    cards = [_card(frames[i], links.get(i, []), colours) for i in shown]
+    legend = "An arrow carries the similarity between the object's name and the class's name."
+    return join(
+        [
+            h("ol", {"class": "keyframes"}, cards),
+            h("p", {"class": "keys"}, f"and {more} more") if more else None,
+            h("p", {"class": "keys"}, legend) if links else None,
+        ]
+    )
+
+
+def _links(tagged: Tagged) -> dict[int, Links]:
+    """The evidence of all tags by the number of its key frame."""
+    links: dict[int, Links] = {}
+    for tag in tagged.tags:
+        for evidence in tag.evidence:
+            links.setdefault(_nearest(tagged, evidence), []).append((evidence, tag.label))
+    return links
+
+
+def _nearest(tagged: Tagged, evidence: Evidence) -> int:
+    distances = [abs(k.seconds - evidence.seconds) for k in tagged.keyframes]
+    return min(range(len(distances)), key=distances.__getitem__, default=-1)
+
+
+def _card(keyframe: KeyFrame, links: Links, colours: dict[str, int]) -> Html:
+    explained = {e.object for e, _ in links}
+    others = [(name, p) for name, p in keyframe.objects if name not in explained]
+    return h(
+        "li",
+        None,
+        _shot(keyframe),
+        h("p", {"class": "weight"}, f"stands for {100 * keyframe.weight:.0f} % of the clip")
+        if math.isfinite(keyframe.weight)
+        else None,
+        h("ul", {"class": "chain"}, [_link(e, label, colours) for e, label in links])
+        if links
+        else None,
+        h("ul", {"class": "objects"}, [_object(name, p) for name, p in others]) if others else None,
+    )
+
+
+def _shot(keyframe: KeyFrame) -> Html:
+    """The picture as a button that moves the player there."""
+    names = ", ".join(name for name, _ in keyframe.objects[:3]) or "nothing recognised"
+    picture = (
+        h("img", {"src": data_uri(keyframe.picture), "alt": f"key frame: {names}"})
+        if keyframe.picture
+        else h("span", {"class": "blank"}, "no picture stored")
+    )
+    return h(
+        "button",
+        {"type": "button", "class": "shot", "data-seek": f"{keyframe.seconds:.3f}"},
+        picture,
+        h("span", {"class": "stamp"}, clock(keyframe.seconds)),
+    )
+
+
+def _link(evidence: Evidence, label: str, colours: dict[str, int]) -> Html:
+    return h("li", {"class": f"c{colours.get(label, 0)}"}, evidence_chain(evidence, label))
+
+
+def _object(name: str, probability: float) -> Html:
+    return h("li", None, name, " ", named(probability, OBJECT_PROBABILITY))

@@ -1,0 +1,71 @@
+"""The media player of a page, with a link to the media file or the file itself inside."""
+
+from __future__ import annotations
+
+import base64
+import math
+import mimetypes
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+from urllib.parse import quote_from_bytes
+
+from av_tagger.reports.html.markup import Html, h
+from av_tagger.reports.schema import data_uri
+from av_tagger.scores import Status
+
+if TYPE_CHECKING:
+    from av_tagger.scores import Tagged
+
+
+@dataclass(frozen=True)
+class PageOptions:
+    """How a page holds its media file, and where its index is."""
+
+    embed: bool = False  # the media file inside the page instead of a link to it
+    embed_limit: int = 200_000_000  # bytes; larger files are linked
+    listen: bool = True  # read the media file to draw a spectrogram if the result has none
+    index: str | None = None  # link to the index
+
+
+def player(tagged: Tagged, target: Path, options: PageOptions) -> Html:
+    """A <video>, or an <audio> for files without pictures; a message if it cannot be played."""
+    path = tagged.clip.path
+    kind = mimetypes.guess_type(path.name)[0] or ""
+    sound_only = tagged.eye.status is Status.NO_TRACK or kind.startswith("audio/")
+    attributes = {
+        "id": "media",
+        "controls": True,
+        "preload": "metadata",
+        "playsinline": True,
+        "src": _source(path, target, kind, options),
+        "poster": None if sound_only else _poster(tagged),
+    }
+    lost = ["This browser cannot play the file, or it is not at ", h("code", None, str(path)), "."]
+    return h(
+        "div",
+        {"class": "player"},
+        h("audio" if sound_only else "video", attributes, ""),
+        h("p", {"id": "lost", "hidden": True}, lost),
+    )
+
+
+def _poster(tagged: Tagged) -> str | None:
+    """The key frame with the largest weight, shown until the video plays."""
+    shown = [k for k in tagged.keyframes if k.picture is not None]
+    best = max(shown, key=lambda k: k.weight if math.isfinite(k.weight) else -1.0, default=None)
+    return data_uri(best.picture) if best is not None and best.picture is not None else None
+
+
+def _source(path: Path, target: Path, kind: str, options: PageOptions) -> str:
+    """A data URI, or a link relative to the page."""
+    full = path.absolute()
+    if options.embed and full.is_file() and full.stat().st_size <= options.embed_limit:
+        data = base64.b64encode(full.read_bytes()).decode("ascii")
+        return f"data:{kind or 'video/mp4'};base64,{data}"
+    try:
+        relative = os.path.relpath(full, target.absolute().parent)
+    except ValueError:  # on another drive
+        return full.as_uri()
+    return quote_from_bytes(os.fsencode(relative.replace(os.sep, "/")), safe="/")
