@@ -1,4 +1,4 @@
-"""What comes in: a clip (where), and what was decoded from it (waveform, frames)."""
+"""What comes in: a clip, and what was decoded from it (waveform, frames)."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class Clip:
 
 @dataclass(frozen=True)
 class Waveform:
-    """Mono sound: float32 samples, nominally within [-1, 1]."""
+    """Mono audio: float32 samples, nominally within [-1, 1]."""
 
     samples: Samples  # (n,)
     rate: int  # Hz
@@ -45,10 +45,10 @@ class Waveform:
     def __post_init__(self) -> None:
         if self.samples.ndim != 1 or self.samples.dtype != np.float32:
             raise ValueError(
-                f"a waveform is mono float32: {self.samples.shape = }, {self.samples.dtype = }"
+                f"a waveform must be mono float32: {self.samples.shape = }, {self.samples.dtype = }"
             )
         if self.rate <= 0:
-            raise ValueError(f"a sampling rate is positive: {self.rate = }")
+            raise ValueError(f"the sampling rate must be positive: {self.rate = }")
 
     @property
     def duration_seconds(self) -> float:
@@ -57,7 +57,7 @@ class Waveform:
 
 @dataclass(frozen=True)
 class ColourMatrix:
-    """How luma and two colour differences become red, green and blue: the shares of red and blue in luma, and the range of values."""
+    """YUV to RGB: the shares of red and blue in luma, and the range of values."""
 
     red: float = 0.299  # ITU-R BT.601; green has the rest
     blue: float = 0.114
@@ -67,10 +67,7 @@ class ColourMatrix:
     def matrix(self) -> NDArray[np.float64]:
         """(3, 3): (R, G, B) = matrix @ (Y - black, U - 128, V - 128)."""
         green = 1 - self.red - self.blue
-        u, v = (
-            2 * (1 - self.blue),
-            2 * (1 - self.red),
-        )  # of B and R, for differences within [-0.5, 0.5]
+        u, v = 2 * (1 - self.blue), 2 * (1 - self.red)  # for differences within [-0.5, 0.5]
         plain = np.array([[1, 0, v], [1, -u * self.blue / green, -v * self.red / green], [1, u, 0]])
         luma, chroma = (1.0, 1.0) if self.full else (255 / 219, 255 / 224)
         return plain * [luma, chroma, chroma]
@@ -80,12 +77,10 @@ class ColourMatrix:
         return 0 if self.full else 16
 
     def rgb(self, y: Images, u: Images, v: Images) -> Images:
-        """One (height, width, 3) picture; each colour difference counts for the two by two pixels that share it."""
+        """One (height, width, 3) picture; each U and V value is used for 2 x 2 pixels."""
         height, width = y.shape
         scale = self.matrix.astype(np.float32)
-        bright = y * scale[0, 0] + (
-            0.5 - scale[0, 0] * self.black
-        )  # half a step: whole numbers are cut off below
+        bright = y * scale[0, 0] + (0.5 - scale[0, 0] * self.black)  # 0.5: the cast truncates
         bright = bright.reshape(height // 2, 2, width // 2, 2)
         blue, red = u - np.float32(128), v - np.float32(128)
         out = np.empty((height, width, 3), np.uint8)
@@ -112,10 +107,10 @@ def yuv_planes(images: Images) -> tuple[Images, Images, Images]:
 
 @dataclass(frozen=True)
 class Frames:
-    """A run of pictures, each with its presentation time: RGB, or as decoders have them, which is half the bytes."""
+    """Frames with presentation times: RGB, or planar YUV 4:2:0, which is half the bytes."""
 
-    images: Images  # (n, height, width, 3) RGB; with `luma` (n, height * 3 / 2, width): all of Y, then U and V, a quarter of it each
-    times: Times  # (n,) seconds, rising
+    images: Images  # (n, height, width, 3) RGB; with `luma` (n, *planar_shape(height, width))
+    times: Times  # (n,) seconds, in ascending order
     damaged: int = 0  # frames that the decoder reported as corrupt
     luma: ColourMatrix | None = None
 
@@ -132,10 +127,11 @@ class Frames:
             or len(shape) != (4 if self.luma is None else 3)
         ):
             raise ValueError(
-                f"frames are uint8, RGB or planes of even sides: {shape = }, {self.images.dtype = }, {self.luma = }"
+                "frames must be uint8, RGB or planar with even sides: "
+                f"{shape = }, {self.images.dtype = }, {self.luma = }"
             )
         if self.times.shape != (len(self.images),):
-            raise ValueError(f"every frame has a time: {self.times.shape = }, {shape = }")
+            raise ValueError(f"one time per frame: {self.times.shape = }, {shape = }")
 
     def __len__(self) -> int:
         return len(self.images)
@@ -147,11 +143,11 @@ class Frames:
         return (rows, width) if self.luma is None else (rows * 2 // 3, width)
 
     def planes(self) -> tuple[Images, Images, Images]:
-        """Views of (n, height, width) luma and (n, height / 2, width / 2) colour differences; only where there is `luma`."""
+        """Views of Y (n, height, width), U and V (n, height / 2, width / 2); needs `luma`."""
         return yuv_planes(self.images)
 
     def rgb(self, rows: NDArray[np.int64] | slice = slice(None)) -> Images:
-        """(rows, height, width, 3) as people see them."""
+        """(rows, height, width, 3) RGB."""
         if self.luma is None:
             return self.images[rows]
         y, u, v = (plane[rows] for plane in self.planes())
@@ -161,11 +157,11 @@ class Frames:
 
 @dataclass(frozen=True)
 class TrackInfo:
-    """What the container says of one track; counts and durations are hints, never promises."""
+    """What the container says about one track; counts and durations can be wrong."""
 
     codec: str
     duration_seconds: float | None = None
-    rate: float = 0.0  # Hz for sound, frames a second for pictures
+    rate: float = 0.0  # Hz of audio, frames per second of video
     channels: int = 0
     width: int = 0  # as displayed, after rotation
     height: int = 0
@@ -185,14 +181,12 @@ class MediaInfo:
 
 @dataclass(frozen=True)
 class Media:
-    """One decoded window of a clip: what the ear and the eye get to know."""
+    """One decoded window of a clip: the input of the ear and the eye."""
 
     clip: Clip
     start_seconds: float
     end_seconds: float
     waveform: Waveform | None
     frames: Frames | None
-    notes: tuple[str, ...] = ()  # what could not be read, in words; the track is then degraded
-    remarks: tuple[
-        str, ...
-    ] = ()  # what people may want to know, and costs nothing: another decoder took over
+    notes: tuple[str, ...] = ()  # what could not be read: the track is then degraded
+    remarks: tuple[str, ...] = ()  # no loss of quality, such as another decoder

@@ -1,4 +1,4 @@
-"""All settings of a run, composed of the rooms' own: TOML in, flags over it, fingerprint out."""
+"""All settings of a run: defaults, a TOML file, and flags, which take precedence."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from av_tagger.flags import RunFlags
 from av_tagger.settings import from_table, read_toml, to_table
 from av_tagger.video.branch import EyeSettings
 
-FAST_FRAME_RATE = 8.0  # candidates a second: a third of the work, coverage 1.7 % worse on average (bench.savings, 35 films)
+FAST_FRAME_RATE = 8.0  # fps; see `python -m av_tagger.bench.savings` for what it costs
 
 
 @dataclass(frozen=True)
@@ -22,17 +22,16 @@ class MediaSettings:
     """How files are read."""
 
     backend: str = "pyav"
-    limit_seconds: float = 120.0  # the longest wait for one window of a file
+    limit_seconds: float = 120.0  # for one window of a file
     window_seconds: float = 10.0
     overlap_seconds: float = 1.0
-    skip_nonref: bool = (
-        False  # leave out frames that no other needs: about half of them, at 60 % of the decoding
-    )
+    skip_nonref: bool = False  # skip non-reference frames: half of them, 60 % of the decoding time
 
     def __post_init__(self) -> None:
         if not 0 <= self.overlap_seconds < self.window_seconds or self.limit_seconds <= 0:
             raise ValueError(
-                f"windows are longer than their overlap: {self.window_seconds = }, {self.overlap_seconds = }"
+                "windows must be longer than their overlap and limits positive: "
+                f"{self.window_seconds = }, {self.overlap_seconds = }, {self.limit_seconds = }"
             )
 
 
@@ -50,7 +49,7 @@ class Config(RunFlags):
 
     def __post_init__(self) -> None:
         if self.threshold is not None and not 0 <= self.threshold <= 1:
-            raise ValueError(f"a threshold lies between 0 and 1, not {self.threshold}")
+            raise ValueError(f"threshold must lie between 0 and 1: {self.threshold}")
 
     @property
     def frame_rate(self) -> float | None:
@@ -88,5 +87,5 @@ def configure(path: Path | None = None, flags: Mapping[str, Any] | None = None) 
     if os.environ.get("AV_TAGGER_OFFLINE"):
         table.setdefault("offline", True)
     if path is not None and table:
-        from_table(Config, table, str(path))  # so that a mistake in the file is said of the file
+        from_table(Config, table, str(path))  # errors of the file name the file
     return from_table(Config, {**table, **(flags or {})}, "flags" if flags else "settings")

@@ -31,7 +31,7 @@ CHUNK = 1 << 18
 
 @dataclass(frozen=True)
 class ExpectedFile:
-    """What is known of the file beforehand."""
+    """What is known about the file before the download; empty: unknown."""
 
     sha256: str = ""
     size: int | None = None
@@ -39,25 +39,25 @@ class ExpectedFile:
 
 @dataclass(frozen=True)
 class Patience:
-    """How long to wait for what."""
+    """Timeouts and retries."""
 
-    probe_seconds: float = 0.7  # to find out that a host cannot be reached
-    read_seconds: float = 15.0  # without a single byte
-    attempts: int = 3  # at one address
-    pause_seconds: float = 0.5  # before the second attempt; doubled for each further one
+    probe_seconds: float = 0.7  # for a connection
+    read_seconds: float = 15.0  # without any byte
+    attempts: int = 3  # per address
+    pause_seconds: float = 0.5  # before the second attempt; doubled for each further attempt
     remember_seconds: float = 60.0  # that a host could not be reached
 
 
 class Broken(Exception):
-    """An attempt that may go better the next time."""
+    """An attempt that failed and may be repeated."""
 
 
 class Refused(Exception):
-    """An address that will not give the file, however often it is asked."""
+    """An address that does not give the file; repeating is useless."""
 
 
 PATIENCE = Patience()
-_unreachable: dict[str, float] = {}  # host and port: when it was found out
+_unreachable: dict[str, float] = {}  # host:port -> time of the failed connection
 
 
 def fetch(
@@ -67,7 +67,7 @@ def fetch(
     progress: Progress | None = None,
     by_hand: str = "",
 ) -> None:
-    """From the first address that gives the file; two processes that want the same file download it once."""
+    """Download from the first address that works. Parallel processes download a file once."""
     reasons: list[str] = []
     with _disk_errors(target):
         target.parent.mkdir(parents=True, exist_ok=True)
@@ -97,7 +97,7 @@ def sha256_of(path: Path) -> str:
 
 
 def recorded_sha256(path: Path) -> str:
-    """The checksum that was written down when the file came, or nothing."""
+    """The checksum that was recorded at the download; empty if there is none."""
     record = _record_of(path)
     return (
         record.read_text(encoding="ascii").split()[0]
@@ -107,20 +107,20 @@ def recorded_sha256(path: Path) -> str:
 
 
 def is_reachable(address: str, seconds: float) -> bool:
-    """Whether the host, or the proxy on the way to it, takes a connection; name lookup included in the time."""
+    """Whether the host or its proxy accepts a connection in time, name lookup included."""
     host, port = _endpoint(address)
     opened = threading.Event()
 
-    def knock() -> None:
+    def connect() -> None:
         with (
             contextlib.suppress(OSError, UnicodeError),
             socket.create_connection((host, port), timeout=seconds),
         ):
             opened.set()
 
-    knocker = threading.Thread(target=knock, daemon=True)
-    knocker.start()
-    knocker.join(seconds)
+    prober = threading.Thread(target=connect, daemon=True)
+    prober.start()
+    prober.join(seconds)
     return opened.is_set()
 
 
@@ -128,7 +128,7 @@ def _fetch_from(
     address: str, target: Path, expected: ExpectedFile, progress: Progress | None
 ) -> None:
     if urllib.parse.urlsplit(address).scheme not in ("http", "https"):
-        raise UsageError(f"{address}: weights come over http or https; correct $AV_TAGGER_MIRROR")
+        raise UsageError(f"{address}: is not http or https; correct $AV_TAGGER_MIRROR")
     _probe(address)
     for attempt in range(PATIENCE.attempts):
         if attempt:
@@ -147,7 +147,7 @@ def _probe(address: str) -> None:
     host = "{}:{}".format(*_endpoint(address))
     known = _unreachable.get(host)
     if known is not None and time.monotonic() - known < PATIENCE.remember_seconds:
-        raise Refused("cannot be reached, as before")
+        raise Refused("could not be reached a moment ago")
     if not is_reachable(address, PATIENCE.probe_seconds):
         _unreachable[host] = time.monotonic()
         raise Refused(f"cannot be reached within {PATIENCE.probe_seconds:g} s")
@@ -155,7 +155,7 @@ def _probe(address: str) -> None:
 
 
 def _attempt(address: str, part: Path, expected: ExpectedFile, progress: Progress | None) -> None:
-    """One request; what arrives is kept, so that the next attempt goes on where this one ended."""
+    """One request. What has arrived is kept; the next attempt continues from there."""
     have = _resumable(part, expected)
     try:
         with urllib.request.urlopen(  # noqa: S310
@@ -168,7 +168,7 @@ def _attempt(address: str, part: Path, expected: ExpectedFile, progress: Progres
             )
             _write(answer, part, have, expected, progress)
     except urllib.error.HTTPError as error:
-        _score(error, part)
+        _raise_for(error, part)
     except (OSError, http.client.HTTPException) as error:
         if isinstance(error, OSError) and error.errno in DISK_ERRORS:
             raise
@@ -179,14 +179,14 @@ def _request(address: str, part: Path, have: int) -> urllib.request.Request:
     request = urllib.request.Request(address, headers={"User-Agent": "av-tagger"})  # noqa: S310
     if have:
         request.add_header("Range", f"bytes={have}-")
-        if mark := _mark(part):
-            request.add_header("If-Range", mark)
+        if etag := _etag(part):
+            request.add_header("If-Range", etag)
     return request
 
 
 def _resumable(part: Path, expected: ExpectedFile) -> int:
-    """How much of an earlier attempt can be built on: only what is known to be of the same version, by mark or by checksum."""
-    if not part.is_file() or not (expected.sha256 or _mark(part)):
+    """Bytes to continue from: none unless ETag or checksum prove that the file is the same."""
+    if not part.is_file() or not (expected.sha256 or _etag(part)):
         return 0
     size = part.stat().st_size
     return 0 if expected.size is not None and size >= expected.size else size
@@ -195,7 +195,7 @@ def _resumable(part: Path, expected: ExpectedFile) -> int:
 def _continues(answer: http.client.HTTPResponse, have: int) -> bool:
     if (answer.headers.get("Content-Range") or "").startswith(f"bytes {have}-"):
         return True
-    raise Broken("the server continued at another place than asked")
+    raise Broken("the server sent another range than requested")
 
 
 def _write(
@@ -211,7 +211,7 @@ def _write(
         raise Refused(f"offers {total} bytes where the file has {expected.size}")
     if total is not None and shutil.disk_usage(part.parent).free < total - have:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-    _mark_file(part).write_text(_strong_mark(answer), encoding="utf-8")
+    _etag_file(part).write_text(_strong_etag(answer), encoding="utf-8")
     with part.open("ab" if have else "wb") as file:
         for chunk in iter(lambda: answer.read(CHUNK), b""):
             file.write(chunk)
@@ -223,11 +223,11 @@ def _write(
         raise Broken(f"the connection ended after {have} of {total} bytes")
 
 
-def _score(error: urllib.error.HTTPError, part: Path) -> None:
+def _raise_for(error: urllib.error.HTTPError, part: Path) -> None:
     error.close()
     if error.code == http.HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE:
         part.unlink(missing_ok=True)
-        raise Broken("what was downloaded before does not fit; it starts again")
+        raise Broken("the earlier part does not fit and is downloaded again")
     if error.code >= 500 or error.code in (
         http.HTTPStatus.REQUEST_TIMEOUT,
         http.HTTPStatus.TOO_MANY_REQUESTS,
@@ -242,7 +242,7 @@ def _accept(target: Path, expected: ExpectedFile) -> None:
     if expected.sha256 and digest != expected.sha256:
         _forget(part)
         raise Refused(
-            f"the file it gives is another one (sha256 {digest[:12]}..., expected {expected.sha256[:12]}...)"
+            f"its file is another one (sha256 {digest[:12]}..., expected {expected.sha256[:12]}...)"
         )
     if not expected.sha256:
         _record_of(target).write_text(f"{digest}  {target.name}\n", encoding="ascii")
@@ -251,27 +251,27 @@ def _accept(target: Path, expected: ExpectedFile) -> None:
 
 
 def _is_whole(target: Path, expected: ExpectedFile) -> bool:
-    """What another process has just put there."""
+    """Another process may have downloaded it meanwhile."""
     known = expected.sha256 or recorded_sha256(target)
     return bool(known) and sha256_of(target) == known
 
 
 def _forget(part: Path) -> None:
     part.unlink(missing_ok=True)
-    _mark_file(part).unlink(missing_ok=True)
+    _etag_file(part).unlink(missing_ok=True)
 
 
-def _mark_file(part: Path) -> Path:
+def _etag_file(part: Path) -> Path:
     return part.with_name(part.name + ".etag")
 
 
-def _mark(part: Path) -> str:
-    file = _mark_file(part)
+def _etag(part: Path) -> str:
+    file = _etag_file(part)
     return file.read_text(encoding="utf-8") if file.is_file() else ""
 
 
-def _strong_mark(answer: http.client.HTTPResponse) -> str:
-    """Weak marks (W/) promise likeness, not the same bytes."""
+def _strong_etag(answer: http.client.HTTPResponse) -> str:
+    """The ETag; weak ones (W/) do not guarantee the same bytes."""
     etag = answer.headers.get("ETag") or ""
     return "" if etag.startswith("W/") else etag
 
@@ -294,7 +294,7 @@ def _disk_errors(target: Path) -> Iterator[None]:
         yield
     except OSError as error:
         remedy = (
-            "free some room"
+            "free some space"
             if error.errno in (errno.ENOSPC, errno.EDQUOT)
             else "check the folder's permissions"
         )
@@ -306,7 +306,7 @@ def _disk_errors(target: Path) -> Iterator[None]:
 
 @contextlib.contextmanager
 def _lock(target: Path) -> Iterator[None]:
-    """Held by the process; the system lets go of it when the process ends, however it ends."""
+    """A lock between processes; the system releases it when the process ends."""
     with target.with_name(target.name + ".lock").open("ab") as file:
         _hold(file)
         yield

@@ -1,4 +1,4 @@
-"""Sound classes as data: which there are, their AudioSet ids, and the words that describe them."""
+"""Sound classes: labels, AudioSet ids, and words for the eye."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ class SoundClass:
     id: str = ""  # AudioSet id, such as /m/0284vy3
     group: str = ""
     words: tuple[str, ...] = ()  # extra words for the eye
-    also: tuple[str, ...] = ()  # ids of narrower AudioSet classes that count for this one
+    also: tuple[str, ...] = ()  # ids of narrower AudioSet classes that count as this one
 
 
 @dataclass(frozen=True)
@@ -35,7 +35,7 @@ class ClassList:
         twice = [label for label, n in Counter(self.labels).items() if n > 1]
         if twice:
             raise UsageError(
-                f"class {twice[0]!r} stands more than once in the list; name each class once"
+                f"class {twice[0]!r} is in the list more than once; name each class once"
             )
 
     def __len__(self) -> int:
@@ -53,7 +53,7 @@ class ClassList:
         return tuple(c.id for c in self.classes)
 
     def find(self, name: str) -> SoundClass:
-        """The class of this label or AudioSet id, capitals aside."""
+        """The class with this label or AudioSet id, ignoring case."""
         key = name.strip().casefold()
         for c in self.classes:
             if key in (c.label.casefold(), c.id.casefold()):
@@ -77,9 +77,9 @@ def dcase2017() -> ClassList:
 
 @cache
 def audioset() -> ClassList:
-    """The 527 classes of AudioSet in the order of its label list; those of DCASE 2017 with their extra words.
+    """The 527 classes of AudioSet in the order of its label list.
 
-    Names and ids are AudioSet's (Google, CC BY 4.0).
+    Those of DCASE 2017 have their extra words. Names and ids: Google, CC BY 4.0.
     """
     text = files("av_tagger").joinpath("resources", "audioset.tsv").read_text(encoding="utf-8")
     known = {c.id: c for c in dcase2017()}
@@ -88,9 +88,10 @@ def audioset() -> ClassList:
 
 
 def choose_classes(choice: str | None) -> ClassList:
-    """What `--classes` means: nothing = DCASE 2017, `all` = AudioSet, an existing file, or names and ids.
+    """The value of `--classes`: None is DCASE 2017, `all` is AudioSet; else a file, names or ids.
 
-    Names are parted by semicolons, since some hold commas; commas part them, too, where the whole is not one name.
+    Names are separated by semicolons, because some contain commas; by commas if the whole text is
+    not one name.
     """
     if choice is None:
         return dcase2017()
@@ -105,12 +106,12 @@ def choose_classes(choice: str | None) -> ClassList:
 
 
 def read_classes(path: Path) -> ClassList:
-    """A class list from a file: TOML tables as in the package, or plain text with one label a line."""
+    """A class list from a file: TOML as in the package, or text with one label per line."""
     try:
         text = path.read_text(encoding="utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
         raise UsageError(
-            f"{path}: this class list cannot be read ({error}); give a text file, one label a line"
+            f"{path}: cannot be read as a class list ({error}); give text, one label per line"
         ) from error
     try:
         return _from_toml(text) if path.suffix == ".toml" else _from_lines(text)

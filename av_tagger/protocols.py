@@ -1,4 +1,4 @@
-"""The sockets: what each part promises, so that another can take its place. Batch only: n things in, n out."""
+"""Protocols of the exchangeable parts. Batches only: n things in, n results out."""
 
 from __future__ import annotations
 
@@ -19,19 +19,19 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class DecodeRequest:
-    """What is asked of a decoder: only what the ear and the eye of this run can use."""
+    """What a decoder should deliver: only what the ear and the eye of a run can use."""
 
-    audio_rate: int | None = 20_000  # Hz; None: no sound wanted
-    short_side: int | None = 342  # pixels of the shorter side; None: no pictures wanted
-    frame_rate: float | None = None  # candidate frames a second; None: every frame
+    audio_rate: int | None = 20_000  # Hz; None: no audio
+    short_side: int | None = 342  # pixels of the shorter side; None: no frames
+    frame_rate: float | None = None  # frames per second; None: every frame
     window_seconds: float = 10.0
     overlap_seconds: float = 1.0
-    skip_nonref: bool = False  # leave out frames that no other needs: about half of them at 60 % of the decoding, where the codec has such
+    skip_nonref: bool = False  # skip non-reference frames: half of them, 60 % of the decoding time
 
 
 @runtime_checkable
 class MediaBackend(Protocol):
-    """Opens files; the one room that knows codecs."""
+    """Opens media files."""
 
     name: str
 
@@ -44,14 +44,14 @@ class MediaBackend(Protocol):
 
 @runtime_checkable
 class AudioBranch(Protocol):
-    """The ear: waveforms in, a probability per class and a timeline out."""
+    """The ear: waveforms in, probabilities per class and a timeline out."""
 
     @property
     def labels(self) -> tuple[str, ...]: ...
 
     @property
     def rate(self) -> int:
-        """The sampling rate it listens at, in Hz."""
+        """The sampling rate of its input, in Hz."""
         ...
 
     @property
@@ -87,14 +87,14 @@ class EmbeddingBranch(Protocol):
 
 @runtime_checkable
 class VideoBranch(Protocol):
-    """The eye: frames in, a probability per class and the evidence for it out."""
+    """The eye: frames in, probabilities per class and the evidence for them out."""
 
     @property
     def labels(self) -> tuple[str, ...]: ...
 
     @property
     def short_side(self) -> int:
-        """The picture size it needs, in pixels of the shorter side."""
+        """Size of the frames it needs, in pixels of the shorter side."""
         ...
 
     @property
@@ -105,33 +105,33 @@ class VideoBranch(Protocol):
 
 @runtime_checkable
 class FrameFeatures(Protocol):
-    """Pictures to vectors whose distances say how different two frames look."""
+    """Frames to vectors; the distance of two vectors says how different the frames look."""
 
     name: str
 
     def describe(self, clips: Sequence[Frames]) -> list[Tensor]:
-        """One (frames, features) tensor a clip, from micro-batches laid end to end over the clips."""
+        """One (frames, features) tensor per clip; micro-batches run across clips."""
         ...
 
 
 @dataclass(frozen=True)
 class Representatives:
-    """Rows that stand for all others, with a proof of how good the choice is."""
+    """Rows that represent all others, with a bound on how good the choice is."""
 
-    rows: NDArray[np.int64]  # rising
-    weights: NDArray[np.float64]  # row sums of Z over n: the share each row represents
+    rows: NDArray[np.int64]  # in ascending order
+    weights: NDArray[np.float64]  # row sums of Z / n: the share that each row represents
     objective: float
     lower_bound: float
 
     @property
     def gap(self) -> float:
-        """Relative distance between what was found and what is provably the best possible."""
+        """Relative distance between the objective and its lower bound."""
         return max(0.0, self.objective - self.lower_bound) / max(abs(self.objective), 1e-12)
 
 
 @runtime_checkable
 class KeyframeSelector(Protocol):
-    """Features of many clips in, a few representative rows for each out."""
+    """Features of many clips in, a few representative rows per clip out."""
 
     name: str
 
@@ -140,7 +140,7 @@ class KeyframeSelector(Protocol):
 
 @runtime_checkable
 class Recogniser(Protocol):
-    """Pictures in, object probabilities out, with its own preprocessing."""
+    """Pictures in, object probabilities out; has its own preprocessing."""
 
     @property
     def objects(self) -> tuple[str, ...]: ...
@@ -155,18 +155,18 @@ class Recogniser(Protocol):
 
 @runtime_checkable
 class WordSpace(Protocol):
-    """Words as vectors: how near an object's name is to a sound's."""
+    """Similarity of the names of objects to the names of sounds."""
 
     name: str
 
     def similarity(self, objects: Sequence[str], sounds: Sequence[str]) -> NDArray[np.float32]:
-        """(objects, sounds) cosine similarities; NaN where a name has no known word."""
+        """(objects, sounds) cosine similarities; NaN for a name without known words."""
         ...
 
 
 @runtime_checkable
 class Fusion(Protocol):
-    """Weighs ear against eye, class by class, and knows where each class's threshold lies."""
+    """Fuses the scores of ear and eye per class, and has the thresholds."""
 
     @property
     def labels(self) -> tuple[str, ...]: ...
@@ -174,14 +174,14 @@ class Fusion(Protocol):
     def fuse(self, heard: Sequence[Scores], seen: Sequence[Scores]) -> list[Scores]: ...
 
     def thresholds(self, heard: Scores, seen: Scores) -> NDArray[np.float64]:
-        """(classes,) calibrated for the witnesses that did testify."""
+        """(classes,) for the branches that have scores."""
         ...
 
 
 class Outcomes(Protocol):
-    """Results to be gone through as often as needed: a list, or a file of any length of which one result is held at a time.
+    """Results that can be iterated several times: a list, or a file that is read one by one.
 
-    Their number is asked for so that nothing passes that can be gone through only once.
+    `__len__` keeps out generators, which can be iterated only once.
     """
 
     def __len__(self) -> int: ...
@@ -191,7 +191,7 @@ class Outcomes(Protocol):
 
 @runtime_checkable
 class Writer(Protocol):
-    """Results as a file of one format, in memory that does not grow with their number."""
+    """Writes results in one format, in memory that does not grow with their number."""
 
     suffix: str
 

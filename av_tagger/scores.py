@@ -1,4 +1,4 @@
-"""What goes out: scores of a witness, the evidence for them, and the tags of a clip (numpy only)."""
+"""What goes out: scores of a branch, the evidence for them, the tags of a clip (numpy only)."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ Probabilities = NDArray[np.float64]
 
 
 class Status(StrEnum):
-    """How well a witness could do its work."""
+    """State of the ear or the eye on a clip."""
 
     OK = "ok"
     DEGRADED = "degraded"
@@ -25,7 +25,7 @@ class Status(StrEnum):
 
 @dataclass(frozen=True)
 class Evidence:
-    """Why the eye believes in a class: what was recognised, when, and how near its name is to the class's."""
+    """Why the eye has a class: the object, when it was seen, how similar its name is."""
 
     seconds: float
     object: str
@@ -35,51 +35,47 @@ class Evidence:
 
 @dataclass(frozen=True)
 class KeyFrame:
-    """A picture that stands for a part of the clip."""
+    """A frame that represents a part of the clip."""
 
     seconds: float
-    weight: float  # share of the clip's frames that it represents
+    weight: float  # the share of the frames that it represents
     objects: tuple[tuple[str, float], ...] = ()  # most probable first
-    picture: bytes | None = field(
-        default=None, repr=False, compare=False
-    )  # a small JPEG, for people
+    picture: bytes | None = field(default=None, repr=False, compare=False)  # a small JPEG
 
 
 @dataclass(frozen=True)
 class Activity:
-    """Frame probabilities: the timeline that people see."""
+    """Frame probabilities: the timeline."""
 
     values: NDArray[np.float32]  # (frames, classes)
-    rate: float  # frames a second
+    rate: float  # frames per second
     start_seconds: float = 0.0
 
     def __post_init__(self) -> None:
         if self.values.ndim != 2:
-            raise ValueError(f"activity is frames x classes: {self.values.shape = }")
+            raise ValueError(f"activity must be (frames, classes): {self.values.shape = }")
 
 
 @dataclass(frozen=True)
 class Scores:
-    """One witness on one clip: a probability per class, NaN where it has no opinion at all."""
+    """Scores of one branch for one clip: a probability per class, NaN if it has none."""
 
     labels: tuple[str, ...]
     probabilities: Probabilities  # (classes,)
     status: Status = Status.OK
     activity: Activity | None = None
-    evidence: dict[str, tuple[Evidence, ...]] = field(
-        default_factory=dict
-    )  # by label, strongest first
+    evidence: dict[str, tuple[Evidence, ...]] = field(default_factory=dict)  # by label, best first
     keyframes: tuple[KeyFrame, ...] = ()
 
     def __post_init__(self) -> None:
         if self.probabilities.shape != (len(self.labels),):
             raise ValueError(
-                f"one probability a class: {self.probabilities.shape = }, {len(self.labels) = }"
+                f"one probability per class: {self.probabilities.shape = }, {len(self.labels) = }"
             )
 
     @classmethod
     def silent(cls, labels: tuple[str, ...], status: Status) -> Scores:
-        """The scores of a witness that could not testify."""
+        """NaN for all classes: the branch could not score the clip."""
         return cls(labels, np.full(len(labels), np.nan), status)
 
     @property
@@ -98,7 +94,7 @@ class Event:
 
 @dataclass(frozen=True)
 class Tag:
-    """A sound class that the clip contains, and why."""
+    """A class that the clip contains, and why."""
 
     label: str
     probability: float
@@ -111,7 +107,7 @@ class Tag:
 
 @dataclass(frozen=True)
 class ClassScore:
-    """What each witness said of a class, and what the two came to."""
+    """Scores of ear and eye for a class, the fused score and its threshold."""
 
     fused: float
     heard: float | None
@@ -121,7 +117,7 @@ class ClassScore:
 
 @dataclass(frozen=True)
 class BranchInfo:
-    """Which ear or eye testified, with which weights, and how well it could."""
+    """Which ear or eye was used, with which weights, and its status."""
 
     status: Status
     model: str
@@ -130,7 +126,7 @@ class BranchInfo:
 
 @dataclass(frozen=True)
 class RunInfo:
-    """Under which conditions a result came to be."""
+    """The conditions under which a result was made."""
 
     version: str
     device: str
@@ -140,7 +136,7 @@ class RunInfo:
 
 @dataclass(frozen=True)
 class Tagged:
-    """The answer for one clip."""
+    """The result for one clip."""
 
     clip: Clip
     duration_seconds: float
@@ -156,7 +152,7 @@ class Tagged:
 
 @dataclass(frozen=True)
 class Failed:
-    """A clip that could not be tagged; it costs itself only."""
+    """A clip that could not be tagged, and why."""
 
     clip: Clip
     kind: str

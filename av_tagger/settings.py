@@ -1,4 +1,4 @@
-"""Tables (from TOML or JSON) to frozen dataclasses, strictly: an unknown key or a wrong type is an error that names the remedy."""
+"""Tables of TOML or JSON to frozen dataclasses; unknown keys and wrong types are errors."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def read_toml(path: Path) -> dict[str, Any]:
 
 
 def from_table(kind: type[T], table: Mapping[str, Any], where: str) -> T:
-    """Build a settings dataclass from a table; `where` says in messages which file and section it stands in."""
+    """Build a settings dataclass from a table; `where` is its file and section, for messages."""
     if not isinstance(table, Mapping):
         raise UsageError(f"{where}: expected a table of settings, got {table!r}")
     table = _renamed(kind, table, where)
@@ -47,13 +47,13 @@ def from_table(kind: type[T], table: Mapping[str, Any], where: str) -> T:
 
 
 def to_table(settings: Any) -> dict[str, Any]:
-    """The reverse of `from_table`: plain values that JSON and TOML can hold."""
+    """The reverse of `from_table`: plain values for JSON and TOML."""
     plain: dict[str, Any] = json.loads(json.dumps(dataclasses.asdict(settings), default=str))
     return plain
 
 
 def fingerprint(*parts: Any) -> str:
-    """Twelve hexadecimal digits that change when anything in `parts` (plain values) changes."""
+    """Twelve hexadecimal digits of a hash of `parts` (plain values)."""
     text = json.dumps(parts, sort_keys=True, default=str)
     return hashlib.sha256(text.encode()).hexdigest()[:12]
 
@@ -73,9 +73,8 @@ def _convert(hint: Any, value: Any, where: str) -> Any:
         return _convert_union(arguments, value, where)
     if origin is typing.Literal:
         if value not in arguments:
-            raise UsageError(
-                f"{where}: {value!r} is not a choice; {did_you_mean(str(value), map(str, arguments))}"
-            )
+            hint = did_you_mean(str(value), map(str, arguments))
+            raise UsageError(f"{where}: {value!r} is not a choice; {hint}")
         return value
     if origin is tuple:
         return _convert_tuple(arguments, value, where)

@@ -1,4 +1,4 @@
-"""Names for the parts of a long piece of work, so that whoever runs it can see where the time goes; nobody has to watch."""
+"""Names of the stages of a computation, for an optional profiler."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ _watch: ContextVar[Watch | None] = ContextVar("watch", default=None)
 
 
 def stage(name: str) -> AbstractContextManager[Any]:
-    """`with stage("features"):` around the work that is called so."""
+    """`with stage("features"):` around the code of a stage."""
     watch = _watch.get()
     return nullcontext() if watch is None else watch(name)
 
 
 @contextmanager
 def watched(watch: Watch) -> Iterator[None]:
-    """Within it, and in this thread only, `watch` is told of every stage."""
+    """Call `watch` with the name of every stage that runs in this thread inside the block."""
     token = _watch.set(watch)
     try:
         yield

@@ -1,4 +1,4 @@
-"""The story: a clip is heard, it is seen, the two are weighed, and it is tagged."""
+"""The story: a clip is heard, it is seen, the two are fused, and it is tagged."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ OFF = BranchInfo(Status.OFF, "none")
 
 @dataclass(frozen=True)
 class WindowResult:
-    """What both witnesses said of one window, and what it came to."""
+    """Scores of ear and eye for one window of a clip, and the fused scores."""
 
     start_seconds: float
     end_seconds: float
@@ -51,7 +51,7 @@ class WindowResult:
 
 @dataclass(frozen=True)
 class Parts:
-    """Everything a tagger is made of; any part can be another that keeps the same promise."""
+    """Everything a tagger is made of; each part can be any object with the same protocol."""
 
     labels: tuple[str, ...]
     ear: AudioBranch | None
@@ -60,39 +60,38 @@ class Parts:
     open: Open
     request: DecodeRequest
     events: EventSettings = field(default_factory=EventSettings)
-    threshold: float | None = None  # overrides every class's own
-    ear_thresholds: NDArray[np.float64] | None = (
-        None  # (classes,) from which frame activity counts as an event
-    )
+    threshold: float | None = None  # for all classes, instead of one per class
+    ear_thresholds: NDArray[np.float64] | None = None  # (classes,) of frame activity, for events
     run: RunInfo = field(default_factory=lambda: RunInfo("0", "cpu", "", 0.0))
 
 
 class Tagger:
-    """Listens to clips and looks at them, and says which sounds happen in them."""
+    """Clips in, tags with times and reasons out."""
 
     def __init__(self, parts: Parts) -> None:
         self.parts = parts
 
     @property
     def branches(self) -> tuple[BranchInfo, BranchInfo]:
-        """Ear and eye as they would testify on a clip that lacks nothing."""
+        """The ear and the eye, with their status on a clip that has both tracks."""
         ear, eye = self.parts.ear, self.parts.eye
         return (OFF if ear is None else ear.info), (OFF if eye is None else eye.info)
 
+    # A str is a path, never an iterable of letters.
     @overload
-    def tag(self, inputs: PathLike) -> Tagged: ...  # type: ignore[overload-overlap]  # a text is a path, never a series of letters
+    def tag(self, inputs: PathLike) -> Tagged: ...  # type: ignore[overload-overlap]
 
     @overload
     def tag(self, inputs: Iterable[PathLike]) -> list[Outcome]: ...
 
     def tag(self, inputs: PathLike | Iterable[PathLike]) -> Tagged | list[Outcome]:
-        """One clip: its tags, or its error raised. Several: one outcome each, in order, a bad one as `Failed`."""
+        """One clip: its tags, errors are raised. Several: one outcome each; errors are `Failed`."""
         if isinstance(inputs, str | Path | Clip):
             return self._tag_one(_as_clip(inputs))
         return list(self.stream(_as_clip(item) for item in inputs))
 
     def stream(self, clips: Iterable[Clip]) -> Iterator[Outcome]:
-        """Tag clips one after another; a clip that cannot be tagged costs itself only."""
+        """Tag clips one after another; a clip that cannot be tagged gives `Failed`."""
         for clip in clips:
             try:
                 yield self._tag_one(clip)
@@ -107,13 +106,13 @@ class Tagger:
         return self.merge_windows(clip, window_results, time.perf_counter() - began)
 
     def score(self, windows: Sequence[Media]) -> list[WindowResult]:
-        """Hear and see a batch of windows, of one clip or of many, and weigh what was heard against what was seen."""
+        """Scores of a batch of windows, of one clip or of many."""
         return self.weigh(windows, self.hear(windows), self.see(windows))
 
     def weigh(
         self, windows: Sequence[Media], heard: Sequence[Scores], seen: Sequence[Scores]
     ) -> list[WindowResult]:
-        """What both witnesses said of each window, and what it comes to."""
+        """Fuse the scores of ear and eye for each window."""
         fused = self.parts.fusion.fuse(heard, seen)
         return [
             WindowResult(
@@ -131,7 +130,7 @@ class Tagger:
     def merge_windows(
         self, clip: Clip, window_results: Sequence[WindowResult], seconds: float
     ) -> Tagged:
-        """From the windows of a clip to its tags: for each class the window counts in which it is most certain."""
+        """The tags of a clip; each class is taken from the window with the largest margin."""
         if not window_results:
             raise MediaError(
                 clip.path,
@@ -158,39 +157,39 @@ class Tagger:
             tags=tuple(sorted(tags, key=lambda t: -t.probability)),
             scores=scores,
             keyframes=_all_keyframes(window_results),
-            ear=_as_branch_statuses(self.parts.ear, [t.heard.status for t in window_results]),
-            eye=_as_branch_statuses(self.parts.eye, [t.seen.status for t in window_results]),
+            ear=_with_status(self.parts.ear, [t.heard.status for t in window_results]),
+            eye=_with_status(self.parts.eye, [t.seen.status for t in window_results]),
             run=replace(self.parts.run, seconds=seconds),
             activity=activity,
             notes=tuple(dict.fromkeys(note for t in window_results for note in t.notes)),
         )
 
     def hear(self, windows: Sequence[Media]) -> list[Scores]:
-        """What the ear says of each window."""
+        """Scores of the ear for each window."""
         ear = self.parts.ear
         sounds = [w.waveform for w in windows]
         if ear is None:
             return [Scores.silent(self.parts.labels, Status.OFF)] * len(windows)
         heard = iter(ear.hear([s for s in sounds if s is not None]))
         return [
-            self._testify(next(heard) if s is not None else None, w)
+            self._aligned(next(heard) if s is not None else None, w)
             for s, w in zip(sounds, windows, strict=True)
         ]
 
     def see(self, windows: Sequence[Media]) -> list[Scores]:
-        """What the eye says of each window."""
+        """Scores of the eye for each window."""
         eye = self.parts.eye
         films = [w.frames if w.frames is not None and len(w.frames) else None for w in windows]
         if eye is None:
             return [Scores.silent(self.parts.labels, Status.OFF)] * len(windows)
         seen = iter(eye.see([f for f in films if f is not None]))
         return [
-            self._testify(next(seen) if f is not None else None, w)
+            self._aligned(next(seen) if f is not None else None, w)
             for f, w in zip(films, windows, strict=True)
         ]
 
-    def _testify(self, scores: Scores | None, window: Media) -> Scores:
-        """A witness's scores in the run's class order; a track with damage makes a sound witness a degraded one."""
+    def _aligned(self, scores: Scores | None, window: Media) -> Scores:
+        """Scores in the class order of the run; DEGRADED if the track is damaged."""
         if scores is None:
             return Scores.silent(self.parts.labels, Status.NO_TRACK)
         scores = align(scores, self.parts.labels)
@@ -230,7 +229,7 @@ class Tagger:
 
 
 def align(scores: Scores, labels: tuple[str, ...]) -> Scores:
-    """The same scores with other columns: NaN for a class on which the witness has no opinion."""
+    """The same scores for other classes in another order; NaN for unknown classes."""
     if scores.labels == labels:
         return scores
     position = {label: k for k, label in enumerate(scores.labels)}
@@ -248,7 +247,7 @@ def align(scores: Scores, labels: tuple[str, ...]) -> Scores:
 def stitch(
     pieces: Sequence[Activity | None], spans: Sequence[tuple[float, float]]
 ) -> Activity | None:
-    """One timeline from overlapping windows: each overlap is shared at its middle, a window that was not heard is NaN."""
+    """One timeline from overlapping windows, cut in the middle of each overlap; NaN where none."""
     known = next((p for p in pieces if p is not None), None)
     if known is None:
         return None
@@ -300,7 +299,7 @@ def _number(value: float) -> float | None:
 
 
 def _all_keyframes(window_results: Sequence[WindowResult]) -> tuple[KeyFrame, ...]:
-    """Key frames of all windows in time; overlap shows a moment twice at most, and weights again sum to one."""
+    """Key frames of all windows in order of time; their weights sum to one."""
     many = sum(bool(t.seen.keyframes) for t in window_results)
     frames = (
         replace(frame, weight=frame.weight / many)
@@ -310,10 +309,10 @@ def _all_keyframes(window_results: Sequence[WindowResult]) -> tuple[KeyFrame, ..
     return tuple(sorted(frames, key=lambda frame: frame.seconds))
 
 
-def _as_branch_statuses(
+def _with_status(
     branch: AudioBranch | VideoBranch | None, statuses: Sequence[Status]
 ) -> BranchInfo:
-    """The witness with the status that it had on this clip: ok where all windows were, else the first that was not."""
+    """The branch with its status on this clip: that of all windows, or DEGRADED if they differ."""
     if branch is None:
         return OFF
     if all(s is statuses[0] for s in statuses):

@@ -1,4 +1,4 @@
-"""Where a weights file is, whether it is whole, and how to get it."""
+"""The catalogue of weights: where each file is, whether it is complete, how to get it."""
 
 from __future__ import annotations
 
@@ -29,8 +29,8 @@ class WeightsFile:
 
     name: str
     filename: str
-    urls: tuple[str, ...] = ()  # tried in this order; none: it travels with the package
-    sha256: str = ""  # empty: recorded beside the file when it is first downloaded
+    urls: tuple[str, ...] = ()  # tried in this order; none: it comes with the package
+    sha256: str = ""  # empty: recorded beside the file when it is downloaded
     size: int | None = None  # bytes
     licence: str = ""
     about: str = ""
@@ -57,26 +57,26 @@ def cache_folder() -> Path:
 
 
 def folders() -> list[Path]:
-    """Where weights are looked for, in order: `$AV_TAGGER_WEIGHTS`, what was shipped, the cache."""
+    """Where weights are searched, in order: `$AV_TAGGER_WEIGHTS`, the package, the cache."""
     own = [Path(part) for part in os.environ.get("AV_TAGGER_WEIGHTS", "").split(os.pathsep) if part]
     package = Path(__file__).parent
     return [*own, package / "shipped_weights", package.parent / "weights", cache_folder()]
 
 
 def find(filename: str) -> Path | None:
-    """The first file of this name in one of the folders, whether the catalogue knows it or not."""
+    """The first file of this name in the folders; it need not be in the catalogue."""
     return next((folder / filename for folder in folders() if (folder / filename).is_file()), None)
 
 
 def locate(name: str) -> Path | None:
-    """The file of the catalogue in the first folder that has it, else in the Hugging Face cache."""
+    """The file of an entry in the first folder that has it, else in the Hugging Face cache."""
     file = entry(name)
     in_hub = (hub_cache.find(address) for address in file.urls)
     return find(file.filename) or next((path for path in in_hub if path is not None), None)
 
 
 def fetch(name: str, *, offline: bool = False, progress: Progress | None = None) -> Path:
-    """Where the file is, downloaded first when it is nowhere; a damaged copy in the cache is replaced."""
+    """The path of the file, downloaded if need be; an incomplete copy in the cache is replaced."""
     file, target = entry(name), cache_folder() / entry(name).filename
     found = locate(name)
     if found is not None and is_plausible(file, found):
@@ -85,7 +85,7 @@ def fetch(name: str, *, offline: bool = False, progress: Progress | None = None)
         raise WeightsError(damaged(name, found))
     if not file.urls:
         raise WeightsError(
-            f"{file.filename}: travels with the package, but is not there; install the package again"
+            f"{file.filename}: is part of the package, but missing; install the package again"
         )
     if offline:
         raise WeightsError(
@@ -102,7 +102,7 @@ def fetch(name: str, *, offline: bool = False, progress: Progress | None = None)
 
 
 def check(name: str) -> State:
-    """Reads the whole file where a checksum is known."""
+    """Compares the checksum if one is known, which reads the whole file."""
     file, path = entry(name), locate(name)
     if path is None:
         return (
@@ -127,19 +127,20 @@ def damaged(name: str, path: Path) -> str:
 
 
 def by_hand(file: WeightsFile) -> str:
-    """What a person does where the program cannot reach the network."""
+    """What to do without a network connection."""
     address = _addresses(file)[0] if file.urls else "(no address known)"
-    return f"download {address} elsewhere, and put it as {file.filename} into {cache_folder()} or a folder named in $AV_TAGGER_WEIGHTS"
+    where = f"{cache_folder()} or a folder in $AV_TAGGER_WEIGHTS"
+    return f"download {address} elsewhere, and put it as {file.filename} into {where}"
 
 
 def _addresses(file: WeightsFile) -> tuple[str, ...]:
-    """`$AV_TAGGER_MIRROR` stands in for every host: one folder with all files by their names."""
+    """`$AV_TAGGER_MIRROR` replaces every host: one folder with all files by their names."""
     mirror = os.environ.get("AV_TAGGER_MIRROR")
     return (f"{mirror.rstrip('/')}/{file.filename}",) if mirror else file.urls
 
 
 def is_plausible(file: WeightsFile, path: Path) -> bool:
-    """The size is right, as the catalogue or as the file's own header has it: seen in no time, unlike a checksum."""
+    """The size is that of the catalogue or of the safetensors header: faster than a checksum."""
     size = path.stat().st_size
     if file.size is not None:
         return size == file.size
@@ -147,7 +148,7 @@ def is_plausible(file: WeightsFile, path: Path) -> bool:
 
 
 def _safetensors_size(path: Path) -> int:
-    """The size that a safetensors header promises: 8 bytes of length, the header, then the tensors; -1 for no header."""
+    """The file size that a safetensors header implies; -1 without a header."""
     with path.open("rb") as file:
         length = int.from_bytes(file.read(8), "little")
         if length > 100_000_000:
@@ -167,7 +168,7 @@ CATALOGUE: dict[str, WeightsFile] = {
         name="crnn.starter",
         filename="crnn.starter.safetensors",
         licence="Apache-2.0",
-        about="17 classes, trained on synthetic and licence-clear sounds; knows less than the published ears",
+        about="17 classes, trained on synthetic and licence-clear sounds, not on AudioSet",
     ),
     "efficientat.mn04": WeightsFile(
         name="efficientat.mn04",
@@ -198,7 +199,7 @@ CATALOGUE: dict[str, WeightsFile] = {
         filename="yamnet.h5",
         urls=("https://storage.googleapis.com/audioset/yamnet.h5",),
         licence="Apache-2.0",
-        about="YAMNet as published for Keras; `av-tag weights convert yamnet FILE` makes the next of it",
+        about="YAMNet as published for Keras; to be converted: av-tag weights convert yamnet FILE",
     ),
     "yamnet": WeightsFile(
         name="yamnet",

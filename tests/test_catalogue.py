@@ -1,4 +1,4 @@
-"""The catalogue itself: every entry can be found, fetched and trusted."""
+"""The catalogue of weights: every entry is complete."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from av_tagger.weights import CATALOGUE
 
 
 @pytest.mark.parametrize("name", sorted(CATALOGUE))
-def test_entries_make_sense(name: str) -> None:
+def test_entries_are_complete(name: str) -> None:
     file = CATALOGUE[name]
     assert file.name == name
     assert re.fullmatch(r"[\w.+-]+", file.filename), "a plain file name"

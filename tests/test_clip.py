@@ -1,4 +1,4 @@
-"""What comes in checks itself; planes become the colours that the standards say."""
+"""Clips, waveforms and frames: checks, and colours of planar frames."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import pytest
 
 from av_tagger.clip import ColourMatrix, Frames
 
-# (Y, U, V) and (R, G, B) by the standards' own figures: white, black, and the primaries of BT.601 and BT.709 in video range
+# (Y, U, V) and (R, G, B) of the standards: white, black, primaries of BT.601 and BT.709
 STANDARD = [
     (ColourMatrix(), (235, 128, 128), (255, 255, 255)),
     (ColourMatrix(), (16, 128, 128), (0, 0, 0)),
@@ -68,7 +68,7 @@ def test_planes_become_the_colours_of_the_formula(size: tuple[int, int]) -> None
     assert np.array_equal(frames.rgb(np.array([2, 0])), frames.rgb()[[2, 0]])
 
 
-def test_no_rows_are_no_pictures() -> None:
+def test_no_rows_give_no_pictures() -> None:
     frames = Frames(np.zeros((2, 6, 4), np.uint8), np.arange(2.0), luma=ColourMatrix())
     assert frames.rgb(np.array([], dtype=np.int64)).shape == (0, 4, 4, 3)
 
@@ -86,10 +86,10 @@ def test_no_rows_are_no_pictures() -> None:
 def test_frames_of_another_shape_are_refused(
     shape: tuple[int, ...], luma: ColourMatrix | None
 ) -> None:
-    with pytest.raises(ValueError, match="frames are uint8, RGB or planes"):
+    with pytest.raises(ValueError, match="frames must be uint8, RGB or planar"):
         Frames(np.zeros(shape, np.uint8), np.zeros(2), luma=luma)
 
 
-def test_every_frame_has_a_time() -> None:
-    with pytest.raises(ValueError, match="every frame has a time"):
+def test_one_time_per_frame() -> None:
+    with pytest.raises(ValueError, match="one time per frame"):
         Frames(np.zeros((2, 6, 4), np.uint8), np.zeros(3), luma=ColourMatrix())

@@ -1,4 +1,4 @@
-"""Downloads against a server on the loopback that behaves well, badly, slowly, or not at all."""
+"""Downloads from a local server that works, fails, hangs or sends something else."""
 
 from __future__ import annotations
 
@@ -159,14 +159,14 @@ def test_a_whole_file_with_progress(server: Server, target: Path) -> None:
     assert leftovers(target) == set()
 
 
-def test_an_unknown_checksum_is_written_down(server: Server, target: Path) -> None:
+def test_an_unknown_checksum_is_recorded(server: Server, target: Path) -> None:
     assert get(server, target, UNKNOWN) == BODY
     assert download.recorded_sha256(target) == SHA
     assert leftovers(target) == {".sha256"}
 
 
 @pytest.mark.parametrize("expected", [WHOLE, UNKNOWN])
-def test_a_broken_connection_is_taken_up_where_it_ended(
+def test_a_broken_connection_is_continued(
     server: Server, target: Path, expected: ExpectedFile
 ) -> None:
     server.script = ["cut", "cut", "serve"]
@@ -174,7 +174,7 @@ def test_a_broken_connection_is_taken_up_where_it_ended(
     assert server.ranges == [None, "bytes=300000-", "bytes=600000-"]
 
 
-def test_the_next_run_goes_on_where_the_last_one_ended(server: Server, target: Path) -> None:
+def test_the_next_run_continues_the_download(server: Server, target: Path) -> None:
     server.script = ["cut", "missing"]
     with pytest.raises(WeightsError, match="404"):
         get(server, target)
@@ -192,7 +192,7 @@ def test_another_version_on_the_server_starts_again(server: Server, target: Path
     assert server.ranges == ["bytes=3000-"]
 
 
-def test_a_part_of_unknown_origin_is_not_built_on(server: Server, target: Path) -> None:
+def test_a_part_of_unknown_origin_is_not_continued(server: Server, target: Path) -> None:
     target.parent.mkdir()
     download.part_of(target).write_bytes(b"old" * 1000)
     assert get(server, target, UNKNOWN) == BODY
@@ -203,7 +203,7 @@ def test_a_part_of_unknown_origin_is_not_built_on(server: Server, target: Path) 
     "script",
     [["cut", "rangeless"], ["cut", "unfit", "serve"], ["broken", "serve"], ["hang", "serve"]],
 )
-def test_what_goes_better_the_next_time(server: Server, target: Path, script: list[str]) -> None:
+def test_failures_that_are_repeated(server: Server, target: Path, script: list[str]) -> None:
     server.script = script
     assert get(server, target) == BODY
 
@@ -214,11 +214,11 @@ def test_what_goes_better_the_next_time(server: Server, target: Path, script: li
         (["missing"], "127.0.0.1: the server answers 404"),
         (["broken"], "the server answers 500"),
         (["hang"], "the connection broke"),
-        (["other"], "the file it gives is another one"),
+        (["other"], "its file is another one"),
         (["shorter"], f"offers {len(BODY) - 1} bytes where the file has {len(BODY)}"),
     ],
 )
-def test_what_does_not_is_said_with_the_way_by_hand(
+def test_failures_say_what_to_do_by_hand(
     server: Server, target: Path, script: list[str], message: str
 ) -> None:
     server.script = script
@@ -237,7 +237,7 @@ def test_a_wrong_file_is_not_kept(server: Server, target: Path) -> None:
     assert leftovers(target) == set()
 
 
-def test_the_second_address_helps_out(server: Server, target: Path) -> None:
+def test_the_second_address_is_tried(server: Server, target: Path) -> None:
     server.script = ["missing", "serve"]
     download.fetch([server.address, server.address], target, WHOLE)
     assert target.read_bytes() == BODY
@@ -249,33 +249,34 @@ def closed_port() -> str:
         return f"http://127.0.0.1:{s.getsockname()[1]}/ear.safetensors"
 
 
-def test_an_unreachable_host_is_found_out_once(
-    target: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_an_unreachable_host_is_probed_once(target: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     address, asked = closed_port(), []
     real = download.is_reachable
     monkeypatch.setattr(download, "is_reachable", lambda a, s: asked.append(a) or real(a, s))
-    for message in ("cannot be reached within 0.7 s", "cannot be reached, as before"):
+    for message in ("cannot be reached within 0.7 s", "could not be reached a moment ago"):
         with pytest.raises(WeightsError, match=message):
             download.fetch([address], target, WHOLE)
     assert asked == [address]
 
 
-def test_names_that_take_for_ever_to_look_up_are_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
-    released = threading.Event()
+def test_a_name_lookup_that_hangs_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    released, ended = threading.Event(), threading.Event()
 
     def look_up(*_: Any, **__: Any) -> None:
-        released.wait(30)
+        released.wait()
+        ended.set()
         raise TimeoutError
 
     monkeypatch.setattr(socket, "create_connection", look_up)
-    began = time.monotonic()
     assert not download.is_reachable("http://example.invalid/x", 0.05)
-    assert time.monotonic() - began < 10, "it waited for the lookup"
+    assert not ended.is_set(), "it waited for the lookup"
     released.set()
+    assert ended.wait(5)
 
 
-def test_a_proxy_is_knocked_at_instead(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_proxy_is_probed_instead_of_the_host(
+    server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("http_proxy", server.address.rsplit("/", 1)[0])
     assert download.is_reachable("http://weights.example/x", 5)
 
@@ -327,27 +328,27 @@ def test_a_read_only_disk(server: Server, target: Path, monkeypatch: pytest.Monk
         get(server, target)
 
 
-def test_a_disk_too_small_is_seen_beforehand(
+def test_a_disk_that_is_too_small_is_found_out_first(
     server: Server, target: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(shutil, "disk_usage", lambda _: shutil._ntuple_diskusage(10, 10, 1000))
-    with pytest.raises(StorageError, match=r"No space left on device.*free some room"):
+    with pytest.raises(StorageError, match=r"No space left on device.*free some space"):
         get(server, target)
     assert leftovers(target) == set()
 
 
-def test_a_disk_that_fills_up_on_the_way(
+def test_a_disk_that_fills_up_during_the_download(
     server: Server, target: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def full(_: int) -> None:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
     monkeypatch.setattr(os, "fsync", full)
-    with pytest.raises(StorageError, match="free some room"):
+    with pytest.raises(StorageError, match="free some space"):
         get(server, target)
     assert not target.exists()
 
 
-def test_only_the_web(target: Path) -> None:
+def test_only_http_and_https(target: Path) -> None:
     with pytest.raises(UsageError, match="http or https"):
         download.fetch(["file:///etc/passwd"], target, WHOLE)

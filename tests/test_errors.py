@@ -1,4 +1,4 @@
-"""Errors: one sentence with file and remedy, whole after a journey between processes, all under one roof."""
+"""Errors: one sentence, pickling, one base class."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ def test_a_sentence_has_file_reason_and_remedy() -> None:
 @pytest.mark.parametrize(
     "error", [MediaError("a", "b", "c"), TimedOut("a", "b", "c"), TableError("a", 1, "b", "c")]
 )
-def test_errors_travel(error: AvTaggerError) -> None:
+def test_errors_can_be_pickled(error: AvTaggerError) -> None:
     back = pickle.loads(pickle.dumps(error))
     assert type(back) is type(error)
     assert str(back) == str(error)
 
 
-def test_one_roof_and_distinct_kinds() -> None:
+def test_one_base_class_and_distinct_kinds() -> None:
     kinds = [
         c
         for _, c in inspect.getmembers(errors, inspect.isclass)
@@ -40,6 +40,6 @@ def test_one_roof_and_distinct_kinds() -> None:
     assert all(c.__name__ in errors.__doc__ for c in kinds)
 
 
-def test_near_words_and_far_ones() -> None:
+def test_suggestions() -> None:
     assert did_you_mean("trian", ["train", "bus"]) == "did you mean 'train'?"
     assert did_you_mean("xyz", ["train", "bus"]) == "known: bus, train"

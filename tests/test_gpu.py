@@ -19,11 +19,11 @@ from av_tagger.bench.pipeline import make_tagger
 from av_tagger.bench.pipeline_settings import PipelineSettings
 from av_tagger.clip import Clip, ColourMatrix, Frames
 from av_tagger.networks import upload
-from av_tagger.runner.worker import worker_of
 from av_tagger.runner.concurrency import Concurrency
 from av_tagger.runner.job import Item
 from av_tagger.runner.local import InProcessEngine
 from av_tagger.runner.run import RunRequest, run
+from av_tagger.runner.worker import worker_of
 from av_tagger.video.alexnet import ARCHITECTURES
 from av_tagger.video.distances import distances
 from av_tagger.video.features import CPU_BATCH, GPU_BATCH, Compute, NetworkFeatures

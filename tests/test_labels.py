@@ -48,7 +48,7 @@ def test_all_and_none() -> None:
     assert choose_classes(None) is dcase2017()
 
 
-def test_an_unknown_name_is_met_with_the_nearest() -> None:
+def test_an_unknown_name_gets_a_suggestion() -> None:
     with pytest.raises(UsageError, match="did you mean 'Motorcycle'"):
         choose_classes("Motorcycel")
 
@@ -67,7 +67,7 @@ def test_files(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("content", "words"),
     [
-        (b"Train\nBus\nTrain\n", "class 'Train' stands more than once"),
+        (b"Train\nBus\nTrain\n", "class 'Train' is in the list more than once"),
         (b"", "at least one class"),
         (b"\xff\xfe\x00\x01", "cannot be read"),
     ],

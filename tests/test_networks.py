@@ -1,4 +1,4 @@
-"""Quicker, and the same answers."""
+"""Faster inference with the same results."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from av_tagger.audio.network import build_network
 from av_tagger.networks import folded, quick_memory
 
 
-def test_folding_leaves_no_norm_and_changes_no_answer() -> None:
+def test_folding_removes_norms_and_keeps_the_output() -> None:
     torch.manual_seed(0)
     network = build_network(
         EarArchitecture(
@@ -33,13 +33,13 @@ def test_folding_leaves_no_norm_and_changes_no_answer() -> None:
         torch.testing.assert_close(quick(x).instances, network(x).instances, atol=1e-5, rtol=0)
 
 
-def test_a_network_in_training_is_copied_for_use_and_goes_on_training() -> None:
+def test_folding_copies_a_network_in_training() -> None:
     network = nn.Sequential(nn.Conv2d(1, 2, 3), nn.BatchNorm2d(2)).train()
     assert not folded(network).training
     assert network.training
 
 
-def test_a_norm_that_follows_something_else_stays() -> None:
+def test_a_norm_after_something_else_is_kept() -> None:
     network = nn.Sequential(nn.BatchNorm2d(1), nn.Conv2d(1, 2, 3), nn.ReLU(), nn.BatchNorm2d(2))
     assert [type(m).__name__ for m in folded(network)] == [
         "BatchNorm2d",
@@ -49,7 +49,7 @@ def test_a_norm_that_follows_something_else_stays() -> None:
     ]
 
 
-def test_memory_advice_is_harmless_twice() -> None:
+def test_memory_settings_can_be_applied_twice() -> None:
     quick_memory()
     quick_memory()
     assert quick_memory.cache_info().hits >= 1

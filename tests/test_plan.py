@@ -1,4 +1,4 @@
-"""From settings to a tagger: which ear listens, at whose thresholds, for which classes, and what is said about it."""
+"""Plans: ear, eye, thresholds, classes, advice, fingerprints, what is refused and when."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ STARTER = "crnn.starter.safetensors"
 
 @pytest.fixture(scope="module")
 def published(tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes]:
-    """Contents of weights files, each a network that fits: EfficientATs a tenth as wide, YAMNet as it is."""
+    """Contents of weights files: EfficientATs a tenth as wide, and a YAMNet."""
     folder = tmp_path_factory.mktemp("published")
     torch.manual_seed(0)
     torch.save(EfficientAT(0.1).state_dict(), folder / "mn.pt")
@@ -51,7 +51,7 @@ def published(tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes]:
 
 @pytest.fixture
 def own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The user's own folder of weights, and a starter ear in it where none was shipped."""
+    """The user's own folder of weights, with a starter ear where none was shipped."""
     monkeypatch.setenv("AV_TAGGER_WEIGHTS", str(tmp_path / "own"))
     monkeypatch.setenv("AV_TAGGER_CACHE", str(tmp_path / "cache"))
     monkeypatch.setattr(download, "_unreachable", {})
@@ -66,7 +66,7 @@ def own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 @pytest.fixture
-def nobody_calls(monkeypatch: pytest.MonkeyPatch) -> None:
+def no_connection(monkeypatch: pytest.MonkeyPatch) -> None:
     def connect(*_: object) -> None:
         raise AssertionError("the network was touched")
 
@@ -96,8 +96,8 @@ def ear_of(tagger: Tagger) -> str | None:
     return tagger.branches[0].weights
 
 
-@pytest.mark.usefixtures("nobody_calls")
-def test_the_best_ear_that_is_here_wins(own: Path, published: dict[str, bytes]) -> None:
+@pytest.mark.usefixtures("no_connection")
+def test_the_best_ear_on_this_machine_is_used(own: Path, published: dict[str, bytes]) -> None:
     heard: list[str | None] = []
     for name in reversed(PUBLISHED):  # from the least to the best
         (own / weights.entry(name).filename).write_bytes(published[name])
@@ -108,14 +108,14 @@ def test_the_best_ear_that_is_here_wins(own: Path, published: dict[str, bytes]) 
     assert embedder_name("auto") == "efficientat.mn20"
 
 
-@pytest.mark.usefixtures("nobody_calls", "own")
-def test_offline_the_starter_listens() -> None:
+@pytest.mark.usefixtures("no_connection", "own")
+def test_offline_the_starter_is_used() -> None:
     path = weights.find(STARTER)
     assert path is not None
     assert ear_of(listen()) == ear_of(listen(ear="starter")) == read_header(path).name
 
 
-@pytest.mark.usefixtures("nobody_calls", "own")
+@pytest.mark.usefixtures("no_connection", "own")
 def test_offline_a_named_ear_that_is_not_here_is_an_error() -> None:
     with pytest.raises(
         WeightsError, match=r"mn10_as_mAP_471\.pt: is not here, and --offline forbids a download"
@@ -124,8 +124,8 @@ def test_offline_a_named_ear_that_is_not_here_is_an_error() -> None:
 
 
 @pytest.mark.usefixtures("own")
-def test_a_mirror_that_cannot_be_reached_is_said_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    """And costs no wait worth the name."""
+def test_an_unreachable_mirror_is_reported_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """And costs no noticeable time."""
     monkeypatch.setenv("AV_TAGGER_MIRROR", "http://127.0.0.1:9")
     waited: list[float] = []
     monkeypatch.setattr("time.sleep", waited.append)
@@ -138,7 +138,7 @@ def test_a_mirror_that_cannot_be_reached_is_said_once(monkeypatch: pytest.Monkey
     assert sum(waited) < 1
 
 
-def test_an_ear_that_is_damaged_makes_room_for_the_starter(own: Path) -> None:
+def test_a_damaged_ear_is_replaced_by_the_starter(own: Path) -> None:
     (own / weights.entry("efficientat.mn10").filename).write_bytes(b"cut short")
     said: list[str] = []
     assert ear_of(listen(said.append)) == ear_of(listen(ear="starter"))
@@ -160,7 +160,9 @@ def test_thresholds_shipped_for_the_ear(own: Path, published: dict[str, bytes]) 
     assert not np.array_equal(shipped.rows.ear, paper.rows.ear)
 
 
-def test_the_users_own_fusion_wins(own: Path, published: dict[str, bytes], tmp_path: Path) -> None:
+def test_the_users_own_fusion_is_used(
+    own: Path, published: dict[str, bytes], tmp_path: Path
+) -> None:
     (own / weights.entry("efficientat.mn10").filename).write_bytes(published["efficientat.mn10"])
     paper = read_fusion(Path(weights.__file__).parents[1] / "weights" / "fusion.paper.json", LABELS)
     mine = paper.with_thresholds(ear=np.full(17, 0.123))
@@ -174,7 +176,7 @@ def test_the_users_own_fusion_wins(own: Path, published: dict[str, bytes], tmp_p
 
 
 @pytest.mark.usefixtures("own")
-def test_a_run_brings_its_thresholds(tmp_path: Path) -> None:
+def test_a_trained_ear_has_its_own_thresholds(tmp_path: Path) -> None:
     """In the order of the classes that are asked for, whatever the order it was trained in."""
     path = trained(tmp_path / "mine.safetensors", LABELS[::-1], tuple(np.linspace(0.1, 0.9, 17)))
     tagger = listen(ear=str(path))
@@ -183,8 +185,8 @@ def test_a_run_brings_its_thresholds(tmp_path: Path) -> None:
 
 
 @pytest.mark.usefixtures("own")
-def test_a_run_on_own_classes_is_asked_for_these(tmp_path: Path) -> None:
-    """And the ear alone decides on them, since the eye has no more than their names; the paper's classes stay as they are."""
+def test_a_trained_ear_answers_for_its_own_classes(tmp_path: Path) -> None:
+    """The ear alone decides on them: the eye knows only their names."""
     labels = ("kettle", "Train", "Skateboards")  # the last is no slip of the pen
     path = trained(tmp_path / "mine.safetensors", labels, (0.2, 0.3, 0.4))
     tagger = listen(ear=str(path))
@@ -198,7 +200,7 @@ def test_a_run_on_own_classes_is_asked_for_these(tmp_path: Path) -> None:
 
 
 @pytest.mark.usefixtures("own")
-def test_a_paper_class_among_own_ones_keeps_its_weight(tmp_path: Path) -> None:
+def test_a_class_of_the_paper_keeps_its_weight(tmp_path: Path) -> None:
     path = trained(tmp_path / "mine.safetensors", ("kettle", "Train"), (0.2, 0.3))
     fusion = listen(ear=str(path)).parts.fusion
     paper = read_fusion(

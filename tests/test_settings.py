@@ -1,4 +1,4 @@
-"""Strict reading of settings: every wrong key and type is named, every right one arrives."""
+"""Settings: types, unknown keys, messages."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class Outer:
             raise ValueError("a rate is not negative")
 
 
-def test_everything_arrives() -> None:
+def test_all_types_are_read() -> None:
     table = {
         "rate": 2,
         "on": True,
@@ -65,7 +65,7 @@ def test_everything_arrives() -> None:
         ({"rate": -1.0}, "t: a rate is not negative"),
     ],
 )
-def test_mistakes_are_named(table: dict[str, Any], words: str) -> None:
+def test_errors_name_the_setting(table: dict[str, Any], words: str) -> None:
     with pytest.raises(UsageError) as caught:
         from_table(Outer, table, "t")
     assert words in str(caught.value)

@@ -1,4 +1,4 @@
-"""Stages are told to whoever watches in this thread, and to nobody else."""
+"""Stages are reported to the profiler of the same thread."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from av_tagger.stages import stage, watched
 
 
-def test_who_watches_is_told() -> None:
+def test_stages_are_reported_in_their_own_thread_only() -> None:
     told: list[str] = []
 
     @contextmanager

@@ -1,4 +1,4 @@
-"""The story with fake rooms: windows, witnesses that are missing, events, order, failures."""
+"""The tagger with fake branches: windows, missing tracks, events, order, failures."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ def tagger_of(windows: dict[str, list[Media]], **changes: object) -> Tagger:
     return Tagger(Parts(**{**parts, **changes}))  # type: ignore[arg-type]
 
 
-def test_one_clip_with_both_witnesses() -> None:
+def test_one_clip_with_both_branches() -> None:
     tagged = tagger_of({"a.mp4": [window(0, 10, loud=(2, 4), red=255)]}).tag("a.mp4")
     assert [(t.label, t.probability) for t in tagged.tags] == [
         ("Bicycle", 1.0),
@@ -78,13 +78,13 @@ def test_one_clip_with_both_witnesses() -> None:
     assert (tagged.ear.status, tagged.eye.status) == (Status.OK, Status.OK)
 
 
-def test_a_missing_track_leaves_the_other_with_its_own_threshold() -> None:
+def test_a_missing_track_uses_the_threshold_of_the_other_branch() -> None:
     tagged = tagger_of({"a.mp4": [window(0, 10, loud=(0, 1))]}).tag("a.mp4")
     assert [(t.label, t.threshold, t.seen) for t in tagged.tags] == [("Siren", 0.6, None)]
     assert tagged.eye.status is Status.NO_TRACK
 
 
-def test_only_one_witness() -> None:
+def test_one_branch_alone() -> None:
     clip = [window(0, 10, loud=(0, 1), red=255)]
     ear_only = tagger_of({"a.mp4": clip}, eye=None).tag("a.mp4")
     eye_only = tagger_of({"a.mp4": clip}, ear=None).tag("a.mp4")
@@ -93,7 +93,7 @@ def test_only_one_witness() -> None:
     assert eye_only.activity is None
 
 
-def test_long_files_keep_the_window_that_speaks_loudest_and_one_timeline() -> None:
+def test_long_files_use_the_best_window_and_one_timeline() -> None:
     windows = [window(0, 10, red=10), window(9, 19, loud=(12, 13), red=20), window(18, 28, red=200)]
     tagged = tagger_of({"a.mp4": windows}).tag("a.mp4")
     assert [t.label for t in tagged.tags] == ["Siren"]
@@ -111,7 +111,7 @@ def test_an_event_across_a_seam_is_one_event() -> None:
     assert [(e.start, e.end) for e in tags[0].events] == [(8.0, 12.0)]
 
 
-def test_damage_is_said_and_degrades() -> None:
+def test_damage_is_noted_and_the_status_is_degraded() -> None:
     tagged = tagger_of(
         {"a.mp4": [window(0, 10, loud=(0, 1), red=0, notes=("3 frames are damaged",))]}
     ).tag("a.mp4")
@@ -124,7 +124,7 @@ def test_a_threshold_for_all_decides_tags_and_events() -> None:
     assert {t.label: t.threshold for t in tagged.tags} == {"Siren": 0.1, "Bicycle": 0.1}
 
 
-def test_a_batch_keeps_its_order_and_loses_only_the_bad_clip() -> None:
+def test_a_batch_keeps_its_order_and_fails_only_the_bad_clip() -> None:
     good = [window(0, 10, loud=(0, 1))]
     outcomes = tagger_of({"a.mp4": good, "c.mp4": good, "empty.mp4": []}).tag(
         ["a.mp4", "b.mp4", "c.mp4", "empty.mp4"]
@@ -136,12 +136,12 @@ def test_a_batch_keeps_its_order_and_loses_only_the_bad_clip() -> None:
     assert "empty.mp4: holds neither sound nor pictures" in outcomes[3].message
 
 
-def test_one_bad_clip_asked_for_alone_raises() -> None:
+def test_a_single_bad_clip_raises() -> None:
     with pytest.raises(MediaError, match=r"b.mp4: there is no such file; check the name"):
         tagger_of({}).tag("b.mp4")
 
 
-def test_defects_are_not_swallowed() -> None:
+def test_bugs_are_raised() -> None:
     class Broken(LoudEar):
         def hear(self, waveforms: Sequence[Waveform]) -> list[Scores]:
             raise ZeroDivisionError
@@ -150,7 +150,7 @@ def test_defects_are_not_swallowed() -> None:
         tagger_of({"a.mp4": [window(0, 10)]}, ear=Broken()).tag(["a.mp4"])
 
 
-def test_align_reorders_and_marks_what_is_unknown() -> None:
+def test_align_reorders_and_gives_nan_for_unknown_classes() -> None:
     scores = Scores(
         ("b", "a"),
         np.array([0.2, 0.1]),
@@ -176,7 +176,7 @@ def test_stitched_windows_of_one_timeline_give_it_back(
     np.testing.assert_array_equal(stitched.values, whole)
 
 
-def test_a_window_that_was_not_heard_is_a_hole() -> None:
+def test_a_window_without_sound_is_nan() -> None:
     piece = Activity(np.ones((100, 1), np.float32), 10.0, 9.0)
     stitched = stitch([None, piece], [(0.0, 10.0), (9.0, 19.0)])
     assert stitched is not None

@@ -1,4 +1,4 @@
-"""Where weights are looked for, what state they are in, and what is said when they are nowhere."""
+"""Weights: search order, states, messages."""
 
 from __future__ import annotations
 
@@ -98,7 +98,7 @@ def test_states(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert weights.check("toy") is State.DAMAGED
 
 
-def test_a_checksum_written_down_at_the_download_counts(tmp_path: Path) -> None:
+def test_a_checksum_recorded_at_the_download_is_checked(tmp_path: Path) -> None:
     path = put(tmp_path / "own")
     (tmp_path / "own" / "toy.safetensors.sha256").write_text(f"{SHA}  toy.safetensors\n")
     assert weights.check("toy") is State.WHOLE
@@ -151,7 +151,7 @@ def test_unreachable_says_what_to_do(tmp_path: Path) -> None:
         assert part in str(caught.value)
 
 
-def test_what_travels_with_the_package_is_not_downloaded(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_comes_with_the_package_is_not_downloaded(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(weights, "CATALOGUE", {"toy": WeightsFile("toy", "toy.safetensors")})
     with pytest.raises(WeightsError, match="install the package again"):
         weights.fetch("toy")
@@ -164,7 +164,7 @@ def test_a_damaged_file_of_the_user_is_not_replaced(tmp_path: Path) -> None:
     assert path.read_bytes() == CONTENT[:-3]
 
 
-def test_the_mirror_stands_in_and_a_damaged_cache_is_replaced(
+def test_the_mirror_is_used_and_a_damaged_cache_is_replaced(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     put(tmp_path / "served" / "folder")
@@ -194,7 +194,7 @@ def test_unknown_names_get_a_suggestion() -> None:
         weights.locate("toi")
 
 
-def test_without_a_choice_the_cache_is_the_platforms(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_default_cache_is_that_of_the_platform(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("AV_TAGGER_CACHE")
     assert weights.cache_folder().name == "weights"
     assert "av-tagger" in str(weights.cache_folder())

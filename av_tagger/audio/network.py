@@ -152,8 +152,9 @@ class MilNetwork(nn.Module):
 
 def build_network(description: EarArchitecture | Mapping[str, Any]) -> MilNetwork:
     """A network with random weights; wrong names and settings raise UsageError."""
-    given = isinstance(description, EarArchitecture)
-    a = description if given else EarArchitecture.from_table(description)
+    if not isinstance(description, EarArchitecture):
+        description = EarArchitecture.from_table(description)
+    a = description
     if a.extractor not in EXTRACTORS:
         raise UsageError(
             f"there is no extractor {a.extractor!r}; {did_you_mean(a.extractor, EXTRACTORS)}"

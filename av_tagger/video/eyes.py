@@ -8,7 +8,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from av_tagger import weights
-from av_tagger.errors import MissingExtra, UsageError, WeightsError, did_you_mean
+from av_tagger.errors import (
+    MissingExtra,
+    UsageError,
+    WeightsError,
+    did_you_mean,
+    missing_library,
+)
 from av_tagger.labels import ClassList
 from av_tagger.scores import BranchInfo, Status
 from av_tagger.video import fetch
@@ -99,6 +105,8 @@ def check_names(settings: EyeSettings) -> None:
     if settings.selector not in SELECTORS:
         hint = did_you_mean(settings.selector, SELECTORS)
         raise UsageError(f"there is no key-frame selector {settings.selector!r}; {hint}")
+    if settings.selector.startswith("cvxpy"):
+        _require("cvxpy", f"the key-frame selector {settings.selector!r} needs")
     library = settings.recogniser.rpartition(":")[0] or "timm"
     if library not in LIBRARIES:
         hint = did_you_mean(library, LIBRARIES)
@@ -189,26 +197,25 @@ def _info(
 
 def _check_library(library: str, architecture: str) -> None:
     """Whether the library is there; it is imported for names that are not of this package only."""
-    try:
-        missing = find_spec(library) is None
-        reason = "it is not installed"
-    except (ImportError, ValueError) as error:
-        missing, reason = True, str(error)
-    if missing:
-        raise MissingExtra(
-            f"the network {architecture!r} needs {library} ({reason}); "
-            f"install it with `pip install {library}`"
-        )
+    _require(library, f"the network {architecture!r} needs")
     if architecture not in fetch.OFFICIAL:
         from av_tagger.video.recognise import check_architecture
 
         check_architecture(library, architecture)
 
 
+def _require(library: str, need: str) -> None:
+    """Whether the library is installed, without importing it."""
+    try:
+        spec = find_spec(library)
+    except (ImportError, ValueError) as error:
+        raise missing_library(need, library, ImportError(str(error))) from error
+    if spec is None:
+        raise missing_library(need, library, ImportError("it is not installed"))
+
+
 def _check_gensim() -> None:
     try:
         import_module("gensim.models")
-    except ImportError as error:
-        raise MissingExtra(
-            f"the word vectors need gensim ({error}); install it with `pip install gensim`"
-        ) from error
+    except Exception as error:  # a broken installation can fail in any way
+        raise missing_library("word vectors need", "gensim", ImportError(str(error))) from error

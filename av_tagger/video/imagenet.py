@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from functools import cache
 
-from av_tagger.errors import MissingExtra, UsageError
+from av_tagger.errors import UsageError, missing_library
 
 
 @cache
@@ -12,10 +12,9 @@ def object_names(count: int = 1000) -> tuple[str, ...]:
     """WordNet's names of the classes of ImageNet, synonyms between commas, in the order of every classifier of that size."""
     try:
         from timm.data import ImageNetInfo, infer_imagenet_subset
-    except ImportError as error:
-        raise MissingExtra(
-            f"the names of objects need timm ({error}); install it with `pip install timm`"
-        ) from error
+    except Exception as error:  # a broken installation can fail in any way
+        cause = ImportError(str(error))
+        raise missing_library("the names of objects need", "timm", cause) from error
     subset = infer_imagenet_subset({"num_classes": count})
     if subset is None:
         raise UsageError(

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from av_tagger.clip import Images
-from av_tagger.errors import MissingExtra, UsageError, WeightsError, did_you_mean, sentence
+from av_tagger.errors import UsageError, WeightsError, did_you_mean, missing_library, sentence
 from av_tagger.networks import folded, upload
 from av_tagger.scores import BranchInfo, Status
 from av_tagger.video.alexnet import read_state
@@ -161,11 +161,9 @@ def check_architecture(library: str, architecture: str) -> None:
 def _import(library: str, architecture: str) -> Any:
     try:
         return import_module({"timm": "timm", "torchvision": "torchvision.models"}[library])
-    except ImportError as error:
-        raise MissingExtra(
-            f"the network {architecture!r} needs {library} ({error}); "
-            f"install it with `pip install {library}`"
-        ) from error
+    except Exception as error:  # torchvision of another torch raises RuntimeError
+        need = f"the network {architecture!r} needs"
+        raise missing_library(need, library, ImportError(str(error))) from error
 
 
 def timm_network(architecture: str, **arguments: Any) -> tuple[nn.Module, Mapping[str, Any]]:

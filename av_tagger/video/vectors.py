@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from av_tagger import weights
-from av_tagger.errors import MissingExtra, WeightsError, sentence
+from av_tagger.errors import WeightsError, missing_library, sentence
 
 if TYPE_CHECKING:
     from gensim.models import KeyedVectors
@@ -47,9 +47,7 @@ def keyed(found: dict[str, NDArray[np.float32]]) -> KeyedVectors:
     try:
         from gensim.models import KeyedVectors
     except ImportError as error:
-        raise MissingExtra(
-            f"the word vectors need gensim ({error}); install it with `pip install gensim`"
-        ) from error
+        raise missing_library("word vectors need", "gensim", error) from error
     matrix = np.stack(list(found.values()))
     vectors = KeyedVectors(vector_size=matrix.shape[1], dtype=np.float32)
     vectors.add_vectors(list(found), matrix)

@@ -1,4 +1,4 @@
-"""A library that cannot be loaded costs the feature that needs it, never the command."""
+"""A library that is missing or broken costs the feature that needs it, never the command."""
 
 from __future__ import annotations
 
@@ -6,15 +6,17 @@ import json
 import os
 import subprocess
 import sys
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from av_tagger import weights
+from tests import ROOT
 from tests.assets import make_video
 
-ROOT = Path(__file__).resolve().parents[2]
-BLOCKED = (
+ALL = (
     "cv2",
     "decord",
     "gensim",
@@ -28,79 +30,138 @@ BLOCKED = (
     "ray",
     "pyarrow",
 )
+BROKEN = {
+    "missing": "raise ModuleNotFoundError(\"No module named 'this'\")",
+    "unlinked": "raise ImportError('libGL.so.1: cannot open shared object file')",
+    "other version": "raise RuntimeError('compiled for another version')",
+}
 
-PROGRAM = """
-import sys
-class Blocked:
-    def find_spec(self, name, path=None, target=None):
-        if name.partition(".")[0] in {blocked!r}:
-            raise ImportError(f"libGL.so.1: cannot open shared object file ({{name}})")
-sys.meta_path.insert(0, Blocked())
-from av_tagger.cli.main import main
-main(sys.argv[1:])
-"""
-
-
-def run(blocked: tuple[str, ...], *words: str) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-c", PROGRAM.format(blocked=set(blocked)), *words]
-    return subprocess.run(
-        command,
-        cwd=ROOT,
-        env={**os.environ, "PYTHONPATH": str(ROOT)},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-
-
-@pytest.mark.skipif(
+pytestmark = pytest.mark.skipif(
     weights.locate("crnn.starter") is None, reason="the starter weights are not in this checkout"
 )
-def test_a_file_is_tagged_with_none_of_them(tmp_path: Path) -> None:
-    video = make_video(tmp_path / "clip.mp4", seconds=1.0)
-    done = run(BLOCKED, str(video), "--ear", "starter", "--offline", "--json")
-    assert done.returncode == 0, done.stderr
-    assert "Traceback" not in done.stderr
-    answer = json.loads(done.stdout)
+
+
+@dataclass(frozen=True)
+class Machine:
+    """Runs `av-tag` where some libraries fail when they are imported."""
+
+    folder: Path
+    environment: dict[str, str] = field(default_factory=dict)
+
+    def breaks(self, library: str, how: str) -> None:
+        self.folder.mkdir(exist_ok=True)
+        (self.folder / f"{library}.py").write_text(BROKEN[how] + "\n")
+
+    def run(self, *words: str | Path) -> subprocess.CompletedProcess[str]:
+        program = "from av_tagger.cli.main import main; main()"
+        paths = os.pathsep.join([str(self.folder), str(ROOT)])
+        done = subprocess.run(
+            [sys.executable, "-c", program, *map(str, words)],
+            cwd=ROOT,
+            env={**os.environ, "PYTHONPATH": paths, **self.environment},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert "Traceback" not in done.stderr, done.stderr
+        return done
+
+    def tag(self, video: Path, *words: str | Path) -> dict[str, Any]:
+        done = self.run(video, "--ear", "starter", "--offline", "--json", *words)
+        assert done.returncode == 0, done.stderr
+        answer: dict[str, Any] = json.loads(done.stdout) | {"said": done.stderr}
+        return answer
+
+
+@pytest.fixture
+def machine(tmp_path: Path) -> Machine:
+    return Machine(tmp_path / "broken")
+
+
+@pytest.fixture
+def video(tmp_path: Path) -> Path:
+    return make_video(tmp_path / "clip.mp4", seconds=0.5)
+
+
+def test_a_file_is_tagged_with_none_of_them(machine: Machine, video: Path) -> None:
+    for library in ALL:
+        machine.breaks(library, "missing")
+    answer = machine.tag(video)
     assert answer["ear"]["status"] == "ok"
     assert answer["keyframes"]
 
 
-@pytest.mark.skipif(
-    weights.locate("crnn.starter") is None, reason="the starter weights are not in this checkout"
+@pytest.mark.parametrize(
+    ("library", "how"),
+    [("cvxpy", "unlinked"), ("gensim", "other version"), ("decord", "missing")],
 )
-def test_a_decoder_that_cannot_be_loaded_says_so(tmp_path: Path) -> None:
-    """Decoding happens in a worker: there, too, the broken library is found first."""
-    video = make_video(tmp_path / "clip.mp4", seconds=1.0)
-    (tmp_path / "broken").mkdir()
-    (tmp_path / "broken" / "decord.py").write_text(
-        "raise ImportError('libavcodec.so.58: cannot open shared object file')\n"
-    )
-    paths = os.pathsep.join([str(tmp_path / "broken"), str(ROOT)])
-    command = [
-        sys.executable,
-        "-c",
-        "from av_tagger.cli.main import main; main()",
-        "tag",
-        str(video),
-    ]
-    flags = ["--ear", "starter", "--offline", "--backend", "decord"]
-    done = subprocess.run(
-        [*command, *flags],
-        env={**os.environ, "PYTHONPATH": paths},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+def test_a_file_is_tagged_without_one_of_them(
+    machine: Machine, video: Path, library: str, how: str
+) -> None:
+    """None of the three is needed for the default run."""
+    machine.breaks(library, how)
+    answer = machine.tag(video)
+    assert answer["ear"]["status"] == "ok"
+    assert answer["keyframes"]
+    assert library not in answer["said"]
+
+
+@pytest.mark.parametrize("how", ["missing", "other version"])
+def test_without_gensim_the_shipped_table_replaces_word_vectors(
+    machine: Machine, video: Path, tmp_path: Path, how: str
+) -> None:
+    import timm
+    from safetensors.torch import save_file
+
+    own = tmp_path / "own"
+    own.mkdir()
+    (own / "glove.840B.300d.txt").write_text("train 1 0\ncar 0 1\n")
+    network = timm.create_model("mobilenetv3_small_050", pretrained=False)
+    save_file(network.state_dict(), own / "mobilenetv3_small_050.safetensors")
+    (tmp_path / "run.toml").write_text('[eye]\nrecogniser = "mobilenetv3_small_050"\n')
+    machine.environment["AV_TAGGER_WEIGHTS"] = str(own)
+    machine.breaks("gensim", how)
+    answer = machine.tag(video, "--config", tmp_path / "run.toml")
+    assert "word vectors need gensim, which cannot be imported" in answer["said"]
+    assert answer["eye"]["status"] == "degraded", "key frames are chosen from thumbnails"
+    assert "rule ours" in answer["eye"]["weights"]
+
+
+def test_without_cvxpy_its_selector_is_refused(
+    machine: Machine, video: Path, tmp_path: Path
+) -> None:
+    machine.breaks("cvxpy", "other version")
+    (tmp_path / "run.toml").write_text('[eye]\nselector = "cvxpy"\n')
+    done = machine.run(video, "--ear", "starter", "--offline", "--config", tmp_path / "run.toml")
     assert done.returncode in (1, 2)
-    assert "decord cannot be loaded (libavcodec.so.58" in done.stderr
+    assert "cvxpy cannot be loaded" in done.stderr
+    assert "use the default solver 'sparse'" in done.stderr
+
+
+def test_a_decoder_that_cannot_be_loaded_is_named(machine: Machine, video: Path) -> None:
+    """Decoding happens in another process, which has the same broken library."""
+    machine.breaks("decord", "unlinked")
+    done = machine.run(video, "--ear", "starter", "--offline", "--backend", "decord")
+    assert done.returncode in (1, 2)
+    assert "decord cannot be loaded (libGL.so.1" in done.stderr
     assert "use --backend pyav" in done.stderr
-    assert "Traceback" not in done.stderr
 
 
-def test_the_doctor_names_what_is_broken() -> None:
-    done = run(("cv2",), "doctor")
+def test_help_does_not_need_them(machine: Machine) -> None:
+    for library in ALL:
+        machine.breaks(library, "unlinked")
+    done = machine.run("--help")
     assert done.returncode == 0
-    line = next(line for line in done.stdout.splitlines() if "opencv-python" in line)
-    assert "cannot be loaded" in line
-    assert "libGL.so.1" in line
+    assert "doctor" in done.stdout
+
+
+def test_the_doctor_names_what_is_broken(machine: Machine) -> None:
+    machine.breaks("cv2", "unlinked")
+    machine.breaks("gensim", "other version")
+    done = machine.run("doctor")
+    assert done.returncode == 0
+    for distribution, reason in (("opencv-python", "libGL.so.1"), ("gensim", "another version")):
+        line = next(line for line in done.stdout.splitlines() if f" {distribution} " in line)
+        assert line.startswith("!")
+        assert "cannot be loaded" in line
+        assert reason in line

@@ -99,7 +99,9 @@ def test_a_missing_library_costs_its_own_feature_only(
     source = resolve(EyeSettings(), dcase2017())
     assert (source.features.name, source.recogniser) == ("alexnet", None)
     (advice,) = source.advice
-    assert advice.startswith("the network 'inception_v4' needs timm (it is not installed); install")
+    assert advice.startswith(
+        "the network 'inception_v4' needs timm, which cannot be imported (it is not"
+    )
     features = resolve(EyeSettings(network="timm:resnet10t"), dcase2017())
     assert features.features.name == "thumbnail"
     assert features.degraded
@@ -122,6 +124,15 @@ def test_a_library_that_breaks_on_import_is_said_when_the_eye_is_loaded(
     assert eye.advice[-1].startswith("the network 'inception_v4' needs timm (undefined symbol)")
 
 
+def test_a_selector_without_its_library_is_refused(
+    own: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hide(monkeypatch, "cvxpy")
+    with pytest.raises(MissingExtra, match="selector 'cvxpy:highs' needs cvxpy, which cannot be"):
+        resolve(EyeSettings(selector="cvxpy:highs"), dcase2017())
+    assert resolve(EyeSettings(), dcase2017()).features.name == "thumbnail"
+
+
 def test_word_vectors_need_gensim_and_the_table_takes_their_place(
     own: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -138,7 +149,10 @@ def test_word_vectors_need_gensim_and_the_table_takes_their_place(
     source = resolve(EyeSettings(), dcase2017())
     assert source.words is not None
     assert source.words.kind == "table"
-    assert "the word vectors need gensim (cannot import name 'triu'" in source.advice[-1]
+    assert (
+        "word vectors need gensim, which cannot be imported (cannot import name 'triu'"
+        in source.advice[-1]
+    )
 
 
 def test_other_classes_need_word_vectors(own: Path) -> None:

@@ -61,7 +61,7 @@ class KnownEar:
         self.device = find_device(device)
         self._narrower = _narrower(family.labels)
         quick = folded(cast("nn.Module", network)).to(self.device)
-        self.network = cast("Network", quick.to(memory_format=torch.channels_last))  # type: ignore[call-overload]
+        self.network = cast("Network", quick.to(memory_format=torch.channels_last))
 
     @property
     def labels(self) -> tuple[str, ...]:

@@ -1,4 +1,4 @@
-"""Samplers: which clip stands at which position of the training sequence, as a function of a seed.
+"""Samplers: which clip is at which position of the training sequence, as a function of a seed.
 
 Any batch can be made again from its number: workers, ranks and resumed runs agree.
 """
