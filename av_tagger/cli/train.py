@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from av_tagger.labels import ClassList
     from av_tagger.learning.data.examples import SkippedEntry
     from av_tagger.learning.data.training import TrainingData
-    from av_tagger.learning.repeats import Summary
+    from av_tagger.learning.repeats import RepeatedRuns
     from av_tagger.learning.run import Outcome
 
 DATA, COMPUTING = "Data", "Computing"
@@ -207,7 +207,7 @@ def _print_outcome(console: Console, outcome: Outcome) -> None:
     console.print(f"{files}\n{_tagging(outcome.run)}", markup=False, soft_wrap=True)
 
 
-def _print_summary(console: Console, folder: Path, summary: Summary) -> None:
+def _print_summary(console: Console, folder: Path, summary: RepeatedRuns) -> None:
     for name, mean in summary.mean.items():
         console.print(f"{name} {mean:.4f} ± {summary.spread[name]:.4f}", highlight=False)
     files = f"table:   {folder / 'summary.md'} ({len(summary.runs)} runs)"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+from numpy.typing import NDArray
 
 from av_tagger.audio.ensemble_file import Ensemble, Member, write_ensemble
 from av_tagger.errors import StorageError, sentence
@@ -26,10 +27,17 @@ def average_checkpoints(run: TrainingRun, steps_done: int) -> Validation | None:
             raise StorageError(sentence(file, reason, "start the run again in another folder"))
     scores = np.mean([np.load(f.with_suffix(".npy")) for f in files], axis=0, dtype=np.float32)
     keep, bags = run.recipe.keep, run.data.validation
-    found = validate(scores, bags.targets, float("nan"), keep.thresholds, run.recipe.seed)
+    loss = cross_entropy(scores, bags.targets)
+    found = validate(scores, bags.targets, loss, keep.thresholds, run.recipe.seed)
     run.folder.save_scores(scores, bags)
     members = tuple(Member(str(f.relative_to(run.folder.path))) for f in files)
     thresholds = run.data.tuned(found.thresholds)
     labels, name = run.data.training.labels, run.recipe.name
     write_ensemble(run.folder.path, Ensemble("mean", members, labels, thresholds, name))
     return found
+
+
+def cross_entropy(scores: NDArray[np.float32], targets: NDArray[np.float32]) -> float:
+    """Binary cross-entropy, averaged over clips and classes with a known label."""
+    p = np.clip(scores.astype(np.float64), 1e-7, 1 - 1e-7)
+    return float(-np.nanmean(targets * np.log(p) + (1 - targets) * np.log(1 - p)))

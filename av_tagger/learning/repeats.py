@@ -43,7 +43,7 @@ class Repeats:
 
 
 @dataclass(frozen=True)
-class Summary:
+class RepeatedRuns:
     """Metrics of all runs: mean and sample standard deviation."""
 
     recipe: str
@@ -60,7 +60,7 @@ def train_repeatedly(
     repeats: Repeats,
     options: TrainingOptions,
     watch: Watch | None = None,
-) -> Summary:
+) -> RepeatedRuns:
     """Train every repeat in a folder of its own; write the table, and an ear of all of them."""
     outcomes: dict[str, Outcome] = {}
     for name, one, part in _runs(recipe, data, repeats):
@@ -75,7 +75,7 @@ def train_repeatedly(
     return summary
 
 
-def summarise(recipe: str, figures: Mapping[str, Mapping[str, float]]) -> Summary:
+def summarise(recipe: str, figures: Mapping[str, Mapping[str, float]]) -> RepeatedRuns:
     """Mean and spread over the runs of every metric that all of them have."""
     rows = tuple({k: v for k, v in row.items() if k in METRICS} for row in figures.values())
     shared = [k for k in METRICS if all(k in row for row in rows)]
@@ -83,15 +83,15 @@ def summarise(recipe: str, figures: Mapping[str, Mapping[str, float]]) -> Summar
     mean = {k: float(column.mean()) for k, column in columns.items()}
     many = len(rows) > 1
     spread = {k: float(column.std(ddof=1)) if many else 0.0 for k, column in columns.items()}
-    return Summary(recipe, tuple(figures), rows, mean, spread)
+    return RepeatedRuns(recipe, tuple(figures), rows, mean, spread)
 
 
-def read_summary(folder: Path) -> Summary:
+def read_summary(folder: Path) -> RepeatedRuns:
     """The summary that `av-tag train --seeds` or `--folds` wrote."""
     try:
         table = json.loads((folder / SUMMARY).read_text(encoding="utf-8"))
         runs, rows = tuple(table.pop("runs")), tuple(table.pop("rows"))
-        return Summary(runs=runs, rows=rows, **table)
+        return RepeatedRuns(runs=runs, rows=rows, **table)
     except (OSError, ValueError, KeyError, TypeError) as error:
         reason = f"holds no summary of repeated runs ({error})"
         raise StorageError(sentence(folder, reason, "give a folder of train --seeds")) from error
@@ -104,7 +104,7 @@ def single_runs(folder: Path) -> list[Path]:
     return [folder / name for name in read_summary(folder).runs]
 
 
-def markdown(summary: Summary) -> str:
+def markdown(summary: RepeatedRuns) -> str:
     """The table: a row per run, then the mean with the spread."""
     names = list(summary.mean)
     lines = [f"# {summary.recipe}", "", "| run | " + " | ".join(names) + " |"]
@@ -168,7 +168,7 @@ def _figures(run: Path) -> dict[str, float]:
     return figures
 
 
-def _write(folder: Path, summary: Summary) -> None:
+def _write(folder: Path, summary: RepeatedRuns) -> None:
     (folder / SUMMARY).write_text(json.dumps(asdict(summary), indent=1) + "\n", encoding="utf-8")
     (folder / "summary.md").write_text(markdown(summary), encoding="utf-8")
 

@@ -176,11 +176,14 @@ def test_a_network_on_embeddings_names_its_other_ear(own: Path, tmp_path: Path) 
     assert resolve(path).is_here
 
 
-def test_embeddings_come_from_published_ears_only(own: Path, tmp_path: Path) -> None:
+def test_embeddings_come_from_published_ears_and_runs_on_sound(own: Path, tmp_path: Path) -> None:
     trained(own / "crnn.starter.safetensors")
     path = trained(tmp_path / "stacked.safetensors", embedder="starter")
-    with pytest.raises(WeightsError, match="the ear 'starter' gives no embeddings; known: effic"):
-        resolve(path)
+    source = resolve(path)
+    assert (source.kind, source.parts[0].kind) == ("embedded", "trained")
+    third = trained(tmp_path / "third.safetensors", embedder=str(path))
+    with pytest.raises(WeightsError, match="gives no embeddings; known: efficientat"):
+        resolve(third)
 
 
 def test_the_same_file_is_demanded_on_other_machines(own: Path) -> None:

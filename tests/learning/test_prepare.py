@@ -174,12 +174,6 @@ def test_caches_lie_in_the_store_or_in_the_user_s_cache(tmp_path: Path) -> None:
     assert Sources(()).cache("teacher") == cache.folder("teacher")
 
 
-@pytest.mark.parametrize("share", [0.0, 1.0])
-def test_the_held_out_share_lies_between_zero_and_one(share: float) -> None:
-    with pytest.raises(ValueError, match="between 0 and 1"):
-        Sources((), hold_out=share)
-
-
 def test_other_processes_of_a_run_wait_for_the_first(
     concert: Path,
     classes: ClassList,

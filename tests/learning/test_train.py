@@ -15,7 +15,7 @@ from av_tagger.audio.checkpoint import load_checkpoint
 from av_tagger.audio.ears import load_ear
 from av_tagger.audio.network import build_network
 from av_tagger.clip import Waveform
-from av_tagger.errors import MissingExtra, StorageError, UsageError
+from av_tagger.errors import MissingExtra, StorageError, UsageError, WeightsError
 from av_tagger.learning.data.bags import EmbeddingBags, WaveformBags
 from av_tagger.learning.data.teacher import TeacherTargets
 from av_tagger.learning.data.training import TrainingData
@@ -295,8 +295,45 @@ def test_checkpoints_are_kept_and_their_predictions_averaged(
         f"step-000000{n}.{end}" for n in (2, 5) for end in ("npy", "safetensors")
     ]
     card = json.loads((tmp_path / "run" / "card.json").read_text())
-    assert card["averaged"]["checkpoints"] == 2
+    assert card["averaged"] == 2
     assert card["steps"] == 5
+    scores = [np.load(folder / f"step-000000{n}.npy") for n in (2, 5)]
+    stored = np.load(tmp_path / "run" / "validation.npz")["scores"]
+    np.testing.assert_allclose(stored, np.mean(scores, axis=0), rtol=1e-6)
+    assert "mean prediction of 2 checkpoints" in (tmp_path / "run" / "card.md").read_text()
+    assert {"mauc", "d_prime", "map"} <= card["figures"].keys()
+
+    ear = load_ear(str(tmp_path / "run"), "cpu")  # the averaged prediction is the ear
+    wave = pair.validation.fetch(np.arange(1), None)[0][0]
+    (heard,) = ear.hear([Waveform(wave, ear.rate)])
+    assert heard.probabilities == pytest.approx(stored[0], abs=1e-3)
+    assert ear.info.model == "mean of 2 networks"
+
+
+def test_a_missing_checkpoint_is_one_sentence(
+    pair: TrainingData, tiny: Tiny, tmp_path: Path
+) -> None:
+    recipe = tiny("crnn-modern", "length.iterations=2", "length.epoch_steps=1", "keep.average=[1,2]")
+    train(recipe, pair, tmp_path / "run", CPU)
+    missing = tmp_path / "run" / "checkpoints" / "step-0000001.safetensors"
+    missing.unlink()
+    with pytest.raises(WeightsError, match="its member .*step-0000001.safetensors is missing; put"):
+        load_ear(str(tmp_path / "run"), "cpu")
+    best = load_ear(str(tmp_path / "run" / "best.safetensors"), "cpu")
+    assert best.labels == pair.training.labels
+
+
+def test_a_run_that_lost_a_checkpoint_cannot_be_averaged(
+    pair: TrainingData, tiny: Tiny, tmp_path: Path
+) -> None:
+    recipe = tiny("crnn-modern", "length.iterations=2", "length.epoch_steps=1", "keep.average=[1,2]")
+
+    def lose(record: Mapping[str, Any]) -> None:
+        if record["kind"] == "epoch" and record["step"] == 2:
+            (tmp_path / "run" / "checkpoints" / "step-0000001.npy").unlink()
+
+    with pytest.raises(StorageError, match="is missing, so that the mean prediction cannot be made"):
+        train(recipe, pair, tmp_path / "run", CPU, lose)
 
 
 def test_training_on_embeddings(tiny: Tiny, tmp_path: Path) -> None:
