@@ -56,7 +56,9 @@ class EnsembleEar:
             return scores[0]  # silent for all members alike
         weights = np.array([m.weight for m in self.ensemble.members])
         weights = weights / weights.sum()
-        parts = np.stack([self._vote(m, s) for m, s in zip(self.ensemble.members, scores, strict=True)])
+        parts = np.stack(
+            [self._vote(m, s) for m, s in zip(self.ensemble.members, scores, strict=True)]
+        )
         return Scores(
             self.labels, np.tensordot(weights, parts, axes=1), activity=_activity(scores, weights)
         )

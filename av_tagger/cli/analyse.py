@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -53,7 +53,7 @@ def _analyse(options: AnalyseOptions) -> None:
     from av_tagger.learning.repeats import single_runs
 
     console = Console(stderr=options.json)
-    groups = {str(run): single_runs(run) for run in options.runs}
+    groups = _named(options.runs, single_runs)
     first = next(iter(groups.values()))[0]
     analysis = by_class.analyse(first, options.quality)
     figures = _figures(analysis)
@@ -79,6 +79,14 @@ def _analyse(options: AnalyseOptions) -> None:
         markup=False,
         soft_wrap=True,
     )
+
+
+def _named(
+    folders: Sequence[Path], single_runs: Callable[[Path], list[Path]]
+) -> dict[str, list[Path]]:
+    """The runs of each folder by its name, or by its path where names are not unique."""
+    unique = len({folder.name for folder in folders}) == len(folders)
+    return {f.name if unique else str(f): single_runs(f) for f in folders}
 
 
 def _figures(analysis: Analysis) -> dict[str, Any]:
@@ -148,7 +156,9 @@ def _compare(
     save(classes_of_runs(named), options.output / "classes.png")
     figures["runs"] = {}
     for name, analyses in named.items():
-        rows = {str(i): {"map": a.mean("ap"), "mauc": a.mean("auc")} for i, a in enumerate(analyses)}
+        rows = {
+            str(i): {"map": a.mean("ap"), "mauc": a.mean("auc")} for i, a in enumerate(analyses)
+        }
         found = summarise(name, rows)
         figures["runs"][name] = {"runs": len(rows), "mean": found.mean, "spread": found.spread}
     if len(groups) > 1 and all(len(runs) == 1 for runs in groups.values()):
@@ -158,7 +168,7 @@ def _compare(
             "micro_f1": validation.micro_f1,
             "map": validation.map,
             "accuracy": validation.accuracy,
-            "alone": {str(run.run): run.metric for run in scores},
+            "alone": {n: r.metric for n, r in zip(groups, scores, strict=True)},
         }
     return [options.output / "classes.png"]
 
@@ -234,7 +244,8 @@ def _lines(analysis: Analysis, figures: dict[str, Any]) -> Iterator[str]:
         kinds = ("smi", "cmi")
         accuracies = ", ".join(f"{kind.upper()} {100 * found[kind]:.1f}" for kind in kinds)
         positive = f"{100 * found['found']:.1f} % of the instances positive"
-        yield f"{name}: {positive}; highest score right: {accuracies} %; TMI: AUC {found['tmi_auc']:.3f}"
+        area = f"TMI: AUC {found['tmi_auc']:.3f}"
+        yield f"{name}: {positive}; highest score right: {accuracies} %; {area}"
     for device, found in figures.get("devices", {}).items():
         yield f"device {device}: {100 * found['accuracy']:.1f} % of {found['clips']} clips"
     if "vote" in figures:

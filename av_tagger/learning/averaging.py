@@ -25,7 +25,8 @@ def average_checkpoints(run: TrainingRun, steps_done: int) -> Validation | None:
         if not (file.is_file() and file.with_suffix(".npy").is_file()):
             reason = "is missing, so that the mean prediction cannot be made"
             raise StorageError(sentence(file, reason, "start the run again in another folder"))
-    scores = np.mean([np.load(f.with_suffix(".npy")) for f in files], axis=0, dtype=np.float32)
+    kept = np.stack([np.load(f.with_suffix(".npy")) for f in files])
+    scores: NDArray[np.float32] = kept.mean(axis=0, dtype=np.float32)
     keep, bags = run.recipe.keep, run.data.validation
     loss = cross_entropy(scores, bags.targets)
     found = validate(scores, bags.targets, loss, keep.thresholds, run.recipe.seed)

@@ -52,6 +52,7 @@ class Sources:
         """The folder for a kind of cached data: waveforms, embeddings, teacher."""
         return self.store or cache.folder(kind)
 
+
 RELEASED, RELEASED_WIDTH = "vggish", 128  # the network that made AudioSet's features
 CANDIDATES = 1000  # files looked at for each place in the held-out set
 

@@ -98,9 +98,7 @@ def adapted(
     return replace(recipe, architecture=table)
 
 
-def rows(
-    hidden: int, steps: int, dropout: float | None
-) -> Iterator[tuple[str, float, float]]:
+def rows(hidden: int, steps: int, dropout: float | None) -> Iterator[tuple[str, float, float]]:
     """Recipe, mAP with batch normalisation, mAP without, for every row of both tables."""
     for name in (*map(depth_recipe, DEPTHS), *map(width_recipe, WIDTHS)):
         with_norm = Trial(name, True, hidden, steps, dropout).run()

@@ -141,7 +141,9 @@ def port_files(folder: Path, network: VGGish) -> tuple[Path, Path]:
     state = {}
     for number, place in enumerate((0, 3, 6, 8, 11, 13)):
         for part in ("weight", "bias"):
-            state[f"features.{place}.{part}"] = network.state_dict()[f"convolutions.{number}.{part}"]
+            state[f"features.{place}.{part}"] = network.state_dict()[
+                f"convolutions.{number}.{part}"
+            ]
     for number in range(3):
         for part in ("weight", "bias"):
             name = f"embeddings.{2 * number}.{part}"

@@ -122,7 +122,10 @@ def weights_folder(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.parametrize("name", recipe_names())
 def test_the_printed_command_tags(
-    name: str, stage: Stage, tmp_path: Path, request: pytest.FixtureRequest,
+    name: str,
+    stage: Stage,
+    tmp_path: Path,
+    request: pytest.FixtureRequest,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     recipe, more = read_recipe(name), []

@@ -20,9 +20,10 @@ from av_tagger.learning.data.bags import EmbeddingBags, WaveformBags
 from av_tagger.learning.data.teacher import TeacherTargets
 from av_tagger.learning.data.training import TrainingData
 from av_tagger.learning.learner import loss_of, make_loss
-from av_tagger.learning.recipe import LossChoice, Recipe
+from av_tagger.learning.recipe import LossChoice, Recipe, read_recipe
 from av_tagger.learning.run import TrainingOptions
 from av_tagger.learning.train import train
+from tests.learning.tones import TONES
 
 MakeBags = Callable[..., WaveformBags]
 Tiny = Callable[..., Recipe]
@@ -35,6 +36,8 @@ PLAIN = (
     "optimiser.lr=0.01",
     "architecture.extractor_settings.dropout=0.0",
 )
+TWO_CHECKPOINTS = ("length.iterations=2", "length.epoch_steps=1", "keep.average=[1,2]")
+LONGER = ("length.epochs=24", "length.epoch_steps=25")
 SHORT = ("length.epochs=2", "length.epoch_steps=3")
 
 
@@ -310,14 +313,30 @@ def test_checkpoints_are_kept_and_their_predictions_averaged(
     assert ear.info.model == "mean of 2 networks"
 
 
+def test_crnn_av_learns_five_tones_by_its_own_settings(
+    make_bags: MakeBags, tiny: Tiny, tmp_path: Path
+) -> None:
+    """Sizes and length apart. Clipped by the norm of the whole gradient it does not get there."""
+    pairs = [tuple({a, b}) for a in TONES for b in TONES]
+    data = TrainingData(make_bags(pairs * 4, 1), make_bags(pairs * 2, 2))
+    scores = {}
+    for kind in ("value", "norm"):
+        recipe = tiny("crnn-av", f"optimiser.clip_by={kind}", *LONGER)
+        scores[kind] = train(recipe, data, tmp_path / kind, CPU).validation.micro_f1
+    assert recipe.optimiser.clip == read_recipe("crnn-av").optimiser.clip
+    assert read_recipe("crnn-av").optimiser.clip_by == "value"
+    assert scores["value"] > 0.8
+    assert scores["norm"] < scores["value"] - 0.2
+
+
 def test_a_missing_checkpoint_is_one_sentence(
     pair: TrainingData, tiny: Tiny, tmp_path: Path
 ) -> None:
-    recipe = tiny("crnn-modern", "length.iterations=2", "length.epoch_steps=1", "keep.average=[1,2]")
+    recipe = tiny("crnn-modern", *TWO_CHECKPOINTS)
     train(recipe, pair, tmp_path / "run", CPU)
     missing = tmp_path / "run" / "checkpoints" / "step-0000001.safetensors"
     missing.unlink()
-    with pytest.raises(WeightsError, match="its member .*step-0000001.safetensors is missing; put"):
+    with pytest.raises(WeightsError, match=r"its member .*step-0000001\.safetensors is missing"):
         load_ear(str(tmp_path / "run"), "cpu")
     best = load_ear(str(tmp_path / "run" / "best.safetensors"), "cpu")
     assert best.labels == pair.training.labels
@@ -326,13 +345,13 @@ def test_a_missing_checkpoint_is_one_sentence(
 def test_a_run_that_lost_a_checkpoint_cannot_be_averaged(
     pair: TrainingData, tiny: Tiny, tmp_path: Path
 ) -> None:
-    recipe = tiny("crnn-modern", "length.iterations=2", "length.epoch_steps=1", "keep.average=[1,2]")
+    recipe = tiny("crnn-modern", *TWO_CHECKPOINTS)
 
     def lose(record: Mapping[str, Any]) -> None:
         if record["kind"] == "epoch" and record["step"] == 2:
             (tmp_path / "run" / "checkpoints" / "step-0000001.npy").unlink()
 
-    with pytest.raises(StorageError, match="is missing, so that the mean prediction cannot be made"):
+    with pytest.raises(StorageError, match="is missing, so that the mean prediction"):
         train(recipe, pair, tmp_path / "run", CPU, lose)
 
 

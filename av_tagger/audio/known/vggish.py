@@ -1,4 +1,4 @@
-"""VGGish (Hershey et al., 2017): log-mel patches, VGG network, PCA whitening and 8-bit quantisation.
+"""VGGish (Hershey et al., 2017): log-mel patches, VGG network, PCA whitening, 8-bit code.
 
 Output in the format of AudioSet's released features: 128 numbers per second, integers in 0 ... 255.
 """
@@ -63,7 +63,8 @@ class VGGish(nn.Module):
             frames = padded.unfold(1, WINDOW, HOP) * self.get_buffer("window")
             magnitudes = torch.fft.rfft(frames, n=FFT).abs()
             features = (magnitudes @ self.get_buffer("filters") + OFFSET).log()  # (b, frames, 64)
-            return features.unfold(1, PATCH, self.hop).transpose(2, 3)
+            patches: Tensor = features.unfold(1, PATCH, self.hop).transpose(2, 3)
+            return patches
 
     def raw(self, patches: Tensor) -> Tensor:
         """(n, 96, 64) to embeddings (n, 128), before PCA and quantisation."""

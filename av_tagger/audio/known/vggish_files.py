@@ -26,7 +26,9 @@ DENSE = ("fc1/fc1_1", "fc1/fc1_2", "fc2")
 SINE = {"std of the embedding": 0.343, "mean of the codes": 126.0, "std of the codes": 89.3}
 
 
-def convert_vggish(model: Path, pca: Path, target: Path | None = None, *, check: bool = True) -> Path:
+def convert_vggish(
+    model: Path, pca: Path, target: Path | None = None, *, check: bool = True
+) -> Path:
     """One safetensors file of network and PCA. `check` compares with the published test figures."""
     target = target or weights.cache_folder() / weights.entry("vggish").filename
     state = _network_state(model) | _pca_state(pca)
@@ -118,7 +120,7 @@ def _layer(
 
 
 def _from_pytorch(source: Path) -> dict[str, torch.Tensor]:
-    """Names of the PyTorch port: features.N and embeddings.N, numbered with their ReLU and pools."""
+    """The PyTorch port: features.N and embeddings.N, numbered with their ReLU and pools."""
     try:
         found = torch.load(source, map_location="cpu", weights_only=True)
         pairs = dict(_port_names())

@@ -76,7 +76,11 @@ def classes_of_runs(named: Mapping[str, Sequence[Analysis]]) -> Figure:
             mean = table.mean(axis=0)
             reach = np.abs(np.stack([table.min(axis=0), table.max(axis=0)]) - mean)
             shift = (number - (len(named) - 1) / 2) * 0.6 / len(named)
-            style: dict[str, Any] = {"fmt": "o", "markersize": 4, "color": CYCLE[number % len(CYCLE)]}
+            style: dict[str, Any] = {
+                "fmt": "o",
+                "markersize": 4,
+                "color": CYCLE[number % len(CYCLE)],
+            }
             label = f"{name}: mAP {np.nanmean(mean):.3f}"
             axes.errorbar(places + shift, mean, reach, label=label, elinewidth=1, **style)
         axes.set(ylim=(0, 1.02), ylabel="average precision", xlim=(-0.7, len(order) - 0.3))

@@ -86,9 +86,7 @@ class WaveformBags:
     def subset(self, chosen: Indices) -> WaveformBags:
         """Some of the bags, in the same store."""
         files = None if self.files is None else self.files[chosen]
-        return replace(
-            self, clips=self.clips[chosen], targets=self.targets[chosen], files=files
-        )
+        return replace(self, clips=self.clips[chosen], targets=self.targets[chosen], files=files)
 
     def wave(self, bag: int, draw: np.random.Generator | None) -> NDArray[np.float32]:
         """(samples,) in [-1, 1]: a random crop if `draw` is given, else the whole clip."""
