@@ -61,10 +61,10 @@ class Config(RunFlags):
 
     @property
     def eye_settings(self) -> EyeSettings:
-        """The eye's settings; `fast` means int8 where no precision was asked for."""
-        if self.fast and self.eye.precision == "auto":
-            return replace(self.eye, precision="int8")
-        return self.eye
+        """The eye's settings: int8 with `--fast`, the paper's mapping with `--fusion paper`."""
+        eye = self.eye.as_in_the_paper() if self.fusion == "paper" else self.eye
+        fast = self.fast and eye.precision == "auto"
+        return replace(eye, precision="int8") if fast else eye
 
     @property
     def decoder(self) -> str:

@@ -18,12 +18,12 @@ import time
 import urllib.error
 import urllib.parse
 import urllib.request
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO
 
-from av_tagger.errors import StorageError, UsageError, WeightsError, sentence
+from av_tagger.errors import UsageError, WeightsError
+from av_tagger.exclusive import exclusive
 
 Progress = Callable[[int, int | None], None]
 CHUNK = 1 << 18
@@ -69,18 +69,16 @@ def fetch(
 ) -> None:
     """Download from the first address that works. Parallel processes download a file once."""
     reasons: list[str] = []
-    with _disk_errors(target):
-        target.parent.mkdir(parents=True, exist_ok=True)
-        with _lock(target):
-            if target.is_file() and _is_whole(target, expected):
+    with exclusive(target):
+        if target.is_file() and _is_whole(target, expected):
+            return
+        for address in addresses:
+            try:
+                _fetch_from(address, target, expected, progress)
+            except (Broken, Refused) as error:
+                reasons.append(f"{urllib.parse.urlsplit(address).hostname}: {error}")
+            else:
                 return
-            for address in addresses:
-                try:
-                    _fetch_from(address, target, expected, progress)
-                except (Broken, Refused) as error:
-                    reasons.append(f"{urllib.parse.urlsplit(address).hostname}: {error}")
-                else:
-                    return
     raise WeightsError(
         f"{target.name}: cannot be downloaded ({'; '.join(reasons)})"
         + (f"; {by_hand}" if by_hand else "")
@@ -104,6 +102,11 @@ def recorded_sha256(path: Path) -> str:
         if record.is_file() and record.stat().st_size
         else ""
     )
+
+
+def record_sha256(path: Path) -> None:
+    """Write the file's checksum beside it, for `recorded_sha256` to read."""
+    _record_of(path).write_text(f"{sha256_of(path)}  {path.name}\n", encoding="ascii")
 
 
 def is_reachable(address: str, seconds: float) -> bool:
@@ -286,50 +289,6 @@ def _endpoint(address: str) -> tuple[str, int]:
     if proxy and not urllib.request.proxy_bypass(parts.hostname or ""):
         parts = urllib.parse.urlsplit(proxy if "//" in proxy else f"//{proxy}")
     return parts.hostname or "", parts.port or (443 if parts.scheme == "https" else 80)
-
-
-@contextlib.contextmanager
-def _disk_errors(target: Path) -> Iterator[None]:
-    try:
-        yield
-    except OSError as error:
-        remedy = (
-            "free some space"
-            if error.errno in (errno.ENOSPC, errno.EDQUOT)
-            else "check the folder's permissions"
-        )
-        where = f"{remedy}, or set $AV_TAGGER_CACHE to another folder"
-        raise StorageError(
-            sentence(target.parent, f"cannot be written ({error.strerror or error})", where)
-        ) from error
-
-
-@contextlib.contextmanager
-def _lock(target: Path) -> Iterator[None]:
-    """A lock between processes; the system releases it when the process ends."""
-    with target.with_name(target.name + ".lock").open("ab") as file:
-        _hold(file)
-        yield
-
-
-try:
-    import fcntl
-
-    def _hold(file: IO[bytes]) -> None:
-        fcntl.flock(file, fcntl.LOCK_EX)
-
-except ImportError:  # Windows
-    import msvcrt
-
-    def _hold(file: IO[bytes]) -> None:
-        while True:
-            try:
-                file.seek(0)
-                msvcrt.locking(file.fileno(), msvcrt.LK_LOCK, 1)  # type: ignore[attr-defined,unused-ignore]
-            except OSError:
-                continue  # it waits ten seconds, then gives up
-            else:
-                return
 
 
 DISK_ERRORS = (

@@ -74,7 +74,8 @@ class RunFlags:
 
     ear: str = option(
         "auto",
-        "Audio network: auto, starter, yamnet, efficientat:mn10, a weights file or a run folder.",
+        "Audio network: auto, starter, yamnet, efficientat:mn10, several joined by '+', a weights"
+        " file or a training run's folder.",
         metavar="NAME",
         group=MODELS,
     )
@@ -93,7 +94,7 @@ class RunFlags:
     )
     fusion: str = option(
         "auto",
-        "How ear and eye are combined: auto, paper, even, max, or a file from av-tag tune.",
+        "How ear and eye are combined: auto, logit, paper, even, max, or a file from av-tag tune.",
         metavar="NAME",
         group=MODELS,
     )

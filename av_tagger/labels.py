@@ -19,8 +19,9 @@ class SoundClass:
     label: str
     id: str = ""  # AudioSet id, such as /m/0284vy3
     group: str = ""
-    words: tuple[str, ...] = ()  # extra words for the eye
-    also: tuple[str, ...] = ()  # ids of narrower AudioSet classes that count as this one
+    words: tuple[str, ...] | None = None  # what is seen where it sounds; None: as the label says
+    also: tuple[str, ...] = ()  # ids of narrower AudioSet classes that count for this one
+    family: str = ""  # classes of one family exclude each other in a picture
 
 
 @dataclass(frozen=True)
@@ -77,23 +78,42 @@ def dcase2017() -> ClassList:
 
 @cache
 def audioset() -> ClassList:
-    """The 527 classes of AudioSet in the order of its label list.
+    """The 527 classes of AudioSet in the order of its label list, with what is seen of each.
 
     Those of DCASE 2017 have their extra words. Names and ids: Google, CC BY 4.0.
     """
     text = files("av_tagger").joinpath("resources", "audioset.tsv").read_text(encoding="utf-8")
     known = {c.id: c for c in dcase2017()}
+    seen = _visible()
     rows = (line.split("\t") for line in text.splitlines())
-    return ClassList(tuple(known.get(id_) or SoundClass(label, id_) for id_, label in rows))
+    return ClassList(
+        tuple(
+            known.get(id_) or SoundClass(label, id_, words=seen.get(label, ()))
+            for id_, label in rows
+        )
+    )
+
+
+def families(labels: Sequence[str]) -> tuple[str, ...]:
+    """The family of each label; empty for none."""
+    known = {c.label: c.family for c in dcase2017()}
+    return tuple(known.get(label, "") for label in labels)
+
+
+@cache
+def _visible() -> dict[str, tuple[str, ...]]:
+    """What is seen where a sound of AudioSet is made, by label; other classes: nothing."""
+    text = files("av_tagger").joinpath("resources", "visible.toml").read_text(encoding="utf-8")
+    return {label: tuple(words) for label, words in tomllib.loads(text).items()}
 
 
 def choose_classes(choice: str | None) -> ClassList:
-    """The value of `--classes`: None is DCASE 2017, `all` is AudioSet; else a file, names or ids.
+    """The value of `--classes`: `dcase2017` (or None), `all` for AudioSet, a file, names or ids.
 
     Names are separated by semicolons, because some contain commas; by commas if the whole text is
     not one name.
     """
-    if choice is None:
+    if choice is None or choice == "dcase2017":
         return dcase2017()
     if choice == "all":
         return audioset()
@@ -129,8 +149,9 @@ def _sound_class(row: dict[str, Any]) -> SoundClass:
         row["label"],
         row.get("id", ""),
         row.get("group", ""),
-        tuple(row.get("words", ())),
+        tuple(row["words"]) if "words" in row else None,
         tuple(row.get("also", ())),
+        row.get("family", ""),
     )
 
 

@@ -10,15 +10,17 @@ from typing import Any
 
 import numpy as np
 
-from av_tagger import weights
 from av_tagger.audio import ears
+from av_tagger.audio.calibration import column_of
+from av_tagger.audio.combination import STARTER, calibration_of, part_names
 from av_tagger.audio.ear_source import EarSource
 from av_tagger.audio.header import Header
-from av_tagger.audio.known.families import FAMILIES
+from av_tagger.audio.load import COMBINED
 from av_tagger.config import Config, configure
 from av_tagger.devices import check_device_name, find_device
 from av_tagger.errors import UsageError
-from av_tagger.fusion import Thresholds, Weighing, WeightedFusion, load_fusion
+from av_tagger.fusion import LOGIT, LogitFusion, Thresholds, Weighing, file_for_ear, load_fusion
+from av_tagger.fusion.file import build
 from av_tagger.labels import ClassList, SoundClass, audioset, choose_classes
 from av_tagger.media import make_backend, open_media, warm_up
 from av_tagger.protocols import AudioBranch, DecodeRequest, VideoBranch
@@ -30,6 +32,11 @@ from av_tagger.video import eyes
 from av_tagger.video.eye_source import EyeSource
 
 Say = Callable[[str], None]
+
+AUDIOSET_LIKE = 500  # so many classes are AudioSet's, whose parents are folded under their kinds
+STARTER_KNOWS = (
+    "the starter ear knows 17 traffic and warning sounds; `av-tag weights fetch yamnet` adds 521"
+)
 
 
 @dataclass(frozen=True)
@@ -53,7 +60,15 @@ class Plan:
     @property
     def advice(self) -> tuple[str, ...]:
         """What was expected and is not used, and what to do about it."""
-        return tuple(line for part in (self.ear, self.eye) if part for line in part.advice)
+        lines = [line for part in (self.ear, self.eye) if part for line in part.advice]
+        if self.ear is not None and self.ear.name == STARTER and self.config.classes is None:
+            lines.append(STARTER_KNOWS)
+        return tuple(lines)
+
+    @property
+    def fold(self) -> bool:
+        """Whether tags that another tag makes more specific are left out: Animal beside Dog."""
+        return self.config.classes in (None, "all") and len(self.classes) >= AUDIOSET_LIKE
 
     @property
     def fingerprint(self) -> str:
@@ -95,6 +110,7 @@ class Plan:
             threshold=config.threshold,
             ear_thresholds=self.fusion.rows.ear,
             run=run,
+            fold=self.fold,
         )
         return Tagger(parts)
 
@@ -109,7 +125,7 @@ def make_plan(config: Config, *, download: bool = True) -> Plan:
     make_backend(config.decoder)
     chosen = choose_classes(config.classes)
     ear = _ear(config, download=download)
-    classes = chosen if config.classes is not None else _classes_of(ear, chosen)
+    classes = chosen if config.classes is not None or ear is None else _classes_of(ear, chosen)
     fusion = _fusion(config, classes, ear)
     eye = None if config.only == "ear" else eyes.resolve(config.eye_settings, classes)
     return Plan(config, classes, ear, eye, fusion)
@@ -138,7 +154,7 @@ def _ignore(_: str) -> None:
 def _ear(config: Config, *, download: bool) -> EarSource | None:
     if config.only == "eye":
         return None
-    source = ears.resolve(config.ear, offline=config.offline)
+    source = ears.resolve(config.ear, offline=config.offline, calibrated=True)
     if not source.labels:
         raise UsageError(
             f"{source.name} computes embeddings and knows no classes; train an ear on them:"
@@ -147,28 +163,41 @@ def _ear(config: Config, *, download: bool) -> EarSource | None:
     return ears.fetched(source, offline=config.offline) if download else source
 
 
-def _classes_of(ear: EarSource | None, default: ClassList) -> ClassList:
-    """A trained ear answers for the classes that it was trained on."""
-    header = None if ear is None else ear.header
-    if header is None or set(header.labels) == set(default.labels):
+def _classes_of(ear: EarSource, default: ClassList) -> ClassList:
+    """Everything that the ear knows."""
+    if set(ear.labels) == set(default.labels):
         return default
     known = {c.label: c for c in audioset()}
-    ids = header.ids or [""] * len(header.labels)
-    pairs = zip(header.labels, ids, strict=True)
+    ids = (ear.header.ids if ear.header is not None else ()) or [""] * len(ear.labels)
+    pairs = zip(ear.labels, ids, strict=True)
     return ClassList(tuple(known.get(label) or SoundClass(label, id_) for label, id_ in pairs))
 
 
 def _fusion(config: Config, classes: ClassList, ear: EarSource | None) -> Weighing:
-    """By default the paper's weights, with thresholds for the ear in use where there are any."""
+    """By default in the logit domain, with the thresholds of the ear in use."""
+    labels = classes.labels
     if config.fusion != "auto":
-        return load_fusion(config.fusion, classes.labels)
-    if ear is not None and ear.kind in FAMILIES:
-        tuned = weights.find(f"fusion.{ear.kind}.json")
-        if tuned is not None:
-            return load_fusion(tuned, classes.labels)
-    if ear is not None and ear.header is not None:
-        return _with_thresholds(ear.header, classes.labels)
-    return load_fusion("paper", classes.labels)
+        fusion = load_fusion(config.fusion, labels)
+        return _completed(fusion, ear, fusion.neutral) if fusion.neutral else fusion
+    if ear is None:
+        return load_fusion("logit", labels)
+    if ear.kind != COMBINED and ear.header is not None:
+        return _with_thresholds(ear.header, labels)
+    path = file_for_ear(ear.name)
+    fusion = load_fusion(path, labels)
+    return _completed(fusion, ear, labels if path.name == LOGIT else fusion.neutral)
+
+
+def _completed(fusion: Weighing, ear: EarSource | None, which: tuple[str, ...]) -> Weighing:
+    """These classes get the thresholds of the ear's calibration, if it has one."""
+    if ear is None or ear.kind != COMBINED:
+        return fusion
+    calibration = calibration_of(part_names(ear.name))
+    columns = column_of(fusion.labels, calibration.labels)
+    own = np.isin(fusion.labels, which) & (columns >= 0)
+    known = calibration.thresholds["f1"][columns]
+    both, alone = (np.where(own, known, row) for row in (fusion.rows.both, fusion.rows.ear))
+    return fusion.with_thresholds(both=both, ear=alone)
 
 
 def _with_thresholds(header: Header, labels: tuple[str, ...]) -> Weighing:
@@ -178,15 +207,15 @@ def _with_thresholds(header: Header, labels: tuple[str, ...]) -> Weighing:
     and nothing else.
     """
     try:
-        fusion = load_fusion("paper", labels)
-    except UsageError:  # a label close to one of the paper's, but not the same
-        fusion = replace(load_fusion("even", labels), neutral=labels)
+        fusion = load_fusion("logit", labels)
+    except UsageError:  # a label close to one of the file's, but not the same
+        fusion = build("logit", labels, {}, neutral=labels)
     rows = _rows_of(header, fusion)
-    taught = set(fusion.neutral) & set(header.labels) if not header.thresholds.both else set()
+    taught = set(fusion.neutral) & set(header.labels)
     own = np.array([label in taught for label in labels])
-    rows = Thresholds(np.where(own, rows.ear, rows.both), rows.ear, rows.eye)
-    assert isinstance(fusion, WeightedFusion)
-    return replace(fusion, rows=rows, weights=np.where(own, 1.0, fusion.weights))
+    rows = rows if header.thresholds.both else replace(rows, both=rows.ear)
+    assert isinstance(fusion, LogitFusion)
+    return replace(fusion, rows=rows, gain=np.where(own, 0.0, fusion.gain))
 
 
 def _rows_of(header: Header, fusion: Weighing) -> Thresholds:
@@ -205,5 +234,7 @@ def _rows_of(header: Header, fusion: Weighing) -> Thresholds:
 
 def _numbers(fusion: Weighing) -> dict[str, Any]:
     rows = {name: getattr(fusion.rows, name).tolist() for name in ("both", "ear", "eye")}
-    kept = np.asarray(getattr(fusion, "weights", [])).tolist()
-    return rows | {"kind": type(fusion).__name__, "weights": kept}
+    shares = ("weights", "gain", "against")
+    kept = {name: np.asarray(getattr(fusion, name, [])).tolist() for name in shares}
+    family = getattr(fusion, "family", ())
+    return rows | kept | {"kind": type(fusion).__name__, "family": list(family)}

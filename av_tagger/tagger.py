@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from av_tagger.audio.events import EventSettings, find_events
 from av_tagger.clip import Clip, Media
 from av_tagger.errors import AvTaggerError, MediaError
+from av_tagger.ontology import fold
 from av_tagger.protocols import AudioBranch, DecodeRequest, Fusion, VideoBranch
 from av_tagger.scores import (
     Activity,
@@ -63,6 +64,7 @@ class Parts:
     threshold: float | None = None  # for all classes, instead of one per class
     ear_thresholds: NDArray[np.float64] | None = None  # (classes,) of frame activity, for events
     run: RunInfo = field(default_factory=lambda: RunInfo("0", "cpu", "", 0.0))
+    fold: bool = False  # leave out tags that another tag tells more exactly: Animal, beside Dog
 
 
 class Tagger:
@@ -146,10 +148,12 @@ class Tagger:
             label: _class_score(window_results[best[k]], k)
             for k, label in enumerate(self.parts.labels)
         }
+        tagged = [label for label, score in scores.items() if score.fused >= score.threshold]
+        shown = fold(tagged) if self.parts.fold else frozenset(tagged)
         tags = [
             self._tag(label, window_results[best[k]], score, self._events(activity, k))
             for k, (label, score) in enumerate(scores.items())
-            if score.fused >= score.threshold
+            if label in shown
         ]
         return Tagged(
             clip=clip,

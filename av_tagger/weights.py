@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import importlib
 import json
 import os
+import urllib.parse
 from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
+from typing import Any, cast
 
-from av_tagger import cache, download, hub_cache
+from av_tagger import cache, download, hub_cache, wheels
+from av_tagger.catalogue import CATALOGUE, GROUPS, WeightsFile
 from av_tagger.errors import UsageError, WeightsError, did_you_mean
+from av_tagger.exclusive import exclusive
+from av_tagger.wheels import Wheel
 
 Progress = Callable[[int, int | None], None]  # bytes so far, bytes in all where that is known
 
@@ -21,19 +27,7 @@ class State(StrEnum):
     UNVERIFIED = "present, no checksum known"
     WHOLE = "whole"
     DAMAGED = "damaged"
-
-
-@dataclass(frozen=True)
-class WeightsFile:
-    """A file of the catalogue."""
-
-    name: str
-    filename: str
-    urls: tuple[str, ...] = ()  # tried in this order; none: it comes with the package
-    sha256: str = ""  # empty: recorded beside the file when it is downloaded
-    size: int | None = None  # bytes
-    licence: str = ""
-    about: str = ""
+    INSTALLED = "in an installed package, converted at first use"
 
 
 @dataclass(frozen=True)
@@ -43,6 +37,7 @@ class Listed:
     file: WeightsFile
     state: State
     path: Path | None
+    source: str  # where the file came from, or would come from
 
 
 def entry(name: str) -> WeightsFile:
@@ -71,18 +66,32 @@ def find(filename: str) -> Path | None:
 def locate(name: str) -> Path | None:
     """The file of an entry in the first folder that has it, else in the Hugging Face cache."""
     file = entry(name)
+    candidates = (folder / file.filename for folder in folders())
+    found = next((path for path in candidates if path.is_file()), None)
+    if found is None and file.wheel is not None and file.in_place:
+        found = next(iter(wheels.installed(file.wheel).values()), None)
     in_hub = (hub_cache.find(address) for address in file.urls)
-    return find(file.filename) or next((path for path in in_hub if path is not None), None)
+    return found or next((path for path in in_hub if path is not None), None)
 
 
-def fetch(name: str, *, offline: bool = False, progress: Progress | None = None) -> Path:
-    """The path of the file, downloaded if need be; an incomplete copy in the cache is replaced."""
+def fetch(
+    name: str, *, offline: bool = False, retry: bool = True, progress: Progress | None = None
+) -> Path:
+    """Where the file is, fetched first when it is nowhere; a damaged copy in the cache is replaced.
+
+    `retry=False`: do not ask a package index that was unreachable within the last hour.
+    """
     file, target = entry(name), cache_folder() / entry(name).filename
+    offline = offline or bool(os.environ.get("AV_TAGGER_OFFLINE"))
     found = locate(name)
     if found is not None and is_plausible(file, found):
         return found
     if found is not None and found != target:
         raise WeightsError(damaged(name, found))
+    if file.wheel is not None:
+        return _from_wheel(
+            file, file.wheel, wheels.TakeOptions(offline, retry, _scaled(progress, file.wheel))
+        )
     if not file.urls:
         raise WeightsError(
             f"{file.filename}: is part of the package, but missing; install the package again"
@@ -105,21 +114,50 @@ def check(name: str) -> State:
     """Compares the checksum if one is known, which reads the whole file."""
     file, path = entry(name), locate(name)
     if path is None:
-        return (
-            State.PARTIAL
-            if download.part_of(cache_folder() / file.filename).is_file()
-            else State.ABSENT
-        )
+        return _state_of_absent(file)
     if not is_plausible(file, path):
         return State.DAMAGED
-    known = file.sha256 or download.recorded_sha256(path)
+    known = _pinned_sha256(file, path) or download.recorded_sha256(path)
     if known:
         return State.WHOLE if download.sha256_of(path) == known else State.DAMAGED
     return State.WHOLE if path.suffix == ".safetensors" else State.UNVERIFIED
 
 
 def listing() -> list[Listed]:
-    return [Listed(file, check(name), locate(name)) for name, file in CATALOGUE.items()]
+    return [
+        Listed(file, check(name), locate(name), source_of(name)) for name, file in CATALOGUE.items()
+    ]
+
+
+def members_of(name: str) -> tuple[str, ...]:
+    """The members of a group, or the one name itself."""
+    return GROUPS[name] if name in GROUPS else (entry(name).name,)
+
+
+def source_of(name: str) -> str:
+    """Where the file came from, or would come from."""
+    file, path = entry(name), locate(name)
+    if path is not None and path.suffix == ".safetensors":
+        recorded = _metadata(path).get("source", "")
+        if recorded:
+            return recorded
+    if file.wheel is not None:
+        return f"{file.wheel} (Python package)"
+    hosts = [str(urllib.parse.urlsplit(address).hostname) for address in _addresses(file)[:1]]
+    return hosts[0] if hosts else "av-tagger"
+
+
+def announcement(name: str) -> str:
+    """What a fetch would get, how large it is, and from where; empty if it is here."""
+    file = entry(name)
+    if locate(name) is not None:
+        return ""
+    size = f"{file.download_size / 1e6:.0f} MB " if file.download_size else ""
+    if file.wheel is None:
+        return f"{name}: {size}from {source_of(name)}"
+    if wheels.installed(file.wheel):
+        return f"{name}: from the installed package {file.wheel}"
+    return f"{name}: {size}from the package index, {file.wheel} by pip"
 
 
 def damaged(name: str, path: Path) -> str:
@@ -127,10 +165,89 @@ def damaged(name: str, path: Path) -> str:
 
 
 def by_hand(file: WeightsFile) -> str:
-    """What to do without a network connection."""
+    """How to get the file without network access from this program."""
+    if file.wheel is not None:
+        return wheels.by_hand(file.wheel, folders())
     address = _addresses(file)[0] if file.urls else "(no address known)"
-    where = f"{cache_folder()} or a folder in $AV_TAGGER_WEIGHTS"
-    return f"download {address} elsewhere, and put it as {file.filename} into {where}"
+    return (
+        f"download {address} elsewhere, and put it as {file.filename} into {cache_folder()} "
+        "or a folder named in $AV_TAGGER_WEIGHTS"
+    )
+
+
+def _from_wheel(file: WeightsFile, wheel: Wheel, options: wheels.TakeOptions) -> Path:
+    """Convert the wheel's members to safetensors with a header that records the source."""
+    target = cache_folder() / file.filename
+    with exclusive(target):
+        if target.is_file() and check(file.name) is State.WHOLE:  # by another process meanwhile
+            return target
+        taken = wheels.take(wheel, folders(), options)
+        arrays = _converter(file)(taken.contents)
+        header = {
+            "format": "pt",
+            "source": f"{wheel} ({taken.source})",
+            "wheel_sha256": wheel.sha256,
+            "licence": file.licence,
+        }
+        _store(arrays, target, header)
+    return target
+
+
+def _store(arrays: dict[str, Any], target: Path, header: dict[str, str]) -> None:
+    import numpy as np
+    from safetensors.numpy import save
+
+    part = target.with_name(f"{target.name}.{os.getpid()}.part")
+    try:
+        # save() writes the memory as it is, whatever the strides.
+        rows = {name: np.asarray(array, order="C") for name, array in arrays.items()}
+        part.write_bytes(save(rows, header))
+        part.replace(target)
+        download.record_sha256(target)
+    finally:
+        part.unlink(missing_ok=True)
+
+
+def _converter(file: WeightsFile) -> Callable[[dict[str, bytes]], dict[str, Any]]:
+    """Imported by name: converters belong to the audio and video packages, above this module."""
+    module, _, function = file.converter.partition(":")
+    return cast(
+        "Callable[[dict[str, bytes]], dict[str, Any]]",
+        getattr(importlib.import_module(module), function),
+    )
+
+
+def _scaled(progress: Progress | None, wheel: Wheel) -> wheels.Progress | None:
+    if progress is None:
+        return None
+    return lambda done: progress(min(done, wheel.size), wheel.size)
+
+
+def _state_of_absent(file: WeightsFile) -> State:
+    if file.wheel is not None and wheels.installed(file.wheel):
+        return State.INSTALLED
+    return (
+        State.PARTIAL
+        if download.part_of(cache_folder() / file.filename).is_file()
+        else State.ABSENT
+    )
+
+
+def _pinned_sha256(file: WeightsFile, path: Path) -> str:
+    """The catalogue's checksum; for a file in an installed package, the wheel member's."""
+    if file.wheel is not None:
+        return next((m.sha256 for m in file.wheel.members if m.name == path.name), "")
+    return file.sha256
+
+
+def _metadata(path: Path) -> dict[str, str]:
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        with safe_open(path, "np") as file:
+            return dict(file.metadata() or {})
+    except (SafetensorError, OSError):
+        return {}
 
 
 def _addresses(file: WeightsFile) -> tuple[str, ...]:
@@ -159,105 +276,3 @@ def _safetensors_size(path: Path) -> int:
         except (ValueError, KeyError, TypeError, IndexError, AttributeError):
             return -1
     return 8 + length + max(ends, default=0)
-
-
-EFFICIENTAT = "https://github.com/fschmid56/EfficientAT/releases/download/v0.0.1"
-
-CATALOGUE: dict[str, WeightsFile] = {
-    "crnn.starter": WeightsFile(
-        name="crnn.starter",
-        filename="crnn.starter.safetensors",
-        licence="Apache-2.0",
-        about="17 classes, trained on synthetic and licence-clear sounds, not on AudioSet",
-    ),
-    "efficientat.mn04": WeightsFile(
-        name="efficientat.mn04",
-        filename="mn04_as_mAP_432.pt",
-        urls=(f"{EFFICIENTAT}/mn04_as_mAP_432.pt",),
-        sha256="899a8c6217063f6941793102a2780b3dd788ab11fce468d9cf5f0577c453321c",
-        size=4_066_513,
-        licence="MIT",
-        about="527 AudioSet classes, mAP .432, 1 M parameters",
-    ),
-    "efficientat.mn10": WeightsFile(
-        name="efficientat.mn10",
-        filename="mn10_as_mAP_471.pt",
-        urls=(f"{EFFICIENTAT}/mn10_as_mAP_471.pt",),
-        sha256="0bd7dc2443af498c289a2e739f02ebb515d6aa3fd3ab9db539c86123ae368a4e",
-        licence="MIT",
-        about="527 AudioSet classes, mAP .471, 4.9 M parameters",
-    ),
-    "efficientat.mn20": WeightsFile(
-        name="efficientat.mn20",
-        filename="mn20_as_mAP_478.pt",
-        urls=(f"{EFFICIENTAT}/mn20_as_mAP_478.pt",),
-        licence="MIT",
-        about="527 AudioSet classes, mAP .478, 17.9 M parameters",
-    ),
-    "yamnet.h5": WeightsFile(
-        name="yamnet.h5",
-        filename="yamnet.h5",
-        urls=("https://storage.googleapis.com/audioset/yamnet.h5",),
-        licence="Apache-2.0",
-        about="YAMNet as published for Keras; to be converted: av-tag weights convert yamnet FILE",
-    ),
-    "yamnet": WeightsFile(
-        name="yamnet",
-        filename="yamnet.safetensors",
-        licence="Apache-2.0",
-        about="521 AudioSet classes, mAP .306, 3.7 M parameters; made from yamnet.h5",
-    ),
-    "vggish.ckpt": WeightsFile(
-        name="vggish.ckpt",
-        filename="vggish_model.ckpt",
-        urls=("https://storage.googleapis.com/audioset/vggish_model.ckpt",),
-        licence="Apache-2.0",
-        about="VGGish as published for TensorFlow 1; checked when it is converted",
-    ),
-    "vggish.pca": WeightsFile(
-        name="vggish.pca",
-        filename="vggish_pca_params.npz",
-        urls=("https://storage.googleapis.com/audioset/vggish_pca_params.npz",),
-        licence="Apache-2.0",
-        about="the PCA of VGGish's embeddings",
-    ),
-    "vggish": WeightsFile(
-        name="vggish",
-        filename="vggish.safetensors",
-        licence="Apache-2.0",
-        about="embeddings of AudioSet's release, 128 per second; made of vggish.ckpt and vggish.pca",
-    ),
-    "alexnet": WeightsFile(
-        name="alexnet",
-        filename="alexnet_conv5.safetensors",
-        licence="BSD-3-Clause",
-        about="frame features: the convolutions of torchvision's AlexNet, taken from alexnet.full",
-    ),
-    "alexnet.full": WeightsFile(
-        name="alexnet.full",
-        filename="alexnet-owt-7be5be79.pth",
-        urls=("https://download.pytorch.org/models/alexnet-owt-7be5be79.pth",),
-        sha256="7be5be791159472b1fbf3c69796f7cb30dca7ad8466c2df70058c37116cdee02",
-        size=244_408_911,
-        licence="BSD-3-Clause",
-        about="torchvision's AlexNet; only its convolutions are kept",
-    ),
-    "inception_v4": WeightsFile(
-        name="inception_v4",
-        filename="inception_v4.tf_in1k.safetensors",
-        urls=("https://huggingface.co/timm/inception_v4.tf_in1k/resolve/main/model.safetensors",),
-        licence="Apache-2.0",
-        about="recogniser: 1000 ImageNet classes",
-    ),
-    "glove.840B.300d": WeightsFile(
-        name="glove.840B.300d",
-        filename="glove.840B.300d.zip",
-        urls=(
-            "https://nlp.stanford.edu/data/glove.840B.300d.zip",
-            "https://downloads.cs.stanford.edu/nlp/data/glove.840B.300d.zip",
-        ),
-        sha256="c06db255e65095393609f19a4cfca20bf3a71e20cc53e892aafa490347e3849f",
-        licence="PDDL-1.0",
-        about="word vectors: 2.2 million words, of which those that are needed are kept",
-    ),
-}

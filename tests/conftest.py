@@ -61,8 +61,10 @@ def pytest_configure() -> None:
 
 
 @pytest.fixture(autouse=True)
-def no_network(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Allow connections to this machine only."""
+def no_network(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Allow connections to this machine only; pip asks an index only in tests marked `index`."""
+    if "index" not in request.node.keywords:
+        monkeypatch.setenv("PIP_NO_INDEX", "1")
     real = socket.socket.connect
 
     def connect(self: socket.socket, address: Any) -> None:

@@ -255,6 +255,11 @@ def misbehave(how: str, clip: Clip) -> None:
             ctypes.PyDLL(None).sleep(60)  # PyDLL keeps the interpreter's lock
         case "crash":
             os.kill(os.getpid(), signal.SIGSEGV)
+        case "killed":
+            os.kill(os.getpid(), signal.SIGKILL)
+        case "killed once" if not clip.path.with_suffix(".once").exists():
+            clip.path.with_suffix(".once").touch()
+            os.kill(os.getpid(), signal.SIGKILL)
         case "exit":
             os._exit(3)
         case "memory":

@@ -19,6 +19,7 @@ from safetensors.torch import save_file
 from av_tagger import download, weights
 from av_tagger.audio.architecture import EarArchitecture
 from av_tagger.audio.checkpoint import save_checkpoint
+from av_tagger.audio.combination import calibration_of, part_names
 from av_tagger.audio.ears import PUBLISHED
 from av_tagger.audio.header import EarThresholds, Header, read_header
 from av_tagger.audio.known.efficientat import EfficientAT
@@ -27,9 +28,9 @@ from av_tagger.audio.network import build_network
 from av_tagger.config import configure
 from av_tagger.embedder import embedder_name, load_embedder
 from av_tagger.errors import AvTaggerError, UsageError, WeightsError
-from av_tagger.fusion import WeightedFusion, read_fusion, write_fusion
+from av_tagger.fusion import LogitFusion, load_fusion, read_fusion, write_fusion
 from av_tagger.labels import dcase2017
-from av_tagger.plan import Plan, load, make_plan
+from av_tagger.plan import STARTER_KNOWS, Plan, load, make_plan
 from av_tagger.tagger import OFF, Tagger
 from tests import ROOT
 from tests.assets import make_video
@@ -97,19 +98,42 @@ def ear_of(tagger: Tagger) -> str | None:
 
 
 @pytest.mark.usefixtures("no_connection")
-def test_the_best_ear_on_this_machine_is_used(own: Path, published: dict[str, bytes]) -> None:
-    heard: list[str | None] = []
-    for name in reversed(PUBLISHED):  # from the least to the best
+def test_everything_that_is_here_listens(own: Path, published: dict[str, bytes]) -> None:
+    """The starter, YAMNet, and the best EfficientAT together."""
+    heard: list[str] = []
+    for name in ("efficientat.mn04", "yamnet", "efficientat.mn10", "efficientat.mn20"):
         (own / weights.entry(name).filename).write_bytes(published[name])
         said: list[str] = []
-        heard.append(ear_of(listen(said.append)))
+        heard.append(listen(said.append).branches[0].model)
         assert said == []
-    assert heard == ["yamnet", "efficientat.mn04", "efficientat.mn10", "efficientat.mn20"]
+    assert heard == [
+        "efficientat.mn04+starter",
+        "yamnet+starter+efficientat.mn04",
+        "yamnet+starter+efficientat.mn10",
+        "yamnet+starter+efficientat.mn20",
+    ]
     assert embedder_name("auto") == "efficientat.mn20"
 
 
+@pytest.mark.usefixtures("no_connection")
+def test_an_ear_answers_for_all_it_knows(own: Path, published: dict[str, bytes]) -> None:
+    said: list[str] = []
+    starter = listen(said.append)
+    assert (starter.parts.labels, starter.parts.fold, said) == (LABELS, False, [STARTER_KNOWS])
+    assert listen(said.append, classes="dcase2017").parts.labels == LABELS
+    assert said == [STARTER_KNOWS]  # not said where these classes are asked for
+    (own / weights.entry("yamnet").filename).write_bytes(published["yamnet"])
+    both = listen()
+    assert len(both.parts.labels) == 521
+    assert both.parts.fold
+    assert set(LABELS) <= set(both.parts.labels)
+    seventeen = listen(classes="dcase2017")
+    assert (seventeen.parts.labels, seventeen.parts.fold) == (LABELS, False)
+    assert not listen(classes="Dog;Bark").parts.fold
+
+
 @pytest.mark.usefixtures("no_connection", "own")
-def test_offline_the_starter_is_used() -> None:
+def test_offline_the_starter_listens() -> None:
     path = weights.find(STARTER)
     assert path is not None
     assert ear_of(listen()) == ear_of(listen(ear="starter")) == read_header(path).name
@@ -124,55 +148,51 @@ def test_offline_a_named_ear_that_is_not_here_is_an_error() -> None:
 
 
 @pytest.mark.usefixtures("own")
-def test_an_unreachable_mirror_is_reported_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    """And costs no noticeable time."""
-    monkeypatch.setenv("AV_TAGGER_MIRROR", "http://127.0.0.1:9")
-    waited: list[float] = []
-    monkeypatch.setattr("time.sleep", waited.append)
+def test_an_index_that_cannot_be_reached_is_said_once() -> None:
     said: list[str] = []
     tagger = listen(said.append, offline=False)
     assert ear_of(tagger) == ear_of(listen(ear="starter"))
-    assert len(said) == 1
-    assert "starter" in said[0]
-    assert "127.0.0.1:9" in said[0]
-    assert sum(waited) < 1
+    assert [line for line in said if "package index" in line] == said[:1]
+    assert said[1:] == [STARTER_KNOWS]
 
 
 def test_a_damaged_ear_is_replaced_by_the_starter(own: Path) -> None:
     (own / weights.entry("efficientat.mn10").filename).write_bytes(b"cut short")
     said: list[str] = []
     assert ear_of(listen(said.append)) == ear_of(listen(ear="starter"))
-    assert len(said) == 1
     assert "mn10_as_mAP_471.pt: is damaged or incomplete" in said[0]
     assert "the starter ear is used instead" in said[0]
+    assert said[1:] == [STARTER_KNOWS]
 
 
-def test_thresholds_shipped_for_the_ear(own: Path, published: dict[str, bytes]) -> None:
-    folder = Path(weights.__file__).parents[1] / "weights"
-    shipped, paper = (
-        read_fusion(folder / f"fusion.{name}.json", LABELS) for name in ("efficientat", "paper")
-    )
-    for name, expected in (("yamnet", paper), ("efficientat.mn10", shipped)):
-        (own / weights.entry(name).filename).write_bytes(published[name])
-        fusion = listen(ear=name).parts.fusion
-        assert isinstance(fusion, WeightedFusion)
-        np.testing.assert_array_equal(fusion.rows.ear, expected.rows.ear)
-    assert not np.array_equal(shipped.rows.ear, paper.rows.ear)
-
-
-def test_the_users_own_fusion_is_used(
-    own: Path, published: dict[str, bytes], tmp_path: Path
+def test_an_ear_brings_the_thresholds_of_its_calibration(
+    own: Path, published: dict[str, bytes]
 ) -> None:
+    """For every class that no fusion file of this ear names."""
+    for name in ("yamnet", "efficientat.mn10"):
+        (own / weights.entry(name).filename).write_bytes(published[name])
+        tagger = listen(ear=name)
+        expected = calibration_of(part_names(name))
+        assert tagger.parts.labels == expected.labels
+        rows = tagger.parts.fusion.rows.ear  # type: ignore[attr-defined]
+        other = ~np.isin(expected.labels, LABELS)
+        np.testing.assert_allclose(rows[other], expected.thresholds["f1"][other])
+        assert len(listen(ear=name, classes="dcase2017").parts.fusion.rows.ear) == 17  # type: ignore[attr-defined]
+
+
+def test_the_users_own_fusion_wins(own: Path, published: dict[str, bytes], tmp_path: Path) -> None:
+    """Classes that it does not name keep the ear's own thresholds."""
     (own / weights.entry("efficientat.mn10").filename).write_bytes(published["efficientat.mn10"])
     paper = read_fusion(Path(weights.__file__).parents[1] / "weights" / "fusion.paper.json", LABELS)
-    mine = paper.with_thresholds(ear=np.full(17, 0.123))
-    write_fusion(mine, tmp_path / "mine.json")
-    assert (listen(fusion=str(tmp_path / "mine.json")).parts.fusion.rows.ear == 0.123).all()  # type: ignore[attr-defined]
-    write_fusion(
-        mine.with_thresholds(ear=np.full(17, 0.456)), own / "fusion.efficientat.json"
-    )  # in place of the shipped one
-    assert (listen().parts.fusion.rows.ear == 0.456).all()  # type: ignore[attr-defined]
-    assert (listen(fusion=str(tmp_path / "mine.json")).parts.fusion.rows.ear == 0.123).all()  # type: ignore[attr-defined]
+    write_fusion(paper.with_thresholds(ear=np.full(17, 0.123)), tmp_path / "mine.json")
+    mine = str(tmp_path / "mine.json")
+    assert (listen(fusion=mine, classes="dcase2017").parts.fusion.rows.ear == 0.123).all()  # type: ignore[attr-defined]
+    tagger = listen(fusion=mine)
+    named = np.isin(tagger.parts.labels, LABELS)
+    rows = tagger.parts.fusion.rows.ear  # type: ignore[attr-defined]
+    assert (rows[named] == 0.123).all()
+    own_rows = calibration_of(part_names("efficientat.mn10+starter")).thresholds["f1"]
+    assert set(rows[~named]) == set(own_rows)
 
 
 @pytest.mark.usefixtures("own")
@@ -192,24 +212,22 @@ def test_a_trained_ear_answers_for_its_own_classes(tmp_path: Path) -> None:
     tagger = listen(ear=str(path))
     assert tagger.parts.labels == labels
     fusion = tagger.parts.fusion
-    assert isinstance(fusion, WeightedFusion)
+    assert isinstance(fusion, LogitFusion)
     assert fusion.rows.ear.tolist() == [0.2, 0.3, 0.4]
-    assert fusion.weights[[0, 2]].tolist() == [1, 1]
+    assert fusion.gain[[0, 2]].tolist() == [0, 0]
     assert fusion.rows.both[[0, 2]].tolist() == [0.2, 0.4]
     assert listen(ear=str(path), classes="Train;Siren").parts.labels == ("Train", "Siren")
 
 
 @pytest.mark.usefixtures("own")
-def test_a_class_of_the_paper_keeps_its_weight(tmp_path: Path) -> None:
+def test_a_known_class_among_own_ones_keeps_its_gain(tmp_path: Path) -> None:
     path = trained(tmp_path / "mine.safetensors", ("kettle", "Train"), (0.2, 0.3))
     fusion = listen(ear=str(path)).parts.fusion
-    paper = read_fusion(
-        Path(weights.__file__).parents[1] / "weights" / "fusion.paper.json", ("Train",)
-    )
-    assert isinstance(fusion, WeightedFusion)
-    assert isinstance(paper, WeightedFusion)
-    assert fusion.weights.tolist() == [1, paper.weights[0]]
-    assert fusion.rows.both.tolist() == [0.2, paper.rows.both[0]]
+    shipped = load_fusion("logit", ("Train",))
+    assert isinstance(fusion, LogitFusion)
+    assert isinstance(shipped, LogitFusion)
+    assert fusion.gain.tolist() == [0, shipped.gain[0]]
+    assert fusion.rows.both.tolist() == [0.2, 0.3]
 
 
 # ---- the plan as data
@@ -290,7 +308,7 @@ def test_the_fingerprint_is_of_the_contents_of_files(
 ) -> None:
     file = own / weights.entry("efficientat.mn04").filename
     file.write_bytes(published["efficientat.mn04"])
-    before = planned(ear="efficientat:mn04").fingerprint
+    before = planned(ear=str(file)).fingerprint
     file.rename(own / "copy.pt")
     assert planned(ear=str(own / "copy.pt")).fingerprint == before
     torch.save(EfficientAT(0.2).state_dict(), own / "copy.pt")

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import tempfile
 from pathlib import Path
 
 import torch
@@ -12,9 +10,10 @@ from safetensors.torch import load_file, save
 from torch import Tensor
 
 from av_tagger.audio.architecture import EarArchitecture
+from av_tagger.audio.files import write_whole
 from av_tagger.audio.header import AGAIN, KEY, Header, parse_header, read_metadata
 from av_tagger.audio.network import MilNetwork, build_network
-from av_tagger.errors import StorageError, UsageError, WeightsError, sentence
+from av_tagger.errors import UsageError, WeightsError, sentence
 from av_tagger.settings import to_table
 
 
@@ -25,7 +24,7 @@ def save_checkpoint(path: Path, network: MilNetwork, header: Header) -> None:
         name: tensor.detach().cpu().contiguous() for name, tensor in network.state_dict().items()
     }
     table = to_table(header) | {"normalisation": _normalisation(tensors)}
-    _write_whole(path, save(tensors, {"format": "pt", KEY: json.dumps(table, ensure_ascii=False)}))
+    write_whole(path, save(tensors, {"format": "pt", KEY: json.dumps(table, ensure_ascii=False)}))
 
 
 def load_checkpoint(path: Path, labels: tuple[str, ...] | None = None) -> tuple[MilNetwork, Header]:
@@ -91,22 +90,3 @@ def _other_classes(found: tuple[str, ...], wanted: tuple[str, ...]) -> str:
 def _normalisation(tensors: dict[str, Tensor]) -> dict[str, list[list[float]]]:
     """For readers of the header; the tensors are what is used."""
     return {key: tensors[f"normalise.{key}"].tolist() for key in ("mean", "std")}
-
-
-def _write_whole(path: Path, data: bytes) -> None:
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-        try:
-            with os.fdopen(handle, "wb") as file:
-                file.write(data)
-                file.flush()
-                os.fsync(file.fileno())
-            Path(name).chmod(0o644)
-            Path(name).replace(path)
-        finally:
-            Path(name).unlink(missing_ok=True)
-    except OSError as error:
-        raise StorageError(
-            sentence(path, f"cannot be written ({error.strerror})", "choose another folder")
-        ) from error

@@ -14,13 +14,14 @@ class EarSource:
     """Names an ear and its files; picklable, so that other processes load the same ear."""
 
     name: str  # finds the same ear on another day: `starter`, `efficientat.mn10`, a path
-    kind: str  # trained, embedded, ensemble, or a family of published networks
+    kind: str  # trained, embedded, combined, ensemble, or a family of published networks
     info: BranchInfo  # model and weights, as results name them
     file: WeightsRef
     rate: int  # Hz
     labels: tuple[str, ...]  # classes that it knows
     header: Header | None = None  # of an ear that `av-tag train` made
     parts: tuple[EarSource, ...] = ()  # ears that this one is built on
+    digest: str = ""  # of the calibration, of a combined ear
     fallback: str = ""  # used instead where a file cannot be downloaded
     reason: str = ""  # why this ear, for `av-tag doctor`
     advice: tuple[str, ...] = ()  # said before tagging: what was expected and is not used
@@ -38,5 +39,5 @@ class EarSource:
     @property
     def identity(self) -> list[str]:
         """Differs where scores differ; part of a run's fingerprint."""
-        own = [self.kind, self.file.identity]
+        own = [self.kind, self.file.identity, *filter(None, [self.digest])]
         return own + [text for part in self.parts for text in part.identity]

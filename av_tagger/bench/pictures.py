@@ -2,7 +2,7 @@
 
     python -m av_tagger.bench.pictures notebooks/pictures [VIDEO]
 
-The fusion figures come from made-up scores; page and frame from VIDEO or the demo scene. The page
+The fusion figures come from simulated scores; page and frame from VIDEO or the demo scene. The page
 needs a Chromium; without one page.png is left as it is.
 """
 
@@ -20,12 +20,12 @@ import numpy as np
 
 from av_tagger.bench.measure import parser, run_main
 from av_tagger.fusion import load_fusion
-from av_tagger.fusion.fit import FusionFitter
+from av_tagger.fusion.fit import FitSettings, FusionFitter
 from av_tagger.labels import dcase2017
 from av_tagger.reports import plots
 from av_tagger.reports.explore import FusionExplorer
 from av_tagger.reports.html import write_page
-from av_tagger.reports.made_up import made_up_scores
+from av_tagger.reports.simulated import simulated_scores
 
 if TYPE_CHECKING:
     from av_tagger.scores import Tagged
@@ -69,15 +69,17 @@ def draw_all(folder: Path, video: Path | None = None) -> None:
 
 
 def draw_fusion(folder: Path) -> None:
-    """F1 per class of ear, eye and both on made-up scores; the paper's weights and fitted ones."""
+    """F1 per class of ear, eye and both on simulated scores; the paper's weights and fitted ones."""
     labels = dcase2017().labels
     paper: np.ndarray = load_fusion("paper", labels).weights  # type: ignore[attr-defined]
-    examples = made_up_scores(
+    examples = simulated_scores(
         labels, [label for label, a in zip(labels, paper, strict=True) if a < 0.5], seed=3
     )
     development, test = FusionExplorer(examples.half(0)), FusionExplorer(examples.half(1))
     half = examples.half(0)
-    fusion = FusionFitter().fit(half.heard, half.seen, half.truth, labels).fusion_
+    fusion = (
+        FusionFitter(FitSettings("joint")).fit(half.heard, half.seen, half.truth, labels).fusion_
+    )
     fitted: np.ndarray = fusion.weights  # type: ignore[attr-defined]
     weights = {"heard": np.ones(len(labels)), "seen": np.zeros(len(labels)), "fused": fitted}
     counts = {name: test.score(a, development.tuned(a).thresholds) for name, a in weights.items()}

@@ -18,8 +18,8 @@ from av_tagger.bench.measure import parser, run_main
 from av_tagger.clip import Clip
 from av_tagger.fusion import load_fusion
 from av_tagger.labels import dcase2017
-from av_tagger.reports.html import PageSource, PageOptions, write_pages
-from av_tagger.reports.made_up import as_results, made_up_events, made_up_scores
+from av_tagger.reports.html import PageOptions, PageSource, write_pages
+from av_tagger.reports.simulated import simulated_events, simulated_results, simulated_scores
 from av_tagger.scores import Activity
 
 MOST_TRACED = 1000  # results during which memory is traced, which is slow
@@ -28,8 +28,8 @@ MOST_TRACED = 1000  # results during which memory is traced, which is slow
 def sources(count: int) -> Iterator[PageSource]:
     """Made-up results of `count` clips, with activity curves."""
     labels = dcase2017().labels
-    examples = made_up_scores(labels, labels[:7], clips=200)
-    results = as_results(examples, load_fusion("paper", labels), made_up_events(examples))
+    examples = simulated_scores(labels, labels[:7], clips=200)
+    results = simulated_results(examples, load_fusion("paper", labels), simulated_events(examples))
     activity = Activity(np.random.default_rng(0).random((100, len(labels)), np.float32), 10.0)
     for n in range(count):
         clip = Clip(Path(f"films/{n // 100:03d}/clip {n:06d}.mp4"))

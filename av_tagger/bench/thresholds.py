@@ -51,7 +51,7 @@ def measure(clips: int, classes: int, rounds: int) -> None:
         "exact search": lambda: exact(cuts),
     }
     if clips * classes < LARGE:
-        fitter = FusionFitter(FitSettings())
+        fitter = FusionFitter(FitSettings("joint"))
         methods["joint (21 weights and thresholds)"] = lambda: joint(heard, seen, truth)
         methods["whole fit, three threshold rows"] = lambda: fitter.fit(heard, seen, truth)
     times = in_turn(methods, rounds, time.perf_counter)

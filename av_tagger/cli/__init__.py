@@ -1,0 +1,1 @@
+"""The command `av-tag`: one module per command, and the help pages."""

@@ -53,12 +53,13 @@ def _check(options: BatchOptions) -> tuple[str, ...]:
     """Refuse wrong flags before any network is loaded; returns the formats to write."""
     from av_tagger.cli.batch_engines import ENGINES
     from av_tagger.errors import UsageError, did_you_mean
+    from av_tagger.media.paths import exists, is_folder
     from av_tagger.reports.writers import check_formats
     from av_tagger.runner.sources import check_inputs
 
     formats = () if options.format is None else check_formats(options.format.split(","))
     check_inputs(options.inputs, options.media or ())
-    if options.output.exists() and not options.output.is_dir():
+    if exists(options.output) and not is_folder(options.output):
         raise UsageError(f"{options.output}: is a file; name a folder for the run with -o")
     if options.engine not in ENGINES:
         raise UsageError(

@@ -16,6 +16,13 @@ if TYPE_CHECKING:
     from av_tagger.runner.run import RunRequest, Summary
 
 
+def visible(text: str) -> str:
+    """Control characters, such as those of a file name, as escapes: a terminal would obey them."""
+    return "".join(
+        c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in text
+    )
+
+
 def show_summary(console: Console, summary: Summary, *, quiet: bool) -> None:
     """Failures by reason, counts, coverage, files."""
     counts = summary.counts
@@ -25,12 +32,19 @@ def show_summary(console: Console, summary: Summary, *, quiet: bool) -> None:
             if count > 1
             else f"failed ({kind}): {example}"
         )
-        console.print(Text(f"av-tag: {words}", style="red"), soft_wrap=True)
+        console.print(Text(visible(f"av-tag: {words}"), style="red"), soft_wrap=True)
     if counts.failed > len(summary.failures):
         console.print(
-            Text(f'av-tag: each failure is a line with "error" in {summary.files[0]}', style="red"),
+            Text(
+                visible(f'av-tag: each failure is a line with "error" in {summary.files[0]}'),
+                style="red",
+            ),
             soft_wrap=True,
         )
+    if summary.broken:
+        results = f"result{'s' if summary.broken > 1 else ''} of earlier runs"
+        words = f"av-tag: {summary.broken} damaged {results} left out and made again if listed"
+        console.print(Text(words, style="yellow"), soft_wrap=True)
     if quiet:
         return
     if summary.failed_before:
@@ -47,7 +61,7 @@ def show_summary(console: Console, summary: Summary, *, quiet: bool) -> None:
         *(f"wrote {path}" for path in summary.files),
     )
     for line in lines:
-        console.print(Text(line), soft_wrap=True)
+        console.print(Text(visible(line)), soft_wrap=True)
 
 
 def _count(summary: Summary, branch: int) -> int:
@@ -84,9 +98,9 @@ def show_profile(console: Console, summary: Summary) -> None:
     console.print(Text(_overhead(profile)), soft_wrap=True)
     try:
         draw(profile, path := summary.folder / "profile.png")
-        console.print(Text(f"wrote {path}"), soft_wrap=True)
+        console.print(Text(visible(f"wrote {path}")), soft_wrap=True)
     except AvTaggerError as error:
-        console.print(Text(str(error), style="yellow"), soft_wrap=True)
+        console.print(Text(visible(str(error)), style="yellow"), soft_wrap=True)
 
 
 def _overhead(profile: Profile) -> str:
@@ -104,7 +118,7 @@ def show_written(console: Console, written: Counter[str], *, quiet: bool) -> Non
     """One line per table, one for all files of a format that has a file per clip."""
     for name, count in written.items() if not quiet else ():
         words = f", {count} file{'s' if count != 1 else ''}" if "*" in name else ""
-        console.print(Text(f"wrote {name}{words}"), soft_wrap=True)
+        console.print(Text(visible(f"wrote {name}{words}")), soft_wrap=True)
 
 
 def show_interrupted(console: Console, request: RunRequest) -> None:
@@ -123,6 +137,9 @@ def show_interrupted(console: Console, request: RunRequest) -> None:
         else "there are no results yet"
     )
     console.print(
-        Text(f"av-tag: stopped; {safe}; run the same command again to resume", style="yellow"),
+        Text(
+            visible(f"av-tag: stopped; {safe}; run the same command again to resume"),
+            style="yellow",
+        ),
         soft_wrap=True,
     )

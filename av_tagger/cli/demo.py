@@ -36,7 +36,7 @@ def _demo(options: DemoOptions) -> int:
 
     console, errors = Console(), Console(stderr=True)
     video, page = options.output / "demo.mp4", options.output / "demo.html"
-    options.output.mkdir(parents=True, exist_ok=True)
+    _make(options.output)
     scene, frames, fps = demo_scene(options.seed)
     write_video(video, frames, fps, scene.samples, scene.rate)
     tagged = load_tagger(options, options).tag(video)
@@ -46,6 +46,16 @@ def _demo(options: DemoOptions) -> int:
     console.print(Text(f"ground truth: {truth}", style="dim"), soft_wrap=True)
     console.print(Text(f"video: {video}\npage:  {page}"), soft_wrap=True)
     return 0
+
+
+def _make(folder: Path) -> None:
+    from av_tagger.errors import StorageError, sentence
+
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        reason = f"cannot be made ({error.strerror})"
+        raise StorageError(sentence(folder, reason, "choose another folder with -o")) from error
 
 
 demo = command(DemoOptions, _demo)

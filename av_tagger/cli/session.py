@@ -1,4 +1,4 @@
-"""What commands that run a tagger have in common: inputs in, a tagger, outputs written."""
+"""Steps that tagging commands share: find inputs, build a tagger, write outputs."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Jobs:
-    """The clips to tag, in the order asked for; what could not be found is already an outcome."""
+    """The clips to tag in the order of the inputs; inputs that were not found are `Failed`."""
 
     items: tuple[Clip | Failed, ...]
 
@@ -36,7 +36,7 @@ class Jobs:
 
 
 def gather(inputs: Sequence[str]) -> Jobs:
-    """Files, folders and globs to clips; an input that cannot be found costs itself only."""
+    """Files, folders and globs to clips; an input that is not found is `Failed`."""
     from av_tagger.media.find import find_media
 
     if not inputs:
@@ -71,7 +71,7 @@ def build_tagger(plan: Plan, talk: TalkOptions) -> Tagger:
 
     console = Console(stderr=True)
     warm_up(plan.config.decoder)
-    find_device(plan.config.device)  # refused before anything is said
+    find_device(plan.config.device)  # refused before anything is printed
     say_advice(plan, talk)
     with console.status("loading", spinner="dots"):
         tagger = plan.build(say=lambda text: say(text, talk, console))
@@ -82,13 +82,13 @@ def build_tagger(plan: Plan, talk: TalkOptions) -> Tagger:
 
 
 def say_advice(plan: Plan, talk: TalkOptions) -> None:
-    """What was expected and is not used, on stderr."""
+    """Print what was expected and is not used to stderr."""
     for line in plan.advice:
         say(line, talk)
 
 
 def say_used(branches: tuple[BranchInfo, BranchInfo], device: str, talk: TalkOptions) -> None:
-    """One dim line on stderr: which ear, which eye, which device."""
+    """Print ear, eye and device to stderr, in one line."""
     from av_tagger.cli.show import used
 
     if not talk.quiet:
@@ -103,13 +103,13 @@ def settings_of(models: ModelOptions) -> Config:
 
 
 def say(text: str, talk: TalkOptions, console: Console | None = None) -> None:
-    """A remark on stderr, unless --quiet."""
+    """Print a remark to stderr, unless --quiet."""
     if not talk.quiet:
         (console or Console(stderr=True)).print(Text(text, style="yellow"), soft_wrap=True)
 
 
 def check_outputs(options: OutputOptions, inputs: int) -> None:
-    """What cannot be written is said before anything is tagged."""
+    """Refuse wrong output flags before anything is tagged."""
     from av_tagger.reports.writers import check_formats
 
     if options.format is not None:
@@ -121,7 +121,7 @@ def check_outputs(options: OutputOptions, inputs: int) -> None:
 
 
 def write_outputs(outcomes: Sequence[Outcome], options: OutputOptions) -> list[Path]:
-    """Everything that the flags ask for; the files that `-o` made."""
+    """Write everything that the flags ask for; returns the files in the folder of `-o`."""
     from av_tagger.reports.writers import write_all
 
     formats = (options.format or "json").split(",")

@@ -27,7 +27,7 @@ class TuneOptions:
         Path("fusion.json"), "The fusion file, .json or .toml.", "-o", "--output", metavar="FILE"
     )
     method: str = option(
-        "joint", "joint, paper-rule, stacked, even, max, ear or eye.", metavar="NAME"
+        "logit", "logit, joint, paper-rule, stacked, even, max, ear or eye.", metavar="NAME"
     )
     point: str = option(
         "f1", "What thresholds maximise: precision (F0.5), f1 or recall (F2).", metavar="NAME"
@@ -38,7 +38,7 @@ class TuneOptions:
     )
     seed: int = option(0, "Seed of the folds and of random choices.")
     compare: bool = option(False, "Also cross-validate every other method.")
-    classes: str | None = same(RunFlags, "classes")
+    classes: str | None = same(RunFlags, "classes", group=None)
     json: bool = option(False, "Print figures as JSON on stdout, and nothing else there.")
 
 

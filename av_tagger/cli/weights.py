@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,7 +13,16 @@ from av_tagger.flags import argument, option, optional_argument
 if TYPE_CHECKING:
     from rich.text import Text
 
-    from av_tagger.weights import Listed, Progress
+    from av_tagger.weights import Listed
+
+
+FETCH_HELP = (
+    "Names of the list, or a group. day-one: all that the default needs, from the package index; "
+    "words: vectors for any class names; eye: the networks of the paper."
+)
+
+
+EYE = "eye"  # a group of networks, each fetched in its own way
 
 
 @dataclass(frozen=True)
@@ -23,9 +32,7 @@ class ListOptions:
 
 @dataclass(frozen=True, kw_only=True)
 class FetchOptions:
-    names: list[str] = argument(
-        "NAME...", "Names from av-tag weights list; eye: all that the eye needs."
-    )
+    names: list[str] = argument("NAME...", FETCH_HELP)
     offline: bool = option(False, "Only say what is missing and how to install it by hand.")
 
 
@@ -38,7 +45,7 @@ class CheckOptions:
 
 @dataclass(frozen=True, kw_only=True)
 class ConvertOptions:
-    name: str = argument("NAME", "What the file is: yamnet.")
+    name: str = argument("NAME", "What the file is: yamnet, or vggish (its PCA lies beside it).")
     source: Path = argument("FILE", "The published file.")
     output: Path | None = option(
         None,
@@ -60,56 +67,90 @@ def _list(options: ListOptions) -> None:
     console = Console(highlight=False)
     for line in listing():
         console.print(_summary(line), soft_wrap=True)
-        console.print(Padding(line.file.about, (0, 0, 0, 4), expand=False), style="dim")
+        about = f"{line.state}; {line.file.about}; from {line.source}"
+        console.print(Padding(about, (0, 0, 0, 4), expand=False), style="dim")
         if line.path is not None:
             console.print(f"    {line.path}", style="dim", soft_wrap=True, markup=False)
     console.print("searched, in this order:", *map(str, folders()), sep="\n  ", soft_wrap=True)
 
 
 def _summary(line: Listed) -> Text:
-    """Name, size, licence and state, aligned."""
+    """Name, size and licence, aligned."""
     from rich.text import Text
 
-    size = line.path.stat().st_size if line.path is not None else line.file.size
+    size = line.path.stat().st_size if line.path is not None else line.file.download_size
     megabytes = f"{size / 1e6:.1f} MB" if size else "size unknown"
     name = Text(f"{line.file.name:24s}", style="bold")
-    return name.append(f" {megabytes:>12s}  {line.file.licence:14s} {line.state}", style="not bold")
+    return name.append(f" {megabytes:>12s}  {line.file.licence}", style="not bold")
 
 
 def _fetch(options: FetchOptions) -> None:
-    """Download weights. Files that are already there are not downloaded again."""
-    from av_tagger.cli.progress import BYTES, ProgressBars
+    """Fetch weights. Files that are already there are not fetched again."""
+    from av_tagger.errors import AvTaggerError, WeightsError
+    from av_tagger.weights import members_of
 
-    for name in options.names:
-        with ProgressBars(BYTES) as bars:
-            paths = list(_fetch_one(name, bars.add, options.offline))
-        _print_paths(paths)
+    failures: list[AvTaggerError] = []
+    for name in [m for group in options.names for m in _members(group, members_of)]:
+        try:
+            _announce(name, offline=options.offline)
+            _print_paths(_fetched(name, offline=options.offline, retry=not failures))
+        except AvTaggerError as error:  # the others are fetched all the same
+            failures.append(error)
+    if len(failures) == 1:
+        raise failures[0]
+    if failures:
+        raise WeightsError("\n".join(map(str, failures)))
 
 
-def _fetch_one(name: str, bar: Callable[[str], Progress], offline: bool) -> Iterator[Path]:
+def _members(name: str, members_of: Callable[[str], Sequence[str]]) -> Sequence[str]:
+    return (EYE,) if name == EYE else members_of(name)
+
+
+def _announce(name: str, *, offline: bool) -> None:
+    """Say what is fetched, how large it is, and from where."""
+    from rich.console import Console
+
+    from av_tagger.weights import announcement
+
+    line = "" if offline or name == EYE else announcement(name)
+    if line:
+        Console(stderr=True).print(line, soft_wrap=True, highlight=False)
+
+
+PCA_FILE = "vggish_pca_params.npz"  # beside vggish_model.ckpt
+
+
+def _fetched(name: str, *, offline: bool, retry: bool) -> list[Path]:
     """Most files are used as published; AlexNet is cut, YAMNet converted, word vectors packed."""
     from av_tagger import weights
     from av_tagger.audio.known.convert import fetch_yamnet
+    from av_tagger.cli.progress import BYTES, ProgressBars
     from av_tagger.video.fetch import STEPS, fetch_eye
 
-    if name == "eye":
-        yield from fetch_eye(offline=offline, progress=bar)
-    elif name == "yamnet":
-        yield fetch_yamnet(offline=offline, progress=bar(name))
-    elif name in STEPS:
-        yield STEPS[name](bar(name), offline=offline)
-    else:
-        yield weights.fetch(name, offline=offline, progress=bar(name))
+    with ProgressBars(BYTES) as bars:
+        if name == EYE:
+            return fetch_eye(offline=offline, progress=bars.add)
+        if name == "yamnet":
+            return [fetch_yamnet(offline=offline, retry=retry, progress=bars.add(name))]
+        if name == "vggish":
+            from av_tagger.audio.known.vggish_files import fetch_vggish
+
+            return [fetch_vggish(offline=offline, progress=bars.add(name))]
+        if name in STEPS:
+            return [STEPS[name](bars.add(name), offline=offline)]
+        return [weights.fetch(name, offline=offline, retry=retry, progress=bars.add(name))]
 
 
 def _check(options: CheckOptions) -> int:
     """Compare weights files with their checksums. Exit code 1 if one is damaged."""
     from rich.console import Console
 
-    from av_tagger.weights import CATALOGUE, State, check, locate
+    from av_tagger.catalogue import CATALOGUE
+    from av_tagger.weights import State, check, locate, members_of
 
     console = Console(highlight=False)
-    states = {name: check(name) for name in options.names or CATALOGUE}
+    names = [member for name in options.names or CATALOGUE for member in members_of(name)]
+    states = {name: check(name) for name in names}
     for name, state in states.items():
         where = locate(name)
         console.print(f"{name}: {state}" + (f", {where}" if where else ""), soft_wrap=True)
@@ -122,8 +163,14 @@ def _convert(options: ConvertOptions) -> None:
     from av_tagger.audio.known.convert import convert_yamnet
     from av_tagger.errors import UsageError
 
+    if options.name == "vggish":
+        from av_tagger.audio.known.vggish_files import convert_vggish
+
+        pca = options.source.parent / PCA_FILE
+        _print_paths([convert_vggish(options.source, pca, options.output)])
+        return
     if options.name != "yamnet":
-        raise UsageError(f"there is no converter for {options.name!r}; known: yamnet")
+        raise UsageError(f"there is no converter for {options.name!r}; known: vggish, yamnet")
     _print_paths([convert_yamnet(options.source, options.output)])
 
 

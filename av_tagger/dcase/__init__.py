@@ -1,4 +1,4 @@
-"""DCASE 2017 task 4: its names, lists, ground truth and submissions, and where a user keeps the clips."""
+"""DCASE 2017 task 4: clip names, lists, ground truth, submissions, and finding the clips."""
 
 from av_tagger.dcase.find import FoundClips, find_clips
 from av_tagger.dcase.names import ClipName, clip_key, parse_name, public_name

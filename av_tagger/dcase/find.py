@@ -1,4 +1,4 @@
-"""Finding listed clips among a user's files: cut clips or whole videos, with or without `Y`, whatever the extension."""
+"""Finding the media files of listed clips: cut clips or whole videos, under any usual name."""
 
 from __future__ import annotations
 
@@ -17,49 +17,17 @@ if TYPE_CHECKING:
     from av_tagger.dcase.tables import ListedClip
 
 _AUDIO = frozenset(
-    {
-        "wav",
-        "flac",
-        "ogg",
-        "oga",
-        "opus",
-        "mp3",
-        "m4a",
-        "aac",
-        "wma",
-        "aif",
-        "aiff",
-        "ac3",
-        "amr",
-        "caf",
-        "mka",
-    }
+    "wav flac ogg oga opus mp3 m4a aac wma aif aiff ac3 amr caf mka".split()  # noqa: SIM905
 )
 _TEXT = frozenset(
-    {
-        "csv",
-        "tsv",
-        "txt",
-        "json",
-        "jsonl",
-        "xml",
-        "html",
-        "md",
-        "toml",
-        "yaml",
-        "yml",
-        "log",
-        "vtt",
-        "srt",
-        "description",
-    }
+    "csv tsv txt json jsonl xml html md toml yaml yml log vtt srt description".split()  # noqa: SIM905
 )
 _NO_MEDIA = _TEXT | {"part", "ytdl", "tmp", "jpg", "jpeg", "png", "webp", "npy", "npz", "h5"}
 
 
 @dataclass(frozen=True)
 class FoundClips:
-    """Which listed clips are here, as what to open, and which are not."""
+    """The clips that were found, each with the file to open, and those that were not."""
 
     clips: tuple[tuple[ListedClip, Clip], ...]
     missing: tuple[ListedClip, ...]
@@ -69,27 +37,29 @@ class FoundClips:
 class _Candidate:
     rank: tuple[int, int, str]  # smaller is better
     path: Path
-    whole: bool
+    whole: bool  # a whole video, not a cut clip
 
 
 def find_clips(rows: Iterable[ListedClip], folders: Sequence[Path]) -> FoundClips:
-    """The best file for each clip: a cut video, then a whole video, then cut sound, then whole sound."""
+    """The best file per clip: a cut video, then a whole video, then cut sound, then whole sound."""
     wanted = tuple(rows)
     ids = {row.name.id for row in wanted if row.name}
     best = _index({row.key for row in wanted}, ids, folders)
     clips: list[tuple[ListedClip, Clip]] = []
     missing: list[ListedClip] = []
     for row in wanted:
-        choices = [
-            c
-            for c in (best.get(row.key), best.get(f"{row.name.id}/whole") if row.name else None)
-            if c
-        ]
+        slots = [row.key, *([_whole(row.name.id)] if row.name else [])]
+        choices = [best[slot] for slot in slots if slot in best]
         if choices:
             clips.append((row, _clip(row, min(choices, key=lambda c: c.rank))))
         else:
             missing.append(row)
     return FoundClips(tuple(clips), tuple(missing))
+
+
+def _whole(video: str) -> str:
+    """The slot of a whole video; no clip key contains a slash."""
+    return f"{video}/whole"
 
 
 def _clip(row: ListedClip, candidate: _Candidate) -> Clip:
@@ -110,21 +80,21 @@ def _index(keys: set[str], ids: set[str], folders: Sequence[Path]) -> dict[str, 
 
 
 def _slots(path: Path, keys: set[str], ids: set[str]) -> Iterator[tuple[str, bool]]:
-    """What this file could be: a wanted cut clip, or the whole of a wanted video."""
+    """The wanted clip or video that this file can be, and whether it is the whole video."""
     key = clip_key(path.name)
     if key in keys:
         yield key, False
         return
     for wanted in video_ids(path.name):
         if wanted in ids:
-            yield f"{wanted}/whole", True
+            yield _whole(wanted), True
             return
 
 
 def _files(folders: Sequence[Path]) -> Iterator[Path]:
     for folder in folders:
         if not folder.is_dir():
-            raise UsageError(f"{folder}: is not a folder; name the folders that hold the clips")
+            raise UsageError(f"{folder}: is not a folder; name the folders of the clips")
         for where, below, names in os.walk(folder, followlinks=False):
             below.sort()
             yield from (Path(where, name) for name in sorted(names) if _may_be_media(name))

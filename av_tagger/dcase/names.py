@@ -1,4 +1,4 @@
-"""What a clip's name says: the YouTube id and the seconds that were cut out of the video."""
+"""Clip names: the YouTube id and the part of the video, in seconds."""
 
 from __future__ import annotations
 
@@ -9,14 +9,12 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-# Ids are 11 characters and may hold `_` and `-`: they are counted, never split. Files on disk carry a `Y` in front, lists do not.
+# Ids have 11 characters, `_` and `-` included. Files on disk have a leading `Y`, lists do not.
 _CUT = re.compile(r"Y?(?P<id>[\w-]{11})_(?P<start>\d+(?:\.\d+)?)_(?P<end>\d+(?:\.\d+)?)", re.ASCII)
-_EXTENSION = re.compile(
-    r"\.(?=\w*[A-Za-z])\w{2,5}$", re.ASCII
-)  # holds a letter: the `.000` of a bare name is no extension
-
-_BRACKETED = re.compile(r"\[([\w-]{11})\]$", re.ASCII)  # `Title [id]`, as download tools name files
-_DASHED = re.compile(r"-([\w-]{11})$", re.ASCII)  # `Title-id`, as they used to
+# An extension has a letter: the `.000` of a bare name is none.
+_EXTENSION = re.compile(r"\.(?=\w*[A-Za-z])\w{2,5}$", re.ASCII)
+_BRACKETED = re.compile(r"\[([\w-]{11})\]$", re.ASCII)  # `Title [id]`: newer download tools
+_DASHED = re.compile(r"-([\w-]{11})$", re.ASCII)  # `Title-id`: older ones
 
 
 @dataclass(frozen=True)
@@ -37,7 +35,7 @@ def stem_of(name: str) -> str:
 
 
 def parse_name(name: str) -> ClipName | None:
-    """Id, start and end of a clip's name, with or without folders, `Y` and extension; None for other names."""
+    """Id, start and end in a name, with or without folders, `Y` and extension; else None."""
     match = _CUT.fullmatch(stem_of(name))
     if match is None or float(match["end"]) <= float(match["start"]):
         return None
@@ -45,18 +43,18 @@ def parse_name(name: str) -> ClipName | None:
 
 
 def clip_key(name: str) -> str:
-    """One spelling for every way of naming the same clip, so that tables and files find each other."""
+    """One spelling for all names of a clip, so that tables and files match."""
     parsed = parse_name(name)
     return str(parsed) if parsed else stem_of(name)
 
 
 def public_name(name: str) -> str:
-    """The name as lists and submissions have it: no `Y`, ends in `.wav`."""
+    """The name in lists and submissions: no `Y`, ends in `.wav`."""
     return f"{clip_key(name)}.wav"
 
 
 def video_ids(name: str) -> Iterator[str]:
-    """The ids that the name of a whole video could mean, the likeliest first."""
+    """The ids that the name of a whole video can contain, the likeliest first."""
     stem = stem_of(name)
     if re.fullmatch(r"[\w-]{11}", stem, re.ASCII):
         yield stem

@@ -1,4 +1,4 @@
-"""Reading the challenge's tables: class list, download lists, weak and strong ground truth, submissions."""
+"""Reading the tables of DCASE 2017 task 4: class list, lists, ground truth, submissions."""
 
 from __future__ import annotations
 
@@ -21,16 +21,16 @@ _DOWNLOAD = 'comma-separated `id,start,end,"label,label","mid,mid"`'
 
 @dataclass(frozen=True)
 class ListedClip:
-    """A clip that a list asks for, with the labels it has there."""
+    """A clip of a list, with its labels there."""
 
     key: str
-    name: ClipName | None  # None when the name is not one of a YouTube clip
+    name: ClipName | None  # None: not a name of a YouTube clip
     labels: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
 class SoundEvent:
-    """A sound from onset to offset, in seconds of its clip."""
+    """A sound event, in seconds of its clip."""
 
     label: str
     start: float
@@ -39,7 +39,7 @@ class SoundEvent:
 
 @dataclass(frozen=True)
 class TsvRow:
-    """One line of a tab-separated table; only the name when nothing else stands there."""
+    """One line of a tab-separated table; a bare name has no label."""
 
     line: int
     key: str
@@ -49,12 +49,12 @@ class TsvRow:
 
     @property
     def unheard(self) -> bool:
-        """Onset = offset = 0: listed, but the sound is not in the clip."""
+        """Onset = offset = 0: the clip is listed, but the sound is not in it."""
         return self.start == 0 and self.end == 0
 
 
 def read_class_list(path: Path) -> ClassList:
-    """The official list of classes: a heading, then `id, confidence, label`, separated by tabs."""
+    """The official class list: a header, then `id, confidence, label`, separated by tabs."""
     classes = [
         _class_of(path, line, text)
         for line, text in _lines(path)
@@ -62,20 +62,23 @@ def read_class_list(path: Path) -> ClassList:
     ]
     if not classes:
         raise UsageError(
-            f"{path}: holds no class; expected lines `id, confidence, label` separated by tabs"
+            f"{path}: has no class; expected lines `id, confidence, label` separated by tabs"
         )
     return ClassList(tuple(classes))
 
 
 def read_download_list(path: Path, classes: ClassList | None = None) -> list[ListedClip]:
-    """`training_set.csv` and its like. Labels hold unescaped commas, so they are told by the ids of the last column."""
+    """Lists such as `training_set.csv`.
+
+    Labels contain unescaped commas, so they are identified by the ids of the last column.
+    """
     known = classes or dcase2017()
     clips = [_listed(path, line, text, known) for line, text in _lines(path)]
     return _some(path, clips)
 
 
 def read_weak(path: Path, classes: ClassList | None = None) -> dict[str, tuple[str, ...]]:
-    """Labels by clip, every clip of the table, also those without a label."""
+    """Labels by clip, for every clip of the table, also those without a label."""
     labels: dict[str, list[str]] = {}
     for row in _rows(path, classes):
         mine = labels.setdefault(row.key, [])
@@ -85,7 +88,7 @@ def read_weak(path: Path, classes: ClassList | None = None) -> dict[str, tuple[s
 
 
 def read_strong(path: Path, classes: ClassList | None = None) -> dict[str, tuple[SoundEvent, ...]]:
-    """Events by clip, every clip of the table; a row `0 0` says that the sound is not heard after all."""
+    """Events by clip, for every clip of the table; a row `0 0` is no event."""
     events: dict[str, list[SoundEvent]] = {}
     for row in _rows(path, classes):
         mine = events.setdefault(row.key, [])
@@ -95,12 +98,12 @@ def read_strong(path: Path, classes: ClassList | None = None) -> dict[str, tuple
 
 
 def read_submission(path: Path, classes: ClassList | None = None) -> list[TsvRow]:
-    """The rows of a submission to subtask A or B, as they stand."""
+    """All rows of a submission to subtask A or B."""
     return list(_rows(path, classes))
 
 
 def read_list(path: Path, classes: ClassList | None = None) -> list[ListedClip]:
-    """The clips that any of the official lists names: a download list, a ground truth, or plain names."""
+    """The clips of any official list: a download list, a ground truth, or plain names."""
     first = next(iter(_lines(path)), (0, ""))[1]
     if "\t" not in first and "," in first:
         return read_download_list(path, classes)
@@ -110,20 +113,13 @@ def read_list(path: Path, classes: ClassList | None = None) -> list[ListedClip]:
 
 
 def _lines(path: Path) -> Iterator[tuple[int, str]]:
-    """Numbered lines that hold something, whatever ends them and whether or not a byte-order mark comes first."""
+    """Numbered lines that are not blank; any line ends, with or without a byte-order mark."""
     try:
         data = path.read_bytes()
     except OSError as error:
-        raise UsageError(
-            f"{path}: cannot be read ({error.strerror}); give the path of a table"
-        ) from error
-    for number, raw in enumerate(
-        data.removeprefix(b"\xef\xbb\xbf")
-        .replace(b"\r\n", b"\n")
-        .replace(b"\r", b"\n")
-        .split(b"\n"),
-        1,
-    ):
+        raise UsageError(f"{path}: cannot be read ({error.strerror}); name a table") from error
+    plain = data.removeprefix(b"\xef\xbb\xbf").replace(b"\r\n", b"\n").replace(b"\r", b"\n")
+    for number, raw in enumerate(plain.split(b"\n"), 1):
         try:
             text = raw.decode("utf-8")
         except UnicodeDecodeError as error:
@@ -155,12 +151,8 @@ def _row(path: Path, line: int, text: str, known: dict[str, str]) -> TsvRow:
         return TsvRow(line, key)
     start, end = _seconds(path, line, cells[1]), _seconds(path, line, cells[2])
     if end < start:
-        raise TableError(
-            path,
-            line,
-            f"ends ({cells[2]}) before it starts ({cells[1]})",
-            "start <= end, in seconds",
-        )
+        reason = f"ends ({cells[2]}) before it starts ({cells[1]})"
+        raise TableError(path, line, reason, "start <= end, in seconds")
     return TsvRow(line, key, _label(path, line, cells[3], known), start, end)
 
 
@@ -187,23 +179,20 @@ def _listed(path: Path, line: int, text: str, classes: ClassList) -> ListedClip:
     start, end = _seconds(path, line, cells[1]), _seconds(path, line, cells[2])
     name = parse_name(f"{cells[0]}_{start:.3f}_{end:.3f}")
     if name is None:
-        raise TableError(
-            path,
-            line,
-            f"{cells[0]!r} from {cells[1]} to {cells[2]} is not a clip",
-            "an id of 11 characters, start < end",
-        )
+        reason = f"{cells[0]!r} from {cells[1]} to {cells[2]} is not a clip"
+        raise TableError(path, line, reason, "an id of 11 characters, start < end")
+    labels = _labels_of(path, line, cells[4], classes) if len(cells) == 5 else ()
+    return ListedClip(str(name), name, labels)
+
+
+def _labels_of(path: Path, line: int, cell: str, classes: ClassList) -> tuple[str, ...]:
     by_id = {c.id: c.label for c in classes}
-    ids = [mid.strip() for mid in cells[4].split(",") if mid.strip()] if len(cells) == 5 else []
+    ids = [mid.strip() for mid in cell.split(",") if mid.strip()]
     unknown = [mid for mid in ids if mid not in by_id]
     if unknown:
-        raise TableError(
-            path,
-            line,
-            f"no class has the id {unknown[0]!r}",
-            f"ids of the {len(classes)} classes in the last column",
-        )
-    return ListedClip(str(name), name, tuple(dict.fromkeys(by_id[mid] for mid in ids)))
+        expected = f"ids of the {len(classes)} classes in the last column"
+        raise TableError(path, line, f"no class has the id {unknown[0]!r}", expected)
+    return tuple(dict.fromkeys(by_id[mid] for mid in ids))
 
 
 def _class_of(path: Path, line: int, text: str) -> SoundClass:

@@ -100,7 +100,7 @@ def tune(
     """Fit to the clips with both scores and truth; clips of one video stay in one fold."""
     read = read_predictions(results, classes)
     data = labelled_scores(read, read_weak(truth, classes), classes.labels)
-    table = DevelopmentScores.of(data.heard, data.seen, data.truth)
+    table = DevelopmentScores.of(data.heard, data.seen, data.truth, data.labels)
     fusion = FusionFitter(settings).fit(data.heard, data.seen, data.truth, data.labels).fusion_
     held_out = cross_validate(table, settings, data.groups, folds)
     methods = {m: replace(settings, method=m) for m in (FITS if compare else [settings.method])}

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from av_tagger.errors import UsageError, did_you_mean
 from av_tagger.fusion.file import build, method_of, read_fusion, write_fusion
+from av_tagger.fusion.logit import LogitFusion
 from av_tagger.fusion.weighing import (
     EarOnly,
     EyeOnly,
@@ -24,18 +25,24 @@ if TYPE_CHECKING:
 
 __all__ = [
     "FUSIONS",
+    "LOGIT",
     "EarOnly",
     "EyeOnly",
+    "LogitFusion",
     "MaxFusion",
     "StackedFusion",
     "Thresholds",
     "Weighing",
     "WeightedFusion",
+    "file_for_ear",
     "load_fusion",
     "method_of",
     "read_fusion",
     "write_fusion",
 ]
+
+
+LOGIT = "fusion.logit.json"  # for any calibrated ear
 
 
 def load_fusion(source: Path | str, labels: Sequence[str], strict: bool = False) -> Weighing:
@@ -48,6 +55,15 @@ def load_fusion(source: Path | str, labels: Sequence[str], strict: bool = False)
             f"there is no fusion {str(source)!r}; {did_you_mean(str(source), FUSIONS)}; or give a fusion file (.json, .toml)"
         )
     return read_fusion(path, labels, strict)
+
+
+def file_for_ear(name: str) -> Path:
+    """The fusion file of an ear (`yamnet+starter`, `efficientat.mn10`), else that of any ear."""
+    parts = sorted(part.strip().partition(".")[0] for part in name.split("+"))
+    try:
+        return shipped(f"fusion.{'+'.join(parts)}.json")
+    except UsageError:
+        return shipped(LOGIT)
 
 
 def shipped(name: str) -> Path:
@@ -70,6 +86,7 @@ def _plain(method: str, labels: tuple[str, ...]) -> Weighing:
 
 FUSIONS: Mapping[str, Callable[[tuple[str, ...]], Weighing]] = {
     "paper": partial(_shipped, "fusion.paper.json"),  # AV §3.4
+    "logit": partial(_shipped, LOGIT),
     "even": partial(_plain, "weighted"),
     "max": partial(_plain, "max"),
     "ear": partial(_plain, "ear"),

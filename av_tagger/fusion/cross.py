@@ -44,7 +44,7 @@ def cross_validate(
             raise UsageError(
                 "one group holds every clip that has a class; cross-validation needs them in several groups"
             )
-        fusion = FusionFitter(settings).fit(rest.heard, rest.seen, rest.truth).fusion_
+        fusion = FusionFitter(settings).fit(rest.heard, rest.seen, rest.truth, rest.labels).fusion_
         said["fused"][held] = fusion.decide(table.heard[held], table.seen[held])
         said["heard"][held] = table.heard[held] >= fusion.rows.ear
         said["seen"][held] = table.seen[held] >= fusion.rows.eye

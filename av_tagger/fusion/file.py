@@ -8,6 +8,7 @@ import math
 import os
 import tempfile
 import tomllib
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from av_tagger.errors import StorageError, UsageError, WeightsError, did_you_mean, sentence
+from av_tagger.fusion.logit import NEUTRAL_AGAINST, NEUTRAL_GAIN, LogitFusion
 from av_tagger.fusion.weighing import (
     NEUTRAL_THRESHOLD,
     NEUTRAL_WEIGHT,
@@ -28,8 +30,6 @@ from av_tagger.fusion.weighing import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
-
     from av_tagger.fusion.thresholds import Floats
 
 FORMAT = "av_tagger fusion"
@@ -39,6 +39,9 @@ _ROWS = ("both", "ear", "eye")
 _MISSPELT = 0.85  # likeness from which a spare class of the file is taken for a slip of the pen: not `Train` for `Train horn`
 _LARGEST = 1e300  # beyond it a number is no float, and NaN is not within either
 _HIGHEST_THRESHOLD = 1.01  # above 1: the class is never tagged
+_LARGEST_SHIFT = 20.0  # log-odds; more is certainty
+
+Row = Mapping[str, float | str]  # what a file says of a class
 
 
 @dataclass(frozen=True)
@@ -53,6 +56,10 @@ class Column:
 
 _UNBOUNDED = math.inf
 COLUMNS: Mapping[str, Mapping[str, Column]] = {
+    "logit": {
+        "gain": Column("gain", 0.0, _LARGEST_SHIFT, NEUTRAL_GAIN),
+        "against": Column("against", 0.0, _LARGEST_SHIFT, NEUTRAL_AGAINST),
+    },
     "weighted": {"weight": Column("weights", 0.0, 1.0, NEUTRAL_WEIGHT)},
     "stacked": {  # neutral: log-odds of the mean, steep enough to reach both ends
         "ear_coefficient": Column("ear", -_UNBOUNDED, _UNBOUNDED, 4.0),
@@ -63,7 +70,11 @@ COLUMNS: Mapping[str, Mapping[str, Column]] = {
     "ear": {},
     "eye": {},
 }
+TEXTS: Mapping[str, tuple[str, ...]] = {  # words that a class can have under a method, or not
+    "logit": ("family",),
+}
 METHODS: Mapping[str, type[Weighing]] = {
+    "logit": LogitFusion,
     "weighted": WeightedFusion,
     "stacked": StackedFusion,
     "max": MaxFusion,
@@ -93,7 +104,7 @@ def read_fusion(path: Path, labels: Sequence[str] | None = None, strict: bool = 
 def build(
     method: str,
     labels: tuple[str, ...],
-    table: Mapping[str, Mapping[str, float]],
+    table: Mapping[str, Row],
     neutral: tuple[str, ...] = (),
     note: str = "",
 ) -> Weighing:
@@ -102,9 +113,10 @@ def build(
     rest = {name: column.neutral for name, column in columns.items()} | dict.fromkeys(
         _ROWS, NEUTRAL_THRESHOLD
     )
-    full = [table.get(label, rest) for label in labels]
+    full: list[Row] = [table.get(label, rest) for label in labels]
     rows = Thresholds(*(_column(full, name) for name in _ROWS))
-    extra = {column.attribute: _column(full, name) for name, column in columns.items()}
+    extra: dict[str, Any] = {c.attribute: _column(full, name) for name, c in columns.items()}
+    extra |= {name: tuple(str(row.get(name, "")) for row in full) for name in TEXTS.get(method, ())}
     return METHODS[method](labels, rows, neutral=neutral, note=note, **extra)
 
 
@@ -180,12 +192,12 @@ def _header(path: Path, content: Mapping[str, Any]) -> str:
     return str(method)
 
 
-def _classes(path: Path, rows: object, method: str) -> dict[str, dict[str, float]]:
+def _classes(path: Path, rows: object, method: str) -> dict[str, Row]:
     if not isinstance(rows, list) or not rows:
         raise WeightsError(
             sentence(path, "has no list of classes", "give `classes`, one entry a class")
         )
-    table: dict[str, dict[str, float]] = {}
+    table: dict[str, Row] = {}
     for number, row in enumerate(rows, 1):
         label = row.get("label") if isinstance(row, dict) else None
         if not isinstance(label, str) or not label.strip():
@@ -200,13 +212,22 @@ def _classes(path: Path, rows: object, method: str) -> dict[str, dict[str, float
     return table
 
 
-def _numbers(path: Path, label: str, row: Mapping[str, Any], method: str) -> dict[str, float]:
+def _numbers(path: Path, label: str, row: Mapping[str, Any], method: str) -> Row:
     limits = {name: (column.lowest, column.highest) for name, column in COLUMNS[method].items()}
     limits |= dict.fromkeys(_ROWS, (0.0, _HIGHEST_THRESHOLD))
-    _refuse_unknown(path, f"class {label!r}", row, ("label", *limits))
-    return {
+    words = TEXTS.get(method, ())
+    _refuse_unknown(path, f"class {label!r}", row, ("label", *limits, *words))
+    numbers: dict[str, float | str] = {
         name: _number(path, label, name, row.get(name), bounds) for name, bounds in limits.items()
     }
+    return numbers | {name: _word(path, label, name, row[name]) for name in words if name in row}
+
+
+def _word(path: Path, label: str, name: str, value: object) -> str:
+    if not isinstance(value, str):
+        reason = f"{name!r} of class {label!r} is {value!r}"
+        raise WeightsError(sentence(path, reason, "write a word, or leave it out"))
+    return value
 
 
 def _number(path: Path, label: str, name: str, value: object, bounds: tuple[float, float]) -> float:
@@ -248,7 +269,7 @@ def _refuse_missing(path: Path, missing: Sequence[str], spare: Sequence[str], st
             raise UsageError(sentence(path, f"has no class {label!r}", remedy))
 
 
-def _column(rows: Sequence[Mapping[str, float]], name: str) -> Floats:
+def _column(rows: Sequence[Row], name: str) -> Floats:
     return np.array([row[name] for row in rows], dtype=np.float64)
 
 
@@ -258,8 +279,11 @@ def _lines(fusion: Weighing) -> list[dict[str, Any]]:
         for name, column in COLUMNS[method_of(fusion)].items()
     }
     columns |= {name: getattr(fusion.rows, name) for name in _ROWS}
+    words = {name: getattr(fusion, name) for name in TEXTS.get(method_of(fusion), ())}
     return [
-        {"label": label} | {name: float(values[k]) for name, values in columns.items()}
+        {"label": label}
+        | {name: float(values[k]) for name, values in columns.items()}
+        | {name: values[k] for name, values in words.items() if values[k]}
         for k, label in enumerate(fusion.labels)
     ]
 

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Self
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from av_tagger.errors import MissingExtra, UsageError, did_you_mean
-from av_tagger.fusion.file import COLUMNS, build
+from av_tagger.fusion.file import COLUMNS, TEXTS, Row, build
 from av_tagger.fusion.joint import GRID_STEPS, Steadiness, joint, steady
+from av_tagger.fusion.logit_fit import fit_gains, fit_shift
 from av_tagger.fusion.thresholds import (
     OPERATING_POINTS,
     Floats,
@@ -22,6 +23,7 @@ from av_tagger.fusion.thresholds import (
     two_step,
 )
 from av_tagger.fusion.weighing import NEUTRAL_THRESHOLD, NEUTRAL_WEIGHT, Weighing
+from av_tagger.labels import families
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -37,7 +39,7 @@ class FitSettings:
     With few = 0 and slack = 0 the method `joint` reaches the highest micro-F1 that there is on the clips it is given.
     """
 
-    method: str = "joint"
+    method: str = "logit"
     point: str = "f1"
     few: int = 10
     slack: float = 0.5  # weights this near to the best are equals (see `joint.steady`)
@@ -66,9 +68,16 @@ class DevelopmentScores:
     heard: Floats
     seen: Floats
     truth: Bools
+    labels: tuple[str, ...] = ()
 
     @classmethod
-    def of(cls, heard: ArrayLike, seen: ArrayLike, truth: ArrayLike) -> DevelopmentScores:
+    def of(
+        cls,
+        heard: ArrayLike,
+        seen: ArrayLike,
+        truth: ArrayLike,
+        labels: Sequence[str] | None = None,
+    ) -> DevelopmentScores:
         h, y = checked(heard, truth)
         s, _ = checked(seen, truth)
         if not y.any():
@@ -77,10 +86,15 @@ class DevelopmentScores:
             raise UsageError(
                 "neither ear nor eye has an opinion of any clip: there is nothing to tune on"
             )
-        return cls(h, s, y)
+        names = tuple(labels or (f"class {k}" for k in range(y.shape[1])))
+        if len(names) != y.shape[1]:
+            raise UsageError(f"there are {len(names)} labels for {y.shape[1]} classes")
+        return cls(h, s, y, names)
 
     def rows(self, which: NDArray[np.int64] | Bools) -> DevelopmentScores:
-        return DevelopmentScores(self.heard[which], self.seen[which], self.truth[which])
+        return replace(
+            self, heard=self.heard[which], seen=self.seen[which], truth=self.truth[which]
+        )
 
     @property
     def both(self) -> Bools:
@@ -106,19 +120,13 @@ class FusionFitter:
         truth: ArrayLike,
         labels: Sequence[str] | None = None,
     ) -> Self:
-        table = DevelopmentScores.of(heard, seen, truth)
-        names = (
-            tuple(labels)
-            if labels is not None
-            else tuple(f"class {k}" for k in range(table.truth.shape[1]))
-        )
-        if len(names) != table.truth.shape[1]:
-            raise UsageError(f"there are {len(names)} labels for {table.truth.shape[1]} classes")
+        table = DevelopmentScores.of(heard, seen, truth, labels)
+        names = table.labels
         self.positives_ = table.truth.sum(0)
         method, columns = FITS[self.settings.method](table, self.settings)
-        unfit = build(method, names, _as_table(names, columns))
+        unfit = build(method, names, _as_table(method, names, columns))
         rows = _threshold_rows(table, unfit.combine(table.heard, table.seen), self.settings)
-        self.fusion_ = build(method, names, _as_table(names, columns | rows))
+        self.fusion_ = build(method, names, _as_table(method, names, columns | rows))
         return self
 
     def predict(self, heard: ArrayLike, seen: ArrayLike) -> Bools:
@@ -137,6 +145,13 @@ def joint_weights(table: DevelopmentScores, settings: FitSettings) -> tuple[str,
     return "weighted", {
         "weight": _drawn(weights, NEUTRAL_WEIGHT, (table.truth & table.both).sum(0), settings.few)
     }
+
+
+def logit_shift(table: DevelopmentScores, _settings: FitSettings) -> tuple[str, Columns]:
+    """A gain for each class, drawn to a common one, and what speaks against one of a family."""
+    shift = fit_shift(table.heard, table.seen, table.truth, families(table.labels))
+    gains = fit_gains(table.heard, table.seen, table.truth, shift)
+    return "logit", {"gain": gains, "against": np.full(len(gains), shift.against)}
 
 
 def paper_rule(table: DevelopmentScores, _settings: FitSettings) -> tuple[str, Columns]:
@@ -187,8 +202,10 @@ def _threshold_rows(table: DevelopmentScores, fused: Floats, settings: FitSettin
     A class that one witness never judges is tuned with its lone witness among the others, since that is how it will be decided.
     """
     lone = ~table.both.any(0)
+    together = np.where(table.both | lone, fused, np.nan)
+    heard = fused if settings.method == "logit" else together  # an eye without evidence takes part
     rows = {
-        "both": _tuned(np.where(table.both | lone, fused, np.nan), table.truth, settings),
+        "both": _tuned(heard, table.truth, settings),
         "ear": _tuned(table.heard, table.truth, settings),
         "eye": _tuned(table.seen, table.truth, settings),
     }
@@ -225,17 +242,18 @@ def _drawn(fitted: Floats, neutral: float, positives: NDArray[np.int64], few: in
     return drawn
 
 
-def _as_table(names: Sequence[str], columns: Mapping[str, Floats]) -> dict[str, dict[str, float]]:
-    rows = dict.fromkeys(("both", "ear", "eye"), np.full(len(names), NEUTRAL_THRESHOLD)) | dict(
-        columns
-    )
+def _as_table(method: str, names: Sequence[str], columns: Mapping[str, Floats]) -> dict[str, Row]:
+    rows = dict.fromkeys(("both", "ear", "eye"), np.full(len(names), NEUTRAL_THRESHOLD))
+    rows |= columns
+    family = families(names) if "family" in TEXTS.get(method, ()) else ("",) * len(names)
     return {
-        name: {column: float(values[k]) for column, values in rows.items()}
-        for k, name in enumerate(names)
+        name: {"family": word} | {column: float(values[k]) for column, values in rows.items()}
+        for k, (name, word) in enumerate(zip(names, family, strict=True))
     }
 
 
 FITS: Mapping[str, Callable[[DevelopmentScores, FitSettings], tuple[str, Columns]]] = {
+    "logit": logit_shift,
     "joint": joint_weights,
     "paper-rule": paper_rule,
     "stacked": stacked,

@@ -15,6 +15,7 @@ from av_tagger import errors
 from av_tagger.clip import Clip, Media, MediaInfo
 from av_tagger.errors import AvTaggerError, MediaError, TimedOut
 from av_tagger.media.backend import DEFAULT
+from av_tagger.media.lifeline import Lifeline
 from av_tagger.media.opening import CHECK
 from av_tagger.media.transport import MappedBlocks, receive, send
 from av_tagger.protocols import DecodeRequest
@@ -22,6 +23,20 @@ from av_tagger.protocols import DecodeRequest
 LIMIT_SECONDS = 120.0
 RECYCLE_AFTER = 500  # files; bounds what a decoder leaks
 FACTORY = "av_tagger.media.backend:make_backend"
+FROM_OUTSIDE = frozenset({signal.SIGTERM, getattr(signal, "SIGKILL", signal.SIGTERM)})
+
+
+class DecoderKilled(MediaError):
+    """The decoding process was killed from outside, such as for lack of memory."""
+
+    kind = "crash"
+
+
+class DecoderDefect(MediaError):
+    """A bug of this program in the decoding process, with its traceback there."""
+
+    kind = "defect"
+    traceback = ""
 
 
 class DecodeProcess:
@@ -44,6 +59,7 @@ class DecodeProcess:
         self.mapped = MappedBlocks()
         self.files = 0
         self._interrupted = False
+        self._lifeline: Lifeline | None = None
 
     def start(self) -> None:
         """Start the process in the background; returns at once."""
@@ -53,12 +69,19 @@ class DecodeProcess:
             return
         self.channel, theirs = socket.socketpair()
         self.mapped = MappedBlocks()  # block names are only valid for one process
+        line = self._lifeline = Lifeline()
         with theirs:
             command = [sys.executable, "-m", "av_tagger.media.decode_server", *self.search]
             output = None if os.environ.get("AV_TAGGER_WORKER_STDERR") else subprocess.DEVNULL
             self.process = subprocess.Popen(  # noqa: S603 - our own module
-                command, stdin=theirs.fileno(), stdout=output, stderr=output, env=_environment()
+                command,
+                stdin=theirs.fileno(),
+                stdout=output,
+                stderr=output,
+                env=_environment(),
+                pass_fds=[line.reader],
             )
+        line.tie(self.process.pid)
 
     def close(self) -> None:
         """Kill the process: it holds nothing that is worth saving."""
@@ -70,6 +93,9 @@ class DecodeProcess:
         if process is not None:
             process.kill()
             process.wait()
+        if self._lifeline is not None:
+            self._lifeline.close()
+            self._lifeline = None
 
     def interrupt(self) -> None:
         """End the current decoding with an error in its thread; called from another thread."""
@@ -127,16 +153,16 @@ class DecodeProcess:
             reason = f"took longer than {limit_seconds:g} s to decode and was given up"
             raise TimedOut(path, reason, "raise the time limit if the file is sound") from error
         except (EOFError, OSError) as error:
-            raise MediaError(path, self._death(), CHECK) from error
+            raise self._death(path) from error
         except BaseException:
             # KeyboardInterrupt: the late answer would be taken for that of the next request.
             self.close()
             raise
         return _checked(path, answer)
 
-    def _death(self) -> str:
-        """Wait for the dead process and say how it ended."""
-        process = self.process
+    def _death(self, path: Path) -> MediaError:
+        """Wait for the dead process; the error says how it ended."""
+        process, interrupted = self.process, self._interrupted
         assert process is not None
         try:
             status = process.wait(timeout=2)
@@ -144,7 +170,10 @@ class DecodeProcess:
             status = -signal.SIGKILL
         self.close()
         how = f"signal {signal.Signals(-status).name}" if status < 0 else f"exit status {status}"
-        return f"its decoder crashed ({how})"
+        if -status in FROM_OUTSIDE and not interrupted:
+            reason = f"its decoder was killed from outside ({how}), perhaps for lack of memory"
+            return DecoderKilled(path, reason, "free memory and run the same command again")
+        return MediaError(path, f"its decoder crashed ({how})", CHECK)
 
 
 def _environment() -> dict[str, str]:
@@ -169,6 +198,10 @@ def _checked(path: Path, answer: Any) -> Any:
         case ("failed", name, where, reason, remedy):
             kind: type[MediaError] = getattr(errors, name, MediaError)
             raise kind(where, reason, remedy)
+        case ("defect", text, trace):
+            defect = DecoderDefect(path, text, "this is a bug: please report it")
+            defect.traceback = trace
+            raise defect
         case ("refused", name, text):
             refusal: type[AvTaggerError] = getattr(errors, name, AvTaggerError)
             raise refusal(text)

@@ -8,13 +8,17 @@ import os
 import signal
 import socket
 import sys
+import traceback
 from collections.abc import Callable, Iterator
+from contextlib import suppress
+from pathlib import Path
 from typing import Any
 
 from av_tagger.errors import AvTaggerError, MediaError
 from av_tagger.media.transport import SharedBlocks, receive, send
 
 GRACE_SECONDS = 5.0  # this long after the client's time limit the server ends itself
+LEAST_MEMORY = 2 << 30  # of address space; libraries and 4K pictures fit
 
 
 def import_target(target: str) -> Callable[..., Any]:
@@ -56,6 +60,9 @@ class DecodeServer:
             return ("failed", type(error).__name__, str(error.path), error.reason, error.remedy)
         except AvTaggerError as error:
             return ("refused", type(error).__name__, str(error))
+        except Exception as error:  # noqa: BLE001 - a bug of ours: reported with its traceback
+            self.windows = iter(())
+            return ("defect", f"{type(error).__name__}: {error}", traceback.format_exc())
 
     def answer(self, verb: str, rest: list[Any]) -> Any:
         if verb == "call":
@@ -69,16 +76,24 @@ class DecodeServer:
         return ("end",) if media is None else media
 
 
+def memory_share() -> int:
+    """Bytes for one decoder: a run has about one per core, and all of them share the machine."""
+    physical = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    with suppress(OSError, ValueError):  # a container may have less; "max" is no limit
+        physical = min(physical, int(Path("/sys/fs/cgroup/memory.max").read_text()))
+    return max(LEAST_MEMORY, physical // (os.cpu_count() or 1))
+
+
 def limit_memory() -> None:
-    """Allocations beyond the machine's physical memory raise MemoryError instead of swapping."""
+    """Allocations beyond this decoder's share of memory raise MemoryError instead of swapping."""
     try:
         import resource
 
-        physical = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-        resource.setrlimit(
-            resource.RLIMIT_AS, (physical, resource.getrlimit(resource.RLIMIT_AS)[1])
-        )
-    except (ImportError, OSError, ValueError):
+        share, hard = memory_share(), resource.getrlimit(resource.RLIMIT_AS)[1]
+        if hard != resource.RLIM_INFINITY:
+            share = min(share, hard)
+        resource.setrlimit(resource.RLIMIT_AS, (share, hard))
+    except (ImportError, AttributeError, OSError, ValueError):
         return
 
 

@@ -3,23 +3,32 @@
 from __future__ import annotations
 
 import atexit
+import itertools
 import os
 import socket
 import threading
+import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Protocol
 
 from av_tagger.clip import Clip, Media, MediaInfo
+from av_tagger.errors import TimedOut
 from av_tagger.media.backend import DEFAULT, check_name
 from av_tagger.media.blocks import Blocks
-from av_tagger.media.decode_process import FACTORY, LIMIT_SECONDS, DecodeProcess
+from av_tagger.media.decode_process import (
+    FACTORY,
+    LIMIT_SECONDS,
+    DecodeProcess,
+    DecoderKilled,
+)
 from av_tagger.media.decode_server import import_target
-from av_tagger.media.opening import check_path
+from av_tagger.media.paths import check_path
 from av_tagger.protocols import DecodeRequest, MediaBackend
 
 CAN_ISOLATE = hasattr(socket, "AF_UNIX") and hasattr(socket, "send_fds")  # not on Windows
 MOST_IDLE = 4
+CLIP_LIMIT_SECONDS = 3600.0
 
 
 class Decoder(Protocol):
@@ -56,6 +65,7 @@ class DecoderPool:
         backend: str = DEFAULT,
         *,
         limit_seconds: float = LIMIT_SECONDS,
+        clip_limit: float = CLIP_LIMIT_SECONDS,
         keep: int = MOST_IDLE,
         isolated: bool = CAN_ISOLATE,
         factory: str = FACTORY,
@@ -64,6 +74,7 @@ class DecoderPool:
         if factory == FACTORY:
             check_name(backend)
         self.name, self.limit_seconds, self.keep = backend, limit_seconds, keep
+        self.clip_limit = clip_limit  # seconds of decoding in all, of `windows`
         self.isolated, self.factory, self.search = isolated, factory, search
         self._lock = threading.Lock()
         self._owner = os.getpid()
@@ -112,9 +123,30 @@ class DecoderPool:
                 self._idle.clear()
 
     def _windows(self, clip: Clip, request: DecodeRequest, limit_seconds: float) -> Iterator[Media]:
-        decoder = self._borrow()
+        """A killed decoder gets a second try; windows that the caller has are not given again."""
+        given = 0
         try:
-            yield from decoder.windows(clip, request, limit_seconds)
+            for media in self._try(clip, request, limit_seconds):
+                given += 1
+                yield media
+                del media
+        except DecoderKilled:
+            yield from itertools.islice(self._try(clip, request, limit_seconds), given, None)
+
+    def _try(self, clip: Clip, request: DecodeRequest, limit_seconds: float) -> Iterator[Media]:
+        decoder, left = self._borrow(), self.clip_limit
+        try:
+            windows = decoder.windows(clip, request, min(limit_seconds, left))
+            began = time.monotonic()
+            for media in windows:
+                left -= time.monotonic() - began
+                if left < 0:
+                    decoder.interrupt()
+                    reason = f"took longer than {self.clip_limit:g} s to decode and was given up"
+                    raise TimedOut(clip.path, reason, "tag a shorter part of it")
+                yield media
+                del media
+                began = time.monotonic()
         finally:
             self._give_back(decoder)
 

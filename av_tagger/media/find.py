@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import glob
+import os
 from collections.abc import Iterable
 from pathlib import Path
 
 from av_tagger.errors import MediaError
+from av_tagger.media.paths import check_path, exists, is_file, is_folder
 
 VIDEO = frozenset(
     {
@@ -73,23 +75,27 @@ def find_media(names: Iterable[Path | str]) -> list[Path]:
     """Files as named, folders searched recursively, patterns expanded; each once, sorted by name.
 
     A named file is taken whatever its suffix is; a missing one is left for the decoder to report,
-    so that the others are still tagged.
+    so that the others are still tagged. So is a folder within another that cannot be read. Two
+    names of one file (links, `..`) are one: the first in order.
     """
     found: dict[Path, None] = {}
     for name in names:
         found.update(dict.fromkeys(_expand(Path(name))))
-    return sorted(found)
+    once: dict[str, Path] = {}
+    for path in sorted(found):
+        once.setdefault(os.path.realpath(path), path)
+    return list(once.values())
 
 
 def _expand(path: Path) -> list[Path]:
-    if path.is_dir():
+    if is_folder(path):
         return _inside(path)
-    if path.exists() or not MAGIC & set(str(path)):
+    if exists(path) or not MAGIC & set(str(path)):
         return [path]
     matches = [Path(match) for match in glob.glob(str(path.expanduser()), recursive=True)]  # noqa: PTH207 - Path.glob takes no absolute pattern
     files = [match for match in matches if match.is_file()]
     for folder in (match for match in matches if match.is_dir()):
-        files += [file for file in folder.rglob("*") if _is_media(file)]
+        files += _walk(folder)
     if not files:
         raise MediaError(
             path,
@@ -100,12 +106,9 @@ def _expand(path: Path) -> list[Path]:
 
 
 def _inside(folder: Path) -> list[Path]:
-    try:
-        files = [file for file in folder.rglob("*") if _is_media(file)]
-    except OSError as error:
-        raise MediaError(
-            folder, f"this folder cannot be read ({error.strerror})", "check its permissions"
-        ) from error
+    files = _walk(folder)
+    if folder in files:
+        check_path(folder)
     if not files:
         raise MediaError(
             folder,
@@ -115,6 +118,15 @@ def _inside(folder: Path) -> list[Path]:
     return files
 
 
+def _walk(folder: Path) -> list[Path]:
+    """Media files, and folders that cannot be read, whose errors `check_path` explains."""
+    unreadable: list[Path] = []
+    files: list[Path] = []
+    for place, _, names in os.walk(folder, onerror=lambda e: unreadable.append(Path(e.filename))):
+        files += [Path(place, name) for name in names if _is_media(Path(place, name))]
+    return files + unreadable
+
+
 def _is_media(path: Path) -> bool:
     hidden = path.name.startswith(".")
-    return not hidden and path.suffix.lower() in MEDIA and path.is_file()
+    return not hidden and path.suffix.lower() in MEDIA and is_file(path)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import struct
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +13,7 @@ import av.error
 from av.stream import Disposition
 
 from av_tagger.errors import MediaError
+from av_tagger.media.paths import check_path
 
 # What FFmpeg and PyAV raise on broken input.
 BROKEN = (
@@ -30,6 +32,8 @@ LENIENT: dict[str, Any] = (
 )
 CHECK = "check that it plays in another player, or download it again"
 SNIFF_BYTES = 512
+MIN_RATE, MAX_RATE = 100, 1_000_000  # Hz; other sampling rates are broken headers
+MAX_PIXELS = 1 << 28  # of a picture, such as 16384 x 16384
 
 
 @dataclass(frozen=True)
@@ -39,25 +43,6 @@ class Tracks:
     audio: Any | None
     video: Any | None
     notes: tuple[str, ...] = ()
-
-
-def check_path(path: Path) -> None:
-    """Raise MediaError for mistakes that are visible without decoding."""
-    try:
-        status = path.stat()
-    except (OSError, ValueError) as error:
-        reason = (
-            "there is no such file"
-            if isinstance(error, FileNotFoundError)
-            else f"it cannot be reached ({error})"
-        )
-        raise MediaError(path, reason, "check the name") from error
-    if path.is_dir():
-        raise MediaError(path, "is a folder, not a media file", "name a file in it")
-    if not path.is_file():
-        raise MediaError(path, "is not a regular file", "copy its contents into a file first")
-    if status.st_size == 0:
-        raise MediaError(path, "is empty (0 bytes)", "download or record it again")
 
 
 def open_container(path: Path) -> Any:
@@ -124,6 +109,7 @@ def top_boxes(path: Path, most: int = 64) -> set[str]:
     """Names of the top-level boxes of an mp4 file; of other files nothing of use."""
     names: set[str] = set()
     with path.open("rb") as file:
+        end = os.fstat(file.fileno()).st_size
         for _ in range(most):
             header = file.read(8)
             if len(header) < 8:
@@ -134,7 +120,10 @@ def top_boxes(path: Path, most: int = 64) -> set[str]:
                 size = int.from_bytes(file.read(8), "big")
             if size < 8:
                 break
-            file.seek(size - 8 if header[:4] != b"\0\0\0\1" else size - 16, 1)
+            here = file.tell() + size - (8 if header[:4] != b"\0\0\0\1" else 16)
+            if here >= end:
+                break
+            file.seek(here)
     return names
 
 
@@ -150,10 +139,24 @@ def pick_tracks(container: Any) -> Tracks:
 
 
 def _first(streams: Any, kind: str, notes: list[str]) -> Any | None:
-    usable = [s for s in streams if s.codec_context is not None]
+    known = [s for s in streams if s.codec_context is not None]
+    usable = [s for s in known if not why_implausible(s.codec_context)]
     if streams and not usable:
-        notes.append(f"the {kind} track was left out: this decoder does not know its codec")
+        why = "this decoder does not know its codec"
+        why = why_implausible(known[0].codec_context) if known else why
+        notes.append(f"the {kind} track was left out: {why}")
     return min(usable, key=lambda s: not s.disposition & Disposition.default, default=None)
+
+
+def why_implausible(codec: Any) -> str:
+    """Why a track would take absurd time or memory; empty if it is plausible."""
+    rate = getattr(codec, "sample_rate", None) or MIN_RATE  # unknown before the first frame
+    if not MIN_RATE <= rate <= MAX_RATE:
+        return f"its sampling rate is {rate} Hz; expected {MIN_RATE} to {MAX_RATE}"
+    width, height = getattr(codec, "width", 0) or 0, getattr(codec, "height", 0) or 0
+    if width * height > MAX_PIXELS:
+        return f"its pictures have {width} x {height} pixels; expected at most {MAX_PIXELS}"
+    return ""
 
 
 def is_cover(stream: Any) -> bool:

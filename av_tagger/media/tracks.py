@@ -9,11 +9,12 @@ from typing import Any
 import numpy as np
 
 from av_tagger.clip import Clip, Samples
+from av_tagger.errors import MediaError
 from av_tagger.media.clock import Clock
-from av_tagger.media.opening import BROKEN, codec_name
+from av_tagger.media.opening import BROKEN, CHECK, MAX_RATE, MIN_RATE, codec_name
 from av_tagger.media.planes import PlanePainter
 from av_tagger.media.sound import NOTHING, Mixer, Resampler, to_mono
-from av_tagger.media.windows import DecodedSound, Event, Note, Picture, Skipped
+from av_tagger.media.windows import MAX_GAP_SECONDS, DecodedSound, Event, Note, Picture, Skipped
 from av_tagger.protocols import DecodeRequest
 
 RUN_UP_SECONDS = 0.05  # resampled before a clip's first sample, so that the cut does not click
@@ -118,6 +119,8 @@ class SoundTrack(Track):
         rate, samples = frame.sample_rate, frame.samples
         if not rate or not samples:
             return ()
+        if not MIN_RATE <= rate <= MAX_RATE:
+            raise ValueError(f"a frame with a sampling rate of {rate} Hz")
         expected = (
             self.clock.last if math.isfinite(self.clock.last) else max(0.0, self.clip.start_seconds)
         )
@@ -159,6 +162,10 @@ class SoundTrack(Track):
         yield from self._push(mono)
 
     def _silence(self, seconds: float) -> Iterator[Event]:
+        if seconds > MAX_GAP_SECONDS:
+            limit = f"at most {MAX_GAP_SECONDS:.0f} s are filled with silence"
+            reason = f"has a gap of {seconds:.0f} s in its audio track; {limit}"
+            raise MediaError(self.clip.path, reason, CHECK)
         yield from self._push(self.mixer.rest())
         left = round(seconds * self.source_rate)
         while left > 0:

@@ -11,12 +11,14 @@ from functools import partial
 import numpy as np
 
 from av_tagger.clip import Clip, ColourMatrix, Frames, Images, Media, Samples, Waveform
+from av_tagger.errors import MediaError
 from av_tagger.protocols import DecodeRequest
 
 LONGEST = 1.5  # window lengths: the rest of a clip becomes one window up to this length
 MAX_LEAD_SECONDS = (
     5.0  # one track may run ahead by this before a window is closed without the other
 )
+MAX_GAP_SECONDS = 3600.0  # without audio and pictures; a longer gap is a broken time stamp
 EPSILON = 1e-6  # seconds; rounding of time stamps must not lose a frame
 
 Allocate = Callable[[tuple[int, ...]], Images]
@@ -243,6 +245,12 @@ class Windows:
             self._note("audio and video are too far apart in this file: a part was left out")
 
     def _open_until(self, seconds: float) -> None:
+        gap = seconds - self.next_start
+        if gap > MAX_GAP_SECONDS and math.isfinite(gap):
+            reason = f"has a gap of {gap:.0f} s in its time stamps; expected at most"
+            raise MediaError(
+                self.clip.path, f"{reason} {MAX_GAP_SECONDS:.0f} s", "repair it, or cut it there"
+            )
         while self.next_start < seconds:
             ends = self.expected.duration_seconds
             left = min(self.end, math.inf if ends is None else ends) - self.next_start

@@ -1,1 +1,1 @@
-"""Results for people and for other programs: the JSON schema, the writers, the page, the plots, the annotated video."""
+"""Reports: results as files, HTML pages and figures. Plain data in; nothing here runs a model."""

@@ -1,4 +1,4 @@
-"""Draws a result into its video: what sounds now, every tag's activity over time, and where the key frames are."""
+"""Draws a result into its video: current events, activity over time, and key frames."""
 
 from __future__ import annotations
 
@@ -34,18 +34,18 @@ COLOURS: tuple[Rgb, ...] = (
     (244, 139, 134),
 )
 _WHITE, _GREY, _NIGHT = (255, 255, 255), (190, 192, 200), (14, 15, 20)
-_KEYFRAME_SECONDS = 0.5  # that long before and after its moment a key frame is named
+_KEYFRAME_SECONDS = 0.5  # a key frame is named this long before and after its time
 _MOST_ROWS = 6
-_SMALLEST = 9  # pixels: letters below that cannot be read
+_SMALLEST = 9  # pixels; smaller letters cannot be read
 
 
 @dataclass(frozen=True)
 class Layout:
-    """Where things are in a picture of one size."""
+    """Sizes and positions for one picture size."""
 
     width: int
     height: int
-    letters: int  # pixels
+    letters: int  # height in pixels
     rows: int
 
     @classmethod
@@ -60,17 +60,17 @@ class Layout:
 
     @property
     def panel(self) -> int:
-        """Height of the panel at the bottom: the rows, and half a row for the key frames."""
+        """Height of the panel at the bottom: the rows and a lower one for the key frames."""
         return self.rows * self.row + round(self.row * 0.8) if self.rows else 0
 
     @property
     def track(self) -> tuple[int, int]:
-        """From and to which column time runs."""
+        """First and last column of the time axis."""
         return round(0.28 * self.width), self.width - self.letters
 
 
 class Annotator:
-    """Called with each picture and its time; what does not move is drawn once a picture size."""
+    """Draws into each picture at its time; what does not move is drawn once per picture size."""
 
     def __init__(self, tagged: Tagged) -> None:
         self.tagged = tagged
@@ -92,7 +92,7 @@ class Annotator:
         return drawn
 
     def _badges(self, layout: Layout, seconds: float) -> list[NDArray[np.uint8]]:
-        """What sounds now, and the key frame that is near."""
+        """The current events with their peaks, and a key frame that is near in time."""
         now = [
             (number, tag, e.peak)
             for number, tag in enumerate(self.tagged.tags)
@@ -100,7 +100,9 @@ class Annotator:
             if e.start <= seconds <= e.end
         ]
         badges = [
-            self._badge(f"{tag.label}  {peak:.2f}", COLOURS[number % len(COLOURS)], layout.letters)
+            self._badge(
+                f"{tag.label}  peak {peak:.2f}", COLOURS[number % len(COLOURS)], layout.letters
+            )
             for number, tag, peak in now
         ]
         near = [k for k in self.tagged.keyframes if abs(k.seconds - seconds) <= _KEYFRAME_SECONDS]
@@ -138,7 +140,7 @@ class Annotator:
         pen.text(
             (layout.letters, (top + bottom) / 2), name, font=font, fill=(*_WHITE, 255), anchor="lm"
         )
-        if not tag.events:  # it was seen, not heard: it holds for the whole clip
+        if not tag.events:  # seen, not heard: holds for the whole clip
             pen.rectangle(cell, outline=(*colour, 150))
         for event in tag.events:
             pen.rectangle(
@@ -158,7 +160,7 @@ class Annotator:
             )
 
     def _draw_marks(self, pen: Any, layout: Layout) -> None:
-        """Diamonds under the lanes, one a key frame."""
+        """Diamonds below the lanes, one per key frame."""
         middle = layout.panel - round(0.4 * layout.row)
         radius = max(2, layout.letters // 3)
         pen.text(
@@ -190,7 +192,7 @@ class Annotator:
         return round(left + share * (right - left))
 
     def _curve(self, label: str, columns: int) -> NDArray[np.float64]:
-        """The frame probability under each column of the track; NaN where nothing is known."""
+        """The activity at each column of the time axis; NaN where it is unknown."""
         activity = self.tagged.activity
         if activity is None or not len(activity.values):
             return np.full(columns, np.nan)
@@ -205,12 +207,12 @@ class Annotator:
 
 
 def draw(image: Images, seconds: float, tagged: Tagged) -> Images:
-    """One picture with the result drawn into it."""
+    """One picture with the result at this time drawn into it."""
     return Annotator(tagged)(image, seconds)
 
 
 def annotate(tagged: Tagged, target: Path) -> Path:
-    """A copy of the video with the result drawn into it; sound and duration are the original's."""
+    """A copy of the video with the result drawn into it; the sound is copied unchanged."""
     from av_tagger.media.write import copy_with_pictures
 
     drawing: Callable[[Images, float], Images] = Annotator(tagged)
@@ -232,7 +234,7 @@ def _shortened(text: str, font: Any, width: float) -> str:
 
 
 def _blend(image: Images, layer: NDArray[np.uint8], x: int, y: int) -> None:
-    """Lay an RGBA picture over a part of an RGB one, in place; what reaches over the edge is cut off."""
+    """Blend an RGBA picture into an RGB one, in place; parts beyond the edge are cut off."""
     part = image[y : y + layer.shape[0], x : x + layer.shape[1]]
     layer = layer[: part.shape[0], : part.shape[1]]
     alpha = layer[..., 3:].astype(np.uint16)
@@ -247,7 +249,7 @@ def _canvas(width: int, height: int) -> tuple[Image.Image, Any]:
 
 @lru_cache(maxsize=16)
 def _font(size: int) -> Any:
-    """DejaVu Sans, which Matplotlib brings along and which knows most alphabets; else what Pillow has."""
+    """DejaVu Sans of Matplotlib, which has most alphabets; else the default of Pillow."""
     _, _, image_font = _pillow()
     try:
         import matplotlib as mpl

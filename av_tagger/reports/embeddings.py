@@ -1,4 +1,4 @@
-"""Embeddings as a file: one row a second of each file, in npz or Parquet, and the name of the ear that made them."""
+"""Embedding files (npz or Parquet): one row per second and file, and the ear that made them."""
 
 from __future__ import annotations
 
@@ -22,19 +22,16 @@ COLUMNS = ("file", "second", "embedding")
 
 
 def check_target(path: Path) -> None:
+    """An error unless the suffix is .npz or .parquet."""
     if path.suffix not in (".npz", ".parquet"):
-        raise UsageError(
-            sentence(
-                path, "embeddings are written as .npz or .parquet", "choose one of the two endings"
-            )
-        )
+        raise UsageError(sentence(path, "embeddings are written as .npz or .parquet"))
 
 
 def write_embeddings(rows: Rows, path: Path, ear: str = "") -> None:
-    """Columns `file`, `second`, `embedding`; the file appears whole or not at all."""
+    """Columns `file`, `second`, `embedding`; the file is written completely or not at all."""
     check_target(path)
     if not rows:
-        raise UsageError(sentence(path, "there is nothing to write", "no file could be embedded"))
+        raise UsageError(sentence(path, "nothing to write: no file could be embedded"))
     part = path.with_name(f".{path.stem}.part{path.suffix}")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -50,7 +47,7 @@ def write_embeddings(rows: Rows, path: Path, ear: str = "") -> None:
 
 
 def read_embeddings(path: Path) -> dict[str, NDArray[np.float32]]:
-    """What `write_embeddings` wrote."""
+    """(seconds, width) embeddings by file, as `write_embeddings` takes them."""
     files, seconds, values, _ = _read(path)
     names, first, codes = np.unique(files, return_index=True, return_inverse=True)
     order = np.lexsort((seconds, codes))
@@ -59,20 +56,20 @@ def read_embeddings(path: Path) -> dict[str, NDArray[np.float32]]:
 
 
 def made_by(path: Path) -> str:
-    """The ear that made them, as `--ear` takes it; empty where the file does not say."""
+    """The ear that made the embeddings, as `--ear` takes it; empty if unknown."""
     return _read(path)[3]
 
 
 def _read(path: Path) -> tuple[NDArray[np.str_], NDArray[np.int64], NDArray[np.float32], str]:
     check_target(path)
-    remedy = "make such a file with av-tag embed"
+    remedy = "make one with av-tag embed"
     if not path.is_file():
-        raise UsageError(sentence(path, "there is no such file", remedy))
+        raise UsageError(sentence(path, "no such file", remedy))
     try:
         return _read_npz(path) if path.suffix == ".npz" else _read_parquet(path)
     except (OSError, EOFError, ValueError, KeyError, zipfile.BadZipFile) as error:
         raise UsageError(
-            sentence(path, f"holds no embeddings of {', '.join(COLUMNS)} ({error})", remedy)
+            sentence(path, f"has no columns {', '.join(COLUMNS)} ({error})", remedy)
         ) from error
 
 
@@ -108,9 +105,8 @@ def _write_npz(rows: Rows, path: Path, ear: str) -> None:
     arrays = dict(zip(COLUMNS, (np.array(files), seconds, values), strict=True)) | {
         "ear": np.array(ear)
     }
-    with zipfile.ZipFile(
-        path, "w", zipfile.ZIP_DEFLATED
-    ) as archive:  # numpy's own savez takes no array of the name `file`
+    # numpy.savez cannot store an array named `file`.
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
         for name, array in arrays.items():
             with archive.open(f"{name}.npy", "w", force_zip64=True) as member:
                 np.lib.format.write_array(member, array, allow_pickle=False)
@@ -130,5 +126,5 @@ def _pyarrow() -> Any:
     try:
         from pyarrow import parquet
     except ImportError as error:
-        raise missing_library("Parquet files need", "pyarrow", error, "parquet") from error
+        raise missing_library("Parquet files need", "pyarrow", error) from error
     return parquet

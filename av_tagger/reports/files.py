@@ -1,4 +1,4 @@
-"""How a report's files come to be: whole or not at all, and under names that no file system minds."""
+"""Writing report files: completely or not at all, under names that every file system takes."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _RESERVED = re.compile(r"(?i)(con|prn|aux|nul|com\d|lpt\d)(\..*)?")  # names of 
 
 @contextmanager
 def whole(path: Path) -> Iterator[Path]:
-    """A temporary path beside `path` that takes its place when the block ends well, and vanishes when it does not."""
+    """A temporary path beside `path` that replaces it if the block succeeds, else is deleted."""
     temporary = path.with_name(f".{path.name[:_LONGEST]}.{os.getpid()}.part")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -32,7 +32,8 @@ def whole(path: Path) -> Iterator[Path]:
         temporary.replace(path)
     except OSError as error:
         raise StorageError(
-            f"{path}: cannot be written ({error.strerror or error}); choose another folder or make room"
+            f"{path}: cannot be written ({error.strerror or error});"
+            " choose another folder or free some space"
         ) from error
     finally:
         with suppress(OSError):
@@ -40,7 +41,7 @@ def whole(path: Path) -> Iterator[Path]:
 
 
 def write_text(path: Path, pieces: Iterable[str]) -> None:
-    """Text in UTF-8 with plain line ends, piece by piece; what is no text (an odd file name) becomes a question mark."""
+    """UTF-8 with \\n line ends, piece by piece; characters that are not valid become `?`."""
     with (
         whole(path) as temporary,
         temporary.open("w", encoding="utf-8", errors="replace", newline="") as file,
@@ -49,14 +50,14 @@ def write_text(path: Path, pieces: Iterable[str]) -> None:
 
 
 def one_line(text: str) -> str:
-    """Text for a field of a line: every run of white space and control characters is one space."""
+    """Text for one field: runs of white space and control characters become one space."""
     return " ".join("".join(c if unicodedata.category(c) != "Cc" else " " for c in text).split())
 
 
 def safe_names(clips: Iterable[Clip]) -> list[str]:
-    """A file name without suffix for each clip, all different, also where capitals do not count.
+    """A file name without suffix per clip, unique also on case-insensitive file systems.
 
-    A name depends on the clips only, not on their order: where two would be equal each gets a few digits of its full path's hash.
+    Names do not depend on the order: equal ones get a few digits of the hash of their path.
     """
     named = [(_safe_name(clip), _digits(clip)) for clip in clips]
     count = Counter(name.casefold() for name, _ in named)
@@ -85,7 +86,7 @@ def _digits(clip: Clip) -> str:
 
 
 def _numbered(names: list[str]) -> list[str]:
-    """The same clip given twice: the second time it is -2."""
+    """The same clip given twice: the second name ends in -2."""
     taken: Counter[str] = Counter()
     result = []
     for name in names:

@@ -1,4 +1,4 @@
-"""Sound as a picture: a mel spectrogram of bounded width, for eyes and not for models."""
+"""Mel spectrograms of bounded width as pictures, for display only."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ if TYPE_CHECKING:
     from av_tagger.clip import Clip, Waveform
 
 _WINDOW_SECONDS = 60.0
-_SILENCE_DB = -90.0  # as loud or less is dark, so that silence does not look like noise
-_CHUNK = 256  # columns worked on at a time: bounds the memory of long files
-# Dark blue over violet and orange to pale yellow: even steps of lightness, readable in print and with any colour vision.
+_SILENCE_DB = -90.0  # at or below: dark, so that silence does not look like noise
+_CHUNK = 256  # columns computed at a time: bounds the memory for long files
+# Dark blue to pale yellow in even steps of lightness; readable in print and by colour-blind people.
 _RAMP = np.array(
     [
         [10, 10, 35],
@@ -36,22 +36,24 @@ _RAMP = np.array(
 
 @dataclass(frozen=True)
 class SpectrogramSettings:
+    """What the picture shows."""
+
     width: int = 1200  # columns at most
     bands: int = 96
     window_seconds: float = 0.046
     lowest_hz: float = 40.0
     highest_hz: float = 10_000.0
-    range_db: float = 70.0  # what lies that far below the loudest is dark
+    range_db: float = 70.0  # below the loudest value; darker values are not told apart
 
 
 def spectrogram_png(waveform: Waveform, settings: SpectrogramSettings | None = None) -> bytes:
-    """The picture as a PNG, low sounds at the bottom; every column is the loudest of the moments that it stands for."""
+    """A PNG, low frequencies at the bottom; a column is the maximum over the time it covers."""
     settings = settings or SpectrogramSettings()
     return _png(levels(mel_peaks(waveform, settings), settings))
 
 
 def draw_clip(clip: Clip, settings: SpectrogramSettings | None = None) -> bytes | None:
-    """The same of a clip, read window by window; None when it cannot be heard, for a report stands without it, too."""
+    """The spectrogram of a clip, decoded window by window; None if its sound cannot be decoded."""
     from av_tagger.media import open_media
 
     settings = settings or SpectrogramSettings()
@@ -73,7 +75,7 @@ def draw_clip(clip: Clip, settings: SpectrogramSettings | None = None) -> bytes 
 
 
 def mel_peaks(waveform: Waveform, settings: SpectrogramSettings) -> NDArray[np.float64]:
-    """(columns, bands) power: of at most `width` equal pieces of time the loudest moment."""
+    """(columns, bands) power: the maximum in each of at most `width` equal pieces of time."""
     size = max(16, round(settings.window_seconds * waveform.rate))
     samples = np.pad(waveform.samples.astype(np.float64), (size // 2, size))
     starts = np.arange(0, max(1, len(waveform.samples)), size // 2)
@@ -88,7 +90,7 @@ def mel_peaks(waveform: Waveform, settings: SpectrogramSettings) -> NDArray[np.f
 
 
 def levels(power: NDArray[np.float64], settings: SpectrogramSettings) -> NDArray[np.float64]:
-    """(bands, columns) loudness between 0, dark, and 1, the loudest."""
+    """(bands, columns) level from 0 (dark) to 1 (the loudest value)."""
     decibels = 10 * np.log10(_fewer(power, settings.width) + 1e-10)
     floor = max(float(decibels.max()) - settings.range_db, _SILENCE_DB)
     shown: NDArray[np.float64] = np.clip((decibels - floor) / settings.range_db, 0.0, 1.0).T
@@ -110,7 +112,7 @@ def _power(
 
 
 def mel_weights(settings: SpectrogramSettings, rate: int, size: int) -> NDArray[np.float64]:
-    """(bands, bins) triangles evenly spaced on the mel scale; a band narrower than a bin takes the nearest one."""
+    """(bands, bins) mel filters; a band narrower than a bin takes the nearest bin."""
     highest = min(settings.highest_hz, rate / 2)
     edges = _hz(np.linspace(_mel(settings.lowest_hz), _mel(highest), settings.bands + 2))
     bins = np.arange(size // 2 + 1) * rate / size

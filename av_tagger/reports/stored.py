@@ -1,4 +1,4 @@
-"""The results of a run as they lie in their file: gone through as often as needed, one of them in memory at a time."""
+"""The results of a run in their file: iterated any number of times, one in memory at a time."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ CHUNK_BYTES = 1 << 20
 
 @dataclass(frozen=True)
 class StoredOutcomes:
-    """A file of JSON lines that is whole, as a run leaves it."""
+    """The outcomes in a file of JSON lines."""
 
     path: Path
 
@@ -23,13 +23,12 @@ class StoredOutcomes:
         return read_outcomes(self.path)
 
     def __len__(self) -> int:
-        """Line ends are counted, since nothing need be understood for that; a line that is still being written has none."""
+        """The number of line ends; an incomplete last line has none."""
         try:
             with self.path.open("rb") as file:
-                return sum(
-                    chunk.count(b"\n") for chunk in iter(lambda: file.read(CHUNK_BYTES), b"")
-                )
+                chunks = iter(lambda: file.read(CHUNK_BYTES), b"")
+                return sum(chunk.count(b"\n") for chunk in chunks)
         except OSError as error:
             raise StorageError(
-                f"{self.path}: the results cannot be read ({error.strerror}); check the run's folder"
+                f"{self.path}: cannot be read ({error.strerror}); check the run's folder"
             ) from error

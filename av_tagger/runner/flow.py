@@ -6,6 +6,7 @@ import itertools
 import queue
 import threading
 import time
+import traceback
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,7 +15,7 @@ from av_tagger.clip import Media
 from av_tagger.errors import AvTaggerError, StorageError, TimedOut
 from av_tagger.media import Decoder
 from av_tagger.runner.concurrency import Concurrency
-from av_tagger.runner.job import Job, Record, failure, record
+from av_tagger.runner.job import CRASH, Job, Record, failure, record, suspect
 from av_tagger.runner.profiler import Profiler
 from av_tagger.runner.window_queue import Window, WindowQueue
 from av_tagger.runner.worker import InferenceThread, Worker
@@ -30,7 +31,8 @@ class ClipProblem:
 
     kind: str
     message: str
-    defect: BaseException | None = None  # a bug of this program
+    defect: BaseException | None = None  # a bug of this program; many in a row end the run
+    traceback: str = ""
 
 
 @dataclass(frozen=True)
@@ -184,7 +186,8 @@ class Flow:
                 self._check_limit(decoder, job, seconds)
         except AvTaggerError as error:
             self._check_disk(job)
-            problem = ClipProblem(error.kind, str(error))
+            trace = getattr(error, "traceback", "")  # of a bug in the decoding process
+            problem = ClipProblem(error.kind, str(error), traceback=trace)
         if not self._stopping:
             self._events.put(Decoded(sequence, number, problem, seconds))
 
@@ -281,7 +284,9 @@ class Flow:
         job, problem = pending.job, pending.problem
         self._count_defects(problem)
         if problem is not None:
-            return failure(job, problem.kind, problem.message)
+            if problem.kind == CRASH and not job.attempts:
+                return suspect(job)
+            return failure(job, problem.kind, problem.message, problem.traceback)
         window_results = [pending.window_results[n] for n in range(len(pending.window_results))]
         with self.profiler.of("merge"):
             try:
@@ -324,7 +329,8 @@ def _problem(media: Media, error: Exception) -> ClipProblem:
         remedy = "use shorter windows, or a device with more memory"
         return ClipProblem("memory", f"{path}: {reason}; {remedy}")
     reason = f"{type(error).__name__}: {error}"
-    return ClipProblem("defect", f"{path}: {reason}; this is a bug: please report it", error)
+    message = f"{path}: {reason}; this is a bug: please report it"
+    return ClipProblem("defect", message, error, "".join(traceback.format_exception(error)))
 
 
 def _exists(path: Path) -> bool:

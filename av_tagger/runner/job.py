@@ -11,6 +11,8 @@ from av_tagger.reports.schema import as_line
 from av_tagger.scores import Failed, Outcome
 
 DONE, FAILED = "done", "failed"
+SUSPECT = "suspect"  # not a result: to be tried once more, alone
+CRASH = "crash"  # kind of failure that may have its reason outside of the file
 
 
 @dataclass(frozen=True)
@@ -43,6 +45,7 @@ class Record:
     seen: str
     seconds: float
     document: str
+    traceback: str = ""  # of a bug of this program
 
 
 def record(job: Job, outcome: Outcome, seconds: float, *, detail: bool = False) -> Record:
@@ -56,5 +59,10 @@ def record(job: Job, outcome: Outcome, seconds: float, *, detail: bool = False) 
     )
 
 
-def failure(job: Job, kind: str, message: str) -> Record:
-    return record(job, Failed(job.clip, kind, message), 0.0)
+def suspect(job: Job) -> Record:
+    """A job whose decoder was killed: the reason may be another file, or another program."""
+    return Record(job.position, SUSPECT, CRASH, "", "", 0.0, "")
+
+
+def failure(job: Job, kind: str, message: str, traceback: str = "") -> Record:
+    return replace(record(job, Failed(job.clip, kind, message), 0.0), traceback=traceback)

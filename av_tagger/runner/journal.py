@@ -15,7 +15,7 @@ from typing import Any, Self
 from av_tagger.clip import Clip
 from av_tagger.errors import StorageError
 from av_tagger.runner import journal_sql as sql
-from av_tagger.runner.job import DONE, FAILED, Item, Job, Record, failure
+from av_tagger.runner.job import CRASH, DONE, FAILED, SUSPECT, Item, Job, Record, failure
 from av_tagger.runner.selection import Selection
 
 # Why SQLite: a record must be there whole or not at all after kill -9; several processes write
@@ -66,11 +66,33 @@ class Journal:
         self._inode = self.path.stat().st_ino
 
     def _prepare(self) -> None:
+        self._check_kind("main", self.path)
         self._db.execute("PRAGMA page_size = 8192")  # of a new file: holds three documents
         self._db.execute("PRAGMA journal_mode = WAL")
         self._db.execute("PRAGMA synchronous = NORMAL")
         self._db.execute("PRAGMA cache_size = -4096")  # KiB, whatever the number of clips
         self._db.executescript(sql.SCHEMA)
+        if self._version("main") != sql.VERSION:  # only then: the disk may be full
+            self._db.execute(f"PRAGMA user_version = {sql.VERSION}")
+        self._db.create_function("sound", 1, sql.is_sound)
+
+    def _check_kind(self, schema: str, path: Path) -> None:
+        """Refuse the file of a later version, or of another program, before anything is written."""
+        if self._version(schema) > sql.VERSION:
+            raise StorageError(
+                f"{path}: was written by a later version of av-tag; update av-tag, or choose "
+                "another folder with -o"
+            )
+        tables = {row[0] for row in self._db.execute(sql.TABLES.format(schema=schema))}
+        columns = {row[1] for row in self._db.execute(f"PRAGMA {schema}.table_info(results)")}
+        if (tables or schema != "main") and not set(sql.RESULT_COLUMNS.split(", ")) <= columns:
+            raise StorageError(
+                f"{path}: is a database, but no journal of av-tag; move it away, or choose "
+                "another folder with -o"
+            )
+
+    def _version(self, schema: str) -> int:
+        return int(self._db.execute(f"PRAGMA {schema}.user_version").fetchone()[0])
 
     def __enter__(self) -> Self:
         return self
@@ -105,7 +127,8 @@ class Journal:
             db.executemany(sql.INSERT_PLANNED, rows)
             if selection.limit is not None:
                 db.execute(sql.KEEP_FIRST, (selection.limit,))
-            db.execute(sql.SETTLE_KNOWN, (DONE, DONE if selection.retry_failed else FAILED))
+            known = DONE if selection.retry_failed else FAILED
+            db.execute(sql.SETTLE_KNOWN, (DONE, known, CRASH))
         return self.counts()
 
     def fail_missing(self) -> None:
@@ -118,14 +141,26 @@ class Journal:
             ]
         )
 
-    def adopt(self, other: Path) -> None:
-        """Copy the results of another journal, such as that of a shard."""
-        with self._storage(), self._lock:
+    def adopt(self, other: Path) -> int:
+        """Copy the results of another journal; returns how many are damaged and left out."""
+        advice = "move it away, or make that shard again with --fresh"
+        with self._storage(other, advice), self._lock:
             self._db.execute("ATTACH ? AS other", (str(other),))
             try:
+                self._check_kind("other", other)
                 self._db.execute(sql.COPY_RESULTS)
+                return int(self._db.execute(sql.BROKEN_OF_OTHER).fetchone()[0])
             finally:
                 self._db.execute("DETACH other")
+
+    def broken(self) -> int:
+        """How many stored documents are damaged."""
+        return int(self._read(sql.BROKEN)[0][0])
+
+    def drop_broken(self) -> None:
+        """Forget results whose documents are damaged, so that their clips are tagged again."""
+        with self._transaction() as db:
+            db.execute(sql.DROP_BROKEN)
 
     # Work.
 
@@ -139,16 +174,21 @@ class Journal:
         ]
 
     def record(self, records: Sequence[Record]) -> None:
-        """Store results and settle their jobs in one transaction."""
+        """Store results and settle their jobs in one transaction; suspects are freed instead."""
         if not records:
             return
         with self._transaction() as db:
             results = [
                 (r.status, r.kind, r.heard, r.seen, r.seconds, r.document, r.position)
                 for r in records
+                if r.status != SUSPECT
             ]
             db.executemany(sql.INSERT_RESULT, results)
-            db.executemany(sql.SETTLE, [(r.position,) for r in records])
+            db.executemany(sql.SETTLE, [(row[-1],) for row in results])
+            traces = [(r.traceback, r.position) for r in records if r.traceback]
+            db.executemany(sql.INSERT_TRACEBACK, traces)
+            suspects = [(r.position,) for r in records if r.status == SUSPECT]
+            db.executemany(sql.RELEASE_SUSPECT, suspects)
 
     def release(self, owner: str, *, died: bool) -> None:
         """Free the unfinished jobs of an owner; if it died, any of them may be the reason."""
@@ -163,7 +203,7 @@ class Journal:
             path = sql.path_of(name)
             reason = f"the process that worked on it died {attempts} times"
             message = f"{path}: {reason}; tag it alone to see why"
-            records.append(failure(Job(position, Clip(path, start, finish)), "crash", message))
+            records.append(failure(Job(position, Clip(path, start, finish)), CRASH, message))
         self.record(records)
 
     # Results.
@@ -200,6 +240,10 @@ class Journal:
             (kind, count, json.loads(document)["error"]["message"])
             for kind, count, document in self._read(sql.FAILURES)
         ]
+
+    def tracebacks(self) -> list[str]:
+        """Of the bugs of this program that cost a clip of the plan."""
+        return [text for (text,) in self._read(sql.TRACEBACKS)]
 
     def branch_statuses(self) -> list[tuple[str, str, int]]:
         """(status of the ear, status of the eye, how many clips)."""
@@ -239,20 +283,18 @@ class Journal:
             )
 
     @contextmanager
-    def _storage(self) -> Iterator[None]:
+    def _storage(self, path: Path | None = None, advice: str = "") -> Iterator[None]:
+        """Errors of SQLite as StorageError; `path` is the file at fault if it is another's."""
+        path = path or self.path
         remedy = "results so far are safe; solve this and run the same command again"
         try:
             yield
         except sqlite3.OperationalError as error:
-            raise StorageError(
-                f"{self.path}: the journal cannot be used ({error}); {remedy}"
-            ) from error
+            raise StorageError(f"{path}: the journal cannot be used ({error}); {remedy}") from error
         except sqlite3.DatabaseError as error:
-            remedy = "move it away, or start again with --fresh"
-            raise StorageError(
-                f"{self.path}: the journal is damaged ({error}); {remedy}"
-            ) from error
+            remedy = advice or "move it away, or start again with --fresh"
+            raise StorageError(f"{path}: the journal is damaged ({error}); {remedy}") from error
         except OSError as error:
             raise StorageError(
-                f"{self.path}: the journal cannot be used ({error.strerror or error}); {remedy}"
+                f"{path}: the journal cannot be used ({error.strerror or error}); {remedy}"
             ) from error

@@ -30,7 +30,10 @@ CREATE TABLE IF NOT EXISTS plan (
     attempts INTEGER NOT NULL DEFAULT 0, owner TEXT NOT NULL DEFAULT '');
 CREATE INDEX IF NOT EXISTS next_of_plan ON plan (state, turn, position);
 CREATE TABLE IF NOT EXISTS timings (owner TEXT PRIMARY KEY, profile TEXT NOT NULL);
+CREATE TABLE IF NOT EXISTS tracebacks (key BLOB PRIMARY KEY, traceback TEXT NOT NULL);
 """
+VERSION = 1  # of the schema; 0 in journals of the first versions, which have the same tables
+TABLES = "SELECT name FROM {schema}.sqlite_master WHERE type = 'table'"
 INSERT_PLANNED = f"""
 INSERT OR IGNORE INTO plan (position, turn, {_IDENTITY}, listed)
 VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
@@ -41,7 +44,7 @@ DELETE FROM plan WHERE position NOT IN
 """
 SETTLE_KNOWN = f"""
 UPDATE plan SET state = {SETTLED}
-WHERE key IN (SELECT key FROM results WHERE status = ? OR status = ?)
+WHERE key IN (SELECT key FROM results WHERE (status = ? OR status = ?) AND kind != ?)
 """  # noqa: S608
 CLAIM = f"""
 UPDATE plan SET state = {CLAIMED}, owner = ? WHERE position IN (
@@ -53,10 +56,20 @@ INSERT_RESULT = f"""
 INSERT OR REPLACE INTO results ({RESULT_COLUMNS})
 SELECT {_IDENTITY}, ?, ?, ?, ?, ?, ? FROM plan WHERE position = ?
 """  # noqa: S608
+INSERT_TRACEBACK = """
+INSERT OR REPLACE INTO tracebacks SELECT key, ? FROM plan WHERE position = ?
+"""
+TRACEBACKS = """
+SELECT traceback FROM plan JOIN tracebacks USING (key) JOIN results USING (key)
+WHERE kind = 'defect' ORDER BY position
+"""
 SETTLE = f"UPDATE plan SET state = {SETTLED}, owner = '' WHERE position = ?"  # noqa: S608
 RELEASE = f"""
 UPDATE plan SET state = {WAITING}, owner = '', attempts = attempts + ?
 WHERE state = {CLAIMED} AND owner = ?
+"""  # noqa: S608
+RELEASE_SUSPECT = f"""
+UPDATE plan SET state = {WAITING}, owner = '', attempts = attempts + 1 WHERE position = ?
 """  # noqa: S608
 DEADLY = f"""
 SELECT position, path, start, finish, attempts FROM plan
@@ -67,8 +80,11 @@ SELECT position, path, listed FROM plan WHERE state = {WAITING} AND listed != ''
 """  # noqa: S608
 COPY_RESULTS = f"""
 INSERT OR IGNORE INTO results ({RESULT_COLUMNS})
-SELECT {RESULT_COLUMNS} FROM other.results ORDER BY id
+SELECT {RESULT_COLUMNS} FROM other.results WHERE sound(CAST(document AS BLOB)) ORDER BY id
 """  # noqa: S608
+BROKEN = "SELECT count(*) FROM results WHERE NOT sound(CAST(document AS BLOB))"
+BROKEN_OF_OTHER = "SELECT count(*) FROM other.results WHERE NOT sound(CAST(document AS BLOB))"
+DROP_BROKEN = "DELETE FROM results WHERE NOT sound(CAST(document AS BLOB))"
 COUNTS = f"""
 SELECT status, count(*) FROM plan JOIN results USING (key)
 WHERE state = {SETTLED} GROUP BY status
@@ -92,7 +108,9 @@ def plan_row(position: int, item: Item, fingerprint: str, selection: Selection) 
     """Values for `INSERT_PLANNED`; the key is a hash of file, part of the file, and settings."""
     size, mtime_ns = _size_and_mtime(item)
     clip = item.clip
-    path = os.fsencode(clip.path.absolute()).hex()
+    # Links and `..` spell the same file; clips of an official list keep one result per name.
+    place = clip.path.absolute() if item.listed else os.path.realpath(clip.path)
+    path = os.fsencode(place).hex()
     parts = [path, clip.start_seconds, clip.end_seconds, size, mtime_ns, fingerprint]
     key = hashlib.blake2b(json.dumps(parts).encode(), digest_size=16).digest()
     return (
@@ -107,6 +125,20 @@ def plan_row(position: int, item: Item, fingerprint: str, selection: Selection) 
         fingerprint,
         item.listed,
     )
+
+
+def is_sound(document: bytes) -> bool:
+    """Whether it is an object with a result or an error; only fields that a run relies on."""
+    try:
+        found = json.loads(document)
+    except (ValueError, RecursionError):
+        return False
+    if not isinstance(found, dict) or "schema" not in found:
+        return False
+    error = found.get("error")
+    if isinstance(error, dict):
+        return isinstance(error.get("message"), str)
+    return error is None and isinstance(found.get("tags"), list)
 
 
 def path_of(name: bytes) -> Path:

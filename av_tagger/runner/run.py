@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
@@ -17,11 +18,13 @@ from av_tagger.runner.local import Tick
 from av_tagger.runner.profile import Profile
 from av_tagger.runner.profiler import DRIVER, Profiler
 from av_tagger.runner.selection import Selection
+from av_tagger.runner.table import NAME as TABLE
 from av_tagger.runner.table import ResultsTable, listed_documents, shards_of
 
 Engine = Callable[[Journal, Tick], None]
 ShowCounts = Callable[[RunCounts], None]
 LOCK = ".lock"
+BEFORE_REPAIR = "results.before-repair.jsonl"
 SUBMISSIONS = ("submission.task_a.tsv", "submission.task_b.tsv")
 
 
@@ -49,6 +52,7 @@ class Summary:
     seconds: float
     profile: Profile
     files: tuple[Path, ...]
+    broken: int = 0  # damaged results of earlier runs, which were made again
 
 
 def run(request: RunRequest, engine: Engine, show: ShowCounts | None = None) -> Summary:
@@ -57,6 +61,7 @@ def run(request: RunRequest, engine: Engine, show: ShowCounts | None = None) -> 
     folder = folder_of(request)
     with _locked(folder), Journal(folder, fresh=request.fresh) as journal:
         with profiler.of("plan"):
+            broken = _gather(journal, request)
             table, known = _prepare(journal, request)
         try:
             engine(journal, _ticker(table, known, show, profiler))
@@ -77,6 +82,7 @@ def run(request: RunRequest, engine: Engine, show: ShowCounts | None = None) -> 
             seconds=time.monotonic() - began,
             profile=Profile.of(journal.timings()),
             files=files,
+            broken=broken,
         )
 
 
@@ -88,11 +94,19 @@ def folder_of(request: RunRequest) -> Path:
     return request.folder if shards == 1 else request.folder / f"shard-{shard}-of-{shards}"
 
 
+def _gather(journal: Journal, request: RunRequest) -> int:
+    """Copy results of shards; damaged results are dropped, counted, and the old table is kept."""
+    others = [] if request.fresh else shards_of(request.folder)
+    broken = sum(journal.adopt(other) for other in others if other != journal.path)
+    if own := journal.broken():
+        table = journal.folder / TABLE
+        if table.exists():
+            shutil.copy2(table, journal.folder / BEFORE_REPAIR)
+        journal.drop_broken()
+    return broken + own
+
+
 def _prepare(journal: Journal, request: RunRequest) -> tuple[ResultsTable, RunCounts]:
-    if not request.fresh:
-        for other in shards_of(request.folder):
-            if other != journal.path:
-                journal.adopt(other)
     known = journal.plan(request.items, request.fingerprint, request.selection)
     if not known.total:
         raise UsageError("there is nothing to do: the inputs have no clips, or none for this shard")

@@ -12,6 +12,7 @@ from av_tagger.clip import Clip
 from av_tagger.dcase import find_clips, public_name, read_list
 from av_tagger.errors import StorageError, UsageError
 from av_tagger.media.find import MAGIC, MEDIA, find_media
+from av_tagger.media.paths import exists, is_file
 from av_tagger.runner.job import Item
 
 LISTS = frozenset({".txt", ".lst", ".list", ".csv", ".tsv"})
@@ -27,7 +28,7 @@ def items(inputs: Sequence[str], media: Sequence[Path] = ()) -> Iterator[Item]:
         path = Path(word)
         if word == "-":
             yield from _plain(sys.stdin, Path())
-        elif path.is_file() and path.suffix.lower() in LISTS:
+        elif is_file(path) and path.suffix.lower() in LISTS:
             yield from _listed(path, media)
         else:
             yield from (Item(Clip(found)) for found in find_media([word]))
@@ -37,7 +38,7 @@ def check_inputs(inputs: Sequence[str], media: Sequence[Path]) -> None:
     """UsageError for missing inputs; a missing media file becomes a failed clip instead."""
     for word in inputs:
         path = Path(word)
-        if word == "-" or path.exists() or MAGIC & set(word) or path.suffix.lower() in MEDIA:
+        if word == "-" or exists(path) or MAGIC & set(word) or path.suffix.lower() in MEDIA:
             continue
         remedy = "check the name, or name a folder, a pattern or a list of files"
         raise UsageError(f"{word}: there is no such file or folder; {remedy}")
@@ -78,7 +79,8 @@ def _plain(lines: Iterable[str], folder: Path) -> Iterator[Item]:
             continue
         path = Path(name)
         beside = folder / path  # the path itself if it is absolute
-        yield Item(Clip(beside if beside.exists() and not path.exists() else path))
+        is_beside = exists(beside) and not exists(path)  # False if too long
+        yield Item(Clip(beside if is_beside else path))
 
 
 def _looks_official(path: Path) -> bool:

@@ -18,9 +18,9 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from av_tagger.audio.architecture import EarArchitecture, FeatureShape
+from av_tagger.audio.base import Heard
 from av_tagger.audio.losses import LOSSES
 from av_tagger.audio.network import MilNetwork, build_network
-from av_tagger.audio.base import Heard
 from av_tagger.metrics import mean_average_precision
 
 

@@ -1,4 +1,4 @@
-"""Arithmetic of the eye's verdict, numpy only: rectify object probabilities, sum them, hand them to sound classes."""
+"""From object probabilities to sound classes, numpy only: evidence, or the paper's assignment."""
 
 from __future__ import annotations
 
@@ -11,23 +11,35 @@ from numpy.typing import NDArray
 Floats = NDArray[np.float64]
 
 
+How = Literal["evidence", "hard", "soft"]
+
+
 @dataclass(frozen=True)
 class Assignment:
-    """How objects give their probability to sound classes."""
+    """How objects give their probability to sound classes.
 
-    how: Literal["hard", "soft"] = (
-        "hard"  # hard: all of it to the most similar class (AV section 2.2)
-    )
-    floor: float | None = (
-        None  # an object less similar than this to every class gives nothing; None as in the paper
-    )
-    temperature: float = (
-        0.05  # soft only: classes share in proportion to exp(similarity / temperature)
-    )
+    evidence: to every class that they prove, to others nothing; a class without any has no score.
+    hard: all of it to the most similar class (AV section 2.2). soft: shared among all classes.
+    """
+
+    how: How = "evidence"
+    floor: float | None = None  # less similar or weaker: an object gives nothing; None: the default
+    temperature: float = 0.05  # soft: shares are proportional to exp(similarity / temperature)
 
     def __post_init__(self) -> None:
         if self.temperature <= 0:
             raise ValueError(f"a temperature is positive: {self.temperature = }")
+
+    @property
+    def least(self) -> float:
+        """The floor as a number. That of evidence keeps out what rests on a mere synonym's end."""
+        if self.floor is not None:
+            return self.floor
+        return EVIDENCE_FLOOR if self.how == "evidence" else -np.inf
+
+
+EVIDENCE_FLOOR = 0.5
+LEAST_EVIDENCE = 0.05  # of a class in the best key frame: below it there is none
 
 
 def rectify(probabilities: NDArray[np.floating], keep: int = 10) -> Floats:
@@ -52,13 +64,30 @@ def summarise(probabilities: NDArray[np.floating], keep: int = 10) -> Floats:
     return rectify(frames.sum(axis=0), keep)
 
 
+def evidence(
+    objects: Floats, strength: NDArray[np.floating], assignment: Assignment
+) -> tuple[Floats, Floats]:
+    """What (key frames, objects) prove of classes: (classes,) and (objects, classes) parts of it.
+
+    A class counts in the key frame that proves it best. NaN: nothing seen speaks of the class, or
+    it has no visible form; that is no opinion, and no "no".
+    """
+    known = np.nan_to_num(np.asarray(strength, dtype=np.float64))
+    proof = np.where(known >= assignment.least, known, 0.0)
+    by_frame = np.clip(objects @ proof, 0.0, 1.0)  # (key frames, classes)
+    best = by_frame.argmax(axis=0)
+    found = np.take_along_axis(by_frame, best[None], axis=0)[0]
+    parts = objects[best].T * proof  # (objects, classes)
+    return np.where(found >= LEAST_EVIDENCE, found, np.nan), parts
+
+
 def shares(similarity: NDArray[np.floating], assignment: Assignment) -> Floats:
     """(objects, classes) part of its probability that each object gives to each class; a row sums to 1 or to 0."""
+    if assignment.how not in SHARING:
+        raise ValueError(f"{assignment.how} is not shared out; see the function of that name")
     near = np.where(np.isfinite(similarity), similarity, -np.inf).astype(np.float64)
     best = near.max(axis=1, keepdims=True)
-    speaks = np.isfinite(best) & (
-        best >= (-np.inf if assignment.floor is None else assignment.floor)
-    )
+    speaks = np.isfinite(best) & (best >= assignment.least)
     given = SHARING[assignment.how](near - np.where(np.isfinite(best), best, 0.0), assignment)
     return np.asarray(np.where(speaks, given, 0.0), dtype=np.float64)
 

@@ -23,7 +23,7 @@ from av_tagger.protocols import (
 )
 from av_tagger.scores import BranchInfo, Evidence, KeyFrame, Scores, Status
 from av_tagger.stages import stage
-from av_tagger.video.assign import Assignment, rectify, shares, summarise
+from av_tagger.video.assign import Assignment, How, evidence, rectify, shares, summarise
 from av_tagger.video.imagenet import short
 from av_tagger.video.words import RuleName
 
@@ -35,17 +35,20 @@ PRECISIONS = ("auto", "float32", "bfloat16", "int8")
 
 @dataclass(frozen=True)
 class EyeSettings:
-    """How the eye looks; the defaults are those of AV section 2.2 except for `rule`."""
+    """How the eye looks. `auto`: the paper's network (AV section 2.2) if here, else the best that is.
 
-    network: str = "alexnet"  # alexnet, alexnet_grouped, timm:NAME, thumbnail
-    layer: str = "conv5"
+    Rule and assignment `auto`: evidence, and the paper's with `--fusion paper`.
+    """
+
+    network: str = "auto"  # alexnet, alexnet_grouped, efficientnet_lite2, timm:NAME, thumbnail
+    layer: str = "conv5"  # of an AlexNet
     selector: str = "sparse"
     keyframes: int = 4
-    recogniser: str = "inception_v4"  # of timm, or torchvision:NAME
+    recogniser: str = "auto"  # inception_v4, efficientnet_lite2, any of timm, torchvision:NAME
     keep: int = 10  # objects kept when rectifying
-    rule: RuleName = "ours"
-    assignment: Literal["hard", "soft"] = "hard"
-    floor: float | None = None
+    rule: Literal["auto", "ours", "paper"] = "auto"
+    assignment: Literal["auto", "evidence", "hard", "soft"] = "auto"
+    floor: float | None = None  # below it an object is no evidence, or gives nothing
     temperature: float = 0.05
     batch: int = 0  # pictures a network sees at once; 0: what suits the device
     frame_rate: float | None = None  # candidate frames a second; None: every frame
@@ -67,7 +70,18 @@ class EyeSettings:
 
     @property
     def sharing(self) -> Assignment:
-        return Assignment(self.assignment, self.floor, self.temperature)
+        how: How = "evidence" if self.assignment == "auto" else self.assignment
+        return Assignment(how, self.floor, self.temperature)
+
+    @property
+    def word_rule(self) -> RuleName:
+        return "ours" if self.rule == "auto" else self.rule
+
+    def as_in_the_paper(self) -> EyeSettings:
+        """The paper's rule and assignment wherever nothing else was asked for."""
+        rule = "paper" if self.rule == "auto" else self.rule
+        assignment = "hard" if self.assignment == "auto" else self.assignment
+        return replace(self, rule=rule, assignment=assignment)
 
 
 @dataclass(frozen=True)
@@ -100,7 +114,6 @@ class SparseEye:
         self.parts, self.settings = parts, settings
         self._labels = classes.labels
         self._similarity: NDArray[np.float32] = np.empty((0, len(classes)), dtype=np.float32)
-        self._shares: NDArray[np.float64] = np.empty((0, len(classes)))
         self._names = (
             [short(name) for name in parts.recogniser.objects]
             if parts.recogniser is not None
@@ -108,7 +121,6 @@ class SparseEye:
         )
         if parts.recogniser is not None and parts.words is not None:
             self._similarity = parts.words.similarity(parts.recogniser.objects, self._labels)
-            self._shares = shares(self._similarity, settings.sharing)
 
     @property
     def labels(self) -> tuple[str, ...]:
@@ -192,8 +204,7 @@ class SparseEye:
         keyframes = tuple(self._keyframe(shown, i) for i in range(len(chosen.rows)))
         if objects is None or self.parts.words is None:
             return replace(Scores.silent(self.labels, self.status), keyframes=keyframes)
-        given = summarise(objects, self.settings.keep)[:, None] * self._shares  # (objects, classes)
-        probabilities = given.sum(axis=0).clip(0.0, 1.0)
+        probabilities, given = self._classes_of(objects)
         seconds = film.times[chosen.rows][objects.argmax(axis=0)]  # when each object was seen best
         evidence = {
             label: self._evidence(given[:, k], k, seconds)
@@ -203,6 +214,17 @@ class SparseEye:
         return Scores(
             self.labels, probabilities, self.status, evidence=evidence, keyframes=keyframes
         )
+
+    def _classes_of(
+        self, objects: NDArray[np.float64]
+    ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """(classes,) probabilities, NaN without opinion, and what each object gave to each class."""
+        sharing = self.settings.sharing
+        if sharing.how == "evidence":
+            return evidence(objects, self._similarity, sharing)
+        summary = summarise(objects, self.settings.keep)
+        given = summary[:, None] * shares(self._similarity, sharing)
+        return given.sum(axis=0).clip(0.0, 1.0), given
 
     def _evidence(
         self, given: NDArray[np.float64], k: int, seconds: NDArray[np.float64]

@@ -18,8 +18,14 @@ class NetworkSource:
     file: WeightsRef | None = None  # None: needs no weights
 
 
+DAY_ONE = "efficientnet_lite2"  # of the catalogue: recognises, and its first blocks see frames
+EARLY_BLOCKS, EARLY_SIDE = 3, 64  # of 7 blocks; pixels that they see
+
+
 def features_name(source: NetworkSource, layer: str) -> str:
     """Frame features as results name them: the network, and the layer if it is cut there."""
+    if source.name == DAY_ONE:
+        return f"{DAY_ONE} block {EARLY_BLOCKS} at {EARLY_SIDE}"
     whole = source.name == "thumbnail" or ":" in source.name
     return source.name if whole else f"{source.name} {layer}"
 
@@ -28,9 +34,9 @@ def features_name(source: NetworkSource, layer: str) -> str:
 class WordsSource:
     """Where similarities of words come from."""
 
-    kind: Literal["vectors", "table"]
+    kind: Literal["vectors", "table", "names"]
     name: str  # as results name it
-    file: WeightsRef
+    file: WeightsRef | None = None  # None: the names of objects and classes alone
 
 
 @dataclass(frozen=True)
@@ -50,5 +56,7 @@ class EyeSource:
         """Differs where scores differ; part of a run's fingerprint."""
         networks = [part for part in (self.features, self.recogniser) if part is not None]
         files = [part.file.identity for part in networks if part.file is not None]
-        words = [] if self.words is None else [self.words.name, self.words.file.identity]
+        words = [] if self.words is None else [self.words.name]
+        if self.words is not None and self.words.file is not None:
+            words.append(self.words.file.identity)
         return [self.info.model, str(self.info.status), *files, *words]

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from av_tagger import weights
+from av_tagger.catalogue import CATALOGUE
 from av_tagger.errors import (
     MissingExtra,
     UsageError,
@@ -19,8 +20,8 @@ from av_tagger.labels import ClassList
 from av_tagger.scores import BranchInfo, Status
 from av_tagger.video import fetch
 from av_tagger.video.branch import EyeSettings
-from av_tagger.video.eye_source import EyeSource, NetworkSource, WordsSource, features_name
-from av_tagger.video.words import load_table
+from av_tagger.video.eye_source import DAY_ONE, EyeSource, NetworkSource, WordsSource, features_name
+from av_tagger.video.word_table import load_table
 from av_tagger.weights_ref import WeightsRef, by_size, no_such_file, of_file
 
 if TYPE_CHECKING:
@@ -28,8 +29,12 @@ if TYPE_CHECKING:
 
     from av_tagger.video.branch import SparseEye
     from av_tagger.video.features import Compute, NetworkFeatures
+    from av_tagger.video.recognise import NetworkRecogniser
 
-NETWORKS = ("alexnet", "alexnet_grouped")  # of this package; `timm:NAME` for any of timm
+ALEXNETS = ("alexnet", "alexnet_grouped")
+NETWORKS = (*ALEXNETS, DAY_ONE)  # of this package; `timm:NAME` for any of timm
+BEST_NETWORKS = ("alexnet", DAY_ONE)  # `auto`: the first that is here
+BEST_RECOGNISERS = ("inception_v4", DAY_ONE)
 LAYERS = ("conv1", "conv2", "conv3", "conv4", "conv5", "pool5")
 SELECTORS = (
     "sparse",
@@ -82,24 +87,60 @@ def load_features(settings: EyeSettings, compute: Compute) -> NetworkFeatures:
     return build_features(network_source(settings), settings, compute)
 
 
+def load_recogniser(settings: EyeSettings, compute: Compute) -> NetworkRecogniser:
+    """The recogniser alone; missing weights are an error."""
+    from av_tagger.video.load import build_recogniser
+
+    return build_recogniser(recogniser_source(settings), compute)
+
+
 def network_source(settings: EyeSettings) -> NetworkSource:
     """The network of the frame features; its weights must be here."""
     name = settings.network
+    if name == "auto":
+        name = _best_network(settings)
     if name == "thumbnail":
         return NetworkSource(name)
     if name.startswith("timm:"):
         _check_library("timm", name.removeprefix("timm:"))
-    files = fetch.network_files(name)
+    files = () if name == DAY_ONE else fetch.network_files(name)
     return NetworkSource(name, _weights(settings.network_weights, files, name))
+
+
+def recogniser_source(settings: EyeSettings) -> NetworkSource:
+    """The recogniser and its weights, which must be here."""
+    name = choose_recogniser(settings)
+    library, _, architecture = name.rpartition(":")
+    _check_library(library or "timm", architecture)
+    files = () if name == DAY_ONE else fetch.recogniser_files(name)
+    return NetworkSource(name, _weights(settings.recogniser_weights, files, name))
+
+
+def choose_recogniser(settings: EyeSettings) -> str:
+    """The recogniser by name; `auto`: the best whose weights are here, or the paper's for a file."""
+    if settings.recogniser != "auto":
+        return settings.recogniser
+    if settings.recogniser_weights is not None:
+        return BEST_RECOGNISERS[0]
+    here = (n for n in BEST_RECOGNISERS if fetch.find_recogniser(n) is not None)
+    return next(here, BEST_RECOGNISERS[-1])
+
+
+def _best_network(settings: EyeSettings) -> str:
+    if settings.network_weights is not None:
+        return BEST_NETWORKS[0]
+    if fetch.find(*fetch.network_files(BEST_NETWORKS[0])) is not None:
+        return BEST_NETWORKS[0]
+    return BEST_NETWORKS[-1]
 
 
 def check_names(settings: EyeSettings) -> None:
     """Refuse names that do not exist, before anything is loaded."""
     name = settings.network
-    if name not in (*NETWORKS, "thumbnail") and not name.startswith("timm:"):
-        hint = did_you_mean(name, [*NETWORKS, "thumbnail", "timm:NAME"])
+    if name not in (*NETWORKS, "auto", "thumbnail") and not name.startswith("timm:"):
+        hint = did_you_mean(name, [*NETWORKS, "auto", "thumbnail", "timm:NAME"])
         raise UsageError(f"there is no network {name!r}; {hint}")
-    if name in NETWORKS and settings.layer not in LAYERS:
+    if name in (*ALEXNETS, "auto") and settings.layer not in LAYERS:
         hint = did_you_mean(settings.layer, LAYERS)
         raise UsageError(f"there is no layer {settings.layer!r}; {hint}")
     if settings.selector not in SELECTORS:
@@ -126,12 +167,8 @@ def _features(settings: EyeSettings, advice: list[str]) -> NetworkSource:
 
 
 def _recogniser(settings: EyeSettings, advice: list[str]) -> NetworkSource | None:
-    library, _, architecture = settings.recogniser.rpartition(":")
     try:
-        _check_library(library or "timm", architecture)
-        files = fetch.recogniser_files(settings.recogniser)
-        file = _weights(settings.recogniser_weights, files, settings.recogniser)
-        return NetworkSource(settings.recogniser, file)
+        return recogniser_source(settings)
     except NotHereError as error:
         advice.append(f"{error}; until then the eye shows key frames but names nothing")
     except MissingExtra as error:
@@ -145,35 +182,48 @@ def _weights(given: Path | None, files: tuple[str, ...], name: str) -> WeightsRe
     path = given or fetch.find(*files)
     if path is not None:
         return of_file(path)
-    cached = weights.locate(name) if name in weights.CATALOGUE else None
+    cached = weights.locate(name) if name in CATALOGUE else None
     if cached is None:
         raise NotHereError(f"{name}: its weights are not here; {fetch.REMEDY}")
     return of_file(cached, name)
 
 
 def _words(settings: EyeSettings, classes: ClassList, advice: list[str]) -> WordsSource | None:
-    """Word vectors if there are any, else the shipped table if it was made for these classes."""
-    path = settings.words or fetch.find(*fetch.GLOVE)
-    if path is not None:
-        if not path.is_file():
-            raise WeightsError(no_such_file(path))
-        try:
-            _check_gensim()
-            return WordsSource("vectors", f"{path.name}, rule {settings.rule}", by_size(path))
-        except MissingExtra as error:
-            advice.append(str(error))
-    table = _table(settings, classes)
-    if table is None:
-        advice.append(
-            "word vectors: none are here, and these classes are not those of the shipped table; "
-            f"{fetch.REMEDY}"
-        )
-    return table
+    """The shipped table if it holds these classes, else word vectors, else names alone.
+
+    The paper's rule prefers vectors: those of the paper are larger than the table's.
+    """
+    ours = settings.word_rule == "ours"
+    if ours and settings.words is None:
+        found = _table(settings, classes) or _vectors(settings, advice)
+    else:
+        found = _vectors(settings, advice) or _table(settings, classes)
+    if found is not None or ours:
+        return found or WordsSource("names", "names alone, rule ours")
+    advice.append(
+        "word vectors: none are here, and these classes are not those of the shipped table; "
+        f"{fetch.REMEDY}"
+    )
+    return None
+
+
+def _vectors(settings: EyeSettings, advice: list[str]) -> WordsSource | None:
+    path = settings.words or fetch.find_words()
+    if path is None:
+        return None
+    if not path.is_file():
+        raise WeightsError(no_such_file(path))
+    try:
+        _check_gensim()
+    except MissingExtra as error:
+        advice.append(str(error))
+        return None
+    return WordsSource("vectors", f"{path.name}, rule {settings.word_rule}", by_size(path))
 
 
 def _table(settings: EyeSettings, classes: ClassList) -> WordsSource | None:
     path = fetch.find(fetch.TABLE)
-    table = load_table(path, settings.rule, classes) if path is not None else None
+    table = load_table(path, settings.word_rule, classes) if path is not None else None
     if path is None or table is None or not set(classes.labels) <= set(table.sounds):
         return None
     return WordsSource("table", table.name, of_file(path))
@@ -198,7 +248,7 @@ def _info(
 def _check_library(library: str, architecture: str) -> None:
     """Whether the library is there; it is imported for names that are not of this package only."""
     _require(library, f"the network {architecture!r} needs")
-    if architecture not in fetch.OFFICIAL:
+    if architecture not in (*fetch.OFFICIAL, DAY_ONE):
         from av_tagger.video.recognise import check_architecture
 
         check_architecture(library, architecture)

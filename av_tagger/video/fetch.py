@@ -7,6 +7,7 @@ from pathlib import Path
 
 from av_tagger import weights
 from av_tagger.labels import dcase2017
+from av_tagger.video.eye_source import DAY_ONE
 from av_tagger.video.imagenet import object_names
 from av_tagger.video.vectors import cached_vectors, words_folder
 from av_tagger.video.words import words_to_keep
@@ -17,6 +18,7 @@ ProgressOf = Callable[[str], Progress]  # a bar for each named file
 CONVOLUTIONS = "alexnet_conv5.safetensors"  # what is kept of AlexNet's 233 MB
 TABLE = "objects_to_sounds.safetensors"
 GLOVE = ("glove.840B.300d.txt", "glove.840B.300d.zip")
+SMALL_GLOVE = "glove.6B.50d"  # of the catalogue
 REMEDY = "get it with `av-tag weights fetch eye`"
 
 
@@ -59,6 +61,16 @@ def find(*names: str) -> Path | None:
     """The first file of these names, earlier names first, in any of the folders where weights may lie."""
     paths = (folder / name for name in names for folder in weights.folders())
     return next((path for path in paths if path.is_file()), None)
+
+
+def find_recogniser(name: str) -> Path | None:
+    """The weights of a recogniser: in a folder, or where its package is installed."""
+    return weights.locate(DAY_ONE) if name == DAY_ONE else find(*recogniser_files(name))
+
+
+def find_words() -> Path | None:
+    """A file of word vectors, the paper's first."""
+    return find(*GLOVE) or weights.locate(SMALL_GLOVE)
 
 
 def network_files(network: str) -> tuple[str, ...]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import cache
 
 from av_tagger.errors import UsageError, missing_library
@@ -21,6 +22,27 @@ def object_names(count: int = 1000) -> tuple[str, ...]:
             f"no list of {count} object names is known; choose a classifier of ImageNet with 1000 classes"
         )
     return tuple(ImageNetInfo(subset).label_descriptions())
+
+
+def definitions(objects: Sequence[str]) -> tuple[str, ...]:
+    """WordNet's definition of each object; empty for names that are not of ImageNet-1k.
+
+    All 1000 names in their order get one each, although two are called crane.
+    """
+    names, known = object_names(), _definitions()
+    if tuple(objects) == names:
+        return known
+    by_name = dict(zip(reversed(names), reversed(known), strict=True))  # of two cranes the first
+    return tuple(by_name.get(name, "") for name in objects)
+
+
+@cache
+def _definitions() -> tuple[str, ...]:
+    from timm.data import ImageNetInfo
+
+    detailed = ImageNetInfo().label_descriptions(detailed=True)
+    names = object_names()
+    return tuple(text.removeprefix(f"{name}: ") for name, text in zip(names, detailed, strict=True))
 
 
 @cache

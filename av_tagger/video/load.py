@@ -16,7 +16,9 @@ from av_tagger.networks import quick_memory
 from av_tagger.protocols import Recogniser, WordSpace
 from av_tagger.video.alexnet import ARCHITECTURES, Geometry, load_convolutions
 from av_tagger.video.branch import EyeParts, EyeSettings, SparseEye
-from av_tagger.video.eye_source import EyeSource, NetworkSource, WordsSource, features_name
+from av_tagger.video.early import early_features
+from av_tagger.video.efficientnet import LITE2, load_published
+from av_tagger.video.eye_source import DAY_ONE, EyeSource, NetworkSource, WordsSource, features_name
 from av_tagger.video.features import CPU_BATCH, GPU_BATCH, THUMBNAIL, Compute, NetworkFeatures
 from av_tagger.video.folded import Folded, Normalised, Thumbnail
 from av_tagger.video.keyframes import selector
@@ -24,12 +26,14 @@ from av_tagger.video.precision import choose, has_int8
 from av_tagger.video.quantised import Quantised, works
 from av_tagger.video.recognise import (
     NetworkRecogniser,
+    build_classifier,
     load_recogniser,
     load_strictly,
     timm_network,
 )
 from av_tagger.video.vectors import cached_vectors, words_folder
-from av_tagger.video.words import GloVe, class_words, load_table, words_to_keep
+from av_tagger.video.word_table import load_table
+from av_tagger.video.words import GloVe, class_words, words_to_keep
 
 T = TypeVar("T")
 FEWEST_PIXELS = 64  # shorter side with thumbnails only: kept key frames stay viewable
@@ -68,6 +72,8 @@ def build_features(
     if source.file is None:
         return thumbnail(compute)
     path, name = source.file.here(), features_name(source, settings.layer)
+    if source.name == DAY_ONE:
+        return early_features(path, compute)
     if source.name in ARCHITECTURES:
         return _alexnet_features(name, source.name, settings.layer, path, compute)
     return _timm_features(source.name, path, compute)
@@ -112,9 +118,17 @@ def _compute(settings: EyeSettings, device: torch.device | str) -> Compute:
 
 
 def _recogniser(source: NetworkSource | None, compute: Compute) -> NetworkRecogniser | None:
-    if source is None or source.file is None:
-        return None
+    return None if source is None else build_recogniser(source, compute)
+
+
+def build_recogniser(source: NetworkSource, compute: Compute) -> NetworkRecogniser:
+    """The recogniser, with its weights."""
+    assert source.file is not None
     path, filename = source.file.here(), source.file.filename
+    if source.name == DAY_ONE:
+        classifier = build_classifier(LITE2)
+        load_published(classifier.network, path)
+        return NetworkRecogniser(DAY_ONE, classifier, compute, filename)
     return load_recogniser(source.name, path, compute, filename)
 
 
@@ -126,10 +140,12 @@ def _words(
 ) -> WordSpace | None:
     if source is None or recogniser is None:
         return None
+    if source.file is None:
+        return GloVe(None, "names alone", settings.word_rule, class_words(classes))
     path = source.file.here()
     if source.kind == "vectors":
         return load_vectors(path, settings, classes, recogniser.objects)
-    table = load_table(path, settings.rule, classes)
+    table = load_table(path, settings.word_rule, classes)
     covered = table is not None and table.covers(recogniser.objects, classes.labels)
     return table if covered else None
 
@@ -139,7 +155,7 @@ def load_vectors(
 ) -> WordSpace:
     """The word vectors of a GloVe file that these objects and classes need."""
     vectors = cached_vectors(path, words_to_keep(objects, classes), words_folder())
-    return GloVe(vectors, path.name, settings.rule, class_words(classes))
+    return GloVe(vectors, path.name, settings.word_rule, class_words(classes))
 
 
 def _attempt(load: Callable[[], T | None], advice: list[str]) -> T | None:

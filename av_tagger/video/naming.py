@@ -1,15 +1,17 @@
-"""How a name becomes words, in one place: synonyms, hyphens, capitals, brackets, and words that no vector is known for.
+"""How a name becomes words: synonyms, hyphens, capitals, brackets, and words without a vector.
 
 The rule, for the names of objects and of sounds alike:
 
-1. The name of an object is a list of synonyms between commas ("cab, hack, taxi, taxicab"); the name of a sound is one
-   phrase, commas or not ("Fire engine, fire truck (siren)"). What stands in brackets is read like the rest.
-2. A word is a run of letters and digits; "R.V." is read as "rv", a possessive 's is dropped, "_" and "/" part words.
+1. The name of an object is a list of synonyms between commas ("cab, hack, taxi, taxicab"); the name
+   of a sound is one phrase, commas or not ("Fire engine, fire truck (siren)"). What stands in
+   brackets is read like the rest.
+2. A word is a run of letters and digits; "R.V." is read as "rv", a possessive 's is dropped, "_"
+   and "/" part words.
 3. A word with hyphens is looked up whole ("go-kart"), then as its parts.
-4. A word is looked up in small letters, then as it is written, then with a capital, then in capitals only.
-5. A word without a vector is left out. Where halves are allowed it is first read as two known words, at least four
-   letters and then three, split as near to its middle as possible ("minibus": mini bus; "carton" is no car).
-6. A phrase is the mean of its words' vectors; a phrase without any known word has no vector and no similarity.
+4. A word is looked up in small letters, then as it is written, then with a capital, then in capitals
+   only. A word without a vector is left out.
+5. A phrase is the mean of its words' vectors; a phrase without any known word has no vector and no
+   similarity.
 """
 
 from __future__ import annotations
@@ -22,7 +24,6 @@ Known = Callable[[str], bool]
 _ABBREVIATION = re.compile(r"\b(?:[^\W\d_]\.){2,}")
 _POSSESSIVE = re.compile(r"['’]s?\b")
 _WORD = re.compile(r"[^\W_]+(?:-[^\W_]+)*")
-_SHORTEST_HALVES = 4, 3
 
 
 def synonyms(name: str) -> tuple[str, ...]:
@@ -45,9 +46,9 @@ def spellings(word: str) -> tuple[str, ...]:
     return tuple(dict.fromkeys((word.lower(), word, word.capitalize(), word.upper())))
 
 
-def known_words(phrase: str, known: Known, halves: bool) -> list[str]:
+def known_words(phrase: str, known: Known) -> list[str]:
     """The words of a phrase that have a vector, in the spelling that has it."""
-    return [word for token in tokens(phrase) for word in _read(token, known, halves)]
+    return [word for token in tokens(phrase) for word in _read(token, known)]
 
 
 def needed_words(phrases: Iterable[str]) -> frozenset[str]:
@@ -57,28 +58,16 @@ def needed_words(phrases: Iterable[str]) -> frozenset[str]:
     )
 
 
-def _read(token: str, known: Known, halves: bool) -> list[str]:
+def _read(token: str, known: Known) -> list[str]:
     for word in spellings(token):
         if known(word):
             return [word]
     if "-" in token:
-        return [word for part in token.split("-") for word in _read(part, known, halves)]
-    return (
-        next(iter(pair for pair in _halves(token) if all(map(known, pair))), []) if halves else []
-    )
-
-
-def _halves(token: str) -> Iterator[list[str]]:
-    """Every split into two words, nearest to the middle first."""
-    word, middle = token.lower(), len(token) / 2
-    cuts = range(_SHORTEST_HALVES[0], len(word) - _SHORTEST_HALVES[1] + 1)
-    for cut in sorted(cuts, key=lambda cut: (abs(cut - middle), cut)):
-        yield [word[:cut], word[cut:]]
+        return [word for part in token.split("-") for word in _read(part, known)]
+    return []
 
 
 def _askable(token: str) -> Iterator[str]:
     yield from spellings(token)
     for part in token.split("-"):
         yield from spellings(part)
-        for pair in _halves(part):
-            yield from pair

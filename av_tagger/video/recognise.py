@@ -95,12 +95,15 @@ def bears_rounding(network: nn.Module) -> bool:
 
 
 def load_recogniser(
-    name: str, path: Path, how: Compute, filename: str | None = None
+    name: str, path: Path, compute: Compute, filename: str | None = None
 ) -> NetworkRecogniser:
-    """A classifier of timm (`inception_v4`) or of torchvision (`torchvision:squeezenet1_0`) with weights from a file of ours."""
+    """A classifier of timm (`inception_v4`) or of torchvision (`torchvision:squeezenet1_0`).
+
+    Its weights must fit strictly; `filename` is how results name the file.
+    """
     classifier = build_classifier(name)
     load_strictly(classifier.network, path)
-    return NetworkRecogniser(name, classifier, how, filename or path.name)
+    return NetworkRecogniser(name, classifier, compute, filename or path.name)
 
 
 def build_classifier(name: str) -> Classifier:

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from av_tagger import weights
 from av_tagger.errors import WeightsError, missing_library, sentence
+from av_tagger.video.word_vectors import read_words
 
 if TYPE_CHECKING:
     from gensim.models import KeyedVectors
@@ -25,7 +26,12 @@ _REMEDY = "fetch it again with `av-tag weights fetch eye`, or name another file 
 
 
 def read_vectors(path: Path, needed: Collection[str]) -> KeyedVectors:
-    """Stream a GloVe file of any size and keep the vectors of `needed`: memory grows with those alone."""
+    """The vectors of `needed` from GloVe text of any size, or from safetensors of all its words.
+
+    Memory grows with the needed words alone.
+    """
+    if path.suffix == ".safetensors":
+        return keyed(_some(path, read_words(path, needed)))
     wanted = {word.encode() for word in needed}
     found: dict[str, NDArray[np.float32]] = {}
     with _lines(path) as lines:
@@ -37,9 +43,13 @@ def read_vectors(path: Path, needed: Collection[str]) -> KeyedVectors:
                 word in wanted and line.count(b" ") == width
             ):  # a few words of the 840B file hold blanks: not ours
                 found.setdefault(word.decode(), _numbers(line, path, number))
+    return keyed(_some(path, found))
+
+
+def _some(path: Path, found: dict[str, NDArray[np.float32]]) -> dict[str, NDArray[np.float32]]:
     if not found:
         raise WeightsError(sentence(path, "holds none of the words that are needed", _REMEDY))
-    return keyed(found)
+    return found
 
 
 def keyed(found: dict[str, NDArray[np.float32]]) -> KeyedVectors:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+import re
 from dataclasses import replace
 from pathlib import Path
 
@@ -15,6 +16,7 @@ from av_tagger import weights
 from av_tagger.audio import ears
 from av_tagger.audio.architecture import EarArchitecture, FeatureShape
 from av_tagger.audio.checkpoint import save_checkpoint
+from av_tagger.audio.combination import MEASURED
 from av_tagger.audio.ear_source import EarSource
 from av_tagger.audio.ears import EMBEDDERS, PUBLISHED, better_than, load, load_ear, resolve
 from av_tagger.audio.header import Header
@@ -29,6 +31,7 @@ from av_tagger.errors import UsageError, WeightsError
 from av_tagger.labels import audioset
 from av_tagger.protocols import AudioBranch
 from av_tagger.scores import Status
+from tests import ROOT
 
 LABELS = ("kettle", "tap")
 
@@ -198,29 +201,41 @@ def test_auto_says_why(own: Path) -> None:
     starter = resolve("auto", offline=True)
     assert (starter.name, starter.reason) == ("starter", "no other ear is on this machine")
     download = resolve("auto")
-    assert (download.name, download.is_here) == ("efficientat.mn10", False)
+    assert (download.name, download.is_here) == ("yamnet+starter", False)
     assert "downloaded on first use" in download.reason
     published(own / "mn04_as_mAP_432.pt")
-    here = resolve("auto")
-    assert (here.name, here.reason) == ("efficientat.mn04", "the best ear on this machine")
+    here = resolve("auto", offline=True)
+    assert here.name == "starter+efficientat.mn04"
+    assert here.reason == "the best ears on this machine together"
 
 
 def test_a_damaged_ear_makes_room_for_the_next_best(own: Path) -> None:
     published(own / "mn04_as_mAP_432.pt")
     (own / "mn10_as_mAP_471.pt").write_bytes(b"cut short")
     source = resolve("auto", offline=True)
-    assert source.name == "efficientat.mn04"
+    assert source.name == "starter+efficientat.mn04"
     (advice,) = source.advice
     assert "mn10_as_mAP_471.pt: is damaged" in advice
-    assert advice.endswith("the efficientat.mn04 ear is used instead")
+    assert advice.endswith("the starter+efficientat.mn04 ear is used instead")
 
 
 def test_what_would_be_better(own: Path, tmp_path: Path) -> None:
+    """Measured, and with the command."""
     trained(own / "crnn.starter.safetensors")
-    assert better_than(resolve("starter")).startswith("efficientat.mn10 (527 AudioSet classes")
-    assert "`av-tag weights fetch efficientat.mn20`" in better_than(resolve("efficientat:mn10"))
-    assert better_than(resolve("efficientat:mn20")) == ""
+    yamnet = better_than(resolve("starter"))
+    assert yamnet.startswith("yamnet: mean AP 0.45 -> 0.69")
+    assert yamnet.endswith("`av-tag weights fetch yamnet`")
+    assert "`av-tag weights fetch yamnet`" in better_than(resolve("efficientat:mn20"))
+    assert "fetch efficientat.mn10`" in better_than(resolve("yamnet+starter"))
+    assert better_than(resolve("yamnet+starter+efficientat:mn04")) == ""
     assert better_than(resolve(trained(tmp_path / "mine.safetensors"))) == ""
+
+
+def test_measured_figures_are_those_of_the_card() -> None:
+    card = (ROOT / "weights" / "ear.md").read_text(encoding="utf-8")
+    rows = re.findall(r"^\| \**([a-z+]+)\**(?: \(mn04\))? \| \**(0\.\d{3})", card, re.MULTILINE)
+    found = {"+".join(sorted(name.split("+"))): float(value) for name, value in rows}
+    assert found == MEASURED
 
 
 def test_published_names_are_in_the_catalogue() -> None:
@@ -233,7 +248,7 @@ def test_facts_of_a_family_are_those_of_its_network() -> None:
     efficientat, yamnet = FAMILIES["efficientat"], FAMILIES["yamnet"]
     assert (efficientat.rate, efficientat.frame_rate) == (RATE, RATE / (HOP * STRIDE))
     assert efficientat.labels == audioset().labels
-    assert (yamnet.rate, yamnet.window_samples) == (YAMNET_RATE, filled(9 * YAMNET_RATE))
+    assert (yamnet.rate, yamnet.window_samples) == (YAMNET_RATE, filled(10 * YAMNET_RATE))
     assert yamnet.frame_rate == YAMNET_RATE / (YAMNET_HOP * PATCH_HOP)
     for family, network in ((efficientat, EfficientAT(0.1)), (yamnet, YAMNet())):
         state = network.state_dict()

@@ -194,3 +194,99 @@ def test_files_that_are_something_else_are_one_sentence(tmp_path: Path, broken: 
     (model if broken == "model" else pca).write_bytes(b"no weights")
     with pytest.raises(WeightsError, match=r"(vggish.pth|vggish_pca_params.npz): .*give"):
         convert_vggish(model, pca, tmp_path / "x.safetensors", check=False)
+
+
+def varint(n: int) -> bytes:
+    out = b""
+    while n > 127:
+        out, n = out + bytes([n & 127 | 128]), n >> 7
+    return out + bytes([n])
+
+
+def field(number: int, value: bytes | int) -> bytes:
+    """A protobuf field: a varint, or bytes with their length."""
+    if isinstance(value, int):
+        return varint(number << 3) + varint(value)
+    return varint(number << 3 | 2) + varint(len(value)) + value
+
+
+def checksum(data: bytes) -> bytes:
+    """Masked CRC-32C, bit by bit."""
+    crc = 0xFFFFFFFF
+    for byte in data:
+        crc ^= byte
+        for _ in range(8):
+            crc = crc >> 1 ^ (0x82F63B78 if crc & 1 else 0)
+    crc ^= 0xFFFFFFFF
+    masked = ((crc >> 15 | crc << 17) + 0xA282EAD8) & 0xFFFFFFFF
+    return masked.to_bytes(4, "little")
+
+
+def table(entries: list[tuple[bytes, bytes]]) -> bytes:
+    """A LevelDB table: one data block per entry, an index block, an empty meta block, a footer."""
+
+    def block(pairs: list[tuple[bytes, bytes]]) -> bytes:
+        body = b"".join(
+            varint(0) + varint(len(k)) + varint(len(v)) + k + v for k, v in pairs
+        )
+        body += bytes(4) + (1).to_bytes(4, "little")
+        return body + b"\0" + checksum(body + b"\0")
+
+    out, handles = b"", []
+    for key, value in entries:
+        one = block([(key, value)])
+        handles.append((key, varint(len(out)) + varint(len(one) - 5)))
+        out += one
+    places = []
+    for part in (block([]), block(handles)):
+        places.append(varint(len(out)) + varint(len(part) - 5))
+        out += part
+    footer = b"".join(places).ljust(40, b"\0")
+    return out + footer + (0xDB4775248B80FB57).to_bytes(8, "little")
+
+
+def tf1_file(path: Path, network: VGGish) -> Path:
+    """The layout of the AudioSet release: kernels as TensorFlow has them, one file."""
+    names = ("conv1", "conv2", "conv3/conv3_1", "conv3/conv3_2", "conv4/conv4_1", "conv4/conv4_2")
+    tensors = {}
+    for number, name in enumerate(names):
+        layer = network.convolutions[number]
+        tensors[f"vggish/{name}/weights"] = layer.weight.detach().numpy().transpose(2, 3, 1, 0)
+        tensors[f"vggish/{name}/biases"] = layer.bias.detach().numpy()
+    for number, name in enumerate(("fc1/fc1_1", "fc1/fc1_2", "fc2")):
+        layer = network.dense[number]
+        tensors[f"vggish/{name}/weights"] = layer.weight.detach().numpy().T
+        tensors[f"vggish/{name}/biases"] = layer.bias.detach().numpy()
+    meta, slices = b"", []
+    for name, array in sorted(tensors.items()):
+        shape = b"".join(field(2, field(1, n)) for n in array.shape)
+        meta += field(1, field(1, name.encode()) + field(2, shape) + field(3, 1))
+        values = np.ascontiguousarray(array, "<f4").tobytes()
+        saved = field(1, name.encode()) + field(2, b"") + field(3, field(1, 1) + field(5, values))
+        slices.append((b"\0" + name.encode(), field(2, saved)))
+    path.write_bytes(table([(b"", field(1, meta)), *slices]))
+    return path
+
+
+def test_conversion_of_the_tensorflow_checkpoint(tmp_path: Path) -> None:
+    from safetensors.torch import load_file
+
+    network = tiny(9)
+    _, pca = port_files(tmp_path, network)
+    model = tf1_file(tmp_path / "vggish_model.ckpt", network)
+    found = load_file(convert_vggish(model, pca, tmp_path / "out.safetensors", check=False))
+    for name, tensor in network.state_dict().items():
+        torch.testing.assert_close(found[name], tensor)
+
+
+@pytest.mark.parametrize("damage", ["cut", "flipped", "empty"])
+def test_a_damaged_checkpoint_is_one_sentence(tmp_path: Path, damage: str) -> None:
+    network = tiny(9)
+    _, pca = port_files(tmp_path, network)
+    model = tf1_file(tmp_path / "vggish_model.ckpt", network)
+    data = bytearray(model.read_bytes())
+    if damage == "flipped":
+        data[len(data) // 3] ^= 1
+    model.write_bytes({"cut": data[:500], "empty": b"", "flipped": bytes(data)}[damage])
+    with pytest.raises(WeightsError, match="is not a whole TensorFlow 1 checkpoint .*; download"):
+        convert_vggish(model, pca, tmp_path / "out.safetensors")

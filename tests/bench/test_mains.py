@@ -12,13 +12,11 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-import numpy as np
 import pytest
 import torch
 from PIL import Image
 
 from av_tagger.audio.known.efficientat import EfficientAT
-from av_tagger.video.imagenet import synsets
 from tests import ROOT
 from tests.assets import Audio, make_audio, make_video, tone
 
@@ -85,19 +83,16 @@ def test_help_shows_how_it_is_started(name: str, capsys: pytest.CaptureFixture[s
     assert f"python -m av_tagger.bench.{name}" in capsys.readouterr().out
 
 
-def test_a_missing_file_is_one_sentence_on_the_command_line(tmp_path: Path) -> None:
-    words = ["words", "table", "vectors.txt", str(tmp_path), "--weights", "none"]
+def test_a_wrong_option_is_one_sentence_on_the_command_line() -> None:
     done = subprocess.run(
-        [sys.executable, "-m", f"av_tagger.bench.{words[0]}", *words[1:]],
+        [sys.executable, "-m", "av_tagger.bench.pipeline", "--kinds", "h246:96x64"],
         env={**os.environ, "PYTHONPATH": str(ROOT)},
         capture_output=True,
         text=True,
         check=False,
     )
     assert done.returncode == 2
-    assert done.stderr.strip() == (
-        f"{tmp_path}: holds no picture named SYNSET_LABEL.jpg; name another folder"
-    )
+    assert done.stderr.strip() == "--kinds: there is no codec 'h246'; did you mean 'h264'?"
 
 
 def test_bags(run: Run, tmp_path: Path) -> None:
@@ -293,45 +288,6 @@ def test_whole(run: Run) -> None:
     assert numbers(r"--help: ([\d.]+) s wall", said)[0] > 0
     (peak,) = numbers(r"10 s +[\d.]+ +[\d.]+ +(\d+)", said)
     assert peak > 50
-
-
-@pytest.fixture
-def vectors(tmp_path: Path) -> Path:
-    """Word vectors of a few words, in the text format of GloVe."""
-    draw = np.random.default_rng(0)
-    rows = [
-        f"{word} {' '.join(f'{x:.3f}' for x in draw.normal(size=8))}"
-        for word in (
-            "ambulance",
-            "car",
-            "bus",
-            "train",
-            "siren",
-            "horn",
-            "bicycle",
-            "truck",
-            "fire",
-        )
-    ]
-    (tmp_path / "vectors.txt").write_text("\n".join(rows))
-    return tmp_path / "vectors.txt"
-
-
-def test_words(run: Run, vectors: Path, tmp_path: Path) -> None:
-    import timm
-    from safetensors.torch import save_file
-
-    said = run("words", "build", vectors, "--out", tmp_path / "table.safetensors")
-    assert (tmp_path / "table.safetensors").stat().st_size > 10_000
-    assert len(numbers(r"rule .*: (\d+) of 1000 objects have no known word", said)) >= 1
-    torch.manual_seed(0)
-    weights = tmp_path / "network.safetensors"
-    save_file(timm.create_model(SMALL_NETWORK, pretrained=False).state_dict(), weights)
-    Image.new("RGB", (32, 32), (200, 0, 0)).save(tmp_path / f"{synsets()[407]}_ambulance.jpg")
-    network = ("--recogniser", SMALL_NETWORK, "--weights", weights)
-    said = run("words", "table", vectors, tmp_path, *network)
-    assert "ambulance" in said
-    assert len(re.findall(r"^rule ", said, re.MULTILINE)) >= 1
 
 
 def test_an_unknown_codec_is_one_sentence(run: Run) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from av_tagger.bench.site import sources, peak_megabytes
+from av_tagger.bench.site import peak_megabytes, sources
 from av_tagger.scores import Tagged
 
 

@@ -17,6 +17,7 @@ from av_tagger.cli.batch_summary import (
     show_profile,
     show_summary,
     show_written,
+    visible,
 )
 from av_tagger.errors import MissingExtra
 from av_tagger.runner import profile_plot
@@ -165,3 +166,23 @@ def test_the_results_of_a_shard_are_in_its_own_folder(console: Console, tmp_path
 def test_some_formats_need_detail(format: str | None, detail: bool, wanted: bool) -> None:  # noqa: A002 - the flag's name
     options = BatchOptions(inputs=["x"], output=Path("run"), format=format, detail=detail)
     assert wants_detail(options) == wanted
+
+
+def test_control_characters_of_names_are_shown_escaped(console: Console) -> None:
+    name = "a\x1b]0;owned\x07\x1b[2J\n\u202e\udcff.mp4"
+    shown = r"a\x1b]0;owned\x07\x1b[2J\n\u202e\udcff.mp4"
+    show_summary(
+        console,
+        summary(Path("run\x1b"), failures=[("media", 1, f"{name}: is broken")]),
+        quiet=False,
+    )
+    show_written(console, Counter({name: 1}), quiet=False)
+    show_interrupted(console, RunRequest(Path(name), [], "f"))
+    found = printed(console)
+    assert f"av-tag: failed (media): {shown}: is broken" in found
+    assert f"wrote {shown}" in found
+    assert all(line.isprintable() for line in found)
+
+
+def test_other_characters_are_left_as_they_are() -> None:
+    assert visible("Žluťoučký kůň 馬 🐎 [x]\\n.mp4") == "Žluťoučký kůň 馬 🐎 [x]\\n.mp4"

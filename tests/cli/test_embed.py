@@ -89,7 +89,7 @@ def test_what_cannot_be_embedded_costs_itself_only(
         ),
         (
             ["-o", "rows.npz", "--offline"],
-            "mn10_as_mAP_471.pt: is not here, and --offline forbids a download",
+            "is not here, and --offline forbids a download",
         ),
         (["-o", "rows.npz", "--ear", "crnn"], "there is no ear 'crnn'"),
     ],

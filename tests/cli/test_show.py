@@ -1,14 +1,15 @@
-"""What people read in the terminal."""
+"""Results on the terminal: tables, times, failures, at 80 and at 160 columns."""
 
 from __future__ import annotations
 
+from dataclasses import replace
 from io import StringIO
 from pathlib import Path
 
 import pytest
 from rich.console import Console
 
-from av_tagger.cli.show import chosen, clock, show, used, when
+from av_tagger.cli.show import chosen, clock, show, used, when, why
 from av_tagger.clip import Clip
 from av_tagger.scores import (
     BranchInfo,
@@ -16,11 +17,17 @@ from av_tagger.scores import (
     Event,
     Evidence,
     Failed,
+    Outcome,
     RunInfo,
     Status,
     Tag,
     Tagged,
 )
+
+EAR = BranchInfo(Status.OK, "crnn", "crnn.starter")
+EYE = BranchInfo(Status.NO_WEIGHTS, "sparse")
+LOCOMOTIVE = Evidence(3.2, "steam locomotive", 0.3, 0.7)
+TRAIN = Tag("Train", 0.81, 0.5, 0.9, 0.42, (Event(3.0, 61.5, 0.9),), (LOCOMOTIVE,))
 
 
 def tagged(*tags: Tag) -> Tagged:
@@ -29,33 +36,13 @@ def tagged(*tags: Tag) -> Tagged:
         "Bus": ClassScore(0.3, None, 0.3, 0.4),
         "Car": ClassScore(0.1, 0.1, 0.1, 0.5),
     }
-    ear = BranchInfo(Status.OK, "crnn", "crnn.starter")
-    return Tagged(
-        Clip(Path("[a].mp4")),
-        63.0,
-        tags,
-        scores,
-        (),
-        ear,
-        BranchInfo(Status.NO_WEIGHTS, "sparse"),
-        RunInfo("1", "cpu", "f", 1.0),
-    )
+    run = RunInfo("1", "cpu", "f", 1.0)
+    return Tagged(Clip(Path("[a].mp4")), 63.0, tags, scores, (), EAR, EYE, run)
 
 
-TRAIN = Tag(
-    "Train",
-    0.81,
-    0.5,
-    0.9,
-    0.42,
-    (Event(3.0, 61.5, 0.9),),
-    (Evidence(3.2, "steam locomotive", 0.3, 0.7),),
-)
-
-
-def printed(outcome: Tagged | Failed, top: int | None = None) -> tuple[str, str]:
+def printed(outcome: Outcome, top: int | None = None, width: int = 160) -> tuple[str, str]:
     out, err = StringIO(), StringIO()
-    show(outcome, Console(file=out, width=160), Console(file=err, width=160), top=top)
+    show(outcome, Console(file=out, width=width), Console(file=err, width=width), top=top)
     return out.getvalue(), err.getvalue()
 
 
@@ -66,52 +53,104 @@ def test_clock(seconds: float, text: str) -> None:
     assert clock(seconds) == text
 
 
-def test_table_says_what_when_and_why() -> None:
+def test_a_row_has_scores_events_and_evidence() -> None:
     out, err = printed(tagged(TRAIN))
-    for word in (
-        "[a].mp4",
-        "Train",
-        "0.81",
-        "0.90",
-        "0.42",
-        "3.0–1:01.5",
-        "steam locomotive 0.30 at 3.2 s",
-    ):
+    for word in ("[a].mp4", "1:03.0", "Train", "0.81", "0.90", "0.42", "3.0–1:01.5"):
         assert word in out
+    assert "steam locomotive 0.30 at 3.2 s" in out
     assert err == ""
 
 
-def test_no_tags_is_one_line_that_names_the_nearest() -> None:
+def test_the_columns_are_named() -> None:
+    head = printed(tagged(TRAIN))[0].splitlines()[2]
+    names = [name.strip() for name in head.replace("┃", " ").split("  ") if name.strip()]
+    assert names == ["tag", "probability", "heard", "seen", "when", "why"]
+
+
+def test_without_evidence_there_is_no_column_why() -> None:
+    out, _ = printed(tagged(replace(TRAIN, evidence=())))
+    assert "when" in out
+    assert "why" not in out
+
+
+def test_a_score_that_is_missing_is_a_dash() -> None:
+    out, _ = printed(tagged(replace(TRAIN, seen=None)))
+    row = next(line for line in out.splitlines() if "Train" in line)
+    assert row.split("│")[4].strip() == "–"
+
+
+def test_the_table_fits_80_columns_and_keeps_all_words() -> None:
+    events = tuple(Event(float(i), i + 0.5, 1.0) for i in range(6))
+    long = replace(
+        TRAIN, label="Fire engine, fire truck (siren)", events=events, evidence=(LOCOMOTIVE,) * 3
+    )
+    out, _ = printed(tagged(long, TRAIN), width=80)
+    assert max(map(len, out.splitlines())) <= 80
+    letters = "".join(c for c in out if c.isalnum())
+    for word in ("Fire", "engine", "siren", "locomotive", "more"):
+        assert word in letters
+
+
+def test_no_tags_is_one_line_that_names_the_nearest_class() -> None:
     out, _ = printed(tagged())
     assert out.count("\n") == 1
-    assert "no tags (nearest: Train 0.81" in out
+    assert "no tags (nearest: Train 0.81, threshold 0.50)" in out
 
 
-def test_top_shows_tags_first_then_the_best_others() -> None:
+def test_no_tags_and_no_scores_is_one_line() -> None:
+    out, _ = printed(replace(tagged(), scores={}))
+    assert out == "[a].mp4  1:03.0  no tags\n"
+
+
+def test_top_shows_tags_first_then_other_classes_by_probability() -> None:
     assert [t.label for t in chosen(tagged(TRAIN), 2)] == ["Train", "Bus"]
     assert [t.label for t in chosen(tagged(), 3)] == ["Train", "Bus", "Car"]
+    bus = Tag("Bus", 0.3, 0.2, None, 0.3)
+    assert [t.label for t in chosen(tagged(bus), 2)] == ["Bus", "Train"]
     assert "Bus" in printed(tagged(TRAIN), top=2)[0]
 
 
 def test_a_failure_is_one_sentence_on_stderr() -> None:
-    assert printed(Failed(Clip(Path("x.mp4")), "media", "x.mp4: is empty")) == (
-        "",
-        "av-tag: x.mp4: is empty\n",
-    )
+    failed = Failed(Clip(Path("x.mp4")), "media", "x.mp4: is empty")
+    assert printed(failed) == ("", "av-tag: x.mp4: is empty\n")
+
+
+def test_notes_go_to_stderr_with_the_name_of_the_file() -> None:
+    out, err = printed(replace(tagged(TRAIN), notes=("3 frames could not be decoded",)))
+    assert "frames" not in out
+    assert err == "[a].mp4: 3 frames could not be decoded\n"
+
+
+def test_markup_in_names_is_not_interpreted() -> None:
+    out, err = printed(replace(tagged(), clip=Clip(Path("[red]x[/red].mp4")), notes=("[b]n[/b]",)))
+    assert "[red]x[/red].mp4" in out
+    assert "[b]n[/b]" in err
 
 
 def test_many_events_are_counted() -> None:
-    assert when([Event(float(i), i + 0.5, 1.0) for i in range(6)]).endswith("3.0–3.5 s and 2 more")
+    events = [Event(float(i), i + 0.5, 1.0) for i in range(6)]
+    assert when(events).endswith("3.0–3.5 s and 2 more")
+    assert when(events[:4]).endswith("3.0–3.5 s")
+    assert when([]) == ""
 
 
-def test_the_line_of_what_was_used() -> None:
-    line = used(
-        BranchInfo(Status.OK, "crnn", "crnn.starter"),
-        BranchInfo(Status.NO_WEIGHTS, "sparse"),
-        "cpu",
-    )
-    assert (
-        line
-        == "ear: crnn, crnn.starter   eye: sparse (no weights: av-tag weights fetch)   device: cpu"
-    )
-    assert "eye: off" in used(BranchInfo(Status.OK, "crnn"), BranchInfo(Status.OFF, "none"), "cpu")
+def test_the_two_strongest_pieces_of_evidence_are_shown() -> None:
+    pieces = [Evidence(float(n), f"object {n}", 0.5, 0.5) for n in range(3)]
+    assert why(pieces) == "object 0 0.50 at 0.0 s, object 1 0.50 at 1.0 s"
+
+
+@pytest.mark.parametrize(
+    ("eye", "text"),
+    [
+        (EYE, "eye: sparse (no weights: av-tag weights fetch)"),
+        (BranchInfo(Status.OFF, "none"), "eye: off"),
+        (BranchInfo(Status.NO_TRACK, "sparse"), "eye: no track"),
+        (BranchInfo(Status.OK, "sparse", "alexnet"), "eye: sparse, alexnet "),
+        (BranchInfo(Status.DEGRADED, "sparse"), "eye: sparse (degraded)"),
+    ],
+)
+def test_the_line_about_ear_eye_and_device(eye: BranchInfo, text: str) -> None:
+    line = used(EAR, eye, "cpu")
+    assert line.startswith("ear: crnn, crnn.starter   ")
+    assert text in line
+    assert line.endswith("device: cpu")

@@ -14,7 +14,7 @@ from av_tagger.scores import BranchInfo, ClassScore, RunInfo, Status, Tag, Tagge
 
 LABELS = dcase2017().labels
 THRESHOLD = 0.4
-# Log-odds between positives and negatives: the ear is blind to every third class, the eye to others.
+# Log-odds between positives and negatives; 0: the branch cannot tell the class.
 EAR_SKILL = np.where(np.arange(17) % 3 == 0, 0.0, 3.0)
 EYE_SKILL = np.where(np.arange(17) % 3 == 1, 0.0, 3.0)
 

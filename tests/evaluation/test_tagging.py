@@ -1,4 +1,4 @@
-"""Subtask A: counted by hand, against scikit-learn, and the official script against a plain rewrite of it."""
+"""Subtask A: by hand, against scikit-learn, and official scores against a plain rewrite."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ rows_with_everything = st.lists(
 
 
 def test_a_case_counted_by_hand() -> None:
-    """Right: a Car, c Train. False: a Train, b Bus, d Car. Missed: a Bus, b Car. z: not in truth."""
+    """Right: a Car, c Train. False: a Train, b Bus, d Car. Missed: a Bus, b Car. z: unknown."""
     scores = score_tags(
         TRUTH,
         {"a": ("Car", "Train"), "b": ("Bus",), "c": ("Train",), "d": ("Car",), "z": ("Car",)},

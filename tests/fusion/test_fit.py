@@ -43,7 +43,7 @@ def weights_of(fitter: FusionFitter) -> Floats:
 
 
 def test_the_better_witness_is_found_and_noise_gets_next_to_no_weight() -> None:
-    weights = weights_of(FusionFitter().fit(*branches(2000)))
+    weights = weights_of(FusionFitter(FitSettings("joint")).fit(*branches(2000)))
     assert (weights[:2] >= 0.85).all()
     assert (weights[2:4] <= 0.15).all()
     assert (np.abs(weights[4:] - 0.5) <= 0.3).all()
@@ -79,7 +79,7 @@ def test_steadying_gives_up_little_here_and_wins_on_unseen_clips() -> None:
     for seed in range(6):
         data = branches(400, seed, rate=0.08)
         for slack in inside:
-            fitter = FusionFitter(FitSettings(slack=slack, few=0)).fit(*data)
+            fitter = FusionFitter(FitSettings("joint", slack=slack, few=0)).fit(*data)
             inside[slack] += Counts.of(fitter.predict(*data[:2]), data[2]).f1 / 6
             outside[slack] += Counts.of(fitter.predict(heard, seen), truth).f1 / 6
             weights = weights_of(fitter)
@@ -109,7 +109,7 @@ def test_the_papers_rule_tunes_by_the_papers_procedure() -> None:
 
 def test_each_row_is_the_exact_best_for_its_witnesses() -> None:
     heard, seen, truth = branches(300)
-    rows = FusionFitter(FitSettings(few=0)).fit(heard, seen, truth).fusion_.rows
+    rows = FusionFitter(FitSettings("joint", few=0)).fit(heard, seen, truth).fusion_.rows
     for scores, row in ((heard, rows.ear), (seen, rows.eye)):
         assert Counts.of(scores >= row, truth).f1 == pytest.approx(
             exact(all_cuts(scores, truth)).score(), abs=1e-12
@@ -138,14 +138,15 @@ def test_without_scikit_learn_only_stacking_is_lost(monkeypatch: pytest.MonkeyPa
     monkeypatch.setattr(builtins, "__import__", broken)
     with pytest.raises(MissingExtra, match=r"scikit-learn.*libgomp"):
         FusionFitter(FitSettings("stacked")).fit(*branches(60))
-    FusionFitter().fit(*branches(60))
+    FusionFitter(FitSettings("joint")).fit(*branches(60))
 
 
 def test_operating_points_trade_precision_for_recall() -> None:
     data = branches()
     heard, seen, truth = branches(seed=3)
     fitted = {
-        p: FusionFitter(FitSettings(point=p)).fit(*data) for p in ("precision", "f1", "recall")
+        p: FusionFitter(FitSettings("joint", point=p)).fit(*data)
+        for p in ("precision", "f1", "recall")
     }
     counts = {p: Counts.of(f.predict(heard, seen), truth) for p, f in fitted.items()}
     assert counts["precision"].precision > counts["f1"].precision > counts["recall"].precision
@@ -156,8 +157,8 @@ def test_few_positives_are_drawn_to_neutral_and_none_is_neutral() -> None:
     heard, seen, truth = branches()
     truth[:, 0] = False
     truth[np.flatnonzero(truth[:, 2])[4:], 2] = False  # four are left
-    free = weights_of(FusionFitter(FitSettings(few=0)).fit(heard, seen, truth))
-    drawn = weights_of(FusionFitter(FitSettings(few=10)).fit(heard, seen, truth))
+    free = weights_of(FusionFitter(FitSettings("joint", few=0)).fit(heard, seen, truth))
+    drawn = weights_of(FusionFitter(FitSettings("joint", few=10)).fit(heard, seen, truth))
     assert drawn[0] == 0.5
     assert drawn[2] == pytest.approx(0.4 * free[2] + 0.6 * 0.5, abs=1e-4)
     np.testing.assert_array_equal(drawn[[1, 3, 4, 5]], free[[1, 3, 4, 5]])
@@ -169,7 +170,7 @@ def test_missing_witnesses_are_no_obstacle() -> None:
     heard[rng.random(len(heard)) < 0.2] = NAN
     seen[rng.random(len(seen)) < 0.2] = NAN
     seen[:, 1] = NAN  # the eye never judges this class
-    fitter = FusionFitter().fit(heard, seen, truth)
+    fitter = FusionFitter(FitSettings("joint")).fit(heard, seen, truth)
     rows = fitter.fusion_.rows
     assert weights_of(fitter)[0] >= 0.8
     assert rows.both[1] == rows.ear[1]
@@ -191,7 +192,10 @@ def test_the_fit_does_not_depend_on_the_order_of_clips() -> None:
     data = branches(300)
     order = np.random.default_rng(9).permutation(300)
     names = np.array([f"video {i // 2}" for i in range(300)])
-    one, two = FusionFitter().fit(*data), FusionFitter().fit(*(d[order] for d in data))
+    one, two = (
+        FusionFitter(FitSettings("joint")).fit(*data),
+        FusionFitter(FitSettings("joint")).fit(*(d[order] for d in data)),
+    )
     np.testing.assert_array_equal(one.fusion_.rows.both, two.fusion_.rows.both)
     np.testing.assert_array_equal(weights_of(one), weights_of(two))
     np.testing.assert_array_equal(
@@ -212,7 +216,7 @@ def test_groups_are_never_split_and_rare_classes_are_dealt_out() -> None:
 
 def test_the_honest_figure_is_near_the_truth_and_the_flattering_one_above_it() -> None:
     data = branches(250, seed=11, rate=0.08)
-    settings = FitSettings(few=0)
+    settings = FitSettings("joint", few=0)
     honest = cross_validate(DevelopmentScores.of(*data), settings, folds=5).fused.f1
     fitter = FusionFitter(settings).fit(*data)
     inside = Counts.of(fitter.predict(*data[:2]), data[2]).f1
@@ -226,7 +230,7 @@ def test_noise_alone_is_seen_through() -> None:
     """Where nothing can be known, tuned and measured on the same clips looks better than it is; held-out folds do not."""
     rng = np.random.default_rng(0)
     heard, seen, truth = rng.random((120, 8)), rng.random((120, 8)), rng.random((120, 8)) < 0.06
-    settings = FitSettings(few=0)
+    settings = FitSettings("joint", few=0)
     inside = Counts.of(
         FusionFitter(settings).fit(heard, seen, truth).predict(heard, seen), truth
     ).f1
@@ -245,21 +249,21 @@ def test_noise_alone_is_seen_through() -> None:
 )
 def test_nothing_to_fit_is_said(data: tuple[Floats, Floats, Floats], says: str) -> None:
     with pytest.raises(UsageError, match=says):
-        FusionFitter().fit(*data)
+        FusionFitter(FitSettings("joint")).fit(*data)
 
 
 def test_settings_and_folds_that_cannot_be_meant() -> None:
     with pytest.raises(UsageError, match="did you mean 'joint'"):
         FitSettings("jiont")
     with pytest.raises(UsageError, match="did you mean 'recall'"):
-        FitSettings(point="recal")
+        FitSettings("joint", point="recal")
     with pytest.raises(UsageError, match="few and slack"):
-        FitSettings(slack=-1)
+        FitSettings("joint", slack=-1)
     table = DevelopmentScores.of(*branches(20))
     with pytest.raises(UsageError, match="5 folds cannot be made of 2 groups"):
-        cross_validate(table, FitSettings(), ["a", "b"] * 10)
+        cross_validate(table, FitSettings("joint"), ["a", "b"] * 10)
     with pytest.raises(UsageError, match="labels for 6 classes"):
-        FusionFitter().fit(*branches(20), labels=("Car",))
+        FusionFitter(FitSettings("joint")).fit(*branches(20), labels=("Car",))
 
 
 def test_unsteadied_and_undrawn_the_joint_fit_is_the_best_there_is() -> None:
@@ -267,7 +271,7 @@ def test_unsteadied_and_undrawn_the_joint_fit_is_the_best_there_is() -> None:
 
     heard, seen, truth = branches(150)
     truth[:, 3] = False  # nothing of this class is ever right, so nothing is said of it
-    fitter = FusionFitter(FitSettings(few=0, slack=0)).fit(heard, seen, truth)
+    fitter = FusionFitter(FitSettings("joint", few=0, slack=0)).fit(heard, seen, truth)
     found = Counts.of(fitter.predict(heard, seen), truth)
     assert found.f1 == pytest.approx(joint(heard, seen, truth)[1].score(), abs=1e-12)
     assert found.predicted[3] == 0

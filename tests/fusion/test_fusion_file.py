@@ -11,7 +11,7 @@ import pytest
 
 from av_tagger.errors import StorageError, UsageError, WeightsError
 from av_tagger.fusion import load_fusion, method_of, read_fusion, write_fusion
-from av_tagger.fusion.file import COLUMNS, METHODS, build
+from av_tagger.fusion.file import COLUMNS, METHODS, TEXTS, build
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -22,9 +22,11 @@ LABELS = ('Air horn, "truck" horn', "Bus", "Zug, Güter")
 def some(method: str) -> Any:
     rng = np.random.default_rng(5)
     names = [*COLUMNS[method], "both", "ear", "eye"]
-    table = {
+    table: dict[str, dict[str, Any]] = {
         label: dict(zip(names, rng.random(len(names)).tolist(), strict=True)) for label in LABELS
     }
+    for label in LABELS[1:]:
+        table[label] |= dict.fromkeys(TEXTS.get(method, ()), "road")
     return build(method, LABELS, table, note='by "me"')
 
 
@@ -43,6 +45,8 @@ def test_every_method_there_and_back(method: str, suffix: str, tmp_path: Path) -
         np.testing.assert_array_equal(
             getattr(again, column.attribute), getattr(fusion, column.attribute)
         )
+    for word in TEXTS.get(method, ()):
+        assert getattr(again, word) == getattr(fusion, word) == ("", "road", "road")
     assert list(tmp_path.iterdir()) == [path]  # nothing half-written stays behind
 
 
@@ -164,3 +168,17 @@ def test_the_users_own_paper_file_goes_first(
     (tmp_path / "fusion.paper.json").write_text(json.dumps(changed("weight", 0.125, row=0)))
     monkeypatch.setenv("AV_TAGGER_WEIGHTS", str(tmp_path))
     np.testing.assert_array_equal(load_fusion("paper", ("Car", "Bus")).weights, [0.125, 0.5])  # type: ignore[attr-defined]
+
+
+def test_a_family_is_a_word_that_may_be_left_out(tmp_path: Path) -> None:
+    line = {"label": "Bus", "gain": 3.0, "against": 1.0, "both": 0.4, "ear": 0.4, "eye": 0.5}
+    head = {"format": "av_tagger fusion", "version": 1, "method": "logit"}
+    path = tmp_path / "f.json"
+    path.write_text(json.dumps(head | {"classes": [line]}), encoding="utf-8")
+    fusion = read_fusion(path)
+    assert (fusion.family, fusion.gain.tolist()) == (("",), [3.0])  # type: ignore[attr-defined]
+    write_fusion(fusion, path)
+    assert "family" not in path.read_text(encoding="utf-8")
+    path.write_text(json.dumps(head | {"classes": [line | {"family": 3}]}), encoding="utf-8")
+    with pytest.raises(WeightsError, match="'family' of class 'Bus' is 3; write a word"):
+        read_fusion(path)

@@ -74,7 +74,7 @@ def test_a_hang_ends_at_the_time_limit(name: str) -> None:
         ("exit", "its decoder crashed .exit status 3."),
         ("memory", "needs more memory"),
         ("error", "is broken; repair it"),
-        ("defect", "its decoder crashed .exit status 1."),
+        ("defect", "ZeroDivisionError: a defect of the decoder; this is a bug: please report it"),
     ],
 )
 def test_a_failure_costs_one_file(name: str, words: str) -> None:

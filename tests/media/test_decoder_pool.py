@@ -137,6 +137,17 @@ def test_a_crash_costs_one_file_only(clip: Clip) -> None:
     assert pool.pids() == []
 
 
+def test_a_killed_decoder_is_tried_once_more(clip: Clip) -> None:
+    pool = fake_pool("killed once")
+    found = list(pool.windows(clip, REQUEST))
+    assert [media.start_seconds for media in found] == [0.0, 1.0, 2.0]
+    assert len({media.notes[0] for media in found}) == 2, "the rest is of another process"
+    pool.close()
+    with pytest.raises(MediaError, match=r"killed from outside .signal SIGKILL") as caught:
+        list(fake_pool("killed").windows(clip, REQUEST))
+    assert caught.value.kind == "crash"
+
+
 def test_a_missing_file_starts_no_process(pool: DecoderPool, tmp_path: Path) -> None:
     clip = Clip(tmp_path / "nope.mp4")
     for attempt in (

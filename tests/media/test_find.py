@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import os
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from av_tagger.errors import MediaError
 from av_tagger.media import find_media
 from av_tagger.media.find import SOUND, VIDEO
+from av_tagger.media.paths import check_path
 
 
 @pytest.fixture
@@ -76,15 +78,48 @@ def test_a_folder_that_is_named_like_a_file_is_no_file(tmp_path: Path) -> None:
     assert find_media([tmp_path]) == [tmp_path / "odd.mp4" / "a.wav"]
 
 
+def refuse(monkeypatch: pytest.MonkeyPatch, folder: Path) -> None:
+    """As without permission, which root always has."""
+    real = os.scandir
+
+    def scandir(path: Any = ".") -> Any:
+        if Path(path) == folder:
+            raise PermissionError(13, "Permission denied", str(path))
+        return real(path)
+
+    monkeypatch.setattr(os, "scandir", scandir)
+
+
 def test_a_folder_that_cannot_be_read_is_named(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def refuse(self: Path, pattern: str) -> Iterator[Path]:
-        raise PermissionError(13, "Permission denied")
-
-    monkeypatch.setattr(Path, "rglob", refuse)
+    refuse(monkeypatch, folder)
     with pytest.raises(MediaError, match=r"cannot be read .Permission denied.; check its perm"):
         find_media([folder])
+
+
+def test_an_unreadable_folder_within_costs_that_entry_only(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    refuse(monkeypatch, folder / "deep/er")
+    found = [folder / "a.wav", folder / "b.MP4", folder / "deep/er"]
+    assert find_media([folder]) == find_media([folder.parent / f"{folder.name}*"]) == found
+    with pytest.raises(MediaError, match="er: this folder cannot be read"):
+        check_path(found[-1])
+
+
+@pytest.mark.parametrize("length", [300, 5000])
+def test_a_name_that_is_too_long_is_left_for_the_decoder(folder: Path, length: int) -> None:
+    long = Path("x" * length + ".mp4")
+    assert find_media([long, folder / "a.wav"]) == sorted([long, folder / "a.wav"])
+    with pytest.raises(MediaError, match="its path is too long for this system; rename"):
+        check_path(long)
+
+
+def test_spellings_of_one_file_are_one_file(folder: Path) -> None:
+    (folder / "z.wav").symlink_to(folder / "a.wav")
+    names = [folder / "a.wav", folder / "deep" / ".." / "a.wav", folder / "z.wav"]
+    assert find_media(names) == [folder / "a.wav"]
 
 
 def test_video_and_audio_suffixes_are_apart() -> None:

@@ -1,4 +1,4 @@
-"""The notebooks run from top to bottom, define nothing of their own, and are kept without outputs."""
+"""The notebooks run from top to bottom, define nothing, and are stored without outputs."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ def cells(name: str, kind: str) -> list[str]:
     return [cell.source for cell in book.cells if cell.cell_type == kind]
 
 
-def test_these_are_all_notebooks() -> None:
+def test_all_notebooks_are_tested() -> None:
     assert sorted(p.stem for p in FOLDER.glob("*.ipynb")) == NAMES
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_a_notebook_is_kept_without_outputs(name: str) -> None:
+def test_notebooks_have_no_outputs(name: str) -> None:
     book = nbformat.read(FOLDER / f"{name}.ipynb", as_version=4)
     nbformat.validate(book)
     for cell in book.cells:
@@ -37,7 +37,7 @@ def test_a_notebook_is_kept_without_outputs(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_a_notebook_defines_nothing_of_its_own(name: str) -> None:
+def test_notebooks_define_nothing(name: str) -> None:
     trees = [ast.parse(source) for source in cells(name, "code")]
     assert len(trees) >= 6
     definitions = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef, ast.Lambda)
@@ -49,7 +49,7 @@ def test_a_notebook_defines_nothing_of_its_own(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_a_notebook_tells_what_it_does(name: str) -> None:
+def test_notebooks_explain_what_they_do(name: str) -> None:
     prose = cells(name, "markdown")
     assert prose[0].startswith(f"# {name[0]} · ")
     assert len(" ".join(prose).split()) > 250

@@ -1,4 +1,4 @@
-"""Results made by hand, for every test of this folder."""
+"""Results made by hand, and a real browser."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def picture(colour: tuple[int, int, int], size: tuple[int, int] = (160, 90)) -> 
 
 
 def bumps(seconds: float, start: float, centres: dict[str, list[tuple[float, float]]]) -> Activity:
-    """Frame activity with a smooth bump of the given height wherever a sound is."""
+    """Activity with a smooth bump per sound: (centre in seconds, height)."""
     times = start + np.arange(round(seconds * 10)) / 10
     values = np.full((len(times), len(LABELS)), 0.03)
     for label, places in centres.items():
@@ -62,7 +62,7 @@ def bumps(seconds: float, start: float, centres: dict[str, list[tuple[float, flo
 
 
 def street(path: Path = Path("films/street corner.mp4")) -> Tagged:
-    """A whole file: a train horn heard twice, a bus that was mostly seen, nothing else."""
+    """A whole file: a train horn heard twice, and a bus that was seen rather than heard."""
     horn = Tag(
         "Train horn",
         0.81,
@@ -107,7 +107,7 @@ def street(path: Path = Path("films/street corner.mp4")) -> Tagged:
 
 
 def window() -> Tagged:
-    """Ten seconds out of a longer file with a hostile name, heard only, in which two sounds overlap."""
+    """Ten seconds of a longer file with a hostile name: heard only, two sounds overlap."""
     horn = Tag("Train horn", 0.7, 0.35, 0.7, None, (Event(61.0, 64.0, 0.7),))
     alarm = Tag("Car alarm", 0.5, 0.35, 0.5, None, (Event(63.0, 66.5, 0.5),))
     scores = {label: ClassScore(0.05, 0.05, None, math.inf) for label in LABELS}
@@ -128,8 +128,8 @@ def window() -> Tagged:
     )
 
 
-def challenge_clip() -> Tagged:
-    """A clip named like those of the challenge, in which nothing was found."""
+def dcase_clip() -> Tagged:
+    """A clip without tags, named like those of DCASE."""
     scores = {label: ClassScore(0.05, 0.05, math.nan, 0.3) for label in LABELS}
     branch = BranchInfo(Status.OK, "crnn", "starter-1")
     clip = Clip(Path("audio/Y-5QrBL6MzLg_60.000_70.000.wav"))
@@ -150,7 +150,7 @@ def sample() -> list[Outcome]:
     broken = Failed(
         Clip(Path('broken, "quoted".mp4')), "media", 'broken, "quoted".mp4: cannot be opened'
     )
-    return [street(), window(), challenge_clip(), broken]
+    return [street(), window(), dcase_clip(), broken]
 
 
 @pytest.fixture
@@ -159,19 +159,20 @@ def tagged() -> Tagged:
 
 
 class Browser:
-    """A real Chromium, spoken to over two pipes: no port is opened."""
+    """A real Chromium, controlled through two pipes: no port is opened."""
 
     def __init__(self, program: str, profile: Path) -> None:
         ours_in, theirs_out = os.pipe()
         theirs_in, ours_out = os.pipe()
         high = [fcntl.fcntl(fd, fcntl.F_DUPFD, 20) for fd in (theirs_in, theirs_out)]
         flags = (
-            "--headless --no-sandbox --disable-gpu --no-first-run --disable-background-networking --disable-component-update "
-            "--disable-sync --disable-extensions --mute-audio --hide-scrollbars "
+            "--headless --no-sandbox --disable-gpu --no-first-run --disable-background-networking "
+            "--disable-component-update --disable-sync --disable-extensions --mute-audio "
+            "--hide-scrollbars "
             "--autoplay-policy=no-user-gesture-required --remote-debugging-pipe"
         )
 
-        def lay_pipes() -> None:  # Chromium reads commands from descriptor 3 and answers on 4
+        def lay_pipes() -> None:  # Chromium reads descriptor 3 and writes descriptor 4
             os.dup2(high[0], 3)
             os.dup2(high[1], 4)
 
@@ -269,7 +270,7 @@ class Browser:
         self.send("Input.dispatchKeyEvent", type="keyUp", key=key, windowsVirtualKeyCode=code)
 
     def complaints(self) -> list[str]:
-        """What the console had to say since the page was opened: errors, refused content, exceptions."""
+        """Console messages since the page was opened: errors, blocked content, exceptions."""
         self.js("new Promise(done => setTimeout(done, 50))")
         kinds = {"Log.entryAdded": "entry", "Runtime.exceptionThrown": "exceptionDetails"}
         said = [
@@ -298,7 +299,7 @@ class Browser:
         return picture
 
     def close(self) -> None:
-        os.close(self.commands)  # Chromium ends when nobody commands it any more
+        os.close(self.commands)  # Chromium ends when the pipe is closed
         try:
             self.process.wait(5)
         except subprocess.TimeoutExpired:
@@ -318,7 +319,7 @@ def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
         None,
     )
     if program is None or sys.platform == "win32":
-        pytest.skip("there is no Chromium on this machine")
+        pytest.skip("Chromium is not installed")
     one = Browser(program, tmp_path_factory.mktemp("profile"))
     yield one
     one.close()

@@ -1,3 +1,5 @@
+"""Results drawn into pictures and videos: badges, playhead, events, sizes, unchanged sound."""
+
 from __future__ import annotations
 
 from dataclasses import replace
@@ -29,7 +31,7 @@ def playhead_column(image: np.ndarray, layout: Layout) -> int:
     return int(columns[-1])
 
 
-def test_the_picture_given_stays_as_it_is_and_only_the_panel_and_badges_change(
+def test_only_panel_and_badges_change_and_the_input_is_not_modified(
     tagged: Tagged,
 ) -> None:
     image = grey()
@@ -44,7 +46,7 @@ def test_the_picture_given_stays_as_it_is_and_only_the_panel_and_badges_change(
 
 
 @pytest.mark.parametrize(("seconds", "badges"), [(4.5, 0), (2.0, 1), (3.0, 1), (8.0, 1), (6.5, 1)])
-def test_badges_say_what_is_there_now(tagged: Tagged, seconds: float, badges: int) -> None:
+def test_badges_show_the_current_events(tagged: Tagged, seconds: float, badges: int) -> None:
     layout = Layout.of(640, 360, 2)
     above = draw(grey(), seconds, tagged)[: 360 - layout.panel]
     assert bool((above != 90).any()) is bool(badges)
@@ -52,7 +54,7 @@ def test_badges_say_what_is_there_now(tagged: Tagged, seconds: float, badges: in
     assert colour is (seconds in (2.0, 6.5))  # the horn's colour, only while it sounds
 
 
-def test_the_playhead_runs_with_time(tagged: Tagged) -> None:
+def test_the_playhead_moves_with_time(tagged: Tagged) -> None:
     layout = Layout.of(640, 360, 2)
     left, right = layout.track
     annotator = Annotator(replace(tagged, keyframes=()))
@@ -69,8 +71,8 @@ def test_a_window_begins_at_its_own_start(sample: list[Tagged]) -> None:
     )
 
 
-def test_event_bars_stand_where_events_are(tagged: Tagged) -> None:
-    """With the curves taken away, the columns in which the first lane is coloured are those of its events."""
+def test_event_bars_are_at_the_events(tagged: Tagged) -> None:
+    """Without activity, the coloured columns of the first lane are those of its events."""
     layout = Layout.of(640, 360, 2)
     drawn = draw(grey(), 0.0, replace(tagged, activity=None, keyframes=()))
     line = drawn[360 - layout.panel + layout.row // 2].astype(int)
@@ -87,14 +89,14 @@ def test_event_bars_stand_where_events_are(tagged: Tagged) -> None:
 @pytest.mark.parametrize(
     ("width", "height"), [(16, 16), (64, 36), (33, 200), (320, 240), (1921, 1081), (400, 30)]
 )
-def test_every_size_can_be_drawn_on(tagged: Tagged, width: int, height: int) -> None:
+def test_every_picture_size_works(tagged: Tagged, width: int, height: int) -> None:
     drawn = draw(grey(width, height), 2.0, tagged)
     assert drawn.shape == (height, width, 3)
     assert drawn.dtype == np.uint8
     assert Layout.of(width, height, 2).panel <= 0.4 * height
 
 
-def test_results_without_tags_or_curves_can_be_drawn(tagged: Tagged) -> None:
+def test_results_without_tags_change_nothing(tagged: Tagged) -> None:
     nothing = replace(tagged, tags=(), keyframes=())
     assert (draw(grey(), 1.0, nothing) == 90).all()
 
@@ -132,14 +134,14 @@ def pictures(path: Path) -> list[tuple[float, np.ndarray]]:
         return [(f.time, f.to_ndarray(format="rgb24")) for f in container.decode(video=0)]
 
 
-def test_a_copy_keeps_sound_and_duration_and_shows_the_result(
+def test_a_copy_has_the_same_sound_and_times_and_shows_the_result(
     tagged: Tagged, tmp_path: Path
 ) -> None:
-    source, target = tmp_path / "film.mp4", tmp_path / "told.mp4"
+    source, target = tmp_path / "film.mp4", tmp_path / "annotated.mp4"
     make_film(source)
     film = replace(tagged, clip=Clip(source), duration_seconds=2.0)
     assert annotate(film, target) == target
-    assert packets(target) == packets(source)  # the sound is not even encoded again
+    assert packets(target) == packets(source)  # the sound is not encoded again
     before, after = pictures(source), pictures(target)
     assert len(before) == len(after)
     assert [t for t, _ in after] == pytest.approx([t for t, _ in before], abs=0.01)
@@ -148,10 +150,10 @@ def test_a_copy_keeps_sound_and_duration_and_shows_the_result(
     for _, image in after:
         assert abs(float(image[: layout.height // 3].mean()) - 90) < 40
         assert image[layout.height - layout.panel :].mean() < 75  # the dark panel
-    assert sorted(p.name for p in tmp_path.iterdir()) == ["film.mp4", "told.mp4"]
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["annotated.mp4", "film.mp4"]
 
 
-def test_a_file_without_pictures_is_an_error(tagged: Tagged, tmp_path: Path) -> None:
+def test_a_missing_file_is_an_error(tagged: Tagged, tmp_path: Path) -> None:
     with pytest.raises(MediaError):
-        annotate(replace(tagged, clip=Clip(tmp_path / "gone.mp4")), tmp_path / "told.mp4")
+        annotate(replace(tagged, clip=Clip(tmp_path / "gone.mp4")), tmp_path / "annotated.mp4")
     assert list(tmp_path.iterdir()) == []

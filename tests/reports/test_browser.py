@@ -1,4 +1,4 @@
-"""The pages in a real Chromium: they load in silence, clicks seek, filters filter."""
+"""The pages in Chromium: no errors, no requests, seeking, sorting, filtering, screen sizes."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ pytestmark = pytest.mark.browser
 
 @pytest.fixture(scope="module")
 def film(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Ten seconds that every browser plays."""
+    """Ten seconds in a codec that every browser plays."""
     av = pytest.importorskip("av")
     path: Path = tmp_path_factory.mktemp("film") / "a film.webm"
     with av.open(str(path), "w") as container:
@@ -57,10 +57,11 @@ def where(browser: Any) -> float:
 
 
 def playhead(browser: Any) -> float:
-    """In percent of the track, as it is seen."""
+    """Position of the playhead in percent of the timeline."""
     return float(
         browser.js(
-            "(() => { const box = (name) => document.querySelector(name).getBoundingClientRect(), c = box('.cover'), p = box('.playhead');"
+            "(() => { const box = (name) => document.querySelector(name).getBoundingClientRect();"
+            " const c = box('.cover'), p = box('.playhead');"
             " return 100 * (p.left + p.width / 2 - c.left) / c.width })()"
         )
     )
@@ -68,13 +69,14 @@ def playhead(browser: Any) -> float:
 
 def middle_of(browser: Any, selector: str, share: float = 0.5) -> tuple[float, float]:
     x, y = browser.js(
-        f"(() => {{ const e = document.querySelector({selector!r}); e.scrollIntoView({{block: 'center'}});"
-        f" const b = e.getBoundingClientRect(); return [b.left + {share} * b.width, b.top + b.height / 2] }})()"
+        f"(() => {{ const e = document.querySelector({selector!r});"
+        " e.scrollIntoView({block: 'center'}); const b = e.getBoundingClientRect();"
+        f" return [b.left + {share} * b.width, b.top + b.height / 2] }})()"
     )
     return x, y
 
 
-def test_a_page_loads_in_silence_and_asks_for_nothing_else(shown: Any, tmp_path: Path) -> None:
+def test_a_page_loads_without_errors_and_other_requests(shown: Any, tmp_path: Path) -> None:
     assert shown.complaints() == []
     asked = [url for url in shown.requests() if not url.startswith("data:image/")]
     assert {url.rpartition("/")[2] for url in asked} == {"page.html", "a%20film.webm"}
@@ -89,7 +91,7 @@ def test_a_click_on_the_timeline_seeks(shown: Any) -> None:
     shown.wait("Math.abs(document.getElementById('media').currentTime - 7) < 0.05")
     assert playhead(shown) == pytest.approx(70, abs=0.5)
     assert shown.js("document.getElementById('lanes').getAttribute('aria-valuetext')") == "0:07.0"
-    # 7.0 s lies in the horn's second event: its card lights up, its lane shows its frame probability
+    # 7.0 s is in the second event of the horn: its card is marked, its lane shows the activity.
     assert shown.js("[...document.querySelectorAll('.card.on h3')].map(e => e.textContent)") == [
         "Train horn"
     ]
@@ -103,9 +105,10 @@ def test_times_of_events_and_key_frames_seek(shown: Any) -> None:
         assert playhead(shown) == pytest.approx(10 * seconds, abs=0.5)
 
 
-def test_the_playhead_moves_with_the_film(shown: Any) -> None:
+def test_the_playhead_follows_the_player(shown: Any) -> None:
     shown.js(
-        "(async () => { const m = document.getElementById('media'); m.muted = true; m.playbackRate = 4; await m.play() })()"
+        "(async () => { const m = document.getElementById('media');"
+        " m.muted = true; m.playbackRate = 4; await m.play() })()"
     )
     shown.wait("document.getElementById('media').currentTime > 1")
     assert playhead(shown) > 8
@@ -144,7 +147,7 @@ def test_the_table_sorts(shown: Any) -> None:
     assert shown.js("document.querySelector('thead th').getAttribute('aria-sort')") == "ascending"
 
 
-def test_a_page_without_its_film_still_has_a_playhead(
+def test_a_page_without_its_media_file_has_a_playhead(
     tagged: Tagged, tmp_path: Path, browser: Any
 ) -> None:
     write_page(replace(tagged, clip=Clip(tmp_path / "gone.webm")), tmp_path / "page.html")
@@ -164,7 +167,7 @@ def test_an_embedded_film_plays(tagged: Tagged, film: Path, tmp_path: Path, brow
     assert browser.complaints() == []
 
 
-def test_a_hostile_name_does_nothing(tagged: Tagged, tmp_path: Path, browser: Any) -> None:
+def test_a_hostile_name_runs_no_script(tagged: Tagged, tmp_path: Path, browser: Any) -> None:
     name = "<script>window.broken=1<∕script><img src=x onerror=window.broken=2>.mp4"
     tag = Tag("</script><script>window.broken=3</script>", 0.9, 0.1, 0.9, None)
     bad = replace(tagged, clip=Clip(Path(name)), tags=(tag,))
@@ -244,11 +247,12 @@ def count(browser: Any) -> str:
 
 def press_filter(browser: Any, name: str) -> None:
     browser.js(
-        f"[...document.querySelectorAll('#filters button')].find(b => b.firstChild.textContent.trim() === {name!r}).click()"
+        "[...document.querySelectorAll('#filters button')]"
+        f".find(b => b.firstChild.textContent.trim() === {name!r}).click()"
     )
 
 
-def test_an_index_of_ten_thousand_holds_few_of_them(many: Any) -> None:
+def test_an_index_of_10000_files_draws_few_rows(many: Any) -> None:
     assert many.complaints() == []
     assert count(many) == "10000 files"
     assert items(many)[0] == "clip 00000.mp4"
@@ -262,12 +266,13 @@ def test_an_index_of_ten_thousand_holds_few_of_them(many: Any) -> None:
     )
 
 
-def test_filters_filter(many: Any) -> None:
+def test_filters_select_rows(many: Any) -> None:
     press_filter(many, "Bus")
     assert count(many) == "5000 of 10000 files"
     assert items(many)[:3] == ["clip 00001.mp4", "clip 00003.mp4", "clip 00005.mp4"]
     assert many.js(
-        "document.querySelectorAll('.chip.wanted').length === document.querySelectorAll('.item').length"
+        "document.querySelectorAll('.chip.wanted').length"
+        " === document.querySelectorAll('.item').length"
     )
     press_filter(many, "Train horn")
     assert count(many) == "7500 of 10000 files"
@@ -280,7 +285,7 @@ def test_filters_filter(many: Any) -> None:
     )
 
 
-def test_rare_classes_wait_behind_a_button(tmp_path: Path, browser: Any) -> None:
+def test_rare_classes_are_hidden_behind_a_button(tmp_path: Path, browser: Any) -> None:
     branch = BranchInfo(Status.OK, "m")
     tags = tuple(Tag(f"class {k}", 0.5, 0.3, None, None) for k in range(60))
     one = Tagged(
@@ -293,7 +298,7 @@ def test_rare_classes_wait_behind_a_button(tmp_path: Path, browser: Any) -> None
     assert browser.js(shown) == 60
 
 
-def test_words_are_searched_in_names_and_folders(many: Any) -> None:
+def test_search_looks_in_names_and_folders(many: Any) -> None:
     many.press("/", 191, "/")
     for letter in "DAY 6/ 0999":
         many.press(letter, ord(letter), letter)
@@ -302,7 +307,8 @@ def test_words_are_searched_in_names_and_folders(many: Any) -> None:
     many.press("ArrowDown", 40)
     assert many.js("document.activeElement.className") == "file"
     many.js(
-        "document.getElementById('search').value = 'nothing like it'; document.getElementById('search').dispatchEvent(new Event('input'))"
+        "const search = document.getElementById('search'); search.value = 'nothing like it';"
+        " search.dispatchEvent(new Event('input'))"
     )
     assert items(many) == []
     assert many.js("document.getElementById('empty').hidden") is False
@@ -318,24 +324,26 @@ def test_words_are_searched_in_names_and_folders(many: Any) -> None:
         ("sure", "clip 00000.mp4"),
     ],
 )
-def test_orders_order(many: Any, order: str, first: str) -> None:
+def test_rows_are_sorted(many: Any, order: str, first: str) -> None:
     many.js(
-        f"document.getElementById('order').value = {order!r}; document.getElementById('order').dispatchEvent(new Event('change'))"
+        f"const order = document.getElementById('order'); order.value = {order!r};"
+        " order.dispatchEvent(new Event('change'))"
     )
     assert items(many)[0] == first
 
 
-def test_from_the_index_to_a_page_and_back(tagged: Tagged, tmp_path: Path, browser: Any) -> None:
+def test_index_and_pages_link_to_each_other(tagged: Tagged, tmp_path: Path, browser: Any) -> None:
     browser.open(write_site([tagged], tmp_path).as_uri())
     browser.click(*middle_of(browser, ".item"))
     browser.wait(
-        "location.pathname.endsWith('/pages/street_corner.html') && document.readyState === 'complete'"
+        "location.pathname.endsWith('/pages/street_corner.html')"
+        " && document.readyState === 'complete'"
     )
     browser.click(*middle_of(browser, ".top nav a"))
     browser.wait("location.pathname.endsWith('/index.html')")
 
 
-def test_pictures_of_pages_are_pictures(shown: Any, tmp_path: Path) -> None:
+def test_a_page_is_drawn(shown: Any, tmp_path: Path) -> None:
     image = pytest.importorskip("PIL.Image")
     with image.open(io.BytesIO(shown.screenshot(tmp_path / "page.png"))) as picture:
         assert picture.width == 1280

@@ -1,3 +1,5 @@
+"""Fusion weights explored on simulated scores, against brute force."""
+
 from __future__ import annotations
 
 import itertools
@@ -10,8 +12,8 @@ from av_tagger.fusion import load_fusion
 from av_tagger.fusion.counts import Counts
 from av_tagger.labels import dcase2017
 from av_tagger.reports.explore import FusionExplorer, SavedScores
-from av_tagger.reports.made_up import as_results, made_up_events, made_up_scores
 from av_tagger.reports.schema import as_json, from_json
+from av_tagger.reports.simulated import simulated_events, simulated_results, simulated_scores
 from av_tagger.scores import Status, Tagged
 
 LABELS = dcase2017().labels
@@ -28,7 +30,7 @@ SEVEN = (
 
 @pytest.fixture(scope="module")
 def examples() -> SavedScores:
-    return made_up_scores(LABELS, SEVEN, clips=200)
+    return simulated_scores(LABELS, SEVEN, clips=200)
 
 
 def brute_force(examples: SavedScores, weights: np.ndarray) -> float:
@@ -41,7 +43,7 @@ def brute_force(examples: SavedScores, weights: np.ndarray) -> float:
     )
 
 
-def test_micro_f1_is_that_of_the_best_thresholds() -> None:
+def test_micro_f1_equals_brute_force_over_thresholds() -> None:
     random = np.random.default_rng(0)
     truth = random.random((25, 2)) < 0.4
     two = SavedScores(("a", "b"), random.random((25, 2)), random.random((25, 2)), truth)
@@ -51,7 +53,7 @@ def test_micro_f1_is_that_of_the_best_thresholds() -> None:
         )
 
 
-def test_curves_are_each_class_s_best_f1(examples: SavedScores) -> None:
+def test_curves_hold_the_best_f1_of_each_class(examples: SavedScores) -> None:
     explorer = FusionExplorer(examples)
     curves = explorer.curves()
     assert curves.shape == (17, 21)
@@ -65,7 +67,7 @@ def test_curves_are_each_class_s_best_f1(examples: SavedScores) -> None:
     )
 
 
-def test_the_eye_is_wanted_where_it_is_the_better_witness(examples: SavedScores) -> None:
+def test_the_best_weight_follows_the_better_branch(examples: SavedScores) -> None:
     explorer = FusionExplorer(examples)
     best = dict(zip(LABELS, explorer.best(), strict=True))
     seven = np.mean([best[label] for label in SEVEN])
@@ -80,7 +82,7 @@ def test_the_eye_is_wanted_where_it_is_the_better_witness(examples: SavedScores)
     assert micro["paper"] > max(micro["ear"], micro["eye"]) + 0.05
 
 
-def test_a_wrong_weight_costs_what_the_others_cannot_mend(examples: SavedScores) -> None:
+def test_costs_are_those_of_one_changed_weight(examples: SavedScores) -> None:
     explorer = FusionExplorer(examples)
     weights = explorer.best()
     costs = explorer.costs(weights)
@@ -91,15 +93,15 @@ def test_a_wrong_weight_costs_what_the_others_cannot_mend(examples: SavedScores)
     np.testing.assert_allclose(costs[np.arange(17), at], explorer.tuned(weights).score())
 
 
-def test_judging_counts_decisions(examples: SavedScores) -> None:
+def test_scoring_with_tuned_thresholds_gives_the_tuned_f1(examples: SavedScores) -> None:
     explorer = FusionExplorer(examples)
     tuned = explorer.tuned(np.full(17, 0.5))
     counts = explorer.score(np.full(17, 0.5), tuned.thresholds)
     assert counts.f1 == pytest.approx(tuned.score())
 
 
-def test_weights_are_one_a_class(examples: SavedScores) -> None:
-    with pytest.raises(UsageError, match="17 classes"):
+def test_one_weight_per_class_is_required(examples: SavedScores) -> None:
+    with pytest.raises(UsageError, match="17 classes and 1 weights"):
         FusionExplorer(examples).tuned([0.5])
 
 
@@ -109,7 +111,7 @@ def test_halves_share_no_clip(examples: SavedScores) -> None:
     np.testing.assert_array_equal(one.heard, examples.heard[::2])
 
 
-def test_sliders_follow_their_values(examples: SavedScores) -> None:
+def test_sliders_update_number_and_figure(examples: SavedScores) -> None:
     pytest.importorskip("ipywidgets")
     explorer = FusionExplorer(examples.half(0))
     total, grid, picture = explorer.sliders(np.full(17, 0.5)).children
@@ -121,9 +123,9 @@ def test_sliders_follow_their_values(examples: SavedScores) -> None:
     assert picture.value != drawn
 
 
-def test_made_up_results_are_results(examples: SavedScores) -> None:
-    events = made_up_events(examples)
-    results = as_results(examples, load_fusion("even", LABELS), events)
+def test_simulated_results_round_trip_and_have_the_decided_tags(examples: SavedScores) -> None:
+    events = simulated_events(examples)
+    results = simulated_results(examples, load_fusion("even", LABELS), events)
     assert [set(e) for e in events] == [
         {LABELS[k] for k in np.flatnonzero(row)} for row in examples.truth
     ]

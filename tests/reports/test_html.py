@@ -1,3 +1,5 @@
+"""Pages and index as HTML: complete, escaped, self-contained, bounded."""
+
 from __future__ import annotations
 
 import json
@@ -13,7 +15,7 @@ import numpy as np
 import pytest
 
 from av_tagger.clip import Clip
-from av_tagger.reports.html import PageSource, PageOptions, write_pages, write_page, write_site
+from av_tagger.reports.html import PageOptions, PageSource, write_page, write_pages, write_site
 from av_tagger.reports.html.markup import data_block, h
 from av_tagger.reports.html.page import page
 from av_tagger.reports.html.parts import clock
@@ -38,7 +40,7 @@ PNG = b"\x89PNG\r\n\x1a\n-not-drawn-"
 
 
 class Reader(HTMLParser):
-    """A page as its elements, its texts and its data, read by a parser that is not ours."""
+    """The elements, texts and data of a page, read by the standard library's parser."""
 
     def __init__(self, path: Path) -> None:
         super().__init__()
@@ -86,7 +88,7 @@ def test_no_text_can_end_a_data_block() -> None:
     assert json.loads(block.partition(">")[2].rpartition("<")[0]) == {"a": HOSTILE}
 
 
-def test_a_page_holds_everything_of_a_result(tagged: Tagged, tmp_path: Path) -> None:
+def test_a_page_shows_everything_of_a_result(tagged: Tagged, tmp_path: Path) -> None:
     reader = read(tagged, tmp_path, PNG)
     text = " ".join(reader.texts)
     for word in (
@@ -112,10 +114,10 @@ def test_a_page_holds_everything_of_a_result(tagged: Tagged, tmp_path: Path) -> 
     assert all(i.get("alt") for i in reader.all("img"))
     assert (
         reader.all("video")[0]["poster"] == reader.all("img")[1]["src"]
-    )  # the key frame that stands for most
+    )  # the key frame with the largest weight
 
 
-def test_a_page_fetches_nothing_but_its_media(tagged: Tagged, tmp_path: Path) -> None:
+def test_a_page_loads_only_its_media_file(tagged: Tagged, tmp_path: Path) -> None:
     reader = read(tagged, tmp_path)
     links = [
         str(value)
@@ -139,7 +141,7 @@ def test_a_page_fetches_nothing_but_its_media(tagged: Tagged, tmp_path: Path) ->
 
 
 @pytest.mark.parametrize("folder", ["a b", "ümlaut#?%", "javascript:alert(1)"])
-def test_the_link_leads_to_the_file(folder: str, tagged: Tagged, tmp_path: Path) -> None:
+def test_the_link_points_to_the_media_file(folder: str, tagged: Tagged, tmp_path: Path) -> None:
     media = tmp_path / folder / "film's <b>.mp4"
     reader = read(replace(tagged, clip=Clip(media)), tmp_path)
     link = str(reader.all("video")[0]["src"])
@@ -157,7 +159,7 @@ def test_the_media_can_be_embedded(tagged: Tagged, tmp_path: Path) -> None:
     assert read(film, tmp_path, embed=True, embed_limit=3).all("video")[0]["src"] == "film.mp4"
 
 
-def test_hostile_names_labels_and_notes_are_only_text(tagged: Tagged, tmp_path: Path) -> None:
+def test_hostile_names_labels_and_notes_are_escaped(tagged: Tagged, tmp_path: Path) -> None:
     tag = Tag(HOSTILE, 0.9, 0.1, 0.9, 0.1, (Event(1, 2, 0.9),), (Evidence(1, HOSTILE, 0.5, 0.5),))
     bad = replace(
         tagged,
@@ -183,7 +185,7 @@ def test_hostile_names_labels_and_notes_are_only_text(tagged: Tagged, tmp_path: 
     assert rows[1][4] == HOSTILE
 
 
-def test_names_that_are_no_text_make_a_page(tagged: Tagged, tmp_path: Path) -> None:
+def test_names_that_are_not_utf8_make_a_page(tagged: Tagged, tmp_path: Path) -> None:
     reader = read(replace(tagged, clip=Clip(Path("caf\udce9.mp4"))), tmp_path)
     assert str(reader.all("video")[0]["src"]).endswith("caf%E9.mp4")
 
@@ -201,7 +203,7 @@ def test_names_that_are_no_text_make_a_page(tagged: Tagged, tmp_path: Path) -> N
         {"keyframes": (KeyFrame(1.0, math.nan),)},
     ],
 )
-def test_a_page_stands_when_parts_are_missing(
+def test_a_page_without_some_parts_is_valid(
     change: dict[str, Any], tagged: Tagged, tmp_path: Path
 ) -> None:
     reader = read(replace(tagged, **change), tmp_path)
@@ -211,7 +213,7 @@ def test_a_page_stands_when_parts_are_missing(
     assert "nan" not in " ".join(reader.texts).replace("nance", "")
 
 
-def test_sound_alone_gets_a_sound_player(sample: Sequence[Outcome], tmp_path: Path) -> None:
+def test_a_sound_file_gets_an_audio_player(sample: Sequence[Outcome], tmp_path: Path) -> None:
     alone = sample[2]
     assert isinstance(alone, Tagged)
     reader = read(alone, tmp_path)
@@ -219,7 +221,7 @@ def test_sound_alone_gets_a_sound_player(sample: Sequence[Outcome], tmp_path: Pa
     assert "No class reaches its threshold. The nearest is" in " ".join(reader.texts)
 
 
-def test_a_window_is_shown_at_its_place_in_the_file(
+def test_a_part_of_a_file_is_shown_in_seconds_of_the_file(
     sample: Sequence[Outcome], tmp_path: Path
 ) -> None:
     window = sample[1]
@@ -232,7 +234,7 @@ def test_a_window_is_shown_at_its_place_in_the_file(
     assert {"1:00", "1:05", "1:10"} <= set(reader.texts)
 
 
-def test_curves_keep_peaks_and_gaps_of_long_files(tagged: Tagged) -> None:
+def test_activity_of_long_files_keeps_peaks_and_gaps(tagged: Tagged) -> None:
     values = np.zeros((36_000, 17), np.float32)  # an hour
     values[20_000, 0] = 0.9  # a tenth of a second
     values[30_000:33_000, 0] = np.nan
@@ -249,11 +251,11 @@ def test_curves_keep_peaks_and_gaps_of_long_files(tagged: Tagged) -> None:
     ("seconds", "text"),
     [(0, "0:00.0"), (3.25, "0:03.2"), (59.97, "1:00.0"), (3723.2, "1:02:03.2"), (math.nan, "?")],
 )
-def test_clocks(seconds: float, text: str) -> None:
+def test_clock(seconds: float, text: str) -> None:
     assert clock(seconds) == text
 
 
-def test_a_site_has_a_page_for_each_file(sample: Sequence[Outcome], tmp_path: Path) -> None:
+def test_a_site_has_a_page_per_result(sample: Sequence[Outcome], tmp_path: Path) -> None:
     index = write_site(sample, tmp_path / "site")
     data = json.loads(Reader(index).data)
     assert data["labels"] == ["Bus", "Car alarm", "Train horn"]
@@ -268,7 +270,7 @@ def test_a_site_has_a_page_for_each_file(sample: Sequence[Outcome], tmp_path: Pa
     assert data["rows"][3][4] == "cannot be opened"
 
 
-def test_a_site_is_made_from_one_result_at_a_time(tagged: Tagged, tmp_path: Path) -> None:
+def test_a_site_is_written_one_result_at_a_time(tagged: Tagged, tmp_path: Path) -> None:
     alive: list[int] = []
 
     def source() -> Any:
@@ -281,15 +283,13 @@ def test_a_site_is_made_from_one_result_at_a_time(tagged: Tagged, tmp_path: Path
     assert len(list((tmp_path / "pages").iterdir())) == 5
 
 
-def test_pages_are_the_same_each_time(tagged: Tagged) -> None:
+def test_pages_are_deterministic(tagged: Tagged) -> None:
     assert page(tagged, Path("a.html"), PNG, PageOptions()) == page(
         tagged, Path("a.html"), PNG, PageOptions()
     )
 
 
-def test_very_many_classes_and_key_frames_are_kept_in_bounds(
-    tagged: Tagged, tmp_path: Path
-) -> None:
+def test_many_classes_and_key_frames_are_limited(tagged: Tagged, tmp_path: Path) -> None:
     """An hour with all of AudioSet's classes."""
     scores = {f"class {k}": ClassScore(k / 1000, k / 1000, None, 0.9) for k in range(527)}
     evidence = (Evidence(7.0, "bus", 0.5, 0.5),)

@@ -1,3 +1,5 @@
+"""Figures show the numbers they are given; they need no window and no global state."""
+
 from __future__ import annotations
 
 import io
@@ -12,8 +14,8 @@ from av_tagger.fusion import load_fusion
 from av_tagger.fusion.counts import Counts
 from av_tagger.labels import dcase2017
 from av_tagger.reports import plots
-from av_tagger.reports.made_up import made_up_scores
 from av_tagger.reports.plots.scores import precision_recall_points
+from av_tagger.reports.simulated import simulated_scores
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -21,14 +23,14 @@ if TYPE_CHECKING:
     from av_tagger.scores import Tagged
 
 LABELS = dcase2017().labels
-EXAMPLES = made_up_scores(LABELS, LABELS[:7], clips=120)
+EXAMPLES = simulated_scores(LABELS, LABELS[:7], clips=120)
 
 
 def shown_labels(axes: object) -> list[str]:
     return [t.get_text() for t in axes.get_yticklabels()]  # type: ignore[attr-defined]
 
 
-def test_class_f1_draws_one_bar_a_class_and_witness_in_order_of_the_last() -> None:
+def test_class_f1_has_a_bar_per_class_and_branch_sorted_by_the_last() -> None:
     scores = {
         "heard": np.linspace(0, 1, 17),
         "seen": np.full(17, 0.5),
@@ -68,16 +70,14 @@ def test_precision_recall_points_by_hand() -> None:
     scores = np.array([0.9, 0.8, 0.8, 0.1, np.nan])
     truth = np.array([True, True, False, True, True])
     recall, precision = precision_recall_points(scores, truth)
-    assert recall.tolist() == [0, 0.25, 0.5, 0.75]  # the clip without opinion is never found
+    assert recall.tolist() == [0, 0.25, 0.5, 0.75]  # the unscored clip is never found
     assert precision.tolist() == [1, 1, 2 / 3, 3 / 4]
 
 
 def test_precision_recall_agrees_with_scikit_learn() -> None:
     metrics = pytest.importorskip("sklearn.metrics")
     has = np.isfinite(EXAMPLES.heard[:, 3])
-    recall, precision = precision_recall_points(
-        EXAMPLES.heard[has, 3], EXAMPLES.truth[has, 3]
-    )
+    recall, precision = precision_recall_points(EXAMPLES.heard[has, 3], EXAMPLES.truth[has, 3])
     theirs_precision, theirs_recall, _ = metrics.precision_recall_curve(
         EXAMPLES.truth[has, 3], EXAMPLES.heard[has, 3]
     )
@@ -85,7 +85,7 @@ def test_precision_recall_agrees_with_scikit_learn() -> None:
     np.testing.assert_allclose(precision[1:], theirs_precision[:-1][::-1])
 
 
-def test_precision_recall_has_a_panel_a_class_and_a_line_a_witness() -> None:
+def test_precision_recall_has_a_panel_per_class_and_a_line_per_branch() -> None:
     figure = plots.precision_recall(
         {"heard": EXAMPLES.heard, "seen": EXAMPLES.seen}, EXAMPLES.truth, LABELS, only=LABELS[:3]
     )
@@ -93,7 +93,7 @@ def test_precision_recall_has_a_panel_a_class_and_a_line_a_witness() -> None:
     assert {len(a.lines) for a in figure.axes[:3]} == {3}
 
 
-def test_a_class_that_nobody_judged_has_no_curve() -> None:
+def test_a_class_without_scores_has_no_curve() -> None:
     silent = np.full_like(EXAMPLES.heard, np.nan)
     plots.precision_recall({"heard": silent}, EXAMPLES.truth, LABELS, only=LABELS[:1])
     plots.threshold_curves(silent, EXAMPLES.truth, LABELS, only=LABELS[:1])
@@ -102,7 +102,7 @@ def test_a_class_that_nobody_judged_has_no_curve() -> None:
     assert np.isnan(precision).all()
 
 
-def test_timeline_has_a_lane_a_tag_with_its_events(tagged: Tagged) -> None:
+def test_timeline_has_a_lane_per_tag_with_its_events(tagged: Tagged) -> None:
     figure = plots.timeline(tagged, Waveform(np.zeros(200_000, np.float32), 20_000))
     sound, horn, bus = figure.axes
     assert len(sound.images) == 1
@@ -116,7 +116,7 @@ def test_timeline_has_a_lane_a_tag_with_its_events(tagged: Tagged) -> None:
     assert [line.get_xdata()[0] for line in bus.lines if line.get_marker() == "D"] == [3.2, 8.1]
 
 
-def test_results_without_anything_can_be_drawn(tagged: Tagged) -> None:
+def test_results_without_tags_and_key_frames_can_be_drawn(tagged: Tagged) -> None:
     assert len(plots.timeline(replace(tagged, tags=(), activity=None, keyframes=())).axes) == 1
     assert len(plots.contact_sheet(()).axes) == 1
 
@@ -127,7 +127,7 @@ def test_the_contact_sheet_shows_each_key_frame(tagged: Tagged) -> None:
     assert "electric locomotive  0.42" in figure.axes[0].texts[0].get_text()
 
 
-def test_heat_and_confusion_and_cost_show_their_tables() -> None:
+def test_heat_confusion_and_cost_show_their_tables() -> None:
     table = np.arange(6).reshape(3, 2)
     assert plots.heat(table, "t", "y").axes[0].images[0].get_array().tolist() == table.T.tolist()
     assert [t.get_text() for t in plots.confusion([[2, 1], [0, 3]], ["a", "b"]).axes[0].texts] == [
@@ -138,7 +138,7 @@ def test_heat_and_confusion_and_cost_show_their_tables() -> None:
     assert plots.cost_map(table, ["a", "b", "c"]).axes[0].images[0].get_array().shape == (3, 2)
 
 
-def test_figures_belong_to_nobody_and_become_pictures(tagged: Tagged, tmp_path: Path) -> None:
+def test_figures_are_saved_and_unknown_to_pyplot(tagged: Tagged, tmp_path: Path) -> None:
     image = pytest.importorskip("PIL.Image")
     from matplotlib import pyplot as plt
 

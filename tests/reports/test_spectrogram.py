@@ -1,3 +1,5 @@
+"""Spectrogram pictures: pitch, time, levels, lengths, and clips read from files."""
+
 from __future__ import annotations
 
 import io
@@ -50,7 +52,7 @@ def test_time_runs_from_left_to_right() -> None:
     assert np.flatnonzero(loud)[0] / len(loud) == pytest.approx(0.75, abs=0.01)
 
 
-def test_a_short_sound_in_a_long_file_is_not_lost() -> None:
+def test_a_short_sound_in_a_long_file_is_visible() -> None:
     samples = np.zeros(600 * RATE, np.float32)
     samples[300 * RATE : 300 * RATE + 400] = 0.9  # 20 ms in ten minutes
     picture = shown(samples)
@@ -58,12 +60,12 @@ def test_a_short_sound_in_a_long_file_is_not_lost() -> None:
     assert np.flatnonzero(picture.max(axis=0) > 0.5).tolist() in ([600], [599, 600], [600, 601])
 
 
-def test_silence_is_dark_and_whatever_is_loudest_is_bright() -> None:
+def test_silence_is_dark_and_the_loudest_value_is_bright() -> None:
     assert shown(np.zeros(RATE, np.float32)).max() == 0
     assert shown(tone(1000.0, amplitude=0.1)).max() == pytest.approx(1.0)
 
 
-def test_bands_are_weighed_means() -> None:
+def test_mel_filters_are_weighted_means() -> None:
     weights = mel_weights(SpectrogramSettings(), RATE, 920)
     np.testing.assert_allclose(weights.sum(axis=1), 1)
     assert (weights >= 0).all()
@@ -79,7 +81,7 @@ def test_every_length_makes_a_picture(length: int) -> None:
         assert picture.format == "PNG"
 
 
-def test_a_clip_that_cannot_be_heard_has_no_picture(tmp_path: Path) -> None:
+def test_a_missing_file_has_no_spectrogram(tmp_path: Path) -> None:
     assert draw_clip(Clip(tmp_path / "gone.mp4")) is None
 
 

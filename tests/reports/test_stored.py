@@ -1,4 +1,4 @@
-"""Results of any number, written in every format in memory that does not grow with them."""
+"""Stored results: iterated again and again, and written in every format in bounded memory."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from av_tagger.reports.stored import StoredOutcomes
 from av_tagger.reports.writers import WRITERS, elan, write_all, write_each
 from av_tagger.scores import Failed, Outcome, Tagged
 
-MIB = 1024  # in KiB, as the system counts
+MIB = 1024  # KiB
 
 
 def store(path: Path, outcomes: list[Outcome]) -> StoredOutcomes:
@@ -25,30 +25,26 @@ def store(path: Path, outcomes: list[Outcome]) -> StoredOutcomes:
     return StoredOutcomes(path)
 
 
-def test_a_file_of_results_is_gone_through_again_and_again(
-    sample: list[Outcome], tmp_path: Path
-) -> None:
+def test_results_can_be_iterated_twice(sample: list[Outcome], tmp_path: Path) -> None:
     stored = store(tmp_path / "results.jsonl", sample)
     assert len(stored) == len(sample)
     assert [o.clip for o in stored] == [o.clip for o in stored] == [o.clip for o in sample]
 
 
-def test_a_line_that_is_still_being_written_is_left_out(
-    sample: list[Outcome], tmp_path: Path
-) -> None:
+def test_an_incomplete_last_line_is_ignored(sample: list[Outcome], tmp_path: Path) -> None:
     stored = store(tmp_path / "results.jsonl", sample)
     with stored.path.open("a") as file:
         file.write('{"schema": 1, "fi')
     assert len(stored) == len(list(stored)) == len(sample)
 
 
-def test_a_file_that_is_gone_says_so(tmp_path: Path) -> None:
-    with pytest.raises(StorageError, match=r"gone\.jsonl: the results cannot be read"):
+def test_a_missing_file_is_an_error(tmp_path: Path) -> None:
+    with pytest.raises(StorageError, match=r"gone\.jsonl: cannot be read"):
         len(StoredOutcomes(tmp_path / "gone.jsonl"))
 
 
 @pytest.mark.parametrize("name", WRITERS)
-def test_from_a_file_the_same_is_written_as_from_a_list(
+def test_formats_are_the_same_from_a_file_and_from_a_list(
     name: str, sample: list[Outcome], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(elan, "now", lambda: datetime(2026, 1, 2, tzinfo=UTC))
@@ -59,7 +55,7 @@ def test_from_a_file_the_same_is_written_as_from_a_list(
     assert sorted(p.name for p in (tmp_path / "file").iterdir()) == sorted(p.name for p in expected)
 
 
-def test_parquet_is_written_in_groups(
+def test_parquet_is_written_in_row_groups(
     sample: list[Outcome], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     parquet = pytest.importorskip("pyarrow.parquet")
@@ -72,7 +68,7 @@ def test_parquet_is_written_in_groups(
 
 
 def peak_of(folder: Path, count: int, tagged: Tagged, *, detail: bool) -> int:
-    """KiB of a process of its own that writes so many results in every format."""
+    """Peak memory in KiB of a process that writes this many results in every format."""
     folder.mkdir()
     with (folder / "results.jsonl").open("w") as file:
         for i in range(count):
@@ -101,7 +97,7 @@ print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
 @pytest.mark.parametrize(
     ("count", "detail"), [(3000, False), pytest.param(10_000, True, marks=pytest.mark.slow)]
 )
-def test_every_format_of_thousands_of_clips_fits_the_memory_of_a_hundred(
+def test_memory_does_not_grow_with_the_number_of_results(
     tmp_path: Path, count: int, detail: bool, tagged: Tagged
 ) -> None:
     pytest.importorskip("pyarrow")

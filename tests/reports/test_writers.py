@@ -1,3 +1,5 @@
+"""Every format: golden files, validation by other programs, hostile labels and names."""
+
 from __future__ import annotations
 
 import csv
@@ -65,21 +67,19 @@ def still_clock(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def golden(path: Path, text: str) -> None:
-    """The text equals the kept one; `UPDATE_GOLDEN=1` keeps it anew, to be looked at before it is committed."""
+    """The text equals the golden file; `UPDATE_GOLDEN=1` replaces it (look before committing)."""
     if os.environ.get("UPDATE_GOLDEN"):
         path.parent.mkdir(exist_ok=True)
         path.write_text(text, encoding="utf-8", newline="")
     assert text == path.read_text(encoding="utf-8")
 
 
-def test_every_format_is_expected_here() -> None:
+def test_every_format_has_expected_files() -> None:
     assert set(EXPECTED) == set(WRITERS)
 
 
 @pytest.mark.parametrize("name", TEXT_FORMATS)
-def test_what_is_written_is_what_was_agreed(
-    name: str, sample: list[Outcome], tmp_path: Path
-) -> None:
+def test_files_equal_the_golden_files(name: str, sample: list[Outcome], tmp_path: Path) -> None:
     written = write_all([name], sample, tmp_path)
     assert [p.name for p in written] == EXPECTED[name]
     assert sorted(p.name for p in tmp_path.iterdir()) == sorted(EXPECTED[name])
@@ -92,7 +92,7 @@ def test_what_is_written_is_what_was_agreed(
 
 
 @pytest.mark.parametrize("name", WRITERS)
-def test_a_writer_keeps_its_promise(name: str, tmp_path: Path) -> None:
+def test_a_writer_writes_an_empty_file_for_no_results(name: str, tmp_path: Path) -> None:
     for writer in WRITERS[name]:
         assert isinstance(writer, Writer)
         path = tmp_path / f"empty{writer.suffix}"
@@ -100,7 +100,7 @@ def test_a_writer_keeps_its_promise(name: str, tmp_path: Path) -> None:
         assert path.exists()
 
 
-def test_json_lines_come_back(sample: list[Outcome], tmp_path: Path) -> None:
+def test_json_lines_round_trip(sample: list[Outcome], tmp_path: Path) -> None:
     (path,) = write_all(["json"], sample, tmp_path)
     back = list(read_outcomes(path))
     assert [o.clip for o in back] == [o.clip for o in sample]
@@ -109,7 +109,7 @@ def test_json_lines_come_back(sample: list[Outcome], tmp_path: Path) -> None:
     ]
 
 
-def test_csv_comes_back(sample: list[Outcome], tmp_path: Path) -> None:
+def test_csv_holds_tags_events_and_errors(sample: list[Outcome], tmp_path: Path) -> None:
     tags, events = write_all(["csv"], sample, tmp_path)
     with tags.open(newline="", encoding="utf-8") as file:
         rows = list(csv.DictReader(file))
@@ -134,7 +134,7 @@ def test_csv_comes_back(sample: list[Outcome], tmp_path: Path) -> None:
     ]
 
 
-def test_parquet_comes_back(sample: list[Outcome], tmp_path: Path) -> None:
+def test_parquet_holds_tags_events_and_errors(sample: list[Outcome], tmp_path: Path) -> None:
     parquet = pytest.importorskip("pyarrow.parquet")
     tags, events = (
         parquet.read_table(p).to_pylist() for p in write_all(["parquet"], sample, tmp_path)
@@ -156,7 +156,7 @@ def test_parquet_comes_back(sample: list[Outcome], tmp_path: Path) -> None:
     ]
 
 
-def test_parquet_without_its_library_says_what_to_install(
+def test_parquet_without_pyarrow_names_it(
     sample: list[Outcome], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(sys.modules, "pyarrow", None)
@@ -164,7 +164,7 @@ def test_parquet_without_its_library_says_what_to_install(
         write_all(["parquet"], sample, tmp_path)
 
 
-def test_jams_validates_by_its_own_library(sample: list[Outcome], tmp_path: Path) -> None:
+def test_the_jams_library_validates_the_file(sample: list[Outcome], tmp_path: Path) -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         jams = pytest.importorskip("jams")
@@ -182,7 +182,7 @@ def test_jams_validates_by_its_own_library(sample: list[Outcome], tmp_path: Path
     assert documents[2].file_metadata.duration == 10
 
 
-def test_elan_is_whole(sample: list[Outcome], tmp_path: Path) -> None:
+def test_elan_time_slots_are_sorted_and_used(sample: list[Outcome], tmp_path: Path) -> None:
     first, second, _ = (ET.parse(p).getroot() for p in write_all(["elan"], sample, tmp_path))
     for root in (first, second):
         slots = {
@@ -208,7 +208,7 @@ def test_elan_is_whole(sample: list[Outcome], tmp_path: Path) -> None:
     assert str(media.get("MEDIA_URL")).startswith("file:///")
 
 
-def test_the_challenge_reads_its_rows(sample: list[Outcome], tmp_path: Path) -> None:
+def test_submission_rows(sample: list[Outcome], tmp_path: Path) -> None:
     a, b = (
         p.read_text(encoding="utf-8").splitlines() for p in write_all(["dcase"], sample, tmp_path)
     )
@@ -222,24 +222,23 @@ def test_the_challenge_reads_its_rows(sample: list[Outcome], tmp_path: Path) -> 
     assert not any(row.startswith("Y") or "\t0.000\t0.000" in row for row in (*a, *b))
 
 
-def test_captions_never_overlap_and_say_all_that_is_heard(sample: list[Outcome]) -> None:
+def test_captions_do_not_overlap_and_list_all_events(sample: list[Outcome]) -> None:
     one = sample[1]
     assert isinstance(one, Tagged)
     assert cues(one) == [
-        (61000, 63000, ("Train horn 0.70",)),
-        (63000, 64000, ("Train horn 0.70", "Car alarm 0.50")),
-        (64000, 66500, ("Car alarm 0.50",)),
+        (61000, 63000, ("Train horn (peak 0.70)",)),
+        (63000, 64000, ("Train horn (peak 0.70)", "Car alarm (peak 0.50)")),
+        (64000, 66500, ("Car alarm (peak 0.50)",)),
     ]
 
 
-def test_captions_join_what_does_not_change(tagged: Tagged) -> None:
+def test_equal_neighbouring_captions_are_joined(tagged: Tagged) -> None:
     tag = Tag("Bus", 0.5, 0.4, None, None, (Event(1, 2, 0.5), Event(2, 3, 0.5)))
     one = Tagged(tagged.clip, 10.0, (tag,), {}, (), tagged.ear, tagged.eye, tagged.run)
-    assert cues(one) == [(1000, 3000, ("Bus 0.50",))]
+    assert cues(one) == [(1000, 3000, ("Bus (peak 0.50)",))]
 
 
-def test_captions_are_captions_to_a_real_reader(sample: list[Outcome], tmp_path: Path) -> None:
-    """FFmpeg reads both formats with the same times."""
+def test_ffmpeg_reads_the_captions(sample: list[Outcome], tmp_path: Path) -> None:
     av = pytest.importorskip("av")
     for name in ("vtt", "srt"):
         path = write_all([name], sample, tmp_path)[1]
@@ -249,7 +248,7 @@ def test_captions_are_captions_to_a_real_reader(sample: list[Outcome], tmp_path:
         assert found == [(61.0, 2.0), (63.0, 1.0), (64.0, 2.5)], name
 
 
-def test_rttm_has_ten_fields_without_white_space(sample: list[Outcome], tmp_path: Path) -> None:
+def test_rttm_has_ten_fields(sample: list[Outcome], tmp_path: Path) -> None:
     (path,) = write_all(["rttm"], sample, tmp_path)
     rows = [line.split(" ") for line in path.read_text(encoding="utf-8").splitlines()]
     assert {len(row) for row in rows} == {10}
@@ -259,7 +258,7 @@ def test_rttm_has_ten_fields_without_white_space(sample: list[Outcome], tmp_path
     ]
 
 
-def test_raven_and_audacity_agree(sample: list[Outcome], tmp_path: Path) -> None:
+def test_raven_and_audacity_hold_the_same_events(sample: list[Outcome], tmp_path: Path) -> None:
     def rows(name: str) -> list[list[str]]:
         return [
             line.split("\t")
@@ -281,7 +280,7 @@ def test_formats_are_checked_before_anything_is_written(
     assert check_formats(["JSON ", "csv", "json"]) == ("json", "csv")
 
 
-def test_labels_cannot_break_a_line(tagged: Tagged, tmp_path: Path) -> None:
+def test_labels_are_escaped_or_flattened(tagged: Tagged, tmp_path: Path) -> None:
     tag = Tag("a\tb\nc --> <i>", 0.5, 0.4, None, None, (Event(1, 2, 0.5),))
     one = Tagged(tagged.clip, 10.0, (tag,), {}, (), tagged.ear, tagged.eye, tagged.run)
     text = {
@@ -293,7 +292,7 @@ def test_labels_cannot_break_a_line(tagged: Tagged, tmp_path: Path) -> None:
     assert "a b c → ‹i›" in text[".srt"]
 
 
-def test_a_file_is_whole_or_not_there(tmp_path: Path) -> None:
+def test_a_failed_write_leaves_the_old_file(tmp_path: Path) -> None:
     def broken() -> Sequence[str]:
         yield "half"
         raise RuntimeError
@@ -306,15 +305,13 @@ def test_a_file_is_whole_or_not_there(tmp_path: Path) -> None:
     assert [p.name for p in tmp_path.iterdir()] == ["a.txt"]
 
 
-def test_a_folder_that_is_a_file_is_an_error_with_a_remedy(
-    sample: list[Outcome], tmp_path: Path
-) -> None:
+def test_a_folder_that_is_a_file_is_an_error(sample: list[Outcome], tmp_path: Path) -> None:
     (tmp_path / "taken").write_text("")
     with pytest.raises(StorageError, match="choose another folder"):
         JSON.write(sample, tmp_path / "taken" / "x.jsonl")
 
 
-def test_names_are_safe_different_and_do_not_depend_on_order() -> None:
+def test_file_names_are_safe_unique_and_independent_of_order() -> None:
     paths = [
         "a/x.mp4",
         "b/X.mp4",
@@ -339,7 +336,7 @@ def test_names_are_safe_different_and_do_not_depend_on_order() -> None:
     assert files.safe_names([Clip(Path("x")), Clip(Path("x"))])[1].endswith("-2")
 
 
-def test_names_that_are_no_text_can_be_written_in_every_format(
+def test_names_that_are_not_utf8_can_be_written_in_every_format(
     tmp_path: Path, tagged: Tagged
 ) -> None:
     odd = [
@@ -353,9 +350,10 @@ def test_names_that_are_no_text_can_be_written_in_every_format(
             ET.parse(path)
 
 
-def test_writing_needs_no_heavy_library() -> None:
-    heavy = "('torch', 'pyarrow', 'matplotlib', 'PIL')"
-    code = f"import sys, av_tagger.reports.writers, av_tagger.reports.schema; print([m for m in {heavy} if m in sys.modules])"
+def test_writing_imports_no_heavy_library() -> None:
+    modules = "av_tagger.reports.writers, av_tagger.reports.schema"
+    heavy = ("torch", "pyarrow", "matplotlib", "PIL")
+    code = f"import sys, {modules}; print([m for m in {heavy} if m in sys.modules])"
     assert (
         subprocess.run(
             [sys.executable, "-c", code], capture_output=True, text=True, check=True
@@ -364,7 +362,7 @@ def test_writing_needs_no_heavy_library() -> None:
     )
 
 
-def test_json_of_the_sample_is_plain(sample: list[Outcome], tmp_path: Path) -> None:
+def test_json_has_notes_but_no_detail(sample: list[Outcome], tmp_path: Path) -> None:
     (path,) = write_all(["json"], sample, tmp_path)
     first = json.loads(path.read_text().splitlines()[0])
     assert first["notes"] == ["3 frames could not be decoded"]

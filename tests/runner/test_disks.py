@@ -11,7 +11,7 @@ import pytest
 
 from av_tagger.clip import Clip, Media
 from av_tagger.errors import StorageError
-from av_tagger.media.opening import check_path
+from av_tagger.media.paths import check_path
 from av_tagger.protocols import DecodeRequest
 from av_tagger.runner.concurrency import Concurrency
 from av_tagger.runner.job import Item
@@ -139,7 +139,7 @@ def test_formats_on_a_full_disk_are_complete_or_absent(disk: Path, tmp_path: Pat
     paths = touch(tmp_path / "in", [f"{i}.mp4" for i in range(400)])
     table = go(tmp_path / "run", paths).files[0]
     written: list[Path] = []
-    with pytest.raises(StorageError, match=r"cannot be written .*make room"):
+    with pytest.raises(StorageError, match=r"cannot be written .*free some space"):
         written.extend(
             path for _, path in write_each(["csv", "json", "dcase"], StoredOutcomes(table), disk)
         )

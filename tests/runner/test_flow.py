@@ -186,6 +186,7 @@ def test_in_a_batch_only_the_failing_clip_is_lost() -> None:
     kinds = {r.position: r.kind for r in found if r.status == "failed"}
     assert kinds == {5: "memory", 6: "defect"}
     assert "ZeroDivisionError: oh; this is a bug" in found[6].document
+    assert [r.position for r in found if "in choke" in r.traceback] == [6]
 
 
 def test_a_bug_in_every_clip_ends_the_run() -> None:
@@ -235,7 +236,7 @@ def test_a_missing_folder_ends_the_run_and_a_missing_file_does_not(
         def windows(
             self, clip: Clip, request: DecodeRequest, limit_seconds: float
         ) -> Iterator[Media]:
-            from av_tagger.media.opening import check_path
+            from av_tagger.media.paths import check_path
 
             check_path(clip.path)
             return super().windows(clip, request, limit_seconds)

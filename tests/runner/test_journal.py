@@ -31,7 +31,10 @@ def items(folder: Path, count: int) -> list[Item]:
     return [Item(Clip(p)) for p in touch(folder, [f"{i:03d}.mp4" for i in range(count)])]
 
 
-def done(job: Job, text: str = "{}") -> Record:
+SOUND = '{"schema": 1, "tags": []}'
+
+
+def done(job: Job, text: str = SOUND) -> Record:
     return Record(job.position, "done", "", "ok", "ok", 0.1, text)
 
 
@@ -79,6 +82,17 @@ def test_the_same_file_by_another_name_is_known(
     journal.record([done(*journal.claim("a", 1))])
     monkeypatch.chdir(tmp_path)
     assert journal.plan([Item(Clip(Path("in") / item.clip.path.name))], "f").left == 0
+
+
+def test_links_and_dots_are_the_same_file(journal: Journal, tmp_path: Path) -> None:
+    (item,) = items(tmp_path / "in", 1)
+    (tmp_path / "link.mp4").symlink_to(item.clip.path)
+    (tmp_path / "folder").symlink_to(tmp_path / "in")
+    (tmp_path / "in" / "deep").mkdir()
+    paths = ["link.mp4", "folder/000.mp4", "in/deep/../000.mp4", "in/000.mp4"]
+    assert journal.plan([Item(Clip(tmp_path / p)) for p in paths], "f").total == 1
+    named = [Item(Clip(tmp_path / p), f"{n}.wav") for n, p in enumerate(paths)]
+    assert journal.plan(named, "f").total == len(paths), "each name of an official list counts"
 
 
 def test_file_names_that_are_not_utf8(journal: Journal, tmp_path: Path) -> None:
@@ -199,3 +213,51 @@ def test_the_journal_is_in_wal_mode(journal: Journal) -> None:
     with sqlite3.connect(journal.path) as db:
         assert db.execute("PRAGMA journal_mode").fetchone() == ("wal",)
     db.close()
+
+
+def test_a_damaged_shard_is_named_and_not_the_healthy_journal(
+    journal: Journal, tmp_path: Path
+) -> None:
+    other = tmp_path / "run" / "shard-1-of-2" / "journal.sqlite"
+    other.parent.mkdir()
+    other.write_bytes(b"not a database, but long enough to look at" * 100)
+    with pytest.raises(StorageError, match="damaged") as caught:
+        journal.adopt(other)
+    assert str(caught.value).startswith(f"{other}: ")
+    assert "make that shard again" in str(caught.value)
+
+
+def test_a_journal_of_a_later_version_is_named(tmp_path: Path) -> None:
+    Journal(tmp_path).close()
+    with sqlite3.connect(tmp_path / "journal.sqlite") as db:
+        db.execute("PRAGMA user_version = 99")
+    with pytest.raises(StorageError, match="written by a later version of av-tag; update"):
+        Journal(tmp_path)
+
+
+def test_a_database_of_another_program_is_named_and_left_alone(
+    journal: Journal, tmp_path: Path
+) -> None:
+    path = tmp_path / "journal.sqlite"
+    with sqlite3.connect(path) as db:
+        db.execute("CREATE TABLE results (name TEXT)")
+    before = path.read_bytes()
+    for attempt in (lambda: Journal(tmp_path), lambda: journal.adopt(path)):
+        with pytest.raises(StorageError, match="no journal of av-tag"):
+            attempt()
+    assert path.read_bytes() == before
+
+
+@pytest.mark.parametrize("text", ["", "null", "[]", "{}", SOUND[:-1], '{"schema": 1, "error": 2}'])
+def test_damaged_documents_are_counted_and_not_copied(
+    journal: Journal, tmp_path: Path, text: str
+) -> None:
+    listed = items(tmp_path / "in", 3)
+    with Journal(tmp_path / "shard") as shard:
+        shard.plan(listed, "f")
+        first, *rest = shard.claim("a", 9)
+        shard.record([done(first, text), *map(done, rest)])
+        assert journal.adopt(shard.path) == shard.broken() == 1
+        shard.drop_broken()
+        assert shard.plan(listed, "f") == RunCounts(3, 2, 0)
+    assert journal.plan(listed, "f") == RunCounts(3, 2, 0)

@@ -6,6 +6,7 @@ import errno
 import json
 import os
 import resource
+import sqlite3
 import subprocess
 import sys
 from collections import Counter
@@ -206,7 +207,39 @@ def test_files_that_break_their_decoder_cost_only_themselves(tmp_path: Path) -> 
     assert "took longer than 4 s" in said["hang4"]
     assert "SIGSEGV" in said["crash2"]
     assert "more memory" in said["memory6"]
-    assert "decoder crashed" in said["defect7"]
+    assert "ZeroDivisionError: a defect of the decoder; this is a bug" in said["defect7"]
+    with Journal(tmp_path / "run") as journal:
+        (trace,) = journal.tracebacks()
+    assert "in misbehave" in trace
+    assert trace.startswith("Traceback (most recent call last)")
+
+
+def test_a_killed_decoder_is_tried_again_and_not_held_against_the_file(tmp_path: Path) -> None:
+    """As by the out-of-memory killer: once more alone, then a crash that later runs try again."""
+    paths = touch(tmp_path / "in", ["1.mp4", "killed once2.mp4", "killed3.mp4", "4.mp4"])
+    poison = PoisonWorkerFactory()()
+    summary = go(tmp_path / "run", paths, worker=poison)
+    assert summary.counts == RunCounts(4, 3, 1)
+    ((kind, count, message),) = summary.failures
+    assert (kind, count) == ("crash", 1)
+    assert "killed3.mp4: its decoder was killed from outside (signal SIGKILL)" in message
+    assert "run the same command again" in message
+    later = go(tmp_path / "run", paths)  # with a decoder that works
+    assert (later.counts, later.skipped) == (RunCounts(4, 4, 0), 3)
+
+
+def test_damaged_results_are_made_again_and_the_old_table_is_kept(tmp_path: Path) -> None:
+    paths = touch(tmp_path / "in", ["1.mp4", "2-bad.mp4", "3.mp4"])
+    folder = tmp_path / "run"
+    go(folder, paths)
+    table = (folder / "results.jsonl").read_bytes()
+    with sqlite3.connect(folder / "journal.sqlite") as db:
+        db.execute("UPDATE results SET document = 'null' WHERE id = 2")
+        db.execute("UPDATE results SET document = CAST(x'7bff' AS TEXT) WHERE id = 3")
+    again = go(folder, paths)
+    assert (again.broken, again.skipped) == (2, 1)
+    assert (folder / "results.jsonl").read_bytes() == table
+    assert (folder / "results.before-repair.jsonl").read_bytes() == table
 
 
 def test_a_full_disk_ends_the_run_and_keeps_the_results(

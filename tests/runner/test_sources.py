@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from av_tagger.errors import MediaError, UsageError
-from av_tagger.runner.sources import items
+from av_tagger.runner.sources import check_inputs, items
 from tests.fakes import touch
 
 CUT = "-1nilez17Dg_30.000_40.000"
@@ -68,3 +68,13 @@ def test_dcase_lists(tmp_path: Path, name: str, text: str) -> None:
     assert (second.listed, second.problem) == (f"{OTHER}.wav", "missing")
     with pytest.raises(UsageError, match="name the folder of its clips with --media"):
         found(tmp_path / name)
+
+
+def test_an_over_long_line_costs_that_line_only(tmp_path: Path) -> None:
+    touch(tmp_path, ["a.mp4", "b.mp4"])
+    long = ["x" * 300 + ".mp4", "x" * 5000]
+    lines = ["a.mp4", *long, "b.mp4"]
+    (tmp_path / "list.txt").write_text("\n".join(lines))
+    assert found(tmp_path / "list.txt") == [f"{tmp_path}/a.mp4", *long, f"{tmp_path}/b.mp4"]
+    check_inputs(["x" * 300 + ".mp4"], [])
+    assert found("x" * 300 + ".mp4") == ["x" * 300 + ".mp4"]

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import array_shapes, arrays
 from numpy.typing import NDArray
 
-from av_tagger.video.assign import Assignment, rectify, shares, summarise
+from av_tagger.video.assign import Assignment, evidence, rectify, shares, summarise
 
 SHAPES = array_shapes(min_dims=2, max_dims=2, min_side=12, max_side=30)
 PROBABILITIES = arrays(np.float32, SHAPES, elements=st.floats(2**-20, 1.0, width=32))
@@ -52,9 +52,9 @@ def test_what_is_no_probability_is_refused(bad: list[float]) -> None:
 def test_hard_gives_all_to_the_nearest_and_a_floor_refuses() -> None:
     near = np.array([[0.2, 0.9, np.nan], [0.5, 0.5, 0.1], [np.nan] * 3, [0.3, 0.1, 0.2]])
     np.testing.assert_array_equal(
-        shares(near, Assignment()), [[0, 1, 0], [1, 0, 0], [0, 0, 0], [1, 0, 0]]
+        shares(near, Assignment("hard")), [[0, 1, 0], [1, 0, 0], [0, 0, 0], [1, 0, 0]]
     )
-    np.testing.assert_array_equal(shares(near, Assignment(floor=0.4))[3], [0, 0, 0])
+    np.testing.assert_array_equal(shares(near, Assignment("hard", floor=0.4))[3], [0, 0, 0])
 
 
 def test_soft_shares_by_the_exponential() -> None:
@@ -72,3 +72,35 @@ def test_no_object_gives_more_than_it_has(near: NDArray[np.float64], how, floor)
     speaks = np.isfinite(best) & (best >= (-2 if floor is None else floor))
     np.testing.assert_allclose(total, speaks.astype(float), atol=1e-12)
     assert not given_[np.isnan(near)].any()
+
+
+STRENGTH = np.array([[1.0, 0.4, np.nan], [0.9, 0.0, np.nan], [0.0, 0.0, np.nan]])
+
+
+def test_evidence_counts_in_the_best_key_frame() -> None:
+    objects = np.array([[0.2, 0.1, 0.7], [0.5, 0.4, 0.1]])
+    found, parts = evidence(objects, STRENGTH, Assignment())
+    np.testing.assert_allclose(found, [0.5 + 0.36, np.nan, np.nan])
+    np.testing.assert_allclose(parts[:, 0], [0.5, 0.36, 0])
+    lower, _ = evidence(objects, STRENGTH, Assignment(floor=0.3))
+    np.testing.assert_allclose(lower, [0.86, 0.2, np.nan])
+
+
+def test_a_trace_of_evidence_is_none() -> None:
+    objects = np.array([[0.04, 0.0, 0.96]])
+    assert np.isnan(evidence(objects, STRENGTH, Assignment())[0]).all()
+
+
+def test_more_key_frames_never_take_evidence_away() -> None:
+    random = np.random.default_rng(0)
+    strength = random.random((20, 5))
+    objects = rectify(random.random((6, 20)))
+    fewer = np.nan_to_num(evidence(objects[:3], strength, Assignment())[0])
+    more = np.nan_to_num(evidence(objects, strength, Assignment())[0])
+    assert (more >= fewer).all()
+    assert more.max() <= 1
+
+
+def test_evidence_is_not_shared_out() -> None:
+    with pytest.raises(ValueError, match="evidence"):
+        shares(STRENGTH, Assignment())

@@ -27,7 +27,7 @@ from av_tagger.video.sheet import draw_sheet, save_sheet
 torch.set_num_threads(1)
 CLASSES = ClassList((SoundClass("Bell"), SoundClass("Dog"), SoundClass("Rain")))
 OBJECTS = ("gong, tam-tam", "poodle", "umbrella", "wall")
-SETTINGS = EyeSettings(keep=2)
+SETTINGS = EyeSettings(keep=2, assignment="hard")
 
 
 class Ends:
@@ -125,8 +125,34 @@ def test_every_class_that_received_something_says_why() -> None:
         assert sum(given) == pytest.approx(probability)
 
 
+def test_evidence_by_hand() -> None:
+    """Kept: (2/3, 1/3, 0, 0) and (0, 2/9, 0, 7/9); each class in its best key frame, or not at all."""
+    (seen,) = eye(EyeSettings(keep=2)).see([film([10, 15, 20], start=3.0)])
+    np.testing.assert_allclose(seen.probabilities, [2 / 3 * 0.9, 1 / 3 * 0.8, np.nan], rtol=1e-6)
+    assert set(seen.evidence) == {"Bell", "Dog"}
+    (evidence,) = seen.evidence["Dog"]
+    assert (evidence.seconds, evidence.object) == (3.0, "poodle")
+    assert (evidence.probability, evidence.similarity) == pytest.approx((1 / 3 * 0.8, 0.8))
+
+
+def test_nothing_seen_is_no_opinion() -> None:
+    (seen,) = eye(EyeSettings(keep=1)).see([film([20])])  # a wall
+    assert np.isnan(seen.probabilities).all()
+    assert seen.status is Status.OK
+    assert not seen.has_opinion
+
+
+def test_the_paper_preset_says_no_where_nothing_is_seen() -> None:
+    paper = EyeSettings(keep=1).as_in_the_paper()
+    assert (paper.word_rule, paper.sharing.how) == ("paper", "hard")
+    (seen,) = eye(paper).see([film([20])])
+    np.testing.assert_array_equal(seen.probabilities, [0, 0, 0])
+    chosen = EyeSettings(rule="ours", assignment="soft").as_in_the_paper()
+    assert (chosen.word_rule, chosen.sharing.how) == ("ours", "soft")
+
+
 def test_a_floor_refuses_objects() -> None:
-    (seen,) = eye(EyeSettings(keep=4, floor=0.85)).see([film([10])])
+    (seen,) = eye(EyeSettings(keep=4, floor=0.85, assignment="hard")).see([film([10])])
     np.testing.assert_allclose(seen.probabilities, [0.6, 0, 0], rtol=1e-6)
 
 
@@ -164,7 +190,10 @@ def test_kept_pictures_are_small(size: tuple[int, int]) -> None:
 
 def test_the_eye_says_in_which_numbers_it_reckons() -> None:
     for asked in PRECISIONS:
-        bare = load_eye(EyeSettings(network="thumbnail", precision=asked), dcase2017())
+        bare = load_eye(
+            EyeSettings(network="thumbnail", recogniser="inception_v4", precision=asked),
+            dcase2017(),
+        )
         assert bare.arithmetic == "frame features in float32"
     assert Compute(dtype=torch.bfloat16).arithmetic == "bfloat16"
     assert Compute(dtype=torch.bfloat16, int8=True).arithmetic == "int8"
@@ -177,7 +206,8 @@ def test_settings_that_cannot_be_meant() -> None:
 
 
 def test_a_machine_without_weights_has_an_eye() -> None:
-    bare = load_eye(EyeSettings(), dcase2017())
+    absent = EyeSettings(network="alexnet", recogniser="inception_v4")
+    bare = load_eye(absent, dcase2017())
     assert bare.info.status is Status.NO_WEIGHTS
     assert any("alexnet" in line and "av-tag weights fetch eye" in line for line in bare.advice)
     assert any("inception_v4" in line for line in bare.advice)

@@ -9,16 +9,27 @@ import pytest
 import torch
 from PIL import Image
 
-from av_tagger.bench.words import PictureClasses, main, picture_classes, recognise, tables_of
 from av_tagger.clip import Frames
 from av_tagger.labels import dcase2017
 from av_tagger.scores import Status
-from av_tagger.video.assign import Assignment
+from av_tagger.studies.words import (
+    NOTHING,
+    RULES,
+    Fate,
+    fates,
+    held_out,
+    main,
+    recognise,
+    tables_of,
+)
+from av_tagger.video import fetch
 from av_tagger.video.branch import EyeSettings
 from av_tagger.video.eyes import load_eye
+from av_tagger.video.word_table import load_table
 from av_tagger.video.words import WordTable
 
 torch.set_num_threads(1)
+SHIPPED = Path(__file__).resolve().parents[2] / "weights" / fetch.TABLE
 FIRE, AMBULANCE, POLICE = (
     "Fire engine, fire truck (siren)",
     "Ambulance (siren)",
@@ -39,7 +50,6 @@ CLEAR = {
     POLICE: "police_van",
 }
 WANTED = {name: label for label, names in CLEAR.items() for name in names.split()}
-PLAIN_RIGHT = ("ambulance", "trailer_truck", "bullet_train", "sports_car", "mountain_bike")
 
 
 @pytest.fixture(scope="module")
@@ -51,63 +61,54 @@ def material() -> Path:
 
 
 @pytest.fixture(scope="module")
-def tables(material: Path) -> dict[str, WordTable]:
-    return tables_of(material / "words/glove.6B.50d.part.txt", dcase2017())
+def table() -> WordTable:
+    found = load_table(SHIPPED, "ours", dcase2017())
+    assert found is not None
+    return found
 
 
 @pytest.fixture(scope="module")
-def looked(material: Path, tables: dict[str, WordTable]) -> dict[str, dict[str, PictureClasses]]:
-    pictures = [
-        path
-        for path in sorted((material / "pictures").glob("n*_*.jpg"))
-        if path.stem.split("_", 1)[1] in WANTED
-    ]
-    assert len(pictures) == len(WANTED) == 30
-    seen = recognise(pictures, "mobilenetv2_100", material / "weights/mobilenetv2_100.safetensors")
-    return {
-        rule: {
-            f.picture.split("_", 1)[1]: f for f in picture_classes(pictures, seen, t, Assignment())
-        }
-        for rule, t in tables.items()
+def looked(material: Path, table: WordTable) -> dict[str, Fate]:
+    """By the name of the object: every picture through the recogniser of a fresh install."""
+    pictures = sorted((material / "pictures").glob("n*_*.jpg"))
+    seen = recognise(pictures)
+    found = fates(pictures, seen, table, RULES["ours"])
+    return {fate.picture.split("_", 1)[1]: fate for fate in found}
+
+
+def test_four_held_out_pictures_of_five_are_right(looked: dict[str, Fate], material: Path) -> None:
+    """Pictures whose words were not looked at while the class words were written."""
+    ids = {
+        p.stem.split("_", 1)[1]: p.stem.split("_")[0] for p in (material / "pictures").glob("n*")
     }
+    held = [name for name in WANTED if held_out(ids[name])]
+    wrong = {n: looked[n].of_picture for n in held if looked[n].of_picture != WANTED[n]}
+    assert len(held) >= 15
+    assert len(wrong) <= 0.2 * len(held), wrong
 
 
-@pytest.mark.parametrize("name", PLAIN_RIGHT)
-def test_the_plain_rule_gets_the_plain_ones_right(
-    looked: dict[str, dict[str, PictureClasses]], name: str
-) -> None:
-    fate = looked["paper"][name]
-    assert (fate.of_name, fate.of_picture) == (WANTED[name], WANTED[name])
+def test_what_is_no_vehicle_is_no_evidence(looked: dict[str, Fate]) -> None:
+    others = [fate for name, fate in looked.items() if name not in WANTED]
+    assert len(others) > 70
+    false = {fate.picture: fate.of_picture for fate in others if fate.of_picture != NOTHING}
+    assert len(false) <= 5, false
+    strong = {fate.picture for fate in others if fate.strength > 0.2}
+    assert strong <= {"n03459775_grille"}  # the front of a car
 
 
-def test_the_plain_rule_makes_its_known_mistakes(
-    looked: dict[str, dict[str, PictureClasses]],
-) -> None:
-    """Small vectors: an electric locomotive falls to the fire engines, a passenger car to the cars."""
-    assert looked["paper"]["electric_locomotive"].of_name == FIRE
-    assert looked["paper"]["passenger_car"].of_name == "Car"
+def test_the_plain_rule_gives_everything_to_something(material: Path) -> None:
+    """The paper's assignment of nearness alone: why it stays in its preset."""
+    tables = tables_of(material / "words/glove.6B.50d.part.txt", dcase2017())
+    pictures = sorted((material / "pictures").glob("n*_*.jpg"))[:10]  # animals
+    found = fates(pictures, recognise(pictures), tables["paper"], RULES["paper"])
+    assert sum(fate.of_picture != NOTHING for fate in found) > 5
 
 
-def test_our_rule_gets_four_pictures_of_five_right(
-    looked: dict[str, dict[str, PictureClasses]],
-) -> None:
-    ours = looked["ours"]
-    wrong = {
-        name: ours[name].of_picture for name in WANTED if ours[name].of_picture != WANTED[name]
-    }
-    assert len(wrong) <= 0.2 * len(WANTED), wrong
-    assert all(ours[name].of_name == WANTED[name] for name in WANTED)
-    plain = sum(looked["paper"][name].of_picture == WANTED[name] for name in WANTED)
-    assert len(WANTED) - len(wrong) > plain
-
-
-def test_a_film_of_real_pictures(material: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Three scenes of one picture each, five frames a scene: one key frame a scene, and the ambulance is found with its time."""
-    monkeypatch.setenv("AV_TAGGER_WEIGHTS", str(material / "weights"))
-    eye = load_eye(
-        EyeSettings(network="alexnet_grouped", recogniser="mobilenetv2_100", keyframes=3),
-        dcase2017(),
-    )
+def test_a_film_of_real_pictures(material: Path) -> None:
+    """Three scenes of one picture each, five frames a scene: one key frame per scene, and the
+    ambulance is found with its time.
+    """
+    eye = load_eye(EyeSettings(keyframes=3), dcase2017())
     assert eye.info.status is Status.OK
     paths = [
         next((material / "pictures").glob(f"*_{name}.jpg"))
@@ -121,7 +122,9 @@ def test_a_film_of_real_pictures(material: Path, monkeypatch: pytest.MonkeyPatch
     best = seen.evidence[AMBULANCE][0]
     assert (best.object, int(best.seconds)) == ("ambulance", 1)
     assert seen.keyframes[0].objects[0][0] == "daisy"
-    assert seen.probabilities.sum() <= 1 + 1e-9
+    said = {label for label, p in zip(seen.labels, seen.probabilities, strict=True) if p > 0.3}
+    assert said == {AMBULANCE, "Bicycle"}
+    assert np.isnan(seen.probabilities).sum() > 10
 
 
 def test_the_printed_table(

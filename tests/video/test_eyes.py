@@ -19,6 +19,7 @@ from av_tagger.video import eyes, fetch, keyframes, recognise
 from av_tagger.video import load as loading
 from av_tagger.video.alexnet import ARCHITECTURES
 from av_tagger.video.branch import EyeSettings
+from av_tagger.video.eye_source import DAY_ONE
 from av_tagger.video.eyes import load, load_features, resolve
 from av_tagger.video.features import Compute
 
@@ -56,8 +57,18 @@ def hide(monkeypatch: pytest.MonkeyPatch, *names: str) -> None:
     monkeypatch.setattr(eyes, "find_spec", find_spec)
 
 
-def test_an_eye_of_whatever_is_here_says_what_is_missing(own: Path) -> None:
+PAPER = {"network": "alexnet", "recogniser": "inception_v4"}  # neither is here
+
+
+def test_a_fresh_install_lacks_nothing(own: Path) -> None:
     source = resolve(EyeSettings(), dcase2017())
+    assert source.recogniser is not None
+    assert source.recogniser.name == source.features.name == DAY_ONE
+    assert (source.advice, source.info.status) == ((), Status.OK)
+
+
+def test_an_eye_of_whatever_is_here_says_what_is_missing(own: Path) -> None:
+    source = resolve(EyeSettings(**PAPER), dcase2017())  # type: ignore[arg-type]
     assert (source.features.name, source.recogniser, source.words) == ("thumbnail", None, None)
     assert source.degraded
     assert source.info.status is Status.NO_WEIGHTS
@@ -130,7 +141,7 @@ def test_a_selector_without_its_library_is_refused(
     hide(monkeypatch, "cvxpy")
     with pytest.raises(MissingExtra, match="selector 'cvxpy:highs' needs cvxpy, which cannot be"):
         resolve(EyeSettings(selector="cvxpy:highs"), dcase2017())
-    assert resolve(EyeSettings(), dcase2017()).features.name == "thumbnail"
+    assert resolve(EyeSettings(), dcase2017()).features.name == DAY_ONE
 
 
 def test_word_vectors_need_gensim_and_the_table_takes_their_place(
@@ -138,15 +149,19 @@ def test_word_vectors_need_gensim_and_the_table_takes_their_place(
 ) -> None:
     (own / "inception_v4.tf_in1k.safetensors").write_bytes(b"")
     (own / "glove.840B.300d.txt").write_text("train 1 0\n")
-    vectors = resolve(EyeSettings(), dcase2017()).words
+    paper = EyeSettings(rule="paper")
+    vectors = resolve(paper, dcase2017()).words
     assert vectors is not None
     assert (vectors.kind, vectors.file.size) == ("vectors", 10)
+    ours = resolve(EyeSettings(), dcase2017()).words
+    assert ours is not None
+    assert ours.kind == "table"  # the rule `ours` has no need of larger vectors
 
     def broken(name: str) -> Any:
         raise ImportError("cannot import name 'triu' from 'scipy.linalg'")
 
     monkeypatch.setattr(eyes, "import_module", broken)
-    source = resolve(EyeSettings(), dcase2017())
+    source = resolve(paper, dcase2017())
     assert source.words is not None
     assert source.words.kind == "table"
     assert (
@@ -155,12 +170,15 @@ def test_word_vectors_need_gensim_and_the_table_takes_their_place(
     )
 
 
-def test_other_classes_need_word_vectors(own: Path) -> None:
-    (own / "inception_v4.tf_in1k.safetensors").write_bytes(b"")
-    source = resolve(EyeSettings(), ClassList((SoundClass("Kettle"),)))
+def test_other_classes_need_word_vectors_under_the_paper_rule(own: Path) -> None:
+    kettles = ClassList((SoundClass("Kettle"),))
+    source = resolve(EyeSettings(rule="paper"), kettles)
     assert source.words is None
     assert source.info.status is Status.NO_WEIGHTS
     assert "these classes are not those of the shipped table" in source.advice[-1]
+    ours = resolve(EyeSettings(), kettles)
+    assert ours.words is not None
+    assert (ours.words.kind, ours.advice) == ("names", ())
 
 
 @pytest.mark.parametrize(
@@ -205,14 +223,14 @@ def test_the_identity_is_of_contents(own: Path, tmp_path: Path) -> None:
 
 def test_frame_features_alone_need_their_weights(own: Path) -> None:
     with pytest.raises(WeightsError, match="av-tag weights fetch eye"):
-        load_features(EyeSettings(), Compute())
+        load_features(EyeSettings(network="alexnet"), Compute())
     alexnet(own / fetch.CONVOLUTIONS)
     assert load_features(EyeSettings(layer="conv3"), Compute()).name == "alexnet conv3"
 
 
 def test_names_are_those_that_can_be_loaded() -> None:
     """The names are listed apart from the code that needs torch."""
-    assert tuple(ARCHITECTURES) == eyes.NETWORKS
+    assert (*ARCHITECTURES, DAY_ONE) == eyes.NETWORKS
     assert all(tuple(stack.ends) == eyes.LAYERS for stack in ARCHITECTURES.values())
     assert tuple(keyframes.SELECTORS) == eyes.SELECTORS
     assert all(keyframes.selector(name).name == name for name in eyes.SELECTORS)

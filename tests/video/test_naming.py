@@ -28,8 +28,8 @@ KNOWN = {
 }
 
 
-def read(phrase: str, *, halves: bool = True) -> list[str]:
-    return known_words(phrase, KNOWN.__contains__, halves)
+def read(phrase: str) -> list[str]:
+    return known_words(phrase, KNOWN.__contains__)
 
 
 def test_commas_part_synonyms() -> None:
@@ -49,8 +49,7 @@ def test_commas_part_synonyms() -> None:
         ("bicycle-built-for-two", ["bicycle", "built", "for", "two"]),  # then in parts
         ("Model T", ["Model", "t"]),  # small letters first, then as written
         ("R.V.", ["RV"]),  # an abbreviation is one word, in capitals if nothing else is known
-        ("minibus", ["mini", "bus"]),  # two known halves
-        ("carton", []),  # car and ton: too short a beginning
+        ("minibus", []),  # its halves are known, but no words of the name
         ("Ford's truck", ["ford", "truck"]),
         ("fire_truck/siren", ["fire", "truck", "siren"]),
         ("xylophone", []),
@@ -59,10 +58,6 @@ def test_commas_part_synonyms() -> None:
 )
 def test_words_are_read_by_the_rule(phrase: str, words: list[str]) -> None:
     assert read(phrase) == words
-
-
-def test_halves_are_an_option() -> None:
-    assert read("minibus", halves=False) == []
 
 
 def test_spellings_have_a_plain_form() -> None:
@@ -77,5 +72,5 @@ def test_spellings_have_a_plain_form() -> None:
 def test_nothing_is_read_that_was_not_kept(phrases: list[str], vocabulary: set[str]) -> None:
     needed = needed_words(phrases)
     for phrase in phrases:
-        everything = known_words(phrase, vocabulary.__contains__, halves=True)
-        assert known_words(phrase, (vocabulary & needed).__contains__, halves=True) == everything
+        everything = known_words(phrase, vocabulary.__contains__)
+        assert known_words(phrase, (vocabulary & needed).__contains__) == everything

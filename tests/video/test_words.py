@@ -1,4 +1,4 @@
-"""Word vectors on disk, similarities under both rules, and the table that ships."""
+"""Word vectors on disk, and similarities under both rules."""
 
 from __future__ import annotations
 
@@ -7,18 +7,18 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from safetensors.numpy import save_file
 
 from av_tagger.errors import UsageError, WeightsError
-from av_tagger.labels import ClassList, SoundClass, dcase2017
+from av_tagger.labels import ClassList, SoundClass
 from av_tagger.video import words
-from av_tagger.video.imagenet import object_names, short, synsets
+from av_tagger.video.imagenet import definitions, object_names, short, synsets
 from av_tagger.video.vectors import cached_vectors, keyed, load_compact, read_vectors
 
-ROOT = Path(__file__).resolve().parents[2]
 CLASSES = ClassList(
     (
         SoundClass("Car"),
-        SoundClass("Car alarm", words=("car", "alarm")),
+        SoundClass("Car alarm", words=()),
         SoundClass("Train", words=("passenger car", "loco")),
     )
 )
@@ -128,25 +128,32 @@ def test_the_paper_rule_by_hand(vectors) -> None:  # type: ignore[no-untyped-def
 
 
 def test_our_rule_by_hand(vectors) -> None:  # type: ignore[no-untyped-def]
-    half = np.sqrt(0.5)
+    """Names alone decide; vectors say how far a name and the kind of ImageNet's definition agree."""
     near = words.our_rule(
         vectors,
-        ["car", "alarm loco", "passenger car", "unheard"],
+        ["car", "sleeping car", "loco", "passenger car, coach, carriage"],
         CLASSES.labels,
         words.class_words(CLASSES),
     )
-    np.testing.assert_allclose(
-        near[0], [1, (half + 1) / 2, 0.5], atol=1e-6
-    )  # "car" tells a car from its alarm by the label
-    # "alarm loco" is (0, 2, 1) / sqrt 5: 2 / sqrt 10 to "car alarm", 2 / sqrt 5 to alarm, 1 / sqrt 5 to train, 3 / sqrt 10 to loco
-    np.testing.assert_allclose(
-        near[1],
-        [0, (np.sqrt(0.4) + 2 / np.sqrt(5)) / 2, (1 / np.sqrt(5) + 3 / np.sqrt(10)) / 2],
-        atol=1e-6,
+    expected = [[1, 0, 0], [0.5, 0, 0], [0, 0, 1], [0, 0, 1]]
+    np.testing.assert_allclose(near[:, [0, 2]], np.array(expected)[:, [0, 2]], atol=1e-6)
+    assert np.isnan(near[:, 1]).all()  # an alarm has no visible form
+    without = words.our_rule(None, ["car"], CLASSES.labels, words.class_words(CLASSES))
+    np.testing.assert_array_equal(without, near[:1])
+    with pytest.raises(UsageError, match="needs word vectors"):
+        words.paper_rule(None, ["car"], CLASSES.labels, {})
+
+
+def test_the_kind_of_a_definition_needs_its_vector(tmp_path: Path) -> None:
+    """A pug-dog by name, of "Asiatic origin" by its definition: half strength and the agreement."""
+    known = {"dog": [1.0, 0.0], "origin": [1.0, 1.0]}
+    two = keyed({word: np.array(vector, np.float32) for word, vector in known.items()})
+    dog = {"Dog": ("dog",)}
+    (near,) = words.our_rule(two, ["pug, pug-dog"], ["Dog"], dog)
+    assert near[0] == pytest.approx(0.5 * np.sqrt(0.5))
+    assert {"dog", "origin"} <= words.words_to_keep(
+        ["pug, pug-dog"], ClassList((SoundClass("Dog", words=("dogs",)),))
     )
-    np.testing.assert_allclose(near[2, 2], 1.0)  # named outright
-    assert near[2].argmax() == 2
-    assert np.isnan(near[3]).all()
 
 
 def test_a_word_space_is_batch_in_batch_out(vectors) -> None:  # type: ignore[no-untyped-def]
@@ -154,29 +161,6 @@ def test_a_word_space_is_batch_in_batch_out(vectors) -> None:  # type: ignore[no
         space = words.GloVe(vectors, "test", rule, words.class_words(CLASSES))
         assert space.similarity(["car", "loco"], CLASSES.labels).shape == (2, 3)
         assert space.similarity([], CLASSES.labels).shape == (0, 3)
-
-
-def test_tables_come_back_and_know_what_they_are_for(vectors, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
-    tables = words.build_tables(vectors, "test.txt", ("car", "loco", "car"), CLASSES)
-    words.save_tables(tables, tmp_path / "t.safetensors", "test.txt", CLASSES)
-    table = words.load_table(tmp_path / "t.safetensors", "ours", CLASSES.pick(["Train", "Car"]))
-    assert table is not None
-    np.testing.assert_array_equal(
-        table.similarity(["loco", "car"], ["Train", "Car"]),
-        tables["ours"].values[[1, 0]][:, [2, 0]],
-    )
-    assert (
-        words.load_table(
-            tmp_path / "t.safetensors", "ours", ClassList((SoundClass("Car", words=("other",)),))
-        )
-        is None
-    )
-    assert not table.covers(["boat"], ["Car"])
-    with pytest.raises(UsageError, match="loca"):
-        table.similarity(["loca"], ["Car"])
-    (tmp_path / "t.safetensors").write_bytes(b"junk")
-    with pytest.raises(WeightsError, match="not a table"):
-        words.load_table(tmp_path / "t.safetensors", "ours", CLASSES)
 
 
 def test_the_names_of_objects() -> None:
@@ -189,21 +173,21 @@ def test_the_names_of_objects() -> None:
         object_names(7)
 
 
-def test_the_shipped_table_is_whole() -> None:
-    table = words.load_table(ROOT / "weights/objects_to_sounds.safetensors", "ours", dcase2017())
-    assert table is not None, "the table was built for other class words: build it again"
-    assert table.objects == object_names()
-    assert table.values.shape == (1000, 17)
-    assert np.nanmax(table.values) <= 1
-    assert np.isfinite(table.values).any(axis=1).sum() > 800
+def test_definitions_follow_the_names() -> None:
+    every = definitions(object_names())
+    assert len(every) == 1000
+    assert every[407] == "a vehicle that takes people to and from hospitals"
+    cranes = [i for i, name in enumerate(object_names()) if name == "crane"]
+    assert len({every[i] for i in cranes}) == len(cranes) == 2
+    assert definitions(["ambulance", "no such thing"]) == (every[407], "")
 
 
-def test_the_shipped_table_is_what_the_vectors_say(shared: Path) -> None:
-    path = shared / "data/words/glove.6B.50d.part.txt"
-    vectors = read_vectors(path, words.words_to_keep(object_names(), dcase2017()))
-    for rule, table in words.build_tables(vectors, path.name, object_names(), dcase2017()).items():
-        shipped = words.load_table(
-            ROOT / "weights/objects_to_sounds.safetensors", rule, dcase2017()
-        )  # type: ignore[arg-type]
-        assert shipped is not None
-        np.testing.assert_allclose(shipped.values, table.values, atol=1e-5)
+def test_vectors_from_the_safetensors_of_all_words(tmp_path: Path) -> None:
+    path = tmp_path / "all.safetensors"
+    text = np.frombuffer(b"car\ntrain", np.uint8)
+    save_file({"vectors": np.eye(2, dtype=np.float32), "words": text}, path)
+    found = read_vectors(path, {"train", "absent"})
+    assert list(found.index_to_key) == ["train"]
+    np.testing.assert_array_equal(found["train"], [0, 1])
+    with pytest.raises(WeightsError, match="none of the words"):
+        read_vectors(path, {"absent"})

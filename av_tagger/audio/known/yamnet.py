@@ -108,6 +108,14 @@ class YAMNet(nn.Module):
         self.logits = nn.Linear(before, classes)
         self.width = before
 
+    def widen(self, weight: Tensor, bias: Tensor) -> None:
+        """Append classes to the classifier: (classes, 1024) and (classes,)."""
+        wider = nn.Linear(self.width, len(self.logits.weight) + len(weight))
+        with torch.no_grad():
+            wider.weight.copy_(torch.cat([self.logits.weight, weight]))
+            wider.bias.copy_(torch.cat([self.logits.bias, bias]))
+        self.logits = wider
+
     def embed(self, waveforms: Tensor) -> Tensor:
         """(B, samples) to (B, patches, 1024)."""
         patches = self.frontend(waveforms)

@@ -5,13 +5,14 @@ from __future__ import annotations
 import struct
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import cache
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
+from av_tagger.crc32c import masked_crc32c
 from av_tagger.errors import StorageError, sentence
+from av_tagger.protobuf import as_bytes, fields, varint
 
 AGAIN = "fetch the file again"
 Bytes = NDArray[np.uint8]
@@ -83,63 +84,8 @@ def _spans(path: Path, data: bytes) -> Iterator[tuple[int, int]]:
         at, number = end + 4, number + 1
 
 
-def masked_crc32c(blocks: list[bytes]) -> NDArray[np.uint32]:
-    """CRC-32C of each block, masked for TFRecord: ((crc >> 15) | (crc << 17)) + 0xa282ead8."""
-    crc = crc32c(blocks)
-    turned = (crc >> np.uint32(15)) | (crc << np.uint32(17))
-    return turned + np.uint32(0xA282EAD8)  # arrays wrap: modulo 2**32
-
-
-def crc32c(blocks: list[bytes]) -> NDArray[np.uint32]:
-    """CRC-32C (Castagnoli) of many blocks in parallel, two bytes of each per step."""
-    lengths = np.array([len(b) for b in blocks], np.int64)
-    order = np.argsort(-lengths, kind="stable")
-    lanes = np.zeros((int(lengths.max(initial=0) + 1) // 2, len(blocks)), "<u2")  # (steps, blocks)
-    for lane, block in enumerate(order):
-        even = len(blocks[block]) // 2
-        lanes[:even, lane] = np.frombuffer(blocks[block], "<u2", even)
-    crc, table = np.full(len(blocks), 0xFFFFFFFF, np.uint32), _table_of_pairs()
-    pairs = lengths[order] // 2  # the longest blocks first
-    busy = len(blocks)
-    for step, row in enumerate(lanes):
-        while busy and pairs[busy - 1] <= step:
-            busy -= 1
-        now = crc[:busy]
-        crc[:busy] = table[(now ^ row[:busy]) & np.uint32(0xFFFF)] ^ (now >> np.uint32(16))
-    single = _table_of_bytes()
-    for odd in np.flatnonzero(lengths[order] % 2):  # a last single byte
-        crc[odd] = single[(int(crc[odd]) ^ blocks[order[odd]][-1]) & 0xFF] ^ (int(crc[odd]) >> 8)
-    found = np.empty_like(crc)
-    found[order] = crc ^ np.uint32(0xFFFFFFFF)
-    return found
-
-
-@cache
-def _table_of_bytes() -> NDArray[np.uint32]:
-    table = np.arange(256, dtype=np.uint32)
-    for _ in range(8):
-        table = np.where(table & 1, (table >> 1) ^ np.uint32(0x82F63B78), table >> 1)
-    return table
-
-
-@cache
-def _table_of_pairs() -> NDArray[np.uint32]:
-    """The table for two bytes at once."""
-    single = _table_of_bytes()
-    pairs = np.arange(65536, dtype=np.uint32)
-    for _ in range(2):
-        pairs = single[pairs & 0xFF] ^ (pairs >> 8)
-    return pairs
-
-
 def _u32(data: bytes, at: int) -> int:
     return int.from_bytes(data[at : at + 4], "little")
-
-
-# Protocol buffers: a message is a sequence of (key, value); the lowest three bits of a key are
-# the encoding of its value.
-
-VARINT, FIXED64, LENGTH, FIXED32 = 0, 1, 2, 5
 
 
 def parse_sequence(record: bytes) -> SequenceExample:
@@ -147,12 +93,12 @@ def parse_sequence(record: bytes) -> SequenceExample:
     context: dict[str, Feature] = {}
     lists: dict[str, list[Feature]] = {}
     for number, value in fields(record):
-        for _, entry in fields(_message(value)):
+        for _, entry in fields(as_bytes(value)):
             name, body = _entry(entry)
             if number == 1:
                 context[name] = parse_feature(body)
             elif number == 2:
-                lists[name] = [parse_feature(_message(feature)) for _, feature in fields(body)]
+                lists[name] = [parse_feature(as_bytes(feature)) for _, feature in fields(body)]
     return SequenceExample(context, lists)
 
 
@@ -161,56 +107,18 @@ def parse_feature(message: bytes) -> Feature:
     values: dict[int, list[bytes | int]] = {1: [], 2: [], 3: []}
     for kind, body in fields(message):
         if kind in values:
-            values[kind] += [value for _, value in fields(_message(body))]
-    floats = [f for v in values[2] for f in _floats(_message(v))]
+            values[kind] += [value for _, value in fields(as_bytes(body))]
+    floats = [f for v in values[2] for f in _floats(as_bytes(v))]
     integers = [i for v in values[3] for i in ([v] if isinstance(v, int) else _varints(v))]
     return Feature(
-        tuple(_message(v) for v in values[1]), tuple(floats), tuple(_signed(i) for i in integers)
+        tuple(as_bytes(v) for v in values[1]), tuple(floats), tuple(_signed(i) for i in integers)
     )
-
-
-def fields(message: bytes) -> Iterator[tuple[int, bytes | int]]:
-    """The fields of a message: integers for varints, bytes for everything else."""
-    at = 0
-    while at < len(message):
-        key, at = _varint(message, at)
-        kind = key & 7
-        if kind == VARINT:
-            value, at = _varint(message, at)
-            yield key >> 3, value
-            continue
-        if kind == LENGTH:
-            size, at = _varint(message, at)
-        elif kind in (FIXED32, FIXED64):
-            size = 4 if kind == FIXED32 else 8
-        else:
-            raise ValueError(f"a field has the unknown encoding {kind}")
-        if at + size > len(message):
-            raise ValueError("a field extends past its message")
-        yield key >> 3, message[at : at + size]
-        at += size
-
-
-def _varint(message: bytes, at: int) -> tuple[int, int]:
-    """Seven bits per byte, lowest first; the highest bit is set if more follow."""
-    byte = message[at]
-    if byte < 0x80:
-        return byte, at + 1
-    value, shift = byte & 0x7F, 7
-    while byte >= 0x80:
-        at += 1
-        if shift > 63:
-            raise ValueError("an integer of more than ten bytes")
-        byte = message[at]
-        value |= (byte & 0x7F) << shift
-        shift += 7
-    return value, at + 1
 
 
 def _varints(packed: bytes) -> Iterator[int]:
     at = 0
     while at < len(packed):
-        value, at = _varint(packed, at)
+        value, at = varint(packed, at)
         yield value
 
 
@@ -222,18 +130,12 @@ def _signed(value: int) -> int:
     return value - (1 << 64) if value >> 63 else value
 
 
-def _message(value: bytes | int) -> bytes:
-    if isinstance(value, int):
-        raise ValueError("an integer in place of a message")  # noqa: TRY004 - a defect of the data
-    return value
-
-
 def _entry(value: bytes | int) -> tuple[str, bytes]:
     """A map entry {1: key, 2: value}."""
     name, body = "", b""
-    for number, part in fields(_message(value)):
+    for number, part in fields(as_bytes(value)):
         if number == 1:
-            name = _message(part).decode()
+            name = as_bytes(part).decode()
         elif number == 2:
-            body = _message(part)
+            body = as_bytes(part)
     return name, body

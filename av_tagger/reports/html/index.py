@@ -22,14 +22,14 @@ ORDERS = {
 
 
 @dataclass(frozen=True)
-class Entry:
+class IndexEntry:
     """A file of the index: a result with the link to its page, or a failure."""
 
     outcome: Tagged | Failed
     link: str | None = None
 
 
-def index_page(entries: Sequence[Entry]) -> Html:
+def index_page(entries: Sequence[IndexEntry]) -> Html:
     labels = sorted({tag.label for entry in entries for tag in _tags(entry)})
     numbers = {label: number for number, label in enumerate(labels)}
     data = {"labels": labels, "rows": [_row(entry, numbers) for entry in entries]}
@@ -40,11 +40,11 @@ def index_page(entries: Sequence[Entry]) -> Html:
     return document("av-tag results", "index.js", body)
 
 
-def _tags(entry: Entry) -> Sequence[Any]:
+def _tags(entry: IndexEntry) -> Sequence[Any]:
     return entry.outcome.tags if isinstance(entry.outcome, Tagged) else ()
 
 
-def _row(entry: Entry, numbers: dict[str, int]) -> list[Any]:
+def _row(entry: IndexEntry, numbers: dict[str, int]) -> list[Any]:
     """[name, folder, link, seconds, [[label number, probability], ...]].
 
     A failure is [name, folder, null, null, message].
@@ -76,7 +76,7 @@ def _folder(path: Path) -> str:
     return "" if path.parent == Path() else str(path.parent)
 
 
-def _head(entries: Sequence[Entry]) -> Html:
+def _head(entries: Sequence[IndexEntry]) -> Html:
     tagged = [entry.outcome for entry in entries if isinstance(entry.outcome, Tagged)]
     failed = len(entries) - len(tagged)
     seconds = sum(t.duration_seconds for t in tagged if math.isfinite(t.duration_seconds))

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import quote
 
 from av_tagger.reports.files import safe_names, write_text
-from av_tagger.reports.html.index import Entry, index_page
+from av_tagger.reports.html.index import IndexEntry, index_page
 from av_tagger.reports.html.page import page
 from av_tagger.reports.html.player import PageOptions
 from av_tagger.reports.schema import read_results, spectrogram_of
@@ -63,15 +63,15 @@ def write_pages(
 
 def _write_each(
     sources: Iterable[PageSource], names: list[str], folder: Path, options: PageOptions
-) -> Iterator[Entry]:
+) -> Iterator[IndexEntry]:
     for name, source in zip(names, sources, strict=True):
         outcome = source.outcome
         if isinstance(outcome, Failed):
-            yield Entry(outcome)
+            yield IndexEntry(outcome)
             continue
         target = folder / PAGES / f"{name}.html"
         write_page(outcome, target, source.spectrogram, options)
-        yield Entry(_light(outcome), f"{PAGES}/{quote(target.name)}")
+        yield IndexEntry(_light(outcome), f"{PAGES}/{quote(target.name)}")
 
 
 def read_page_sources(results: Path) -> Iterator[PageSource]:

@@ -1,4 +1,4 @@
-"""Which formats there are, and how several are written at once."""
+"""The output formats by name, and writing several at once."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 from av_tagger.errors import UsageError, did_you_mean
 from av_tagger.reports.files import safe_names
-from av_tagger.reports.writers import captions, challenge, elan, events, jams_file, tables
-from av_tagger.reports.writers.sheet import Sheet, answers
+from av_tagger.reports.writers import captions, dcase_tsv, elan, events, jams_file, tables
+from av_tagger.reports.writers.base import TextWriter, only_tagged
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -15,59 +15,62 @@ if TYPE_CHECKING:
 
     from av_tagger.protocols import Outcomes
 
-AnySheet = Sheet | tables.ParquetSheet
+AnyWriter = TextWriter | tables.ParquetWriter
 
 
 def check_formats(formats: Iterable[str]) -> tuple[str, ...]:
-    """The formats without repetition; an unknown one, or one whose library is not here, is an error."""
+    """The formats without repetitions.
+
+    An unknown format is an error, and so is one whose library is not installed.
+    """
     names = tuple(dict.fromkeys(name.strip().lower() for name in formats))
     for name in names:
         if name not in WRITERS:
             raise UsageError(f"there is no format {name!r}; {did_you_mean(name, WRITERS)}")
-        for sheet in WRITERS[name]:
-            sheet.check()
+        for writer in WRITERS[name]:
+            writer.check()
     return names
 
 
 def write_all(
     formats: Iterable[str], outcomes: Outcomes, folder: Path, name: str = "results"
 ) -> list[Path]:
-    """Write every format into the folder and say which files came to be.
+    """Write every format into the folder; returns the written files.
 
-    Formats for one file at a time give one file an input, named after it; the others one file, named `name`.
+    A format writes either one file per result, named after its media file, or one file `name`.
     """
     return [path for _, path in write_each(formats, outcomes, folder, name)]
 
 
 def write_each(
     formats: Iterable[str], outcomes: Outcomes, folder: Path, name: str = "results"
-) -> Iterator[tuple[AnySheet, Path]]:
-    """The same, file by file as they are asked for: of any number of results one is in memory, and every clip's name."""
-    sheets = [sheet for format_ in check_formats(formats) for sheet in WRITERS[format_]]
-    for sheet in sheets:
-        if not sheet.each:
-            sheet.write(outcomes, path := folder / f"{name}{sheet.suffix}")
-            yield sheet, path
-    if each := [sheet for sheet in sheets if sheet.each]:
-        yield from _one_a_clip(each, outcomes, folder)
+) -> Iterator[tuple[AnyWriter, Path]]:
+    """As `write_all`, but lazily, file by file. One result is in memory at a time."""
+    writers = [writer for format_ in check_formats(formats) for writer in WRITERS[format_]]
+    for writer in writers:
+        if not writer.each:
+            writer.write(outcomes, path := folder / f"{name}{writer.suffix}")
+            yield writer, path
+    if each := [writer for writer in writers if writer.each]:
+        yield from _one_per_result(each, outcomes, folder)
 
 
-def _one_a_clip(
-    sheets: Sequence[AnySheet], outcomes: Outcomes, folder: Path
-) -> Iterator[tuple[AnySheet, Path]]:
-    names = safe_names(tagged.clip for tagged in answers(outcomes))
-    for stem, tagged in zip(names, answers(outcomes), strict=True):
-        for sheet in sheets:
-            sheet.write([tagged], path := folder / f"{stem}{sheet.suffix}")
-            yield sheet, path
+def _one_per_result(
+    writers: Sequence[AnyWriter], outcomes: Outcomes, folder: Path
+) -> Iterator[tuple[AnyWriter, Path]]:
+    names = safe_names(tagged.clip for tagged in only_tagged(outcomes))
+    for stem, tagged in zip(names, only_tagged(outcomes), strict=True):
+        for writer in writers:
+            writer.write([tagged], path := folder / f"{stem}{writer.suffix}")
+            yield writer, path
 
 
-WRITERS: dict[str, tuple[AnySheet, ...]] = {
+WRITERS: dict[str, tuple[AnyWriter, ...]] = {
     "json": (tables.JSON,),
     "json-detail": (tables.JSON_DETAIL,),
     "csv": (tables.TAGS_CSV, tables.EVENTS_CSV),
     "parquet": (tables.TAGS_PARQUET, tables.EVENTS_PARQUET),
-    "dcase": (challenge.SUBTASK_A, challenge.SUBTASK_B),
+    "dcase": (dcase_tsv.SUBTASK_A, dcase_tsv.SUBTASK_B),
     "audacity": (events.AUDACITY,),
     "raven": (events.RAVEN,),
     "rttm": (events.RTTM,),

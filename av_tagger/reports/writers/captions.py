@@ -1,6 +1,7 @@
-"""Tags as captions of the video: WebVTT and SRT.
+"""Tags as captions: WebVTT and SRT.
 
-Players show overlapping captions badly, so time is cut wherever a sound begins or ends, and each piece names all that is heard in it.
+Players show overlapping captions badly. Time is therefore cut wherever an event starts or ends, and
+each cue lists all events in it, with their peaks.
 """
 
 from __future__ import annotations
@@ -9,60 +10,62 @@ import itertools
 from typing import TYPE_CHECKING
 
 from av_tagger.reports.files import one_line
-from av_tagger.reports.writers.sheet import Sheet, answers, timeline
+from av_tagger.reports.writers.base import TextWriter, only_tagged, timeline
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-    from av_tagger.scores import Outcome, Tagged
+    from av_tagger.scores import Event, Outcome, Tag, Tagged
 
-Cue = tuple[int, int, tuple[str, ...]]  # from, to (milliseconds), what is heard
+Cue = tuple[int, int, tuple[str, ...]]  # start and end in milliseconds, lines of text
+
+_FOR_SRT = str.maketrans({"<": "‹", ">": "›"})  # SRT has no escapes
 
 
 def cues(tagged: Tagged) -> list[Cue]:
-    """The pieces of time in which something is heard, in order, neighbours with the same sounds joined."""
-    spans = [
-        (_ms(e.start), _ms(e.end), f"{one_line(t.label)} {e.peak:.2f}") for e, t in timeline(tagged)
-    ]
+    """The cues in order; neighbours with the same text are joined."""
+    spans = [(_ms(e.start), _ms(e.end), _line(e, tag)) for e, tag in timeline(tagged)]
     cuts = sorted({cut for start, end, _ in spans for cut in (start, end)})
     result: list[Cue] = []
     for start, end in itertools.pairwise(cuts):
-        heard = tuple(text for a, b, text in spans if a <= start and end <= b)
-        if heard and result and result[-1][1:] == (start, heard):
-            result[-1] = (result[-1][0], end, heard)
-        elif heard:
-            result.append((start, end, heard))
+        lines = tuple(text for a, b, text in spans if a <= start and end <= b)
+        if lines and result and result[-1][1:] == (start, lines):
+            result[-1] = (result[-1][0], end, lines)
+        elif lines:
+            result.append((start, end, lines))
     return result
+
+
+def _line(event: Event, tag: Tag) -> str:
+    """A tag without events has no peak: then its probability is shown."""
+    number = f"peak {event.peak:.2f}" if tag.events else f"probability {tag.probability:.2f}"
+    return f"{one_line(tag.label)} ({number})"
 
 
 def vtt(outcomes: Iterable[Outcome]) -> Iterator[str]:
     yield "WEBVTT\n"
-    for tagged in answers(outcomes):
-        for start, end, heard in cues(tagged):
-            yield f"\n{_profiler(start, '.')} --> {_profiler(end, '.')}\n"
-            yield "".join(f"{_escape(text)}\n" for text in heard)
+    for tagged in only_tagged(outcomes):
+        for start, end, lines in cues(tagged):
+            yield f"\n{_timestamp(start, '.')} --> {_timestamp(end, '.')}\n"
+            yield "".join(f"{_escape(text)}\n" for text in lines)
 
 
 def srt(outcomes: Iterable[Outcome]) -> Iterator[str]:
     number = 0
-    for tagged in answers(outcomes):
-        for start, end, heard in cues(tagged):
+    for tagged in only_tagged(outcomes):
+        for start, end, lines in cues(tagged):
             number += 1
-            yield f"{number}\n{_profiler(start, ',')} --> {_profiler(end, ',')}\n"
-            yield (
-                "".join(
-                    f"{text.replace('-->', '→').replace('<', '‹').replace('>', '›')}\n"
-                    for text in heard
-                )
-                + "\n"
-            )
+            yield f"{number}\n{_timestamp(start, ',')} --> {_timestamp(end, ',')}\n"
+            shown = (text.replace("-->", "→").translate(_FOR_SRT) for text in lines)
+            yield "".join(f"{text}\n" for text in shown) + "\n"
 
 
 def _ms(seconds: float) -> int:
     return round(seconds * 1000)
 
 
-def _profiler(ms: int, point: str) -> str:
+def _timestamp(ms: int, point: str) -> str:
+    """01:02:03.456, with the decimal point of the format."""
     seconds, ms = divmod(ms, 1000)
     minutes, seconds = divmod(seconds, 60)
     hours, minutes = divmod(minutes, 60)
@@ -73,5 +76,5 @@ def _escape(text: str) -> str:
     return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
 
 
-VTT = Sheet(".vtt", vtt, each=True)
-SRT = Sheet(".srt", srt, each=True)
+VTT = TextWriter(".vtt", vtt, each=True)
+SRT = TextWriter(".srt", srt, each=True)

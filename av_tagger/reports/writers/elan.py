@@ -1,4 +1,4 @@
-"""Events for ELAN: an .eaf file with one tier a tag, times in milliseconds of the file."""
+"""Events for ELAN: an .eaf file with one tier per tag, times in milliseconds of the file."""
 
 from __future__ import annotations
 
@@ -9,21 +9,20 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from xml.etree import ElementTree as ET
 
-from av_tagger.reports.writers.sheet import Sheet, answers, occurrences
+from av_tagger.reports.writers.base import TextWriter, occurrences, only_tagged
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
     from av_tagger.scores import Outcome, Tag, Tagged
 
-_NO_XML = re.compile(
-    "[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]"
-)  # characters that XML 1.0 cannot hold
+# Characters that XML 1.0 cannot hold.
+_NO_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 _XSI = "http://www.w3.org/2001/XMLSchema-instance"
 
 
 def elan(outcomes: Iterable[Outcome]) -> Iterator[str]:
-    for tagged in answers(outcomes):
+    for tagged in only_tagged(outcomes):
         document = _document(tagged)
         ET.indent(document)
         yield (
@@ -101,11 +100,12 @@ def _tiers(root: ET.Element, tagged: Tagged, names: dict[tuple[str, int, int], s
                 "ALIGNABLE_ANNOTATION",
                 {"ANNOTATION_ID": f"a{number}", **refs},
             )
-            ET.SubElement(aligned, "ANNOTATION_VALUE").text = f"{event.peak:.2f}"
+            kind = "peak" if tag.events else "probability"
+            ET.SubElement(aligned, "ANNOTATION_VALUE").text = f"{kind} {event.peak:.2f}"
 
 
 def _spans(tagged: Tagged, tag: Tag) -> list[tuple[int, int]]:
-    """Milliseconds from and to; ELAN shows no annotation that lasts no time."""
+    """Start and end in milliseconds; ELAN does not show annotations of length zero."""
     events = [(round(e.start * 1000), round(e.end * 1000)) for e in occurrences(tagged, tag)]
     return [(start, max(end, start + 1)) for start, end in events]
 
@@ -114,4 +114,4 @@ def _text(text: str) -> str:
     return _NO_XML.sub("?", text)
 
 
-ELAN = Sheet(".eaf", elan, each=True)
+ELAN = TextWriter(".eaf", elan, each=True)

@@ -1,6 +1,6 @@
-"""Events for programs that annotate sound: Audacity labels, Raven selection tables, RTTM; one line an event.
+"""Events for annotation programs, one line per event: Audacity, Raven, RTTM.
 
-A tag without events (it was seen, not heard) spans its clip. Times are seconds of the file.
+A tag without events (seen, not heard) spans its clip. Times are seconds of the file.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ import re
 from typing import TYPE_CHECKING
 
 from av_tagger.reports.files import one_line, safe_names
-from av_tagger.reports.writers.sheet import Sheet, answers, timeline
+from av_tagger.reports.writers.base import TextWriter, only_tagged, timeline
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -28,11 +28,11 @@ RAVEN_COLUMNS = (
     "Annotation",
     "Score",
 )
-_HIGHEST_HZ = 10_000.0  # what the ear hears: half of 20 kHz
+_HIGHEST_HZ = 10_000.0  # half of the ear's sampling rate
 
 
 def audacity(outcomes: Iterable[Outcome]) -> Iterator[str]:
-    for tagged in answers(outcomes):
+    for tagged in only_tagged(outcomes):
         for event, tag in timeline(tagged):
             yield f"{event.start:.6f}\t{event.end:.6f}\t{one_line(tag.label)}\n"
 
@@ -40,7 +40,7 @@ def audacity(outcomes: Iterable[Outcome]) -> Iterator[str]:
 def raven(outcomes: Iterable[Outcome]) -> Iterator[str]:
     yield "\t".join(RAVEN_COLUMNS) + "\n"
     number = 0
-    for tagged in answers(outcomes):
+    for tagged in only_tagged(outcomes):
         for event, tag in timeline(tagged):
             number += 1
             box = f"{event.start:.6f}\t{event.end:.6f}\t0.0\t{_HIGHEST_HZ:.1f}"
@@ -48,14 +48,15 @@ def raven(outcomes: Iterable[Outcome]) -> Iterator[str]:
 
 
 def rttm(outcomes: Outcomes) -> Iterator[str]:
-    """SPEAKER lines, the one type that every reader of RTTM takes; fields may hold no white space, so it becomes `_`."""
-    names = safe_names(tagged.clip for tagged in answers(outcomes))
-    for name, one in zip(names, answers(outcomes), strict=True):
+    """SPEAKER lines, the type that all readers of RTTM know; spaces in labels become `_`."""
+    names = safe_names(tagged.clip for tagged in only_tagged(outcomes))
+    for name, one in zip(names, only_tagged(outcomes), strict=True):
         for event, tag in timeline(one):
             label = re.sub(r"\s+", "_", one_line(tag.label))
-            yield f"SPEAKER {name} 1 {event.start:.3f} {event.end - event.start:.3f} <NA> <NA> {label} {event.peak:.4f} <NA>\n"
+            time = f"{event.start:.3f} {event.end - event.start:.3f}"
+            yield f"SPEAKER {name} 1 {time} <NA> <NA> {label} {event.peak:.4f} <NA>\n"
 
 
-AUDACITY = Sheet(".labels.txt", audacity, each=True)
-RAVEN = Sheet(".selections.txt", raven, each=True)
-RTTM = Sheet(".rttm", rttm)
+AUDACITY = TextWriter(".labels.txt", audacity, each=True)
+RAVEN = TextWriter(".selections.txt", raven, each=True)
+RTTM = TextWriter(".rttm", rttm)

@@ -1,11 +1,11 @@
-"""Results as a JAMS document: the clip's tags, and the events with their times, both in the namespace `tag_open`."""
+"""Results as JAMS documents: tags of the clip, and events, in the namespace `tag_open`."""
 
 from __future__ import annotations
 
 import json
 from typing import TYPE_CHECKING, Any
 
-from av_tagger.reports.writers.sheet import Sheet, answers, span, timeline
+from av_tagger.reports.writers.base import TextWriter, only_tagged, span, timeline
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -16,7 +16,7 @@ JAMS_VERSION = "0.3.4"  # of the format
 
 
 def jams(outcomes: Iterable[Outcome]) -> Iterator[str]:
-    for tagged in answers(outcomes):
+    for tagged in only_tagged(outcomes):
         yield json.dumps(_document(tagged), indent=1, allow_nan=False) + "\n"
 
 
@@ -36,7 +36,7 @@ def _document(tagged: Tagged) -> dict[str, Any]:
             "title": tagged.clip.path.name,
             "artist": "",
             "release": "",
-            "duration": round(end, 3),  # the file is at least as long as the part that was tagged
+            "duration": round(end, 3),  # at least: the end of the tagged part
             "identifiers": identifiers,
             "jams_version": JAMS_VERSION,
         },
@@ -74,4 +74,4 @@ def _row(start: float, end: float, label: str, confidence: float) -> dict[str, A
     }
 
 
-JAMS = Sheet(".jams", jams, each=True)
+JAMS = TextWriter(".jams", jams, each=True)

@@ -1,8 +1,9 @@
-"""Results as tables for any program: JSON lines, CSV, Parquet; one row a result, a tag or an event.
+"""Results as tables: JSON lines, CSV and Parquet.
 
-`.tags.csv`: one row a tag. A file without tags, or one that failed (see its column `error`), has one row with an empty label,
-so that every input is there. `.events.csv`: one row an event. Both start with the file and, for a part of a file, where that part
-begins and ends. All times are seconds of the file. Parquet holds the same two tables.
+`.tags.csv`: one row per tag. A file without tags, or one that failed (column `error`), has one row
+with an empty label, so that every input is listed. `.events.csv`: one row per event. Both begin
+with the file and, for a part of a file, its start and end. All times are seconds of the file.
+Parquet holds the same two tables.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 from av_tagger.errors import missing_library
 from av_tagger.reports.files import whole
 from av_tagger.reports.schema import as_json, as_line
-from av_tagger.reports.writers.sheet import Sheet
+from av_tagger.reports.writers.base import TextWriter
 from av_tagger.scores import Failed, Outcome
 
 if TYPE_CHECKING:
@@ -41,8 +42,8 @@ TAG_COLUMNS = (
     "error",
 )
 EVENT_COLUMNS = (*CLIP_COLUMNS, "label", "start", "end", "peak")
-_WORDS = {"file", "label", "objects", "error"}  # columns of text; all others are numbers
-ROW_GROUP = 1024  # rows of Parquet that are in memory at once: with four times as many it would hold 18 MB more
+_TEXT = {"file", "label", "objects", "error"}  # columns of text; all others are numbers
+ROW_GROUP = 1024  # rows of Parquet in memory; 4096 would take 18 MB more
 
 
 def json_lines(outcomes: Iterable[Outcome]) -> Iterator[str]:
@@ -105,8 +106,8 @@ def events_csv(outcomes: Iterable[Outcome]) -> Iterator[str]:
 
 
 @dataclass(frozen=True)
-class ParquetSheet:
-    """A writer of one Parquet table."""
+class ParquetWriter:
+    """A writer of one Parquet table, in row groups of bounded size."""
 
     suffix: str
     events: bool = False
@@ -122,15 +123,12 @@ class ParquetSheet:
         schema = arrow.schema([(c, _arrow_type(arrow, c)) for c in columns])
         with whole(path) as temporary, parquet.ParquetWriter(temporary, schema) as out:
             while group := list(itertools.islice(rows, ROW_GROUP)):
-                out.write_table(
-                    arrow.table(
-                        {c: [_utf8(row.get(c)) for row in group] for c in columns}, schema=schema
-                    )
-                )
+                cells = {c: [_utf8(row.get(c)) for row in group] for c in columns}
+                out.write_table(arrow.table(cells, schema=schema))
 
 
 def _arrow_type(arrow: Any, column: str) -> Any:
-    if column in _WORDS:
+    if column in _TEXT:
         return arrow.string()
     return arrow.int64() if column == "events" else arrow.float64()
 
@@ -144,13 +142,13 @@ def _pyarrow() -> tuple[Any, Any]:
         import pyarrow as pa
         from pyarrow import parquet
     except ImportError as error:
-        raise missing_library("Parquet files need", "pyarrow", error, "parquet") from error
+        raise missing_library("Parquet files need", "pyarrow", error) from error
     return pa, parquet
 
 
-JSON = Sheet(".jsonl", json_lines)
-JSON_DETAIL = Sheet(".detail.jsonl", detailed_json_lines)
-TAGS_CSV = Sheet(".tags.csv", tags_csv)
-EVENTS_CSV = Sheet(".events.csv", events_csv)
-TAGS_PARQUET = ParquetSheet(".tags.parquet")
-EVENTS_PARQUET = ParquetSheet(".events.parquet", events=True)
+JSON = TextWriter(".jsonl", json_lines)
+JSON_DETAIL = TextWriter(".detail.jsonl", detailed_json_lines)
+TAGS_CSV = TextWriter(".tags.csv", tags_csv)
+EVENTS_CSV = TextWriter(".events.csv", events_csv)
+TAGS_PARQUET = ParquetWriter(".tags.parquet")
+EVENTS_PARQUET = ParquetWriter(".events.parquet", events=True)

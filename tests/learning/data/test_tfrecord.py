@@ -9,10 +9,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from av_tagger.crc32c import crc32c, masked_crc32c
 from av_tagger.errors import StorageError
 from av_tagger.learning.data.tfrecord import (
-    crc32c,
-    masked_crc32c,
     parse_feature,
     read_records,
     read_sequences,

@@ -1,0 +1,94 @@
+"""Files of published networks: read safely, and put strictly into the network that they fit."""
+
+from __future__ import annotations
+
+import pickle
+from pathlib import Path
+from typing import Protocol, cast
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+from torch import Tensor, nn
+
+from av_tagger.audio.known.efficientat import EfficientAT
+from av_tagger.audio.known.families import EFFICIENTAT
+from av_tagger.audio.known.vggish_files import network_of as vggish
+from av_tagger.audio.known.yamnet import YAMNet
+from av_tagger.errors import WeightsError, sentence
+
+
+class Network(Protocol):
+    """What a published network offers: embeddings of a waveform, and what its head says of them."""
+
+    width: int
+
+    def embed(self, waveforms: Tensor) -> Tensor: ...
+
+    def __call__(self, waveforms: Tensor) -> tuple[Tensor, Tensor]: ...
+
+
+def read_network(family: str, path: Path) -> Network:
+    """The network whose weights lie in a file, its width taken from the file; strict."""
+    return build(family, read_state(path), path)
+
+
+def read_state(path: Path) -> dict[str, Tensor]:
+    if not path.is_file():
+        raise WeightsError(
+            sentence(path, "there is no such weights file", "see av-tag weights list")
+        )
+    try:
+        state = (
+            load_file(path)
+            if path.suffix == ".safetensors"
+            else torch.load(path, map_location="cpu", weights_only=True)
+        )
+    except (
+        SafetensorError,
+        OSError,
+        RuntimeError,
+        EOFError,
+        pickle.UnpicklingError,
+        ValueError,
+    ) as error:
+        reason = str(error).splitlines()[0][:120]
+        raise WeightsError(
+            sentence(
+                path,
+                f"cannot be read as weights ({reason})",
+                "fetch it again: av-tag weights fetch",
+            )
+        ) from error
+    if not isinstance(state, dict) or not all(isinstance(v, Tensor) for v in state.values()):
+        raise WeightsError(
+            sentence(
+                path,
+                "holds something other than named tensors",
+                "fetch it again: av-tag weights fetch",
+            )
+        )
+    return state
+
+
+def build(family: str, state: dict[str, Tensor], path: Path) -> Network:
+    last = EFFICIENTAT.tensor
+    if family == "efficientat" and last not in state:
+        raise WeightsError(
+            sentence(
+                path, "is not an EfficientAT MobileNet", "give a file such as mn10_as_mAP_471.pt"
+            )
+        )
+    try:
+        if family == "vggish":
+            return cast("Network", vggish(state).eval())
+        network: nn.Module = YAMNet() if family == "yamnet" else EfficientAT(len(state[last]) / 160)
+        network.load_state_dict(state, strict=True)
+    except (RuntimeError, KeyError) as error:
+        reason = " ".join(str(error).split())[:160]
+        raise WeightsError(
+            sentence(
+                path, f"does not fit {family} ({reason})", "fetch it again: av-tag weights fetch"
+            )
+        ) from error
+    return cast("Network", network)

@@ -1,0 +1,79 @@
+"""Fusion in the logit domain: what is seen moves the log-odds of what is heard, within limits."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from av_tagger.fusion.thresholds import Floats
+from av_tagger.fusion.weighing import Weighing
+from av_tagger.scores import Scores, Status
+
+NEUTRAL_GAIN, NEUTRAL_AGAINST = 2.0, 0.0  # of a class that nothing was fitted for
+CERTAIN = 1e-7  # probabilities are kept this far from 0 and 1
+LOOKED = (Status.OK, Status.DEGRADED)
+
+
+@dataclass(frozen=True, eq=False)
+class LogitFusion(Weighing):
+    """logit(p_k) = logit(heard_k) + gain_k seen_k - against_k rival_k.
+
+    `seen` is evidence from 0 to 1, NaN where there is none: that leaves what is heard as it is, so
+    "not seen" is no "no". `rival` is by how much another class of the same family is seen better:
+    a picture of an ambulance speaks against a police car. Rises with `heard` and with `seen`; the
+    gain bounds what looking can do, so where the ear is near zero the eye alone makes no tag.
+    Expects calibrated ears. Without an ear the eye decides, with its own thresholds.
+    """
+
+    gain: Floats = field(kw_only=True)  # (classes,) log-odds that full evidence adds
+    against: Floats = field(kw_only=True)  # (classes,) log-odds that a rival in full view takes
+    family: tuple[str, ...] = field(kw_only=True)  # classes of one family exclude each other
+
+    def combine(self, heard: Floats, seen: Floats) -> Floats:
+        moved = logit(heard) + shift(self, seen)
+        fused: Floats = np.where(np.isfinite(heard), sigmoid(moved), seen)
+        return fused
+
+    def thresholds(self, heard: Scores, seen: Scores) -> NDArray[np.float64]:
+        """`both` for every class that was heard, if the eye could look, whatever it found."""
+        heard_row = self.rows.both if seen.status in LOOKED else self.rows.ear
+        return np.where(np.isfinite(heard.probabilities), heard_row, self.rows.eye)
+
+    def decide(self, heard: Floats, seen: Floats) -> NDArray[np.bool_]:
+        """Takes it that the eye could look at every clip."""
+        rows = np.where(np.isfinite(heard), self.rows.both, self.rows.eye)
+        said: NDArray[np.bool_] = self.combine(heard, seen) >= rows
+        return said
+
+
+def shift(fusion: LogitFusion, seen: Floats) -> Floats:
+    """(clips, classes) what looking adds to the log-odds; 0 without evidence."""
+    evidence = np.nan_to_num(seen)
+    moved: Floats = fusion.gain * evidence - fusion.against * rivals(evidence, fusion.family)
+    return moved
+
+
+def rivals(evidence: Floats, family: tuple[str, ...]) -> Floats:
+    """By how much the best seen of a class's family surpasses the class itself; 0 without family."""
+    surpassed = np.zeros_like(evidence)
+    names = np.array(family, dtype=str)
+    for name in dict.fromkeys(family):
+        if name:
+            mine = names == name
+            best = evidence[..., mine].max(axis=-1, keepdims=True)
+            surpassed[..., mine] = best - evidence[..., mine]
+    return surpassed
+
+
+def logit(probabilities: Floats) -> Floats:
+    p = np.clip(probabilities, CERTAIN, 1 - CERTAIN)
+    log_odds: Floats = np.log(p) - np.log1p(-p)
+    return log_odds
+
+
+def sigmoid(log_odds: Floats) -> Floats:
+    small = np.exp(-np.abs(log_odds))  # cannot overflow
+    probabilities: Floats = np.where(log_odds >= 0, 1.0, small) / (1.0 + small)
+    return probabilities

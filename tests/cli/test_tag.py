@@ -1,0 +1,229 @@
+"""av-tag tag: tables and JSON, bad files, settings, outputs, exit codes."""
+
+from __future__ import annotations
+
+import json
+from importlib.resources import files
+from pathlib import Path
+
+import jsonschema
+import numpy as np
+import pytest
+import torch
+
+from av_tagger.audio.checkpoint import Header, save_checkpoint
+from av_tagger.audio.network import EarArchitecture, build_network
+from av_tagger.labels import dcase2017
+from tests.assets import make_audio, make_video
+from tests.cli.conftest import AvTag, Done
+
+
+@pytest.fixture(scope="module")
+def ear(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An ear with seeded random weights: its tags are meaningless, but always the same."""
+    torch.manual_seed(0)
+    settings = {"channels": (4, 4, 4, 4), "units": 4}
+    architecture = EarArchitecture(17, extractor_settings=settings, margin=5)
+    path = tmp_path_factory.mktemp("ear") / "tiny.safetensors"
+    header = Header("tiny", architecture, dcase2017().labels)
+    save_checkpoint(path, build_network(architecture), header)
+    return path
+
+
+@pytest.fixture(scope="module")
+def video(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return Path(make_video(tmp_path_factory.mktemp("media") / "clip.mp4", seconds=2.0))
+
+
+@pytest.fixture
+def tag(ear: Path, av_tag: AvTag) -> AvTag:
+    """Runs `av-tag WORDS` with the tiny ear."""
+
+    def run(*words: object) -> Done:
+        return av_tag(*words, "--ear", ear, "--offline")
+
+    return run
+
+
+def test_a_file_is_tagged_without_naming_the_command(video: Path, tag: AvTag) -> None:
+    done = tag(video, "--threshold", "0")
+    assert done.code == 0
+    assert "clip.mp4" in done.out.replace("\n", "")
+    assert "ear: crnn" in done.err
+    assert "tiny" in done.err
+
+
+def test_the_table_fits_80_columns(video: Path, tag: AvTag, tmp_path: Path) -> None:
+    short = tmp_path / "a.mp4"
+    short.write_bytes(video.read_bytes())
+    done = tag(short, "--threshold", "0")
+    assert max(map(len, done.lines[1:])) <= 80
+    for word in ("tag", "probability", "heard", "seen", "when", "Train horn"):
+        assert word in done.out
+
+
+def test_top_shows_the_most_probable_classes(video: Path, tag: AvTag) -> None:
+    done = tag(video, "--threshold", "1", "--top", "3")
+    rows = [line for line in done.lines if "│" in line and "0." in line]
+    assert len(rows) == 3
+    shown = [float(row.split("│")[2]) for row in rows]
+    assert shown == sorted(shown, reverse=True)
+
+
+def test_quiet_prints_results_and_errors_only(video: Path, tag: AvTag) -> None:
+    done = tag(video, "none.mp4", "--quiet", "--threshold", "0")
+    assert done.code == 1
+    assert "probability" in done.out
+    assert done.err.count("\n") == 1
+    assert "none.mp4: no such file" in done.err.replace("there is no such file", "no such file")
+
+
+def test_json_lines_alone_are_on_stdout(video: Path, tag: AvTag) -> None:
+    done = tag(video, "none.mp4", "--json", "--threshold", "0")
+    lines = [json.loads(line) for line in done.lines]
+    schema = json.loads((files("av_tagger") / "resources" / "schema1.json").read_text())
+    for line in lines:
+        jsonschema.validate(line, schema)
+    assert done.code == 1
+    assert [Path(line["file"]).name for line in lines] == ["clip.mp4", "none.mp4"]
+    assert len(lines[0]["tags"]) == 17
+    assert lines[1]["error"]["message"].startswith("none.mp4: ")
+
+
+def test_a_result_does_not_depend_on_other_files(video: Path, tag: AvTag, tmp_path: Path) -> None:
+    other = Path(make_audio(tmp_path / "other.wav", seconds=1.0))
+    expected = json.loads(tag(video, "--json").out)
+    both = tag(other, video, "--json")
+    found = next(line for line in map(json.loads, both.lines) if line["file"] == str(video))
+    for label, score in expected["scores"].items():
+        assert found["scores"][label]["fused"] == pytest.approx(score["fused"], abs=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "sentence"),
+    [
+        ("empty.mp4", b"", "is empty (0 bytes)"),
+        ("text.mp4", b"hello, I am a text\n" * 50, "is text, not media"),
+        ("cdg.mp4", b"I am a text, not a film\n" * 30, "is text, not media"),  # FFmpeg: CD graphics
+        ("noise.mp4", np.random.default_rng(0).bytes(5000), "is not media that can be read"),
+    ],
+)
+def test_a_bad_file_fails_alone(
+    name: str, content: bytes, sentence: str, video: Path, tag: AvTag, tmp_path: Path
+) -> None:
+    (tmp_path / name).write_bytes(content)
+    done = tag(tmp_path / name, video, "--json")
+    assert (done.code, len(done.lines)) == (1, 2)
+    assert name in done.err
+    assert sentence in done.err
+
+
+def test_a_missing_track_is_no_failure(tag: AvTag, tmp_path: Path) -> None:
+    silent = make_video(tmp_path / "silent.mp4", seconds=1.0, audio=None)
+    sound = make_audio(tmp_path / "sound.wav", seconds=1.0)
+    done = tag(silent, sound, "--json")
+    no_sound, no_picture = (json.loads(line) for line in done.lines)
+    assert done.code == 0
+    assert no_sound["ear"]["status"] == "no track"
+    assert no_picture["eye"]["status"] == "no track"
+
+
+@pytest.mark.parametrize(
+    ("words", "sentence"),
+    [
+        (["--device", "cuda:7"], "there is no device 'cuda:7'"),
+        (["--device", "abacus"], "there is no device 'abacus'"),
+        (["--only", "nose"], "'nose' is not a choice"),
+        (["--classes", "Trian"], "did you mean 'Train'"),
+        (["--fusion", "papre"], "did you mean 'paper'"),
+        (["--backend", "vlc"], "vlc"),
+        (["--format", "csv"], "--format needs a folder"),
+        (["--format", "docx", "-o", "out"], "docx"),
+        (["--config", "none.toml"], "none.toml: cannot be read"),
+    ],
+)
+def test_wrong_flags_are_one_sentence(
+    words: list[str], sentence: str, video: Path, tag: AvTag
+) -> None:
+    done = tag(video, *words)
+    assert (done.code, done.out) == (2, "")
+    assert sentence in done.err
+    assert done.err.count("\n") == 1
+
+
+def test_annotate_takes_one_file(video: Path, tag: AvTag, tmp_path: Path) -> None:
+    done = tag(video, video, "--annotate", tmp_path / "copy.mp4")
+    assert (done.code, done.out) == (2, "")
+    assert "--annotate" in done.err
+
+
+def test_settings_come_from_a_file_and_flags_override_it(
+    video: Path, tag: AvTag, tmp_path: Path
+) -> None:
+    path = tmp_path / "av-tag.toml"
+    path.write_text('only = "ear"\nthreshold = 0.0\n[events]\nhigh = 0.9\n')
+    from_file = json.loads(tag(video, "--json", "--config", path).out)
+    assert from_file["eye"]["status"] == "off"
+    assert len(from_file["tags"]) == 17
+    overridden = json.loads(tag(video, "--json", "--config", path, "--threshold", "1").out)
+    assert overridden["tags"] == []
+
+
+def test_an_unknown_setting_is_named(video: Path, tag: AvTag, tmp_path: Path) -> None:
+    path = tmp_path / "av-tag.toml"
+    path.write_text("[event]\nhigh = 0.9\n")
+    done = tag(video, "--config", path)
+    assert done.code == 2
+    assert f"{path}: there is no setting 'event'; did you mean 'events'?" in done.err
+
+
+def test_a_class_list_with_duplicates_is_rejected(video: Path, tag: AvTag, tmp_path: Path) -> None:
+    path = tmp_path / "classes.txt"
+    path.write_text("Train\nTrain\n")
+    done = tag(video, "--classes", path)
+    assert done.code == 2
+    assert "class 'Train' is in the list more than once" in done.err
+    assert str(path) in done.err
+
+
+def test_classes_that_the_ear_does_not_know(video: Path, tag: AvTag) -> None:
+    scores = json.loads(tag(video, "--classes", "Train;Dog", "--json").out)["scores"]
+    assert list(scores) == ["Train", "Dog"]
+    assert scores["Dog"]["heard"] is None
+    assert scores["Train"]["heard"] is not None
+
+
+def test_a_folder_without_media_fails(tag: AvTag, tmp_path: Path) -> None:
+    (tmp_path / "notes.txt").write_text("nothing to hear")
+    done = tag(tmp_path)
+    assert done.code == 1
+    assert str(tmp_path) in done.err
+    assert "no media" in done.err
+
+
+def test_formats_page_and_annotated_video_are_written(
+    video: Path, tag: AvTag, tmp_path: Path
+) -> None:
+    page, copy = tmp_path / "page.html", tmp_path / "copy.mp4"
+    outputs = ["-o", tmp_path / "out", "--format", "json,csv", "--report", page]
+    done = tag(video, *outputs, "--annotate", copy, "--threshold", "0")
+    assert done.code == 0
+    assert "clip.mp4" in page.read_text()
+    assert copy.stat().st_size > 1000
+    written = sorted(path.name for path in (tmp_path / "out").iterdir())
+    assert written == ["results.events.csv", "results.jsonl", "results.tags.csv"]
+    for name in written:
+        assert f"wrote {tmp_path / 'out' / name}" in done.err
+
+
+def test_a_report_of_several_files_is_a_folder(video: Path, tag: AvTag, tmp_path: Path) -> None:
+    other = make_video(tmp_path / "other.mp4", seconds=1.0)
+    assert tag(video, other, "--report", tmp_path / "report").code == 0
+    assert (tmp_path / "report" / "index.html").is_file()
+    assert len(list((tmp_path / "report" / "pages").iterdir())) == 2
+
+
+def test_only_the_eye_without_objects_has_no_scores(video: Path, tag: AvTag) -> None:
+    result = json.loads(tag(video, "--only", "eye", "--json").out)
+    assert result["ear"]["status"] == "off"
+    assert {score["heard"] for score in result["scores"].values()} == {None}

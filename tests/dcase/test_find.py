@@ -1,0 +1,109 @@
+"""Finding the files of listed clips under the usual names."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from av_tagger.clip import Clip
+from av_tagger.dcase import ListedClip, find_clips, parse_name
+from av_tagger.errors import UsageError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+def listed(*names: str) -> list[ListedClip]:
+    return [ListedClip(str(parsed) if (parsed := parse_name(n)) else n, parsed) for n in names]
+
+
+def put(folder: Path, *names: str) -> None:
+    for name in names:
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_bytes(b"")
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "-GCwoyCnYsY_0.000_10.000.wav",
+        "Y-GCwoyCnYsY_0.000_10.000.wav",
+        "deep/er/Y-GCwoyCnYsY_0.000_10.000.mp4",
+        "-GCwoyCnYsY_0_10.WEBM",
+        "-GCwoyCnYsY_0.000_10.000.opus",
+        "Y-GCwoyCnYsY_0.000_10.000",
+    ],
+)
+def test_a_cut_clip_is_found(name: str, tmp_path: Path) -> None:
+    put(tmp_path, name, "other.wav")
+    found = find_clips(listed("-GCwoyCnYsY_0.000_10.000"), [tmp_path])
+    assert [clip for _, clip in found.clips] == [Clip(tmp_path / name)]
+    assert found.missing == ()
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "YCk9F0Uq3BE.mp4",
+        "YYCk9F0Uq3BE.mkv",
+        "Night train [YCk9F0Uq3BE].webm",
+        "Night-train-YCk9F0Uq3BE.m4a",
+    ],
+)
+def test_a_whole_video_is_cut(name: str, tmp_path: Path) -> None:
+    put(tmp_path, name)
+    rows = listed("YCk9F0Uq3BE_70.000_80.000", "YCk9F0Uq3BE_200.000_206.500")
+    found = find_clips(rows, [tmp_path])
+    assert [clip for _, clip in found.clips] == [
+        Clip(tmp_path / name, 70.0, 80.0),
+        Clip(tmp_path / name, 200.0, 206.5),
+    ]
+
+
+def test_the_best_of_several_files(tmp_path: Path) -> None:
+    """Video before sound, cut before whole, independent of the order of the folders."""
+    rows = listed("-GCwoyCnYsY_0.000_10.000")
+    one, two = tmp_path / "one", tmp_path / "two"
+    order = [
+        "two/a/-GCwoyCnYsY.wav",
+        "one/Y-GCwoyCnYsY_0.000_10.000.flac",
+        "two/Y-GCwoyCnYsY.mkv",
+        "one/-GCwoyCnYsY_0.000_10.000.mp4",
+    ]
+    two.mkdir()
+    one.mkdir()
+    for name in order:
+        put(tmp_path, name)
+        for folders in ([one, two], [two, one]):
+            assert find_clips(rows, folders).clips[0][1].path == tmp_path / name
+
+
+def test_other_and_incomplete_files_are_ignored(tmp_path: Path) -> None:
+    put(
+        tmp_path,
+        "-GCwoyCnYsY_0.000_10.000.json",
+        "-GCwoyCnYsY.mp4.part",
+        "-GCwoyCnYsY.jpg",
+        ".-GCwoyCnYsY_0.000_10.000.wav",
+    )
+    found = find_clips(listed("-GCwoyCnYsY_0.000_10.000"), [tmp_path])
+    assert found.clips == ()
+    assert [row.key for row in found.missing] == ["-GCwoyCnYsY_0.000_10.000"]
+
+
+def test_other_cuts_of_the_same_video_are_not_taken(tmp_path: Path) -> None:
+    put(tmp_path, "-GCwoyCnYsY_10.000_20.000.wav", "-gcwoycnysy.mp4")
+    assert len(find_clips(listed("-GCwoyCnYsY_0.000_10.000"), [tmp_path]).missing) == 1
+
+
+def test_names_that_are_not_youtube_clips(tmp_path: Path) -> None:
+    put(tmp_path, "street 1.mp4", "street 2.wav")
+    found = find_clips(listed("street 1", "street 2", "street 3"), [tmp_path])
+    assert [clip.path.name for _, clip in found.clips] == ["street 1.mp4", "street 2.wav"]
+    assert [row.key for row in found.missing] == ["street 3"]
+
+
+def test_a_missing_folder_is_an_error(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="is not a folder"):
+        find_clips(listed("a"), [tmp_path / "none"])
