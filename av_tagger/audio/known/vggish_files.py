@@ -160,4 +160,4 @@ def _pca_state(source: Path) -> dict[str, torch.Tensor]:
 
 
 def _tensor(array: NDArray[np.float32]) -> torch.Tensor:
-    return torch.from_numpy(np.ascontiguousarray(array, np.float32))
+    return torch.from_numpy(np.array(array, np.float32, order="C"))
