@@ -1,6 +1,7 @@
-"""Fakes for every test: an ear, an eye, decoders, worker factories and media backends that need no networks and no media.
+"""Fakes for all tests: an ear, an eye, decoders, worker factories and media backends.
 
-All are quick and picklable. Decoders and backends misbehave when the name of a file, or their own name, asks for it.
+They need no networks and no media, and are fast and picklable. Decoders and backends misbehave
+when the name of a file, or their own name, says so.
 """
 
 from __future__ import annotations
@@ -57,7 +58,7 @@ def window(clip: Clip, start: float = 0.0, seconds: float = 1.0) -> Media:
 
 
 class LoudEar:
-    """Scores `Siren` by the loudness of the waveform, frame by frame; `hook` is called with every batch."""
+    """Scores `Siren` by loudness, frame by frame; `hook` is called with every batch."""
 
     labels = ("Train", "Siren")  # another order than LABELS, and one class fewer
     rate = RATE
@@ -145,7 +146,9 @@ class Live:
 
 
 class Decoder:
-    """Makes windows from names: `slow` sleeps, `bad` fails, `two` and `long` have more windows, `die` ends the process."""
+    """Makes windows from names: `slow` sleeps, `bad` fails, `two` and `long` have more windows,
+    `die` ends the process.
+    """
 
     in_process = False
 
@@ -184,7 +187,7 @@ class FakeWorkerFactory:
 
 @dataclass(frozen=True)
 class PoisonWorkerFactory:
-    """Decoding in real processes, with a backend that hangs and crashes when a file name says so."""
+    """Decoding in real processes; the backend hangs or crashes when a file name says so."""
 
     def __call__(self) -> Worker:
         factory = "tests.fakes:make_poison_backend"
@@ -206,7 +209,7 @@ class BrokenWorkerFactory:
 
 
 class FakeBackend:
-    """Three windows of known numbers; after each one it does what its own name says: hang, crash, exit, ..."""
+    """Three windows of known numbers; after each it does what its name says: hang, crash, exit."""
 
     def __init__(self, name: str, allocate: Allocate) -> None:
         self.name, self.allocate = name, allocate

@@ -69,7 +69,7 @@ def draw_all(folder: Path, video: Path | None = None) -> None:
 
 
 def draw_fusion(folder: Path) -> None:
-    """F1 per class of ear, eye and both on simulated scores; the paper's weights and fitted ones."""
+    """F1 per class of ear, eye and both on simulated scores; the weights of paper and fit."""
     labels = dcase2017().labels
     paper: np.ndarray = load_fusion("paper", labels).weights  # type: ignore[attr-defined]
     examples = simulated_scores(

@@ -55,6 +55,7 @@ def _check(options: BatchOptions) -> tuple[str, ...]:
     from av_tagger.errors import UsageError, did_you_mean
     from av_tagger.media.paths import exists, is_folder
     from av_tagger.reports.writers import check_formats
+    from av_tagger.runner.run import RunRequest, check_folder
     from av_tagger.runner.sources import check_inputs
 
     formats = () if options.format is None else check_formats(options.format.split(","))
@@ -71,7 +72,7 @@ def _check(options: BatchOptions) -> tuple[str, ...]:
         raise UsageError(
             "--devices starts one process per device; leave out --processes and --engine ray"
         )
-    _selection(options)
+    check_folder(RunRequest(options.output, (), "", _selection(options)))
     return formats
 
 

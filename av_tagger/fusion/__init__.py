@@ -46,13 +46,14 @@ LOGIT = "fusion.logit.json"  # for any calibrated ear
 
 
 def load_fusion(source: Path | str, labels: Sequence[str], strict: bool = False) -> Weighing:
-    """The fusion of this name or in this file for these classes; `.neutral` tells which of them it knows nothing of."""
+    """Load a fusion by name or file for these classes; `.neutral` lists those it does not know."""
     if str(source) in FUSIONS:
         return FUSIONS[str(source)](tuple(labels))
     path = Path(source)
     if path.suffix.casefold() not in (".json", ".toml") and not path.exists():
         raise UsageError(
-            f"there is no fusion {str(source)!r}; {did_you_mean(str(source), FUSIONS)}; or give a fusion file (.json, .toml)"
+            f"there is no fusion {str(source)!r}; {did_you_mean(str(source), FUSIONS)}; "
+            "or give a fusion file (.json, .toml)"
         )
     return read_fusion(path, labels, strict)
 
@@ -67,11 +68,12 @@ def file_for_ear(name: str) -> Path:
 
 
 def shipped(name: str) -> Path:
-    """Where a fusion file that came with the program is; the user's own of the same name in $AV_TAGGER_WEIGHTS goes first."""
+    """Path of a shipped fusion file; the same name in $AV_TAGGER_WEIGHTS takes precedence."""
     found = [folder / name for folder in folders() if (folder / name).is_file()]
     if not found:
         raise UsageError(
-            f"the fusion file {name} did not come with this installation; install again, or give one that `av-tag tune` made"
+            f"the fusion file {name} did not come with this installation; "
+            "install again, or give one that `av-tag tune` made"
         )
     return found[0]
 

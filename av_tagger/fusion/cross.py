@@ -1,4 +1,4 @@
-"""Honest figures: fitted on folds, measured on the rest; clips of one group are never on both sides."""
+"""Cross-validation: fit on some folds, measure on the others; a group is never split."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ Ints = NDArray[np.int64]
 
 @dataclass(frozen=True)
 class Honest:
-    """Each witness alone and the two fused, on clips that the fit had not seen."""
+    """Counts of ear, eye and both fused on held-out clips."""
 
     heard: Counts
     seen: Counts
@@ -34,7 +34,9 @@ def cross_validate(
     groups: Sequence[str] | None = None,
     folds: int = 5,
 ) -> Honest:
-    """Every clip is decided by a fit to the other folds; counts are pooled before any ratio is taken."""
+    """Every clip is decided by a fit to the other folds; counts are pooled before any ratio is
+    taken.
+    """
     parts = split(table.truth, groups, folds, settings.seed)
     said = {name: np.zeros_like(table.truth) for name in ("heard", "seen", "fused")}
     for fold in np.unique(parts):
@@ -42,7 +44,8 @@ def cross_validate(
         rest = table.rows(~held)
         if not rest.truth.any():
             raise UsageError(
-                "one group holds every clip that has a class; cross-validation needs them in several groups"
+                "one group holds every clip that has a class; "
+                "cross-validation needs them in several groups"
             )
         fusion = FusionFitter(settings).fit(rest.heard, rest.seen, rest.truth, rest.labels).fusion_
         said["fused"][held] = fusion.decide(table.heard[held], table.seen[held])
@@ -53,14 +56,17 @@ def cross_validate(
 
 
 def split(truth: ArrayLike, groups: Sequence[str] | None, folds: int, seed: int) -> Ints:
-    """A fold for every clip: rare classes are dealt out first, whole groups at a time; named groups do not mind the order of rows."""
+    """A fold for every clip: rare classes are dealt out first, whole groups at a time; named groups
+    do not mind the order of rows.
+    """
     y = np.asarray(truth, dtype=np.int64)
     names, member = np.unique(
         np.array(groups if groups is not None else range(len(y)), dtype=str), return_inverse=True
     )
     if folds < 2 or len(names) < folds:
         raise UsageError(
-            f"{folds} folds cannot be made of {len(names)} groups of clips; give 2 or more folds, and as many groups"
+            f"{folds} folds cannot be made of {len(names)} groups of clips; "
+            "give 2 or more folds, and as many groups"
         )
     labels = np.zeros((len(names), y.shape[1]), dtype=np.int64)
     np.add.at(labels, member, y)

@@ -1,4 +1,4 @@
-"""The fusion file: one line a class that a person can read and edit, checked strictly when it is read (JSON or TOML)."""
+"""The fusion file (JSON or TOML): one readable, editable line per class, strictly validated."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ FORMAT = "av_tagger fusion"
 VERSION = 1
 _TOP = ("format", "version", "method", "note", "classes")
 _ROWS = ("both", "ear", "eye")
-_MISSPELT = 0.85  # likeness from which a spare class of the file is taken for a slip of the pen: not `Train` for `Train horn`
+_MISSPELT = 0.85  # similarity above which an unused class in the file counts as a typo
 _LARGEST = 1e300  # beyond it a number is no float, and NaN is not within either
 _HIGHEST_THRESHOLD = 1.01  # above 1: the class is never tagged
 _LARGEST_SHIFT = 20.0  # log-odds; more is certainty
@@ -46,7 +46,9 @@ Row = Mapping[str, float | str]  # what a file says of a class
 
 @dataclass(frozen=True)
 class Column:
-    """A number that each class has under some method: its attribute in the fusion, its range, and what an unknown class gets."""
+    """A number per class of a method: attribute of the fusion, range, and value for unknown
+    classes.
+    """
 
     attribute: str
     lowest: float
@@ -84,7 +86,9 @@ METHODS: Mapping[str, type[Weighing]] = {
 
 
 def read_fusion(path: Path, labels: Sequence[str] | None = None, strict: bool = False) -> Weighing:
-    """The fusion in a file for these classes, in this order; classes that it does not name are neutral, or an error when strict."""
+    """Read a fusion for these classes, in this order; missing classes are neutral, or an error if
+    strict.
+    """
     content = _parse(path)
     method = _header(path, content)
     table = _classes(path, content.get("classes"), method)

@@ -1,4 +1,4 @@
-"""Fitting a fusion to labelled development scores: weights or coefficients, and thresholds for every set of witnesses."""
+"""Fit a fusion to labelled scores: weights or coefficients, and three rows of thresholds."""
 
 from __future__ import annotations
 
@@ -29,14 +29,16 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
 Bools = NDArray[np.bool_]
-PAPER_WEIGHTS = (0.2, 0.8)  # the ear's share where the eye is better, and where it is not (AV §3.4)
+PAPER_WEIGHTS = (0.2, 0.8)  # of the ear: where the eye is better, and elsewhere (AV §3.4)
 
 
 @dataclass(frozen=True)
 class FitSettings:
-    """How to fit. Classes with fewer than `few` positives are drawn towards neutral: wholly when they have none.
+    """How to fit. Classes with fewer than `few` positives are drawn towards neutral: wholly when
+    they have none.
 
-    With few = 0 and slack = 0 the method `joint` reaches the highest micro-F1 that there is on the clips it is given.
+    With few = 0 and slack = 0 the method `joint` reaches the highest micro-F1 that there is on the
+    clips it is given.
     """
 
     method: str = "logit"
@@ -53,11 +55,13 @@ class FitSettings:
             )
         if self.point not in OPERATING_POINTS:
             raise UsageError(
-                f"there is no operating point {self.point!r}; {did_you_mean(self.point, OPERATING_POINTS)}"
+                f"there is no operating point {self.point!r}; "
+                f"{did_you_mean(self.point, OPERATING_POINTS)}"
             )
         if self.few < 0 or self.slack < 0 or self.steps < 1:
             raise UsageError(
-                f"few and slack are at least 0 and steps at least 1; got {self.few}, {self.slack} and {self.steps}"
+                "few and slack are at least 0 and steps at least 1; "
+                f"got {self.few}, {self.slack} and {self.steps}"
             )
 
 
@@ -136,7 +140,9 @@ class FusionFitter:
 
 
 def joint_weights(table: DevelopmentScores, settings: FitSettings) -> tuple[str, Columns]:
-    """Weight and threshold of every class together: the exact best of all weights tried, then steadied against chance."""
+    """Weight and threshold of every class together: the exact best of all weights tried, then
+    steadied against chance.
+    """
     beta2 = OPERATING_POINTS[settings.point]
     weights, tuned = joint(table.heard, table.seen, table.truth, beta2, settings.steps)
     if settings.slack:
@@ -167,7 +173,8 @@ def stacked(table: DevelopmentScores, settings: FitSettings) -> tuple[str, Colum
         from sklearn.linear_model import LogisticRegression
     except ImportError as error:
         raise MissingExtra(
-            f"the method 'stacked' needs scikit-learn, which does not load ({error}); pip install scikit-learn"
+            f"the method 'stacked' needs scikit-learn, which does not load ({error}); "
+            "pip install scikit-learn"
         ) from error
     neutral = np.array([column.neutral for column in COLUMNS["stacked"].values()])
     numbers = np.tile(neutral, (table.truth.shape[1], 1))
@@ -197,9 +204,9 @@ def _without_columns(
 
 
 def _threshold_rows(table: DevelopmentScores, fused: Floats, settings: FitSettings) -> Columns:
-    """Three rows, each for the best micro-F of the clips that have those witnesses.
+    """Three rows, each for the best micro-F of the clips that have those scores.
 
-    A class that one witness never judges is tuned with its lone witness among the others, since that is how it will be decided.
+    A class that one branch never scores is tuned on the scores of the other, as it will be decided.
     """
     lone = ~table.both.any(0)
     together = np.where(table.both | lone, fused, np.nan)
@@ -234,7 +241,9 @@ def _tuned(scores: Floats, truth: Bools, settings: FitSettings) -> Floats:
 
 
 def _drawn(fitted: Floats, neutral: float, positives: NDArray[np.int64], few: int) -> Floats:
-    """Fitted values, drawn towards neutral by 1 - n / few where only n < few positives speak for them."""
+    """Fitted values, drawn towards neutral by 1 - n / few where only n < few positives speak for
+    them.
+    """
     trust = np.minimum(1.0, positives / few) if few else np.ones(len(positives))
     drawn: Floats = np.where(
         trust == 1.0, fitted, np.round(trust * fitted + (1.0 - trust) * neutral, 4)

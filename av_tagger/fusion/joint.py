@@ -1,9 +1,11 @@
 """Fusion weight and threshold of every class found together, for the best micro-average F.
 
-For a fixed F the classes decouple (see `thresholds`), so the search over weights needs no joint grid: each class keeps, for every
-number of positives found, the fewest predictions that any weight allows, and the exact search runs over what is left. It is exact over
-the weights that are looked at. Those are all that matter where a class has few pairs of a positive and a negative clip (the order of
-two clips changes at one weight only: between two such weights nothing changes), else an even grid.
+For a fixed F the classes decouple (see `thresholds`), so the search over weights needs no joint
+grid: each class keeps, for every number of positives found, the fewest predictions that any weight
+allows, and the exact search runs over what is left. It is exact over the weights that are looked
+at. Those are all that matter where a class has few pairs of a positive and a negative clip (the
+order of two clips changes at one weight only: between two such weights nothing changes), else an
+even grid.
 """
 
 from __future__ import annotations
@@ -27,7 +29,9 @@ Bools = NDArray[np.bool_]
 
 @dataclass(frozen=True)
 class Steadiness:
-    """How far from the best a weight may be, in roots of the class's positives, and which weights there are."""
+    """How far from the best a weight may be, in roots of the class's positives, and which weights
+    there are.
+    """
 
     slack: float
     beta2: Fraction = F1
@@ -49,7 +53,9 @@ def joint(
     beta2: Fraction = F1,
     steps: int = GRID_STEPS,
 ) -> tuple[Floats, Tuned]:
-    """The ear's weight of every class and the thresholds; clips that lack a witness in a class take no part in it."""
+    """The ear's weight of every class and the thresholds; clips without both scores for a class are
+    left out of it.
+    """
     h, y = checked(heard, truth)
     s, _ = checked(seen, truth)
     cuts = [weighted_cuts(h[:, k], s[:, k], y[:, k], steps) for k in range(h.shape[1])]
@@ -63,7 +69,9 @@ def joint(
 def weighted_cuts(
     heard: Floats, seen: Floats, truth: Bools, steps: int = GRID_STEPS
 ) -> CandidateCuts:
-    """The cuts of one class over all its weights: for each number of positives found, the fewest predictions."""
+    """The cuts of one class over all its weights: for each number of positives found, the fewest
+    predictions.
+    """
     both = np.isfinite(heard) & np.isfinite(seen)
     h, s, y = heard[both], seen[both], truth[both]
     weights = candidate_weights(h, s, y, steps)
@@ -83,11 +91,13 @@ def weighted_cuts(
 
 
 def steady(heard: Floats, seen: Floats, truth: Bools, f: float, settings: Steadiness) -> Floats:
-    """For every class, of the weights that are as good as the best one at micro-F = f but for chance, the one that ranks best.
+    """For every class, of the weights that are as good as the best one at micro-F = f but for
+    chance, the one that ranks best.
 
-    The best weight on some hundred clips is in part luck: a useless witness gets a share when it happens to lift one clip over the
-    threshold. What a weight is worth to its class, (1 + beta²) t - f p, is uncertain by about the root of the positives; within
-    `slack` of that the average precision decides, which looks at all clips and not at one cut.
+    The best weight on some hundred clips is in part luck: a useless branch gets a share when it
+    happens to lift one clip over the threshold. What a weight is worth to its class, (1 + beta²) t
+    - f p, is uncertain by about the root of the positives; within `slack` of that the average
+    precision decides, which looks at all clips and not at one cut.
     """
     return np.array(
         [
@@ -98,7 +108,9 @@ def steady(heard: Floats, seen: Floats, truth: Bools, f: float, settings: Steadi
 
 
 def candidate_weights(heard: Floats, seen: Floats, truth: Bools, steps: int = GRID_STEPS) -> Floats:
-    """Weights to try, the even-handed first: one between any two swaps when there are few, with the grid in any case."""
+    """Weights to try, the even-handed first: one between any two swaps when there are few, with the
+    grid in any case.
+    """
     grid = np.linspace(0.0, 1.0, steps + 1)
     if 0 < truth.sum() * (~truth).sum() <= MOST_SWAPS:
         grid = np.union1d(grid, _between_swaps(heard, seen, truth))
@@ -107,7 +119,7 @@ def candidate_weights(heard: Floats, seen: Floats, truth: Bools, steps: int = GR
 
 
 def _between_swaps(heard: Floats, seen: Floats, truth: Bools) -> Floats:
-    """One weight in each stretch of [0, 1] over which no positive changes places with a negative."""
+    """One weight in each part of [0, 1] in which no positive swaps with a negative."""
     by_ear = heard[truth][:, None] - heard[~truth][None, :]
     by_eye = seen[truth][:, None] - seen[~truth][None, :]
     slope = by_ear - by_eye  # positive minus negative = a slope + by_eye
@@ -133,6 +145,8 @@ def _steady_one(heard: Floats, seen: Floats, truth: Bools, f: float, settings: S
 
 
 def _average_precision(cut: CandidateCuts) -> float:
-    """Every positive enters at one of the cuts, so they hold the whole precision-recall curve that counts."""
+    """Every positive enters at one of the cuts, so they hold the whole precision-recall curve that
+    counts.
+    """
     steps = np.diff(cut.right)
     return float((steps * cut.right[1:] / cut.predicted[1:]).sum() / max(1, cut.positives))

@@ -56,7 +56,7 @@ def shift(fusion: LogitFusion, seen: Floats) -> Floats:
 
 
 def rivals(evidence: Floats, family: tuple[str, ...]) -> Floats:
-    """By how much the best seen of a class's family surpasses the class itself; 0 without family."""
+    """By how much another class of the same family is seen better; 0 without family."""
     surpassed = np.zeros_like(evidence)
     names = np.array(family, dtype=str)
     for name in dict.fromkeys(family):

@@ -1,9 +1,12 @@
-"""Class thresholds for the best micro-average F: the two-step procedure of AV §3.3, and the exact maximum.
+"""Class thresholds for the best micro-average F: the two-step procedure of AV §3.3, and the exact
+optimum.
 
-A class's scores, sorted, give a curve: with the p highest predicted, t of them are right. For given t the fewest predictions
-are best whatever the other classes do, so only the cuts just below a positive can be optimal: `Cuts` keeps those and loses nothing.
-Micro-F_beta = (1 + beta²) sum t / (sum p + beta² sum T) is a ratio of sums over classes. For a fixed value F of it, the best choice
-maximises (1 + beta²) t - F p in every class on its own; raising F to what that choice reaches (Dinkelbach) ends at the exact maximum.
+A class's scores, sorted, give a curve: with the p highest predicted, t of them are right. For given
+t the fewest predictions are best whatever the other classes do, so only the cuts just below a
+positive can be optimal: `Cuts` keeps those and loses nothing. Micro-F_beta = (1 + beta²) sum t /
+(sum p + beta² sum T) is a ratio of sums over classes. For a fixed value F of it, the best choice
+maximises (1 + beta²) t - F p in every class on its own; raising F to what that choice reaches
+(Dinkelbach) ends at the exact maximum.
 """
 
 from __future__ import annotations
@@ -35,7 +38,9 @@ OPERATING_POINTS = {
 
 @dataclass(frozen=True)
 class CandidateCuts:
-    """The cuts of one class that can be optimal, from `nothing` to the one that finds every positive."""
+    """The cuts of one class that can be optimal, from `nothing` to the one that finds every
+    positive.
+    """
 
     right: Ints  # t: positives among the predicted, rising from 0
     predicted: Ints  # p
@@ -113,7 +118,9 @@ def all_cuts(scores: ArrayLike, truth: ArrayLike) -> list[CandidateCuts]:
 
 
 def two_step(cuts: Sequence[CandidateCuts], seed: int = 0, start: Ints | None = None) -> Tuned:
-    """AV §3.3: (1) the best F1 of each class, (2) random classes re-tuned for micro-F1 until none improves."""
+    """AV §3.3: (1) the best F1 of each class, (2) random classes re-tuned for micro-F1 until none
+    improves.
+    """
     chosen = (
         np.array([_best_alone(cut) for cut in cuts], dtype=np.int64)
         if start is None
@@ -131,14 +138,16 @@ def two_step(cuts: Sequence[CandidateCuts], seed: int = 0, start: Ints | None = 
         t, p = others[0] + int(cut.right[best]), others[1] + int(cut.predicted[best])
         if t * (predicted + positives) > right * (
             p + positives
-        ):  # strictly better, in whole numbers
+        ):  # strictly better, in exact integers
             chosen[k], right, predicted = best, t, p
             waiting = [c for c in range(len(cuts)) if c != k]
     return Tuned(_thresholds(cuts, chosen), chosen, right, predicted, positives, before)
 
 
 def exact(cuts: Sequence[CandidateCuts], beta2: Fraction = F1) -> Tuned:
-    """The highest micro-F_beta that any thresholds reach, by Dinkelbach's iteration in whole numbers."""
+    """The highest micro-F_beta that any thresholds reach, by Dinkelbach's iteration in exact
+    integers.
+    """
     n, d = beta2.numerator, beta2.denominator
     right = np.concatenate([cut.right for cut in cuts])
     predicted = np.concatenate([cut.predicted for cut in cuts])
@@ -175,7 +184,9 @@ def counts_at(
 
 
 def simplest_between(low: float, high: float) -> float:
-    """A short decimal in (low, high], so that a file of thresholds can be read: the middle, with as few digits as fit."""
+    """A short decimal in (low, high], so that a file of thresholds can be read: the middle, with as
+    few digits as fit.
+    """
     if not np.isfinite(high):
         return NOTHING
     low = low if np.isfinite(low) else EVERYTHING
@@ -206,7 +217,7 @@ def _totals(cuts: Sequence[CandidateCuts], chosen: Ints) -> tuple[int, int, int]
 
 
 def _argmax_each(values: Ints, first: Ints) -> Ints:
-    """The first place of the highest value in each run of `values`, counted from the run's start."""
+    """The index of the first maximum in each run of `values`, from the run's start."""
     best = np.maximum.reduceat(values, first)
     runs = np.diff(np.append(first, len(values)))
     places = np.flatnonzero(values == np.repeat(best, runs))

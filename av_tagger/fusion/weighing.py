@@ -1,4 +1,4 @@
-"""Ways to weigh ear against eye class by class; each fits the Fusion socket and knows a threshold row for every set of witnesses."""
+"""Fusions of ear and eye per class, with threshold rows for both, ear alone and eye alone."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ NEUTRAL_THRESHOLD = 0.5
 
 @dataclass(frozen=True, eq=False)
 class Thresholds:
-    """(classes,) each: when both testify, when only the ear does, when only the eye does."""
+    """(classes,) each: with scores of both, of the ear only, of the eye only."""
 
     both: Floats
     ear: Floats
@@ -44,7 +44,7 @@ class Thresholds:
 
 @dataclass(frozen=True, eq=False)
 class Weighing:
-    """What all have in common: where one witness has no opinion of a class, the other decides alone."""
+    """Base class: where one branch has no score for a class, the other decides alone."""
 
     labels: tuple[str, ...]
     rows: Thresholds
@@ -64,7 +64,8 @@ class Weighing:
         for branch in (s for pair in pairs for s in pair):
             if branch.labels != self.labels:
                 raise ValueError(
-                    f"ear, eye and fusion know the same classes in the same order: {branch.labels = }, {self.labels = }"
+                    "ear, eye and fusion know the same classes in the same order: "
+                    f"{branch.labels = }, {self.labels = }"
                 )
         fused = self.combine(
             np.stack([h.probabilities for h, _ in pairs]),
@@ -83,7 +84,9 @@ class Weighing:
     def with_thresholds(
         self, both: Floats | None = None, ear: Floats | None = None, eye: Floats | None = None
     ) -> Weighing:
-        """The same weighing with other threshold rows, such as those that an ear's weights file holds."""
+        """The same weighing with other threshold rows, such as those that an ear's weights file
+        holds.
+        """
         rows = self.rows
         new = Thresholds(
             *(
@@ -106,7 +109,7 @@ class WeightedFusion(Weighing):
 
 @dataclass(frozen=True, eq=False)
 class StackedFusion(Weighing):
-    """A logistic regression per class on what both witnesses say."""
+    """A logistic regression per class on both scores."""
 
     ear: Floats = field(kw_only=True)  # (classes,) coefficients
     eye: Floats = field(kw_only=True)
@@ -155,8 +158,8 @@ def _scores(heard: Scores, seen: Scores, fused: Floats) -> Scores:
 
 
 def _status(heard: Scores, seen: Scores) -> Status:
-    """Degraded when any witness that testified was; that one is missing, its own status says."""
-    testified = [s.status for s in (heard, seen) if s.has_opinion]
-    if not testified:
+    """Degraded when a branch with scores was; a missing branch has its own status."""
+    scored = [s.status for s in (heard, seen) if s.has_opinion]
+    if not scored:
         return heard.status if heard.status is not Status.OFF else seen.status
-    return Status.DEGRADED if Status.DEGRADED in testified else Status.OK
+    return Status.DEGRADED if Status.DEGRADED in scored else Status.OK

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import struct
 from dataclasses import dataclass
@@ -89,6 +90,8 @@ def why_unreadable(path: Path, error: Exception) -> tuple[str, str]:
 
 def describe(error: BaseException) -> str:
     """FFmpeg's error text without error number and path."""
+    if getattr(error, "errno", None) == errno.EBUSY:  # FFmpeg's word for some broken headers
+        return "its headers contradict each other"
     words = getattr(error, "strerror", None) or str(error) or type(error).__name__
     return " ".join(str(words).split())
 
@@ -149,7 +152,9 @@ def _first(streams: Any, kind: str, notes: list[str]) -> Any | None:
 
 
 def why_implausible(codec: Any) -> str:
-    """Why a track would take absurd time or memory; empty if it is plausible."""
+    """Why a track is encrypted, or would take absurd time or memory; empty if it is plausible."""
+    if getattr(codec, "codec_tag", "") in ("enca", "encv"):
+        return "it is encrypted"
     rate = getattr(codec, "sample_rate", None) or MIN_RATE  # unknown before the first frame
     if not MIN_RATE <= rate <= MAX_RATE:
         return f"its sampling rate is {rate} Hz; expected {MIN_RATE} to {MAX_RATE}"

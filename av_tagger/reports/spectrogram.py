@@ -46,12 +46,6 @@ class SpectrogramSettings:
     range_db: float = 70.0  # below the loudest value; darker values are not told apart
 
 
-def spectrogram_png(waveform: Waveform, settings: SpectrogramSettings | None = None) -> bytes:
-    """A PNG, low frequencies at the bottom; a column is the maximum over the time it covers."""
-    settings = settings or SpectrogramSettings()
-    return _png(levels(mel_peaks(waveform, settings), settings))
-
-
 def draw_clip(clip: Clip, settings: SpectrogramSettings | None = None) -> bytes | None:
     """The spectrogram of a clip, decoded window by window; None if its sound cannot be decoded."""
     from av_tagger.media import open_media
@@ -71,7 +65,7 @@ def draw_clip(clip: Clip, settings: SpectrogramSettings | None = None) -> bytes 
         ]
     except AvTaggerError:
         return None
-    return _png(levels(np.concatenate(peaks), settings)) if peaks else None
+    return as_png(np.concatenate(peaks), settings) if peaks else None
 
 
 def mel_peaks(waveform: Waveform, settings: SpectrogramSettings) -> NDArray[np.float64]:
@@ -135,13 +129,15 @@ def _hz(mel: NDArray[np.float64]) -> NDArray[np.float64]:
     return 700 * (10 ** (mel / 2595) - 1)
 
 
-def _png(shown: NDArray[np.float64]) -> bytes:
+def as_png(power: NDArray[np.float64], settings: SpectrogramSettings) -> bytes:
+    """A picture of (columns, bands) power, low frequencies at the bottom."""
     try:
         from PIL import Image
     except ImportError as error:
         raise missing_library("spectrograms need", "pillow", error) from error
     buffer = io.BytesIO()
-    Image.fromarray(_coloured(shown[::-1])).quantize(128).save(buffer, "PNG", optimize=True)
+    shown = levels(power, settings)[::-1]
+    Image.fromarray(_coloured(shown)).quantize(128).save(buffer, "PNG", optimize=True)
     return buffer.getvalue()
 
 

@@ -156,6 +156,19 @@ def _submit(journal: Journal, folder: Path) -> list[Path]:
     return paths
 
 
+def check_folder(request: RunRequest) -> None:
+    """Refuse a folder that another run uses, or that cannot exist; creates nothing."""
+    folder = folder_of(request)
+    try:
+        used_before = (folder / LOCK).exists()
+    except OSError as error:
+        reason = f"cannot be used ({error.strerror})"
+        raise StorageError(f"{folder}: {reason}; choose another folder with -o") from error
+    if used_before:
+        with _locked(folder):
+            pass
+
+
 @contextmanager
 def _locked(folder: Path) -> Iterator[None]:
     """One run per folder at a time; the lock ends with the process."""

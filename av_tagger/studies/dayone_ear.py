@@ -12,6 +12,7 @@ takes minutes. `--check` measures the files in WORK on a manifest that nothing w
 from __future__ import annotations
 
 import argparse
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -141,7 +142,7 @@ def report(fits: list[Fitted]) -> None:
         print(f"{c.name}: thresholds {rows}; {figures}")
 
 
-def main() -> None:
+def main(words: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -150,7 +151,7 @@ def main() -> None:
     parser.add_argument("--count", type=int, default=3000, help="synthetic examples")
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--check", metavar="MANIFEST", help="below --shared; measure, fit nothing")
-    arguments = parser.parse_args()
+    arguments = parser.parse_args(words)
     torch.set_num_threads(arguments.threads)
     material = Material(arguments.shared, arguments.output)
     if arguments.check:

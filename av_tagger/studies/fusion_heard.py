@@ -13,7 +13,7 @@ from av_tagger.studies.dayone_sounds import LabelledClip
 
 
 def save_heard(path: Path, videos: Sequence[LabelledClip], fits: Sequence[Fitted]) -> None:
-    """(videos, 17) probabilities per ear; the videos are the last clips that ears were fitted to."""
+    """(videos, 17) probabilities per ear; the videos are the last of the clips fitted to."""
     arrays: dict[str, Any] = {"files": [clip.path.name for clip in videos]}
     for fitted in fits:
         name = fitted.calibration.name

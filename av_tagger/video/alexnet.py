@@ -21,7 +21,7 @@ IMAGENET_STD = (0.229, 0.224, 0.225)
 
 @dataclass(frozen=True)
 class Geometry:
-    """What a network wants to look at: shorter side, central crop, and the normalisation of [0, 1] values."""
+    """Input geometry: shorter side, centre crop, and normalisation of [0, 1] values."""
 
     resize: int
     crop: int
@@ -39,7 +39,9 @@ class ConvStack:
     geometry: Geometry
 
     def up_to(self, layer: str, state: Mapping[str, Tensor]) -> nn.Sequential:
-        """The network with these weights, cut behind a layer. The weights must be of all five layers, and no others."""
+        """The network with these weights, cut behind a layer. The weights must be of all five
+        layers, and no others.
+        """
         if layer not in self.ends:
             raise UsageError(f"there is no layer {layer!r}; {did_you_mean(layer, self.ends)}")
         network = self.build()
@@ -48,7 +50,9 @@ class ConvStack:
 
 
 class ResponseNorm(nn.Module):
-    """Local response normalisation over 5 channels; torch's own takes a detour over 3-d pooling and is far slower."""
+    """Local response normalisation over 5 channels; torch's own takes a detour over 3-d pooling and
+    is far slower.
+    """
 
     size, alpha, beta, k = 5, 1e-4, 0.75, 1.0
 
@@ -104,7 +108,7 @@ def trim(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
 
 
 def keep_convolutions(source: Path, target: Path, architecture: str = "alexnet") -> None:
-    """Write what is worth keeping of a downloaded AlexNet, with the checksum of where it came from."""
+    """Write the convolutions of a downloaded AlexNet, with the checksum of the download."""
     from safetensors.torch import save_file
 
     state = trim(read_state(source))
@@ -121,7 +125,9 @@ def keep_convolutions(source: Path, target: Path, architecture: str = "alexnet")
 
 
 def load_convolutions(path: Path, architecture: str) -> dict[str, Tensor]:
-    """Convolutions from our own trimmed file or from a full state dict, checked name by name and shape by shape."""
+    """Convolutions from our own trimmed file or from a full state dict, checked name by name and
+    shape by shape.
+    """
     state = read_state(path)
     state = trim(state) if any(key.startswith("features.") for key in state) else state
     fitting(state, architecture, path)

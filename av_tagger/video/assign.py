@@ -43,7 +43,9 @@ LEAST_EVIDENCE = 0.05  # of a class in the best key frame: below it there is non
 
 
 def rectify(probabilities: NDArray[np.floating], keep: int = 10) -> Floats:
-    """Keep the most probable objects of each row and renormalise them to sum to 1 (AV section 2.2); ties: the first."""
+    """Keep the most probable objects of each row and renormalise them to sum to 1 (AV section 2.2);
+    ties: the first.
+    """
     rows = np.atleast_2d(np.asarray(probabilities, dtype=np.float64))
     if not np.isfinite(rows).all() or (rows < 0).any():
         raise ValueError("probabilities are finite and not negative")
@@ -57,7 +59,9 @@ def rectify(probabilities: NDArray[np.floating], keep: int = 10) -> Floats:
 
 
 def summarise(probabilities: NDArray[np.floating], keep: int = 10) -> Floats:
-    """The objects of a clip from those of its key frames: rectify, sum, rectify; exactly the same in any order of frames."""
+    """The objects of a clip from those of its key frames: rectify, sum, rectify; exactly the same
+    in any order of frames.
+    """
     frames = np.sort(
         rectify(np.atleast_2d(probabilities), keep), axis=0
     )  # sorted: floating-point sums depend on order
@@ -82,7 +86,9 @@ def evidence(
 
 
 def shares(similarity: NDArray[np.floating], assignment: Assignment) -> Floats:
-    """(objects, classes) part of its probability that each object gives to each class; a row sums to 1 or to 0."""
+    """(objects, classes) part of its probability that each object gives to each class; a row sums
+    to 1 or to 0.
+    """
     if assignment.how not in SHARING:
         raise ValueError(f"{assignment.how} is not shared out; see the function of that name")
     near = np.where(np.isfinite(similarity), similarity, -np.inf).astype(np.float64)

@@ -35,7 +35,8 @@ PRECISIONS = ("auto", "float32", "bfloat16", "int8")
 
 @dataclass(frozen=True)
 class EyeSettings:
-    """How the eye looks. `auto`: the paper's network (AV section 2.2) if here, else the best that is.
+    """How the eye looks. `auto`: the paper's network (AV section 2.2) if here, else the best that
+    is.
 
     Rule and assignment `auto`: evidence, and the paper's with `--fusion paper`.
     """
@@ -108,7 +109,7 @@ class Shown:
 
 
 class SparseEye:
-    """A `VideoBranch`: key frames by sparse coding, objects in them, and the sounds that such objects make."""
+    """A `VideoBranch`: key frames by sparse coding, objects in them, evidence for sound classes."""
 
     def __init__(self, parts: EyeParts, classes: ClassList, settings: EyeSettings) -> None:
         self.parts, self.settings = parts, settings
@@ -140,7 +141,7 @@ class SparseEye:
 
     @property
     def arithmetic(self) -> str:
-        """In which numbers the networks reckon, as was chosen for the processor: for --verbose."""
+        """Number formats of the networks, as chosen for the processor; for --verbose."""
         compute = {"frame features": self.parts.features, "recognition": self.parts.recogniser}
         known = {what: getattr(part, "how", None) for what, part in compute.items()}
         return ", ".join(
@@ -170,7 +171,7 @@ class SparseEye:
         return BranchInfo(self.status, ", ".join(names), words)
 
     def see(self, clips: Sequence[Frames]) -> list[Scores]:
-        """All frames described end to end, all key frames chosen in one call, all of them recognised in one call."""
+        """Features, key frames and recognition, each in one batched call over all clips."""
         films = [clip for clip in clips if len(clip)]
         if not films:
             return [Scores.silent(self.labels, Status.NO_TRACK) for _ in clips]
@@ -218,7 +219,7 @@ class SparseEye:
     def _classes_of(
         self, objects: NDArray[np.float64]
     ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        """(classes,) probabilities, NaN without opinion, and what each object gave to each class."""
+        """(classes,) probabilities, NaN: no score; and what each object gave to each class."""
         sharing = self.settings.sharing
         if sharing.how == "evidence":
             return evidence(objects, self._similarity, sharing)

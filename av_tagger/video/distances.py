@@ -1,4 +1,6 @@
-"""Features to dissimilarities: Euclidean distances of frames from one centred Gram matrix, exactly repeated frames computed once."""
+"""Features to dissimilarities: Euclidean distances of frames from one centred Gram matrix, exactly
+repeated frames computed once.
+"""
 
 from __future__ import annotations
 
@@ -17,13 +19,16 @@ _BLOCK = 64  # rows of the Gram matrix at a time: only the lower triangle's bloc
 
 @torch.no_grad()
 def distances(features: Sequence[Tensor]) -> list[Tensor]:
-    """(n, n) float32 distances for each clip's (n, ...) features, on their device; exact repeats are exactly 0 apart.
+    """(n, n) float32 distances for each clip's (n, ...) features, on their device; exact repeats
+    are exactly 0 apart.
 
-    A device is asked twice for all clips together, not for each: what waits for an answer keeps it idle.
+    A device is asked twice for all clips together, not for each: what waits for an answer keeps it
+    idle.
     """
     if any(not one.numel() for one in features):
         raise AvTaggerError(
-            "there are no frame features to compare: the clip has no frames, or its features are empty"
+            "there are no frame features to compare: "
+            "the clip has no frames, or its features are empty"
         )
     flat = [one.detach().reshape(len(one), -1) for one in features]
     grouped = [_groups(one, keys) for one, keys in zip(flat, _checksums(flat), strict=True)]
@@ -32,7 +37,8 @@ def distances(features: Sequence[Tensor]) -> list[Tensor]:
         torch.stack([torch.isfinite(square).all() for square in squares]).all()
     ):
         raise AvTaggerError(
-            "the frame features hold NaN or infinity; check the pictures and the weights of the feature network"
+            "the frame features hold NaN or infinity; "
+            "check the pictures and the weights of the feature network"
         )
     return [
         square.sqrt_()[where][:, where] for square, (_, where) in zip(squares, grouped, strict=True)
@@ -69,7 +75,9 @@ def _checksums(clips: Sequence[Tensor]) -> list[list[int]]:
 
 
 def _squares(flat: Tensor) -> Tensor:
-    """|x_i - x_j|^2 = |x_i|^2 + |x_j|^2 - 2 x_i.x_j about the mean frame, where the cancellation is least; the diagonal exactly 0."""
+    """|x_i - x_j|^2 = |x_i|^2 + |x_j|^2 - 2 x_i.x_j about the mean frame, where the cancellation is
+    least; the diagonal exactly 0.
+    """
     centred = flat - flat.mean(dim=0)
     n = len(flat)
     gram = flat.new_zeros(n, n)
@@ -84,9 +92,12 @@ def _squares(flat: Tensor) -> Tensor:
 
 
 def _products(a: Tensor, b: Tensor) -> Tensor:
-    """a @ b.T; on a CPU by oneDNN where torch has that, for torch's usual library runs at half speed on some makers' processors."""
+    """a @ b.T; on a CPU by oneDNN where torch has that, for torch's usual library runs at half
+    speed on some makers' processors.
+    """
     if a.device.type == "cpu" and _has_onednn():
-        product: Tensor = torch.ops.mkldnn._linear_pointwise(a, b, None, "none", [], "")  # noqa: SLF001 - it has no other name
+        linear = torch.ops.mkldnn._linear_pointwise  # noqa: SLF001 - it has no other name
+        product: Tensor = linear(a, b, None, "none", [], "")
         return product
     return a @ b.T
 
@@ -95,6 +106,7 @@ def _products(a: Tensor, b: Tensor) -> Tensor:
 def _has_onednn() -> bool:
     one = torch.eye(2)
     try:
-        return torch.equal(torch.ops.mkldnn._linear_pointwise(one, one, None, "none", [], ""), one)  # noqa: SLF001
+        linear = torch.ops.mkldnn._linear_pointwise  # noqa: SLF001 - it has no other name
+        return torch.equal(linear(one, one, None, "none", [], ""), one)
     except (AttributeError, RuntimeError, TypeError, NotImplementedError):
         return False

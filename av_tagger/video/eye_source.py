@@ -1,4 +1,4 @@
-"""An eye as plain data: which networks and words would be loaded, and from which files (no torch)."""
+"""An eye as plain data: networks, words and their files (no torch)."""
 
 from __future__ import annotations
 

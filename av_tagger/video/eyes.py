@@ -117,7 +117,7 @@ def recogniser_source(settings: EyeSettings) -> NetworkSource:
 
 
 def choose_recogniser(settings: EyeSettings) -> str:
-    """The recogniser by name; `auto`: the best whose weights are here, or the paper's for a file."""
+    """The recogniser by name; `auto`: the best that is here, the paper's for a given file."""
     if settings.recogniser != "auto":
         return settings.recogniser
     if settings.recogniser_weights is not None:

@@ -1,4 +1,6 @@
-"""Pictures to vectors: micro-batches laid end to end over the clips, each distinct frame computed once."""
+"""Pictures to vectors: micro-batches laid end to end over the clips, each distinct frame computed
+once.
+"""
 
 from __future__ import annotations
 
@@ -100,7 +102,9 @@ class NetworkFeatures:
 
 
 def distinct_rows(images: Images) -> tuple[Rows, Rows]:
-    """Rows of the frames that differ from all before them, and for each frame which of those it equals."""
+    """Rows of the frames that differ from all before them, and for each frame which of those it
+    equals.
+    """
     first: list[int] = []
     copies = np.empty(len(images), dtype=np.int64)
     alike: dict[int, list[int]] = {}
@@ -116,7 +120,9 @@ def distinct_rows(images: Images) -> tuple[Rows, Rows]:
 
 
 def _sums(images: Images) -> NDArray[np.uint64]:
-    """A number a frame that equal frames share: the sum of its bytes, eight at a time, at the speed of memory."""
+    """A number a frame that equal frames share: the sum of its bytes, eight at a time, at the speed
+    of memory.
+    """
     flat = np.ascontiguousarray(images).reshape(len(images), -1)
     whole = flat.shape[1] // 8 * 8
     tail = flat[:, whole:].astype(np.uint64).sum(axis=1)
@@ -126,7 +132,7 @@ def _sums(images: Images) -> NDArray[np.uint64]:
 
 
 def _micro_batches(lengths: Sequence[int], batch: int) -> Iterator[list[Span]]:
-    """Spans (clip, first row, end) that together hold `batch` rows, running on from clip to clip."""
+    """Spans (clip, first row, end) of `batch` rows in all, across clips."""
     spans: list[Span] = []
     room = batch
     for clip, length in enumerate(lengths):

@@ -1,4 +1,4 @@
-"""Which files the eye needs, where they may lie under which names, and what is kept of them after a download."""
+"""Files of the eye: names, where they are looked for, and what is kept of a download."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def fetch_eye(*, offline: bool = False, progress: ProgressOf | None = None) -> l
 
 
 def fetch_alexnet(progress: Progress | None = None, *, offline: bool = False) -> Path:
-    """AlexNet's convolutions; the rest of a download is thrown away, a file that someone put there is not."""
+    """AlexNet's convolutions; the rest of a download is deleted, files of the user are kept."""
     from av_tagger.video.alexnet import keep_convolutions
 
     found = find(CONVOLUTIONS)
@@ -51,14 +51,16 @@ def fetch_recogniser(progress: Progress | None = None, *, offline: bool = False)
 
 
 def fetch_words(progress: Progress | None = None, *, offline: bool = False) -> Path:
-    """The vectors, and at once the compact file of the words that the default classes need: no run waits for it."""
+    """Fetch the vectors and cache the words that the default classes need."""
     path = find(*GLOVE) or weights.fetch("glove.840B.300d", offline=offline, progress=progress)
     cached_vectors(path, words_to_keep(object_names(), dcase2017()), words_folder())
     return path
 
 
 def find(*names: str) -> Path | None:
-    """The first file of these names, earlier names first, in any of the folders where weights may lie."""
+    """The first file of these names, earlier names first, in any of the folders where weights may
+    lie.
+    """
     paths = (folder / name for name in names for folder in weights.folders())
     return next((path for path in paths if path.is_file()), None)
 

@@ -1,4 +1,4 @@
-"""Networks that take raw pixels of any form: what normalises them is folded into the weights, or done in front."""
+"""Networks on raw RGB or YUV pixels: normalisation is folded into the weights, or done in front."""
 
 from __future__ import annotations
 
@@ -11,11 +11,13 @@ from av_tagger.video.pixels import Pixels
 
 
 class First(nn.Module):
-    """A first convolution that takes raw pixels of one form: what turns them into normalised RGB is folded into its weights.
+    """A first convolution on raw pixels of one format, with colour conversion and normalisation
+    folded in.
 
-    Normalised x = A p - t for a pixel p, be it RGB or luma and colour differences, so conv(x) = conv'(p - c) + b' for any constant c.
-    Pixels minus a whole number c are whole numbers of at most eight bits, so bf16 holds them exactly. The border that used to be x = 0
-    becomes p = A^-1 t: the mean pixel.
+    Normalised x = A p - t for a pixel p, be it RGB or luma and colour differences, so conv(x) =
+    conv'(p - c) + b' for any constant c. Pixels minus an integer c are integers of at most eight
+    bits, so bf16 holds them exactly. The border that used to be x = 0 becomes p = A^-1 t: the mean
+    pixel.
     """
 
     border: Tensor
@@ -81,7 +83,9 @@ def _normalisation(geometry: Geometry, luma: ColourMatrix | None) -> tuple[Tenso
 
 
 class Folded(nn.Module):
-    """A convolutional network that takes raw pixels of any form: a first convolution for each, made when it is met."""
+    """A convolutional network on raw pixels: one first convolution per pixel format, made on first
+    use.
+    """
 
     def __init__(self, network: nn.Sequential, geometry: Geometry) -> None:
         super().__init__()
@@ -128,7 +132,7 @@ class Normalised(nn.Module):
 
 
 class Thumbnail(nn.Module):
-    """No network at all: the brightness and colour of a small picture, with its contrast in the foreground."""
+    """No network: the pixels of a small thumbnail as features."""
 
     def forward(self, pixels: Pixels) -> Tensor:
         return pixels.rgb().flatten(1) / 255

@@ -10,7 +10,9 @@ from av_tagger.errors import UsageError, missing_library
 
 @cache
 def object_names(count: int = 1000) -> tuple[str, ...]:
-    """WordNet's names of the classes of ImageNet, synonyms between commas, in the order of every classifier of that size."""
+    """WordNet's names of the classes of ImageNet, synonyms between commas, in the order of every
+    classifier of that size.
+    """
     try:
         from timm.data import ImageNetInfo, infer_imagenet_subset
     except Exception as error:  # a broken installation can fail in any way
@@ -19,7 +21,8 @@ def object_names(count: int = 1000) -> tuple[str, ...]:
     subset = infer_imagenet_subset({"num_classes": count})
     if subset is None:
         raise UsageError(
-            f"no list of {count} object names is known; choose a classifier of ImageNet with 1000 classes"
+            f"no list of {count} object names is known; "
+            "choose a classifier of ImageNet with 1000 classes"
         )
     return tuple(ImageNetInfo(subset).label_descriptions())
 

@@ -1,4 +1,4 @@
-"""Which frames stand for the clip: the public `representatives`, the selectors the eye uses, and their names."""
+"""Key-frame selection: the public `representatives`, the selectors and their names."""
 
 from __future__ import annotations
 
@@ -44,11 +44,13 @@ def representatives(
     norm: Norm = "inf",
     fill: bool = True,
 ) -> Any:
-    """The rows that stand for all columns of one (n, n), or of each of a batch (b, n, n): a `Coding`, or a list of them.
+    """The rows that stand for all columns of one (n, n), or of each of a batch (b, n, n): a
+    `Coding`, or a list of them.
 
-    Without `lambda_` exactly `count` rows: the optimum of the paper's program at the lambda (tuned, see `Coding.lambdas`) that makes just
-    so many rows non-zero, with a proven bound on their cost. With `lambda_` the program at that penalty under the row `norm`, rows free.
-    Fewer distinct frames than `count`: those, and with `fill` others evenly in time.
+    Without `lambda_` exactly `count` rows: the optimum of the paper's program at the lambda (tuned,
+    see `Coding.lambdas`) that makes just so many rows non-zero, with a proven bound on their cost.
+    With `lambda_` the program at that penalty under the row `norm`, rows free. Fewer distinct
+    frames than `count`: those, and with `fill` others evenly in time.
     """
     count = checked_count(count)
     device = D.device.type if isinstance(D, Tensor) else "cpu"
@@ -62,9 +64,11 @@ def representatives(
 
 
 def lambda_interval(D: Dissimilarities, count: int = 4) -> tuple[float, float]:
-    """[C_k - C_(k+1), C_(k-1) - C_k]: the penalties at which `count` rows beat one more and one fewer; empty (low > high) when none does.
+    """[C_k - C_(k+1), C_(k-1) - C_k]: the penalties at which `count` rows beat one more and one
+    fewer; empty (low > high) when none does.
 
-    For one row the end is lambda_max, for all rows the start is 0."""
+    For one row the end is lambda_max, for all rows the start is 0.
+    """
     one, count = _one(D), checked_count(count)
     C = {k: pick(one, k, fill=False)[0].objective for k in (count - 1, count, count + 1) if k >= 1}
     high = C[count - 1] - C[count] if count > 1 else bounds.lambda_max(one[0])
@@ -72,9 +76,11 @@ def lambda_interval(D: Dissimilarities, count: int = 4) -> tuple[float, float]:
 
 
 def default_lambda(D: Dissimilarities, count: int = 4, norm: Norm = "inf") -> float:
-    """The penalty that the data ask for: the middle of the interval in which exactly `count` rows are the optimum.
+    """The penalty that the data ask for: the middle of the interval in which exactly `count` rows
+    are the optimum.
 
-    For the l2 norm, where a row of n / k ones costs sqrt(n / k), the same price per row."""
+    For the l2 norm, where a row of n / k ones costs sqrt(n / k), the same price per row.
+    """
     middle = 0.5 * sum(lambda_interval(D, count))
     n = D.shape[-1]
     return middle if norm == "inf" else middle * float(np.sqrt(min(count, n) / n))
@@ -86,7 +92,9 @@ def lambda_max(D: Dissimilarities) -> float:
 
 
 def lambda_necessary(D: Dissimilarities) -> float:
-    """Necessary and nearly tight: below C_1 - C_2 one representative is never the optimum (infinity norm)."""
+    """Necessary and nearly tight: below C_1 - C_2 one representative is never the optimum (infinity
+    norm).
+    """
     return bounds.lambda_necessary(_one(D)[0])
 
 
@@ -206,7 +214,9 @@ def _penalty_count(  # the first two are bound by `_penalised`
     fill: bool,
     device: str,
 ) -> list[Coding]:
-    """The paper's recipe: the program at the default lambda, and of its rows the `count` with the largest sums."""
+    """The paper's recipe: the program at the default lambda, and of its rows the `count` with the
+    largest sums.
+    """
     del device
     return [_easy(D, count, fill) or _heaviest(solve, norm, D, count) for D in batch]
 
@@ -218,7 +228,7 @@ def _heaviest(
     lambda_ = default_lambda(scaled, count, norm)
     found = solve(scaled, lambda_)
     rows = found.rows[np.argsort(-found.weights, kind="stable")[:count]]
-    # k binary rows would cost the program at most C_k + lambda k, or C_k + lambda sqrt(k n) under the l2 norm
+    # k binary rows cost the program at most C_k + lambda k, or C_k + lambda sqrt(k n) with l2
     most = count if norm == "inf" else float(np.sqrt(count * len(D)))
     return coded(
         D,
@@ -229,7 +239,9 @@ def _heaviest(
 
 
 def _easy(D: Matrix, count: int, fill: bool) -> Coding | None:
-    """The answer where there is nothing to choose: no more frames than asked for, or no more distinct ones."""
+    """The answer where there is nothing to choose: no more frames than asked for, or no more
+    distinct ones.
+    """
     cover = fill_by_coverage(D, np.empty(0, dtype=np.int64), count)
     if len(D) > count and float(D[cover].min(axis=0).max()) > 0.0:
         return None

@@ -1,4 +1,6 @@
-"""The kind of an object from its dictionary definition: "a breed of large powerful hound" is a hound."""
+"""The kind of an object from its dictionary definition: "a breed of large powerful hound" is a
+hound.
+"""
 
 from __future__ import annotations
 

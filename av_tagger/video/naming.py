@@ -3,15 +3,12 @@
 The rule, for the names of objects and of sounds alike:
 
 1. The name of an object is a list of synonyms between commas ("cab, hack, taxi, taxicab"); the name
-   of a sound is one phrase, commas or not ("Fire engine, fire truck (siren)"). What stands in
-   brackets is read like the rest.
-2. A word is a run of letters and digits; "R.V." is read as "rv", a possessive 's is dropped, "_"
-   and "/" part words.
-3. A word with hyphens is looked up whole ("go-kart"), then as its parts.
-4. A word is looked up in small letters, then as it is written, then with a capital, then in capitals
-   only. A word without a vector is left out.
-5. A phrase is the mean of its words' vectors; a phrase without any known word has no vector and no
-   similarity.
+of a sound is one phrase, commas or not ("Fire engine, fire truck (siren)"). What stands in brackets
+is read like the rest. 2. A word is a run of letters and digits; "R.V." is read as "rv", a
+possessive 's is dropped, "_" and "/" part words. 3. A word with hyphens is looked up whole
+("go-kart"), then as its parts. 4. A word is looked up in small letters, then as it is written, then
+with a capital, then in capitals only. A word without a vector is left out. 5. A phrase is the mean
+of its words' vectors; a phrase without any known word has no vector and no similarity.
 """
 
 from __future__ import annotations
@@ -52,7 +49,7 @@ def known_words(phrase: str, known: Known) -> list[str]:
 
 
 def needed_words(phrases: Iterable[str]) -> frozenset[str]:
-    """Every word that reading these phrases could ask for: what to keep of a large file of vectors."""
+    """Every word that reading these phrases may look up, to be kept of a large file."""
     return frozenset(
         word for phrase in phrases for token in tokens(phrase) for word in _askable(token)
     )

@@ -1,4 +1,4 @@
-"""What a network gets to see of frames: resized, cropped at the centre, as whole numbers, in RGB or as the decoder's own planes."""
+"""Preprocessing of frames: resized and cropped uint8, as RGB or the decoder's YUV planes."""
 
 from __future__ import annotations
 
@@ -23,7 +23,9 @@ TOGETHER = (
 
 @dataclass(frozen=True)
 class Pixels:
-    """A batch in one form: (n, 3, crop, crop) uint8, its channels red, green and blue or, with `luma`, Y, U and V."""
+    """A batch in one form: (n, 3, crop, crop) uint8, its channels red, green and blue or, with
+    `luma`, Y, U and V.
+    """
 
     values: Tensor
     luma: ColourMatrix | None = None
@@ -44,10 +46,11 @@ class Pixels:
 def prepare(
     frames: Frames, rows: NDArray[np.int64], geometry: Geometry, device: torch.device
 ) -> Pixels:
-    """Those frames with the shorter side resized and the centre cropped, as torchvision does it on whole numbers.
+    """Resize the shorter side and crop the centre, as torchvision does on uint8.
 
-    Planes are resized as they are: a resize and a change of colours are both sums, so their order does not matter, and three
-    quarters of the numbers need no work in a picture that shares its colour differences.
+    Planes are resized as they are: a resize and a change of colours are both sums, so their order
+    does not matter, and three quarters of the numbers need no work in a picture that shares its
+    colour differences.
     """
     target = _target(frames.size, geometry.resize)
     if frames.luma is None or geometry.mode != "bilinear":
@@ -73,7 +76,9 @@ def _rows(images: Images, rows: NDArray[np.int64]) -> Images:
 
 
 def _target(size: tuple[int, int], resize: int) -> tuple[int, int]:
-    """The shorter side becomes `resize`, the longer one keeps its ratio, rounded down as torchvision does."""
+    """The shorter side becomes `resize`, the longer one keeps its ratio, rounded down as
+    torchvision does.
+    """
     height, width = size
     long = int(resize * max(size) / min(size))
     return (resize, long) if height <= width else (long, resize)
@@ -86,9 +91,7 @@ def _resized(
         0, 3, 1, 2
     )  # channels_last as it lies in memory
     if tuple(x.shape[2:]) != target:
-        whole = (
-            x if device.type == "cpu" else x.float()
-        )  # whole numbers are resized on the CPU only
+        whole = x if device.type == "cpu" else x.float()  # uint8 is resized on the CPU only
         x = F.interpolate(
             whole, size=target, mode=geometry.mode, antialias=True, align_corners=False
         )
@@ -104,7 +107,9 @@ def _first(side: int, crop: int) -> int:
 
 @dataclass(frozen=True)
 class CropSpan:
-    """What of one side of a plane the crop needs: sources `begin` to `end` give `count` results, wanted from `skip` on."""
+    """What of one side of a plane the crop needs: sources `begin` to `end` give `count` results,
+    wanted from `skip` on.
+    """
 
     begin: int
     end: int
@@ -119,9 +124,11 @@ def _cuts(size: tuple[int, int], target: tuple[int, int], crop: int) -> tuple[Cr
 
 
 def _cut(side: int, target: int, crop: int) -> CropSpan:
-    """Result j lies at source scale * (j + 1/2): a cut in front of result j keeps all places if scale * j is a whole number.
+    """Result j lies at source scale * (j + 1/2): a cut in front of result j keeps all places if
+    scale * j is an integer.
 
-    Among the results shortly before the crop the one nearest to that is taken; it is off by a hundredth of a pixel or so at the most.
+    Among the results shortly before the crop the one nearest to that is taken; it is off by a
+    hundredth of a pixel or so at the most.
     """
     scale, first = side / target, _first(target, crop)
     reach = math.ceil(max(scale, 1.0)) + 1  # of the resizing triangle, in source pixels
@@ -144,12 +151,13 @@ def _on_device(plane: Images, cuts: tuple[CropSpan, CropSpan], device: torch.dev
 
 
 def _shrink(x: Tensor, cuts: tuple[CropSpan, CropSpan], out: Tensor) -> None:
-    """(n, h, w) resized into (n, crop, crop), all whole numbers."""
+    """(n, h, w) resized into (n, crop, crop), all uint8."""
     rows, columns = cuts
     counts, scales = (rows.count, columns.count), (1 / rows.scale, 1 / columns.scale)
     crop = (..., slice(rows.skip, None), slice(columns.skip, None))
-    resize = torch.ops.aten._upsample_bilinear2d_aa  # noqa: SLF001 - no other name of it takes both a size and a scale
-    if x.device.type != "cpu":  # whole numbers are resized on the CPU only
+    # the only name that takes both a size and a scale
+    resize = torch.ops.aten._upsample_bilinear2d_aa  # noqa: SLF001
+    if x.device.type != "cpu":  # uint8 is resized on the CPU only
         out.copy_(
             resize(x[:, None].float(), counts, False, *scales)[:, 0][crop].round_().clamp_(0, 255)
         )
@@ -160,7 +168,9 @@ def _shrink(x: Tensor, cuts: tuple[CropSpan, CropSpan], out: Tensor) -> None:
 
 
 def _packed(x: Tensor) -> Tensor:
-    """(n, h, w) to (n / 4, 4, h, w), the four side by side in memory; by arithmetic, since to copy byte by byte is slow."""
+    """(n, h, w) to (n / 4, 4, h, w), the four side by side in memory; by arithmetic, since to copy
+    byte by byte is slow.
+    """
     fours = -(-len(x) // TOGETHER)
     whole = torch.zeros((fours, *x.shape[1:]), dtype=torch.int32)
     for k in reversed(range(TOGETHER)):

@@ -88,7 +88,9 @@ class NetworkRecogniser:
 
 
 def bears_rounding(network: nn.Module) -> bool:
-    """Whether half the bits will do: the roundings of many weights average out, those of a depthwise filter's nine do not."""
+    """Whether half precision is good enough: rounding averages out over many weights, not over the
+    nine of a depthwise filter.
+    """
     return all(
         m.weight[0].numel() >= FEWEST_WEIGHTS for m in network.modules() if isinstance(m, nn.Conv2d)
     )
@@ -117,7 +119,9 @@ def build_classifier(name: str) -> Classifier:
 
 
 def load_strictly(network: nn.Module, path: Path) -> None:
-    """Every tensor of the file fits, and none is missing; a background class in front of the 1000 is cut off."""
+    """Every tensor of the file fits, and none is missing; a background class in front of the 1000
+    is cut off.
+    """
     state = read_state(path)
     expected = network.state_dict()
     state = {key: _without_background(value, expected.get(key)) for key, value in state.items()}
@@ -132,7 +136,9 @@ def load_strictly(network: nn.Module, path: Path) -> None:
 
 
 def _without_background(value: Tensor, expected: Tensor | None) -> Tensor:
-    """TensorFlow's classifiers have a class 0, "background": the official files of Inception-v4 hold 1001 rows."""
+    """TensorFlow's classifiers have a class 0, "background": the official files of Inception-v4
+    hold 1001 rows.
+    """
     extra = (
         expected is not None
         and value.ndim > 0

@@ -20,7 +20,7 @@ PAPER, INK, SOFT = (250, 250, 248), (30, 30, 30), (110, 110, 110)
 
 
 def draw_sheet(title: str, keyframes: Sequence[KeyFrame]) -> Image:
-    """All key frames in one row under a title; a key frame without a picture leaves an empty tile."""
+    """All key frames in one row under a title; without a picture a tile stays empty."""
     from PIL import Image as Pictures
     from PIL import ImageDraw, ImageFont
 

@@ -1,4 +1,4 @@
-"""Word vectors on disk: the one place that reads GloVe text, plain or zipped, and keeps the few words that are needed."""
+"""Read word vectors from GloVe text, plain or zipped, or safetensors, for needed words only."""
 
 from __future__ import annotations
 
@@ -70,7 +70,9 @@ def words_folder() -> Path:
 
 
 def cached_vectors(path: Path, needed: Collection[str], folder: Path) -> KeyedVectors:
-    """As `read_vectors`, from a compact file in `folder` when these words were taken from this file before."""
+    """As `read_vectors`, from a compact file in `folder` when these words were taken from this file
+    before.
+    """
     compact = folder / f"words-{_fingerprint(path, needed)}.safetensors"
     if compact.is_file():
         return load_compact(compact)

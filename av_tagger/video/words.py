@@ -49,7 +49,9 @@ class Reader:
 def paper_rule(
     vectors: KeyedVectors | None, objects: Sequence[str], sounds: Sequence[str], words: ClassWords
 ) -> Similarity:
-    """Cosine of two descriptions (AV section 2.2): an object's usual name (the first with a known word) and a sound's whole label."""
+    """Cosine of two descriptions (AV section 2.2): an object's usual name (the first with a known
+    word) and a sound's whole label.
+    """
     del words  # the paper has none
     if vectors is None:
         raise UsageError("the rule of the paper needs word vectors; choose the rule `ours`")
@@ -92,7 +94,9 @@ RULES: dict[str, Rule] = {
 
 
 class GloVe:
-    """A `WordSpace` of word vectors under a rule; without vectors the rule `ours` reads names alone."""
+    """A `WordSpace` of word vectors under a rule; without vectors the rule `ours` reads names
+    alone.
+    """
 
     def __init__(
         self, vectors: KeyedVectors | None, name: str, rule: RuleName, words: ClassWords

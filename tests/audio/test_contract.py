@@ -8,8 +8,10 @@ import numpy as np
 import pytest
 import torch
 
-from av_tagger.audio.architecture import EarArchitecture, FeatureShape
+from av_tagger.audio.architecture import EarArchitecture, FeatureShape, LogMelSettings
 from av_tagger.audio.branch import MilEar
+from av_tagger.audio.calibration import Calibration, Source
+from av_tagger.audio.combined import CombinedEar
 from av_tagger.audio.header import Header
 from av_tagger.audio.known.ear import KnownEar
 from av_tagger.audio.known.efficientat import EfficientAT
@@ -62,12 +64,25 @@ def on_embeddings() -> AudioBranch:
     return EmbeddedEar(base, build_network(architecture), header)
 
 
+def combined() -> AudioBranch:
+    """Two ears with different rates behind a calibration."""
+    rows = {"f1": np.full(2, 0.5), "precision": np.full(2, 0.8)}
+    weights, shift = np.array([[0.6, 0.5], [0.4, 0.5]]), np.zeros(2)
+    sources = (Source(0), Source(1))
+    calibration = Calibration(("x", "y"), ("a", "b"), sources, weights, shift, rows, 1e-3)
+    slow = LogMelSettings(rate=16_000, window=400, hop=160, fft=512, mels=64)
+    settings = {"channels": (4, 8), "blocks": 1}
+    other = trained(EarArchitecture(2, "fuse", settings, "mean", frontend=slow))
+    return CombinedEar((crnn(), other), calibration)
+
+
 EARS: dict[str, Callable[[], AudioBranch]] = {
     "crnn": crnn,
     "fuse": fuse,
     "efficientat": efficientat,
     "yamnet": yamnet,
     "on embeddings": on_embeddings,
+    "combined": combined,
 }
 
 

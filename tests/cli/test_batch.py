@@ -288,3 +288,22 @@ def test_wrong_flags_are_reported_at_once(
     with pytest.raises(UsageError, match=sentence):
         go([clips, "-o", tmp_path / "run", *words], ear)
     assert not (tmp_path / "run").exists()
+
+
+def test_a_folder_in_use_is_refused_before_networks_are_loaded(
+    clips: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from av_tagger.cli import batch_engines
+    from av_tagger.cli.batch import _batch
+    from av_tagger.cli.batch_options import BatchOptions
+    from av_tagger.runner.run import _locked
+
+    loaded: list[object] = []
+    monkeypatch.setitem(batch_engines.ENGINES, "local", lambda *a: loaded.append(a))
+    options = BatchOptions(inputs=[str(clips)], output=tmp_path / "run")
+    with _locked(tmp_path / "run"), pytest.raises(UsageError, match="another run uses"):
+        _batch(options)
+    long = BatchOptions(inputs=[str(clips)], output=tmp_path / ("x" * 300))
+    with pytest.raises(AvTaggerError, match="too long"):
+        _batch(long)
+    assert loaded == []

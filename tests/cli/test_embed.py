@@ -104,7 +104,7 @@ def test_mistakes_are_one_sentence(
 
 
 def keras_file(path: Path, network: YAMNet) -> None:
-    """What the published file holds, by its names: layer 1 is a convolution, layers 2 to 14 a depthwise and a pointwise one."""
+    """A file like the published one: layer 1 is a convolution, 2 to 14 depthwise and pointwise."""
     with h5py.File(path, "w") as file:
         for index, layer in enumerate(network.layers):
             number, kind = (

@@ -227,7 +227,7 @@ def test_the_honest_figure_is_near_the_truth_and_the_flattering_one_above_it() -
 
 
 def test_noise_alone_is_seen_through() -> None:
-    """Where nothing can be known, tuned and measured on the same clips looks better than it is; held-out folds do not."""
+    """Scores without information look good on tuned clips, not on held-out folds."""
     rng = np.random.default_rng(0)
     heard, seen, truth = rng.random((120, 8)), rng.random((120, 8)), rng.random((120, 8)) < 0.06
     settings = FitSettings("joint", few=0)

@@ -1,4 +1,4 @@
-"""The fusion file: what is written is read again, and what cannot be meant is refused with the place and the remedy."""
+"""The fusion file: round trips, and invalid files are rejected with place and remedy."""
 
 from __future__ import annotations
 

@@ -27,7 +27,7 @@ def two_witnesses(draw: st.DrawFn) -> tuple[Floats, Floats, Bools]:
 
 
 def every_decision(h: Floats, s: Floats, y: Bools) -> set[tuple[int, int]]:
-    """(right, predicted) that any weight on a dense grid and any threshold can give in one class."""
+    """(right, predicted) that any weight of a dense grid and any threshold can give."""
     found = set()
     for a in np.linspace(0, 1, 1201):
         mixed = np.round(a * h + (1 - a) * s, 12)

@@ -33,7 +33,7 @@ SEEN = arrays(np.float64, (3,), elements=st.one_of(st.floats(0, 1), st.just(NAN)
 def test_by_hand() -> None:
     heard = np.array([0.2, 0.5, 0.2])
     seen = np.array([0.75, NAN, 0.5])
-    expected = logit(heard) + [4 * 0.75, -3 * 0.75, 4 * 0.5]
+    expected = logit(heard) + np.array([4 * 0.75, -3 * 0.75, 4 * 0.5])
     np.testing.assert_allclose(logit(FUSION.combine(heard, seen)), expected)
 
 

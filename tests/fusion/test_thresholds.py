@@ -1,4 +1,4 @@
-"""Thresholds: against brute force, against scikit-learn, and against the procedure's own promises."""
+"""Thresholds: checked against brute force, scikit-learn and the procedure's guarantees."""
 
 from __future__ import annotations
 
@@ -117,7 +117,9 @@ def test_step_one_finds_the_best_f1_of_each_class(table: tuple[Floats, Bools]) -
 
 
 def test_a_case_counted_by_hand() -> None:
-    """Class 1 sorts + - +, class 2 sorts - + -. Best: two right of three said and one of two: F1 = 2 * 3 / (5 + 3)."""
+    """Class 1 sorts + - +, class 2 sorts - + -. Best: two right of three said and one of two: F1 =
+    2 * 3 / (5 + 3).
+    """
     scores = np.array([[0.9, 0.8], [0.6, 0.3], [0.4, 0.1]])
     truth = np.array([[1, 0], [0, 1], [1, 0]], dtype=bool)
     tuned = exact(all_cuts(scores, truth))
@@ -128,7 +130,9 @@ def test_a_case_counted_by_hand() -> None:
 
 
 def test_step_two_undoes_what_is_good_for_a_class_and_bad_for_all() -> None:
-    """A hopeless class does best alone by saying everything, F1 = 2/41; that would drag the good class down."""
+    """A hopeless class does best alone by saying everything, F1 = 2/41; that would drag the good
+    class down.
+    """
     scores = np.column_stack((np.r_[np.ones(10), np.zeros(30)], np.linspace(0.1, 0.9, 40)))
     truth = np.zeros((40, 2), dtype=bool)
     truth[:10, 0] = True

@@ -1,4 +1,4 @@
-"""Every way of weighing behind the one socket: what comes out, who decides when one is missing, and by which thresholds."""
+"""Every fusion method: output, what happens when a branch is missing, and thresholds."""
 
 from __future__ import annotations
 

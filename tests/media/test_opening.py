@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import struct
 from fractions import Fraction
@@ -201,3 +202,21 @@ def test_absurd_box_sizes_end_the_search(tmp_path: Path, size: int) -> None:
     assert top_boxes(path) == {"ftyp", "free"}
     with pytest.raises(MediaError, match=r"is not media that can be read|was never finished"):
         open_container(path)
+
+
+def test_a_broken_file_is_not_called_busy() -> None:
+    assert (
+        describe(OSError(errno.EBUSY, os.strerror(errno.EBUSY)))
+        == "its headers contradict each other"
+    )
+
+
+def test_an_encrypted_file_is_called_encrypted(tmp_path: Path) -> None:
+    data = make_video(tmp_path / "a.mp4", 1.0).read_bytes()
+    index = data.rfind(b"moov")
+    path = tmp_path / "b.mp4"
+    path.write_bytes(data[:index] + data[index:].replace(b"mp4a", b"enca"))
+    with open_container(path) as container:
+        tracks = pick_tracks(container)
+    assert tracks.notes == ("the audio track was left out: it is encrypted",)
+    assert tracks.video is not None

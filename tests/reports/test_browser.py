@@ -14,7 +14,7 @@ import pytest
 
 from av_tagger.clip import Clip, Waveform
 from av_tagger.reports.html import PageOptions, write_page, write_site
-from av_tagger.reports.spectrogram import spectrogram_png
+from av_tagger.reports.spectrogram import SpectrogramSettings, as_png, mel_peaks
 from av_tagger.scores import BranchInfo, Failed, Outcome, RunInfo, Status, Tag, Tagged
 
 if TYPE_CHECKING:
@@ -46,7 +46,9 @@ def shown(tagged: Tagged, film: Path, tmp_path: Path, browser: Any) -> Any:
     """A page with film and spectrogram, opened."""
     samples = (np.sin(np.arange(200_000) / 20) * 0.3).astype(np.float32)
     target = tmp_path / "page.html"
-    write_page(replace(tagged, clip=Clip(film)), target, spectrogram_png(Waveform(samples, 20_000)))
+    settings = SpectrogramSettings()
+    spectrogram = as_png(mel_peaks(Waveform(samples, 20_000), settings), settings)
+    write_page(replace(tagged, clip=Clip(film)), target, spectrogram)
     browser.open(target.as_uri())
     browser.wait("document.getElementById('media').readyState > 0")
     return browser

@@ -25,7 +25,7 @@ from av_tagger.runner.concurrency import Concurrency
 from av_tagger.runner.job import Item, Record
 from av_tagger.runner.journal import Journal, RunCounts
 from av_tagger.runner.local import InProcessEngine
-from av_tagger.runner.run import RunRequest, Summary, run
+from av_tagger.runner.run import RunRequest, Summary, check_folder, run
 from av_tagger.runner.selection import Selection
 from av_tagger.runner.worker import Worker
 from av_tagger.scores import Failed
@@ -331,6 +331,26 @@ def test_two_runs_in_one_folder_are_refused(tmp_path: Path) -> None:
             InProcessEngine(FakeWorkerFactory()(), CONCURRENCY),
             second,
         )
+
+
+def test_a_folder_in_use_is_refused_without_starting(tmp_path: Path) -> None:
+    paths = touch(tmp_path / "in", ["1.mp4"])
+    request = RunRequest(tmp_path / "run", (), "")
+    check_folder(request)
+    assert not request.folder.exists()
+
+    def second(_: RunCounts) -> None:
+        check_folder(request)
+
+    with pytest.raises(UsageError, match="another run uses this folder"):
+        run(
+            RunRequest(tmp_path / "run", items(paths), "fake"),
+            InProcessEngine(FakeWorkerFactory()(), CONCURRENCY),
+            second,
+        )
+    check_folder(request)
+    with pytest.raises(StorageError, match=r"too long.*choose another folder with -o"):
+        check_folder(RunRequest(tmp_path / ("x" * 300), (), ""))
 
 
 def test_nothing_to_do_is_an_error(tmp_path: Path) -> None:

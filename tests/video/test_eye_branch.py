@@ -1,4 +1,4 @@
-"""The eye as a whole: evidence, key frames, what it does when something is missing, and its contact sheet."""
+"""The eye branch: evidence, key frames, missing parts, and the contact sheet."""
 
 from __future__ import annotations
 
@@ -83,7 +83,9 @@ def eye(settings: EyeSettings = SETTINGS, **parts: object) -> SparseEye:
 
 
 def test_by_hand() -> None:
-    """Kept: (2/3, 1/3, 0, 0) and (0, 2/9, 0, 7/9); of their sum gong 2/3 and wall 7/9 are kept, and a wall sounds like nothing."""
+    """Kept: (2/3, 1/3, 0, 0) and (0, 2/9, 0, 7/9); of their sum gong 2/3 and wall 7/9 are kept, and
+    a wall sounds like nothing.
+    """
     (seen,) = eye().see([film([10, 15, 20], start=3.0)])
     np.testing.assert_allclose(seen.probabilities, [6 / 13, 0, 0])
     assert seen.status is Status.OK
@@ -126,7 +128,7 @@ def test_every_class_that_received_something_says_why() -> None:
 
 
 def test_evidence_by_hand() -> None:
-    """Kept: (2/3, 1/3, 0, 0) and (0, 2/9, 0, 7/9); each class in its best key frame, or not at all."""
+    """Kept: (2/3, 1/3, 0, 0) and (0, 2/9, 0, 7/9); each class in its best key frame."""
     (seen,) = eye(EyeSettings(keep=2)).see([film([10, 15, 20], start=3.0)])
     np.testing.assert_allclose(seen.probabilities, [2 / 3 * 0.9, 1 / 3 * 0.8, np.nan], rtol=1e-6)
     assert set(seen.evidence) == {"Bell", "Dog"}

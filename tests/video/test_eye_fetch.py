@@ -36,7 +36,9 @@ class Quiet(http.server.SimpleHTTPRequestHandler):
 
 @pytest.fixture(scope="module")
 def hub(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Path, str]]:
-    """Stand-ins: AlexNet with a classifier of a few numbers, a safetensors file, a small zip of vectors."""
+    """Stand-ins: AlexNet with a classifier of a few numbers, a safetensors file, a small zip of
+    vectors.
+    """
     folder = tmp_path_factory.mktemp("hub")
     state = {f"features.{k}": v for k, v in ARCHITECTURES["alexnet"].build().state_dict().items()}
     torch.save(

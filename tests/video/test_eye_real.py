@@ -36,8 +36,9 @@ FIRE, AMBULANCE, POLICE = (
     "Police car (siren)",
 )
 
-# Whole vehicles whose name leaves no doubt, judged from the names alone. Left out: parts (grille, car wheel), what no class is meant
-# for (tank, tractor, forklift, streetcar, go-kart, half track, snowplow, jinrikisha, recreational vehicle, unicycle, ships).
+# Whole vehicles whose name leaves no doubt. Left out: parts (grille, car wheel) and what no class
+# is meant for (tank, tractor, forklift, streetcar, go-kart, half track, snowplow, jinrikisha,
+# recreational vehicle, unicycle, ships).
 CLEAR = {
     "Car": "beach_wagon cab convertible jeep limousine minivan Model_T racer sports_car",
     "Truck": "garbage_truck moving_van pickup tow_truck trailer_truck",

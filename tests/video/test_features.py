@@ -1,4 +1,6 @@
-"""Frame features: the two AlexNets, raw pixels against normalised ones, batches, repeats, thumbnails."""
+"""Frame features: the two AlexNets, raw pixels against normalised ones, batches, repeats,
+thumbnails.
+"""
 
 from __future__ import annotations
 
@@ -76,7 +78,9 @@ def library():  # type: ignore[no-untyped-def]
 
 
 def test_alexnet_is_the_library_s(library) -> None:  # type: ignore[no-untyped-def]
-    """61,100,840 parameters in all; of them our five layers by the closed form; the same names, the same shapes."""
+    """61,100,840 parameters in all; of them our five layers by the closed form; the same names, the
+    same shapes.
+    """
     assert sum(p.numel() for p in library.parameters()) == 61_100_840
     ours = ARCHITECTURES["alexnet"].build().state_dict()
     assert {k: v.shape for k, v in ours.items()} == {
@@ -135,7 +139,9 @@ def test_response_normalisation_is_torch_s() -> None:
 
 @pytest.mark.parametrize("name", ["alexnet", "alexnet_grouped"])
 def test_golden(name: str) -> None:
-    """Seeded weights and pictures gave these numbers when the network was checked against the library."""
+    """Seeded weights and pictures gave these numbers when the network was checked against the
+    library.
+    """
     found = describer(name).describe([film(2)])[0]
     assert found.shape == (2, 13 * 13 * 256)
     np.testing.assert_allclose(

@@ -1,4 +1,4 @@
-"""What networks get to see: torchvision's preprocessing on RGB, and the same picture out of a decoder's planes."""
+"""Preprocessing: torchvision's on RGB, and the same from a decoder's YUV planes."""
 
 from __future__ import annotations
 
@@ -41,7 +41,9 @@ def test_preparation_is_torchvision_s() -> None:
 @pytest.mark.parametrize("luma", LUMAS)
 @pytest.mark.parametrize("size", SIZES)
 def test_planes_show_the_same_picture(size: tuple[int, int], luma: ColourMatrix) -> None:
-    """Resized and cropped as planes or as RGB: the same but for roundings and for how colour differences are spread."""
+    """Resized and cropped as planes or as RGB: the same but for roundings and for how colour
+    differences are spread.
+    """
     frames = as_planes(smooth_pictures(5, *size), luma)
     ours, plain = (prepare(f, np.arange(5), ALEXNET, CPU) for f in (frames, in_rgb(frames)))
     assert ours.luma == luma
@@ -53,7 +55,9 @@ def test_planes_show_the_same_picture(size: tuple[int, int], luma: ColourMatrix)
 
 @pytest.mark.parametrize("size", SIZES)
 def test_luma_is_the_library_s_resize(size: tuple[int, int]) -> None:
-    """Only what the crop needs is resized, and where it begins cannot be seen: the whole plane resized and then cropped is the oracle."""
+    """Only what the crop needs is resized, and where it begins cannot be seen: the whole plane
+    resized and then cropped is the oracle.
+    """
     from torchvision.transforms.v2 import functional as T
 
     frames = as_planes(
@@ -94,7 +98,9 @@ def network() -> Folded:
 
 @pytest.mark.parametrize("luma", LUMAS)
 def test_a_first_convolution_for_planes_is_the_one_for_colours(luma: ColourMatrix) -> None:
-    """conv' on planes against the plain convolution on what the planes mean, border included: linear algebra, so exact."""
+    """conv' on planes against the plain convolution on what the planes mean, border included:
+    linear algebra, so exact.
+    """
     folded = network()
     plain = folded.first_for(None)
     planes = torch.randint(0, 256, (2, 3, 32, 32), generator=torch.Generator().manual_seed(1))

@@ -1,4 +1,4 @@
-"""Whole numbers: close to float, the same in any batch, for both AlexNets and for every form of pixels."""
+"""int8 features: close to float and independent of the batch, for all pixel formats."""
 
 from __future__ import annotations
 
@@ -170,7 +170,7 @@ def test_fast_asks_for_whole_numbers_and_a_word_overrules_it() -> None:
 
 @needs_bytes
 def test_key_frames_of_real_film_cost_next_to_nothing_more(shared: Path) -> None:
-    """The trained network on real video: what whole numbers choose covers the film as well, to 1 %, in float's own distances."""
+    """Trained network, real video: int8 key frames cover the film to 1 % in float distances."""
     from av_tagger.clip import Clip
     from av_tagger.media import make_backend
     from av_tagger.protocols import DecodeRequest

@@ -47,7 +47,9 @@ def test_inception_v4_is_the_one(inception: Classifier) -> None:
 
 
 def test_golden(inception: Classifier) -> None:
-    """Weights drawn from a fixed seed: the three largest of 1000 probabilities, and where they stand."""
+    """Weights drawn from a fixed seed: the three largest of 1000 probabilities, and where they
+    stand.
+    """
     generator = torch.Generator().manual_seed(11)
     with torch.no_grad():
         for name, p in inception.network.named_parameters():

@@ -57,7 +57,9 @@ def brute(batch: Array, count: int) -> Array:
 
 
 def relaxation(D: Array, *, lambda_: float = 0.0, count: int | None = None) -> float:
-    """Uncapacitated facility location (or k-median) relaxed, by HiGHS, written densely and independently of the package."""
+    """Uncapacitated facility location (or k-median) relaxed, by HiGHS, written densely and
+    independently of the package.
+    """
     n = len(D)
     costs = np.r_[D.ravel(), np.full(n, lambda_)]
     served = np.c_[np.tile(np.eye(n), n), np.zeros((n, n))]

@@ -1,4 +1,6 @@
-"""The compiled search: the same answers, a cache that another process fills, and no wait when it is cold."""
+"""The compiled search: the same answers, a cache that another process fills, and no wait when it is
+cold.
+"""
 
 from __future__ import annotations
 
@@ -30,7 +32,9 @@ def fresh(monkeypatch: pytest.MonkeyPatch) -> Iterator[room.Compiled]:
 
 @pytest.fixture(scope="module")
 def search() -> room.Search:
-    """The compiled search, compiled by another process into the cache and loaded from there, once for this module."""
+    """The compiled search, compiled by another process into the cache and loaded from there, once
+    for this module.
+    """
     room.folder.cache_clear()
     assert room.warm_in_background()
     assert room.warm_in_background(), "a second call finds the first at work"

@@ -128,7 +128,7 @@ def test_the_paper_rule_by_hand(vectors) -> None:  # type: ignore[no-untyped-def
 
 
 def test_our_rule_by_hand(vectors) -> None:  # type: ignore[no-untyped-def]
-    """Names alone decide; vectors say how far a name and the kind of ImageNet's definition agree."""
+    """Names alone decide; vectors say how far a name and its definition agree."""
     near = words.our_rule(
         vectors,
         ["car", "sleeping car", "loco", "passenger car, coach, carriage"],

@@ -31,7 +31,7 @@ class CheckpointError(ValueError):
 
 
 @dataclass(frozen=True)
-class Entry:
+class TensorEntry:
     """A BundleEntryProto: where a tensor lies in the data shard."""
 
     dtype: int = 0
@@ -124,14 +124,14 @@ def _check_header(header: bytes) -> None:
         raise CheckpointError("only checkpoints of one little-endian shard are read")
 
 
-def _entry(message: bytes) -> Entry:
+def _entry(message: bytes) -> TensorEntry:
     """BundleEntryProto {1: dtype, 2: shape, 3: shard, 4: offset, 5: size, 6: CRC, 7: slices}."""
     values = dict(fields(message))
     dtype, shard, offset, size, checksum = (as_int(values.get(n, 0)) for n in (1, 3, 4, 5, 6))
     shape = tuple(
         _dimension(as_bytes(d)) for n, d in fields(as_bytes(values.get(2, b""))) if n == 2
     )
-    return Entry(dtype, shape, shard, offset, size, checksum, sliced=7 in values)
+    return TensorEntry(dtype, shape, shard, offset, size, checksum, sliced=7 in values)
 
 
 def _dimension(message: bytes) -> int:
@@ -139,7 +139,7 @@ def _dimension(message: bytes) -> int:
     return next((as_int(value) for number, value in fields(message) if number == 1), 0)
 
 
-def _check_entry(name: str, entry: Entry, length: int) -> None:
+def _check_entry(name: str, entry: TensorEntry, length: int) -> None:
     if entry.shard or entry.sliced or len(entry.shape) > MOST_DIMENSIONS:
         raise CheckpointError(f"{name} is stored in parts")
     if entry.size != 4 * math.prod(entry.shape) or entry.offset + entry.size > length:
@@ -148,7 +148,7 @@ def _check_entry(name: str, entry: Entry, length: int) -> None:
         )
 
 
-def _tensors(entries: dict[str, Entry], data: memoryview) -> dict[str, NDArray[np.float32]]:
+def _tensors(entries: dict[str, TensorEntry], data: memoryview) -> dict[str, NDArray[np.float32]]:
     parts = [data[e.offset : e.offset + e.size] for e in entries.values()]
     stored = np.array([e.checksum for e in entries.values()], np.uint32)
     for name, right in zip(entries, masked_crc32c(parts) == stored, strict=True):

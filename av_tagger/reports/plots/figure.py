@@ -80,7 +80,7 @@ def single(width: float, height: float) -> Iterator[tuple[Figure, Axes]]:
 def panels_of(count: int) -> Iterator[tuple[Figure, list[Axes]]]:
     """Small axes of one size, at most five in a row; unused ones are hidden."""
     columns = min(5, max(1, count))
-    rows = -(-count // columns)
+    rows = max(1, -(-count // columns))
     with grid(2.1 * columns + 0.4, 1.75 * rows + 0.9, [1.0] * rows, columns) as (figure, panels):
         for axes in panels[count:]:
             axes.axis("off")

@@ -1,1 +1,3 @@
-"""The sparse-coding problem behind key frames: problem, bounds, searches, proofs, references; the face is video.keyframes."""
+"""The sparse-coding problem behind key frames: problem, bounds, searches, proofs, references; the
+face is video.keyframes.
+"""

@@ -20,13 +20,16 @@ def kmedoids(D: Matrix, count: int) -> Rows:
 
 
 def kmeans(D: Matrix, count: int) -> Rows:
-    """k-means on coordinates that have the distances D (for distances of features: on the features); each centre's nearest frame."""
+    """k-means on coordinates that have the distances D (for distances of features: on the
+    features); each centre's nearest frame.
+    """
     points = embedded(D)
     try:
         from sklearn.cluster import KMeans
     except Exception as error:
         raise MissingExtra(
-            f"scikit-learn cannot be loaded ({error}); install it, or use the default solver 'sparse'"
+            f"scikit-learn cannot be loaded ({error}); "
+            "install it, or use the default solver 'sparse'"
         ) from error
     distinct = len(np.unique(points.round(9), axis=0))
     centres = (
@@ -39,7 +42,9 @@ def kmeans(D: Matrix, count: int) -> Rows:
 
 
 def embedded(D: Matrix) -> NDArray[np.float64]:
-    """Classical scaling: coordinates whose distances are D, as far as D (made symmetric) is Euclidean."""
+    """Classical scaling: coordinates whose distances are D, as far as D (made symmetric) is
+    Euclidean.
+    """
     square = (0.5 * (D + D.T)) ** 2
     centred = -0.5 * (square - square.mean(axis=0) - square.mean(axis=1)[:, None] + square.mean())
     values, vectors = np.linalg.eigh(centred)

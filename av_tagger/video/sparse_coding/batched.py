@@ -1,4 +1,6 @@
-"""The search for a batch of matrices at once in torch, on the device where they lie; the steps are those of `plain`."""
+"""The search for a batch of matrices at once in torch, on the device where they lie; the steps are
+those of `plain`.
+"""
 
 from __future__ import annotations
 
@@ -12,7 +14,9 @@ from av_tagger.video.sparse_coding.plain import EPSILON, MAX_SWAPS, MOMENTUM, PA
 
 @torch.no_grad()
 def search(D: Tensor, count: int, iterations: int, tolerance: float) -> tuple[Tensor, Tensor]:
-    """(b, k) medoids and (b, n) prices of normalised (b, n, n) float64 matrices, k < n; solved ones leave the batch."""
+    """(b, k) medoids and (b, n) prices of normalised (b, n, n) float64 matrices, k < n; solved ones
+    leave the batch.
+    """
     state = _State.of(D, count)
     rows, v = state.rows.clone(), state.best_v.clone()
     at = torch.arange(len(D), device=D.device)
@@ -30,7 +34,9 @@ def search(D: Tensor, count: int, iterations: int, tolerance: float) -> tuple[Te
 
 @dataclass
 class _State:
-    """Everything that is known of each matrix that is still open, one entry of every tensor a matrix."""
+    """Everything that is known of each matrix that is still open, one entry of every tensor a
+    matrix.
+    """
 
     D: Tensor  # (b, n, n)
     rows: Tensor  # (b, k)
@@ -114,7 +120,9 @@ def greedy(D: Tensor, count: int) -> Tensor:
 
 
 def swap(D: Tensor, rows: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """The best swap of every matrix until none helps; then, among swaps that cost nothing, the lowest index."""
+    """The best swap of every matrix until none helps; then, among swaps that cost nothing, the
+    lowest index.
+    """
     rows, (b, n, _), k = rows.clone(), D.shape, rows.shape[1]
     slack = EPSILON * n
     index = torch.arange(n, device=D.device)[None, :, None]

@@ -1,4 +1,6 @@
-"""Proofs: lower bounds from a price v_j per column, and the penalties lambda that they certify (numpy, any float64 matrix)."""
+"""Proofs: lower bounds from a price v_j per column, and the penalties lambda that they certify
+(numpy, any float64 matrix).
+"""
 
 from __future__ import annotations
 
@@ -7,7 +9,7 @@ from numpy.typing import NDArray
 
 from av_tagger.video.sparse_coding.problem import Matrix, Rows, cost
 
-_ROUNDING = 4e-15  # a few units in the last place: no bound may exceed the optimum by the rounding of its own sum
+_ROUNDING = 4e-15  # a few ulp: no bound may exceed the optimum by rounding
 
 
 def gains(D: Matrix, v: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -22,7 +24,9 @@ def _careful(bound: float, v: NDArray[np.float64], rho: NDArray[np.float64]) -> 
 
 
 def count_bound(D: Matrix, v: NDArray[np.float64], count: int) -> float:
-    """LB_k = sum_j v_j - (the k largest rho_i) <= the cost of any k rows, and of the k-row linear relaxation."""
+    """LB_k = sum_j v_j - (the k largest rho_i) <= the cost of any k rows, and of the k-row linear
+    relaxation.
+    """
     rho = gains(D, v)
     return _careful(
         float(v.sum() - np.partition(rho, len(rho) - count)[len(rho) - count :].sum()), v, rho
@@ -30,14 +34,17 @@ def count_bound(D: Matrix, v: NDArray[np.float64], count: int) -> float:
 
 
 def penalty_bound(D: Matrix, v: NDArray[np.float64], lambda_: float) -> float:
-    """LB = sum_j v_j - sum_i max(0, rho_i - lambda) <= the program at lambda, relaxed (infinity norm) or binary."""
+    """LB = sum_j v_j - sum_i max(0, rho_i - lambda) <= the program at lambda, relaxed (infinity
+    norm) or binary.
+    """
     rho = gains(D, v)
     return _careful(float(v.sum() - np.maximum(0.0, rho - lambda_).sum()), v, rho)
 
 
 def lambda_interval(D: Matrix, v: NDArray[np.float64], count: int) -> tuple[float, float]:
-    """[rho_(k+1), rho_(k)]: for any lambda within, LB(lambda) = LB_k + k lambda, so k medoids that close the gap of LB_k
-    are an optimum of the paper's relaxed program at that lambda."""
+    """[rho_(k+1), rho_(k)]: for any lambda within, LB(lambda) = LB_k + k lambda, so k medoids that
+    close the gap of LB_k are an optimum of the paper's relaxed program at that lambda.
+    """
     rho = np.sort(gains(D, v))[::-1]
     return (float(rho[count]) if count < len(rho) else 0.0), float(rho[count - 1])
 
@@ -48,7 +55,9 @@ def certified(D: Matrix, rows: Rows, v: NDArray[np.float64]) -> tuple[float, flo
 
 
 def lambda_necessary(D: Matrix) -> float:
-    """C_1 - C_2: with a smaller lambda two rows beat one (C_2 here over exact pairs, so the figure is exact)."""
+    """C_1 - C_2: with a smaller lambda two rows beat one (C_2 here over exact pairs, so the figure
+    is exact).
+    """
     if len(D) == 1:
         return 0.0
     best_pair = min(
@@ -58,10 +67,13 @@ def lambda_necessary(D: Matrix) -> float:
 
 
 def lambda_max(D: Matrix) -> float:
-    """sum_j (max_i d_ij - d_l*j), l* the best single row: from here on one representative explains all (infinity norm).
+    """sum_j (max_i d_ij - d_l*j), l* the best single row: from here on one representative explains
+    all (infinity norm).
 
-    Proof: spread lambda over v_j = d_l*j + s_j so that every v_j >= max_i d_ij; then rho_i = sum_j v_j - sum_j d_ij <= lambda for
-    every row (l* has the least row sum), and the bound is sum_j v_j = C_1 + lambda, which l* reaches.
-    The published max_i ||d_i - d_l*||_1 / 2 is wrong in both directions."""
+    Proof: spread lambda over v_j = d_l*j + s_j so that every v_j >= max_i d_ij; then rho_i = sum_j
+    v_j - sum_j d_ij <= lambda for every row (l* has the least row sum), and the bound is sum_j v_j
+    = C_1 + lambda, which l* reaches. The published max_i ||d_i - d_l*||_1 / 2 is wrong in both
+    directions.
+    """
     best = int(D.sum(axis=1).argmin())
     return float((D.max(axis=0) - D[best]).sum())

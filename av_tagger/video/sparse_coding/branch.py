@@ -1,4 +1,6 @@
-"""The last of a gap: rows that the bound rules out are dropped, what stays is enumerated or branched on, until the proof holds."""
+"""The last of a gap: rows that the bound rules out are dropped, what stays is enumerated or
+branched on, until the proof holds.
+"""
 
 from __future__ import annotations
 
@@ -30,7 +32,7 @@ class _Node:
 
 @dataclass
 class _Search:
-    """The best rows so far, and the least bound among the parts of the search that were given up."""
+    """The best rows so far, and the least bound among the branches given up."""
 
     D: Matrix
     count: int
@@ -48,7 +50,9 @@ class _Search:
 
 
 def finish(D: Matrix, rows: Rows, v: Prices, effort: Effort) -> tuple[Rows, float]:
-    """Rows and a lower bound of the cost of *any* k rows: an exhaustive proof when the effort suffices, else the best bound reached."""
+    """Rows and a lower bound of the cost of *any* k rows: an exhaustive proof when the effort
+    suffices, else the best bound reached.
+    """
     state = _Search(D, len(rows), effort, rows, cost(D, rows))
     state.waiting.append(_Node(count_bound(D, v, len(rows)), v, (), np.ones(len(D), dtype=bool)))
     while state.waiting and state.nodes < effort.nodes:
@@ -85,7 +89,9 @@ def _explore(state: _Search, node: _Node) -> None:
 
 
 def _bound(D: Matrix, node: _Node, count: int) -> tuple[float, Rows, NDArray[np.float64]]:
-    """LB_k when some rows are open and some are closed: the open ones always count, the rest by worth."""
+    """LB_k when some rows are open and some are closed: the open ones always count, the rest by
+    worth.
+    """
     rho = gains(D, node.v)
     order = np.where(node.allowed, rho, -1.0)
     order[list(node.opened)] = np.inf
@@ -115,7 +121,9 @@ def _try(state: _Search, rows: Rows) -> None:
 
 
 def _ruled_out(state: _Search, node: _Node) -> _Node:
-    """Opening row i costs at least the bound + (the least worth among the chosen) - rho_i: above the goal, i stays closed."""
+    """Opening row i costs at least the bound + (the least worth among the chosen) - rho_i: above
+    the goal, i stays closed.
+    """
     bound, top, rho = _bound(state.D, node, state.count)
     free = [i for i in top if i not in node.opened]
     if not free or len(top) < state.count:

@@ -1,6 +1,8 @@
-"""When the compiled search may be used: it loads from a cache on disk, and a cold cache is warmed by another process, never by a wait.
+"""When the numba search may be used: it loads from a disk cache that another process fills, without
+waiting.
 
-A numba import and a load cost more than a few clips in plain numpy, so a process switches only once plain numpy has cost it as much.
+A numba import and a load cost more than a few clips in plain numpy, so a process switches only once
+plain numpy has cost it as much.
 """
 
 from __future__ import annotations
@@ -46,7 +48,9 @@ class Compiled:
         self._spent += seconds
 
     def search(self) -> Search | None:
-        """The compiled form when it costs nothing to have it; otherwise see to it that it will be there."""
+        """The compiled form when it costs nothing to have it; otherwise see to it that it will be
+        there.
+        """
         if self._search or self._off or self._spent < PATIENCE_SECONDS:
             return self._search
         with self._lock:
@@ -56,7 +60,7 @@ class Compiled:
             return None
 
     def load(self) -> Search | None:
-        """Import the kernel now, whatever it costs; None when numba is not there or does not work."""
+        """Import the kernel now; None when numba is missing or does not work."""
         if self._search is None:
             kernel = _import()
             self._search = kernel.search if kernel else None
@@ -70,7 +74,7 @@ def ready() -> bool:
 
 
 def warm() -> bool:
-    """Compile into the cache and wait for it: for installers, images of containers, and benchmarks."""
+    """Compile into the cache and wait: for installers, container images and benchmarks."""
     if _import() is None:
         return False
     with contextlib.suppress(OSError):
@@ -80,7 +84,9 @@ def warm() -> bool:
 
 @cache
 def folder() -> Path:
-    """Where compiled code is kept: the user's cache, or a private folder for this process when that cannot be written."""
+    """Where compiled code is kept: the user's cache, or a private folder for this process when that
+    cannot be written.
+    """
     place = cache_folder("compiled")
     try:
         place.mkdir(parents=True, exist_ok=True)
@@ -91,7 +97,7 @@ def folder() -> Path:
 
 
 def warm_in_background() -> bool:
-    """Start one process that fills the cache, unless one is at it; False when none can be started."""
+    """Start a process that fills the cache unless one is running; False if impossible."""
     note = folder() / (_marker() + ".warming")
     home = str(Path(__file__).resolve().parents[3])
     command = [sys.executable, "-m", __name__.rpartition(".")[0] + ".warm", str(note)]
@@ -141,7 +147,7 @@ def _private_folder() -> Path:
 
 @cache
 def _marker() -> str:
-    """A name for what the compiled code depends on: the sources, numba, Python and the processor."""
+    """A key of what compiled code depends on: sources, numba, Python and CPU."""
     parts = [sys.version, _version("numba"), _version("llvmlite"), _processor()]
     source = Path(__file__).with_name("kernel.py")
     with contextlib.suppress(OSError):
@@ -160,12 +166,14 @@ def _processor() -> str:
     try:
         binding = import_module("llvmlite.binding")
         return f"{binding.get_host_cpu_name()} {binding.get_host_cpu_features().flatten()}"
-    except Exception:  # any way in which llvmlite may be broken: the import of numba will say so  # noqa: BLE001 # any way in which llvmlite may be broken: the import of numba will say so
+    except Exception:  # noqa: BLE001 # a broken llvmlite: the import of numba will say so
         return "unknown"
 
 
 def _import() -> ModuleType | None:
-    """The kernel with numba's cache pointed at our folder for the time of the import only: the setting is the whole process's."""
+    """The kernel with numba's cache pointed at our folder for the time of the import only: the
+    setting is the whole process's.
+    """
     if _NAME in sys.modules:
         return sys.modules[_NAME]
     try:
@@ -177,7 +185,7 @@ def _import() -> ModuleType | None:
             from av_tagger.video.sparse_coding import kernel
         finally:
             numba.config.CACHE_DIR = before
-    except Exception:  # a broken numba or LLVM costs speed, nothing else  # noqa: BLE001 # a broken numba or LLVM costs speed, nothing else
+    except Exception:  # noqa: BLE001 # a broken numba or LLVM costs speed, nothing else
         return None
     return kernel
 

@@ -1,4 +1,6 @@
-"""The search compiled by numba: importing this module compiles it (or loads it from the cache that `compiled` points at)."""
+"""The search compiled by numba: importing this module compiles it (or loads it from the cache that
+`compiled` points at).
+"""
 
 from __future__ import annotations
 
@@ -53,7 +55,8 @@ def _nearest_two(D: Matrix, rows: Rows, near: Rows, d1: Vector, d2: Vector) -> f
 
 
 @_compiled(
-    "void(float64[:, ::1], int64[::1], int64[::1], float64[::1], float64[::1], float64, float64[:, ::1])"
+    "void(float64[:, ::1], int64[::1], int64[::1], float64[::1], float64[::1], float64, "
+    "float64[:, ::1])"
 )
 def _swap_costs(  # buffers that are filled
     D: Matrix, rows: Rows, near: Rows, d1: Vector, d2: Vector, total: float, change: Matrix

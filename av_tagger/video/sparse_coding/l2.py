@@ -1,4 +1,6 @@
-"""The fixed penalty, l2 row norm: ADMM with a certificate, the relaxation that the paper's authors solve."""
+"""The fixed penalty, l2 row norm: ADMM with a certificate, the relaxation that the paper's authors
+solve.
+"""
 
 from __future__ import annotations
 
@@ -15,7 +17,9 @@ _RELAXATION = 1.6
 
 
 def group_sparse(D: Matrix, lambda_: float, tolerance: float = TOLERANCE) -> Coding:
-    """min_Z lambda sum_i ||z_i||_2 + sum_ij z_ij d_ij, columns of Z on the simplex, for a normalised D."""
+    """min_Z lambda sum_i ||z_i||_2 + sum_ij z_ij d_ij, columns of Z on the simplex, for a
+    normalised D.
+    """
     n = len(D)
     Y, U = np.full((n, n), 1.0 / n), np.zeros((n, n))
     rho = 1.0 / max(1.0, np.sqrt(n))
@@ -52,14 +56,16 @@ def objective(D: Matrix, Z: Matrix, lambda_: float) -> float:
 
 
 def ball_bound(D: Matrix, W: Matrix, lambda_: float) -> float:
-    """LB = sum_j min_i (d_ij + w_ij) for any W whose rows lie in the ball of radius lambda (they are pulled into it)."""
+    """LB = sum_j min_i (d_ij + w_ij) for any W whose rows lie in the ball of radius lambda (they
+    are pulled into it).
+    """
     size = np.linalg.norm(W, axis=1, keepdims=True)
     inside = W * np.minimum(1.0, lambda_ / np.maximum(size, 1e-300))
     return float((D + inside).min(axis=0).sum()) * (1.0 - 1e-14)
 
 
 def prices_bound(D: Matrix, v: NDArray[np.float64], lambda_: float) -> float:
-    """The bound that prices of the columns give: w_ij = max(0, v_j - d_ij), pulled into the ball."""
+    """The bound from column prices: w_ij = max(0, v_j - d_ij), projected into the ball."""
     return ball_bound(D, np.maximum(0.0, v - D), lambda_)
 
 
@@ -68,8 +74,10 @@ def on_simplex(
 ) -> tuple[Matrix, NDArray[np.float64]]:
     """Every column's nearest point max(0, x - tau) with entries >= 0 that sum to 1, and tau.
 
-    Newton on sum_i max(0, x_i - tau) = 1, convex and piecewise linear in tau: from any start with something above it, the first step
-    lands at or below the root and the others rise to it; a start from the last iteration needs two or three."""
+    Newton on sum_i max(0, x_i - tau) = 1, convex and piecewise linear in tau: from any start with
+    something above it, the first step lands at or below the root and the others rise to it; a start
+    from the last iteration needs two or three.
+    """
     lowest = X.max(axis=0) - 1.0
     tau = (
         lowest if start is None else np.minimum(start, lowest + 1.0 - 1.0 / len(X))
@@ -92,7 +100,9 @@ def shrink(X: Matrix, by: float) -> Matrix:
 
 
 def _supported(D: Matrix, Y: Matrix, Z: Matrix) -> Matrix:
-    """Z with only the rows that Y keeps, each column brought back to sum 1: the sparse answer rather than the nearly sparse one."""
+    """Z with only the rows that Y keeps, each column brought back to sum 1: the sparse answer
+    rather than the nearly sparse one.
+    """
     keep = np.flatnonzero(np.any(Y != 0.0, axis=1))
     if not len(keep):
         return Z

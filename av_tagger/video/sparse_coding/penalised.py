@@ -1,4 +1,6 @@
-"""The fixed penalty, infinity norm: the paper's relaxed program at a given lambda, solved to proof, the number of rows free."""
+"""The fixed penalty, infinity norm: the paper's relaxed program at a given lambda, solved to proof,
+the number of rows free.
+"""
 
 from __future__ import annotations
 
@@ -21,7 +23,9 @@ _ROUNDS = 60  # of adding columns to the restricted linear program
 
 
 def penalise(D: Matrix, lambda_: float, effort: Effort) -> Coding:
-    """An optimum of min_Z lambda sum_i max_j z_ij + sum_ij z_ij d_ij for a normalised D; binary whenever a binary optimum is proven."""
+    """An optimum of min_Z lambda sum_i max_j z_ij + sum_ij z_ij d_ij for a normalised D; binary
+    whenever a binary optimum is proven.
+    """
     rows = local_search(D, lambda_)
     rows, v = _ascend(D, rows, lambda_, effort)
     objective, lower = _value(D, rows, lambda_), penalty_bound(D, v, lambda_)
@@ -65,7 +69,9 @@ def _moved(
 
 
 def _ascend(D: Matrix, rows: Rows, lambda_: float, effort: Effort) -> tuple[Rows, Prices]:
-    """The dual ascent of the fixed count, with sum_i max(0, rho_i - lambda) in place of the k largest rho_i."""
+    """The dual ascent of the fixed count, with sum_i max(0, rho_i - lambda) in place of the k
+    largest rho_i.
+    """
     _, d1, d2 = nearest_two(D, rows)
     d2 = np.minimum(d2, d1 + lambda_ + D.max())
     ascent = Ascent(np.minimum(0.5 * (d1 + d2), d1 + lambda_))
@@ -89,7 +95,9 @@ def _ascend(D: Matrix, rows: Rows, lambda_: float, effort: Effort) -> tuple[Rows
 
 
 def _restricted(D: Matrix, rows: Rows, v: Prices, lambda_: float, effort: Effort) -> Coding:
-    """The linear program itself on the entries that matter, more entries where its prices say so, until the bound holds for all."""
+    """The linear program itself on the entries that matter, more entries where its prices say so,
+    until the bound holds for all.
+    """
     use = v + 1e-9 >= D
     use |= assign(D, rows)[1] >= D
     lower, answer = penalty_bound(D, v, lambda_), None

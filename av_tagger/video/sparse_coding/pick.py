@@ -1,4 +1,6 @@
-"""The fixed count: exactly k rows for each matrix of a batch, by whichever form of the search is at hand, with the proof completed."""
+"""The fixed count: exactly k rows for each matrix of a batch, by whichever form of the search is at
+hand, with the proof completed.
+"""
 
 from __future__ import annotations
 
@@ -78,7 +80,9 @@ def pick(
     effort: Effort | None = None,
     form: Form = by_itself,
 ) -> list[Coding]:
-    """The best `count` rows of each checked matrix; with fewer distinct frames those, and with `fill` more of them evenly in time."""
+    """The best `count` rows of each checked matrix; with fewer distinct frames those, and with
+    `fill` more of them evenly in time.
+    """
     effort = effort or Effort()
     b, n, _ = batch.shape
     hard = [i for i in range(b) if n > count and batch[i].max() > 0.0]
@@ -101,7 +105,9 @@ def _easy(D: Matrix, count: int) -> Coding:
 
 
 def _proven(D: Matrix, scale: float, rows: Rows, v: Prices, effort: Effort) -> Coding:
-    """The certificate, computed here from D and v whatever the search claimed, and completed by branching when a gap stays."""
+    """The certificate, computed here from D and v whatever the search claimed, and completed by
+    branching when a gap stays.
+    """
     objective, lower = certified(D, rows, v)
     if objective - lower > effort.tolerance * objective:
         better, branched = finish(D, rows, v, effort)
@@ -120,13 +126,17 @@ def _proven(D: Matrix, scale: float, rows: Rows, v: Prices, effort: Effort) -> C
 
 
 def _links(D: Matrix, rows: Rows, v: Prices, effort: Effort) -> bool:
-    """Whether the prices alone prove the rows: only then are they an optimum of the *relaxed* program at some lambda."""
+    """Whether the prices alone prove the rows: only then are they an optimum of the *relaxed*
+    program at some lambda.
+    """
     objective, lower = certified(D, rows, v)
     return objective - lower <= 100 * effort.tolerance * objective
 
 
 def _distinct(D: Matrix, answer: Coding, count: int, *, fill: bool) -> Coding:
-    """Cost zero: frames that repeat. Rows that stand for nobody go; with `fill` others come, evenly in time."""
+    """Cost zero: frames that repeat. Rows that represent no column are dropped; with `fill` others
+    come, evenly in time.
+    """
     n = len(D)
     if answer.objective > 0.0 or (fill and (n <= count or D.max() == 0.0)):
         return answer

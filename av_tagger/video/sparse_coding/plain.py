@@ -1,4 +1,6 @@
-"""The search in plain numpy, one matrix at a time: swaps for the primal, prices for the dual, each feeding the other."""
+"""The search in plain numpy, one matrix at a time: swaps for the primal, prices for the dual, each
+feeding the other.
+"""
 
 from __future__ import annotations
 
@@ -37,7 +39,9 @@ def search(D: Matrix, count: int, iterations: int, tolerance: float) -> tuple[Ro
 
 
 class Ascent:
-    """Deflected subgradient steps, scaled by the gap (Polyak), halved from the best point when they stall."""
+    """Deflected subgradient steps, scaled by the gap (Polyak), halved from the best point when they
+    stall.
+    """
 
     def __init__(self, v: Prices) -> None:
         self.v = v
@@ -70,7 +74,9 @@ class Ascent:
 
 
 def _look(D: Matrix, v: Prices, count: int) -> tuple[float, Rows, Prices]:
-    """LB_k at v, the k rows that are worth most there, and the slope of LB_k: 1 - how many of them j pays."""
+    """LB_k at v, the k rows that are worth most there, and the slope of LB_k: 1 - how many of them
+    j pays.
+    """
     room = v - D
     rho = np.maximum(room, 0.0).sum(axis=1)
     top = np.argsort(-rho, kind="stable")[:count]
@@ -83,7 +89,9 @@ def greedy(D: Matrix, count: int) -> Rows:
 
 
 def nearest_two(D: Matrix, rows: Rows) -> tuple[NDArray[np.int64], Prices, Prices]:
-    """For each column: which row is nearest, how near, and how near the second is (worse than any row when there is none)."""
+    """For each column: which row is nearest, how near, and how near the second is (worse than any
+    row when there is none).
+    """
     part = D[rows]
     near = part.argmin(axis=0)
     d1 = np.take_along_axis(part, near[None], axis=0)[0]
@@ -94,7 +102,9 @@ def nearest_two(D: Matrix, rows: Rows) -> tuple[NDArray[np.int64], Prices, Price
 
 
 def swap_costs(D: Matrix, rows: Rows) -> tuple[NDArray[np.float64], Prices, Prices]:
-    """(n, k): by how much the cost changes when row i takes the place of medoid m, in one pass over D (FasterPAM's sums)."""
+    """(n, k): by how much the cost changes when row i takes the place of medoid m, in one pass over
+    D (FasterPAM's sums).
+    """
     near, d1, d2 = nearest_two(D, rows)
     close = np.minimum(D, d1)
     belongs = (near[:, None] == np.arange(len(rows))).astype(np.float64)

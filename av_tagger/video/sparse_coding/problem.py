@@ -1,4 +1,4 @@
-"""What is asked and what is answered: dissimilarities checked before any loop, and a coding with its certificate."""
+"""Input and output of the solvers: validated dissimilarities, and a coding with its certificate."""
 
 from __future__ import annotations
 
@@ -19,7 +19,9 @@ Norm = Literal["inf", "l2"]
 
 @dataclass(frozen=True)
 class Effort:
-    """How long a proof may take; counted in steps, never in seconds, so that the answer does not depend on the machine."""
+    """Limits of a proof, in steps rather than seconds, so that results do not depend on the
+    machine.
+    """
 
     iterations: int = 500  # of the dual ascent
     tolerance: float = 1e-6  # relative gap at which a proof is complete
@@ -28,13 +30,17 @@ class Effort:
 
 @dataclass(frozen=True)
 class Coding(Representatives):
-    """Representatives, and the penalties lambda (in the units of D) at which the paper's program chooses just these rows."""
+    """Representatives, and the penalties lambda (in the units of D) at which the paper's program
+    chooses just these rows.
+    """
 
     lambdas: tuple[float, float] | None = None
 
 
 def checked(D: NDArray[np.generic]) -> Matrix:
-    """A batch (b, n, n) of finite, non-negative float64 dissimilarities, or a sentence that says what is wrong."""
+    """A batch (b, n, n) of finite, non-negative float64 dissimilarities, or a sentence that says
+    what is wrong.
+    """
     D = np.asarray(D)
     if D.dtype.kind not in "fiub":
         raise UsageError(f"dissimilarities are real numbers, not {D.dtype}")
@@ -48,20 +54,20 @@ def checked(D: NDArray[np.generic]) -> Matrix:
         low, high = one.min(), one.max()  # a NaN shows in both, an infinity in one
         if not (np.isfinite(low) and np.isfinite(high)):
             raise UsageError(
-                f"matrix {b} of the dissimilarities holds NaN or infinity; look at the features that it was made from"
+                f"matrix {b} of the dissimilarities holds NaN or infinity; "
+                "look at the features that it was made from"
             )
         if low < 0:
             raise UsageError(
-                f"matrix {b} of the dissimilarities holds a negative value ({low:g}); take distances, not similarities"
+                f"matrix {b} of the dissimilarities holds a negative value ({low:g}); "
+                "take distances, not similarities"
             )
     return batch
 
 
 def checked_count(count: int) -> int:
     if isinstance(count, bool) or not isinstance(count, (int, np.integer)) or count < 1:
-        raise UsageError(
-            f"the number of representatives is a whole number from 1 on, not {count!r}"
-        )
+        raise UsageError(f"the number of representatives is an integer from 1 on, not {count!r}")
     return int(count)
 
 
@@ -95,7 +101,9 @@ def cost(D: Matrix, rows: Rows) -> float:
 def coded(
     D: Matrix, rows: Rows, lower_bound: float = 0.0, lambdas: tuple[float, float] | None = None
 ) -> Coding:
-    """Each frame with its nearest of these rows, as an answer; a baseline proves nothing but cost >= 0."""
+    """Each frame with its nearest of these rows, as an answer; a baseline proves nothing but cost
+    >= 0.
+    """
     rows = np.sort(np.asarray(rows, dtype=np.int64))
     objective = cost(D, rows)
     return Coding(rows, shares(D, rows), objective, min(max(lower_bound, 0.0), objective), lambdas)
@@ -108,7 +116,9 @@ def evenly(n: int, count: int) -> Rows:
 
 
 def fill_evenly(rows: Rows, n: int, count: int) -> Rows:
-    """More rows, each time the middle (earliest of equals) of the widest stretch of time without one."""
+    """More rows, each time the middle (earliest of equals) of the widest stretch of time without
+    one.
+    """
     chosen = sorted(int(r) for r in rows)
     while len(chosen) < min(n, count):
         edges = [-1, *chosen, n]

@@ -12,7 +12,9 @@ Used = NDArray[np.bool_]
 
 
 def linear_program(D: Matrix, lambda_: float, use: Used) -> tuple[Matrix, Prices]:
-    """min lambda sum_i y_i + sum d_ij z_ij, sum_i z_ij = 1, z_ij <= y_i; Z and the prices of the columns."""
+    """min lambda sum_i y_i + sum d_ij z_ij, sum_i z_ij = 1, z_ij <= y_i; Z and the prices of the
+    columns.
+    """
     from scipy import optimize, sparse
 
     i, j = np.nonzero(use)

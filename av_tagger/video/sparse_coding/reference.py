@@ -1,4 +1,4 @@
-"""The paper's relaxed program stated in cvxpy, word for word: the reference for tests and doubters, never the hot path."""
+"""The paper's relaxed program stated in cvxpy: a reference for tests, never the hot path."""
 
 from __future__ import annotations
 
@@ -18,7 +18,9 @@ _SOLVERS = {"highs": "HIGHS", "clarabel": "CLARABEL", "scs": "SCS"}
 
 
 def solve(D: Matrix, lambda_: float, solver: str, norm: Norm) -> Coding:
-    """min_Z lambda sum_i ||z_i|| + sum_ij z_ij d_ij, sum_i z_ij = 1, 0 <= z_ij <= 1, for a normalised D."""
+    """min_Z lambda sum_i ||z_i|| + sum_ij z_ij d_ij, sum_i z_ij = 1, 0 <= z_ij <= 1, for a
+    normalised D.
+    """
     chosen, cp = _solver(solver, norm), _cvxpy()
     Z = cp.Variable(D.shape, nonneg=True)
     sizes = cp.max(Z, axis=1) if norm == "inf" else cp.norm(Z, 2, axis=1)
@@ -38,7 +40,7 @@ def solve(D: Matrix, lambda_: float, solver: str, norm: Norm) -> Coding:
 
 
 def _answer(D: Matrix, Z: Matrix, dual: Matrix, lambda_: float, norm: Norm) -> Coding:
-    """Z made exactly feasible, and the bound that the solver's own prices prove when we compute it."""
+    """Z made exactly feasible, and the bound that the solver's dual prices prove."""
     Z = Z / Z.sum(axis=0)
     sizes = Z.max(axis=1) if norm == "inf" else np.linalg.norm(Z, axis=1)
     objective = float(lambda_ * sizes.sum() + (Z * D).sum())
@@ -56,7 +58,8 @@ def _solver(name: str, norm: Norm) -> str:
     name = name.lower() or ("highs" if norm == "inf" else "clarabel")
     if name == "osqp":
         raise UsageError(
-            "OSQP stops at its iteration limit on key-frame programs, with a wrong answer; use cvxpy:highs or cvxpy:clarabel"
+            "OSQP stops at its iteration limit on key-frame programs, with a wrong answer; "
+            "use cvxpy:highs or cvxpy:clarabel"
         )
     if name not in _SOLVERS:
         raise UsageError(

@@ -1,4 +1,6 @@
-"""`python -m av_tagger.video.sparse_coding.warm`: compiles the search into the cache, quietly and at low priority."""
+"""`python -m av_tagger.video.sparse_coding.warm`: compiles the search into the cache, quietly and
+at low priority.
+"""
 
 from __future__ import annotations
 

@@ -110,8 +110,8 @@ def test_an_incomplete_file_is_an_error(release: Path, tmp_path: Path, cut: int,
 @pytest.mark.parametrize(
     ("record", "said"),
     [
-        (b"\x0b", "not a SequenceExample .*unknown encoding 3"),
-        (b"\x0a\x7f", "extends past"),
+        (b"\x0b", "not a SequenceExample .*unknown kind 3"),
+        (b"\x0a\x7f", "reaches past"),
         (b"\x0a\xff", "not a SequenceExample"),
         (block(1, entry("labels", of_integers(1))), "without a video_id"),
         (example("x", [1], []), "x has no audio_embedding"),
