@@ -192,7 +192,7 @@ CATALOGUE: dict[str, WeightsFile] = {
         name="vggish",
         filename="vggish.safetensors",
         licence="Apache-2.0",
-        about="embeddings of AudioSet's release, 128 per second; made of vggish.ckpt and vggish.pca",
+        about="embeddings of AudioSet's release, 128 per second; made of vggish.ckpt, .pca",
     ),
     "alexnet": WeightsFile(
         name="alexnet",

@@ -404,4 +404,4 @@ def test_runs_on_sound_embed_and_joined_ears_do_not(tmp_path: Path) -> None:
 
 def test_an_ear_without_classes_is_refused_with_what_it_is_for() -> None:
     with pytest.raises(UsageError, match="vggish computes embeddings and knows no classes; train"):
-        make_plan(Config(ear="vggish"))
+        make_plan(configure(flags={"ear": "vggish"}))

@@ -1,4 +1,4 @@
-"""--preset paper: the published system, refused politely where a part is missing, run to the end."""
+"""--preset paper: the published system, refused where a part is missing, run to the end."""
 
 from __future__ import annotations
 
@@ -117,7 +117,7 @@ def test_flags_that_contradict_are_refused(flags: dict[str, object], said: str) 
 def test_it_needs_the_ear_of_the_paper(
     weights: Path, run: Path, words: Path, tmp_path: Path
 ) -> None:
-    with pytest.raises(UsageError, match="is not published: train it .av-tag train crnn-av"):
+    with pytest.raises(UsageError, match=r"is not published: train it .av-tag train crnn-av"):
         make_plan(config(Path("starter"), words))
     architecture = architecture_of(read_recipe("crnn-av", ["architecture.frontend.mels=64"]), 17)
     other = tmp_path / "other.safetensors"

@@ -73,9 +73,7 @@ def resolve(name: str | Path, *, offline: bool = False, calibrated: bool = False
     if len(names) > 1 or (calibrated and has_calibration(names)):
         return _combined(names, offline=offline)
     if path.is_dir():
-        if (path / ENSEMBLE).is_file():
-            return _ensemble(path / ENSEMBLE, str(path.resolve()))
-        return _of_file(path / RUN_FILE, text)
+        return _of_folder(path, text)
     if path.is_file() or path.suffix in (".safetensors", ".pt"):
         return _of_file(path, text)
     given = full_name(text)
@@ -290,6 +288,13 @@ def _base(name: str) -> EarSource:
         known = f"{', '.join(EMBEDDERS)}, or the folder of a run on sound"
         raise UsageError(f"the ear {name!r} gives no embeddings; known: {known}")
     return source
+
+
+def _of_folder(path: Path, given: str) -> EarSource:
+    """A run, or several as one ear."""
+    if (path / ENSEMBLE).is_file():
+        return _ensemble(path / ENSEMBLE, str(path.resolve()))
+    return _of_file(path / RUN_FILE, given)
 
 
 def _ensemble(path: Path, name: str) -> EarSource:

@@ -42,7 +42,7 @@ class Sources:
     origin: str = ""  # the command, for the card
 
     def __post_init__(self) -> None:
-        if not (0 < self.hold_out < 1 or self.hold_out >= 1 and self.hold_out % 1 == 0):
+        if not (0 < self.hold_out < 1 or (self.hold_out >= 1 and self.hold_out % 1 == 0)):
             raise ValueError(
                 "hold_out is a share between 0 and 1, or a whole number of clips per class:"
                 f" {self.hold_out}"

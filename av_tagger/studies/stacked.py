@@ -14,6 +14,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+
 from av_tagger.audio.checkpoint import load_checkpoint, save_checkpoint
 from av_tagger.audio.header import Header
 from av_tagger.labels import ClassList, SoundClass

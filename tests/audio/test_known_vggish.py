@@ -170,7 +170,7 @@ def test_conversion_of_the_pytorch_port(tmp_path: Path) -> None:
 def test_weights_that_are_not_the_published_ones_are_refused(tmp_path: Path) -> None:
     """The published figures of a 1 kHz sine are the check of content."""
     model, pca = port_files(tmp_path, tiny(5))
-    with pytest.raises(WeightsError, match="on a 1 kHz sine the .* published"):
+    with pytest.raises(WeightsError, match=r"on a 1 kHz sine the .* published"):
         convert_vggish(model, pca, tmp_path / "vggish.safetensors")
     assert not (tmp_path / "vggish.safetensors").exists()
 
@@ -226,9 +226,7 @@ def table(entries: list[tuple[bytes, bytes]]) -> bytes:
     """A LevelDB table: one data block per entry, an index block, an empty meta block, a footer."""
 
     def block(pairs: list[tuple[bytes, bytes]]) -> bytes:
-        body = b"".join(
-            varint(0) + varint(len(k)) + varint(len(v)) + k + v for k, v in pairs
-        )
+        body = b"".join(varint(0) + varint(len(k)) + varint(len(v)) + k + v for k, v in pairs)
         body += bytes(4) + (1).to_bytes(4, "little")
         return body + b"\0" + checksum(body + b"\0")
 
@@ -288,5 +286,5 @@ def test_a_damaged_checkpoint_is_one_sentence(tmp_path: Path, damage: str) -> No
     if damage == "flipped":
         data[len(data) // 3] ^= 1
     model.write_bytes({"cut": data[:500], "empty": b"", "flipped": bytes(data)}[damage])
-    with pytest.raises(WeightsError, match="is not a whole TensorFlow 1 checkpoint .*; download"):
+    with pytest.raises(WeightsError, match=r"is not a whole TensorFlow 1 checkpoint .*; download"):
         convert_vggish(model, pca, tmp_path / "out.safetensors")

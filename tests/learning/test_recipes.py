@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cache
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -193,7 +194,7 @@ def dense_networks() -> dict[str, int]:
 
     def feature_level(width: int, depth: int, before: int = 128) -> int:
         sides = [before, *[width] * depth]
-        layers = sum(normed(a, b) for a, b in zip(sides, sides[1:], strict=False))
+        layers = sum(normed(a, b) for a, b in pairwise(sides))
         both = 2 * (sides[-1] * width + width)  # classification and attention
         return layers + both + 2 * width + width * 527 + 527
 

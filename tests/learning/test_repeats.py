@@ -175,7 +175,7 @@ def test_the_chain_of_small(data: TrainingData, tmp_path: Path) -> None:
 def test_weights_of_another_recipe_are_refused(data: TrainingData, tmp_path: Path) -> None:
     train(small("small/embedding-cnn"), data, tmp_path / "embed", CPU)
     other = small("small/mil-cnn", "architecture.extractor_settings.dense=[12,9]")
-    with pytest.raises(UsageError, match="is the run of another network .*give a run of the same"):
+    with pytest.raises(UsageError, match=r"is the run of another network .*give a run of the same"):
         train(other, data, tmp_path / "run", replace(CPU, initial=tmp_path / "embed"))
 
 

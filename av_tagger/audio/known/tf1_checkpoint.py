@@ -74,9 +74,7 @@ def _slice(message: bytes) -> tuple[str, NDArray[np.float32]]:
     return as_bytes(parts.get(NAME, b"")).decode(), np.frombuffer(b"".join(tensor), "<f4")
 
 
-def _shaped(
-    name: str, values: NDArray[np.float32], shape: tuple[int, ...]
-) -> NDArray[np.float32]:
+def _shaped(name: str, values: NDArray[np.float32], shape: tuple[int, ...]) -> NDArray[np.float32]:
     if values.size != np.prod(shape, dtype=np.int64):
         raise CheckpointError(f"{name} is stored in parts or cut short: {shape}, {values.size}")
     return values.reshape(shape)

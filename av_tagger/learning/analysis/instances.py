@@ -18,7 +18,6 @@ from av_tagger.learning.data.batches import Batch
 from av_tagger.learning.learner import features_of
 from av_tagger.learning.validation import accuracy
 
-
 PICTURES = 200  # bags whose features are kept to be drawn
 
 

@@ -11,7 +11,6 @@ from av_tagger.learning.data.bags import Bags, WaveformBags
 from av_tagger.learning.data.balance import missing_classes
 from av_tagger.learning.data.teacher import TeacherTargets
 
-
 UNTUNED = 0.5
 
 
