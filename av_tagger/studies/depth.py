@@ -1,6 +1,6 @@
 """Depths and widths of ATT's Tables VI and VII on synthetic bags, with and without batch norm.
 
-Run: python -m av_tagger.studies.depth [--width 1024] [--steps 300]
+Run: python -m av_tagger.studies.depth [--width 32] [--steps 300]
 """
 
 from __future__ import annotations
@@ -98,19 +98,17 @@ def adapted(
     return replace(recipe, architecture=table)
 
 
-def rows(
-    hidden: int, steps: int, dropout: float | None, most: int = 4096
-) -> Iterator[tuple[str, float, float]]:
-    """Recipe, mAP with batch normalisation, mAP without, for every row of both tables.
-
-    With `hidden` units in every layer the widths do not differ: depths alone. `most` leaves out
-    wider networks.
-    """
+def names(hidden: int, most: int) -> list[str]:
+    """The recipes of both tables; depths alone if all layers have `hidden` units."""
     depths = list(map(depth_recipe, DEPTHS)) if hidden or most >= 1024 else []
     widths = [] if hidden else [width_recipe(w) for w in WIDTHS if w <= most]
-    for name in (*depths, *widths):
-        with_norm = Trial(name, True, hidden, steps, dropout).run()
-        yield name, with_norm, Trial(name, False, hidden, steps, dropout).run()
+    return [*depths, *(name for name in widths if name not in depths)]
+
+
+def rows(of: Sequence[str], settings: dict[str, Any]) -> Iterator[tuple[str, float, float]]:
+    """Recipe, mAP with batch normalisation, mAP without."""
+    for name in of:
+        yield name, Trial(name, True, **settings).run(), Trial(name, False, **settings).run()
 
 
 def depth_recipe(depth: int) -> str:
@@ -127,9 +125,12 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--steps", type=int, default=300)
     parser.add_argument("--most", type=int, default=4096, help="leave out wider networks")
     parser.add_argument("--dropout", type=float, help="default: as the recipe")
+    parser.add_argument("--batch", type=int, default=100)
     chosen = parser.parse_args(arguments)
+    settings = {"hidden": chosen.width, "steps": chosen.steps, "batch": chosen.batch}
     print("| recipe | batch norm | without |\n|---|---|---|")
-    for name, with_norm, without in rows(chosen.width, chosen.steps, chosen.dropout, chosen.most):
+    of = names(chosen.width, chosen.most)
+    for name, with_norm, without in rows(of, settings | {"dropout": chosen.dropout}):
         print(f"| {name} | {with_norm:.3f} | {without:.3f} |", flush=True)
 
 
