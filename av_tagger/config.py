@@ -73,7 +73,7 @@ class Config(RunFlags):
     def numbers(self) -> dict[str, Any]:
         """Settings that change scores, tags or events, without what a plan resolves from names."""
         table = to_table(self)
-        for name in ("ear", "only", "device", "classes", "fusion", "backend", "offline"):
+        for name in ("ear", "only", "device", "classes", "fusion", "backend", "offline", "preset"):
             table.pop(name)
         table["media"].pop("limit_seconds")
         for name in ("pictures", "network_weights", "recogniser_weights", "words"):

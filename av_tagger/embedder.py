@@ -77,7 +77,9 @@ def embedder_name(name: str, *, offline: bool = False) -> str:
 def _resolve(name: str, *, offline: bool) -> EarSource:
     """A published ear; `auto` never falls back to the starter, which gives no embeddings."""
     source = ears.resolve_published() if name == "auto" else ears.resolve(name, offline=offline)
-    if source.kind not in FAMILIES:
-        known = ", ".join(sorted(ears.PUBLISHED))
-        raise UsageError(f"the ear {name!r} gives no embeddings; known: {known}")
+    if source.kind not in (*FAMILIES, "trained"):
+        known = ", ".join(sorted(ears.EMBEDDERS))
+        raise UsageError(
+            f"the ear {name!r} gives no embeddings; known: {known}, or the folder of a run on sound"
+        )
     return source

@@ -85,6 +85,12 @@ class RunFlags:
         metavar="ear|eye",
         group=MODELS,
     )
+    preset: Literal["", "paper"] = option(
+        "",
+        "paper: the published audio-visual system to the letter (with --ear, a run of crnn-av).",
+        metavar="paper",
+        group=MODELS,
+    )
     classes: str | None = option(
         None,
         "Classes to tag: a file with one class per line, names or ids joined by ';', or all."

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from av_tagger import preset
 from av_tagger.audio import ears
 from av_tagger.audio.calibration import column_of
 from av_tagger.audio.combination import STARTER, calibration_of, part_names
@@ -60,7 +61,8 @@ class Plan:
     @property
     def advice(self) -> tuple[str, ...]:
         """What was expected and is not used, and what to do about it."""
-        lines = [line for part in (self.ear, self.eye) if part for line in part.advice]
+        lines = list(preset.described(self.config, self.ear, self.eye))
+        lines += [line for part in (self.ear, self.eye) if part for line in part.advice]
         if self.ear is not None and self.ear.name == STARTER and self.config.classes is None:
             lines.append(STARTER_KNOWS)
         return tuple(lines)
@@ -123,11 +125,13 @@ def make_plan(config: Config, *, download: bool = True) -> Plan:
     """
     check_device_name(config.device)
     make_backend(config.decoder)
+    config = preset.applied(config)
     chosen = choose_classes(config.classes)
     ear = _ear(config, download=download)
     classes = chosen if config.classes is not None or ear is None else _classes_of(ear, chosen)
     fusion = _fusion(config, classes, ear)
     eye = None if config.only == "ear" else eyes.resolve(config.eye_settings, classes)
+    preset.checked(config, ear, eye)
     return Plan(config, classes, ear, eye, fusion)
 
 
@@ -155,6 +159,11 @@ def _ear(config: Config, *, download: bool) -> EarSource | None:
     if config.only == "eye":
         return None
     source = ears.resolve(config.ear, offline=config.offline, calibrated=True)
+    if not source.labels:
+        raise UsageError(
+            f"{source.name} computes embeddings and knows no classes; train an ear on them:"
+            f" av-tag train own-classes --set embedder={source.name} --data FOLDER -o RUN"
+        )
     return ears.fetched(source, offline=config.offline) if download else source
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -63,6 +63,14 @@ class AudioBranch(Protocol):
 @runtime_checkable
 class EmbeddingBranch(Protocol):
     """An ear that gives what it computes before its decision."""
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def device(self) -> Any:
+        """The torch device of its network."""
+        ...
 
     @property
     def rate(self) -> int: ...

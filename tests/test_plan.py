@@ -395,7 +395,13 @@ def test_a_refusal_needs_no_torch(tmp_path: Path) -> None:
 
 
 @pytest.mark.usefixtures("own")
-def test_only_published_ears_embed(tmp_path: Path) -> None:
+def test_runs_on_sound_embed_and_joined_ears_do_not(tmp_path: Path) -> None:
     path = trained(tmp_path / "mine.safetensors", ("kettle",))
+    assert load_embedder(str(path), "cpu").width == 8  # 2 x 4 units
     with pytest.raises(UsageError, match="gives no embeddings; known: efficientat"):
-        load_embedder(str(path), "cpu")
+        load_embedder("starter+yamnet", "cpu")
+
+
+def test_an_ear_without_classes_is_refused_with_what_it_is_for() -> None:
+    with pytest.raises(UsageError, match="vggish computes embeddings and knows no classes; train"):
+        make_plan(configure(flags={"ear": "vggish"}))

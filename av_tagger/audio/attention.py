@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from av_tagger.audio.base import ACTIVATIONS, Bag, BagShape, Pooling
+from av_tagger.audio.norm import VectorNorm
 
 TINY = 1e-12  # the weights of a bag can all be zero (ReLU); avoids dividing by their sum
 
@@ -91,6 +92,7 @@ class JdcSettings:
     widths: tuple[int, ...] = (512,)  # hidden layers of the detection branch
     nonlinearity: str = "sigmoid"
     dropout: float = 0.0
+    batch_norm: bool = False  # after each hidden layer, before its ReLU
 
     def __post_init__(self) -> None:
         check_nonlinearity(self.nonlinearity)
@@ -105,7 +107,7 @@ class Jdc(Pooling):
     def __init__(self, shape: BagShape, settings: JdcSettings) -> None:
         super().__init__(shape, settings)
         widths = (*(shape.level_widths or (shape.width,))[:1], *settings.widths)
-        self.branch = dense_layers(widths, settings.dropout)
+        self.branch = dense_layers(widths, settings.dropout, settings.batch_norm)
         self.look = attention_layer(widths[-1], shape.classes, settings.nonlinearity)
 
     def forward(self, bag: Bag) -> Tensor:
@@ -166,11 +168,14 @@ def normalised(weights: Tensor, mask: Tensor) -> Tensor:
     return torch.where(total > TINY, masked / total.clamp(min=TINY), uniform)
 
 
-def dense_layers(widths: tuple[int, ...], dropout: float) -> nn.Sequential:
+def dense_layers(
+    widths: tuple[int, ...], dropout: float, batch_norm: bool = False
+) -> nn.Sequential:
     """Dense layers with ReLU and dropout from each width to the next."""
     layers: list[nn.Module] = []
     for before, after in pairwise(widths):
-        layers += [nn.Linear(before, after), nn.ReLU(), nn.Dropout(dropout)]
+        norm = [VectorNorm(after)] if batch_norm else []
+        layers += [nn.Linear(before, after), *norm, nn.ReLU(), nn.Dropout(dropout)]
     return nn.Sequential(*layers)
 
 

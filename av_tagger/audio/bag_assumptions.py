@@ -7,9 +7,13 @@ They work for networks with any pooling. Shapes: instances (B, I, classes) and m
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 
 import torch
 from torch import Tensor
+
+from av_tagger.audio.base import Heard
+from av_tagger.audio.settings import check_assumption
 
 
 def standard(instances: Tensor, mask: Tensor) -> Tensor:
@@ -40,8 +44,20 @@ def thresholded(instances: Tensor, mask: Tensor, count: int = 1) -> Tensor:
     return ranked[torch.arange(len(ranked), device=ranked.device), last]
 
 
-ASSUMPTIONS: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
-    "smi": standard,
-    "cmi": counted,
-    "tmi": thresholded,
-}
+Assumption = Callable[[Tensor, Tensor], Tensor]
+ASSUMPTIONS: dict[str, Assumption] = {"smi": standard, "cmi": counted}
+
+
+def assumption(name: str) -> Assumption | None:
+    """`smi`, `cmi`, or `tmi:N` with a count of instances; `pooling` (None): as it was trained."""
+    check_assumption(name)
+    kind, _, count = name.partition(":")
+    if kind == "tmi":
+        return partial(thresholded, count=int(count))
+    return ASSUMPTIONS.get(kind)
+
+
+def assumed(name: str, heard: Heard) -> Tensor:
+    """Bag scores (B, classes) of a network's answer under an assumption."""
+    assume = assumption(name)
+    return heard.bags if assume is None else assume(heard.instances, heard.mask)

@@ -7,10 +7,17 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 import torch
 
+from av_tagger.audio.bag_assumptions import assumed
 from av_tagger.audio.header import Header
 from av_tagger.audio.network import MilNetwork
 from av_tagger.audio.settings import EarSettings
-from av_tagger.audio.waveforms import Numbers, WaveformSegment, check_waveforms, in_batches
+from av_tagger.audio.waveforms import (
+    Numbers,
+    WaveformSegment,
+    check_waveforms,
+    in_batches,
+    per_second,
+)
 from av_tagger.clip import Waveform
 from av_tagger.devices import find_device
 from av_tagger.errors import UsageError
@@ -55,6 +62,15 @@ class MilEar:
         a = self.header.architecture
         return BranchInfo(Status.OK, f"{a.extractor}, {a.pooling} pooling", self.header.name)
 
+    @property
+    def name(self) -> str:
+        return self.header.name
+
+    @property
+    def width(self) -> int:
+        """Of the embeddings."""
+        return self.network.extractor.width
+
     def hear(self, waveforms: Sequence[Waveform]) -> list[Scores]:
         check_waveforms(waveforms, self.rate)
         parts = [part for i, w in enumerate(waveforms) for part in self._parts(i, w.samples)]
@@ -65,6 +81,18 @@ class MilEar:
         for (segment, kept), (bag, timeline) in zip(parts, answers, strict=True):
             own[segment.owner].append((bag, timeline[kept]))
         return [self._scores(w, found) for w, found in zip(waveforms, own, strict=True)]
+
+    def embed(self, waveforms: Sequence[Waveform]) -> list[Numbers]:
+        """(seconds, width) of each waveform: the mean of the instances that start in a second."""
+        check_waveforms(waveforms, self.rate)
+        parts = [part for i, w in enumerate(waveforms) for part in self._parts(i, w.samples)]
+        size = int(self.settings.batch_seconds * self.rate)
+        segments = [segment for segment, _ in parts]
+        rows = in_batches(segments, self._padded_length, size, self._embeddings)
+        own: list[list[Numbers]] = [[] for _ in waveforms]
+        for (segment, kept), row in zip(parts, rows, strict=True):
+            own[segment.owner].append(row[kept])
+        return [per_second(np.concatenate(found), self.rate / self._samples) for found in own]
 
     def _parts(self, owner: int, samples: Numbers) -> Iterator[tuple[WaveformSegment, slice]]:
         """Overlapping windows of a long waveform, and the instances of each that are kept.
@@ -91,8 +119,15 @@ class MilEar:
         half = self.settings.precision == "bfloat16"
         with torch.inference_mode(), torch.autocast(self.device.type, torch.bfloat16, enabled=half):
             heard = self._quick(self._quick.features(upload(torch.from_numpy(waves), self.device)))
-        bags, instances = heard.bags.float().cpu().numpy(), heard.instances.float().cpu().numpy()
-        return list(zip(bags, instances, strict=True))
+            bags = assumed(self.settings.assumption or self.header.assumption, heard)
+        instances = heard.instances.float().cpu().numpy()
+        return list(zip(bags.float().cpu().numpy(), instances, strict=True))
+
+    def _embeddings(self, waves: Numbers) -> list[Numbers]:
+        """(instances, width) of each waveform."""
+        with torch.inference_mode():
+            heard = self._quick(self._quick.features(upload(torch.from_numpy(waves), self.device)))
+        return list(heard.embeddings.float().cpu().numpy())
 
     def _scores(self, waveform: Waveform, parts: Sequence[tuple[Numbers, Numbers]]) -> Scores:
         if not parts:

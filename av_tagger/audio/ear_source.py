@@ -14,7 +14,7 @@ class EarSource:
     """Names an ear and its files; picklable, so that other processes load the same ear."""
 
     name: str  # finds the same ear on another day: `starter`, `efficientat.mn10`, a path
-    kind: str  # trained, embedded, combined, or a family of published networks
+    kind: str  # trained, embedded, combined, ensemble, or a family of published networks
     info: BranchInfo  # model and weights, as results name them
     file: WeightsRef
     rate: int  # Hz
@@ -25,6 +25,11 @@ class EarSource:
     fallback: str = ""  # used instead where a file cannot be downloaded
     reason: str = ""  # why this ear, for `av-tag doctor`
     advice: tuple[str, ...] = ()  # said before tagging: what was expected and is not used
+
+    @property
+    def all_parts(self) -> tuple[EarSource, ...]:
+        """This source and everything that it is built on."""
+        return (self, *(found for part in self.parts for found in part.all_parts))
 
     @property
     def is_here(self) -> bool:

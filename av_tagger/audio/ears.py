@@ -23,9 +23,11 @@ from av_tagger.audio.combination import (
     part_names,
 )
 from av_tagger.audio.ear_source import EarSource
-from av_tagger.audio.header import KEY, Header, parse_header, read_metadata
+from av_tagger.audio.ensemble_file import FILE as ENSEMBLE
+from av_tagger.audio.ensemble_file import read_ensemble
+from av_tagger.audio.header import KEY, EarThresholds, Header, parse_header, read_metadata
 from av_tagger.audio.known.families import FAMILIES
-from av_tagger.audio.load import COMBINED, cannot_listen, fetch_weights, load, unusable
+from av_tagger.audio.load import COMBINED, VGGISH, cannot_listen, fetch_weights, load, unusable
 from av_tagger.audio.settings import EarSettings
 from av_tagger.catalogue import CATALOGUE
 from av_tagger.errors import AvTaggerError, UsageError, WeightsError, did_you_mean, sentence
@@ -40,6 +42,7 @@ if TYPE_CHECKING:
 __all__ = [
     "COMBINED",
     "DOWNLOADED",
+    "EMBEDDERS",
     "PUBLISHED",
     "RUN_FILE",
     "better_than",
@@ -51,6 +54,7 @@ __all__ = [
 ]
 
 PUBLISHED = (*EFFICIENTAT, YAMNET)  # best first
+EMBEDDERS = (*PUBLISHED, VGGISH)  # published networks whose embeddings can be used
 DOWNLOADED = YAMNET  # by `auto`: from the package index
 SHORT = {STARTER: "crnn.starter"}
 RUN_FILE = "best.safetensors"  # in the folder of a training run
@@ -69,12 +73,12 @@ def resolve(name: str | Path, *, offline: bool = False, calibrated: bool = False
     if len(names) > 1 or (calibrated and has_calibration(names)):
         return _combined(names, offline=offline)
     if path.is_dir():
-        return _of_file(path / RUN_FILE, text)
+        return _of_folder(path, text)
     if path.is_file() or path.suffix in (".safetensors", ".pt"):
         return _of_file(path, text)
     given = full_name(text)
     entry = SHORT.get(given, given)
-    if entry in PUBLISHED:
+    if entry in EMBEDDERS:
         return _of_entry(entry)
     if entry not in CATALOGUE:
         hint = did_you_mean(given, [STARTER, *PUBLISHED])
@@ -92,7 +96,7 @@ def fetched(
     if source.is_here:
         return source
     try:
-        for part in (source, *source.parts):
+        for part in source.all_parts:
             if part.file.path is None:
                 retry = not source.fallback  # `auto` does not ask a silent index again
                 fetch_weights(part.file.entry, offline=offline, retry=retry, progress=progress)
@@ -280,9 +284,39 @@ def _embedded(header: Header, file: WeightsRef, name: str) -> EarSource:
 def _base(name: str) -> EarSource:
     """A published ear, for its embeddings."""
     source = resolve(name)
-    if source.kind not in FAMILIES:
-        raise UsageError(f"the ear {name!r} gives no embeddings; known: {', '.join(PUBLISHED)}")
+    if source.kind not in (*FAMILIES, "trained"):
+        known = f"{', '.join(EMBEDDERS)}, or the folder of a run on sound"
+        raise UsageError(f"the ear {name!r} gives no embeddings; known: {known}")
     return source
+
+
+def _of_folder(path: Path, given: str) -> EarSource:
+    """A run, or several as one ear."""
+    if (path / ENSEMBLE).is_file():
+        return _ensemble(path / ENSEMBLE, str(path.resolve()))
+    return _of_file(path / RUN_FILE, given)
+
+
+def _ensemble(path: Path, name: str) -> EarSource:
+    """Several trained ears: the checkpoints of a run, or runs that vote."""
+    ensemble = read_ensemble(path)
+    parts = tuple(_of_member(member.path) for member in ensemble.members)
+    first = parts[0].header
+    if first is None or any(p.labels != ensemble.labels or p.rate != parts[0].rate for p in parts):
+        remedy = "combine runs of one class list and one sampling rate"
+        raise WeightsError(sentence(path, "its members do not belong together", remedy))
+    header = replace(
+        first, name=ensemble.name, thresholds=EarThresholds(ear=ensemble.thresholds), embedder=""
+    )
+    model = f"{ensemble.mode} of {len(parts)} networks"
+    info = BranchInfo(Status.OK, model, ensemble.name)
+    rate, labels = parts[0].rate, ensemble.labels
+    return EarSource(name, "ensemble", info, of_file(path), rate, labels, header, parts)
+
+
+def _of_member(path: str) -> EarSource:
+    """A member is a weights file or a run; of a run with its own ensemble the best weights."""
+    return _of_file(Path(path) / RUN_FILE if Path(path).is_dir() else Path(path), path)
 
 
 def _model(header: Header) -> str:

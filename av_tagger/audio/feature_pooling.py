@@ -16,6 +16,7 @@ from av_tagger.audio.attention import (
     normalised,
 )
 from av_tagger.audio.base import Bag, BagShape, Pooling
+from av_tagger.audio.norm import VectorNorm
 
 
 @dataclass(frozen=True)
@@ -23,6 +24,7 @@ class EmbeddedSettings:
     aggregate: str = "average"  # one of AGGREGATES
     widths: tuple[int, ...] = ()  # hidden layers between the bag's vector and the head
     dropout: float = 0.0
+    batch_norm: bool = False  # after each hidden layer, before its ReLU
 
     def __post_init__(self) -> None:
         if self.aggregate not in AGGREGATES:
@@ -39,7 +41,9 @@ class Embedded(Pooling):
         super().__init__(shape, settings)
         joined = shape.width * (2 if settings.aggregate == "max-min" else 1)
         self._head_width = (joined, *settings.widths)[-1]
-        self.mapping = dense_layers((joined, *settings.widths), settings.dropout)
+        self.mapping = dense_layers(
+            (joined, *settings.widths), settings.dropout, settings.batch_norm
+        )
 
     @property
     def head_width(self) -> int:
@@ -49,10 +53,12 @@ class Embedded(Pooling):
         return self._scored(bag, bag.embeddings, bag.mask)
 
     def answers(self, bag: Bag) -> tuple[Tensor, Tensor]:
-        count = bag.embeddings.shape[:2]
+        count, bags = bag.embeddings.shape[:2], self(bag)
         single = bag.embeddings.flatten(0, 1).unsqueeze(1)  # each instance as a bag of its own
+        learning, _ = self.training, self.mapping.eval()  # batch statistics are those of bags
         alone = self._scored(bag, single, bag.mask.new_ones(count.numel(), 1))
-        return self(bag), alone.view(*count, -1)
+        self.mapping.train(learning)
+        return bags, alone.view(*count, -1)
 
     def _scored(self, bag: Bag, embeddings: Tensor, mask: Tensor) -> Tensor:
         return bag.classify(self.mapping(AGGREGATES[self.settings.aggregate](embeddings, mask)))
@@ -64,6 +70,8 @@ class FeatureLevelSettings:
     nonlinearity: str = "sigmoid"  # phi_2, of the attention
     width: int = 0  # J of equation 20; 0: as wide as the instances
     rectify: bool = True  # psi of equation 23 is ReLU; False: linear (the paper allows both)
+    batch_norm: bool = False  # of the pooled vector, then ReLU and dropout: the authors' code
+    dropout: float = 0.0  # of the pooled vector, with batch_norm
 
     def __post_init__(self) -> None:
         check_nonlinearity(self.nonlinearity)
@@ -87,17 +95,24 @@ class FeatureLevel(Pooling):
         self.map = nn.Linear(shape.width, self.head_width)
         attention = attention_layer(shape.width, self.head_width, settings.nonlinearity)
         self.look = attention if settings.aggregate == "attention" else nn.Identity()
+        self.norm = VectorNorm(self.head_width) if settings.batch_norm else None
+        self.dropout = nn.Dropout(settings.dropout)
 
     @property
     def head_width(self) -> int:
         return int(self.settings.width) or self.shape.width
 
     def forward(self, bag: Bag) -> Tensor:
-        return bag.classify(self._pooled(bag, self._mapped(bag)))
+        return self.answers(bag)[0]
 
     def answers(self, bag: Bag) -> tuple[Tensor, Tensor]:
         u = self._mapped(bag)
-        return bag.classify(self._pooled(bag, u)), bag.classify(u)
+        pooled = self._pooled(bag, u)
+        if self.norm is None:
+            return bag.classify(pooled), bag.classify(u)
+        whole = self.dropout(self.norm(pooled).relu())
+        # Statistics are of bags: an instance is normalised by those of earlier batches.
+        return bag.classify(whole), bag.classify(self.norm.running(u).relu())
 
     def _mapped(self, bag: Bag) -> Tensor:
         mapped: Tensor = self.map(bag.embeddings)

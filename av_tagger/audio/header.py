@@ -10,6 +10,7 @@ from typing import Any
 from safetensors import SafetensorError, safe_open
 
 from av_tagger.audio.architecture import EarArchitecture
+from av_tagger.audio.settings import check_assumption
 from av_tagger.errors import UsageError, WeightsError, sentence
 from av_tagger.settings import from_table
 from av_tagger.weights_ref import no_such_file
@@ -41,12 +42,14 @@ class Header:
     made: str = ""  # from which data, by which command
     notes: dict[str, Any] = field(default_factory=dict)  # scores, settings, anything for the card
     version: int = VERSION
-    embedder: str = ""  # the published ear whose embeddings are the input; empty: waveforms are
+    embedder: str = ""  # the ear whose embeddings are the input; empty: waveforms are
+    assumption: str = "pooling"  # at inference, see `av_tagger.audio.bag_assumptions`
 
     def __post_init__(self) -> None:
         n = self.architecture.classes
         if len(self.labels) != n:
             raise ValueError(f"the network has {n} classes, the header names {len(self.labels)}")
+        check_assumption(self.assumption)
         if len(set(self.labels)) != n:
             raise ValueError("the header names a class twice")
         if self.version != VERSION:

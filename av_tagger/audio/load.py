@@ -9,10 +9,12 @@ from typing import TYPE_CHECKING
 from av_tagger import weights
 from av_tagger.audio.combination import YAMNET, calibration_of, part_names
 from av_tagger.audio.ear_source import EarSource
+from av_tagger.audio.ensemble_file import read_ensemble
 from av_tagger.audio.header import Header
 from av_tagger.audio.known.families import FAMILIES
 from av_tagger.audio.settings import EarSettings
 from av_tagger.errors import AvTaggerError, UsageError, WeightsError
+from av_tagger.protocols import EmbeddingBranch
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -23,6 +25,7 @@ if TYPE_CHECKING:
     from av_tagger.audio.known.ear import KnownEar
     from av_tagger.protocols import AudioBranch
 
+VGGISH = "vggish"  # embeddings only
 COMBINED = "combined"  # the kind of ears behind a calibration
 
 
@@ -54,6 +57,10 @@ def fetch_weights(
         from av_tagger.audio.known.convert import fetch_yamnet
 
         return fetch_yamnet(offline=offline, retry=retry, progress=progress)
+    if entry == VGGISH:
+        from av_tagger.audio.known.vggish_files import fetch_vggish
+
+        return fetch_vggish(offline=offline, progress=progress)
     return weights.fetch(entry, offline=offline, retry=retry, progress=progress)
 
 
@@ -80,10 +87,22 @@ def _load_embedded(
 
     network, header = load_checkpoint(_here(source))
     try:
-        base = _load_published(source.parts[0], device, settings)
-        return EmbeddedEar(base, network, header)
+        base = load(source.parts[0], device, settings)
+        assert isinstance(base, EmbeddingBranch)
+        return EmbeddedEar(base, network, header, settings)
     except (WeightsError, UsageError) as error:
         raise unusable(source, error) from error
+
+
+def _load_ensemble(
+    source: EarSource, device: torch.device | str, settings: EarSettings
+) -> AudioBranch:
+    from av_tagger.audio.ensemble import EnsembleEar, share_embedders
+
+    assert source.header is not None
+    members = [load(part, device, settings) for part in source.parts]
+    ensemble = read_ensemble(source.file.here())
+    return EnsembleEar(share_embedders(members), ensemble, source.header)
 
 
 def _load_combined(
@@ -128,4 +147,5 @@ LOADERS: dict[str, Callable[[EarSource, torch.device | str, EarSettings], AudioB
     COMBINED: _load_combined,
     "trained": _load_trained,
     "embedded": _load_embedded,
+    "ensemble": _load_ensemble,
 }

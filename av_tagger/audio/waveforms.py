@@ -76,3 +76,16 @@ def in_batches(
                 row[: len(segments[i].samples)] = segments[i].samples
             found.update(zip(batch, run(waves), strict=True))
     return [found[i] for i in range(len(segments))]
+
+
+def per_second(values: Numbers, rate: float) -> Numbers:
+    """Rows at `rate` per second to one row per second: the mean of those that start in it.
+
+    Where rows are further apart than a second, the row before holds on.
+    """
+    seconds = np.floor(np.arange(len(values)) / rate + 1e-6).astype(int)
+    means: list[Numbers] = []
+    for second in range(int(seconds[-1]) + 1):
+        found = values[seconds == second]
+        means.append(found.mean(axis=0) if len(found) else means[-1])
+    return np.stack(means).astype(np.float32)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -21,7 +21,9 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class AnalyseOptions:
-    run: Path = argument("RUN", "Folder of a run of av-tag train.")
+    runs: list[Path] = argument(
+        "RUN...", "Runs of av-tag train, or folders of train --seeds; the first is described."
+    )
     output: Path = required("Folder for the figures.", "-o", "--output", metavar="FOLDER")
     data: Path | None = option(
         None, "Clips whose instances are analysed, in the forms of av-tag train."
@@ -32,12 +34,9 @@ class AnalyseOptions:
     store: Path | None = option(
         None, "Folder for decoded sound. Default: the cache.", metavar="FOLDER"
     )
-    clips: int = option(200, "At most so many clips of --data.", low=1)
-    beside: list[Path] | None = option(
-        None,
-        "Another run on the same validation clips, to compare and to vote; repeatable.",
-        "--with",
-        metavar="RUN",
+    clips: int = option(0, "At most so many clips of --data. Default: all.", low=0)
+    assumption: str = option(
+        "", "Of the device table: pooling, smi, cmi or tmi:N. Default: that of the run."
     )
     quality: Path | None = option(
         None, "Label quality per class: a CSV of label, quality.", metavar="FILE.csv"
@@ -46,29 +45,32 @@ class AnalyseOptions:
 
 
 def _analyse(options: AnalyseOptions) -> None:
-    """Analyse a trained run: av-tag analyse RUN -o FOLDER [--data valid.csv]."""
+    """Analyse runs: av-tag analyse RUN [RUN ...] -o FOLDER [--data valid.csv]."""
     from rich.console import Console
 
     from av_tagger.learning.analysis import by_class
     from av_tagger.learning.analysis.instances import hear_instances
+    from av_tagger.learning.repeats import single_runs
 
     console = Console(stderr=options.json)
-    analysis = by_class.analyse(options.run, options.quality)
+    groups = _named(options.runs, single_runs)
+    first = next(iter(groups.values()))[0]
+    analysis = by_class.analyse(first, options.quality)
     figures = _figures(analysis)
     written = _draw(options, analysis)
-    if options.beside:
-        figures["vote"] = _vote(options)
+    if sum(map(len, groups.values())) > 1:
+        written += _compare(options, groups, figures)
     if options.data:
-        runs = (options.run, *(options.beside or ()))
         instances = {
-            run.name: hear_instances(run, _bags(options, options.data, run)[0], options.clips)
-            for run in runs
+            name: hear_instances(runs[0], _bags(options, options.data, runs[0])[0], options.clips)
+            for name, runs in groups.items()
         }
         written += _draw_instances(options.output, analysis.labels, instances)
         figures["instances"] = {
-            name: {"found": i.found(), **i.accuracy()} for name, i in instances.items()
+            name: {"found": i.found(), **i.accuracy(), "tmi_auc": i.roc().area}
+            for name, i in instances.items()
         }
-        devices = _devices(options, options.data, instances[options.run.name])
+        devices = _devices(options, first, next(iter(instances.values())))
         figures |= {"devices": devices} if devices else {}
     _print(options, console, analysis, figures)
     console.print(
@@ -77,6 +79,14 @@ def _analyse(options: AnalyseOptions) -> None:
         markup=False,
         soft_wrap=True,
     )
+
+
+def _named(
+    folders: Sequence[Path], single_runs: Callable[[Path], list[Path]]
+) -> dict[str, list[Path]]:
+    """The runs of each folder by its name, or by its path where names are not unique."""
+    unique = len({folder.name for folder in folders}) == len(folders)
+    return {f.name if unique else str(f): single_runs(f) for f in folders}
 
 
 def _figures(analysis: Analysis) -> dict[str, Any]:
@@ -109,7 +119,12 @@ def _draw(options: AnalyseOptions, analysis: Analysis) -> list[Path]:
 def _draw_instances(
     folder: Path, labels: tuple[str, ...], instances: dict[str, Instances]
 ) -> list[Path]:
-    from av_tagger.learning.analysis.figures import confidences, masked_spectrograms, neighbours
+    from av_tagger.learning.analysis.figures import (
+        confidences,
+        detection_curves,
+        masked_spectrograms,
+        neighbours,
+    )
     from av_tagger.reports.plots import save
 
     first = next(iter(instances.values()))
@@ -117,24 +132,45 @@ def _draw_instances(
         "confidences.png": confidences(instances),
         "masked-spectrograms.png": masked_spectrograms(first, labels),
         "neighbours.png": neighbours(first, labels),
+        "tmi-roc.png": detection_curves({name: i.roc() for name, i in instances.items()}),
     }
     for name, figure in figures.items():
         save(figure, folder / name)
     return [folder / name for name in figures]
 
 
-def _vote(options: AnalyseOptions) -> dict[str, Any]:
+def _compare(
+    options: AnalyseOptions, groups: dict[str, list[Path]], figures: dict[str, Any]
+) -> list[Path]:
+    """AP per class of all runs on one plot, the mean and spread of each, and their vote."""
+    from av_tagger.errors import UsageError
+    from av_tagger.learning.analysis import by_class
     from av_tagger.learning.analysis.ensemble import read_scores, vote
+    from av_tagger.learning.analysis.figures import classes_of_runs
+    from av_tagger.learning.repeats import summarise
+    from av_tagger.reports.plots import save
 
-    runs = [read_scores(run) for run in (options.run, *(options.beside or ()))]
-    _, validation = vote(runs)
-    single = {run.run.name: run.metric for run in runs}
-    return {
-        "micro_f1": validation.micro_f1,
-        "map": validation.map,
-        "accuracy": validation.accuracy,
-        "alone": single,
-    }
+    named = {name: [by_class.analyse(run) for run in runs] for name, runs in groups.items()}
+    if len({a.labels for analyses in named.values() for a in analyses}) > 1:
+        raise UsageError("the runs know different classes; compare runs on one class list")
+    save(classes_of_runs(named), options.output / "classes.png")
+    figures["runs"] = {}
+    for name, analyses in named.items():
+        rows = {
+            str(i): {"map": a.mean("ap"), "mauc": a.mean("auc")} for i, a in enumerate(analyses)
+        }
+        found = summarise(name, rows)
+        figures["runs"][name] = {"runs": len(rows), "mean": found.mean, "spread": found.spread}
+    if len(groups) > 1 and all(len(runs) == 1 for runs in groups.values()):
+        scores = [read_scores(runs[0]) for runs in groups.values()]
+        _, validation = vote(scores)
+        figures["vote"] = {
+            "micro_f1": validation.micro_f1,
+            "map": validation.map,
+            "accuracy": validation.accuracy,
+            "alone": {n: r.metric for n, r in zip(groups, scores, strict=True)},
+        }
+    return [options.output / "classes.png"]
 
 
 def _bags(options: AnalyseOptions, data: Path, run: Path) -> tuple[Bags, ClassList]:
@@ -155,22 +191,23 @@ def _bags(options: AnalyseOptions, data: Path, run: Path) -> tuple[Bags, ClassLi
     return read_data(sources, classes, recipe).validation, classes
 
 
-def _devices(options: AnalyseOptions, data: Path, instances: Instances) -> dict[str, Any]:
+def _devices(options: AnalyseOptions, run: Path, instances: Instances) -> dict[str, Any]:
     """Accuracy by recording device, for acoustic scenes whose file names give it."""
-    import numpy as np
-
+    data = options.data
+    from av_tagger.learning.analysis.by_class import read_card
     from av_tagger.learning.data.bags import WaveformBags
     from av_tagger.learning.data.manifests import read_examples
     from av_tagger.learning.data.scenes import by_device, device_of, is_meta
 
-    if not is_meta(data):
+    if data is None or not is_meta(data):
         return {}
-    bags, classes = _bags(options, data, options.run)
+    bags, classes = _bags(options, data, run)
+    assumption = options.assumption or read_card(run)["recipe"]["keep"]["assumption"]
     if not isinstance(bags, WaveformBags):
         return {}
     examples = read_examples(data, classes, options.media).examples
     devices = [device_of(examples[clip].clip.name) for clip in bags.clips[: len(instances.targets)]]
-    scores = np.stack([p.max(axis=0) for p in instances.probabilities])
+    scores = instances.assumed(assumption)
     return {
         name: {"accuracy": a.share, "clips": a.clips}
         for name, a in by_device(scores, instances.targets, devices).items()
@@ -199,11 +236,16 @@ def _lines(analysis: Analysis, figures: dict[str, Any]) -> Iterator[str]:
     yield f"{analysis.name}: {shown}"
     for name, c in figures["correlations"].items():
         yield f"AP and {name}: PCC {c['r']:.3f}, p = {c['p']:.2g}, {c['classes']} classes"
+    for name, found in figures.get("runs", {}).items():
+        mean, spread = found["mean"], found["spread"]
+        cells = ", ".join(f"{key} {mean[key]:.4f} ± {spread[key]:.4f}" for key in mean)
+        yield f"{name}: {cells} ({found['runs']} run{'s' if found['runs'] > 1 else ''})"
     for name, found in figures.get("instances", {}).items():
-        kinds = ("smi", "cmi", "tmi")
+        kinds = ("smi", "cmi")
         accuracies = ", ".join(f"{kind.upper()} {100 * found[kind]:.1f}" for kind in kinds)
         positive = f"{100 * found['found']:.1f} % of the instances positive"
-        yield f"{name}: {positive}; highest score right: {accuracies} %"
+        area = f"TMI: AUC {found['tmi_auc']:.3f}"
+        yield f"{name}: {positive}; highest score right: {accuracies} %; {area}"
     for device, found in figures.get("devices", {}).items():
         yield f"device {device}: {100 * found['accuracy']:.1f} % of {found['clips']} clips"
     if "vote" in figures:

@@ -68,6 +68,13 @@ def _show(report: TagReport | EventReport | OfficialReport) -> None:
         _show_official(report, console)
 
 
+NOT_USED = {
+    "fused": "no clip has a score",
+    "heard": "the run had no ear (sound was not used)",
+    "seen": "the run had no eye (pictures were not used)",
+}
+
+
 def _show_tags(report: TagReport, console: Console) -> None:
     content = report.as_json()
     ranking = content["ranking"].get("fused", {"classes": {}})["classes"]
@@ -90,6 +97,8 @@ def _show_tags(report: TagReport, console: Console) -> None:
     for branch, r in report.rankings.items():
         summary = f"mAP {r.mean_ap:.3f}, mAUC {r.mean_auc:.3f}, d' {r.d_prime:.2f}"
         console.print(f"{branch}: {summary}", highlight=False)
+    for branch in report.unused:
+        console.print(f"{branch}: {NOT_USED[branch]}", highlight=False)
     _coverage(console, content)
     if report.repeated:
         console.print(f"{report.repeated} repeated rows were counted once", highlight=False)

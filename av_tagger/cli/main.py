@@ -23,6 +23,7 @@ from av_tagger.cli import (
     tag,
     train,
     tune,
+    vote,
     weights,
 )
 from av_tagger.cli.help import Command, Group
@@ -117,6 +118,7 @@ COMMANDS: dict[str, Callable[..., Any] | dict[str, Callable[..., Any]]] = {
     "evaluate": evaluate.evaluate,
     "tune": tune.tune,
     "train": train.train,
+    "vote": vote.vote,
     "recipes": recipes.recipes,
     "analyse": analyse.analyse,
     "embed": embed.embed,

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from av_tagger.labels import ClassList
     from av_tagger.learning.data.examples import SkippedEntry
     from av_tagger.learning.data.training import TrainingData
+    from av_tagger.learning.repeats import RepeatedRuns
     from av_tagger.learning.run import Outcome
 
 DATA, COMPUTING = "Data", "Computing"
@@ -40,7 +41,15 @@ class TrainOptions:
         "Validation clips, in the same forms. Default: a part of the training clips.",
         group=DATA,
     )
-    hold_out: float = option(0.1, "Share held out for validation without --valid.", group=DATA)
+    hold_out: float = option(
+        0.1,
+        "Held out for validation without --valid: a share of all clips, or (1 and more) a number"
+        " of clips per class.",
+        group=DATA,
+    )
+    folds: int = option(
+        0, "Cross-validation with so many folds of the training clips.", low=0, group=DATA
+    )
     background: list[Path] | None = option(
         None, "Background clips to mix in. Default: training clips without any class.", group=DATA
     )
@@ -70,6 +79,12 @@ class TrainOptions:
         "Change a setting of the recipe: optimiser.lr=0.05; repeatable.",
         metavar="KEY=VALUE",
     )
+    seeds: int = option(1, "Train so often, each time with another seed.", low=1)
+    init: Path | None = option(
+        None,
+        "Start from the weights of this run; from a run on embeddings with their network.",
+        metavar="RUN",
+    )
     resume: bool = option(False, "Continue the run in this folder.")
     device: str = same(RunFlags, "device", group=COMPUTING)
     precision: str = option(
@@ -87,8 +102,10 @@ def _train(options: TrainOptions) -> int:
     from rich.console import Console
 
     from av_tagger.cli.progress import progress_bar
+    from av_tagger.errors import UsageError
     from av_tagger.learning.prepare import Sources, read_data, skipped
     from av_tagger.learning.recipe import read_recipe
+    from av_tagger.learning.repeats import Repeats, train_repeatedly
     from av_tagger.learning.run import TrainingOptions
     from av_tagger.learning.train import train
     from av_tagger.settings import from_table
@@ -102,12 +119,21 @@ def _train(options: TrainOptions) -> int:
         options.workers,
         options.resume,
         tensorboard=options.tensorboard,
+        initial=options.init,
     )
+    repeats = from_table(Repeats, {"seeds": options.seeds, "folds": options.folds}, "av-tag train")
+    if repeats.folds and options.valid:
+        raise UsageError("--folds makes its own validation sets; leave out --valid")
     with progress_bar("reading", "clips", console=console, quiet=console.quiet) as bar:
         data = read_data(sources, _classes(options, recipe.classes), recipe, bar)
     _print_data(console, data, skipped(data))
     with progress_bar("training", "steps", console=console, quiet=console.quiet) as bar:
-        outcome = train(recipe, data, options.output, computing, _watch(console, bar))
+        watch = _watch(console, bar)
+        if repeats.count > 1:
+            summary = train_repeatedly(recipe, data, options.output, repeats, computing, watch)
+            _print_summary(console, options.output, summary)
+            return 0
+        outcome = train(recipe, data, options.output, computing, watch)
     _print_outcome(console, outcome)
     return 0
 
@@ -115,7 +141,8 @@ def _train(options: TrainOptions) -> int:
 def _sources(options: TrainOptions) -> dict[str, Any]:
     return {
         "training": options.data,
-        "validation": options.valid or (),
+        "validation": options.data if options.folds else options.valid or (),
+        "cross_validation": bool(options.folds),
         "background": options.background or (),
         "media": options.media,
         "hold_out": options.hold_out,
@@ -140,6 +167,9 @@ def _watch(console: Console, bar: ProgressBar) -> Callable[[Mapping[str, Any]], 
     def watch(record: Mapping[str, Any]) -> None:
         if record["kind"] == "warning":
             _warn(console, f"warning: {record['text']}")
+            return
+        if record["kind"] == "repeat":
+            console.print(record["name"], style="bold", highlight=False)
             return
         bar(record["step"], record["steps"])
         if record["kind"] == "epoch":
@@ -174,8 +204,28 @@ def _print_outcome(console: Console, outcome: Outcome) -> None:
         f"best on the validation data: {metrics} ({outcome.steps} steps)", highlight=False
     )
     files = f"weights: {outcome.best}\ncard:    {outcome.run / 'card.md'}"
-    command = f"tag with it: av-tag tag --ear {outcome.run} FILE"
-    console.print(f"{files}\n{command}", markup=False, soft_wrap=True)
+    console.print(f"{files}\n{_tagging(outcome.run)}", markup=False, soft_wrap=True)
+
+
+def _print_summary(console: Console, folder: Path, summary: RepeatedRuns) -> None:
+    for name, mean in summary.mean.items():
+        console.print(f"{name} {mean:.4f} ± {summary.spread[name]:.4f}", highlight=False)
+    files = f"table:   {folder / 'summary.md'} ({len(summary.runs)} runs)"
+    console.print(f"{files}\n{_tagging(folder)}", markup=False, soft_wrap=True)
+
+
+def _tagging(run: Path) -> str:
+    """How to tag with a run, or why that is not possible."""
+    from av_tagger.audio.ears import resolve
+    from av_tagger.errors import AvTaggerError
+
+    try:
+        source = resolve(run)
+    except AvTaggerError as error:
+        return f"it cannot tag yet: {error}"
+    missing = [p.file.entry for p in source.all_parts if p.file.path is None]
+    note = f"  (downloads {', '.join(missing)})" if missing else ""
+    return f"tag with it: av-tag tag --ear {shlex.quote(str(run))} FILE{note}"
 
 
 def _warn(console: Console, text: str) -> None:

@@ -45,7 +45,7 @@ class CheckOptions:
 
 @dataclass(frozen=True, kw_only=True)
 class ConvertOptions:
-    name: str = argument("NAME", "What the file is: yamnet.")
+    name: str = argument("NAME", "What the file is: yamnet, or vggish (its PCA lies beside it).")
     source: Path = argument("FILE", "The published file.")
     output: Path | None = option(
         None,
@@ -117,6 +117,9 @@ def _announce(name: str, *, offline: bool) -> None:
         Console(stderr=True).print(line, soft_wrap=True, highlight=False)
 
 
+PCA_FILE = "vggish_pca_params.npz"  # beside vggish_model.ckpt
+
+
 def _fetched(name: str, *, offline: bool, retry: bool) -> list[Path]:
     """Most files are used as published; AlexNet is cut, YAMNet converted, word vectors packed."""
     from av_tagger import weights
@@ -129,6 +132,10 @@ def _fetched(name: str, *, offline: bool, retry: bool) -> list[Path]:
             return fetch_eye(offline=offline, progress=bars.add)
         if name == "yamnet":
             return [fetch_yamnet(offline=offline, retry=retry, progress=bars.add(name))]
+        if name == "vggish":
+            from av_tagger.audio.known.vggish_files import fetch_vggish
+
+            return [fetch_vggish(offline=offline, progress=bars.add(name))]
         if name in STEPS:
             return [STEPS[name](bars.add(name), offline=offline)]
         return [weights.fetch(name, offline=offline, retry=retry, progress=bars.add(name))]
@@ -156,8 +163,14 @@ def _convert(options: ConvertOptions) -> None:
     from av_tagger.audio.known.convert import convert_yamnet
     from av_tagger.errors import UsageError
 
+    if options.name == "vggish":
+        from av_tagger.audio.known.vggish_files import convert_vggish
+
+        pca = options.source.parent / PCA_FILE
+        _print_paths([convert_vggish(options.source, pca, options.output)])
+        return
     if options.name != "yamnet":
-        raise UsageError(f"there is no converter for {options.name!r}; known: yamnet")
+        raise UsageError(f"there is no converter for {options.name!r}; known: vggish, yamnet")
     _print_paths([convert_yamnet(options.source, options.output)])
 
 

@@ -6,6 +6,8 @@ import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from av_tagger.dcase import public_name, read_strong, read_weak
 from av_tagger.errors import UsageError, did_you_mean
 from av_tagger.evaluation.detection import EventScores, score_events
@@ -36,14 +38,20 @@ class TagReport:
     failed: int
     repeated: int
     confusion: list[list[int]]
-    rankings: dict[str, Ranking]  # by branch; empty if the predictions have no scores
+    rankings: dict[str, Ranking]  # by branch that was used; empty without scores
     curves: dict[str, Any]  # by label, of the fused scores
+
+    @property
+    def unused(self) -> tuple[str, ...]:
+        """Branches that scored no clip: the run had no ear, or no eye."""
+        return tuple(b for b in BRANCHES if b not in self.rankings) if self.rankings else ()
 
     def as_json(self) -> dict[str, Any]:
         return {
             "task": "a",
             **self.scores.as_json(),
             "ranking": {branch: ranking.as_json() for branch, ranking in self.rankings.items()},
+            "unused": list(self.unused),
             "failed": self.failed,
             "repeated": self.repeated,
             "confusion": self.confusion,
@@ -136,7 +144,8 @@ def _ranked(
     if not read.has_scores:
         return {}, {}
     table: LabelledScores = labelled_scores(read, real, classes.labels)
-    rankings = {b: rank(getattr(table, b), table.truth, table.labels) for b in BRANCHES}
+    used = [b for b in BRANCHES if np.isfinite(getattr(table, b)).any()]
+    rankings = {b: rank(getattr(table, b), table.truth, table.labels) for b in used}
     drawn = {
         label: curves(table.fused[:, k], table.truth[:, k]).as_json()
         for k, label in enumerate(classes.labels)

@@ -16,22 +16,33 @@ from av_tagger.learning.data.bags import Bags
 from av_tagger.learning.data.balance import class_counts
 from av_tagger.learning.data.examples import SkippedEntry
 from av_tagger.learning.run import TrainingProgress, TrainingRun
-from av_tagger.learning.validation import Validation, validate
+from av_tagger.learning.validation import Validation
+from av_tagger.metrics import d_prime, mean_of_defined, roc_auc
 from av_tagger.settings import to_table
 
 LIBRARIES = ("av-tagger", "torch", "numpy", "safetensors", "av")
 
 
-def write_card(run: TrainingRun, at: TrainingProgress, validation: Validation) -> None:
-    card = make_card(run, at, validation)
+def write_card(
+    run: TrainingRun,
+    at: TrainingProgress,
+    validation: Validation,
+    single: Validation | None = None,
+) -> None:
+    """`validation` is the result of the run; `single` that of its best epoch, if it averages."""
+    card = make_card(run, at, validation, single)
     run.folder.write_text("card.json", json.dumps(card, indent=1, ensure_ascii=False) + "\n")
     run.folder.write_text("card.md", markdown(card))
 
 
-def make_card(run: TrainingRun, at: TrainingProgress, validation: Validation) -> dict[str, Any]:
-    averaged = averaged_predictions(run)
+def make_card(
+    run: TrainingRun,
+    at: TrainingProgress,
+    validation: Validation,
+    single: Validation | None = None,
+) -> dict[str, Any]:
     teacher = run.data.teacher
-    metrics = {k: v for k, v in asdict(validation).items() if isinstance(v, float)}
+    metrics = _floats(validation) | _areas(run)
     versions = {name: _version(name) for name in LIBRARIES}
     return {
         "recipe": to_table(run.recipe),
@@ -51,21 +62,26 @@ def make_card(run: TrainingRun, at: TrainingProgress, validation: Validation) ->
         "versions": {"python": platform.python_version(), **versions},
         "figures": metrics,
         "classes": _classes(run, validation),
-        **({"averaged": averaged} if averaged else {}),
+        **({"averaged": _count(run), "best_epoch": _floats(single)} if single else {}),
     }
 
 
-def averaged_predictions(run: TrainingRun) -> dict[str, Any]:
-    """ATT: metrics of the mean prediction of the kept checkpoints; empty if there are none."""
-    keep, seed = run.recipe.keep, run.recipe.seed
-    files = [run.folder.checkpoint(step).with_suffix(".npy") for step in keep.average]
-    there = [file for file in files if file.exists()]
-    if not there:
-        return {}
-    scores = np.mean([np.load(file) for file in there], axis=0)
-    found = validate(scores, run.data.validation.targets, float("nan"), keep.thresholds, seed)
-    metrics = {"micro_f1": found.micro_f1, "macro_f1": found.macro_f1, "map": found.map}
-    return {"checkpoints": len(there), **metrics}
+def _floats(validation: Validation) -> dict[str, float]:
+    found = {k: v for k, v in asdict(validation).items() if isinstance(v, float)}
+    return {k: v for k, v in found.items() if np.isfinite(v)}
+
+
+def _areas(run: TrainingRun) -> dict[str, float]:
+    """Mean AUC and d' of the validation scores in the run's folder."""
+    with np.load(run.folder.validation) as found:
+        columns = zip(found["scores"].T, found["targets"].T, strict=True)
+        mean = mean_of_defined([roc_auc(scores, targets) for scores, targets in columns])
+    return {"mauc": mean, "d_prime": d_prime(mean)} if np.isfinite(mean) else {}
+
+
+def _count(run: TrainingRun) -> int:
+    """Checkpoints that are averaged."""
+    return sum(run.folder.checkpoint(step).is_file() for step in run.recipe.keep.average)
 
 
 def markdown(card: dict[str, Any]) -> str:
@@ -132,11 +148,22 @@ def _class_table(classes: Sequence[dict[str, Any]]) -> str:
 
 def _result(card: dict[str, Any]) -> str:
     names = {"micro_f1": "micro-F1", "macro_f1": "macro-F1", "map": "mean average precision"}
-    found = ", ".join(f"{text} {_percent(card['figures'][key])}" for key, text in names.items())
+    figures = card["figures"]
+    found = ", ".join(f"{text} {_percent(figures[key])}" for key, text in names.items())
+    if "mauc" in figures:
+        found += f", mAUC {figures['mauc']:.3f}, d' {figures['d_prime']:.2f}"
     return (
-        f"**Validation:** {found} (step {card['best_step']} of {card['steps']};"
+        f"**Validation:** {found} ({_which(card)};"
         " thresholds were tuned on the same data, so F1 is slightly too high)."
     )
+
+
+def _which(card: dict[str, Any]) -> str:
+    """The weights that the figures speak of."""
+    if "averaged" not in card:
+        return f"step {card['best_step']} of {card['steps']}"
+    alone = _percent(card["best_epoch"]["map"])
+    return f"mean prediction of {card['averaged']} checkpoints; best single epoch: mAP {alone}"
 
 
 def _conditions(card: dict[str, Any]) -> str:

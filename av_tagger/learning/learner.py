@@ -91,7 +91,9 @@ def make_learner(recipe: Recipe, data: TrainingData, group: ProcessGroup, steps:
         student,
         make_loss(recipe.loss, training),
         make_optimiser(student.parameters(), recipe.optimiser),
-        make_learning_rate(recipe.schedule, steps),
+        make_learning_rate(
+            recipe.schedule, steps, recipe.length.steps_per_epoch(len(training), recipe.batch)
+        ),
         Averaged(network, recipe.keep.ema) if recipe.keep.ema else None,
         torch.amp.GradScaler(group.device.type, enabled=group.dtype == torch.float16),
     )

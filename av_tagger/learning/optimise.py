@@ -35,18 +35,21 @@ class Schedule:
     name: Literal["none", "plateau", "cosine"] = "none"
     factor: float = 0.8  # plateau: the rate is multiplied by this ...
     patience: int = 3  # ... after so many epochs without a lower validation loss
-    warmup_steps: int = 0  # cosine: linear rise from zero
+    warmup_steps: int = 0  # cosine: linear rise from zero ...
+    warmup_epochs: float = 0.0  # ... or in epochs
     last: float = 0.0  # cosine: final rate, as a share of the first
 
     def __post_init__(self) -> None:
         if (
             not 0 < self.factor <= 1
             or self.patience < 1
-            or self.warmup_steps < 0
+            or min(self.warmup_steps, self.warmup_epochs) < 0
+            or (self.warmup_steps and self.warmup_epochs)
             or not 0 <= self.last <= 1
         ):
             raise ValueError(
-                "factor and last are shares, patience is at least 1, warmup_steps is not negative"
+                "factor and last are shares, patience is at least 1, the warm-up is in steps or in"
+                " epochs and not negative"
             )
 
 
@@ -67,8 +70,9 @@ class LearningRate(Protocol):
 class Constant:
     """A constant learning rate."""
 
-    def __init__(self, schedule: Schedule, steps: int) -> None:
+    def __init__(self, schedule: Schedule, steps: int, epoch_steps: int = 1) -> None:
         self.schedule, self.steps = schedule, steps
+        self.warmup = schedule.warmup_steps or round(schedule.warmup_epochs * epoch_steps)
 
     def at(self, step: int) -> float:  # noqa: ARG002
         return 1.0
@@ -108,10 +112,10 @@ class Cosine(Constant):
     """A linear warm-up, then half a cosine down to `last`."""
 
     def at(self, step: int) -> float:
-        s = self.schedule
-        if step < s.warmup_steps:
-            return (step + 1) / s.warmup_steps
-        done = min(1.0, (step - s.warmup_steps) / max(1, self.steps - s.warmup_steps))
+        s, warmup = self.schedule, self.warmup
+        if step < warmup:
+            return (step + 1) / warmup
+        done = min(1.0, (step - warmup) / max(1, self.steps - warmup))
         return s.last + (1 - s.last) * (1 + math.cos(math.pi * done)) / 2
 
 
@@ -145,8 +149,9 @@ def make_optimiser(parameters: Iterable[Tensor], how: Optimiser) -> torch.optim.
     return OPTIMISERS[how.name](list(parameters), how)
 
 
-def make_learning_rate(schedule: Schedule, steps: int) -> LearningRate:
-    return SCHEDULES[schedule.name](schedule, steps)
+def make_learning_rate(schedule: Schedule, steps: int, epoch_steps: int = 1) -> LearningRate:
+    """The schedule over `steps`, with `epoch_steps` of them per epoch."""
+    return SCHEDULES[schedule.name](schedule, steps, epoch_steps)
 
 
 def clip_gradients(parameters: Iterable[Tensor], how: Optimiser) -> None:
@@ -163,7 +168,7 @@ OPTIMISERS: dict[str, Callable[[list[Tensor], Optimiser], torch.optim.Optimizer]
     "adam": lambda p, o: torch.optim.Adam(p, o.lr, o.betas, weight_decay=o.weight_decay),
     "adamw": lambda p, o: torch.optim.AdamW(p, o.lr, o.betas, weight_decay=o.weight_decay),
 }
-SCHEDULES: dict[str, Callable[[Schedule, int], LearningRate]] = {
+SCHEDULES: dict[str, Callable[[Schedule, int, int], LearningRate]] = {
     "none": Constant,
     "plateau": Plateau,
     "cosine": Cosine,

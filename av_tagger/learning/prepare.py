@@ -8,13 +8,14 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from av_tagger import cache
 from av_tagger.errors import UsageError
 from av_tagger.labels import ClassList
 from av_tagger.learning.data.audioset import ReleasedFeatures, holds_features, joined
-from av_tagger.learning.data.bags import Kind, WaveformBags, waveform_bags
-from av_tagger.learning.data.balance import generator
+from av_tagger.learning.data.bags import EmbeddingBags, Kind, WaveformBags, waveform_bags
+from av_tagger.learning.data.balance import Indices, generator
 from av_tagger.learning.data.embeddings import embedding_bags, embeddings_of
 from av_tagger.learning.data.examples import Example, ExampleSet, SkippedEntry
 from av_tagger.learning.data.manifests import read_examples
@@ -33,19 +34,27 @@ class Sources:
     validation: tuple[Path, ...] = ()  # none: `hold_out` of the training clips
     background: tuple[Path, ...] = ()  # none: the training clips without any class
     media: Path | None = None
-    hold_out: float = 0.1
+    cross_validation: bool = False  # validation is training: it will be split into folds
+    hold_out: float = 0.1  # a share of all clips, or 1 and more: clips per class
     store: Path | None = None  # for decoded sound and other caches; none: the user's cache
     embeddings: Path | None = None  # a file of `av-tag embed`; none: computed when needed
     workers: int = 1  # decoding processes
     origin: str = ""  # the command, for the card
 
     def __post_init__(self) -> None:
-        if not 0 < self.hold_out < 1:
-            raise ValueError(f"the held-out share lies between 0 and 1: {self.hold_out}")
+        if not (0 < self.hold_out < 1 or (self.hold_out >= 1 and self.hold_out % 1 == 0)):
+            raise ValueError(
+                "hold_out is a share between 0 and 1, or a whole number of clips per class:"
+                f" {self.hold_out}"
+            )
 
     def cache(self, kind: str) -> Path:
         """The folder for a kind of cached data: waveforms, embeddings, teacher."""
         return self.store or cache.folder(kind)
+
+
+RELEASED, RELEASED_WIDTH = "vggish", 128  # the network that made AudioSet's features
+CANDIDATES = 1000  # files looked at for each place in the held-out set
 
 
 def read_data(
@@ -84,7 +93,7 @@ def waveform_data(
         bags[2] if len(bags) > 2 else None,
         classes.ids,
         sources.origin,
-        _shared_clips(training, validation),
+        _shared_clips(sources, training, validation),
         teacher=_teacher(sources, recipe, training, bags[0], bar),
     )
 
@@ -104,7 +113,7 @@ def embedding_data(
         embedding_bags(training, found, _from(0, total, progress)),
         embedding_bags(validation, found, _from(len(training), total, progress)),
     )
-    notes = (*_shared_clips(training, validation), *found.notes)
+    notes = (*_shared_clips(sources, training, validation), *found.notes)
     return TrainingData(
         *bags, ids=classes.ids, origin=sources.origin, notes=notes, embedder=found.ear
     )
@@ -120,36 +129,53 @@ def released_data(
         validation = joined([features.bags(source, classes) for source in sources.validation])
     else:
         order = generator(recipe.seed, 30).permutation(len(training))
-        held = np.sort(order[: max(1, round(sources.hold_out * len(training)))])
+        held = np.sort(_held_bags(training, order, sources.hold_out))
         rest = np.setdiff1d(np.arange(len(training)), held)
         training, validation = training.subset(rest), training.subset(held)
-    return TrainingData(training, validation, None, classes.ids, sources.origin)
+    ear = RELEASED if training.rows.shape[1] == RELEASED_WIDTH else ""
+    return TrainingData(training, validation, None, classes.ids, sources.origin, embedder=ear)
 
 
-def hold_out(examples: ExampleSet, share: float, seed: int) -> tuple[ExampleSet, ExampleSet]:
-    """Training and validation sets; the classes of the latter as even as possible (AV §3.1).
+def hold_out(examples: ExampleSet, amount: float, seed: int) -> tuple[ExampleSet, ExampleSet]:
+    """Training and validation sets; the latter with the same number of clips per class (AV §3.1).
 
-    Clips of one file stay together, and each class keeps at least half of its clips for training.
+    `amount` is that number if it is 1 or more, else the share of all clips. Clips of one file stay
+    together. Of each class at least half of the clips stay in the training set.
     """
     files: dict[Path, list[Example]] = {}
     for example in examples.examples:
         files.setdefault(example.clip.path, []).append(example)
-    order = [list(files.values())[i] for i in generator(seed, 30).permutation(len(files))]
-    quota = max(1, round(share * len(examples) / (len(examples.classes) + 1)))
-    chosen: set[Path] = set()
-    rarest_first = sorted(examples.classes.labels, key=lambda label: _count(examples, label))
-    for wanted in [*rarest_first, None]:
-        found = sum(_has(e, wanted) for e in examples.examples if e.clip.path in chosen)
-        most = min(quota, sum(_has(e, wanted) for e in examples.examples) // 2)
-        for group in order:
-            if found >= most:
-                break
-            if group[0].clip.path not in chosen and any(_has(e, wanted) for e in group):
-                chosen.add(group[0].clip.path)
-                found += sum(_has(e, wanted) for e in group)
+    paths = [list(files)[i] for i in generator(seed, 30).permutation(len(files))]
+    counts = np.array([_counts(files[path], examples.classes.labels) for path in paths])
+    chosen = {paths[i] for i in balanced(counts, _quota(examples, amount))}
     kept = tuple(e for e in examples.examples if e.clip.path not in chosen)
     held = tuple(e for e in examples.examples if e.clip.path in chosen)
     return replace(examples, examples=kept), ExampleSet(examples.classes, held)
+
+
+def balanced(counts: NDArray[np.int64], quota: int) -> list[int]:
+    """Rows of (files, columns) whose sum is near `quota` in every column, at most half of each.
+
+    The column that lacks most gets the file that adds least to columns that are full already.
+    """
+    total = counts.sum(axis=0)
+    wanted = np.minimum(quota, total // 2)
+    held, free = np.zeros_like(total), np.ones(len(counts), bool)
+    chosen: list[int] = []
+    open_columns = set(np.flatnonzero(wanted).tolist())
+    members = [np.flatnonzero(column) for column in counts.T]
+    while open_columns:
+        column = min(open_columns, key=lambda k: (held[k] / wanted[k], total[k], k))
+        rows = members[column][free[members[column]]][:CANDIDATES]
+        rows = rows[(held + counts[rows] <= total // 2).all(axis=1)]
+        if held[column] >= wanted[column] or not len(rows):
+            open_columns.discard(column)
+            continue
+        excess = np.maximum(held + counts[rows] - wanted, 0).sum(axis=1)
+        row = int(rows[excess.argmin()])
+        chosen.append(row)
+        held, free[row] = held + counts[row], False
+    return chosen
 
 
 def skipped(data: TrainingData) -> tuple[SkippedEntry, ...]:
@@ -213,12 +239,25 @@ def _is_released(sources: Sources) -> bool:
     return sources.embeddings is None and any(map(holds_features, paths))
 
 
-def _has(example: Example, label: str | None) -> bool:
-    return label in example.labels if label is not None else not example.labels
+def _counts(clips: Sequence[Example], labels: Sequence[str]) -> list[int]:
+    """Clips of each class, then those without any."""
+    per_class = [sum(label in e.labels for e in clips) for label in labels]
+    return [*per_class, sum(not e.labels for e in clips)]
 
 
-def _count(examples: ExampleSet, label: str) -> int:
-    return sum(label in e.labels for e in examples.examples)
+def _quota(examples: ExampleSet, amount: float) -> int:
+    """Validation clips per class."""
+    if amount >= 1:
+        return round(amount)
+    return max(1, round(amount * len(examples) / (len(examples.classes) + 1)))
+
+
+def _held_bags(training: EmbeddingBags, order: NDArray[np.int64], amount: float) -> Indices:
+    """A share of the bags at random, or the same number of bags per class."""
+    if amount < 1:
+        return order[: max(1, round(amount * len(training)))]
+    present = (training.targets[order] > 0.5).astype(np.int64)
+    return order[balanced(present, round(amount))]
 
 
 def _settings(sources: Sources, recipe: Recipe) -> StoreSettings:
@@ -240,7 +279,11 @@ def _from(start: int, total: int, progress: Progress | None) -> Progress | None:
     return (lambda done, _: progress(start + done, total)) if progress else None
 
 
-def _shared_clips(training: ExampleSet, validation: ExampleSet) -> tuple[str, ...]:
+def _shared_clips(
+    sources: Sources, training: ExampleSet, validation: ExampleSet
+) -> tuple[str, ...]:
+    if sources.cross_validation:
+        return ()
     both = {e.clip for e in training.examples} & {e.clip for e in validation.examples}
     if not both:
         return ()

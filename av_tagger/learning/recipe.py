@@ -10,6 +10,7 @@ from importlib.resources.abc import Traversable
 from pathlib import Path
 from typing import Any, Literal
 
+from av_tagger.audio.settings import check_assumption
 from av_tagger.errors import UsageError, did_you_mean
 from av_tagger.learning.data.augment import Augment
 from av_tagger.learning.data.bags import Kind
@@ -75,8 +76,10 @@ class Keep:
     thresholds: Tuning = "two-step"  # AV §3.3, or the exact maximum of micro-F1
     # Iterations whose checkpoints are kept, and whose predictions are averaged at the end (ATT):
     average: tuple[int, ...] = ()
+    assumption: str = "pooling"  # of bags at inference: pooling, smi, cmi, tmi:N (FUSE §2)
 
     def __post_init__(self) -> None:
+        check_assumption(self.assumption)
         if self.metric not in METRICS:
             hint = did_you_mean(self.metric, METRICS)
             raise ValueError(f"there is no metric {self.metric!r} to choose weights by; {hint}")

@@ -29,6 +29,7 @@ class TrainingOptions:
     save_steps: int = 500
     log_steps: int = 10
     tensorboard: bool = False
+    initial: Path | None = None  # a run whose weights are the first
 
 
 @dataclass

@@ -10,10 +10,12 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from av_tagger.audio.bag_assumptions import assumed
 from av_tagger.audio.checkpoint import save_checkpoint
 from av_tagger.audio.header import EarThresholds, Header
 from av_tagger.audio.network import MilNetwork
 from av_tagger.errors import UsageError
+from av_tagger.learning.averaging import average_checkpoints
 from av_tagger.learning.card import write_card
 from av_tagger.learning.data.augment import augment_features
 from av_tagger.learning.data.bags import WaveformBags
@@ -22,6 +24,7 @@ from av_tagger.learning.data.batches import Sampling, TrainingBatches, WholeBags
 from av_tagger.learning.data.training import TrainingData
 from av_tagger.learning.distil import distillation_loss
 from av_tagger.learning.distributed import joined
+from av_tagger.learning.initial import start_from
 from av_tagger.learning.learner import Learner, features_of, loss_of, make_learner
 from av_tagger.learning.optimise import clip_gradients
 from av_tagger.learning.recipe import Recipe
@@ -36,8 +39,6 @@ from av_tagger.learning.run import (
 from av_tagger.learning.run_folder import RunFolder
 from av_tagger.learning.run_log import RunLog, ignore
 from av_tagger.learning.validation import Probabilities, Validation, validate
-
-UNTUNED = 0.5  # the threshold of a class with training clips but no validation clip
 
 
 def train(
@@ -60,6 +61,8 @@ def train(
         group.gather(0)  # a barrier: the folder exists before other processes read it
         steps = recipe.length.total_steps(len(data.training), recipe.batch)
         learner = make_learner(recipe, data, group, steps)
+        if options.initial is not None and not options.resume:
+            start_from(learner.network, options.initial, data.training.labels)
         same = identity_of(recipe, data)
         at = _resumed(folder, learner, same) if options.resume else TrainingProgress()
         log = RunLog(folder, at.step, options, watch) if group.leads else None
@@ -175,7 +178,8 @@ def _score_all(run: TrainingRun, network: MilNetwork) -> tuple[Probabilities, fl
         with group.autocast():
             heard = network(features, frames)
         loss = loss_of(run.learner.loss, heard, batch.targets)
-        parts.append((chosen, heard.bags.float().clamp(0, 1).cpu().numpy(), float(loss)))
+        bags_ = assumed(run.recipe.keep.assumption, heard).float().clamp(0, 1)
+        parts.append((chosen, bags_.cpu().numpy(), float(loss)))
     gathered = [part for rank in group.gather(parts) for part in rank]
     scores = np.zeros(bags.targets.shape, np.float32)
     for chosen, values, _ in gathered:
@@ -186,8 +190,7 @@ def _score_all(run: TrainingRun, network: MilNetwork) -> tuple[Probabilities, fl
 def header(run: TrainingRun, validation: Validation, step: int) -> Header:
     """The header of the weights file."""
     data = run.data
-    pairs = zip(data.training.labels, validation.thresholds, strict=True)
-    thresholds = tuple(UNTUNED if label in data.unmeasured else t for label, t in pairs)
+    thresholds = data.tuned(validation.thresholds)
     return Header(
         name=run.recipe.name,
         architecture=run.learner.architecture,
@@ -196,6 +199,7 @@ def header(run: TrainingRun, validation: Validation, step: int) -> Header:
         thresholds=EarThresholds(ear=thresholds),
         made=data.origin,
         embedder=data.embedder,
+        assumption=run.recipe.keep.assumption,
         notes={
             "micro_f1": validation.micro_f1,
             "map": validation.map,
@@ -272,5 +276,7 @@ def _resumed(folder: RunFolder, learner: Learner, identity: dict[str, str]) -> T
 def _finish(run: TrainingRun, at: TrainingProgress) -> Outcome:
     validation = Validation(**at.validation)
     if run.group.leads:
-        write_card(run, at, validation)
+        averaged = average_checkpoints(run, at.step)
+        write_card(run, at, averaged or validation, validation if averaged else None)
+        validation = averaged or validation
     return Outcome(run.folder.path, run.folder.best, at.step, validation)

@@ -10,17 +10,13 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import torch
-from torch import Tensor
 
 from av_tagger.audio.checkpoint import load_checkpoint, save_checkpoint
 from av_tagger.audio.header import Header
-from av_tagger.audio.network import MilNetwork, build_network
-from av_tagger.errors import UsageError
 from av_tagger.labels import ClassList, SoundClass
 from av_tagger.learning.analysis.by_class import read_card
 from av_tagger.learning.data.bags import WaveformBags, waveform_bags
@@ -28,6 +24,7 @@ from av_tagger.learning.data.batches import Batch
 from av_tagger.learning.data.embedding_store import EmbeddingStore, Packer, open_store
 from av_tagger.learning.data.manifests import read_examples
 from av_tagger.learning.data.store import StoreSettings, build_store
+from av_tagger.learning.initial import joined_network
 from av_tagger.learning.learner import features_of
 from av_tagger.learning.run_folder import BEST
 
@@ -48,51 +45,9 @@ def pack_instances(run: Path, bags: WaveformBags, folder: Path) -> EmbeddingStor
 
 def join_runs(below: Path, above: Path, output: Path) -> Header:
     """One ear: the dense layers of `above` follow those of `below`, without its head."""
-    first, first_header = load_checkpoint(below / BEST)
-    second, header = load_checkpoint(above / BEST)
-    a, b = first_header.architecture, header.architecture
-    if a.extractor != "vgg3" or b.extractor != "dense":
-        found = f"{below} is {a.extractor}, {above} is {b.extractor}"
-        raise UsageError(f"only a dense network on top of vgg3 can be joined: {found}")
-    width, bands = first.extractor.width, second.extractor.shape.bands
-    if width != bands:
-        raise UsageError(
-            f"{above} reads embeddings of width {bands}, those of {below} have {width}"
-        )
-    widths = (*first.extractor.settings.dense, *second.extractor.settings.widths)
-    architecture = replace(
-        b,
-        extractor="vgg3",
-        extractor_settings={**a.extractor_settings, "dense": widths},
-        frontend=a.frontend,
-        features=None,
-        margin=a.margin,
-    )
-    network = build_network(architecture)
-    network.load_state_dict(_joined(first, second), strict=True)
-    joined = replace(header, architecture=architecture, embedder="")
-    save_checkpoint(output, network, joined)
-    return joined
-
-
-def _joined(first: MilNetwork, second: MilNetwork) -> dict[str, Tensor]:
-    """The state of the joined network; the second normalisation is folded into its first layer."""
-    lower = _with_prefix(first, "extractor.", "normalise.")
-    upper = _with_prefix(second, "head.", "pooling.")
-    depth = len(first.extractor.settings.dense)
-    layers = second.extractor.state_dict()
-    mean, std = second.normalise.mean[0], second.normalise.std[0]
-    weight, bias = layers["layers.0.0.weight"], layers["layers.0.0.bias"]
-    layers["layers.0.0.weight"] = weight / std
-    layers["layers.0.0.bias"] = bias - weight @ (mean / std)
-    for name, value in layers.items():
-        _, number, rest = name.split(".", 2)
-        lower[f"extractor.dense.{depth + int(number)}.{rest}"] = value
-    return lower | upper
-
-
-def _with_prefix(network: MilNetwork, *prefixes: str) -> dict[str, Tensor]:
-    return {k: v for k, v in network.state_dict().items() if k.startswith(prefixes)}
+    network, header = joined_network(below / BEST, above / BEST)
+    save_checkpoint(output, network, header)
+    return header
 
 
 def pack(run: Path, data: Path, output: Path) -> None:

@@ -64,22 +64,17 @@ class ResponseNorm(nn.Module):
 
 
 def _one_tower() -> nn.Sequential:
-    """AlexNet without groups, as torchvision has it (indices of its `features`)."""
-    return nn.Sequential(
-        nn.Conv2d(3, 64, 11, stride=4, padding=2),  # 224 -> 55
-        nn.ReLU(inplace=True),
-        nn.MaxPool2d(3, 2),  # 27
-        nn.Conv2d(64, 192, 5, padding=2),
-        nn.ReLU(inplace=True),
-        nn.MaxPool2d(3, 2),  # 13
-        nn.Conv2d(192, 384, 3, padding=1),
-        nn.ReLU(inplace=True),
-        nn.Conv2d(384, 256, 3, padding=1),
-        nn.ReLU(inplace=True),
-        nn.Conv2d(256, 256, 3, padding=1),
-        nn.ReLU(inplace=True),  # 13 x 13 x 256
-        nn.MaxPool2d(3, 2),
-    )
+    """The `features` of torchvision's AlexNet: 224 pixels to 13 x 13 x 256, then a pool."""
+    from torchvision.models import alexnet
+
+    with torch.device("meta"):  # its dense layers would take 233 MB
+        features: nn.Sequential = alexnet().features
+    if torch.get_default_device().type == "meta":
+        return features
+    fresh = features.to_empty(device=torch.get_default_device())
+    for layer in (m for m in fresh if isinstance(m, nn.Conv2d)):
+        layer.reset_parameters()
+    return fresh
 
 
 def _two_towers() -> nn.Sequential:

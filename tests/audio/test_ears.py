@@ -18,7 +18,7 @@ from av_tagger.audio.architecture import EarArchitecture, FeatureShape
 from av_tagger.audio.checkpoint import save_checkpoint
 from av_tagger.audio.combination import MEASURED
 from av_tagger.audio.ear_source import EarSource
-from av_tagger.audio.ears import PUBLISHED, better_than, load, load_ear, resolve
+from av_tagger.audio.ears import EMBEDDERS, PUBLISHED, better_than, load, load_ear, resolve
 from av_tagger.audio.header import Header
 from av_tagger.audio.known.efficientat import HOP, RATE, STRIDE, EfficientAT
 from av_tagger.audio.known.families import FAMILIES
@@ -179,11 +179,14 @@ def test_a_network_on_embeddings_names_its_other_ear(own: Path, tmp_path: Path) 
     assert resolve(path).is_here
 
 
-def test_embeddings_come_from_published_ears_only(own: Path, tmp_path: Path) -> None:
+def test_embeddings_come_from_published_ears_and_runs_on_sound(own: Path, tmp_path: Path) -> None:
     trained(own / "crnn.starter.safetensors")
     path = trained(tmp_path / "stacked.safetensors", embedder="starter")
-    with pytest.raises(WeightsError, match="the ear 'starter' gives no embeddings; known: effic"):
-        resolve(path)
+    source = resolve(path)
+    assert (source.kind, source.parts[0].kind) == ("embedded", "trained")
+    third = trained(tmp_path / "third.safetensors", embedder=str(path))
+    with pytest.raises(WeightsError, match="gives no embeddings; known: efficientat"):
+        resolve(third)
 
 
 def test_the_same_file_is_demanded_on_other_machines(own: Path) -> None:
@@ -237,7 +240,8 @@ def test_measured_figures_are_those_of_the_card() -> None:
 
 def test_published_names_are_in_the_catalogue() -> None:
     assert set(PUBLISHED) <= set(weights.CATALOGUE)
-    assert {name.partition(".")[0] for name in PUBLISHED} == set(FAMILIES)
+    assert {name.partition(".")[0] for name in EMBEDDERS} == set(FAMILIES)
+    assert set(EMBEDDERS) <= set(weights.CATALOGUE)
 
 
 def test_facts_of_a_family_are_those_of_its_network() -> None:

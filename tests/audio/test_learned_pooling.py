@@ -43,6 +43,9 @@ CASES: list[tuple[str, dict[str, Any]]] = [
     ),
     ("embedded", {"aggregate": "max-min"}),
     ("multi-level", {"levels": 3, "nonlinearity": "nin"}),
+    ("feature-level", {"rectify": False, "batch_norm": True, "dropout": 0.5}),
+    ("embedded", {"aggregate": "average", "widths": (8, 5), "batch_norm": True}),
+    ("jdc", {"widths": (5,), "batch_norm": True}),
 ]
 ALL = pytest.mark.parametrize(("name", "settings"), CASES)
 

@@ -18,21 +18,28 @@ def group(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_all_figures_and_json(group: Path, tmp_path: Path, av_tag: AvTag) -> None:
-    words = ["analyse", group / "pnl", "-o", tmp_path / "seen", "--data", group / "store"]
-    done = av_tag(*words, "--clips", 24, "--with", group / "vanilla", "--json")
+    runs = [group / "pnl", group / "vanilla"]
+    words = ["analyse", *runs, "-o", tmp_path / "seen", "--data", group / "store"]
+    done = av_tag(*words, "--clips", 24, "--json")
     assert done.code == 0
     found = json.loads(done.out)
     names = {
         "average-precision.png",
+        "classes.png",
         "confidences.png",
         "confusion.png",
         "masked-spectrograms.png",
         "neighbours.png",
+        "tmi-roc.png",
     }
     assert {f.name for f in (tmp_path / "seen").iterdir()} == names
     assert all((tmp_path / "seen" / name).read_bytes().startswith(b"\x89PNG") for name in names)
     assert set(found["instances"]) == {"pnl", "vanilla"}
     assert found["instances"]["pnl"]["smi"] > 0.8
+    assert 0.8 < found["instances"]["pnl"]["tmi_auc"] <= 1
+    assert "tmi" not in found["instances"]["pnl"]  # its highest score is that of SMI
+    assert set(found["runs"]) == {"pnl", "vanilla"}
+    assert found["runs"]["pnl"]["spread"]["map"] == 0
     assert found["vote"]["micro_f1"] > 0.8
     assert set(found["vote"]["alone"]) == {"pnl", "vanilla"}
     assert found["map"] == pytest.approx(analyse(group / "pnl").mean("ap"))
@@ -48,8 +55,9 @@ def test_text_without_data(group: Path, tmp_path: Path, av_tag: AvTag) -> None:
 
 def test_text_with_data_vote_and_quality(group: Path, tmp_path: Path, av_tag: AvTag) -> None:
     (tmp_path / "quality.csv").write_text("bird,0.4\nhorn,0.9\nrain,0.7\n")
-    words = ["analyse", group / "vanilla", "-o", tmp_path / "seen", "--data", group / "store"]
-    done = av_tag(*words, "--with", group / "pnl", "--quality", tmp_path / "quality.csv")
+    runs = [group / "vanilla", group / "pnl"]
+    words = ["analyse", *runs, "-o", tmp_path / "seen", "--data", group / "store"]
+    done = av_tag(*words, "--quality", tmp_path / "quality.csv")
     text = done.out.replace("\n", " ")
     assert "of the instances positive; highest score right: SMI" in text
     assert "weighted vote: micro-F1" in text

@@ -143,3 +143,20 @@ def test_malformed_predictions_are_one_sentence(
     assert (done.code, done.out) == (2, "")
     assert sentence in done.err
     assert done.err.count("\n") == 1
+
+
+def test_a_run_without_an_eye_says_so(tmp_path: Path, av_tag: AvTag) -> None:
+    folder, truth = run_folder(tmp_path)
+    lines = []
+    for line in (folder / "results.jsonl").read_text().splitlines():
+        document = json.loads(line)
+        for scores in document["scores"].values():
+            scores["seen"] = None
+        lines.append(json.dumps(document))
+    (folder / "results.jsonl").write_text("\n".join(lines) + "\n")
+    done = av_tag("evaluate", folder, "--truth", truth)
+    assert "seen: the run had no eye (pictures were not used)" in done.out
+    assert "seen: mAP" not in done.out
+    found = json.loads(av_tag("evaluate", folder, "--truth", truth, "--json").out)
+    assert found["unused"] == ["seen"]
+    assert set(found["ranking"]) == {"fused", "heard"}

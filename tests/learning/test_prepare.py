@@ -79,6 +79,30 @@ def test_held_out_clips_are_balanced_and_files_stay_together(classes: ClassList)
     }  # a quota of three, in files of two; never over half
 
 
+def test_holding_out_by_count_is_balanced_although_clips_have_several_labels(
+    classes: ClassList,
+) -> None:
+    """AV reserves a balanced set; counts stay within one of each other, not 82 to 284."""
+    draw, names = np.random.default_rng(0), classes.labels
+    chance = np.array([0.6, 0.3, 0.2, 0.1, 0.05])
+    examples = tuple(
+        Example(Clip(Path(f"{i}.wav")), tuple(np.array(names)[draw.random(5) < chance].tolist()))
+        for i in range(3000)
+    )
+    kept, held = hold_out(ExampleSet(classes, examples), 50, seed=1)
+    counts = [sum(label in e.labels for e in held.examples) for label in names]
+    assert min(counts) == 50
+    assert max(counts) <= 51
+    assert sum(not e.labels for e in held.examples) == 50
+    assert len(kept) + len(held) == 3000
+
+
+@pytest.mark.parametrize("amount", [0.0, 1.5, -1.0])
+def test_held_out_amounts_that_cannot_be_meant(amount: float) -> None:
+    with pytest.raises(ValueError, match="a share between 0 and 1, or a whole number of clips"):
+        Sources((), hold_out=amount)
+
+
 def test_a_recipe_on_waveforms_needs_a_front_end(
     classes: ClassList, tiny: Callable[..., Recipe], concert: Path
 ) -> None:
@@ -148,12 +172,6 @@ def test_a_teacher_scores_the_training_clips_once(
 def test_caches_lie_in_the_store_or_in_the_user_s_cache(tmp_path: Path) -> None:
     assert Sources((), store=tmp_path).cache("teacher") == tmp_path
     assert Sources(()).cache("teacher") == cache.folder("teacher")
-
-
-@pytest.mark.parametrize("share", [0.0, 1.0])
-def test_the_held_out_share_lies_between_zero_and_one(share: float) -> None:
-    with pytest.raises(ValueError, match="between 0 and 1"):
-        Sources((), hold_out=share)
 
 
 def test_other_processes_of_a_run_wait_for_the_first(

@@ -15,7 +15,9 @@ from av_tagger.learning.recipe import Recipe, all_recipes, read_recipe, recipe_n
 
 def test_crnn_av_has_the_settings_of_the_paper() -> None:
     recipe = read_recipe("crnn-av")
-    assert recipe.optimiser == Optimiser("sgd", lr=0.1, momentum=0.8, nesterov=True, clip=1e-3)
+    assert recipe.optimiser == Optimiser(
+        "sgd", lr=0.1, momentum=0.8, nesterov=True, clip=1e-3, clip_by="value"
+    )
     assert recipe.schedule == Schedule("plateau", factor=0.8, patience=3)
     assert (recipe.batch, recipe.balance, recipe.keep.metric, recipe.keep.thresholds) == (
         95,

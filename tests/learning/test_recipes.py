@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cache
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,6 @@ from numpy.typing import NDArray
 from av_tagger.audio.checkpoint import load_checkpoint
 from av_tagger.audio.ears import load_ear
 from av_tagger.clip import Waveform
-from av_tagger.errors import UsageError
 from av_tagger.learning.data.bags import EmbeddingBags, Kind
 from av_tagger.learning.data.training import TrainingData
 from av_tagger.learning.learner import parameters
@@ -141,7 +141,7 @@ def bags_for(recipe: Recipe) -> Any:
 def test_there_is_a_recipe_for_every_row_of_the_papers() -> None:
     papers = [read_recipe(name).about.paper for name in NAMES]
     assert {paper: papers.count(paper) for paper in set(papers)} == {
-        "SMALL": 6,
+        "SMALL": 7,
         "PROB": 7,
         "ATT": 31,
         "FUSE": 19,
@@ -163,26 +163,55 @@ def test_recipes_name_their_paper_row_and_result() -> None:
         assert parameters(recipe) > 10_000, name
 
 
-COUNTS = {
-    "small/mlp-baseline": 13_467,
-    "small/mil-cnn": 28_497_425,
-    "small/mil-rnn-embed": 6_483_707,
-    "small/mil-dnn-embed": 691_729,
-    "small/mil-dnn-audioset": 495_121,
-    "fuse/pnl": 139_082,
-    "fuse/gt-resnorm": 139_082,
-    "fuse/vgg-like-pnl": 1_338_730,
-    "fuse/vgg-like-40-pnl": 453_994,
-    "prob/softmax": 129 * 500 + 2 * 501 * 500 + 2 * 501 * 527,
-    "att/feature-attention": 129 * 1024 + 4 * 1025 * 1024 + 1025 * 527,
-    "att/feature-attention-width-2048": 129 * 2048 + 4 * 2049 * 2048 + 2049 * 527,
-    "att/feature-attention-depth-0": 2 * 129 * 1024 + 1025 * 527,
-    "att/embedded-max-min": 257 * 1024 + 2 * 1025 * 1024 + 1025 * 527,
+# Parameters as the papers print them, and how far the printed digits allow to be off.
+PUBLISHED = {
+    "small/mlp-baseline": (13e3, 0.04),  # SMALL Table 2
+    "small/mil-cnn": (29e6, 0.02),
+    "small/mil-rnn-embed": (6.5e6, 0.01),
+    "small/mil-dnn-embed": (700e3, 0.02),
+    "fuse/pnl": (139e3, 0.004),  # FUSE Table 2
+    "fuse/vgg-like-pnl": (1.34e6, 0.004),
+    "fuse/vgg-like-40-pnl": (454e3, 0.002),
 }
 
 
-def test_parameters_of_the_papers() -> None:
-    assert {name: parameters(read_recipe(name)) for name in COUNTS} == COUNTS
+@pytest.mark.parametrize("name", PUBLISHED)
+def test_parameters_are_those_that_the_paper_prints(name: str) -> None:
+    printed, tolerance = PUBLISHED[name]
+    assert parameters(read_recipe(name)) == pytest.approx(printed, rel=tolerance)
+
+
+def test_one_printed_count_cannot_be_met() -> None:
+    """SMALL prints 700 K for the network on AudioSet's embeddings, too, whose input is narrower."""
+    assert parameters(read_recipe("small/mil-dnn-audioset")) == 495_121
+
+
+def dense_networks() -> dict[str, int]:
+    """Layer by layer as the authors' code lists them; ATT and PROB print no counts."""
+
+    def normed(before: int, after: int) -> int:
+        return before * after + after + 2 * after  # dense layer and batch norm
+
+    def feature_level(width: int, depth: int, before: int = 128) -> int:
+        sides = [before, *[width] * depth]
+        layers = sum(normed(a, b) for a, b in pairwise(sides))
+        both = 2 * (sides[-1] * width + width)  # classification and attention
+        return layers + both + 2 * width + width * 527 + 527
+
+    hidden = normed(128, 500) + 2 * normed(500, 500)
+    mapping = normed(256, 1024) + 2 * normed(1024, 1024)
+    return {
+        "prob/softmax": hidden + 2 * (500 * 527 + 527),
+        "att/feature-attention": feature_level(1024, 3),
+        "att/feature-attention-width-2048": feature_level(2048, 3),
+        "att/feature-attention-depth-0": feature_level(1024, 0),
+        "att/embedded-max-min": mapping + 1024 * 527 + 527,
+    }
+
+
+def test_parameters_follow_from_the_layers_of_the_authors_code() -> None:
+    counts = dense_networks()
+    assert {name: parameters(read_recipe(name)) for name in counts} == counts
 
 
 def test_att_averages_nine_checkpoints_of_fifty_thousand_steps() -> None:
@@ -218,6 +247,5 @@ def test_every_composition_trains_reloads_and_scores(name: str, tmp_path: Path) 
         assert scores.labels == LABELS
         assert scores.activity is not None
         assert bool(((scores.probabilities >= 0) & (scores.probabilities <= 1)).all())
-    else:
-        with pytest.raises(UsageError, match="reads features, not sound"):
-            load_ear(tmp_path / "run", "cpu")
+    else:  # how it tags is tried in tests/cli/test_every_recipe.py
+        assert not header.embedder  # these embeddings came from nowhere

@@ -15,14 +15,15 @@ from av_tagger.audio.checkpoint import load_checkpoint
 from av_tagger.audio.ears import load_ear
 from av_tagger.audio.network import build_network
 from av_tagger.clip import Waveform
-from av_tagger.errors import MissingExtra, StorageError, UsageError
+from av_tagger.errors import MissingExtra, StorageError, UsageError, WeightsError
 from av_tagger.learning.data.bags import EmbeddingBags, WaveformBags
 from av_tagger.learning.data.teacher import TeacherTargets
 from av_tagger.learning.data.training import TrainingData
 from av_tagger.learning.learner import loss_of, make_loss
-from av_tagger.learning.recipe import LossChoice, Recipe
+from av_tagger.learning.recipe import LossChoice, Recipe, read_recipe
 from av_tagger.learning.run import TrainingOptions
 from av_tagger.learning.train import train
+from tests.learning.tones import TONES
 
 MakeBags = Callable[..., WaveformBags]
 Tiny = Callable[..., Recipe]
@@ -35,6 +36,8 @@ PLAIN = (
     "optimiser.lr=0.01",
     "architecture.extractor_settings.dropout=0.0",
 )
+TWO_CHECKPOINTS = ("length.iterations=2", "length.epoch_steps=1", "keep.average=[1,2]")
+LONGER = ("length.epochs=24", "length.epoch_steps=25")
 SHORT = ("length.epochs=2", "length.epoch_steps=3")
 
 
@@ -295,8 +298,61 @@ def test_checkpoints_are_kept_and_their_predictions_averaged(
         f"step-000000{n}.{end}" for n in (2, 5) for end in ("npy", "safetensors")
     ]
     card = json.loads((tmp_path / "run" / "card.json").read_text())
-    assert card["averaged"]["checkpoints"] == 2
+    assert card["averaged"] == 2
     assert card["steps"] == 5
+    scores = [np.load(folder / f"step-000000{n}.npy") for n in (2, 5)]
+    stored = np.load(tmp_path / "run" / "validation.npz")["scores"]
+    np.testing.assert_allclose(stored, np.mean(scores, axis=0), rtol=1e-6)
+    assert "mean prediction of 2 checkpoints" in (tmp_path / "run" / "card.md").read_text()
+    assert {"mauc", "d_prime", "map"} <= card["figures"].keys()
+
+    ear = load_ear(str(tmp_path / "run"), "cpu")  # the averaged prediction is the ear
+    wave = pair.validation.fetch(np.arange(1), None)[0][0]
+    (heard,) = ear.hear([Waveform(wave, ear.rate)])
+    assert heard.probabilities == pytest.approx(stored[0], abs=1e-3)
+    assert ear.info.model == "mean of 2 networks"
+
+
+def test_crnn_av_learns_five_tones_by_its_own_settings(
+    make_bags: MakeBags, tiny: Tiny, tmp_path: Path
+) -> None:
+    """Sizes and length apart. Clipped by the norm of the whole gradient it does not get there."""
+    pairs = [tuple({a, b}) for a in TONES for b in TONES]
+    data = TrainingData(make_bags(pairs * 4, 1), make_bags(pairs * 2, 2))
+    scores = {}
+    for kind in ("value", "norm"):
+        recipe = tiny("crnn-av", f"optimiser.clip_by={kind}", *LONGER)
+        scores[kind] = train(recipe, data, tmp_path / kind, CPU).validation.micro_f1
+    assert recipe.optimiser.clip == read_recipe("crnn-av").optimiser.clip
+    assert read_recipe("crnn-av").optimiser.clip_by == "value"
+    assert scores["value"] > 0.8
+    assert scores["norm"] < scores["value"] - 0.2
+
+
+def test_a_missing_checkpoint_is_one_sentence(
+    pair: TrainingData, tiny: Tiny, tmp_path: Path
+) -> None:
+    recipe = tiny("crnn-modern", *TWO_CHECKPOINTS)
+    train(recipe, pair, tmp_path / "run", CPU)
+    missing = tmp_path / "run" / "checkpoints" / "step-0000001.safetensors"
+    missing.unlink()
+    with pytest.raises(WeightsError, match=r"its member .*step-0000001\.safetensors is missing"):
+        load_ear(str(tmp_path / "run"), "cpu")
+    best = load_ear(str(tmp_path / "run" / "best.safetensors"), "cpu")
+    assert best.labels == pair.training.labels
+
+
+def test_a_run_that_lost_a_checkpoint_cannot_be_averaged(
+    pair: TrainingData, tiny: Tiny, tmp_path: Path
+) -> None:
+    recipe = tiny("crnn-modern", *TWO_CHECKPOINTS)
+
+    def lose(record: Mapping[str, Any]) -> None:
+        if record["kind"] == "epoch" and record["step"] == 2:
+            (tmp_path / "run" / "checkpoints" / "step-0000001.npy").unlink()
+
+    with pytest.raises(StorageError, match="is missing, so that the mean prediction"):
+        train(recipe, pair, tmp_path / "run", CPU, lose)
 
 
 def test_training_on_embeddings(tiny: Tiny, tmp_path: Path) -> None:

@@ -23,6 +23,7 @@ from av_tagger.video.alexnet import (
     keep_convolutions,
     load_convolutions,
     read_state,
+    trim,
 )
 from av_tagger.video.branch import EyeSettings
 from av_tagger.video.eyes import load_features
@@ -287,3 +288,22 @@ def test_missing_weights_say_what_to_do() -> None:
 
 # mean, standard deviation, distance of the two frames
 GOLDEN = {"alexnet": (1.01085, 1.52610, 222.047), "alexnet_grouped": (1.10659, 1.57393, 221.125)}
+
+
+def test_alexnet_is_torchvisions() -> None:
+    """Its own module with its own names, cut behind conv5; folded for use it answers the same."""
+    from torchvision.models import alexnet
+
+    torch.manual_seed(3)
+    whole = alexnet().eval()
+    stack = ARCHITECTURES["alexnet"]
+    state = trim(whole.state_dict())
+    ours = stack.up_to("conv5", state)
+    x = torch.randn(2, 3, 224, 224)
+    with torch.inference_mode():
+        expected = whole.features[:12](x.clone())
+        torch.testing.assert_close(ours(x.clone()), expected)
+        pixels = prepare(film(2), np.arange(2), stack.geometry, CPU)
+        plain = whole.features[:12]((pixels.values / 255 - MEAN) / STD).flatten(1)
+        folded = Folded(ours, stack.geometry)(pixels)
+    torch.testing.assert_close(folded, plain, rtol=1e-3, atol=1e-4 * float(plain.max()))

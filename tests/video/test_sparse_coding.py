@@ -274,3 +274,13 @@ def test_even_filling() -> None:
     assert fill_evenly(np.array([0]), 9, 3).tolist() == [0, 4, 6]
     assert fill_evenly(np.array([0]), 240, 4).tolist() == [0, 60, 120, 180]
     assert fill_evenly(np.array([1, 2]), 4, 9).tolist() == [0, 1, 2, 3]
+
+
+@pytest.mark.parametrize(("solver", "norm"), [("highs", "inf"), ("clarabel", "l2"), ("scs", "inf")])
+def test_cvxpy_prints_nothing(capfd: pytest.CaptureFixture[str], solver: str, norm: str) -> None:
+    """HiGHS has a banner, which would end up in the output of --json."""
+    D = np.random.default_rng(0).random((6, 6))
+    np.fill_diagonal(D, 0)
+    reference.solve(D, 1.0, solver, norm)  # type: ignore[arg-type]
+    printed = capfd.readouterr()
+    assert printed.out == printed.err == ""

@@ -6,12 +6,13 @@ Temporal convolutions run on the mean over bands; their output is broadcast over
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
 
 from torch import Tensor, nn
 
 from av_tagger.audio.architecture import FeatureShape
 from av_tagger.audio.base import Extractor
-from av_tagger.audio.extractors.fuse import Collapse, bands_left, normed
+from av_tagger.audio.extractors.fuse import bands_left, instances, normed
 
 
 @dataclass(frozen=True)
@@ -22,6 +23,7 @@ class BcResNetSettings:
     blocks: tuple[int, int, int, int] = (2, 2, 2, 3)
     parts: int = 4  # parts of the spectrum that are normalised separately
     dropout: float = 0.1
+    collapse: Literal["convolution", "mean"] = "convolution"  # of the bands; mean: for GAP
 
     def __post_init__(self) -> None:
         if (
@@ -58,7 +60,7 @@ class BcResNet(Extractor):
             nn.Conv2d(shape.channels, 2 * settings.channels, 5, stride=2, padding=2, bias=False)
         )
         self.stages = nn.ModuleList(_stages(settings))
-        self.instances = Collapse(self.width, left, self.width)
+        self.instances = instances(settings.collapse, self.width, left)
 
     def forward(self, features: Tensor) -> Tensor:
         x = self.stem(features)

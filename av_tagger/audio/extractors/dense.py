@@ -9,12 +9,14 @@ from torch import Tensor, nn
 
 from av_tagger.audio.architecture import FeatureShape
 from av_tagger.audio.base import Extractor
+from av_tagger.audio.norm import VectorNorm
 
 
 @dataclass(frozen=True)
 class DenseSettings:
     widths: tuple[int, ...] = (1024, 1024, 1024)  # ATT §VI-C; (): the features are the instances
     dropout: float = 0.0  # after each layer
+    batch_norm: bool = False  # after each layer, before its ReLU
     context: int = 1  # input frames per instance, odd; 5 in the DCASE 2017 baseline
 
     def __post_init__(self) -> None:
@@ -38,7 +40,7 @@ class Dense(Extractor):
         self.stride, self.width = 1, (self.inputs, *settings.widths)[-1]
         sides = zip((self.inputs, *settings.widths), settings.widths, strict=False)
         self.layers = nn.ModuleList(
-            dense(before, after, settings.dropout) for before, after in sides
+            dense(before, after, settings.dropout, settings.batch_norm) for before, after in sides
         )
 
     @property
@@ -56,8 +58,10 @@ class Dense(Extractor):
         return tuple(found)
 
 
-def dense(before: int, after: int, dropout: float) -> nn.Sequential:
-    return nn.Sequential(nn.Linear(before, after), nn.ReLU(), nn.Dropout(dropout))
+def dense(before: int, after: int, dropout: float, batch_norm: bool = False) -> nn.Sequential:
+    """A dense layer, if asked for batch normalisation, ReLU and dropout."""
+    norm = [VectorNorm(after)] if batch_norm else []
+    return nn.Sequential(nn.Linear(before, after), *norm, nn.ReLU(), nn.Dropout(dropout))
 
 
 def in_context(features: Tensor, context: int) -> Tensor:

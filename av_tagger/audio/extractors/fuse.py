@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
 
 import torch
 from torch import Tensor, nn
@@ -21,6 +22,7 @@ class FuseSettings:
     channels: tuple[int, ...] = (32, 64, 128, 256)  # of each module
     blocks: int = 3  # n, in each module
     kernel: int = 3  # of the depthwise convolutions, odd
+    collapse: Literal["convolution", "mean"] = "convolution"  # of the bands; mean: for GAP
 
     def __post_init__(self) -> None:
         if not self.channels or min(self.channels) < 1 or self.blocks < 1 or self.kernel % 2 == 0:
@@ -41,7 +43,8 @@ class Fuse(Extractor):
         self.stride, self.width = 2**pools, settings.channels[-1]
         sides = zip((shape.channels, *settings.channels), settings.channels, strict=False)
         self.steps = nn.ModuleList(FuseModule(before, after, settings) for before, after in sides)
-        self.instances = Collapse(self.width, bands_left(shape.bands, self.stride), self.width)
+        left = bands_left(shape.bands, self.stride)
+        self.instances = instances(settings.collapse, self.width, left)
 
     def forward(self, features: Tensor) -> Tensor:
         x = features
@@ -82,6 +85,21 @@ class Collapse(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         out: Tensor = self.pointwise(self.bands(x))
         return out.squeeze(3).transpose(1, 2)
+
+
+class BandMean(nn.Module):
+    """(B, C, T, M) to (B, T, C): the mean of the map over its bands.
+
+    The mean of these over time is global average pooling of the map (FUSE "SupL w/ GAP").
+    """
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x.mean(dim=3).transpose(1, 2)
+
+
+def instances(collapse: str, channels: int, bands: int) -> nn.Module:
+    """From a map (B, channels, T, bands) to instances (B, T, channels)."""
+    return BandMean() if collapse == "mean" else Collapse(channels, bands, channels)
 
 
 def normed(convolution: nn.Conv2d) -> nn.Sequential:

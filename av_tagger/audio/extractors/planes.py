@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
 
 from torch import Tensor, nn
 
 from av_tagger.audio.architecture import FeatureShape
 from av_tagger.audio.base import Extractor
-from av_tagger.audio.extractors.fuse import Collapse, bands_left, normed
+from av_tagger.audio.extractors.fuse import BandMean, bands_left, instances, normed
 
 
 @dataclass(frozen=True)
@@ -21,6 +22,7 @@ class VggLikeSettings:
 
     channels: tuple[int, ...] = (32, 64, 128)  # of each pair of convolutions
     width: int = 256  # of an instance
+    collapse: Literal["convolution", "mean"] = "convolution"  # of the bands; mean: for GAP
 
     def __post_init__(self) -> None:
         if not self.channels or min(*self.channels, self.width) < 1:
@@ -39,13 +41,14 @@ class VggLike(Extractor):
         self.stride, self.width = 2 ** len(settings.channels), settings.width
         sides = zip((shape.channels, *settings.channels), settings.channels, strict=False)
         self.groups = nn.Sequential(*(_pair(before, after) for before, after in sides))
-        self.instances = nn.Conv2d(
-            settings.channels[-1], settings.width, (1, bands_left(shape.bands, self.stride))
-        )
+        left = bands_left(shape.bands, self.stride)
+        self.instances: nn.Module = nn.Conv2d(settings.channels[-1], settings.width, (1, left))
+        if settings.collapse == "mean":
+            self.instances, self.width = BandMean(), settings.channels[-1]
 
     def forward(self, features: Tensor) -> Tensor:
         out: Tensor = self.instances(self.groups(features))
-        return out[..., 0].transpose(1, 2)
+        return out if self.settings.collapse == "mean" else out[..., 0].transpose(1, 2)
 
 
 @dataclass(frozen=True)
@@ -54,6 +57,7 @@ class ResNetSettings:
 
     blocks: tuple[int, ...] = (3, 3, 3, 1)
     channels: tuple[int, ...] = (8, 16, 32, 64)
+    collapse: Literal["convolution", "mean"] = "convolution"  # of the bands; mean: for GAP
 
     def __post_init__(self) -> None:
         if (
@@ -79,7 +83,8 @@ class ResNet(Extractor):
             nn.Conv2d(shape.channels, settings.channels[0], 3, padding=1, bias=False)
         )
         self.groups = nn.ModuleList(_residual_groups(settings))
-        self.instances = Collapse(self.width, bands_left(shape.bands, self.stride), self.width)
+        left = bands_left(shape.bands, self.stride)
+        self.instances = instances(settings.collapse, self.width, left)
 
     def forward(self, features: Tensor) -> Tensor:
         x = self.stem(features)

@@ -14,7 +14,13 @@ from av_tagger.audio.calibration import HEAD, EmbeddingHead
 from av_tagger.audio.known.families import Family
 from av_tagger.audio.known.files import Network
 from av_tagger.audio.known.yamnet import YAMNet
-from av_tagger.audio.waveforms import Numbers, WaveformSegment, check_waveforms, in_batches
+from av_tagger.audio.waveforms import (
+    Numbers,
+    WaveformSegment,
+    check_waveforms,
+    in_batches,
+    per_second,
+)
 from av_tagger.clip import Waveform
 from av_tagger.devices import find_device
 from av_tagger.errors import UsageError, WeightsError
@@ -70,7 +76,7 @@ class KnownEar:
         timelines = [self._timeline(w, self.network.width) for w in waveforms]
         for segment, values in zip(segments, rows, strict=True):
             _merge(timelines[segment.owner], values, self._first_frame(segment.start))
-        return [_per_second(_filled(t), self.family.frame_rate) for t in timelines]
+        return [per_second(_filled(t), self.family.frame_rate) for t in timelines]
 
     def _segments(self, waveforms: Sequence[Waveform]) -> list[WaveformSegment]:
         check_waveforms(waveforms, self.rate)
@@ -147,12 +153,6 @@ def _filled(timeline: Numbers) -> Numbers:
     """NaN rows get the values of the last row before them: the end after the last whole frame."""
     known = np.maximum.accumulate(np.where(np.isnan(timeline[:, 0]), 0, np.arange(len(timeline))))
     return timeline[known]
-
-
-def _per_second(values: Numbers, rate: float) -> Numbers:
-    seconds = (np.arange(len(values)) / rate).astype(int)
-    means = [values[seconds == s].mean(axis=0) for s in range(int(seconds[-1]) + 1)]
-    return np.stack(means).astype(np.float32)
 
 
 def widened(name: str, family: Family, network: Network, head: EmbeddingHead) -> Family:

@@ -46,4 +46,13 @@ YAMNET = Family(
     tensor="logits.weight",
 )
 
-FAMILIES = {"efficientat": EFFICIENTAT, "yamnet": YAMNET}
+VGGISH = Family(
+    rate=16_000,
+    frame_rate=1.0,
+    labels=(),  # embeddings only
+    window_samples=10 * 16_000,
+    least_samples=15_600,
+    tensor="convolutions.0.weight",
+)
+
+FAMILIES = {"efficientat": EFFICIENTAT, "yamnet": YAMNET, "vggish": VGGISH}

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from av_tagger.audio.known.efficientat import EfficientAT
 from av_tagger.audio.known.families import EFFICIENTAT
+from av_tagger.audio.known.vggish_files import network_of as vggish
 from av_tagger.audio.known.yamnet import YAMNet
 from av_tagger.errors import WeightsError, sentence
 
@@ -78,10 +79,12 @@ def build(family: str, state: dict[str, Tensor], path: Path) -> Network:
                 path, "is not an EfficientAT MobileNet", "give a file such as mn10_as_mAP_471.pt"
             )
         )
-    network: nn.Module = YAMNet() if family == "yamnet" else EfficientAT(len(state[last]) / 160)
     try:
+        if family == "vggish":
+            return cast("Network", vggish(state).eval())
+        network: nn.Module = YAMNet() if family == "yamnet" else EfficientAT(len(state[last]) / 160)
         network.load_state_dict(state, strict=True)
-    except RuntimeError as error:
+    except (RuntimeError, KeyError) as error:
         reason = " ".join(str(error).split())[:160]
         raise WeightsError(
             sentence(

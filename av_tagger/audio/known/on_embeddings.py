@@ -8,22 +8,30 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from av_tagger.audio.bag_assumptions import assumed
 from av_tagger.audio.header import Header
-from av_tagger.audio.known.ear import KnownEar
 from av_tagger.audio.network import MilNetwork
+from av_tagger.audio.settings import EarSettings
 from av_tagger.clip import Waveform
 from av_tagger.errors import UsageError
+from av_tagger.protocols import EmbeddingBranch
 from av_tagger.scores import Activity, BranchInfo, Scores, Status
 
 Numbers = NDArray[np.float32]
 
 
 class EmbeddedEar:
-    """A published network computes embeddings per second, a trained one classifies them."""
+    """One network computes embeddings per second, another classifies them."""
 
-    def __init__(self, embedder: KnownEar, network: MilNetwork, header: Header) -> None:
-        shape = network.extractor.shape
-        if network.frontend is not None or shape.channels * shape.bands != embedder.network.width:
+    def __init__(
+        self,
+        embedder: EmbeddingBranch,
+        network: MilNetwork,
+        header: Header,
+        settings: EarSettings | None = None,
+    ) -> None:
+        shape, self.settings = network.extractor.shape, settings or EarSettings()
+        if network.frontend is not None or shape.channels * shape.bands != embedder.width:
             reads = (
                 "sound"
                 if network.frontend is not None
@@ -31,7 +39,7 @@ class EmbeddedEar:
             )
             raise UsageError(
                 f"{header.name}: reads {reads}, but {embedder.name} gives "
-                f"{embedder.network.width} numbers a second"
+                f"{embedder.width} numbers a second"
             )
         self.embedder = embedder
         self.header = header
@@ -78,7 +86,8 @@ class EmbeddedEar:
         features = features.view(1, len(rows), shape.channels, shape.bands).transpose(1, 2)
         with torch.inference_mode():
             heard = self.network(features)
-        return heard.bags[0].float().cpu().numpy(), heard.instances[0].float().cpu().numpy()
+            bags = assumed(self.settings.assumption or self.header.assumption, heard)
+        return bags[0].float().cpu().numpy(), heard.instances[0].float().cpu().numpy()
 
 
 LONGEST = 30  # seconds per bag

@@ -59,19 +59,25 @@ def read_checkpoint(index: bytes, data: bytes) -> dict[str, NDArray[np.float32]]
 
 def read_table(table: bytes) -> dict[str, bytes]:
     """The keys and values of a LevelDB table; the empty key holds a checkpoint's header."""
+    found = {key.decode(): value for key, value in table_entries(table)}
+    _check_header(found.get("", b""))
+    return found
+
+
+def table_entries(table: bytes) -> Iterator[tuple[bytes, bytes]]:
+    """The keys and values of a LevelDB table in their order."""
     footer = table[-FOOTER:]
     if len(footer) < FOOTER or int.from_bytes(footer[-8:], "little") != MAGIC:
         raise CheckpointError("the index does not end like a LevelDB table")
     _, at = _handle(footer, 0)
     root, _ = _handle(footer, at)
-    found: dict[str, bytes] = {}
+    count = 0
     for _, handle in _block_entries(_block(table, root)):
-        for key, value in _block_entries(_block(table, _handle(handle, 0)[0])):
-            found[key.decode()] = value
-            if len(found) > MOST_ENTRIES:
+        for entry in _block_entries(_block(table, _handle(handle, 0)[0])):
+            yield entry
+            count += 1
+            if count > MOST_ENTRIES:
                 raise CheckpointError(f"the index has more than {MOST_ENTRIES} entries")
-    _check_header(found.get("", b""))
-    return found
 
 
 def _handle(data: bytes, at: int) -> tuple[tuple[int, int], int]:

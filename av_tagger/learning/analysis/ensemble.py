@@ -6,10 +6,12 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
+from av_tagger.audio.ensemble_file import Ensemble, Member, write_ensemble
 from av_tagger.errors import StorageError, UsageError, sentence
 from av_tagger.learning.validation import Probabilities, Validation, validate
 
@@ -68,11 +70,53 @@ def vote(runs: Sequence[RunScores]) -> tuple[Probabilities, Validation]:
                 f"{other.run} and {first.run} were validated on different clips or classes;"
                 " train both with the same --valid"
             )
-    one_label = bool((first.targets.sum(axis=1) == 1).all()) and len(first.labels) > 1
-    decisions = [_one_hot(r.scores) if one_label else r.scores >= r.thresholds for r in runs]
+    one = one_label(first)
+    decisions = [_one_hot(r.scores) if one else r.scores >= r.thresholds for r in runs]
     shares = weighted_vote(np.stack(decisions), [max(r.metric, 0.0) for r in runs])
     return shares, validate(shares, first.targets, float("nan"))
 
 
 def _one_hot(scores: Probabilities) -> NDArray[np.bool_]:
     return np.asarray(np.arange(scores.shape[1]) == scores.argmax(axis=1)[:, None])
+
+
+@dataclass(frozen=True)
+class Combined:
+    """An ear made of runs, and what it scores on their validation clips."""
+
+    folder: Path
+    micro_f1: float
+    alone: dict[str, float]  # metric of each run
+
+
+def combine(runs: Sequence[Path], folder: Path, mode: Literal["mean", "vote"]) -> Combined:
+    """Write the ensemble file of a vote (decided at one half) or of the mean score."""
+    if len(runs) < 2:
+        raise UsageError("an ensemble needs at least two runs; give more of them")
+    found = [read_scores(run) for run in runs]
+    first = found[0]
+    shares, _ = vote(found)
+    if mode == "vote":
+        thresholds: tuple[float, ...] = (0.5,) * len(first.labels)
+    else:
+        shares = np.mean([r.scores for r in found], axis=0, dtype=np.float32)
+        thresholds = validate(shares, first.targets, float("nan")).thresholds
+    members = tuple(_member(r, first) for r in found)
+    if mode == "mean":
+        members = tuple(Member(m.path) for m in members)
+    write_ensemble(folder, Ensemble(mode, members, first.labels, thresholds, folder.name))
+    decided, truth = shares >= np.array(thresholds), first.targets > 0.5
+    right = int((decided & truth).sum())
+    f1 = 2 * right / max(1, int(decided.sum() + truth.sum()))
+    return Combined(folder, f1, {str(r.run): r.metric for r in found})
+
+
+def _member(run: RunScores, first: RunScores) -> Member:
+    """A run with the weight of its vote and the thresholds at which it decides."""
+    thresholds = () if one_label(first) else tuple(run.thresholds.tolist())
+    return Member(str(run.run.resolve()), max(run.metric, 1e-6), thresholds)
+
+
+def one_label(run: RunScores) -> bool:
+    """Every clip has exactly one class, as in scene classification."""
+    return bool((run.targets.sum(axis=1) == 1).all()) and len(run.labels) > 1

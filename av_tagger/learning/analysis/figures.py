@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from av_tagger.errors import missing_library
 from av_tagger.learning.analysis.by_class import Analysis, Correlation
-from av_tagger.learning.analysis.instances import Instances
+from av_tagger.learning.analysis.instances import Instances, Roc
 from av_tagger.reports.plots import CYCLE
 
 if TYPE_CHECKING:
@@ -59,6 +59,50 @@ def precision_beside_counts(analysis: Analysis) -> Figure:
             lower.set_xticks(
                 places, [c.label for c in classes], rotation=55, ha="right", rotation_mode="anchor"
             )
+    return figure
+
+
+def classes_of_runs(named: Mapping[str, Sequence[Analysis]]) -> Figure:
+    """ATT figures 4 and 8, FUSE figure 9: AP per class of several runs on one plot.
+
+    A name with several analyses (seeds, folds) is drawn as their mean with the range.
+    """
+    first = next(iter(named.values()))[0]
+    order = sorted(range(len(first.classes)), key=lambda k: -first.classes[k].training)
+    places = np.arange(len(order))
+    with drawing(max(7.0, min(24.0, 0.4 * len(order))), 4.2) as (figure, (axes,)):
+        for number, (name, analyses) in enumerate(named.items()):
+            table = np.array([[a.classes[k].ap for k in order] for a in analyses])
+            mean = table.mean(axis=0)
+            reach = np.abs(np.stack([table.min(axis=0), table.max(axis=0)]) - mean)
+            shift = (number - (len(named) - 1) / 2) * 0.6 / len(named)
+            style: dict[str, Any] = {
+                "fmt": "o",
+                "markersize": 4,
+                "color": CYCLE[number % len(CYCLE)],
+            }
+            label = f"{name}: mAP {np.nanmean(mean):.3f}"
+            axes.errorbar(places + shift, mean, reach, label=label, elinewidth=1, **style)
+        axes.set(ylim=(0, 1.02), ylabel="average precision", xlim=(-0.7, len(order) - 0.3))
+        axes.grid(axis="y", alpha=0.3)
+        axes.set_xticks([])
+        if len(order) <= NAMED:
+            labels = [first.classes[k].label for k in order]
+            axes.set_xticks(places, labels, rotation=55, ha="right", rotation_mode="anchor")
+        axes.legend(loc="lower left", fontsize=8)
+    return figure
+
+
+def detection_curves(named: Mapping[str, Roc]) -> Figure:
+    """FUSE figure 10: ROC of bags over the threshold on instances (TMI)."""
+    with drawing(4.6, 4.2) as (figure, (axes,)):
+        for number, (name, roc) in enumerate(named.items()):
+            label = f"{name}: AUC {roc.area:.3f}"
+            colour = CYCLE[number % len(CYCLE)]
+            axes.plot(roc.false_alarms, roc.detections, label=label, color=colour)
+        axes.plot([0, 1], [0, 1], ":", color=INK, linewidth=0.8)
+        axes.set(xlabel="rate of false alarms", ylabel="rate of detections")
+        axes.legend(loc="lower right", fontsize=8)
     return figure
 
 
@@ -182,7 +226,7 @@ def _contrasting(instances: Instances, most: int) -> list[int]:
     spread = {
         bag: float(np.ptp(_confidence(instances, bag)))
         for bag, t in enumerate(instances.targets)
-        if (t > 0.5).any()
+        if (t > 0.5).any() and instances.features[bag].size
     }
     chosen: list[int] = []
     seen: set[int] = set()

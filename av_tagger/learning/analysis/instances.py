@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from av_tagger.audio.bag_assumptions import ASSUMPTIONS
+from av_tagger.audio.bag_assumptions import ASSUMPTIONS, assumption
 from av_tagger.audio.checkpoint import load_checkpoint
 from av_tagger.errors import UsageError
 from av_tagger.learning.data.bags import Bags
 from av_tagger.learning.data.batches import Batch
 from av_tagger.learning.learner import features_of
+from av_tagger.learning.validation import accuracy
+
+PICTURES = 200  # bags whose features are kept to be drawn
 
 
 @dataclass(frozen=True)
@@ -26,6 +29,7 @@ class Instances:
     embeddings: tuple[NDArray[np.float32], ...]  # (I, width)
     features: tuple[NDArray[np.float32], ...]  # (frames, bands) of the first channel
     targets: NDArray[np.float32]  # (bags, classes)
+    bags: NDArray[np.float32] = field(default_factory=lambda: np.zeros((0, 0), np.float32))
 
     def confidences(self) -> NDArray[np.float64]:
         """Scores of all instances in the classes of their own bag (FUSE figure 6)."""
@@ -42,33 +46,75 @@ class Instances:
         return float(np.concatenate(self.positive()).mean()) if self.probabilities else float("nan")
 
     def accuracy(self) -> dict[str, float]:
-        """Share of clips whose highest score is right, under each assumption at inference."""
-        right: dict[str, list[float]] = {name: [] for name in ASSUMPTIONS}
-        for p, t in zip(self.probabilities, self.targets, strict=True):
+        """Share of clips whose highest score is right under SMI and CMI (FUSE Table 6).
+
+        TMI with a count of one has the same highest score as SMI; see `roc` for its thresholds.
+        """
+        truth = self.targets > 0.5
+        return {name: accuracy(self.assumed(name), truth) for name in ASSUMPTIONS}
+
+    def assumed(self, name: str) -> NDArray[np.float32]:
+        """(bags, classes) scores under an assumption: pooling, smi, cmi or tmi:N."""
+        assume = assumption(name)
+        if assume is None:
+            return self.bags
+        rows = []
+        for p in self.probabilities:
             instances, mask = torch.from_numpy(p)[None], torch.ones(1, len(p), dtype=torch.bool)
-            for name, assume in ASSUMPTIONS.items():
-                right[name].append(float(t[int(assume(instances, mask)[0].argmax())] > 0.5))
-        return {name: float(np.mean(hits)) for name, hits in right.items()}
+            rows.append(assume(instances, mask)[0].numpy())
+        return np.array(rows, np.float32)
+
+    def roc(self, count: int = 1) -> Roc:
+        """FUSE figure 10: detection of bags over the threshold on instances, all classes pooled."""
+        scores = self.assumed(f"tmi:{count}").ravel()
+        truth = self.targets.ravel() > 0.5
+        order = np.argsort(-scores, kind="stable")
+        last = np.append(np.diff(scores[order]) != 0, True)  # equal scores are one point
+        hits, alarms = np.cumsum(truth[order])[last], np.cumsum(~truth[order])[last]
+        found = np.concatenate([[0.0], hits / max(1, truth.sum())])
+        false = np.concatenate([[0.0], alarms / max(1, (~truth).sum())])
+        thresholds = np.concatenate([[np.inf], scores[order][last]])
+        return Roc(false, found, thresholds)
+
+
+@dataclass(frozen=True)
+class Roc:
+    """Rates of false alarms and of detections at falling thresholds."""
+
+    false_alarms: NDArray[np.float64]
+    detections: NDArray[np.float64]
+    thresholds: NDArray[np.float64]
+
+    @property
+    def area(self) -> float:
+        heights = (self.detections[1:] + self.detections[:-1]) / 2
+        return float(np.diff(self.false_alarms) @ heights)
 
 
 @torch.inference_mode()
-def hear_instances(run: Path, bags: Bags, most: int = 500) -> Instances:
-    """The best weights of a run on the first `most` bags."""
+def hear_instances(run: Path, bags: Bags, most: int = 0, pictures: int = PICTURES) -> Instances:
+    """The best weights of a run on the first `most` bags (0: all).
+
+    Features are kept for the first `pictures` of them only.
+    """
     network, header = load_checkpoint(run / "best.safetensors", bags.labels)
     if (network.frontend is None) != (bags.kind == "embeddings"):
         raise UsageError(f"{run}: {header.name} does not read {bags.kind}; give data of its kind")
-    chosen = range(min(most, len(bags)))
+    chosen = range(min(most or len(bags), len(bags)))
     found: list[tuple[NDArray[np.float32], ...]] = []
+    pooled: list[NDArray[np.float32]] = []
     for bag in chosen:
         inputs, lengths = bags.fetch(np.array([bag]), None)
         batch = Batch(torch.from_numpy(inputs), torch.from_numpy(lengths), torch.empty(0))
         features, frames = features_of(network, batch)
         heard = network(features, frames)
-        tensors = (heard.instances, heard.embeddings, features[:, 0])
+        shown = features[:, 0] if bag < pictures else features[:, 0, :0]
+        tensors = (heard.instances, heard.embeddings, shown)
+        pooled.append(heard.bags[0].float().numpy())
         found.append(tuple(t[0].float().numpy() for t in tensors))
     targets = np.asarray(bags.targets[: len(chosen)], np.float32)
-    probabilities, embeddings, pictures = zip(*found, strict=True)
-    return Instances(probabilities, embeddings, pictures, targets)
+    probabilities, embeddings, kept = zip(*found, strict=True)
+    return Instances(probabilities, embeddings, kept, targets, np.stack(pooled))
 
 
 def _concatenated(parts: Sequence[NDArray[np.float32]]) -> NDArray[np.float64]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal, Protocol, runtime_checkable
 
 import numpy as np
@@ -65,6 +65,7 @@ class WaveformBags:
     crop_seconds: float = 10.0
     skipped: tuple[SkippedEntry, ...] = ()
     kind: Kind = "waveform"
+    files: Indices | None = None  # (n,) number of the file of each bag; None: one file per bag
 
     def __post_init__(self) -> None:
         _check_targets(self.targets, len(self.clips), self.labels)
@@ -81,6 +82,11 @@ class WaveformBags:
     ) -> tuple[Inputs, Lengths]:
         waves = [self.wave(bag, draws[i] if draws else None) for i, bag in enumerate(bags)]
         return padded(waves, np.float32)
+
+    def subset(self, chosen: Indices) -> WaveformBags:
+        """Some of the bags, in the same store."""
+        files = None if self.files is None else self.files[chosen]
+        return replace(self, clips=self.clips[chosen], targets=self.targets[chosen], files=files)
 
     def wave(self, bag: int, draw: np.random.Generator | None) -> NDArray[np.float32]:
         """(samples,) in [-1, 1]: a random crop if `draw` is given, else the whole clip."""
@@ -108,6 +114,7 @@ class EmbeddingBags:
     source_sha256: str = ""
     kind: Kind = "embeddings"
     skipped: tuple[SkippedEntry, ...] = ()
+    files: Indices | None = None  # (n,) number of the file of each bag; None: one file per bag
 
     def __post_init__(self) -> None:
         _check_targets(self.targets, len(self.first) - 1, self.labels)
@@ -140,7 +147,12 @@ class EmbeddingBags:
         """Some of the bags; their rows are copied."""
         index, first = rows_of(self.first, chosen)
         return EmbeddingBags(
-            self.rows[index], first, self.targets[chosen], self.labels, self.source_sha256
+            self.rows[index],
+            first,
+            self.targets[chosen],
+            self.labels,
+            self.source_sha256,
+            files=None if self.files is None else self.files[chosen],
         )
 
 
@@ -158,7 +170,21 @@ def waveform_bags(examples: ExampleSet, store: Store, crop_seconds: float = 10.0
     if not len(usable):
         raise no_usable_clip(skipped)
     targets = examples.targets()[usable]
-    return WaveformBags(store, usable, targets, examples.classes.labels, crop_seconds, skipped)
+    return WaveformBags(
+        store,
+        usable,
+        targets,
+        examples.classes.labels,
+        crop_seconds,
+        skipped,
+        files=file_numbers(examples, usable.tolist()),
+    )
+
+
+def file_numbers(examples: ExampleSet, chosen: Sequence[int]) -> Indices:
+    """The number of the file that each of some examples is cut from."""
+    paths = [str(examples.examples[i].clip.path) for i in chosen]
+    return np.unique(paths, return_inverse=True)[1].astype(np.int64)
 
 
 def no_usable_clip(skipped: Sequence[SkippedEntry]) -> UsageError:

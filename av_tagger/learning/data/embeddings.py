@@ -13,10 +13,11 @@ from typing import Protocol
 
 import numpy as np
 
+from av_tagger.audio import ears
 from av_tagger.clip import Clip
 from av_tagger.embedder import Embedder, embedder_name, load_embedder
-from av_tagger.errors import MediaError, UsageError
-from av_tagger.learning.data.bags import EmbeddingBags, no_usable_clip
+from av_tagger.errors import MediaError, UsageError, WeightsError
+from av_tagger.learning.data.bags import EmbeddingBags, file_numbers, no_usable_clip
 from av_tagger.learning.data.clip_cache import ClipCache, Rows, offline
 from av_tagger.learning.data.examples import ExampleSet, SkippedEntry
 from av_tagger.learning.data.store import Progress
@@ -75,11 +76,21 @@ class EmbeddingCache:
     notes: tuple[str, ...] = ()
 
     @cached_property
+    def _content(self) -> tuple[str, ...]:
+        """A run can be trained again under the same name."""
+        source = ears.resolve(self.ear, offline=offline())
+        return tuple(source.identity) if source.kind == "trained" else ()
+
+    @cached_property
     def _embedder(self) -> Embedder:
-        return load_embedder(self.ear, offline=offline())
+        try:
+            return load_embedder(self.ear, offline=offline())
+        except WeightsError as error:
+            others = "or use the embeddings of another ear: --set embedder=auto"
+            raise WeightsError(f"{error}; {others}") from error
 
     def rows(self, clip: Clip) -> Rows:
-        cache = ClipCache(self.folder, (VERSION, self.ear))
+        cache = ClipCache(self.folder, (VERSION, self.ear, *self._content))
         return cache.get(clip, self._embed)
 
     def _embed(self, clip: Clip) -> Rows:
@@ -92,8 +103,8 @@ def embeddings_of(path: Path | None, ear: str, folder: Path) -> Embeddings:
         return Stored(path)
     if not ear:
         raise UsageError(
-            "this recipe trains on embeddings: give a file of them (--embeddings),"
-            " or choose an ear: --set embedder=auto"
+            "this recipe trains on the embeddings of another run: train small/embedding-cnn and"
+            " give its folder (--set embedder=RUN), or choose an ear: --set embedder=auto"
         )
     return EmbeddingCache(embedder_name(ear, offline=offline()), folder)
 
@@ -133,6 +144,7 @@ def _concatenated(
         examples.classes.labels,
         hashlib.sha256(together.tobytes()).hexdigest(),
         skipped=skipped,
+        files=file_numbers(examples, usable),
     )
 
 

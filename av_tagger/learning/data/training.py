@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -9,6 +10,8 @@ from av_tagger.errors import UsageError
 from av_tagger.learning.data.bags import Bags, WaveformBags
 from av_tagger.learning.data.balance import missing_classes
 from av_tagger.learning.data.teacher import TeacherTargets
+
+UNTUNED = 0.5
 
 
 @dataclass(frozen=True)
@@ -48,6 +51,11 @@ class TrainingData:
         """Classes with training clips but without a validation clip to tune a threshold on."""
         missing = missing_classes(self.validation.targets, self.validation.labels)
         return tuple(label for label in missing if label not in self.unlearnt)
+
+    def tuned(self, thresholds: Sequence[float]) -> tuple[float, ...]:
+        """Tuned thresholds; 0.5 where a class has training clips but no validation clip."""
+        pairs = zip(self.training.labels, thresholds, strict=True)
+        return tuple(UNTUNED if label in self.unmeasured else t for label, t in pairs)
 
     @property
     def warnings(self) -> list[str]:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import sys
+from functools import cache
 from types import ModuleType
 
 import numpy as np
@@ -23,6 +26,8 @@ def solve(D: Matrix, lambda_: float, solver: str, norm: Norm) -> Coding:
     sizes = cp.max(Z, axis=1) if norm == "inf" else cp.norm(Z, 2, axis=1)
     whole = cp.sum(Z, axis=0) == 1
     program = cp.Problem(cp.Minimize(lambda_ * cp.sum(sizes) + cp.sum(cp.multiply(D, Z))), [whole])
+    if chosen == "HIGHS":
+        _swallow_banner()
     try:
         program.solve(solver=chosen)
     except cp.error.SolverError as error:
@@ -65,6 +70,22 @@ def _solver(name: str, norm: Norm) -> str:
             "HiGHS solves linear programs, and the l2 row norm is not linear; use cvxpy:clarabel"
         )
     return _SOLVERS[name]
+
+
+@cache
+def _swallow_banner() -> None:
+    """HiGHS prints a banner to the stdout of the process with its first object: make that here."""
+    import highspy
+
+    sys.stdout.flush()
+    kept, null = os.dup(1), os.open(os.devnull, os.O_WRONLY)
+    try:
+        os.dup2(null, 1)
+        highspy.Highs()
+    finally:
+        os.dup2(kept, 1)
+        os.close(kept)
+        os.close(null)
 
 
 def _cvxpy() -> ModuleType:

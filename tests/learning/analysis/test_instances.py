@@ -19,7 +19,7 @@ def test_instances_by_hand() -> None:
     np.testing.assert_allclose(i.confidences(), [0.9, 0.3, 0.1], rtol=1e-6)
     assert i.positive()[0].tolist() == [True, False, False]
     assert i.found() == pytest.approx(1 / 3)
-    assert i.accuracy() == {"smi": 1.0, "cmi": 0.0, "tmi": 1.0}
+    assert i.accuracy() == {"smi": 1.0, "cmi": 0.0}
 
 
 def test_no_instances_at_all() -> None:
