@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import inspect
+import types
 import typing
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
@@ -113,22 +114,24 @@ def _parameter(field: Field, hint: Any, expanded: bool) -> inspect.Parameter:
         default = None if expanded else field.default
     annotation = hint
     if flag is not None:
-        plain = _plain(hint)
-        kind = plain | None if expanded else plain
-        annotation = Annotated[kind, _typer_info(field, flag, plain)]
+        kind = _plain(hint, optional=expanded)
+        annotation = Annotated[kind, _typer_info(field, flag, kind)]
     return inspect.Parameter(
         field.name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=annotation
     )
 
 
-def _plain(hint: Any) -> Any:
-    """The type with text for Literal, which older Typer cannot read; choices are checked later."""
-    parts = [a for a in typing.get_args(hint) if a is not type(None)]
-    if typing.get_origin(hint) is Literal:
-        return str
-    if parts and typing.get_origin(parts[0]) is Literal:
-        return str | None
-    return hint
+def _plain(hint: Any, *, optional: bool) -> Any:
+    """The type in a form that every version of Typer reads.
+
+    Literal becomes text (choices are checked later), `X | None` becomes Optional.
+    """
+    union = typing.get_origin(hint) in (types.UnionType, typing.Union)
+    parts = typing.get_args(hint) if union else (hint,)
+    (kind,) = (part for part in parts if part is not type(None))
+    if typing.get_origin(kind) is Literal:
+        kind = str
+    return typing.Optional[kind] if optional or len(parts) > 1 else kind  # noqa: UP045
 
 
 def _typer_info(field: Field, flag: Flag, hint: Any) -> Any:
@@ -158,7 +161,8 @@ def _kinds(hint: Any) -> set[Any]:
 
 
 def _with_default(field: Field, text: str) -> str:
-    silent = field.default in (None, False, "") or field.default is dataclasses.MISSING
+    switch = isinstance(field.default, bool)
+    silent = switch or field.default in (None, 0, "", dataclasses.MISSING)
     return text if silent or "Default:" in text else f"{text} Default: {field.default}."
 
 
