@@ -68,7 +68,11 @@ def test_a_notebook_runs(name: str, monkeypatch: pytest.MonkeyPatch, tmp_path: P
     monkeypatch.setenv("JUPYTER_RUNTIME_DIR", str(tmp_path))
     book = nbformat.read(FOLDER / f"{name}.ipynb", as_version=4)
     nbclient.NotebookClient(
-        book, timeout=120, kernel_name="python3", resources={"metadata": {"path": str(tmp_path)}}
+        book,
+        timeout=240,
+        startup_timeout=240,
+        kernel_name="python3",
+        resources={"metadata": {"path": str(tmp_path)}},
     ).execute()
     ran = [cell for cell in book.cells if cell.cell_type == "code"]
     assert [cell.execution_count for cell in ran] == list(range(1, len(ran) + 1))

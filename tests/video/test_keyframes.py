@@ -98,7 +98,7 @@ def test_what_is_no_dissimilarity_is_an_error_before_any_loop(
 
 @pytest.mark.parametrize("count", [0, -1, 2.5, True, "4"])
 def test_counts_that_cannot_be_meant(count: object) -> None:
-    with pytest.raises(UsageError, match="whole number"):
+    with pytest.raises(UsageError, match="an integer"):
         representatives(np.ones((5, 5)), count)  # type: ignore[arg-type]
 
 
