@@ -36,12 +36,15 @@ class AnalyseOptions:
     )
     clips: int = option(0, "At most so many clips of --data. Default: all.", low=0)
     assumption: str = option(
-        "", "Of the device table: pooling, smi, cmi or tmi:N. Default: that of the run."
+        "", "MIL assumption of the device table: pooling, smi, cmi or tmi:N. Default: the run's."
     )
     quality: Path | None = option(
         None, "Label quality per class: a CSV of label, quality.", metavar="FILE.csv"
     )
     json: bool = option(False, "Print JSON on stdout, and nothing else there.")
+    beside: list[Path] | None = option(
+        None, "Old form of a further RUN; repeatable.", "--with", metavar="RUN"
+    )
 
 
 def _analyse(options: AnalyseOptions) -> None:
@@ -53,7 +56,7 @@ def _analyse(options: AnalyseOptions) -> None:
     from av_tagger.learning.repeats import single_runs
 
     console = Console(stderr=options.json)
-    groups = _named(options.runs, single_runs)
+    groups = _named(_runs(options), single_runs)
     first = next(iter(groups.values()))[0]
     analysis = by_class.analyse(first, options.quality)
     figures = _figures(analysis)
@@ -79,6 +82,16 @@ def _analyse(options: AnalyseOptions) -> None:
         markup=False,
         soft_wrap=True,
     )
+
+
+def _runs(options: AnalyseOptions) -> list[Path]:
+    """All runs, in both forms."""
+    from rich.console import Console
+
+    if options.beside:
+        notice = "--with is the old form: name all runs as arguments, av-tag analyse RUN RUN"
+        Console(stderr=True).print(notice, highlight=False)
+    return [*options.runs, *(options.beside or ())]
 
 
 def _named(

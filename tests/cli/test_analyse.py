@@ -67,3 +67,12 @@ def test_a_folder_that_is_no_run_is_an_error(tmp_path: Path, av_tag: AvTag) -> N
     done = av_tag("analyse", tmp_path, "-o", tmp_path / "seen")
     assert done.code == 2
     assert "is not the folder of a finished run" in done.err.replace("\n", " ")
+
+
+def test_the_old_form_of_further_runs_works_with_a_notice(
+    group: Path, tmp_path: Path, av_tag: AvTag
+) -> None:
+    words = ["analyse", group / "pnl", "--with", group / "vanilla", "-o", tmp_path / "seen"]
+    done = av_tag(*words, "--json")
+    assert set(json.loads(done.out)["runs"]) == {"pnl", "vanilla"}
+    assert "--with is the old form: name all runs as arguments" in done.err.replace("\n", " ")

@@ -166,7 +166,7 @@ def test_yamnet_is_converted_into_place(
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        (["alexnet", "file.h5"], "there is no converter for 'alexnet'; known: yamnet"),
+        (["alexnet", "file.h5"], "there is no converter for 'alexnet'; known: vggish, yamnet"),
         (
             ["yamnet", "file.h5"],
             "file.h5: is not an HDF5 file; give the yamnet.h5 of the AudioSet release",

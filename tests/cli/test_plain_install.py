@@ -110,6 +110,7 @@ def test_every_command_works(plain: PlainInstall, folder: Path) -> None:
         ],
         "recipes": ["recipes"],
         "analyse": ["analyse", trained, "-o", out / "analysis"],
+        "vote": ["vote", trained, trained, "-o", out / "vote"],
         "doctor": ["doctor", "--offline"],
         "weights list": ["weights", "list"],
         "weights check": ["weights", "check", "crnn.starter"],

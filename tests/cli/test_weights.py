@@ -84,7 +84,10 @@ def test_fetch_of_a_file_that_is_here_prints_its_path(av_tag: AvTag) -> None:
         (("fetch", "efficientat.mn4"), "did you mean 'efficientat.mn04'?"),
         (("check", "efficientat.mn4"), "did you mean 'efficientat.mn04'?"),
         (("fetch",), "Missing argument 'NAME...'"),
-        (("convert", "alexnet", "file.h5"), "there is no converter for 'alexnet'; known: vggish, yamnet"),
+        (
+            ("convert", "alexnet", "file.h5"),
+            "there is no converter for 'alexnet'; known: vggish, yamnet",
+        ),
         (("convert", "yamnet"), "Missing argument 'FILE'"),
     ],
 )
