@@ -19,7 +19,7 @@ class DemoOptions(ModelOptions, TalkOptions):
         metavar="FOLDER",
         group=OUTPUT,
     )
-    seed: int = option(106, "Seed of the random scene.", group=OUTPUT)
+    seed: int = option(14, "Seed of the random scene.", group=OUTPUT)
 
 
 def _demo(options: DemoOptions) -> int:
@@ -32,14 +32,17 @@ def _demo(options: DemoOptions) -> int:
     from av_tagger.media.write import write_video
     from av_tagger.reports.html import write_page
     from av_tagger.reports.spectrogram import draw_clip
+    from av_tagger.synth.clock import LABEL, clock_demo
     from av_tagger.synth.pictures import demo_scene
 
     console, errors = Console(), Console(stderr=True)
     video, page = options.output / "demo.mp4", options.output / "demo.html"
     _make(options.output)
-    scene, frames, fps = demo_scene(options.seed)
+    tagger = load_tagger(options, options)
+    make = clock_demo if LABEL in tagger.parts.labels else demo_scene
+    scene, frames, fps = make(options.seed)
     write_video(video, frames, fps, scene.samples, scene.rate)
-    tagged = load_tagger(options, options).tag(video)
+    tagged = tagger.tag(video)
     show(tagged, console, errors)
     write_page(tagged, page, draw_clip(tagged.clip))
     truth = ", ".join(f"{e.label} {e.start:.1f}–{e.end:.1f} s" for e in scene.events)

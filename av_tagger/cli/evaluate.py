@@ -126,9 +126,10 @@ def _show_official(report: OfficialReport, console: Console) -> None:
 def _print(
     console: Console, title: str, heads: Sequence[str], rows: Iterable[Sequence[Any]]
 ) -> None:
+    from rich.box import SIMPLE_HEAD
     from rich.table import Table
 
-    table = Table(title=title)
+    table = Table(title=title, box=SIMPLE_HEAD, padding=0, show_edge=False)
     for place, head in enumerate(heads):
         table.add_column(head, justify="right" if place else "left")
     for row in rows:

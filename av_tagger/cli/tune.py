@@ -76,20 +76,42 @@ def _show(tuning: Tuning, output: Path, console: Console) -> None:
 
 def _show_classes(tuning: Tuning, console: Console) -> None:
     """One row per class; a threshold for clips with both branches, and for clips with one."""
+    from rich.box import SIMPLE_HEAD
     from rich.table import Table
 
-    table = Table(title=f"Fusion: method {tuning.settings.method}, point {tuning.settings.point}")
-    table.add_column("class")
-    heads = ("ear", "both", "ear only", "eye only", "heard", "seen", "fused", "clips")
-    for head in heads:
+    weighted = any(weight is not None for weight in tuning.weights)
+    title = f"Fusion: method {tuning.settings.method}, point {tuning.settings.point}"
+    table = Table(title=title, box=SIMPLE_HEAD, padding=0, show_edge=False)
+    table.add_column("class", overflow="fold")
+    thresholds = ("both", "ear", "eye")
+    for head in (
+        *(("weight",) if weighted else ()),
+        *thresholds,
+        "heard",
+        "seen",
+        "fused",
+        "clips",
+    ):
         table.add_column(head, justify="right")
     for row in tuning.rows():
-        weight = "" if row["weight"] is None else f"{row['weight']:.2f}"
-        keys = ("both", "ear", "eye", "f1_heard", "f1_seen", "f1_fused")
-        numbers = (f"{row[key]:.3f}" for key in keys)
-        table.add_row(row["label"], weight, *numbers, str(row["positives"]))
-    table.caption = "ear: its weight; both to eye only: thresholds; heard to fused: held-out F1"
+        weight = (_number(row["weight"]),) if weighted else ()
+        marks = (_threshold(row[key]) for key in ("both", "ear", "eye"))
+        scores = (f"{row[key]:.2f}" for key in ("f1_heard", "f1_seen", "f1_fused"))
+        table.add_row(row["label"], *weight, *marks, *scores, str(row["positives"]))
     console.print(table)
+    legend = ["both, ear, eye: thresholds for clips with both branches, or with one"]
+    legend = ["weight: of the ear", *legend] if weighted else legend
+    for line in (*legend, "heard, seen, fused: F1 on held-out clips"):
+        console.print(line, style="dim")
+
+
+def _number(value: float | None) -> str:
+    return "" if value is None else f"{value:.2f}"
+
+
+def _threshold(value: float) -> str:
+    """A threshold above 1 is never reached."""
+    return "never" if value > 1 else f"{value:.2f}"
 
 
 def _show_held_out(tuning: Tuning, console: Console) -> None:

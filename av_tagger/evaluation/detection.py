@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from av_tagger.dcase import SoundEvent
-from av_tagger.evaluation.tagging import Averages, Coverage, coverage_of
+from av_tagger.evaluation.tagging import Averages, ClipCoverage, coverage_of
 from av_tagger.metrics import Counts
 
 SEGMENT_SECONDS = 1.0
@@ -33,7 +33,7 @@ class EventScores:
     substitutions: int
     deletions: int
     insertions: int
-    coverage: Coverage
+    coverage: ClipCoverage
 
     @property
     def error_rate(self) -> float:

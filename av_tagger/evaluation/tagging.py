@@ -33,7 +33,7 @@ class Averages:
 
 
 @dataclass(frozen=True)
-class Coverage:
+class ClipCoverage:
     """How many clips of the truth have predictions, and how many predictions are of other clips."""
 
     clips: int
@@ -54,7 +54,7 @@ class TagScores:
 
     labels: tuple[str, ...]
     counts: Counts
-    coverage: Coverage
+    coverage: ClipCoverage
 
     @property
     def micro(self) -> Averages:
@@ -102,7 +102,7 @@ def score_tags(
     return TagScores(tuple(labels), Counts.of(said, label_matrix(truth.values(), labels)), coverage)
 
 
-def coverage_of(truth: Mapping[str, object], predicted: Mapping[str, object]) -> Coverage:
+def coverage_of(truth: Mapping[str, object], predicted: Mapping[str, object]) -> ClipCoverage:
     """An error if the two have no clip in common: they are then of different sets."""
     answered = len(truth.keys() & predicted.keys())
     if not answered:
@@ -112,7 +112,7 @@ def coverage_of(truth: Mapping[str, object], predicted: Mapping[str, object]) ->
         raise UsageError(
             f"predictions and ground truth have no clip in common{names}; use the same data set"
         )
-    return Coverage(len(truth), answered, len(predicted) - answered)
+    return ClipCoverage(len(truth), answered, len(predicted) - answered)
 
 
 def label_matrix(rows: Iterable[Iterable[str]], labels: Sequence[str]) -> Bools:

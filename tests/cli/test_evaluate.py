@@ -10,7 +10,7 @@ import pytest
 
 from av_tagger.dcase import SoundEvent, write_events, write_tags
 from tests.cli.conftest import AvTag
-from tests.evaluation.runs import run_folder
+from tests.evaluation.runs import LABELS, run_folder
 
 
 @pytest.fixture(scope="module")
@@ -41,6 +41,7 @@ def test_tables_of_tags_fit_80_columns(run: tuple[Path, Path], av_tag: AvTag) ->
     ):
         assert words in done.out
     assert max(map(len, done.lines)) <= 80
+    assert all(label in done.out for label in LABELS), "names are not cut"
 
 
 def test_json_and_the_file_hold_the_same(

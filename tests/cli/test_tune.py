@@ -36,7 +36,7 @@ def test_the_fusion_file_can_be_loaded(
 def test_the_tables_fit_80_columns(run: tuple[Path, Path], tmp_path: Path, av_tag: AvTag) -> None:
     done = av_tag("tune", run[0], "--truth", run[1], "-o", tmp_path / "f.json", "--folds", 2)
     for words in (
-        "method joint, point f1",
+        "method logit, point f1",
         "Car passing by",
         "On held-out clips, 2 folds",
         "fused, point recall",
@@ -46,6 +46,8 @@ def test_the_tables_fit_80_columns(run: tuple[Path, Path], tmp_path: Path, av_ta
     ):
         assert words in done.out
     assert max(map(len, done.lines[:-1])) <= 80
+    for label in LABELS:
+        assert label in done.out, "names are not cut"
 
 
 def test_compare_adds_a_row_per_method(
@@ -63,7 +65,7 @@ def test_json_holds_the_figures_alone(
     target = tmp_path / "f.toml"
     done = av_tag("tune", run[0], "--truth", run[1], "-o", target, "--json", "--folds", 2)
     figures = json.loads(done.out)
-    assert figures["method"] == "joint"
+    assert figures["method"] == "logit"
     assert figures["cross_validated"]["fused"]["f1"] > figures["cross_validated"]["heard"]["f1"]
     assert set(figures["classes"]) == set(LABELS)
     both = load_fusion(target, LABELS).rows.both[0]

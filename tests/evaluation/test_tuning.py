@@ -26,7 +26,7 @@ def labels_without(skill: np.ndarray) -> set[str]:
 
 
 def test_weights_follow_the_better_branch(run: tuple[Path, Path]) -> None:
-    tuning = tune(*run, CLASSES, FitSettings())
+    tuning = tune(*run, CLASSES, FitSettings("joint"))
     assert (tuning.clips, tuning.unanswered) == (390, 10)
     blind_ear, blind_eye = labels_without(EAR_SKILL), labels_without(EYE_SKILL)
     assert blind_ear <= set(tuning.eye_beats_ear)
@@ -37,7 +37,7 @@ def test_weights_follow_the_better_branch(run: tuple[Path, Path]) -> None:
 
 
 def test_scores_on_held_out_clips(run: tuple[Path, Path]) -> None:
-    tuning = tune(*run, CLASSES, FitSettings())
+    tuning = tune(*run, CLASSES, FitSettings("joint"))
     held_out, points = tuning.held_out, tuning.points
     assert held_out.fused.f1 > max(held_out.heard.f1, held_out.seen.f1) + 0.1
     assert tuning.fitted.f1 >= held_out.fused.f1
