@@ -32,7 +32,7 @@ def save_calibration(path: Path, calibration: Calibration) -> None:
         arrays["head.bias"] = np.ascontiguousarray(c.head.bias, np.float32)
     header = _FileHeader(c.parts, c.labels, c.sources, c.floor, _head_labels(c), c.about)
     text = json.dumps(asdict(header), ensure_ascii=False)
-    write_whole(path, save(arrays, {"format": "np", KEY: text}))
+    write_whole(path, save(arrays, {KEY: text}))
 
 
 def load_calibration(path: Path) -> Calibration:

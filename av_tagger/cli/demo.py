@@ -19,7 +19,7 @@ class DemoOptions(ModelOptions, TalkOptions):
         metavar="FOLDER",
         group=OUTPUT,
     )
-    seed: int = option(14, "Seed of the random scene.", group=OUTPUT)
+    seed: int = option(106, "Seed of the random scene.", group=OUTPUT)
 
 
 def _demo(options: DemoOptions) -> int:

@@ -38,7 +38,7 @@ SIDES = (64, 96, 128, 192, 260)
 
 
 @dataclass
-class Coverage:
+class FeatureCoverage:
     """Of one kind of features, film by film."""
 
     excess: list[float] = field(default_factory=list)
@@ -76,14 +76,14 @@ def films(folder: Path, most: int) -> Iterator[Frames]:
 
 
 def add(
-    frames: Frames, features: Mapping[str, NetworkFeatures], found: dict[str, Coverage]
+    frames: Frames, features: Mapping[str, NetworkFeatures], found: dict[str, FeatureCoverage]
 ) -> None:
     """Adds a film to what is known of every kind of features."""
     matrices: dict[str, torch.Tensor] = {}
     for name, one in features.items():
         began = time.process_time()
         described = one.describe([frames])
-        coverage = found.setdefault(name, Coverage())
+        coverage = found.setdefault(name, FeatureCoverage())
         coverage.seconds += time.process_time() - began
         coverage.frames += len(frames)
         matrices[name] = distances(described)[0]
@@ -93,7 +93,7 @@ def add(
     best = cost(reference, chosen[REFERENCE])
     for name, rows in chosen.items():
         excess = cost(reference, rows) / best - 1 if best > 0 else 0.0
-        found.setdefault(name, Coverage()).excess.append(excess)
+        found.setdefault(name, FeatureCoverage()).excess.append(excess)
 
 
 def cost(D: NDArray[np.float32], rows: NDArray[np.int64]) -> float:
@@ -111,7 +111,7 @@ def main(words: Sequence[str] | None = None) -> None:
     arguments = parser.parse_args(words)
     torch.set_num_threads(1)
     features = candidates(arguments.alexnet, [int(side) for side in arguments.sides.split(",")])
-    found: dict[str, Coverage] = {}
+    found: dict[str, FeatureCoverage] = {}
     for frames in films(arguments.folder, arguments.films):
         add(frames, features, found)
     print(f"{'features':36s} {'excess':>9s} {'worst':>9s} {'cost':>11s}")

@@ -29,7 +29,7 @@ def test_video_page_and_ground_truth(tmp_path: Path, av_tag: AvTag) -> None:
     folder = tmp_path / "demo"
     done = av_tag("demo", "-o", folder, "--ear", "starter", "--offline")
     assert done.code == 0, done.err
-    scene, _, _ = demo_scene(14)
+    scene, _, _ = demo_scene(106)
     truth = next(line for line in done.lines if line.startswith("ground truth: "))
     assert all(event.label in truth for event in scene.events)
     assert f"video: {folder / 'demo.mp4'}" in done.out
