@@ -63,7 +63,7 @@ def test_other_hosts_have_no_such_cache(hub: Path) -> None:
 
 
 def test_the_eye_uses_it_under_its_own_name(hub: Path) -> None:
-    source = resolve(EyeSettings(), dcase2017())
+    source = resolve(EyeSettings(recogniser="inception_v4"), dcase2017())
     assert source.recogniser is not None
     assert source.recogniser.file is not None
     assert source.recogniser.file.path == hub

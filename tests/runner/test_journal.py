@@ -7,6 +7,7 @@ import os
 import random
 import sqlite3
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -210,7 +211,7 @@ def test_a_deleted_journal_is_named(journal: Journal, tmp_path: Path) -> None:
 
 
 def test_the_journal_is_in_wal_mode(journal: Journal) -> None:
-    with sqlite3.connect(journal.path) as db:
+    with closing(sqlite3.connect(journal.path)) as db, db:
         assert db.execute("PRAGMA journal_mode").fetchone() == ("wal",)
     db.close()
 
@@ -229,7 +230,7 @@ def test_a_damaged_shard_is_named_and_not_the_healthy_journal(
 
 def test_a_journal_of_a_later_version_is_named(tmp_path: Path) -> None:
     Journal(tmp_path).close()
-    with sqlite3.connect(tmp_path / "journal.sqlite") as db:
+    with closing(sqlite3.connect(tmp_path / "journal.sqlite")) as db, db:
         db.execute("PRAGMA user_version = 99")
     with pytest.raises(StorageError, match="written by a later version of av-tag; update"):
         Journal(tmp_path)
@@ -239,7 +240,7 @@ def test_a_database_of_another_program_is_named_and_left_alone(
     journal: Journal, tmp_path: Path
 ) -> None:
     path = tmp_path / "journal.sqlite"
-    with sqlite3.connect(path) as db:
+    with closing(sqlite3.connect(path)) as db, db:
         db.execute("CREATE TABLE results (name TEXT)")
     before = path.read_bytes()
     for attempt in (lambda: Journal(tmp_path), lambda: journal.adopt(path)):

@@ -11,6 +11,7 @@ import subprocess
 import sys
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -233,7 +234,7 @@ def test_damaged_results_are_made_again_and_the_old_table_is_kept(tmp_path: Path
     folder = tmp_path / "run"
     go(folder, paths)
     table = (folder / "results.jsonl").read_bytes()
-    with sqlite3.connect(folder / "journal.sqlite") as db:
+    with closing(sqlite3.connect(folder / "journal.sqlite")) as db, db:
         db.execute("UPDATE results SET document = 'null' WHERE id = 2")
         db.execute("UPDATE results SET document = CAST(x'7bff' AS TEXT) WHERE id = 3")
     again = go(folder, paths)
