@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -31,6 +32,7 @@ def av_tag(capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.setenv("COLUMNS", "80")
 
     def run(*words: object) -> Done:
+        monkeypatch.setattr(sys, "argv", ["av-tag", *map(str, words)])
         with pytest.raises(SystemExit) as ended:
             main([str(word) for word in words])
         out, err = capfd.readouterr()

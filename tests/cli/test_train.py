@@ -52,7 +52,7 @@ def test_a_finished_run_can_be_resumed_but_not_repeated(concert: Path, av_tag: A
 def test_the_card_has_the_command_and_the_changed_settings(concert: Path, av_tag: AvTag) -> None:
     assert av_tag(*words(concert, "--set", "seed=7", "--precision", "bf16")).code == 0
     card = json.loads((concert.parent / "run" / "card.json").read_text())
-    assert card["origin"].startswith("av-tag ")
+    assert card["origin"].startswith("av-tag train ")
     assert card["recipe"]["seed"] == 7
     assert card["recipe"]["length"]["epochs"] == 2
     assert card["precision"] == "bfloat16"
