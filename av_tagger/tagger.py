@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import overload
@@ -174,7 +175,8 @@ class Tagger:
         sounds = [w.waveform for w in windows]
         if ear is None:
             return [Scores.silent(self.parts.labels, Status.OFF)] * len(windows)
-        heard = iter(ear.hear([s for s in sounds if s is not None]))
+        with _naming_the_file(windows):
+            heard = iter(ear.hear([s for s in sounds if s is not None]))
         return [
             self._aligned(next(heard) if s is not None else None, w)
             for s, w in zip(sounds, windows, strict=True)
@@ -230,6 +232,19 @@ class Tagger:
     ) -> Tag:
         evidence = window_result.seen.evidence.get(label, ())
         return Tag(label, score.fused, score.threshold, score.heard, score.seen, events, evidence)
+
+
+@contextmanager
+def _naming_the_file(windows: Sequence[Media]) -> Iterator[None]:
+    """An ear knows waveforms only; its error names the file whose samples are no numbers."""
+    try:
+        yield
+    except MediaError as error:
+        for window in windows:
+            sound = window.waveform
+            if sound is not None and not np.isfinite(sound.samples).all():
+                raise MediaError(window.clip.path, error.reason, error.remedy) from error
+        raise
 
 
 def align(scores: Scores, labels: tuple[str, ...]) -> Scores:

@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from av_tagger.audio.waveforms import check_waveforms
 from av_tagger.clip import Clip, Frames, Media, Waveform
 from av_tagger.errors import MediaError
 from av_tagger.protocols import DecodeRequest
@@ -182,3 +183,16 @@ def test_a_window_without_sound_is_nan() -> None:
     assert stitched is not None
     assert np.isnan(stitched.values[:95]).all()
     assert np.isfinite(stitched.values[95:]).all()
+
+
+def test_samples_that_are_no_numbers_are_said_with_their_file() -> None:
+    class Strict(LoudEar):
+        def hear(self, waveforms: Sequence[Waveform]) -> list[Scores]:
+            check_waveforms(waveforms, RATE)
+            return super().hear(waveforms)
+
+    broken = window(0, 10)
+    assert broken.waveform is not None
+    broken.waveform.samples[7] = np.nan
+    with pytest.raises(MediaError, match=r"^x\.mp4: contains samples that are NaN or infinite"):
+        tagger_of({}, ear=Strict()).score([window(0, 10), broken])
