@@ -117,17 +117,17 @@ class Plan:
         return Tagger(parts)
 
 
-def make_plan(config: Config, *, download: bool = True) -> Plan:
+def make_plan(config: Config, *, download: bool = True, watch: ears.Watch | None = None) -> Plan:
     """Choose the ear, the eye, the fusion and the classes. Loads no network and no torch.
 
     Everything that the settings get wrong is refused here. With `download` a missing ear is
-    downloaded; without it the plan says what would be.
+    downloaded, with `watch` for its progress; without it the plan says what would be.
     """
     check_device_name(config.device)
     make_backend(config.decoder)
     config = preset.applied(config)
     chosen = choose_classes(config.classes)
-    ear = _ear(config, download=download)
+    ear = _ear(config, download=download, watch=watch)
     classes = chosen if config.classes is not None or ear is None else _classes_of(ear, chosen)
     fusion = _fusion(config, classes, ear)
     eye = None if config.only == "ear" else eyes.resolve(config.eye_settings, classes)
@@ -155,7 +155,7 @@ def _ignore(_: str) -> None:
     """Advice that the caller did not ask for."""
 
 
-def _ear(config: Config, *, download: bool) -> EarSource | None:
+def _ear(config: Config, *, download: bool, watch: ears.Watch | None) -> EarSource | None:
     if config.only == "eye":
         return None
     source = ears.resolve(config.ear, offline=config.offline, calibrated=True)
@@ -164,7 +164,7 @@ def _ear(config: Config, *, download: bool) -> EarSource | None:
             f"{source.name} computes embeddings and knows no classes; train an ear on them:"
             f" av-tag train own-classes --set embedder={source.name} --data FOLDER -o RUN"
         )
-    return ears.fetched(source, offline=config.offline) if download else source
+    return ears.fetched(source, offline=config.offline, watch=watch) if download else source
 
 
 def _classes_of(ear: EarSource, default: ClassList) -> ClassList:

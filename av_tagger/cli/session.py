@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -16,6 +17,7 @@ from av_tagger.scores import BranchInfo, Failed, Outcome, Tagged
 
 if TYPE_CHECKING:
     from av_tagger.cli.options import ModelOptions, OutputOptions, TalkOptions
+    from av_tagger.cli.progress import ProgressBar
     from av_tagger.config import Config
     from av_tagger.plan import Plan
     from av_tagger.tagger import Tagger
@@ -50,18 +52,30 @@ def gather(inputs: Sequence[str]) -> Jobs:
     return Jobs(tuple(items.values()))
 
 
-def plan_of(models: ModelOptions) -> Plan:
-    """The plan that the flags and the settings file ask for."""
+def plan_of(models: ModelOptions, talk: TalkOptions) -> Plan:
+    """The plan that the flags and the settings file ask for; downloads are announced on stderr."""
+    from av_tagger.cli.progress import BYTES, ProgressBars
     from av_tagger.plan import make_plan
+    from av_tagger.weights import announcement
 
     config = settings_of(models)
-    with Console(stderr=True).status("preparing", spinner="dots"):
-        return make_plan(config)
+    console = Console(stderr=True, highlight=False)
+    with ExitStack() as stack:
+        status = stack.enter_context(console.status("preparing", spinner="dots"))
+
+        def watch(name: str) -> ProgressBar:
+            status.stop()
+            if not talk.quiet:
+                console.print(f"downloading {announcement(name)}", style="dim", soft_wrap=True)
+            bars = ProgressBars(BYTES, console=console, quiet=talk.quiet)
+            return stack.enter_context(bars).add(name)
+
+        return make_plan(config, watch=watch)
 
 
 def load_tagger(models: ModelOptions, talk: TalkOptions) -> Tagger:
     """The tagger for these flags; its ear, eye and device go to stderr."""
-    return build_tagger(plan_of(models), talk)
+    return build_tagger(plan_of(models, talk), talk)
 
 
 def build_tagger(plan: Plan, talk: TalkOptions) -> Tagger:

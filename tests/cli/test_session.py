@@ -128,7 +128,7 @@ def test_a_missing_device_is_refused_before_anything_is_printed(
 ) -> None:
     (tmp_path / "run.toml").write_text('[eye]\nnetwork = "alexnet_grouped"\n')
     given = {**EAR, "only": "eye", "device": "cuda:77"}
-    plan = plan_of(ModelOptions(given, tmp_path / "run.toml"))
+    plan = plan_of(ModelOptions(given, tmp_path / "run.toml"), TalkOptions())
     assert plan.advice
     capsys.readouterr()
     with pytest.raises(DeviceError, match="CUDA devices found"):
