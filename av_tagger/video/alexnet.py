@@ -169,7 +169,7 @@ def read_state(path: Path) -> dict[str, Tensor]:
         UnpicklingError,
     ) as error:
         first = str(error).splitlines()[0] if str(error) else type(error).__name__
-        remedy = "fetch it again with `av-tag weights fetch eye`"
+        remedy = "fetch it again with `av-tag weights fetch alexnet`"
         raise WeightsError(
             sentence(path, f"cannot be read as weights ({first})", remedy)
         ) from error
