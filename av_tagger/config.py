@@ -11,7 +11,7 @@ from typing import Any
 from av_tagger.audio.events import EventSettings
 from av_tagger.audio.settings import EarSettings
 from av_tagger.flags import RunFlags
-from av_tagger.settings import from_table, read_toml, to_table
+from av_tagger.settings import check_range, from_table, read_toml, to_table
 from av_tagger.video.branch import EyeSettings
 
 FAST_FRAME_RATE = 8.0  # fps; see `python -m av_tagger.bench.savings` for what it costs
@@ -28,10 +28,12 @@ class MediaSettings:
     skip_nonref: bool = False  # skip non-reference frames: half of them, 60 % of the decoding time
 
     def __post_init__(self) -> None:
-        if not 0 <= self.overlap_seconds < self.window_seconds or self.limit_seconds <= 0:
+        check_range(self, 1e-3, 1e6, "limit_seconds")
+        check_range(self, 0.1, 3600.0, "window_seconds")
+        if not 0 <= self.overlap_seconds < self.window_seconds:
             raise ValueError(
-                "windows must be longer than their overlap and limits positive: "
-                f"{self.window_seconds = }, {self.overlap_seconds = }, {self.limit_seconds = }"
+                "overlap_seconds must be shorter than window_seconds, and not negative: "
+                f"{self.overlap_seconds:g} of {self.window_seconds:g}"
             )
 
 

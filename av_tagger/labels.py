@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
 from pathlib import Path
-from typing import Any
 
 from av_tagger.errors import UsageError, did_you_mean
 
@@ -165,23 +164,40 @@ def read_classes(path: Path) -> ClassList:
         ) from error
     try:
         return _from_toml(text) if path.suffix == ".toml" else _from_lines(text)
-    except (UsageError, tomllib.TOMLDecodeError, KeyError, TypeError) as error:
+    except RecursionError as error:
+        raise UsageError(f"{path}: is nested too deeply for a class list") from error
+    except (UsageError, ValueError) as error:
         raise UsageError(f"{path}: {error}") from error
 
 
 def _from_toml(text: str) -> ClassList:
     rows = tomllib.loads(text).get("class", [])
-    return ClassList(tuple(_sound_class(row) for row in rows))
+    if not isinstance(rows, list):
+        raise UsageError("`class` is no list of tables; begin every class with [[class]]")
+    return ClassList(tuple(_sound_class(row, n) for n, row in enumerate(rows, 1)))
 
 
-def _sound_class(row: dict[str, Any]) -> SoundClass:
+def _sound_class(row: object, number: int) -> SoundClass:
+    """One class; its label is text, as everything else that it has."""
+    table = row if isinstance(row, dict) else {}
+    texts = {name: table.get(name, "") for name in ("label", "id", "group", "family")}
+    lists = {name: table.get(name, []) for name in ("words", "also")}
+    wrong = next((name for name, value in texts.items() if not isinstance(value, str)), "")
+    for name, values in lists.items():
+        if not isinstance(values, list) or not all(isinstance(v, str) for v in values):
+            wrong = name
+    if wrong:
+        kind = "a list of texts" if wrong in lists else "text"
+        raise UsageError(f"class {number}: {wrong!r} is not {kind}")
+    if not texts["label"].strip():
+        raise UsageError(f"class {number} has no label; write label = its name")
     return SoundClass(
-        row["label"],
-        row.get("id", ""),
-        row.get("group", ""),
-        tuple(row["words"]) if "words" in row else None,
-        tuple(row.get("also", ())),
-        row.get("family", ""),
+        texts["label"],
+        texts["id"],
+        texts["group"],
+        tuple(lists["words"]) if "words" in table else None,
+        tuple(lists["also"]),
+        texts["family"],
     )
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TypeVar, cast, overload
@@ -210,7 +210,8 @@ class Tagger:
         sounds = [w.waveform for w in windows]
         if ear is None:
             return [Scores.silent(self.parts.labels, Status.OFF)] * len(windows)
-        heard = iter(ear.hear([s for s in sounds if s is not None]))
+        with _naming_the_file(windows):
+            heard = iter(ear.hear([s for s in sounds if s is not None]))
         return [
             self._aligned(next(heard) if s is not None else None, w)
             for s, w in zip(sounds, windows, strict=True)
@@ -271,6 +272,19 @@ class Tagger:
 def _shots(window_results: Sequence[WindowResult]) -> list[tuple[float, float]]:
     spans = [(t.start_seconds, t.end_seconds) for t in window_results]
     return shots_between([t.seen.cuts for t in window_results], spans)
+
+
+@contextmanager
+def _naming_the_file(windows: Sequence[Media]) -> Iterator[None]:
+    """An ear knows waveforms only; its error names the file whose samples are no numbers."""
+    try:
+        yield
+    except MediaError as error:
+        for window in windows:
+            sound = window.waveform
+            if sound is not None and not np.isfinite(sound.samples).all():
+                raise MediaError(window.clip.path, error.reason, error.remedy) from error
+        raise
 
 
 def _best_window(window_results: Sequence[WindowResult], k: int) -> int:

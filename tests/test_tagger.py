@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from av_tagger.audio.waveforms import check_waveforms
 from av_tagger.clip import Clip, Frames, Media, Waveform
 from av_tagger.errors import MediaError, UsageError
 from av_tagger.media.recording import from_arrays
@@ -281,3 +282,16 @@ def test_events_by_shot() -> None:
     assert [(shot.start, shot.end) for shot in tagged.shots] == [(0.0, 3.0), (3.0, 10.0)]
     (siren,) = tagged.tags
     assert [(e.start, e.end) for e in siren.events] == [(0.0, 3.0), (3.0, 10.0)]
+
+
+def test_samples_that_are_no_numbers_are_said_with_their_file() -> None:
+    class Strict(LoudEar):
+        def hear(self, waveforms: Sequence[Waveform]) -> list[Scores]:
+            check_waveforms(waveforms, RATE)
+            return super().hear(waveforms)
+
+    broken = window(0, 10)
+    assert broken.waveform is not None
+    broken.waveform.samples[7] = np.nan
+    with pytest.raises(MediaError, match=r"^x\.mp4: contains samples that are NaN or infinite"):
+        tagger_of({}, ear=Strict()).score([window(0, 10), broken])

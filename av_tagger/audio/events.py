@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from av_tagger.scores import Event
+from av_tagger.settings import check_range
 
 
 @dataclass(frozen=True)
@@ -23,10 +24,7 @@ class EventSettings:
     def __post_init__(self) -> None:
         if not 0 <= self.low <= self.high:
             raise ValueError(f"low must lie between 0 and high: {self.low = }, {self.high = }")
-        if self.minimum_seconds < 0 or self.gap_seconds < 0:
-            raise ValueError(
-                f"durations must not be negative: {self.minimum_seconds = }, {self.gap_seconds = }"
-            )
+        check_range(self, 0.0, 86_400.0, "minimum_seconds", "gap_seconds")
 
     def at(self, threshold: float) -> EventSettings:
         """The same with another `high`, and `low` in proportion."""

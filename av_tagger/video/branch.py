@@ -22,6 +22,7 @@ from av_tagger.protocols import (
     WordSpace,
 )
 from av_tagger.scores import BranchInfo, Evidence, KeyFrame, Scores, Status
+from av_tagger.settings import check_range
 from av_tagger.stages import stage
 from av_tagger.video.assign import Assignment, How, evidence, rectify, shares, summarise
 from av_tagger.video.cuts import cut_times
@@ -62,13 +63,11 @@ class EyeSettings:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "precision", parse_precision(self.precision, PRECISIONS))
-        for name in ("keyframes", "keep"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"{name} is at least 1, not {getattr(self, name)}")
-        if self.batch < 0:
-            raise ValueError(f"batch is not negative, as {self.batch} is")
-        if self.frame_rate is not None and not self.frame_rate > 0:
-            raise ValueError(f"frame_rate is above 0, not {self.frame_rate}")
+        check_range(self, 1, 1000, "keyframes", "keep")
+        check_range(self, 0, 4096, "batch")
+        check_range(self, 1e-3, 1000.0, "frame_rate")
+        check_range(self, 0.0, 1.0, "floor")
+        check_range(self, 1e-6, 1e6, "temperature")
 
     @property
     def sharing(self) -> Assignment:

@@ -196,9 +196,9 @@ def _words(settings: EyeSettings, classes: ClassList, advice: list[str]) -> Word
     """
     ours = settings.word_rule == "ours"
     if ours and settings.words is None:
-        found = _table(settings, classes) or _vectors(settings, advice)
+        found = _table(settings, classes, advice) or _vectors(settings, advice)
     else:
-        found = _vectors(settings, advice) or _table(settings, classes)
+        found = _vectors(settings, advice) or _table(settings, classes, advice)
     if found is not None or ours:
         return found or WordsSource("names", "names alone, rule ours")
     advice.append(
@@ -222,9 +222,13 @@ def _vectors(settings: EyeSettings, advice: list[str]) -> WordsSource | None:
     return WordsSource("vectors", f"{path.name}, rule {settings.word_rule}", by_size(path))
 
 
-def _table(settings: EyeSettings, classes: ClassList) -> WordsSource | None:
+def _table(settings: EyeSettings, classes: ClassList, advice: list[str]) -> WordsSource | None:
     path = fetch.find(fetch.TABLE)
-    table = load_table(path, settings.word_rule, classes) if path is not None else None
+    try:
+        table = load_table(path, settings.word_rule, classes) if path is not None else None
+    except WeightsError as error:
+        advice.append(f"{error}; until then other words are used")
+        return None
     if path is None or table is None or not set(classes.labels) <= set(table.sounds):
         return None
     return WordsSource("table", table.name, of_file(path))

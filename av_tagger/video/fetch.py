@@ -56,14 +56,21 @@ def fetch_eye(*, offline: bool = False, progress: ProgressOf | None = None) -> l
 
 
 def fetch_alexnet(progress: Progress | None = None, *, offline: bool = False) -> Path:
-    """AlexNet's convolutions; the rest of a download is deleted, files of the user are kept."""
-    from av_tagger.video.alexnet import keep_convolutions
+    """AlexNet's convolutions; the rest of a download is deleted, files of the user are kept.
 
-    found = find(CONVOLUTIONS)
-    if found is not None:
-        return found
+    A damaged file in the cache is made again, one in another folder is an error.
+    """
+    from av_tagger.video.alexnet import keep_convolutions, load_convolutions
+
+    found, target = find(CONVOLUTIONS), weights.cache_folder() / CONVOLUTIONS
+    try:
+        if found is not None:
+            load_convolutions(found, "alexnet")
+            return found
+    except WeightsError:
+        if found != target:
+            raise
     source = weights.fetch("alexnet.full", offline=offline, progress=progress)
-    target = weights.cache_folder() / CONVOLUTIONS
     target.parent.mkdir(parents=True, exist_ok=True)
     keep_convolutions(source, target)
     if source.parent == weights.cache_folder():
@@ -73,14 +80,16 @@ def fetch_alexnet(progress: Progress | None = None, *, offline: bool = False) ->
 
 
 def fetch_recogniser(progress: Progress | None = None, *, offline: bool = False) -> Path:
-    return find(*recogniser_files("inception_v4")) or weights.fetch(
-        "inception_v4", offline=offline, progress=progress
-    )
+    """Inception-v4: another file of it that is here, else the published one, checked."""
+    found = find(*recogniser_files("inception_v4"))
+    if found is not None and found.name != weights.entry("inception_v4").filename:
+        return found
+    return weights.fetch("inception_v4", offline=offline, progress=progress)
 
 
 def fetch_words(progress: Progress | None = None, *, offline: bool = False) -> Path:
     """Fetch the vectors and cache the words that the default classes need."""
-    path = find(*GLOVE) or weights.fetch("glove.840B.300d", offline=offline, progress=progress)
+    path = find(GLOVE[0]) or weights.fetch("glove.840B.300d", offline=offline, progress=progress)
     cached_vectors(path, words_to_keep(object_names(), dcase2017()), words_folder())
     return path
 

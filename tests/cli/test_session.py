@@ -60,7 +60,7 @@ def test_advice_is_said_once_a_day_or_with_verbose(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (tmp_path / "run.toml").write_text('[eye]\nnetwork = "alexnet_grouped"\n')
-    plan = plan_of(ModelOptions({**EAR, "only": "eye"}, tmp_path / "run.toml"))
+    plan = plan_of(ModelOptions({**EAR, "only": "eye"}, tmp_path / "run.toml"), TalkOptions())
     said = []
     for talk in (QUIET, TalkOptions(), TalkOptions(), TalkOptions(verbose=True)):
         say_advice(plan, talk)
