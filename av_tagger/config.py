@@ -21,10 +21,10 @@ FAST_FRAME_RATE = 8.0  # fps; see `python -m av_tagger.bench.savings` for what i
 class MediaSettings:
     """How files are read."""
 
-    backend: str = "pyav"
+    backend: str = "pyav"  # or decord
     limit_seconds: float = 120.0  # for one window of a file
-    window_seconds: float = 10.0
-    overlap_seconds: float = 1.0
+    window_seconds: float = 10.0  # a longer film is tagged window by window
+    overlap_seconds: float = 1.0  # of windows
     skip_nonref: bool = False  # skip non-reference frames: half of them, 60 % of the decoding time
 
     def __post_init__(self) -> None:
@@ -80,6 +80,8 @@ class Config(RunFlags):
         table["media"].pop("limit_seconds")
         for name in ("pictures", "network_weights", "recogniser_weights", "words"):
             table["eye"].pop(name)
+        if self.by == "event":  # as in results of versions without this setting
+            table.pop("by")
         return table | {"decoder": self.decoder}
 
 

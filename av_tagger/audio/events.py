@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -15,8 +16,8 @@ from av_tagger.settings import check_range
 class EventSettings:
     """Hysteresis: an event exceeds `high` somewhere and stays above `low` everywhere."""
 
-    high: float = 0.5
-    low: float = 0.25
+    high: float = 0.5  # for ears without thresholds of their own
+    low: float = 0.25  # its ratio to `high` is kept for other thresholds
     minimum_seconds: float = 0.1  # shorter events are dropped, after gaps were closed
     gap_seconds: float = 0.2  # a shorter pause does not end an event
 
@@ -46,6 +47,11 @@ def find_events(
         Event(float(a), float(b), float(p))
         for (a, b), p in zip(times, _peaks(known, runs), strict=True)
     ]
+
+
+def ending_by(events: Iterable[Event], end: float) -> tuple[Event, ...]:
+    """The events without what lies after `end`: the last frame may be longer than the sound."""
+    return tuple(replace(e, end=min(e.end, end)) for e in events if e.start < end)
 
 
 def _runs(active: NDArray[np.bool_]) -> NDArray[np.int64]:

@@ -177,6 +177,7 @@ def _recogniser(settings: EyeSettings, advice: list[str]) -> NetworkSource | Non
 
 
 def _weights(given: Path | None, files: tuple[str, ...], name: str) -> WeightsRef:
+    given = None if given is None else fetch.given_file(given)
     if given is not None and not given.is_file():
         raise WeightsError(no_such_file(given))
     path = given or fetch.find(*files)
@@ -184,7 +185,7 @@ def _weights(given: Path | None, files: tuple[str, ...], name: str) -> WeightsRe
         return of_file(path)
     cached = weights.locate(name) if name in CATALOGUE else None
     if cached is None:
-        raise NotHereError(f"{name}: its weights are not here; {fetch.REMEDY}")
+        raise NotHereError(f"{name}: its weights are not here; {fetch.remedy(name)}")
     return of_file(cached, name)
 
 
@@ -202,13 +203,13 @@ def _words(settings: EyeSettings, classes: ClassList, advice: list[str]) -> Word
         return found or WordsSource("names", "names alone, rule ours")
     advice.append(
         "word vectors: none are here, and these classes are not those of the shipped table; "
-        f"{fetch.REMEDY}"
+        f"{fetch.WORDS_REMEDY}"
     )
     return None
 
 
 def _vectors(settings: EyeSettings, advice: list[str]) -> WordsSource | None:
-    path = settings.words or fetch.find_words()
+    path = fetch.find_words() if settings.words is None else fetch.given_file(settings.words)
     if path is None:
         return None
     if not path.is_file():

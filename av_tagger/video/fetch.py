@@ -6,6 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from av_tagger import weights
+from av_tagger.catalogue import CATALOGUE
 from av_tagger.errors import WeightsError
 from av_tagger.labels import dcase2017
 from av_tagger.video.eye_source import DAY_ONE
@@ -19,13 +20,39 @@ ProgressOf = Callable[[str], Progress]  # a bar for each named file
 CONVOLUTIONS = "alexnet_conv5.safetensors"  # what is kept of AlexNet's 233 MB
 TABLE = "objects_to_sounds.safetensors"
 GLOVE = ("glove.840B.300d.txt", "glove.840B.300d.zip")
+USUAL_WORDS = (  # names under which GloVe vectors are published, best first
+    *GLOVE,
+    "glove.42B.300d.txt",
+    "glove.42B.300d.zip",
+    "glove.6B.300d.txt",
+    "glove.6B.200d.txt",
+    "glove.6B.100d.txt",
+    "glove.6B.50d.txt",
+    "glove.6B.zip",
+    "glove.twitter.27B.200d.txt",
+    "glove.twitter.27B.100d.txt",
+)
 SMALL_GLOVE = "glove.6B.50d"  # of the catalogue
-REMEDY = "get it with `av-tag weights fetch eye`"
+WORDS_REMEDY = "get them with `av-tag weights fetch words`, or name a file of GloVe vectors"
 
 
 def fetch_eye(*, offline: bool = False, progress: ProgressOf | None = None) -> list[Path]:
-    """Everything that the default eye needs, each file only if it is nowhere yet."""
-    return [fetch(*_with_bar(name, progress), offline=offline) for name, fetch in STEPS.items()]
+    """Everything that the paper's eye needs, each file only if it is nowhere yet.
+
+    Offline, one error names all files that are missing.
+    """
+    found: list[Path] = []
+    missing: list[str] = []
+    for name, fetch in STEPS.items():
+        try:
+            found.append(fetch(*_with_bar(name, progress), offline=offline))
+        except WeightsError as error:
+            if not offline:
+                raise
+            missing.append(str(error))
+    if missing:
+        raise WeightsError("\n".join(missing))
+    return found
 
 
 def fetch_alexnet(progress: Progress | None = None, *, offline: bool = False) -> Path:
@@ -81,8 +108,24 @@ def find_recogniser(name: str) -> Path | None:
 
 
 def find_words() -> Path | None:
-    """A file of word vectors, the paper's first."""
-    return find(*GLOVE) or weights.locate(SMALL_GLOVE)
+    """A file of word vectors under one of its usual names, the paper's first."""
+    return find(*USUAL_WORDS) or weights.locate(SMALL_GLOVE)
+
+
+def given_file(path: Path) -> Path:
+    """A file that the settings name: by its path, or by its name among the other weights."""
+    if path.is_file() or path.parent != Path():
+        return path
+    known = weights.locate(path.name) if path.name in CATALOGUE else None
+    return known or weights.find(path.name) or path
+
+
+def remedy(network: str) -> str:
+    """How to get the weights of a network that was asked for."""
+    if network in CATALOGUE or network in STEPS:
+        return f"get it with `av-tag weights fetch {network}`"
+    name = network_files(network)[0]
+    return f"put its weights as {name} into {weights.cache_folder()}"
 
 
 def network_files(network: str) -> tuple[str, ...]:

@@ -22,7 +22,7 @@ from av_tagger.video.word_vectors import read_words
 if TYPE_CHECKING:
     from gensim.models import KeyedVectors
 
-_REMEDY = "fetch it again with `av-tag weights fetch eye`, or name another file of GloVe vectors"
+_REMEDY = "name another file of GloVe vectors, or get one: av-tag weights fetch words"
 
 
 def read_vectors(path: Path, needed: Collection[str]) -> KeyedVectors:

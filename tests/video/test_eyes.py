@@ -243,6 +243,38 @@ def test_files_that_are_not_there_are_refused(own: Path, tmp_path: Path, name: s
         resolve(EyeSettings(**{name: tmp_path / "none.bin"}), dcase2017())  # type: ignore[arg-type]
 
 
+def test_word_vectors_are_found_under_their_usual_names(own: Path, tmp_path: Path) -> None:
+    drone = ClassList((SoundClass("Drone"),))
+    settings = EyeSettings(rule="paper")
+    assert resolve(settings, drone).words is None
+    (own / "glove.6B.100d.txt").write_text("drone 0.1 0.2\n")
+    found = resolve(settings, drone).words
+    assert found is not None
+    assert found.name == "glove.6B.100d.txt, rule paper"
+
+
+@pytest.mark.parametrize("name", ["vectors.txt", "glove.6B.50d", "none", "glove.6B.300d.txt"])
+def test_a_bare_name_is_a_file_of_the_weights_folder(own: Path, name: str) -> None:
+    (own / "vectors.txt").write_text("drone 0.1 0.2\n")
+    settings = EyeSettings(words=Path(name), rule="paper")
+    if name == "vectors.txt":
+        words = resolve(settings, dcase2017()).words
+        assert words is not None
+        assert words.file is not None
+        assert words.file.path == own / name
+        return
+    with pytest.raises(WeightsError, match="there is no such weights file"):
+        resolve(settings, dcase2017())
+
+
+def test_advice_names_the_recogniser_that_was_asked_for(own: Path) -> None:
+    (said,) = resolve(EyeSettings(recogniser="inception_v4"), dcase2017()).advice
+    assert "get it with `av-tag weights fetch inception_v4`" in said
+    (said,) = resolve(EyeSettings(recogniser="timm:resnet18"), dcase2017()).advice
+    assert "weights fetch" not in said
+    assert "resnet18" in said.split("put its weights as ")[1]
+
+
 def identities(settings: Sequence[EyeSettings]) -> list[list[str]]:
     return [resolve(one, dcase2017()).identity for one in settings]
 
@@ -259,7 +291,7 @@ def test_the_identity_is_of_contents(own: Path, tmp_path: Path) -> None:
 
 
 def test_frame_features_alone_need_their_weights(own: Path) -> None:
-    with pytest.raises(WeightsError, match="av-tag weights fetch eye"):
+    with pytest.raises(WeightsError, match="av-tag weights fetch"):
         load_features(EyeSettings(network="alexnet"), Compute())
     alexnet(own / fetch.CONVOLUTIONS)
     assert load_features(EyeSettings(layer="conv3"), Compute()).name == "alexnet conv3"

@@ -282,7 +282,7 @@ def test_unknown_names_say_what_is_known() -> None:
 
 
 def test_missing_weights_say_what_to_do() -> None:
-    with pytest.raises(WeightsError, match="av-tag weights fetch eye"):
+    with pytest.raises(WeightsError, match="av-tag weights fetch alexnet"):
         load_features(EyeSettings(network="alexnet"), Compute())
 
 
