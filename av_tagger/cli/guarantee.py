@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
     from rich.console import Console
 
-    from av_tagger.cli.tune import TuneOptions
+    from av_tagger.cli.tune_options import TuneOptions
     from av_tagger.evaluation.certified import Certified
     from av_tagger.evaluation.guarantees import Goal
 
