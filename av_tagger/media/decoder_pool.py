@@ -5,7 +5,6 @@ from __future__ import annotations
 import atexit
 import itertools
 import os
-import socket
 import threading
 import time
 from collections.abc import Iterator, Sequence
@@ -25,8 +24,9 @@ from av_tagger.media.decode_process import (
 from av_tagger.media.decode_server import import_target
 from av_tagger.media.paths import check_path
 from av_tagger.protocols import DecodeRequest, MediaBackend
+from av_tagger.systems import CAN_SHARE_MEMORY
 
-CAN_ISOLATE = hasattr(socket, "AF_UNIX") and hasattr(socket, "send_fds")  # not on Windows
+CAN_ISOLATE = CAN_SHARE_MEMORY  # not on Windows
 MOST_IDLE = 4
 CLIP_LIMIT_SECONDS = 3600.0
 
