@@ -48,8 +48,9 @@ class Finding:
 
 def _doctor(options: DoctorOptions) -> None:
     """Show what a run would use and why, what would be better, and what is installed."""
-    from rich.console import Console
     from rich.text import Text
+
+    from av_tagger.cli.console import Console
 
     console = Console()
     for finding in findings(options):
@@ -166,8 +167,9 @@ def _devices() -> Iterator[Finding]:
 
 
 def _decoders() -> Iterator[Finding]:
-    from av_tagger.media.doctor import decoders
+    from av_tagger.media.doctor import decoders, isolation
 
+    yield Finding("decoding processes", isolation())
     for report in decoders():
         opens = f"{report.version}, opens {', '.join(report.opens)}"
         found = opens if report.version else "not installed"

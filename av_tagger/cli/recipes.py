@@ -41,9 +41,10 @@ def _print_json(rows: list[Row]) -> None:
 
 
 def _print_table(rows: list[Row]) -> None:
-    from rich.console import Console
     from rich.table import Table
     from rich.text import Text
+
+    from av_tagger.cli.console import Console
 
     table = Table()
     for column in COLUMNS:

@@ -7,9 +7,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from rich.console import Console
 from rich.text import Text
 
+from av_tagger.cli.console import Console
+from av_tagger.cli.output import visible
 from av_tagger.clip import Clip
 from av_tagger.errors import AvTaggerError, UsageError
 from av_tagger.scores import BranchInfo, Failed, Outcome, Tagged
@@ -105,7 +106,7 @@ def settings_of(models: ModelOptions) -> Config:
 def say(text: str, talk: TalkOptions, console: Console | None = None) -> None:
     """Print a remark to stderr, unless --quiet."""
     if not talk.quiet:
-        (console or Console(stderr=True)).print(Text(text, style="yellow"), soft_wrap=True)
+        (console or Console(stderr=True)).print(Text(visible(text), style="yellow"), soft_wrap=True)
 
 
 def check_outputs(options: OutputOptions, inputs: int) -> None:

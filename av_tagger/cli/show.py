@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from av_tagger.cli.console import Console
+from av_tagger.cli.output import visible
 from av_tagger.scores import BranchInfo, Event, Evidence, Failed, Outcome, Status, Tag, Tagged
 
 EVENTS_SHOWN = 4  # further events are only counted
@@ -18,12 +19,13 @@ NO_WEIGHTS = "no weights: av-tag weights fetch"
 def show(outcome: Outcome, console: Console, errors: Console, *, top: int | None = None) -> None:
     """Print an outcome: a table of tags, or one sentence on stderr for a file that failed."""
     if isinstance(outcome, Failed):
-        errors.print(Text(f"av-tag: {outcome.message}", style="red"), soft_wrap=True)
+        errors.print(Text(visible(f"av-tag: {outcome.message}"), style="red"), soft_wrap=True)
         return
     shown = chosen(outcome, top)
     console.print(table(outcome, shown) if shown else _no_tags(outcome), soft_wrap=not shown)
     for note in outcome.notes:
-        errors.print(Text(f"{outcome.clip.path}: {note}", style="yellow"), soft_wrap=True)
+        line = visible(f"{outcome.clip.path}: {note}")
+        errors.print(Text(line, style="yellow"), soft_wrap=True)
 
 
 def table(tagged: Tagged, tags: Sequence[Tag]) -> Table:
@@ -102,7 +104,7 @@ def _score(value: float | None) -> str:
 
 def _title(tagged: Tagged) -> Text:
     duration = clock(tagged.duration_seconds)
-    return Text(f"{tagged.clip.path}", style="bold").append(f"  {duration}", style="dim")
+    return Text(visible(f"{tagged.clip.path}"), style="bold").append(f"  {duration}", style="dim")
 
 
 def _no_tags(tagged: Tagged) -> Text:

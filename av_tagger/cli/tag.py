@@ -45,8 +45,7 @@ def _tag(options: TagOptions) -> int:
 
 def _printer(options: TagOptions) -> Callable[[Outcome], None]:
     """Prints one outcome: a JSON line with --json, otherwise a table."""
-    from rich.console import Console
-
+    from av_tagger.cli.console import Console
     from av_tagger.cli.show import show
     from av_tagger.reports.schema import as_line
     from av_tagger.scores import Failed
