@@ -12,8 +12,7 @@ from av_tagger.cli.options import command
 from av_tagger.cli.tune_options import TuneOptions
 
 if TYPE_CHECKING:
-    from rich.console import Console
-
+    from av_tagger.cli.console import Console
     from av_tagger.evaluation.tuning import Tuning
 
 
@@ -40,7 +39,7 @@ def _tune(options: TuneOptions) -> None:
         figures = without_nan(tuning.as_json())
         sys.stdout.write(json.dumps(figures, ensure_ascii=False, allow_nan=False) + "\n")
     else:
-        from rich.console import Console
+        from av_tagger.cli.console import Console
 
         _show(tuning, options.output, Console())
 
