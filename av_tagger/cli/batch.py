@@ -97,10 +97,13 @@ def _shard(text: str | None) -> tuple[int, int]:
 def _request(options: BatchOptions, console: Console) -> tuple[RunRequest, Engine]:
     """Find a first clip, then load networks. With --detail, results without it are made again."""
     from av_tagger.cli.batch_engines import ENGINES, wants_detail
+    from av_tagger.cli.session import say
     from av_tagger.runner.run import RunRequest
     from av_tagger.runner.sources import at_least_one, items
 
-    found = at_least_one(items(options.inputs, options.media or ()))
+    found = at_least_one(
+        items(options.inputs, options.media or (), lambda text: say(text, options, console))
+    )
     engine, fingerprint = ENGINES[options.engine](options, console)
     fingerprint += "+detail" if wants_detail(options) else ""
     selection = _selection(options)

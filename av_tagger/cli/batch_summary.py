@@ -58,6 +58,7 @@ def show_summary(console: Console, summary: Summary, *, quiet: bool) -> None:
     lines = (
         f"{tagged}, {summary.skipped} from earlier runs",
         f"{used}; {summary.seconds:.1f} s{rate}",
+        *summary.remarks,
         *(f"wrote {path}" for path in summary.files),
     )
     for line in lines:

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from av_tagger.plan import Plan
     from av_tagger.tagger import Tagger
 
+SMALL_MEDIA = 10_000_000  # bytes: a film up to this size is inside the page of --report
+
 
 @dataclass(frozen=True)
 class Jobs:
@@ -135,11 +137,12 @@ def write_outputs(outcomes: Sequence[Outcome], options: OutputOptions) -> list[P
 
 
 def _write_report(tagged: Sequence[Tagged], target: Path) -> None:
-    from av_tagger.reports.html import write_page, write_site
+    from av_tagger.reports.html import PageOptions, write_page, write_site
     from av_tagger.reports.spectrogram import draw_clip
 
     if len(tagged) == 1 and target.suffix:
-        write_page(tagged[0], target, draw_clip(tagged[0].clip))
+        options = PageOptions(embed_small=SMALL_MEDIA)
+        write_page(tagged[0], target, draw_clip(tagged[0].clip), options)
     else:
         write_site(tagged, target)
 
