@@ -14,7 +14,8 @@ HOLDS = "Guarantees"
 class TuneOptions:
     results: Path = argument("RESULTS", "JSON lines from av-tag --json, or a run's folder.")
     truth: Path = required(
-        "Ground truth: tab-separated columns file, start, end, label.", metavar="TABLE"
+        "Ground truth: tab-separated file, start, end, label; or a manifest file,labels.",
+        metavar="TABLE",
     )
     output: Path = option(
         Path("fusion.json"), "The fusion file, .json or .toml.", "-o", "--output", metavar="FILE"
