@@ -27,6 +27,9 @@ class EvaluateOptions:
         "Ground truth: tab-separated columns file, start, end, label.", metavar="TABLE"
     )
     task: str = option("a", "a: tags per clip; b: events per second.", metavar="a|b")
+    compare: Path | None = option(
+        None, "Older predictions: is the difference to them real? (paired)", metavar="OLD"
+    )
     official: bool = option(False, "Task a as the challenge's own script scores it.")
     classes: str | None = same(RunFlags, "classes", group=None)
     json: bool = option(False, "Print everything as JSON on stdout, and nothing else there.")
@@ -43,7 +46,12 @@ def _evaluate(options: EvaluateOptions) -> None:
 
     classes = choose_classes(options.classes)
     report = score(
-        options.predictions, options.truth, classes, options.task, official=options.official
+        options.predictions,
+        options.truth,
+        classes,
+        options.task,
+        official=options.official,
+        old=options.compare,
     )
     text = json.dumps(without_nan(report.as_json()), ensure_ascii=False, allow_nan=False) + "\n"
     if options.output:
@@ -99,6 +107,9 @@ def _show_tags(report: TagReport, console: Console) -> None:
         console.print(f"{branch}: {summary}", highlight=False)
     for branch in report.unused:
         console.print(f"{branch}: {NOT_USED[branch]}", highlight=False)
+    compared = [] if report.comparison is None else report.comparison.lines()
+    for line in (*report.uncertainty.lines(), *compared):
+        console.print(line, highlight=False, markup=False)
     _coverage(console, content)
     if report.repeated:
         console.print(f"{report.repeated} repeated rows were counted once", highlight=False)

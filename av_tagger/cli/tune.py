@@ -151,6 +151,7 @@ def _show_held_out(tuning: Tuning, console: Console) -> None:
 def _show_summary(tuning: Tuning, output: Path, console: Console) -> None:
     better = ", ".join(tuning.eye_beats_ear) or "none"
     lines = [
+        *tuning.intervals,
         f"Classes in which the eye beats the ear: {better}",
         f"F1 on the fitted clips: {100 * tuning.fitted.f1:.1f} (optimistic; use the held-out F1)",
     ]

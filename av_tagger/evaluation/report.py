@@ -21,6 +21,7 @@ from av_tagger.evaluation.official import (
 from av_tagger.evaluation.predictions import BRANCHES, Predictions, is_json, read_predictions
 from av_tagger.evaluation.ranking import Ranking, curves, rank
 from av_tagger.evaluation.tagging import TagScores, confusion, label_matrix, score_tags
+from av_tagger.evaluation.uncertainty import Comparison, Uncertainty, compare, uncertainty
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -40,6 +41,8 @@ class TagReport:
     confusion: list[list[int]]
     rankings: dict[str, Ranking]  # by branch that was used; empty without scores
     curves: dict[str, Any]  # by label, of the fused scores
+    uncertainty: Uncertainty
+    comparison: Comparison | None = None
 
     @property
     def unused(self) -> tuple[str, ...]:
@@ -56,6 +59,8 @@ class TagReport:
             "repeated": self.repeated,
             "confusion": self.confusion,
             "curves": self.curves,
+            "intervals": self.uncertainty.as_json(),
+            "comparison": None if self.comparison is None else self.comparison.as_json(),
         }
 
 
@@ -84,20 +89,33 @@ Report = TagReport | EventReport | OfficialReport
 
 
 def score(
-    predictions: Path, truth: Path, classes: ClassList, task: str = "a", *, official: bool = False
+    predictions: Path,
+    truth: Path,
+    classes: ClassList,
+    task: str = "a",
+    *,
+    official: bool = False,
+    old: Path | None = None,
 ) -> Report:
     """Subtask a (tags per clip) or b (events)."""
     task = task.casefold()
     if task not in TASKS:
         raise UsageError(f"there is no task {task!r}; {did_you_mean(task, TASKS)}")
+    if old is not None and (official or task != "a"):
+        raise UsageError("--compare is for task a, without --official")
     if task == "a":
-        return (evaluate_officially if official else evaluate_tags)(predictions, truth, classes)
+        if not official:
+            return evaluate_tags(predictions, truth, classes, old)
+        return evaluate_officially(predictions, truth, classes)
     if official:
         raise UsageError("--official is for task a; task b is always scored as the challenge does")
     return evaluate_events(predictions, truth, classes)
 
 
-def evaluate_tags(predictions: Path, truth: Path, classes: ClassList) -> TagReport:
+def evaluate_tags(
+    predictions: Path, truth: Path, classes: ClassList, old: Path | None = None
+) -> TagReport:
+    """`old`: predictions to compare with."""
     real = read_weak(truth, classes)
     read = read_predictions(predictions, classes)
     tags = {name: clip.tags for name, clip in read.clips.items()}
@@ -107,7 +125,16 @@ def evaluate_tags(predictions: Path, truth: Path, classes: ClassList) -> TagRepo
         label_matrix((tags.get(name, ()) for name in real), classes.labels),
     )
     rankings, drawn = _ranked(read, real, classes)
-    return TagReport(scores, len(read.failed), read.repeated, table.tolist(), rankings, drawn)
+    return TagReport(
+        scores,
+        len(read.failed),
+        read.repeated,
+        table.tolist(),
+        rankings,
+        drawn,
+        uncertainty(read, real, classes.labels),
+        compare(read_predictions(old, classes), read, real, classes.labels) if old else None,
+    )
 
 
 def evaluate_events(predictions: Path, truth: Path, classes: ClassList) -> EventReport:

@@ -10,6 +10,7 @@ import numpy as np
 from av_tagger.dcase import read_weak
 from av_tagger.evaluation.labelled import LabelledScores, labelled_scores
 from av_tagger.evaluation.predictions import read_predictions
+from av_tagger.evaluation.uncertainty import held_out_lines
 from av_tagger.fusion.cross import Honest, cross_validate
 from av_tagger.fusion.fit import FITS, DevelopmentScores, FitSettings, FusionFitter
 from av_tagger.fusion.thresholds import OPERATING_POINTS
@@ -35,6 +36,7 @@ class Tuning:
     held_out: Honest  # cross-validated
     points: Mapping[str, Counts]  # by operating point, cross-validated
     methods: Mapping[str, Counts]  # by fit method, cross-validated; the chosen one, or all
+    intervals: tuple[str, ...] = ()  # in words, of the held-out figures
 
     @property
     def labels(self) -> tuple[str, ...]:
@@ -66,6 +68,7 @@ class Tuning:
             "on_fitted_clips": {"f1": self.fitted.f1},
             "points": {name: _averages(c) for name, c in self.points.items()},
             "methods": {name: counts.f1 for name, counts in self.methods.items()},
+            "intervals": list(self.intervals),
             "trusts_eye": list(self.eye_beats_ear),
             "classes": rows,
         }
@@ -114,6 +117,7 @@ def tune(
         held_out=held_out,
         points=_fused(table, points, data, folds),
         methods=_fused(table, methods, data, folds),
+        intervals=held_out_lines(held_out.said, data.truth, data.groups),
     )
 
 
