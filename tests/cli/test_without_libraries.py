@@ -140,6 +140,18 @@ def test_without_cvxpy_its_selector_is_refused(
     assert "use the default solver 'sparse'" in done.stderr
 
 
+def test_without_opencv_only_annotated_videos_are_refused(
+    machine: Machine, video: Path, tmp_path: Path
+) -> None:
+    machine.breaks("cv2", "unlinked")
+    assert machine.tag(video)["keyframes"]
+    words = (video, "--ear", "starter", "--offline", "--annotate", tmp_path / "out.mp4")
+    done = machine.run(*words)
+    assert done.returncode in (1, 2)
+    assert "annotated videos need opencv-python, which cannot be imported (libGL" in done.stderr
+    assert not (tmp_path / "out.mp4").exists()
+
+
 def test_a_decoder_that_cannot_be_loaded_is_named(machine: Machine, video: Path) -> None:
     """Decoding happens in another process, which has the same broken library."""
     machine.breaks("decord", "unlinked")
