@@ -26,6 +26,9 @@ class EvaluateOptions:
         metavar="TABLE",
     )
     task: str = option("a", "a: tags per clip; b: events per second.", metavar="a|b")
+    compare: Path | None = option(
+        None, "Older predictions: is the difference to them real? (paired)", metavar="OLD"
+    )
     official: bool = option(False, "Task a as the challenge's own script scores it.")
     classes: str | None = same(RunFlags, "classes", group=None)
     json: bool = option(False, "Print everything as JSON on stdout, and nothing else there.")
@@ -42,7 +45,12 @@ def _evaluate(options: EvaluateOptions) -> None:
 
     classes = None if options.classes is None else choose_classes(options.classes)
     report = score(
-        options.predictions, options.truth, classes, options.task, official=options.official
+        options.predictions,
+        options.truth,
+        classes,
+        options.task,
+        official=options.official,
+        old=options.compare,
     )
     text = json.dumps(without_nan(report.as_json()), ensure_ascii=False, allow_nan=False) + "\n"
     if options.output:
@@ -95,6 +103,9 @@ def _show_tags(report: TagReport, console: Console) -> None:
         print_line(console, f"{branch}: {summary} over {_scored(report, branch)}")
     for branch in report.unused:
         print_line(console, f"{branch}: {NOT_USED[branch]}")
+    compared = [] if report.comparison is None else report.comparison.lines()
+    for line in (*report.uncertainty.lines(), *compared):
+        print_line(console, line)
     _coverage(console, content)
     if report.repeated:
         print_line(console, f"{report.repeated} repeated rows were counted once")

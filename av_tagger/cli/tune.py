@@ -119,7 +119,7 @@ def _show_held_out(tuning: Tuning, console: Console) -> None:
 def _show_summary(tuning: Tuning, output: Path, console: Console) -> None:
     from av_tagger.cli.tables import print_line
 
-    lines = [f"{tuning.clips} clips: {tuning.heard} heard, {tuning.seen} seen"]
+    lines = [f"{tuning.clips} clips: {tuning.heard} heard, {tuning.seen} seen", *tuning.intervals]
     if len(tuning.branches) > 1:
         better = ", ".join(tuning.eye_beats_ear) or "none"
         lines.append(f"Classes in which the eye beats the ear: {better}")

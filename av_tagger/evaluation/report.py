@@ -30,6 +30,7 @@ from av_tagger.evaluation.predictions import (
 from av_tagger.evaluation.ranking import Ranking, curves, rank
 from av_tagger.evaluation.tagging import TagScores, confusion, label_matrix, score_tags
 from av_tagger.evaluation.truth import read_truth
+from av_tagger.evaluation.uncertainty import Comparison, Uncertainty, compare, uncertainty
 from av_tagger.labels import dcase2017
 
 if TYPE_CHECKING:
@@ -56,8 +57,10 @@ class TagReport:
     confusion: list[list[int]]
     rankings: dict[str, Ranking]  # by branch that was used; empty without scores
     curves: dict[str, Any]  # by label, of the fused scores
+    uncertainty: Uncertainty
     scored: dict[str, int] = field(default_factory=dict)  # clips of the truth, by branch
     remarks: tuple[str, ...] = ()
+    comparison: Comparison | None = None
 
     @property
     def unused(self) -> tuple[str, ...]:
@@ -76,6 +79,8 @@ class TagReport:
             "repeated": self.repeated,
             "confusion": self.confusion,
             "curves": self.curves,
+            "intervals": self.uncertainty.as_json(),
+            "comparison": None if self.comparison is None else self.comparison.as_json(),
         }
 
 
@@ -112,13 +117,18 @@ def score(
     task: str = "a",
     *,
     official: bool = False,
+    old: Path | None = None,
 ) -> Report:
     """Subtask a (tags per clip) or b (events)."""
     task = task.casefold()
     if task not in TASKS:
         raise UsageError(f"there is no task {task!r}; {did_you_mean(task, TASKS)}")
+    if old is not None and (official or task != "a"):
+        raise UsageError("--compare is for task a, without --official")
     if task == "a":
-        return (evaluate_officially if official else evaluate_tags)(predictions, truth, classes)
+        if not official:
+            return evaluate_tags(predictions, truth, classes, old)
+        return evaluate_officially(predictions, truth, classes)
     if official:
         raise UsageError(
             "--official is for task a; task b is always scored in segments of 1 s, as by the"
@@ -127,7 +137,10 @@ def score(
     return evaluate_events(predictions, truth, classes or dcase2017())
 
 
-def evaluate_tags(predictions: Path, truth: Path, classes: ClassList | None = None) -> TagReport:
+def evaluate_tags(
+    predictions: Path, truth: Path, classes: ClassList | None = None, old: Path | None = None
+) -> TagReport:
+    """`old`: predictions to compare with."""
     found = read_truth(truth, classes)
     real, classes = found.tags, found.classes
     read = matched(read_predictions(predictions, classes, others=found.manifest), real)
@@ -138,6 +151,9 @@ def evaluate_tags(predictions: Path, truth: Path, classes: ClassList | None = No
         label_matrix((tags.get(name, ()) for name in real), classes.labels),
     )
     rankings, drawn, scored = _ranked(read, real, classes)
+    before = None
+    if old is not None:
+        before = matched(read_predictions(old, classes, others=found.manifest), real)
     return TagReport(
         scores,
         len(read.failed),
@@ -145,8 +161,10 @@ def evaluate_tags(predictions: Path, truth: Path, classes: ClassList | None = No
         table.tolist(),
         rankings,
         drawn,
+        uncertainty(read, real, classes.labels),
         scored,
         (*found.remarks, *_remarks(read)),
+        None if before is None else compare(before, read, real, classes.labels),
     )
 
 

@@ -10,6 +10,7 @@ import numpy as np
 from av_tagger.evaluation.labelled import LabelledScores, labelled_scores
 from av_tagger.evaluation.predictions import matched, read_predictions
 from av_tagger.evaluation.truth import read_truth
+from av_tagger.evaluation.uncertainty import held_out_lines
 from av_tagger.fusion.cross import Honest, cross_validate
 from av_tagger.fusion.fit import FITS, DevelopmentScores, FitSettings, FusionFitter
 from av_tagger.fusion.thresholds import OPERATING_POINTS
@@ -38,6 +39,7 @@ class Tuning:
     heard: int = 0  # clips that the ear scored
     seen: int = 0
     remarks: tuple[str, ...] = ()
+    intervals: tuple[str, ...] = ()  # in words, of the held-out figures
 
     @property
     def labels(self) -> tuple[str, ...]:
@@ -85,6 +87,7 @@ class Tuning:
             "on_fitted_clips": {"f1": self.fitted.f1},
             "points": {name: _averages(c) for name, c in self.points.items()},
             "methods": {name: counts.f1 for name, counts in self.methods.items()},
+            "intervals": list(self.intervals),
             "trusts_eye": list(self.eye_beats_ear),
             "classes": rows,
         }
@@ -142,6 +145,7 @@ def tune(
         heard=int(np.isfinite(data.heard).any(1).sum()),
         seen=int(np.isfinite(data.seen).any(1).sum()),
         remarks=(*real.remarks, *_mixed(read.branches)),
+        intervals=held_out_lines(held_out.said, data.truth, data.groups),
     )
 
 

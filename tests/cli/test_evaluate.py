@@ -59,6 +59,23 @@ def test_json_and_the_file_hold_the_same(
     assert set(curve) == {"thresholds", "precision", "recall", "false_positive_rate"}
 
 
+def test_intervals_and_a_comparison_are_shown(run: tuple[Path, Path], av_tag: AvTag) -> None:
+    words = ("evaluate", run[0], "--truth", run[1], "--compare", run[0] / "results.jsonl")
+    done = av_tag(*words)
+    text = " ".join(done.out.split())
+    assert "95 % intervals over 200 recordings: micro-F1 0." in text
+    assert "looking adds" in text
+    assert "p = 1.0000: may be chance" in text
+    assert max(map(len, done.lines)) <= 80
+    content = json.loads(av_tag(*words, "--json").out)
+    assert content["comparison"]["micro_f1"]["difference"] == 0
+    low, high = content["intervals"]["classes"]["Bus"]["f1"]
+    assert low < content["classes"]["Bus"]["f1"] < high
+    done = av_tag(*words, "--official")
+    assert (done.code, done.out) == (2, "")
+    assert "--compare is for task a" in done.err
+
+
 def test_a_submission_has_no_ranking(tmp_path: Path, av_tag: AvTag) -> None:
     write_tags(tmp_path / "truth.csv", {"a": ("Car",), "b": ("Bus",)})
     write_tags(tmp_path / "said.csv", {"a": ("Car",), "b": (), "z": ("Car",)})

@@ -44,6 +44,8 @@ def test_the_tables_fit_80_columns(run: tuple[Path, Path], tmp_path: Path, av_ta
         "Classes in which the eye beats the ear: ",
         "optimistic",
         "10 clips of the ground truth have no scores; not used",
+        "95 % interval over 195 recordings",
+        "fused minus ear only +0.",
     ):
         assert words in done.out
     assert max(map(len, done.lines[:-1])) <= 80
