@@ -102,10 +102,14 @@ def _request(
     While the run lists its clips, files that are not media are appended to `skipped`.
     """
     from av_tagger.cli.batch_engines import ENGINES, wants_detail
+    from av_tagger.cli.session import say
     from av_tagger.runner.run import RunRequest
     from av_tagger.runner.sources import at_least_one, items
 
-    found = at_least_one(items(options.inputs, options.media or (), skipped))
+    def remark(text: str) -> None:
+        say(text, options, console)
+
+    found = at_least_one(items(options.inputs, options.media or (), skipped, remark))
     engine, fingerprint = ENGINES[options.engine](options, console)
     fingerprint += "+detail" if wants_detail(options) else ""
     selection = _selection(options)

@@ -63,6 +63,7 @@ def show_summary(
         f"{done}, {summary.skipped} from earlier runs",
         f"{used}; {summary.seconds:.1f} s{rate}",
         *_tags(summary),
+        *summary.remarks,
         *(f"wrote {path}" for path in summary.files),
     )
     for line in lines:

@@ -17,17 +17,17 @@ if TYPE_CHECKING:
 
 LIBRARIES = {  # import name: (distribution, what it is for)
     "torch": ("torch", "the networks"),
-    "torchvision": ("torchvision", "the recognisers of torchvision"),
-    "timm": ("timm", "the recogniser Inception-v4"),
+    "torchvision": ("torchvision", "AlexNet and the recognisers of torchvision"),
+    "timm": ("timm", "the recognisers Inception-v4 and EfficientNet"),
     "av": ("av", "decoding"),
     "decord": ("decord", "the decoder decord"),
-    "cv2": ("opencv-python", "annotated videos"),
+    "cv2": ("opencv-python", "annotated videos and fast halving of large frames"),
     "gensim": ("gensim", "word vectors"),
     "cvxpy": ("cvxpy", "the reference solver of key frames"),
-    "sklearn": ("scikit-learn", "fitted fusion"),
+    "sklearn": ("scikit-learn", "stacked fusion, k-means key frames and t-SNE"),
     "numba": ("numba", "fast key frames"),
     "ray": ("ray", "runs on a cluster"),
-    "pyarrow": ("pyarrow", "Parquet files"),
+    "pyarrow": ("pyarrow", "Parquet files and the words of GloVe 6B"),
 }
 SUBJECT_WIDTH = 24
 STARTER = "crnn.starter"

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from av_tagger.cli.console import Console
-    from av_tagger.cli.tune import TuneOptions
+    from av_tagger.cli.tune_options import TuneOptions
     from av_tagger.evaluation.certified import Certified
     from av_tagger.evaluation.guarantees import Goal
 

@@ -54,6 +54,7 @@ class Summary:
     profile: Profile
     files: tuple[Path, ...]
     repair: Repair = field(default_factory=Repair)
+    remarks: tuple[str, ...] = ()  # of the submission files
 
 
 def run(request: RunRequest, engine: Engine, show: ShowCounts | None = None) -> Summary:
@@ -73,7 +74,8 @@ def run(request: RunRequest, engine: Engine, show: ShowCounts | None = None) -> 
             raise
         with profiler.of("table"):
             _settle(table)
-            files = (table.path, *_submit(journal, folder))
+            submitted, remarks = _submit(journal, folder)
+            files = (table.path, *submitted)
         journal.keep_timings(DRIVER, profiler.as_text())
         return Summary(
             folder=folder,
@@ -86,6 +88,7 @@ def run(request: RunRequest, engine: Engine, show: ShowCounts | None = None) -> 
             profile=Profile.of(journal.timings()),
             files=files,
             repair=repair,
+            remarks=remarks,
         )
 
 
@@ -139,19 +142,19 @@ def _settle(table: ResultsTable) -> None:
     table.write()
 
 
-def _submit(journal: Journal, folder: Path) -> list[Path]:
-    """DCASE submission files, if clips of an official list were tagged."""
+def _submit(journal: Journal, folder: Path) -> tuple[list[Path], tuple[str, ...]]:
+    """DCASE submission files and remarks on them, if clips of an official list were tagged."""
     from av_tagger.dcase import from_outcomes, write_events, write_tags
 
-    tags, events = from_outcomes(
+    made = from_outcomes(
         (name, _outcome(document, journal.path)) for name, document in listed_documents(journal)
     )
-    if not tags:
-        return []
-    paths = [folder / name for name in SUBMISSIONS]
-    write_tags(paths[0], tags)
-    write_events(paths[1], events)
-    return paths
+    if len(made.failed) == len(made.tags):
+        return [], ()
+    tags, events = (folder / name for name in SUBMISSIONS)
+    write_tags(tags, made.tags)
+    write_events(events, made.events)
+    return [tags, events], made.remarks
 
 
 def _outcome(document: str, journal: Path) -> Outcome:
