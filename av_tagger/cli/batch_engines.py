@@ -6,9 +6,8 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from rich.console import Console
-
     from av_tagger.cli.batch_options import BatchOptions
+    from av_tagger.cli.console import Console
     from av_tagger.runner.concurrency import Concurrency
     from av_tagger.runner.run import Engine
 
@@ -27,7 +26,7 @@ def local(options: BatchOptions, console: Console) -> tuple[Engine, str]:
     from av_tagger.runner.processes import ProcessEngine, devices_of
     from av_tagger.runner.worker import FromPlan, worker_of
 
-    plan = plan_of(options)
+    plan = plan_of(options, options)
     concurrency = _concurrency(options, plan.config.media.limit_seconds)
     devices = devices_of(options.devices, plan.config.device, options.processes)
     own = [device for device in devices if device is not None]
@@ -54,7 +53,7 @@ def ray(options: BatchOptions, console: Console) -> tuple[Engine, str]:
     from av_tagger.runner.on_ray import RayEngine
     from av_tagger.runner.worker import FromPlan
 
-    plan = plan_of(options)
+    plan = plan_of(options, options)
     say_advice(plan, options)
     say_used(plan.branches, f"{plan.config.device}, on each machine", options)
     concurrency = _concurrency(options, plan.config.media.limit_seconds)

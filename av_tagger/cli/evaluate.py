@@ -12,8 +12,7 @@ from av_tagger.cli.options import command
 from av_tagger.flags import RunFlags, argument, option, required, same
 
 if TYPE_CHECKING:
-    from rich.console import Console
-
+    from av_tagger.cli.console import Console
     from av_tagger.evaluation.report import EventReport, OfficialReport, TagReport
 
 

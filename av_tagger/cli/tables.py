@@ -7,9 +7,10 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from rich.box import SIMPLE_HEAD
-from rich.console import Console
 from rich.table import Table
 from rich.text import Text
+
+from av_tagger.cli.console import Console
 
 PIPED_WIDTH = 200  # columns where there is no terminal; a table is as wide as its cells
 
@@ -18,7 +19,7 @@ def figures_console() -> Console:
     """The console of stdout. Without a terminal lines are long, so that they can be searched."""
     console = Console(highlight=False, markup=False)
     if not console.is_terminal and "COLUMNS" not in os.environ:
-        console = Console(highlight=False, markup=False, width=PIPED_WIDTH)
+        return Console(highlight=False, markup=False, width=PIPED_WIDTH)
     return console
 
 
@@ -30,17 +31,10 @@ def print_table(
     for place, head in enumerate(heads):
         table.add_column(head, justify="right" if place else "left", overflow="fold")
     for row in rows:
-        table.add_row(*(Text(shown(str(cell))) for cell in row))
+        table.add_row(*(Text(str(cell)) for cell in row))
     console.print(table)
 
 
 def print_line(console: Console, text: str) -> None:
     """A sentence: one line in a file or pipe, broken between words on a terminal."""
-    console.print(Text(shown(text)), soft_wrap=console.width >= PIPED_WIDTH)
-
-
-def shown(text: str) -> str:
-    """Control characters and bytes that are no text as escapes: a terminal would obey them."""
-    return "".join(
-        c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in text
-    )
+    console.print(Text(text), soft_wrap=console.width >= PIPED_WIDTH)

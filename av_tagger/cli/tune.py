@@ -4,43 +4,16 @@ from __future__ import annotations
 
 import json
 import sys
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from av_tagger.cli.guarantee import guaranteed
 from av_tagger.cli.options import command
-from av_tagger.flags import RunFlags, argument, option, required, same
+from av_tagger.cli.tune_options import TuneOptions
 
 if TYPE_CHECKING:
-    from rich.console import Console
-
+    from av_tagger.cli.console import Console
     from av_tagger.evaluation.tuning import Tuning
-
-
-@dataclass(frozen=True, kw_only=True)
-class TuneOptions:
-    results: Path = argument("RESULTS", "JSON lines from av-tag --json, or a run's folder.")
-    truth: Path = required(
-        "Ground truth: tab-separated file, start, end, label; or a manifest file,labels.",
-        metavar="TABLE",
-    )
-    output: Path = option(
-        Path("fusion.json"), "The fusion file, .json or .toml.", "-o", "--output", metavar="FILE"
-    )
-    method: str = option(
-        "logit", "logit, joint, paper-rule, stacked, even, max, ear or eye.", metavar="NAME"
-    )
-    point: str = option(
-        "f1", "What thresholds maximise: precision (F0.5), f1 or recall (F2).", metavar="NAME"
-    )
-    folds: int = option(5, "Folds of the cross-validation.", low=2)
-    few: int = option(
-        10, "Classes with fewer positives are shrunk towards the default weight.", low=0
-    )
-    seed: int = option(0, "Seed of the folds and of random choices.")
-    compare: bool = option(False, "Also cross-validate every other method.")
-    classes: str | None = same(RunFlags, "classes", group=None)
-    json: bool = option(False, "Print figures as JSON on stdout, and nothing else there.")
 
 
 def _tune(options: TuneOptions) -> None:
@@ -51,6 +24,8 @@ def _tune(options: TuneOptions) -> None:
     from av_tagger.fusion.fit import FitSettings
     from av_tagger.labels import choose_classes
 
+    if guaranteed(options):
+        return
     tuning = fit(
         options.results,
         options.truth,

@@ -135,7 +135,22 @@ def _silence(name: str, events: Sequence[SoundEvent], labels: Sequence[str]) -> 
 def _frame(library: Any, curve: Curve, labels: Sequence[str]) -> Any:
     values, times = curve
     create = library.base_modules.scores.create_score_dataframe
-    return create(values, times.round(6), list(labels))
+    return _writable(create(values, times.round(6), list(labels)))
+
+
+def _writable(frame: Any) -> Any:
+    """The frame with arrays that can be written to, as sed_scores_eval needs.
+
+    Those of pandas 3 cannot.
+    """
+    kind = type(frame)
+
+    def to_numpy(self: Any, *args: Any, **settings: Any) -> Any:
+        return np.array(kind.to_numpy(self, *args, **settings))
+
+    constructor = property(lambda _: writable)
+    writable = type("WritableFrame", (kind,), {"to_numpy": to_numpy, "_constructor": constructor})
+    return writable(frame)
 
 
 def _listed(name: str, events: Sequence[SoundEvent]) -> list[dict[str, Any]]:

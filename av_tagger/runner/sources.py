@@ -8,24 +8,29 @@ import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 
-from av_tagger.clip import Clip
+from av_tagger.clip import Clip, is_address
 from av_tagger.dcase import find_clips, public_name, read_list
 from av_tagger.errors import AvTaggerError, StorageError, UsageError
 from av_tagger.media import probe
-from av_tagger.media.find import MAGIC, MEDIA, find_media
+from av_tagger.media.find import MAGIC, find_media
 from av_tagger.media.paths import exists, is_file
+from av_tagger.media.suffixes import MEDIA
 from av_tagger.runner.job import Item
 
 Say = Callable[[str], None]
-LISTS = frozenset({".txt", ".lst", ".list", ".csv", ".tsv"})
+LISTS = frozenset({".txt", ".lst", ".list", ".csv", ".tsv", ".m3u", ".m3u8"})
 
 
 def items(
-    inputs: Sequence[str], media: Sequence[Path] = (), say: Say | None = None
+    inputs: Sequence[str],
+    media: Sequence[Path] = (),
+    skipped: list[Path] | None = None,
+    say: Say | None = None,
 ) -> Iterator[Item]:
     """Items in the order of the inputs; a DCASE list needs `media`, the folders of its clips.
 
-    `say` is called with a remark on the files that were taken for clips of a list.
+    Files of folders that are not media are appended to `skipped`. `say` is called with a remark
+    on the files that were taken for clips of a list.
     """
     if not inputs:
         raise UsageError(
@@ -38,13 +43,15 @@ def items(
         elif is_file(path) and path.suffix.lower() in LISTS:
             yield from _listed(path, media, say)
         else:
-            yield from (Item(Clip(found)) for found in find_media([word]))
+            yield from (Item(Clip(found)) for found in find_media([word], skipped))
 
 
 def check_inputs(inputs: Sequence[str], media: Sequence[Path]) -> None:
     """UsageError for missing inputs; a missing media file becomes a failed clip instead."""
     for word in inputs:
         path = Path(word)
+        if is_address(word):
+            raise UsageError(f"{word}: a batch takes files; download it first, or: av-tag {word}")
         if word == "-" or exists(path) or MAGIC & set(word) or path.suffix.lower() in MEDIA:
             continue
         remedy = "check the name, or name a folder, a pattern or a list of files"
@@ -84,6 +91,8 @@ def _plain(lines: Iterable[str], folder: Path) -> Iterator[Item]:
         name = line.strip("\r\n")
         if not name.strip() or name.startswith("#"):
             continue
+        if is_address(name):
+            raise UsageError(f"{name}: a batch takes files; download it first, and list the file")
         path = Path(name)
         beside = folder / path  # the path itself if it is absolute
         is_beside = exists(beside) and not exists(path)  # False if too long

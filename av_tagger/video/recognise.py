@@ -17,7 +17,7 @@ from av_tagger.clip import Images
 from av_tagger.errors import UsageError, WeightsError, did_you_mean, missing_library, sentence
 from av_tagger.networks import folded, upload
 from av_tagger.scores import BranchInfo, Status
-from av_tagger.video.alexnet import read_state
+from av_tagger.state_file import AGAIN, check_finite, read_state, safetensors_shapes
 from av_tagger.video.features import Compute
 from av_tagger.video.imagenet import object_names
 
@@ -125,6 +125,12 @@ def load_strictly(network: nn.Module, path: Path) -> None:
     state = read_state(path)
     expected = network.state_dict()
     state = {key: _without_background(value, expected.get(key)) for key, value in state.items()}
+    put_strictly(network, state, path)
+
+
+def put_strictly(network: nn.Module, state: dict[str, Tensor], path: Path) -> None:
+    """These tensors of a file become those of the network; all must be finite numbers."""
+    check_finite(path, state)
     try:
         network.load_state_dict(state, strict=True)
     except RuntimeError as error:
@@ -133,6 +139,17 @@ def load_strictly(network: nn.Module, path: Path) -> None:
         raise WeightsError(
             sentence(path, f"does not fit the network ({reason})", remedy)
         ) from error
+
+
+def check_inception_v4(path: Path) -> None:
+    """Refuse what is not the published Inception-v4 in the safetensors format, by its header."""
+    with torch.device("meta"):
+        network, _ = timm_network("inception_v4")
+    expected = {name: tuple(tensor.shape) for name, tensor in network.state_dict().items()}
+    found = safetensors_shapes(path)
+    if found != expected:
+        reason = "is no safetensors file" if found is None else "is not Inception-v4"
+        raise WeightsError(sentence(path, reason, AGAIN))
 
 
 def _without_background(value: Tensor, expected: Tensor | None) -> Tensor:

@@ -16,6 +16,7 @@ from av_tagger.media.clock import Clock
 from av_tagger.media.opening import (
     BROKEN,
     CHECK,
+    MAX_CHANNELS,
     Tracks,
     codec_name,
     describe,
@@ -219,8 +220,12 @@ class _Pass:
         codecs = " and ".join(
             codec_name(s) for s in (self.tracks.audio, self.tracks.video) if s is not None
         )
-        damaged = sum(r.damaged for r in self.readers.values())
-        return f"holds nothing that can be decoded ({codecs}; {damaged} damaged packets)"
+        audio = self.tracks.audio
+        if audio is not None and not audio.codec_context.channels:  # too many for FFmpeg become 0
+            why = f"its header names no number of channels from 1 to {MAX_CHANNELS}"
+        else:
+            why = f"{sum(r.damaged for r in self.readers.values())} damaged packets"
+        return f"holds nothing that can be decoded ({codecs}; {why})"
 
 
 def _end(stream: Any | None, origin: float) -> float:
