@@ -114,8 +114,6 @@ def test_every_command_works(plain: PlainInstall, folder: Path) -> None:
         "classes": ["classes", "dog"],
         "config": ["config"],
         "doctor": ["doctor", "--offline"],
-        "classes": ["classes", "siren"],
-        "config": ["config"],
         "weights list": ["weights", "list"],
         "weights check": ["weights", "check", "crnn.starter"],
     }
