@@ -55,12 +55,8 @@ class NetworkFeatures:
         distinct = [distinct_rows(clip.images) for clip in clips]
         found: list[Tensor | None] = [None] * len(clips)
         for batch in self._batches(clips, distinct):
-            features = self._compute(
-                [
-                    prepare(clips[c], distinct[c][0][a:b], self.geometry, self.how.device)
-                    for c, a, b in batch
-                ]
-            )
+            rows = [(c, distinct[c][0][a:b]) for c, a, b in batch]
+            features = self._features_of(clips, rows)
             begin = 0
             for c, a, b in batch:
                 whole = found[c]
@@ -83,7 +79,9 @@ class NetworkFeatures:
             for spans in _micro_batches([len(distinct[c][0]) for c in mine], self.how.batch):
                 yield [(mine[i], a, b) for i, a, b in spans]
 
-    def _compute(self, pieces: Sequence[Pixels]) -> Tensor:
+    def _features_of(self, clips: Sequence[Frames], batch: Sequence[tuple[int, Rows]]) -> Tensor:
+        """(pictures, features) of some rows of some clips of one pixel format."""
+        pieces = [prepare(clips[c], rows, self.geometry, self.how.device) for c, rows in batch]
         values = [piece.values for piece in pieces]
         whole = pieces[0] if len(pieces) == 1 else Pixels(torch.cat(values), pieces[0].luma)
         with torch.no_grad():

@@ -229,6 +229,13 @@ def test_pipeline(run: Run, tmp_path: Path) -> None:
     assert picture.stat().st_size > 1000
 
 
+def test_driver(run: Run) -> None:
+    small = ("--clips", 1, "--repeat", 2, "--rounds", 1, "--seconds", 1, "--only", "ear")
+    said = run("driver", *small, "--kinds", "mpeg4:96x64", "--json")
+    assert min(numbers(r"driver: ([\d.]+) ms of CPU time per clip", said)) > 0
+    assert min(numbers(r'"runner_over_decode": ([\d.]+)', said.splitlines()[-1])) > 0
+
+
 def test_savings(run: Run, tmp_path: Path) -> None:
     """Without weights of the eye, with thumbnails as features."""
     make_video(tmp_path / "a.mp4", 1.0, audio="aac")
