@@ -104,6 +104,13 @@ class VideoBranch(Protocol):
 
 
 @runtime_checkable
+class PictureBranch(VideoBranch, Protocol):
+    """An eye that keeps pictures of its key frames, and can do without."""
+
+    def without_pictures(self) -> VideoBranch: ...
+
+
+@runtime_checkable
 class FrameFeatures(Protocol):
     """Frames to vectors; the distance of two vectors says how different the frames look."""
 
@@ -150,6 +157,22 @@ class Recogniser(Protocol):
 
     def recognise(self, images: Sequence[NDArray[np.uint8]]) -> NDArray[np.float32]:
         """(images, objects) probabilities."""
+        ...
+
+
+@runtime_checkable
+class FrameRecogniser(Recogniser, Protocol):
+    """A recogniser that can take key frames as they were decoded, such as one on a GPU."""
+
+    @property
+    def reads_frames(self) -> bool:
+        """Whether it prefers them to RGB pictures."""
+        ...
+
+    def recognise_frames(
+        self, films: Sequence[Frames], rows: Sequence[NDArray[np.int64]]
+    ) -> NDArray[np.float32]:
+        """(rows of all films, objects) probabilities."""
         ...
 
 

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import overload
+from typing import TypeGuard, overload
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,7 +16,7 @@ from av_tagger.audio.events import EventSettings, find_events
 from av_tagger.clip import Clip, Media
 from av_tagger.errors import AvTaggerError, MediaError
 from av_tagger.ontology import fold
-from av_tagger.protocols import AudioBranch, DecodeRequest, Fusion, VideoBranch
+from av_tagger.protocols import AudioBranch, DecodeRequest, Fusion, PictureBranch, VideoBranch
 from av_tagger.scores import (
     Activity,
     BranchInfo,
@@ -78,6 +79,11 @@ class Tagger:
         """The ear and the eye, with their status on a clip that has both tracks."""
         ear, eye = self.parts.ear, self.parts.eye
         return (OFF if ear is None else ear.info), (OFF if eye is None else eye.info)
+
+    def without_pictures(self) -> Tagger:
+        """The same tagger, for results that keep no pictures of key frames: these cost time."""
+        eye = self.parts.eye
+        return Tagger(replace(self.parts, eye=eye.without_pictures())) if _can_omit(eye) else self
 
     # A str is a path, never an iterable of letters.
     @overload
@@ -143,11 +149,8 @@ class Tagger:
             [t.heard.activity for t in window_results],
             [(t.start_seconds, t.end_seconds) for t in window_results],
         )
-        best = [_best_window(window_results, k) for k in range(len(self.parts.labels))]
-        scores = {
-            label: _class_score(window_results[best[k]], k)
-            for k, label in enumerate(self.parts.labels)
-        }
+        best = _best_windows(window_results)
+        scores = dict(zip(self.parts.labels, _class_scores(window_results, best), strict=True))
         tagged = [label for label, score in scores.items() if score.fused >= score.threshold]
         shown = fold(tagged) if self.parts.fold else frozenset(tagged)
         tags = [
@@ -283,23 +286,35 @@ def _lay(
     values[first : first + len(rows)] = rows
 
 
-def _best_window(window_results: Sequence[WindowResult], k: int) -> int:
-    margins = [t.fused.probabilities[k] - t.thresholds[k] for t in window_results]
-    return int(np.argmax(np.nan_to_num(margins, nan=-np.inf)))
+def _best_windows(window_results: Sequence[WindowResult]) -> list[int]:
+    """Per class the window with the largest margin over its threshold; the first of equal ones."""
+    if len(window_results) == 1:
+        return [0] * len(window_results[0].thresholds)
+    margins = np.stack([t.fused.probabilities - t.thresholds for t in window_results])
+    found: list[int] = np.where(np.isnan(margins), -np.inf, margins).argmax(axis=0).tolist()
+    return found
 
 
-def _class_score(window_result: WindowResult, k: int) -> ClassScore:
-    fused = window_result.fused.probabilities[k]
-    return ClassScore(
-        fused=0.0 if np.isnan(fused) else float(fused),
-        heard=_number(window_result.heard.probabilities[k]),
-        seen=_number(window_result.seen.probabilities[k]),
-        threshold=float(window_result.thresholds[k]),
+def _class_scores(
+    window_results: Sequence[WindowResult], best: Sequence[int]
+) -> Iterator[ClassScore]:
+    """Each class from its own window."""
+    columns = np.arange(len(best))
+    fused, heard, seen, thresholds = (
+        np.stack(rows)[best, columns].tolist()
+        for rows in (
+            [t.fused.probabilities for t in window_results],
+            [t.heard.probabilities for t in window_results],
+            [t.seen.probabilities for t in window_results],
+            [t.thresholds for t in window_results],
+        )
     )
+    for f, h, s, t in zip(fused, heard, seen, thresholds, strict=True):
+        yield ClassScore(0.0 if math.isnan(f) else f, _number(h), _number(s), t)
 
 
 def _number(value: float) -> float | None:
-    return None if np.isnan(value) else float(value)
+    return None if math.isnan(value) else value
 
 
 def _all_keyframes(window_results: Sequence[WindowResult]) -> tuple[KeyFrame, ...]:
@@ -322,6 +337,10 @@ def _with_status(
     if all(s is statuses[0] for s in statuses):
         return replace(branch.info, status=statuses[0])
     return replace(branch.info, status=Status.DEGRADED)
+
+
+def _can_omit(eye: VideoBranch | None) -> TypeGuard[PictureBranch]:
+    return isinstance(eye, PictureBranch)
 
 
 def _as_clip(item: PathLike) -> Clip:

@@ -1,7 +1,7 @@
 """Stand-ins for the networks that cost nothing: what is left is the work of the driving process.
 
 They do the host part of a run on a GPU (batches, duplicates, results) and skip what the card does:
-pixels, networks, front end. Their answers have plausible shapes and values.
+pixels, networks, distances, front end. Their answers have plausible shapes and values.
 """
 
 from __future__ import annotations
@@ -19,14 +19,15 @@ from av_tagger.audio.branch import MilEar
 from av_tagger.audio.header import Header
 from av_tagger.audio.network import build_network
 from av_tagger.bench.random_networks import ARCHITECTURE
-from av_tagger.clip import Frames
+from av_tagger.clip import Frames, Rows
 from av_tagger.labels import dcase2017
 from av_tagger.video import fetch
 from av_tagger.video.alexnet import ARCHITECTURES
 from av_tagger.video.branch import EyeParts, EyeSettings, SparseEye
-from av_tagger.video.features import GPU_BATCH, Compute, NetworkFeatures, Rows
+from av_tagger.video.distances import distances
+from av_tagger.video.features import GPU_BATCH, Compute, NetworkFeatures
 from av_tagger.video.folded import Thumbnail
-from av_tagger.video.keyframes import selector
+from av_tagger.video.keyframes import SparseKeyframes
 from av_tagger.video.recognise import NetworkRecogniser, build_classifier
 from av_tagger.video.word_table import load_table
 
@@ -62,6 +63,18 @@ def _film(frames: int) -> Tensor:
     return torch.from_numpy(film.astype(np.float32))
 
 
+class FreeKeyframes(SparseKeyframes):
+    """As on a GPU, which computes the distances: the search is real."""
+
+    def _distances(self, features: Sequence[Tensor]) -> list[Tensor]:
+        return [_film_distances(len(one)) for one in features]
+
+
+@cache
+def _film_distances(frames: int) -> Tensor:
+    return distances([_film(frames)])[0]
+
+
 class StoredLogits(nn.Module):
     """Classifier outputs with a few probable objects, whatever the pictures."""
 
@@ -75,6 +88,17 @@ class StoredLogits(nn.Module):
 
     def forward(self, pictures: Tensor) -> Tensor:
         return self.logits[torch.arange(len(pictures)) % PICTURES]
+
+
+class FreeRecogniser(NetworkRecogniser):
+    """As on a GPU, which gets key frames as they were decoded, and prepares them itself."""
+
+    @property
+    def reads_frames(self) -> bool:
+        return True
+
+    def _prepared(self, film: Frames) -> Tensor:
+        return torch.zeros((len(film), 3, 1, 1), dtype=torch.uint8)
 
 
 class FreeEar(MilEar):
@@ -107,6 +131,6 @@ def free_eye(recogniser: str) -> SparseEye:
     path = fetch.find(fetch.TABLE)
     assert path is not None, "the table of the words is in the package"
     words = load_table(path, settings.word_rule, classes)
-    network = NetworkRecogniser(f"free {recogniser}", classifier, Compute())
-    parts = EyeParts(FreeFeatures(), selector("sparse"), network, words)
+    network = FreeRecogniser(f"free {recogniser}", classifier, Compute())
+    parts = EyeParts(FreeFeatures(), FreeKeyframes(), network, words)
     return SparseEye(parts, classes, settings)

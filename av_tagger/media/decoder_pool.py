@@ -24,6 +24,7 @@ from av_tagger.media.decode_process import (
 )
 from av_tagger.media.decode_server import import_target
 from av_tagger.media.paths import check_path
+from av_tagger.media.transport import PageLock
 from av_tagger.protocols import DecodeRequest, MediaBackend
 
 CAN_ISOLATE = hasattr(socket, "AF_UNIX") and hasattr(socket, "send_fds")  # not on Windows
@@ -70,12 +71,14 @@ class DecoderPool:
         isolated: bool = CAN_ISOLATE,
         factory: str = FACTORY,
         search: Sequence[Path] = (),
+        page_lock: PageLock | None = None,
     ) -> None:
         if factory == FACTORY:
             check_name(backend)
         self.name, self.limit_seconds, self.keep = backend, limit_seconds, keep
         self.clip_limit = clip_limit  # seconds of decoding in all, of `windows`
         self.isolated, self.factory, self.search = isolated, factory, search
+        self.page_lock = page_lock  # page-locks the memory that windows come in, for a GPU
         self._lock = threading.Lock()
         self._owner = os.getpid()
         self._processes: list[DecodeProcess] = []  # all that live, lent or idle
@@ -158,7 +161,9 @@ class DecoderPool:
                 self._owner, self._processes, self._idle = os.getpid(), [], []
             if self._idle:
                 return self._idle.pop()
-            made = DecodeProcess(self.name, factory=self.factory, search=self.search)
+            made = DecodeProcess(
+                self.name, factory=self.factory, search=self.search, page_lock=self.page_lock
+            )
             self._processes.append(made)
             return made
 

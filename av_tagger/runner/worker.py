@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from av_tagger.clip import Media
 from av_tagger.media import Decoder, DecoderPool
+from av_tagger.media.transport import PageLock
 from av_tagger.runner.profiler import Profiler
 from av_tagger.stages import watched
 from av_tagger.tagger import Tagger, WindowResult
@@ -51,7 +52,17 @@ class FromPlan:
 
 def worker_of(tagger: Tagger, backend: str) -> Worker:
     """Each decoder is a process of its own that ends with the run."""
-    return Worker(tagger, DecoderPool(backend, keep=0).decoder)
+    lock = page_lock_of(tagger.parts.run.device)
+    return Worker(tagger, DecoderPool(backend, keep=0, page_lock=lock).decoder)
+
+
+def page_lock_of(device: str) -> PageLock | None:
+    """A GPU copies decoded pictures out of page-locked memory by itself."""
+    if not device.startswith("cuda"):
+        return None
+    from av_tagger.networks import page_lock
+
+    return page_lock
 
 
 class InferenceThread:
