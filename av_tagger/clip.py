@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,6 +17,15 @@ Times = NDArray[np.float64]
 Rows = NDArray[np.int64]
 
 
+ADDRESS = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+://")
+MANGLED = re.compile(r"^(https?):/(?!/)")  # what `Path` makes of an address
+
+
+def is_address(text: str) -> bool:
+    """Whether the text is `scheme://...` and no path."""
+    return ADDRESS.match(text) is not None
+
+
 @dataclass(frozen=True)
 class Clip:
     """A media file, or the part of it between two times in seconds."""
@@ -23,6 +33,7 @@ class Clip:
     path: Path
     start_seconds: float = 0.0
     end_seconds: float | None = None
+    source: str = ""  # where the file is a copy: the address, or "-" for standard input
 
     def __post_init__(self) -> None:
         if self.start_seconds < 0:
@@ -32,9 +43,16 @@ class Clip:
                 f"a clip must end after it starts: {self.start_seconds = }, {self.end_seconds = }"
             )
 
+    @classmethod
+    def of(cls, name: str | Path) -> Clip:
+        """A whole file by its path, or by an address (`https://...`), which stays as it is."""
+        text = MANGLED.sub(r"\1://", str(name), count=1)
+        return cls(Path(text), source=text) if is_address(text) else cls(Path(name))
+
     @property
     def name(self) -> str:
-        return str(self.path)
+        """As results name it: the address of a copy, else the path."""
+        return self.source or str(self.path)
 
 
 @dataclass(frozen=True)
@@ -202,3 +220,4 @@ class Media:
     frames: Frames | None
     notes: tuple[str, ...] = ()  # what could not be read: the track is then degraded
     remarks: tuple[str, ...] = ()  # no loss of quality, such as another decoder
+    total_seconds: float | None = None  # of the whole clip, as its container declares it

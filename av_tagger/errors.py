@@ -14,6 +14,9 @@ AvTaggerError
 from __future__ import annotations
 
 import difflib
+import struct
+import zipfile
+import zlib
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -56,6 +59,7 @@ class TableError(AvTaggerError):
     def __init__(self, path: Path | str, line: int, reason: str, expected: str = "") -> None:
         self.path = Path(path)
         self.line = line
+        reason = in_line(reason, LONGEST_REASON)
         self._parts = (path, line, reason, expected)
         wanted = f"; expected {expected}" if expected else ""
         super().__init__(f"{path}, line {line}: {reason}{wanted}")
@@ -74,6 +78,24 @@ class MissingExtra(AvTaggerError):
 
 class StorageError(AvTaggerError):
     kind = "storage"
+
+
+ZIP_ERRORS = (  # what zipfile raises on archives that are damaged, encrypted or made to deceive
+    zipfile.BadZipFile,
+    zlib.error,
+    EOFError,
+    NotImplementedError,
+    RuntimeError,
+    ValueError,
+    struct.error,
+)
+LONGEST_REASON = 300  # characters of what a table or a library is quoted with
+
+
+def in_line(text: str, most: int) -> str:
+    """Words of others for a message: one line, without control characters, not too long."""
+    line = " ".join("".join(c if c.isprintable() else " " for c in text).split())
+    return line if len(line) <= most else line[:most] + "..."
 
 
 def sentence(path: Path | str, reason: str, remedy: str = "") -> str:

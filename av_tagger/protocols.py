@@ -27,6 +27,7 @@ class DecodeRequest:
     window_seconds: float = 10.0
     overlap_seconds: float = 1.0
     skip_nonref: bool = False  # skip non-reference frames: half of them, 60 % of the decoding time
+    numbered: bool = False  # instead of pictures their numbers, for a decoder elsewhere
 
 
 @runtime_checkable

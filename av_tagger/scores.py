@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 from enum import StrEnum
 
@@ -11,6 +12,8 @@ from numpy.typing import NDArray
 from av_tagger.clip import Clip
 
 Probabilities = NDArray[np.float64]
+
+SMALLEST = 1e-7  # probability whose log odds are still told apart
 
 
 class Status(StrEnum):
@@ -66,6 +69,7 @@ class Scores:
     activity: Activity | None = None
     evidence: dict[str, tuple[Evidence, ...]] = field(default_factory=dict)  # by label, best first
     keyframes: tuple[KeyFrame, ...] = ()
+    cuts: tuple[float, ...] = ()  # seconds at which the eye saw a new shot begin
 
     def __post_init__(self) -> None:
         if self.probabilities.shape != (len(self.labels),):
@@ -114,6 +118,22 @@ class ClassScore:
     seen: float | None
     threshold: float
 
+    @property
+    def known(self) -> bool:
+        """Whether ear or eye gave the class a score."""
+        return self.heard is not None or self.seen is not None
+
+    @property
+    def margin(self) -> float:
+        """How far above its threshold, in log odds: comparable between classes."""
+        return log_odds(self.fused) - log_odds(self.threshold)
+
+
+def log_odds(probability: float) -> float:
+    """Finite also for 0, 1 and a threshold that no probability reaches (infinite)."""
+    p = min(max(probability, SMALLEST), 1 - SMALLEST)
+    return math.log(p / (1 - p))
+
 
 @dataclass(frozen=True)
 class BranchInfo:
@@ -135,6 +155,15 @@ class RunInfo:
 
 
 @dataclass(frozen=True)
+class Shot:
+    """A part of a film between two cuts, and what is in it."""
+
+    start: float
+    end: float
+    tags: tuple[tuple[str, float], ...] = ()  # label and peak in the shot, highest first
+
+
+@dataclass(frozen=True)
 class Tagged:
     """The result for one clip."""
 
@@ -148,6 +177,7 @@ class Tagged:
     run: RunInfo
     activity: Activity | None = field(default=None, repr=False)  # columns in the order of `scores`
     notes: tuple[str, ...] = ()
+    shots: tuple[Shot, ...] = ()  # with `--by shot`
 
 
 @dataclass(frozen=True)

@@ -57,6 +57,31 @@ def test_an_unknown_name_gets_a_suggestion() -> None:
         choose_classes("Motorcycel")
 
 
+def test_any_other_name_is_a_class_of_its_own() -> None:
+    drone, train = choose_classes("Drone; Train")
+    assert (drone.label, drone.id, drone.words) == ("Drone", "", None)
+    assert train.id
+
+
+def test_the_ear_s_own_classes_are_known() -> None:
+    assert choose_classes("my dog;Traine", ["My dog", "Traine"]).labels == ("My dog", "Traine")
+
+
+@pytest.mark.parametrize(
+    ("choice", "sentence"),
+    [
+        ("Trian", "did you mean 'Train'"),
+        ("Fire engine", "did you mean 'Fire engine, fire truck (siren)'"),
+        ("/m/nothing", "there is no sound class '/m/nothing'"),
+        ("classes.txt", "classes.txt: there is no such file of classes"),
+    ],
+)
+def test_mistyped_and_incomplete_names_are_refused(choice: str, sentence: str) -> None:
+    with pytest.raises(UsageError) as caught:
+        choose_classes(choice)
+    assert sentence in str(caught.value)
+
+
 def test_what_is_seen_is_known_of_audioset_classes_only() -> None:
     """Every line of the resource names a class, and no class is left undecided."""
     listed = tomllib.loads((RESOURCES / "visible.toml").read_text(encoding="utf-8"))

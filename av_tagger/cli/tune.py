@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from av_tagger.cli.guarantee import guaranteed
 from av_tagger.cli.options import command
 from av_tagger.flags import RunFlags, argument, option, required, same
 
@@ -15,6 +16,9 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from av_tagger.evaluation.tuning import Tuning
+
+
+HOLDS = "Guarantees"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,6 +42,17 @@ class TuneOptions:
     )
     seed: int = option(0, "Seed of the folds and of random choices.")
     compare: bool = option(False, "Also cross-validate every other method.")
+    precision: float | None = option(
+        None, "Thresholds that guarantee this precision of each class on new clips.", group=HOLDS
+    )
+    recall: float | None = option(None, "Thresholds that guarantee this recall.", group=HOLDS)
+    alarms_per_hour: float | None = option(
+        None, "Thresholds that guarantee at most so many false tags per hour.", group=HOLDS
+    )
+    confidence: float = option(0.95, "Confidence of the guarantee, for each class.", group=HOLDS)
+    where_possible: bool = option(
+        False, "Switch off classes with too few clips instead of refusing.", group=HOLDS
+    )
     classes: str | None = same(RunFlags, "classes", group=None)
     json: bool = option(False, "Print figures as JSON on stdout, and nothing else there.")
 
@@ -50,6 +65,8 @@ def _tune(options: TuneOptions) -> None:
     from av_tagger.fusion.fit import FitSettings
     from av_tagger.labels import choose_classes
 
+    if guaranteed(options):
+        return
     tuning = fit(
         options.results,
         options.truth,

@@ -78,10 +78,10 @@ def _summary(line: Listed) -> Text:
     """Name, size and licence, aligned."""
     from rich.text import Text
 
-    size = line.path.stat().st_size if line.path is not None else line.file.download_size
-    megabytes = f"{size / 1e6:.1f} MB" if size else "size unknown"
+    here = line.path
+    megabytes = line.file.size_text if here is None else f"{here.stat().st_size / 1e6:.1f} MB"
     name = Text(f"{line.file.name:24s}", style="bold")
-    return name.append(f" {megabytes:>12s}  {line.file.licence}", style="not bold")
+    return name.append(f" {megabytes:>13s}  {line.file.licence}", style="not bold")
 
 
 def _fetch(options: FetchOptions) -> None:

@@ -30,6 +30,7 @@ class Prediction:
     events: tuple[SoundEvent, ...] = ()
     scores: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
     """By branch, then by label; NaN where a branch has no opinion. Empty for submissions."""
+    seconds: float = 0.0  # length; 0 where it is unknown
 
 
 @dataclass(frozen=True)
@@ -130,6 +131,7 @@ def _prediction(tagged: Tagged) -> Prediction:
         tags=tuple(dict.fromkeys(tag.label for tag in tagged.tags)),
         events=tuple(_events(tagged.tags, tagged.clip.start_seconds)),
         scores=scores if tagged.scores else {},
+        seconds=tagged.duration_seconds,
     )
 
 

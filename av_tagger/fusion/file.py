@@ -7,7 +7,6 @@ import json
 import math
 import os
 import tempfile
-import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -28,6 +27,7 @@ from av_tagger.fusion.weighing import (
     Weighing,
     WeightedFusion,
 )
+from av_tagger.settings import parse_toml, shown
 
 if TYPE_CHECKING:
     from av_tagger.fusion.thresholds import Floats
@@ -152,7 +152,7 @@ def _parse(path: Path) -> dict[str, Any]:
     try:
         text = path.read_text(encoding="utf-8-sig")
         content = (
-            tomllib.loads(text)
+            parse_toml(text)
             if path.suffix.casefold() == ".toml"
             else json.loads(text, object_pairs_hook=_no_key_twice)
         )
@@ -185,13 +185,15 @@ def _header(path: Path, content: Mapping[str, Any]) -> str:
             )
         )
     if content.get("version") != VERSION:
-        reason = f"has version {content.get('version')!r}, this program reads {VERSION}"
+        reason = f"has version {shown(content.get('version'))}, this program reads {VERSION}"
         raise WeightsError(sentence(path, reason, "make it again with `av-tag tune`"))
     _refuse_unknown(path, "the file", content, _TOP)
     method = content.get("method")
-    if method not in METHODS:
+    if not isinstance(method, str) or method not in METHODS:
         raise WeightsError(
-            sentence(path, f"there is no method {method!r}", did_you_mean(str(method), METHODS))
+            sentence(
+                path, f"there is no method {shown(method)}", did_you_mean(shown(method), METHODS)
+            )
         )
     return str(method)
 
@@ -229,7 +231,7 @@ def _numbers(path: Path, label: str, row: Mapping[str, Any], method: str) -> Row
 
 def _word(path: Path, label: str, name: str, value: object) -> str:
     if not isinstance(value, str):
-        reason = f"{name!r} of class {label!r} is {value!r}"
+        reason = f"{name!r} of class {label!r} is {shown(value)}"
         raise WeightsError(sentence(path, reason, "write a word, or leave it out"))
     return value
 
@@ -243,7 +245,7 @@ def _number(path: Path, label: str, name: str, value: object, bounds: tuple[floa
         or not -_LARGEST < value < _LARGEST
     ):
         raise WeightsError(
-            sentence(path, f"{name!r} of class {label!r} is {value!r}", "write a number")
+            sentence(path, f"{name!r} of class {label!r} is {shown(value)}", "write a number")
         )
     if not bounds[0] <= value <= bounds[1]:
         raise WeightsError(
@@ -260,7 +262,9 @@ def _refuse_unknown(path: Path, where: str, found: Mapping[str, Any], known: Seq
     for key in found:
         if key not in known:
             raise WeightsError(
-                sentence(path, f"{where} has an unknown key {key!r}", did_you_mean(key, known))
+                sentence(
+                    path, f"{where} has an unknown key {shown(key)}", did_you_mean(key[:100], known)
+                )
             )
 
 

@@ -18,7 +18,7 @@ from av_tagger.learning.data.balance import Balance
 from av_tagger.learning.data.teacher import TeacherChoice
 from av_tagger.learning.optimise import Optimiser, Schedule
 from av_tagger.learning.validation import METRICS, Tuning
-from av_tagger.settings import fingerprint, from_table, read_toml, to_table
+from av_tagger.settings import fingerprint, from_table, parse_toml, read_toml, to_table
 
 
 @dataclass(frozen=True)
@@ -176,6 +176,6 @@ def _override(table: dict[str, Any], word: str) -> None:
 
 def _value(text: str) -> Any:
     try:
-        return tomllib.loads(f"value = {text}")["value"]
-    except tomllib.TOMLDecodeError:
+        return parse_toml(f"value = {text}")["value"]
+    except ValueError:
         return text

@@ -205,9 +205,7 @@ class Windows:
         if last is not None:
             notes = (*last.notes, *self.notes)
             self.notes = []
-            yield Media(
-                last.clip, last.start_seconds, last.end_seconds, last.waveform, last.frames, notes
-            )
+            yield replace(last, notes=notes)
 
     def _note(self, text: str) -> None:
         if text not in self.noted:
@@ -316,4 +314,10 @@ class Windows:
             return None
         notes, self.notes = tuple(self.notes), []
         self.closed_until = end
-        return Media(self.clip, window.start, end, waveform, frames, notes)
+        total = self._total_seconds()
+        return Media(self.clip, window.start, end, waveform, frames, notes, total_seconds=total)
+
+    def _total_seconds(self) -> float | None:
+        declared = self.expected.duration_seconds
+        end = min(self.end, math.inf if declared is None else declared)
+        return end - self.clip.start_seconds if math.isfinite(end) else None

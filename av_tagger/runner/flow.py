@@ -5,8 +5,9 @@ from __future__ import annotations
 import queue
 import threading
 import time
+from collections import deque
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from av_tagger.clip import Media
@@ -15,12 +16,14 @@ from av_tagger.media import Decoder
 from av_tagger.runner.clip_problem import ClipProblem, is_out_of_memory, problem_of
 from av_tagger.runner.concurrency import Concurrency
 from av_tagger.runner.job import CRASH, Job, Record, failure, record, suspect
+from av_tagger.runner.job_shelf import JobShelf
 from av_tagger.runner.profiler import Profiler
 from av_tagger.runner.window_queue import Window, WindowQueue, cost_of, usual_cost
 from av_tagger.runner.worker import InferenceThread, Worker
 from av_tagger.tagger import WindowResult
 
 MOST_EVENTS = 64  # events handled before finished clips are looked for again
+LOOK_AHEAD = 4  # jobs per engine from which the largest files go to the engines
 MOST_DEFECTS = 20  # clips in a row that fail with a bug: more end the run with the traceback
 
 
@@ -78,7 +81,8 @@ class Flow:
     def __init__(
         self, worker: Worker, concurrency: Concurrency, profiler: Profiler | None = None
     ) -> None:
-        self.worker, self.concurrency = _of_a_run(worker, concurrency), concurrency
+        self.worker = worker if concurrency.detail else worker.without_pictures()
+        self.concurrency = concurrency
         self.profiler = profiler or Profiler()
         self.queue = WindowQueue(
             concurrency.memory_bytes,
@@ -97,9 +101,12 @@ class Flow:
 
     def records(self, jobs: Iterator[Job]) -> Iterator[list[Record]]:
         """Records in groups, as they become known. Closing the iterator ends all threads."""
-        self._jobs = enumerate(jobs)
+        engines = self.worker.engines
+        self._jobs = JobShelf(jobs, 1 + LOOK_AHEAD * len(engines))
+        self._engines = deque(engines)
         threads = [
             *self._start("decoder", self.concurrency.decoders, self._decode),
+            *self._start("engine", len(engines), self._decode_on_engine),
             *self._start("inference", self.concurrency.inference_threads, self._score),
         ]
         try:
@@ -134,17 +141,20 @@ class Flow:
 
     # In the decoder threads.
 
-    def _decode(self) -> None:
-        decoder = self.worker.decoder()
+    def _decode_on_engine(self) -> None:
+        self._decode(self._engines.popleft(), large=True)
+
+    def _decode(self, make: Callable[[], Decoder] | None = None, *, large: bool = False) -> None:
+        decoder = (make or self.worker.decoder)()
         self._decoders.append(decoder)
         try:
-            while (claimed := self._next_job()) is not None:
+            while (claimed := self._next_job(large=large)) is not None:
                 self._decode_one(decoder, *claimed)
         finally:
             decoder.close()
         self._events.put(ThreadEnded())
 
-    def _next_job(self) -> tuple[int, Job] | None:
+    def _next_job(self, *, large: bool) -> tuple[int, Job] | None:
         """The next clip, once it is within `ahead` of the oldest unfinished one."""
         with self.profiler.of("clips"), self._source:
             with self._turn:
@@ -152,9 +162,10 @@ class Flow:
                     lambda: self._stopping or len(self._pending) < self.concurrency.ahead
                 )
             # Not under the lock of `_turn`: the source may wait itself while clips are finished.
-            sequence, job = (0, None) if self._stopping else next(self._jobs, (0, None))
-            if job is None:
+            found = None if self._stopping else self._jobs.next(large=large)
+            if found is None:
                 return None
+            sequence, job = found
             self._pending[sequence] = PendingClip(job)
             return sequence, job
 
@@ -249,7 +260,7 @@ class Flow:
     # In the caller's thread.
 
     def _collect(self) -> Iterator[list[Record]]:
-        decoding = self.concurrency.decoders
+        decoding = self.concurrency.decoders + len(self.worker.engines)
         while decoding or self._pending:
             for event in self._next_events():
                 if isinstance(event, ThreadEnded):
@@ -320,13 +331,6 @@ def _ended(event: ThreadEnded) -> int:
     if event.error is not None:
         raise event.error
     return 1
-
-
-def _of_a_run(worker: Worker, concurrency: Concurrency) -> Worker:
-    """Documents without details hold no pictures, so none are made."""
-    if concurrency.detail:
-        return worker
-    return replace(worker, tagger=worker.tagger.without_pictures())
 
 
 def _exists(path: Path) -> bool:

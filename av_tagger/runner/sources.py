@@ -8,18 +8,24 @@ import sys
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
-from av_tagger.clip import Clip
+from av_tagger.clip import Clip, is_address
 from av_tagger.dcase import find_clips, public_name, read_list
 from av_tagger.errors import StorageError, UsageError
-from av_tagger.media.find import MAGIC, MEDIA, find_media
+from av_tagger.media.find import MAGIC, find_media
 from av_tagger.media.paths import exists, is_file
+from av_tagger.media.suffixes import MEDIA
 from av_tagger.runner.job import Item
 
-LISTS = frozenset({".txt", ".lst", ".list", ".csv", ".tsv"})
+LISTS = frozenset({".txt", ".lst", ".list", ".csv", ".tsv", ".m3u", ".m3u8"})
 
 
-def items(inputs: Sequence[str], media: Sequence[Path] = ()) -> Iterator[Item]:
-    """Items in the order of the inputs; a DCASE list needs `media`, the folders of its clips."""
+def items(
+    inputs: Sequence[str], media: Sequence[Path] = (), skipped: list[Path] | None = None
+) -> Iterator[Item]:
+    """Items in the order of the inputs; a DCASE list needs `media`, the folders of its clips.
+
+    Files of folders that are not media are appended to `skipped`.
+    """
     if not inputs:
         raise UsageError(
             "name a folder, files, a pattern or a list of files, as in: av-tag batch FOLDER -o RUN"
@@ -31,13 +37,15 @@ def items(inputs: Sequence[str], media: Sequence[Path] = ()) -> Iterator[Item]:
         elif is_file(path) and path.suffix.lower() in LISTS:
             yield from _listed(path, media)
         else:
-            yield from (Item(Clip(found)) for found in find_media([word]))
+            yield from (Item(Clip(found)) for found in find_media([word], skipped))
 
 
 def check_inputs(inputs: Sequence[str], media: Sequence[Path]) -> None:
     """UsageError for missing inputs; a missing media file becomes a failed clip instead."""
     for word in inputs:
         path = Path(word)
+        if is_address(word):
+            raise UsageError(f"{word}: a batch takes files; download it first, or: av-tag {word}")
         if word == "-" or exists(path) or MAGIC & set(word) or path.suffix.lower() in MEDIA:
             continue
         remedy = "check the name, or name a folder, a pattern or a list of files"
@@ -77,6 +85,8 @@ def _plain(lines: Iterable[str], folder: Path) -> Iterator[Item]:
         name = line.strip("\r\n")
         if not name.strip() or name.startswith("#"):
             continue
+        if is_address(name):
+            raise UsageError(f"{name}: a batch takes files; download it first, and list the file")
         path = Path(name)
         beside = folder / path  # the path itself if it is absolute
         is_beside = exists(beside) and not exists(path)  # False if too long

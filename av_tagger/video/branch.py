@@ -24,8 +24,10 @@ from av_tagger.protocols import (
     WordSpace,
 )
 from av_tagger.scores import BranchInfo, KeyFrame, Scores, Status
+from av_tagger.settings import check_range
 from av_tagger.stages import stage
 from av_tagger.video.assign import Assignment, How, rectify
+from av_tagger.video.cuts import cuts_of
 from av_tagger.video.imagenet import short
 from av_tagger.video.reasons import Reasons
 from av_tagger.video.words import RuleName
@@ -44,31 +46,29 @@ class EyeSettings:
 
     network: str = "auto"  # alexnet, alexnet_grouped, efficientnet_lite2, timm:NAME, thumbnail
     layer: str = "conv5"  # of an AlexNet
-    selector: str = "sparse"
-    keyframes: int = 4
+    selector: str = "sparse"  # cvxpy, uniform, kmeans, kmedoids
+    keyframes: int = 4  # per window
     recogniser: str = "auto"  # inception_v4, efficientnet_lite2, any of timm, torchvision:NAME
     keep: int = 10  # objects kept when rectifying
-    rule: Literal["auto", "ours", "paper"] = "auto"
-    assignment: Literal["auto", "evidence", "hard", "soft"] = "auto"
+    rule: Literal["auto", "ours", "paper"] = "auto"  # how objects and classes are compared
+    assignment: Literal["auto", "evidence", "hard", "soft"] = "auto"  # objects to classes
     floor: float | None = None  # below it an object is no evidence, or gives nothing
-    temperature: float = 0.05
+    temperature: float = 0.05  # of the soft assignment
     batch: int = 0  # pictures a network sees at once; 0: what suits the device
     frame_rate: float | None = None  # candidate frames a second; None: every frame
     precision: str = "auto"  # or float32, bfloat16, int8
     network_weights: Path | None = None  # None: looked for in the weights folders
-    recogniser_weights: Path | None = None
+    recogniser_weights: Path | None = None  # the same for the recogniser
     words: Path | None = None  # a file of GloVe vectors
     pictures: bool = True  # keep a small JPEG of each key frame
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "precision", parse_precision(self.precision, PRECISIONS))
-        for name in ("keyframes", "keep"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"{name} is at least 1, not {getattr(self, name)}")
-        if self.batch < 0:
-            raise ValueError(f"batch is not negative, as {self.batch} is")
-        if self.frame_rate is not None and not self.frame_rate > 0:
-            raise ValueError(f"frame_rate is above 0, not {self.frame_rate}")
+        check_range(self, 1, 1000, "keyframes", "keep")
+        check_range(self, 0, 4096, "batch")
+        check_range(self, 1e-3, 1000.0, "frame_rate")
+        check_range(self, 0.0, 1.0, "floor")
+        check_range(self, 1e-6, 1e6, "temperature")
 
     @property
     def sharing(self) -> Assignment:
@@ -175,16 +175,17 @@ class SparseEye:
             features = self.parts.features.describe(films)
         with stage("key frames"):
             chosen = self.parts.selector.select(features, self.settings.keyframes)
-            del features
         with stage("recognise"):
             pictures = self._pictures(films, chosen)
             objects = self._recognise(films, chosen, pictures)
         with stage("words"):
-            seen = iter(map(self._score, films, chosen, objects, pictures))
-            return [
-                next(seen) if len(clip) else Scores.silent(self.labels, Status.NO_TRACK)
-                for clip in clips
-            ]
+            cuts = cuts_of(features, [film.times for film in films])
+            scores = map(self._score, films, chosen, objects, pictures)
+            seen = iter([replace(s, cuts=c) for s, c in zip(scores, cuts, strict=True)])
+        return [
+            next(seen) if len(clip) else Scores.silent(self.labels, Status.NO_TRACK)
+            for clip in clips
+        ]
 
     def _pictures(
         self, films: Sequence[Frames], chosen: Sequence[Representatives]

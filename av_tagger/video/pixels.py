@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -73,6 +74,9 @@ def prepare(
 
 def _planes_on(frames: Frames, rows: NDArray[np.int64], device: torch.device) -> list[Tensor]:
     """Y, U and V of some rows; to a GPU in one copy of whole pictures, as they lie in memory."""
+    images: Any = frames.images
+    if isinstance(images, Tensor):  # decoded on the card
+        return split_planes(_rows(images, rows))
     if device.type == "cpu":
         return [torch.from_numpy(_rows(plane, rows)) for plane in frames.planes()]
     return split_planes(upload(torch.from_numpy(_rows(frames.images, rows)), device))
@@ -111,7 +115,7 @@ def converted(planes: Sequence[Tensor], luma: ColourMatrix) -> Tensor:
     return out.permute(0, 3, 1, 2)
 
 
-def _rows(images: Images, rows: NDArray[np.int64]) -> Images:
+def _rows(images: Any, rows: NDArray[np.int64]) -> Any:
     """Those rows, without a copy where they lie side by side."""
     first, last = int(rows[0]), int(rows[-1])
     return images[first : last + 1] if last - first + 1 == len(rows) else images[rows]
@@ -155,20 +159,15 @@ def _rounded(x: Tensor, size: tuple[int, int], mode: str) -> Tensor:
 
 
 def by_pillow(images: Images, geometry: Geometry) -> Tensor:
-    """(n, height, width, 3) to (n, 3, crop, crop) uint8, bit for bit as Pillow resizes and crops.
-
-    Only the crop is computed: `box` is what it shows of the picture.
-    """
+    """(n, height, width, 3) to (n, 3, crop, crop) uint8, bit for bit as the libraries do."""
     from PIL import Image
 
-    height, width = images.shape[1:3]
-    rows, columns = _target((height, width), geometry.resize)
-    y, x = height / rows, width / columns
-    top, left = _first(rows, geometry.crop), _first(columns, geometry.crop)
-    box = (left * x, top * y, (left + geometry.crop) * x, (top + geometry.crop) * y)
-    size, resample = (geometry.crop, geometry.crop), Image.Resampling[geometry.mode.upper()]
-    resized = [np.asarray(Image.fromarray(i).resize(size, resample, box)) for i in images]
-    return torch.from_numpy(np.stack(resized)).permute(0, 3, 1, 2)
+    rows, columns = _target(images.shape[1:3], geometry.resize)
+    resample, crop = Image.Resampling[geometry.mode.upper()], geometry.crop
+    top, left = _first(rows, crop), _first(columns, crop)
+    resized = [np.asarray(Image.fromarray(i).resize((columns, rows), resample)) for i in images]
+    cropped = np.stack([one[top : top + crop, left : left + crop] for one in resized])
+    return torch.from_numpy(cropped).permute(0, 3, 1, 2)
 
 
 def _first(side: int, crop: int) -> int:

@@ -17,7 +17,9 @@ from av_tagger.clip import Frames, Images, Rows
 from av_tagger.errors import UsageError, WeightsError, did_you_mean, missing_library, sentence
 from av_tagger.networks import MicroBatch, folded, upload
 from av_tagger.scores import BranchInfo, Status
-from av_tagger.video.alexnet import Geometry, read_state
+from av_tagger.state_file import AGAIN, check_finite, read_state, safetensors_shapes
+from av_tagger.video.alexnet import Geometry
+from av_tagger.video.card_frames import CardFrames, joined
 from av_tagger.video.features import Compute
 from av_tagger.video.imagenet import object_names
 from av_tagger.video.pixels import by_pillow, prepare_rgb, rgb_pixels
@@ -88,13 +90,9 @@ class NetworkRecogniser:
     def recognise_frames(self, films: Sequence[Frames], rows: Sequence[Rows]) -> Floats:
         """(rows of all films, objects) probabilities; pictures of one form are prepared at once."""
         pixels: list[Tensor] = [torch.empty(0)] * len(films)
-        for group in _alike([(film.images.shape[1:], film.luma) for film in films]):
+        for group in _alike([(type(f), f.images.shape[1:], f.luma) for f in films]):
             ends = np.cumsum([len(rows[i]) for i in group]).tolist()
-            shape, luma = films[group[0]].images.shape[1:], films[group[0]].luma
-            images = np.empty((ends[-1], *shape), np.uint8)
-            for i, end in zip(group, ends, strict=True):
-                np.take(films[i].images, rows[i], 0, images[end - len(rows[i]) : end], "clip")
-            found = self._prepared(Frames(images, np.zeros(len(images)), luma=luma))
+            found = self._prepared(_together([films[i] for i in group], [rows[i] for i in group]))
             for i, part in zip(group, found.tensor_split(ends[:-1]), strict=True):
                 pixels[i] = part
         return self._probabilities([picture for part in pixels for picture in part])
@@ -134,6 +132,18 @@ class NetworkRecogniser:
         x = x.to(self.how.dtype, memory_format=torch.channels_last)
         probabilities: Tensor = self.network(x).float().softmax(dim=1)
         return probabilities
+
+
+def _together(films: list[Frames], rows: list[Rows]) -> Frames:
+    """Some rows of films of one form, as one film."""
+    if all(isinstance(film, CardFrames) for film in films):
+        return joined([film for film in films if isinstance(film, CardFrames)], rows)
+    count = sum(map(len, rows))
+    images, end = np.empty((count, *films[0].images.shape[1:]), np.uint8), 0
+    for film, chosen in zip(films, rows, strict=True):
+        end += len(chosen)
+        np.take(film.images, chosen, 0, images[end - len(chosen) : end], "clip")
+    return Frames(images, np.zeros(count), luma=films[0].luma)
 
 
 def normalised(x: Tensor, geometry: Geometry) -> Tensor:
@@ -191,6 +201,12 @@ def load_strictly(network: nn.Module, path: Path) -> None:
     state = read_state(path)
     expected = network.state_dict()
     state = {key: _without_background(value, expected.get(key)) for key, value in state.items()}
+    put_strictly(network, state, path)
+
+
+def put_strictly(network: nn.Module, state: dict[str, Tensor], path: Path) -> None:
+    """These tensors of a file become those of the network; all must be finite numbers."""
+    check_finite(path, state)
     try:
         network.load_state_dict(state, strict=True)
     except RuntimeError as error:
@@ -199,6 +215,17 @@ def load_strictly(network: nn.Module, path: Path) -> None:
         raise WeightsError(
             sentence(path, f"does not fit the network ({reason})", remedy)
         ) from error
+
+
+def check_inception_v4(path: Path) -> None:
+    """Refuse what is not the published Inception-v4 in the safetensors format, by its header."""
+    with torch.device("meta"):
+        network, _ = timm_network("inception_v4")
+    expected = {name: tuple(tensor.shape) for name, tensor in network.state_dict().items()}
+    found = safetensors_shapes(path)
+    if found != expected:
+        reason = "is no safetensors file" if found is None else "is not Inception-v4"
+        raise WeightsError(sentence(path, reason, AGAIN))
 
 
 def _without_background(value: Tensor, expected: Tensor | None) -> Tensor:

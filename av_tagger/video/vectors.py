@@ -6,7 +6,6 @@ import hashlib
 import json
 import os
 import zipfile
-import zlib
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -16,13 +15,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from av_tagger import weights
-from av_tagger.errors import WeightsError, missing_library, sentence
+from av_tagger.errors import ZIP_ERRORS, WeightsError, in_line, missing_library, sentence
+from av_tagger.settings import parse_json
 from av_tagger.video.word_vectors import read_words
 
 if TYPE_CHECKING:
     from gensim.models import KeyedVectors
 
-_REMEDY = "fetch it again with `av-tag weights fetch eye`, or name another file of GloVe vectors"
+_REMEDY = "name another file of GloVe vectors, or get one: av-tag weights fetch words"
 
 
 def read_vectors(path: Path, needed: Collection[str]) -> KeyedVectors:
@@ -98,7 +98,7 @@ def load_compact(path: Path) -> KeyedVectors:
 
     try:
         with safe_open(path, "np") as file:
-            words = json.loads(file.metadata()["words"])
+            words = parse_json(file.metadata()["words"])
             matrix = file.get_tensor("vectors")
         return keyed(dict(zip(words, matrix, strict=True)))
     except (SafetensorError, KeyError, TypeError, ValueError) as error:
@@ -119,10 +119,9 @@ def _lines(path: Path) -> Iterator[Iterator[bytes]]:
             else:
                 file.seek(0)
                 yield iter(file)
-    except (OSError, EOFError, zlib.error, zipfile.BadZipFile) as error:
-        raise WeightsError(
-            sentence(path, f"cannot be read as word vectors ({error})", _REMEDY)
-        ) from error
+    except (*ZIP_ERRORS, OSError) as error:
+        reason = f"cannot be read as word vectors ({in_line(str(error), 120)})"
+        raise WeightsError(sentence(path, reason, _REMEDY)) from error
 
 
 def _member(archive: zipfile.ZipFile) -> IO[bytes]:
@@ -135,11 +134,11 @@ def _member(archive: zipfile.ZipFile) -> IO[bytes]:
 
 def _numbers(line: bytes, path: Path, number: int) -> NDArray[np.float32]:
     try:
-        vector = np.array(line.split()[1:], dtype=np.float32)
+        with np.errstate(over="ignore"):  # an infinite number is refused below
+            vector = np.array(line.split()[1:], dtype=np.float32)
     except ValueError as error:
-        raise WeightsError(
-            sentence(path, f"line {number} is not a word and its numbers ({error})", _REMEDY)
-        ) from error
+        reason = f"line {number} is not a word and its numbers ({in_line(str(error), 120)})"
+        raise WeightsError(sentence(path, reason, _REMEDY)) from error
     if not np.isfinite(vector).all():
         raise WeightsError(
             sentence(path, f"line {number} holds numbers that are not finite", _REMEDY)

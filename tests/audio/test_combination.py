@@ -219,3 +219,27 @@ def test_what_cannot_be_downloaded_is_said_once(
 
 
 AUDIOSET = FAMILIES["yamnet"].labels
+
+
+def test_downloads_are_watched(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    calibrated(here, ("starter",), LABELS)
+    calibrated(here, ("yamnet",), AUDIOSET)
+    calibrated(here, ("starter", "yamnet"), AUDIOSET)
+    real, seen = weights.fetch, []
+
+    def fetch(name: str, *, progress: weights.Progress | None = None, **options: Any) -> Path:
+        if weights.locate(name) is None:
+            assert progress is not None
+            progress(5, 9)
+            put(here, name)
+        return real(name, **options)
+
+    def watch(name: str) -> weights.Progress:
+        seen.append(name)
+        return lambda done, total: seen.append(f"{done} of {total}")
+
+    monkeypatch.setattr(weights, "fetch", fetch)
+    source = ears.fetched(ears.resolve("auto"), watch=watch)
+    assert source.name == "yamnet+starter"
+    assert seen == ["yamnet", "5 of 9"]
+    assert ears.fetched(source, watch=watch) == source

@@ -74,7 +74,7 @@ def test_a_folder_is_tagged_and_the_run_resumed(
         go([clips, "-o", run, "--format", "csv", "--profile", "--threshold", "0.5", "-v"], ear) == 1
     )
     said = capfd.readouterr().err
-    assert "2 of 3 tagged (66.7%), 1 failed, 0 from earlier runs" in said
+    assert "2 of 3 done (66.7%), 1 failed, 0 from earlier runs" in said
     assert "broken.mp4: is text" in said
     assert "1 decoding process, " in said
     assert "overhead (all but decoding and networks)" in said
@@ -231,7 +231,7 @@ def test_ray_does_not_change_results(clips: Path, ear: Path, tmp_path: Path) -> 
     )
     done = subprocess.run(words, capture_output=True, text=True, check=False)
     assert done.returncode == 1, done.stderr
-    assert "2 of 3 tagged" in done.stderr
+    assert "2 of 3 done" in done.stderr
     same(tmp_path / "plain", tmp_path / "other")
 
 

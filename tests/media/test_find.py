@@ -10,8 +10,8 @@ import pytest
 
 from av_tagger.errors import MediaError
 from av_tagger.media import find_media
-from av_tagger.media.find import SOUND, VIDEO
 from av_tagger.media.paths import check_path
+from av_tagger.media.suffixes import SOUND, VIDEO
 
 
 @pytest.fixture

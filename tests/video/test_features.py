@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from av_tagger.clip import Frames
 from av_tagger.errors import UsageError, WeightsError
 from av_tagger.protocols import FrameFeatures
+from av_tagger.state_file import read_state
 from av_tagger.video.alexnet import (
     ARCHITECTURES,
     IMAGENET_MEAN,
@@ -23,7 +24,6 @@ from av_tagger.video.alexnet import (
     ResponseNorm,
     keep_convolutions,
     load_convolutions,
-    read_state,
     trim,
 )
 from av_tagger.video.branch import EyeSettings
@@ -314,7 +314,7 @@ def test_unknown_names_say_what_is_known() -> None:
 
 
 def test_missing_weights_say_what_to_do() -> None:
-    with pytest.raises(WeightsError, match="av-tag weights fetch eye"):
+    with pytest.raises(WeightsError, match="av-tag weights fetch alexnet"):
         load_features(EyeSettings(network="alexnet"), Compute())
 
 

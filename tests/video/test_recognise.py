@@ -101,7 +101,7 @@ def test_a_batch_is_prepared_as_by_the_library(name: str, monkeypatch: pytest.Mo
         assert there.dtype == torch.uint8
         levels = 255 * (normalised(there, classifier.geometry) - oracle).abs() * std
         assert levels.max() < 1.01
-        assert levels.mean() < 0.01
+        assert levels.mean() < 0.02
 
 
 def small_classifier(name: str) -> Classifier:

@@ -6,7 +6,7 @@ import base64
 import binascii
 import math
 from collections.abc import Mapping
-from pathlib import Path
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -40,6 +40,7 @@ from av_tagger.scores import (
     KeyFrame,
     Outcome,
     RunInfo,
+    Shot,
     Status,
     Tag,
     Tagged,
@@ -110,19 +111,20 @@ def _tagged(document: Object) -> Tagged:
         run=_run(document),
         activity=_activity(detail, tuple(scores)),
         notes=tuple(_notes(document)),
+        shots=tuple(_shot(shot, where) for shot, where in objects(document, "shots", "")),
     )
 
 
 def _clip(document: Object) -> Clip:
-    path = Path(text(document, "file", ""))
+    clip = Clip.of(text(document, "file", ""))
     if "clip" not in document:
-        return Clip(path)
+        return clip
     part = object_of(document, "clip", "")
     start = number(part, "start", "clip.", low=0)
     end = maybe_number(part, "end", "clip.", low=0)
     if math.isnan(start) or (end is not None and end <= start):
         raise wrong("clip", dict(part), "0 <= start < end, in seconds")
-    return Clip(path, start, end)
+    return replace(clip, start_seconds=start, end_seconds=end)
 
 
 def _tag(tag: Object, where: str) -> Tag:
@@ -142,6 +144,15 @@ def _event(event: Object, where: str) -> Event:
     if not start <= end:
         raise UsageError(f"{where[:-1]} ends ({end:g}) before it starts ({start:g})")
     return Event(start, end, probability(event, "peak", where))
+
+
+def _shot(shot: Object, where: str) -> Shot:
+    tags = objects(shot, "tags", where)
+    return Shot(
+        start=number(shot, "start", where, low=0),
+        end=number(shot, "end", where, low=0),
+        tags=tuple((text(t, "label", at), probability(t, "peak", at)) for t, at in tags),
+    )
 
 
 def _evidence(evidence: Object, where: str) -> Evidence:
