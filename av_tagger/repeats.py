@@ -13,7 +13,7 @@ SAMPLED = 8  # a part of a frame is each so many-th block of it
 SEVERAL = -1  # instead of a row
 
 
-class Repeats:
+class RepeatFinder:
     """For each frame added, the first frame that equals it.
 
     Most frames are told apart by the checksum of a part of their bytes. Where that is not enough,
@@ -46,7 +46,7 @@ class Repeats:
 
 def first_equal(images: Images) -> Rows:
     """For each frame the row of the first frame that equals it."""
-    found = Repeats()
+    found = RepeatFinder()
     for _ in images:
         found.add(images)
     return np.array(found.first, dtype=np.int64)

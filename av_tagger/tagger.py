@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import time
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -35,7 +34,7 @@ from av_tagger.scores import (
     Tagged,
 )
 from av_tagger.shots import by_shot, shots_between
-from av_tagger.stitching import align, stitch
+from av_tagger.stitching import align, best_windows, class_scores, stitch
 
 Open = Callable[[Clip, DecodeRequest], Iterator[Media]]
 
@@ -182,8 +181,13 @@ class Tagger:
             [(t.start_seconds, t.end_seconds) for t in window_results],
         )
         start, end = window_results[0].start_seconds, window_results[-1].end_seconds
-        best = _best_windows(window_results)
-        scores = dict(zip(self.parts.labels, _class_scores(window_results, best), strict=True))
+        fused = np.stack([t.fused.probabilities for t in window_results])
+        thresholds = np.stack([t.thresholds for t in window_results])
+        heard = np.stack([t.heard.probabilities for t in window_results])
+        seen = np.stack([t.seen.probabilities for t in window_results])
+        best = best_windows(fused, thresholds)
+        found = class_scores(best, fused, heard, seen, thresholds)
+        scores = dict(zip(self.parts.labels, found, strict=True))
         tagged = [label for label, score in scores.items() if score.fused >= score.threshold]
         shown = fold(tagged) if self.parts.fold else frozenset(tagged)
         tags = [
@@ -288,37 +292,6 @@ def _naming_the_file(windows: Sequence[Media]) -> Iterator[None]:
             if sound is not None and not np.isfinite(sound.samples).all():
                 raise MediaError(window.clip.path, error.reason, error.remedy) from error
         raise
-
-
-def _best_windows(window_results: Sequence[WindowResult]) -> list[int]:
-    """Per class the window with the largest margin over its threshold; the first of equal ones."""
-    if len(window_results) == 1:
-        return [0] * len(window_results[0].thresholds)
-    margins = np.stack([t.fused.probabilities - t.thresholds for t in window_results])
-    found: list[int] = np.where(np.isnan(margins), -np.inf, margins).argmax(axis=0).tolist()
-    return found
-
-
-def _class_scores(
-    window_results: Sequence[WindowResult], best: Sequence[int]
-) -> Iterator[ClassScore]:
-    """Each class from its own window."""
-    columns = np.arange(len(best))
-    fused, heard, seen, thresholds = (
-        np.stack(rows)[best, columns].tolist()
-        for rows in (
-            [t.fused.probabilities for t in window_results],
-            [t.heard.probabilities for t in window_results],
-            [t.seen.probabilities for t in window_results],
-            [t.thresholds for t in window_results],
-        )
-    )
-    for f, h, s, t in zip(fused, heard, seen, thresholds, strict=True):
-        yield ClassScore(0.0 if math.isnan(f) else f, _number(h), _number(s), t)
-
-
-def _number(value: float) -> float | None:
-    return None if math.isnan(value) else value
 
 
 def _all_keyframes(window_results: Sequence[WindowResult]) -> tuple[KeyFrame, ...]:

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from av_tagger.clip import Frames
-from av_tagger.repeats import BLOCK, SAMPLED, Repeats, checksum, first_equal
+from av_tagger.repeats import BLOCK, SAMPLED, RepeatFinder, checksum, first_equal
 
 
 def pictures(numbers: list[int], size: tuple[int, ...] = (5, 7, 3)) -> np.ndarray:
@@ -62,7 +62,7 @@ def test_frames_that_differ_outside_of_the_sample_are_told_apart() -> None:
 
 def test_rows_can_be_added_while_the_memory_grows() -> None:
     """As windows do, whose block is replaced by a larger one."""
-    images, repeats = pictures([3, 1, 3]), Repeats()
+    images, repeats = pictures([3, 1, 3]), RepeatFinder()
     block = np.empty((2, *images.shape[1:]), np.uint8)
     for row, image in enumerate(images):
         if row == len(block):

@@ -73,14 +73,13 @@ class DecoderPool:
         isolated: bool = CAN_ISOLATE,
         factory: str = FACTORY,
         search: Sequence[Path] = (),
-        page_lock: PageLock | None = None,
     ) -> None:
         if factory == FACTORY:
             check_name(backend)
         self.name, self.limit_seconds, self.keep = backend, limit_seconds, keep
         self.clip_limit = clip_limit  # seconds of decoding in all, of `windows`
         self.isolated, self.factory, self.search = isolated, factory, search
-        self.page_lock = page_lock  # page-locks the memory that windows come in, for a GPU
+        self.page_lock: PageLock | None = None  # of the memory that windows come in, for a GPU
         self._lock = threading.Lock()
         self._owner = os.getpid()
         self._processes: list[DecodeProcess] = []  # all that live, lent or idle

@@ -13,7 +13,7 @@ import numpy as np
 from av_tagger.clip import Clip, ColourMatrix, Frames, Images, Media, Samples, Waveform
 from av_tagger.errors import MediaError
 from av_tagger.protocols import DecodeRequest
-from av_tagger.repeats import Repeats
+from av_tagger.repeats import RepeatFinder
 
 LONGEST = 1.5  # window lengths: the rest of a clip becomes one window up to this length
 MAX_LEAD_SECONDS = (
@@ -102,7 +102,7 @@ class _Window:
     images: Images | None = None
     luma: ColourMatrix | None = None
     damaged: int = 0
-    repeats: Repeats = field(default_factory=Repeats)
+    repeats: RepeatFinder = field(default_factory=RepeatFinder)
 
     def take_picture(self, picture: Picture, allocate: Allocate) -> None:
         count, lazy_picture = len(self.times), picture.lazy_picture

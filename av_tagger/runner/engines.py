@@ -31,7 +31,7 @@ class EngineError(AvTaggerError):
     kind = "engine"
 
 
-class Film(Protocol):
+class CardFilm(Protocol):
     """One file on an engine, read from its start."""
 
     def read(self, count: int) -> Tensor:
@@ -39,10 +39,10 @@ class Film(Protocol):
         ...
 
 
-class Engine(Protocol):
+class CardEngine(Protocol):
     """One decoder of a card, kept and used for one file after another."""
 
-    def open(self, path: Path) -> Film: ...
+    def open(self, path: Path) -> CardFilm: ...
 
 
 class EngineDecoder:
@@ -54,7 +54,7 @@ class EngineDecoder:
 
     in_process = False
 
-    def __init__(self, engine: Engine, cores: Decoder) -> None:
+    def __init__(self, engine: CardEngine, cores: Decoder) -> None:
         self.engine, self.cores = engine, cores
         self.opened = self.left_to_cores = 0  # files
         self._interrupted = False
@@ -109,7 +109,7 @@ class NumberedPictures:
     Overlapping windows share pictures: those of the last window are kept until the next.
     """
 
-    def __init__(self, film: Film, short_side: int) -> None:
+    def __init__(self, film: CardFilm, short_side: int) -> None:
         self.film, self.short_side = film, short_side
         self._next = 0  # the number of the next frame that the film gives
         self._kept: dict[int, Tensor] = {}  # pictures of the last window
@@ -161,7 +161,7 @@ class NvdecEngine:
         self.gpu = int(device.partition(":")[2] or 0)
         self._decoder: Any = None
 
-    def open(self, path: Path) -> Film:
+    def open(self, path: Path) -> CardFilm:
         if self._decoder is not None:
             try:
                 self._decoder.reconfigure_decoder(str(path))
@@ -204,7 +204,7 @@ def _library() -> Any:
         ) from error
 
 
-def engines_of(mode: str, device: str) -> list[Callable[[], Engine]]:
+def engines_of(mode: str, device: str) -> list[Callable[[], CardEngine]]:
     """What makes the engines of a run; none where the cores decode alone."""
     if mode not in MODES:
         raise UsageError(f"--decode {mode}: expected one of {', '.join(MODES)}")

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from av_tagger.clip import Media
 from av_tagger.media import Decoder, DecoderPool
 from av_tagger.media.transport import PageLock
-from av_tagger.runner.engines import Engine, EngineDecoder, engines_of
+from av_tagger.runner.engines import CardEngine, EngineDecoder, engines_of
 from av_tagger.runner.profiler import Profiler
 from av_tagger.stages import watched
 from av_tagger.tagger import Tagger, WindowResult
@@ -61,12 +61,13 @@ class FromPlan:
 def worker_of(tagger: Tagger, backend: str, decode: str = "cores") -> Worker:
     """Each decoder is a process of its own that ends with the run."""
     device = tagger.parts.run.device
-    pool = DecoderPool(backend, keep=0, page_lock=page_lock_of(device))
+    pool = DecoderPool(backend, keep=0)
+    pool.page_lock = page_lock_of(device)
     makers = engines_of(decode, device)
     return Worker(tagger, pool.decoder, tuple(partial(_on_engine, make, pool) for make in makers))
 
 
-def _on_engine(make: Callable[[], Engine], pool: DecoderPool) -> Decoder:
+def _on_engine(make: Callable[[], CardEngine], pool: DecoderPool) -> Decoder:
     """Its own engine, with a decoding process for sound and times, and for what it cannot open."""
     return EngineDecoder(make(), pool.decoder())
 
