@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import copy
-import ctypes
 import itertools
-import sys
 from collections.abc import Callable, Sequence
 from functools import cache, partial
 from typing import Any, TypeVar
@@ -13,6 +11,8 @@ from typing import Any, TypeVar
 import torch
 from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
+
+from av_tagger.systems import M_ARENA_MAX, M_MMAP_MAX, M_TRIM_THRESHOLD, tune_malloc
 
 N = TypeVar("N", bound=nn.Module)
 T = TypeVar("T")
@@ -109,17 +109,8 @@ def quick_memory() -> None:
     Call it before the first large tensor; on other systems it does nothing. One arena for all
     threads, because further arenas hold no block above 64 MB.
     """
-    if sys.platform != "linux":
-        return
-    try:
-        mallopt = ctypes.CDLL(None).mallopt
-    except (AttributeError, OSError):
-        return  # another C library, such as musl
-    mallopt(M_MMAP_MAX, 0)
-    mallopt(M_TRIM_THRESHOLD, 1 << 30)
-    mallopt(M_ARENA_MAX, 1)
+    tune_malloc({M_MMAP_MAX: 0, M_TRIM_THRESHOLD: 1 << 30, M_ARENA_MAX: 1})
 
 
 PORTABLE = 1  # cudaHostRegisterPortable: locked for all devices
 SMALLEST_PART = 8  # of a micro-batch; a failure at this size needs fewer clips, not fewer pictures
-M_TRIM_THRESHOLD, M_MMAP_MAX, M_ARENA_MAX = -1, -4, -8  # malloc.h

@@ -106,13 +106,18 @@ class RememberingEmbedder:
         return self._last[1]
 
 
-def share_embedders(members: Sequence[AudioBranch]) -> list[AudioBranch]:
-    """Members on embeddings of the same ear compute them once."""
-    shared: dict[str, RememberingEmbedder] = {}
+def share_embedders(
+    members: Sequence[AudioBranch], shared: dict[str, RememberingEmbedder] | None = None
+) -> list[AudioBranch]:
+    """Members on embeddings of the same ear compute them once, also members of members."""
+    known = {} if shared is None else shared
     for member in members:
-        if isinstance(member, EmbeddedEar):
-            key = member.header.embedder
-            member.embedder = shared.setdefault(key, RememberingEmbedder(member.embedder))
+        if isinstance(member, EnsembleEar):
+            share_embedders(member.members, known)
+        elif isinstance(member, EmbeddedEar):
+            own = member.embedder
+            base = own.ear if isinstance(own, RememberingEmbedder) else own
+            member.embedder = known.setdefault(member.header.embedder, RememberingEmbedder(base))
     return list(members)
 
 

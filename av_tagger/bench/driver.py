@@ -30,10 +30,11 @@ from av_tagger.fusion import load_fusion
 from av_tagger.labels import dcase2017
 from av_tagger.media import DecoderPool, open_media
 from av_tagger.protocols import DecodeRequest
-from av_tagger.runner.concurrency import Concurrency, available_cores, describe, for_machine
+from av_tagger.runner.concurrency import Concurrency, describe, for_machine
 from av_tagger.runner.profile import Profile
 from av_tagger.runner.profiler import PARTS, WORK
 from av_tagger.scores import RunInfo
+from av_tagger.systems import available_cores
 from av_tagger.tagger import Parts, Tagger
 from av_tagger.video.sparse_coding.compiled import compiled
 

@@ -32,9 +32,10 @@ from av_tagger.bench.pipeline import RunnerSide, by_runner, make_clips, make_tag
 from av_tagger.bench.pipeline_report import report_profile
 from av_tagger.bench.pipeline_settings import PipelineSettings
 from av_tagger.media import DecoderPool
-from av_tagger.runner.concurrency import Concurrency, available_cores, describe, for_machine
+from av_tagger.runner.concurrency import Concurrency, describe, for_machine
 from av_tagger.runner.profile_plot import draw
 from av_tagger.runner.worker import page_lock_of
+from av_tagger.systems import available_cores
 from av_tagger.video.sparse_coding import compiled
 
 KINDS = ",".join(

@@ -17,17 +17,17 @@ if TYPE_CHECKING:
 
 LIBRARIES = {  # import name: (distribution, what it is for)
     "torch": ("torch", "the networks"),
-    "torchvision": ("torchvision", "the recognisers of torchvision"),
-    "timm": ("timm", "the recogniser Inception-v4"),
+    "torchvision": ("torchvision", "AlexNet and the recognisers of torchvision"),
+    "timm": ("timm", "the recognisers Inception-v4 and EfficientNet"),
     "av": ("av", "decoding"),
     "decord": ("decord", "the decoder decord"),
-    "cv2": ("opencv-python", "annotated videos"),
+    "cv2": ("opencv-python", "annotated videos and fast halving of large frames"),
     "gensim": ("gensim", "word vectors"),
     "cvxpy": ("cvxpy", "the reference solver of key frames"),
-    "sklearn": ("scikit-learn", "fitted fusion"),
+    "sklearn": ("scikit-learn", "stacked fusion, k-means key frames and t-SNE"),
     "numba": ("numba", "fast key frames"),
     "ray": ("ray", "runs on a cluster"),
-    "pyarrow": ("pyarrow", "Parquet files"),
+    "pyarrow": ("pyarrow", "Parquet files and the words of GloVe 6B"),
 }
 SUBJECT_WIDTH = 24
 STARTER = "crnn.starter"
@@ -52,7 +52,7 @@ class Finding:
 
 def _doctor(options: DoctorOptions) -> None:
     """Show what a run would use and why, what would be better, and what is installed."""
-    from rich.console import Console
+    from av_tagger.cli.console import Console
 
     console = Console(highlight=False)
     for finding in findings(options):
@@ -183,8 +183,9 @@ def _devices() -> Iterator[Finding]:
 
 
 def _decoders() -> Iterator[Finding]:
-    from av_tagger.media.doctor import decoders
+    from av_tagger.media.doctor import decoders, isolation
 
+    yield Finding("decoding processes", isolation())
     for report in decoders():
         opens = f"{report.version}, opens {', '.join(report.opens)}"
         found = opens if report.version else "not installed"

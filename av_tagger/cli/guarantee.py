@@ -11,9 +11,8 @@ from av_tagger.errors import UsageError
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from rich.console import Console
-
-    from av_tagger.cli.tune import TuneOptions
+    from av_tagger.cli.console import Console
+    from av_tagger.cli.tune_options import TuneOptions
     from av_tagger.evaluation.certified import Certified
     from av_tagger.evaluation.guarantees import Goal
 
@@ -58,8 +57,9 @@ def _goal(options: TuneOptions) -> Goal | None:
 
 def _show(done: Certified, output: Path) -> None:
     from rich.box import SIMPLE_HEAD
-    from rich.console import Console
     from rich.table import Table
+
+    from av_tagger.cli.console import Console
 
     console = Console()
     title = f"Guaranteed {done.goal.kind} {done.goal.value:g}"

@@ -117,7 +117,7 @@ def certify(
     read = read_predictions(results, classes)
     data = labelled_scores(read, read_weak(truth, classes), classes.labels)
     hours = np.array([read.clips[name].seconds for name in data.names]) / 3600
-    if goal.kind == ALARMS and not hours.all():
+    if goal.kind == ALARMS and not (hours > 0).all():
         raise UsageError(f"{results}: has no durations; use the JSON lines of av-tag --json")
     return certified(data, hours, settings, goal)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -13,7 +13,7 @@ from av_tagger.fusion.counts import Counts
 from av_tagger.fusion.fit import DevelopmentScores, FitSettings, FusionFitter
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
 Ints = NDArray[np.int64]
 
@@ -26,6 +26,7 @@ class Honest:
     seen: Counts
     fused: Counts
     folds: int
+    said: Mapping[str, NDArray[np.bool_]] = field(default_factory=dict)  # held-out decisions
 
 
 def cross_validate(
@@ -52,7 +53,7 @@ def cross_validate(
         said["heard"][held] = table.heard[held] >= fusion.rows.ear
         said["seen"][held] = table.seen[held] >= fusion.rows.eye
     counts = {name: Counts.of(values, table.truth) for name, values in said.items()}
-    return Honest(**counts, folds=len(np.unique(parts)))
+    return Honest(**counts, folds=len(np.unique(parts)), said=said)
 
 
 def split(truth: ArrayLike, groups: Sequence[str] | None, folds: int, seed: int) -> Ints:

@@ -52,6 +52,8 @@ class Weighing:
         default=(), kw_only=True
     )  # classes that nothing is known of: even-handed, threshold one half
     note: str = field(default="", kw_only=True)
+    fitted_ear: str = field(default="", kw_only=True)  # as results name it; empty: for any
+    fitted_eye: str = field(default="", kw_only=True)
 
     def combine(self, heard: Floats, seen: Floats) -> Floats:
         """(clips, classes) fused; NaN only where neither has an opinion."""

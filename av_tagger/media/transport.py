@@ -8,7 +8,6 @@ import os
 import pickle
 import socket
 import struct
-import tempfile
 import weakref
 from collections import deque
 from collections.abc import Callable, Iterable
@@ -19,19 +18,12 @@ import numpy as np
 
 from av_tagger.clip import Frames, Images, Media
 from av_tagger.media.blocks import Block, Blocks, Shape
+from av_tagger.systems import anonymous_file, receive_with_files, send_with_files
 
 LARGE, MOST_ARRAYS = 1 << 16, 255  # bytes of an array that is worth a message of its own
 PageLock = Callable[[int, int], Callable[[], object] | None]  # address, bytes -> its undo
 HEADER = struct.Struct("<QBB")  # bytes of pickle that follow, file descriptors, arrays
 LENGTH = struct.Struct("<Q")  # bytes of an array that follows the pickle
-
-
-def anonymous_file() -> int:
-    """A file descriptor of memory without a name: freed when the processes end."""
-    if hasattr(os, "memfd_create"):
-        return os.memfd_create("av_tagger")
-    with tempfile.TemporaryFile() as file:
-        return os.dup(file.fileno())
 
 
 @dataclass(eq=False)
@@ -147,7 +139,7 @@ class MappedBlocks:
         )
 
     def _map(self, descriptor: int) -> LockedMap:
-        mapped = LockedMap(descriptor, 0, mmap.MAP_SHARED)
+        mapped = LockedMap(descriptor, 0)
         if self.page_lock is not None:
             address = _address(np.frombuffer(mapped, np.uint8))
             mapped.unlock = self.page_lock(address, len(mapped))
@@ -182,7 +174,7 @@ def send(channel: socket.socket, message: Any, memory: SharedBlocks | None = Non
 
     body = pickle.dumps(message, protocol=5, buffer_callback=keep_in_band)
     head = HEADER.pack(len(body), len(descriptors), len(arrays))
-    socket.send_fds(channel, [head], descriptors)
+    send_with_files(channel, head, descriptors)
     channel.sendall(body)
     for array in arrays:
         channel.sendall(LENGTH.pack(array.raw().nbytes))
@@ -191,7 +183,7 @@ def send(channel: socket.socket, message: Any, memory: SharedBlocks | None = Non
 
 def receive(channel: socket.socket, mapped: MappedBlocks | None = None) -> Any:
     """The next message; EOFError when the other process is gone."""
-    head, descriptors, _, _ = socket.recv_fds(channel, HEADER.size, 1)
+    head, descriptors = receive_with_files(channel, HEADER.size)
     try:
         head += _exactly(channel, HEADER.size - len(head)) if head else b""
         if len(head) < HEADER.size:

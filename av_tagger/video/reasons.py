@@ -46,6 +46,8 @@ class Reasons:
     def explain(self, objects: Floats, seconds: NDArray[np.float64]) -> Explained:
         """Probabilities of the classes, NaN: no score; and the objects that speak for each.
 
+        Each object has the probability of its key frame, as in `KeyFrame.objects`, and not the part
+        of it that the class gets.
         `objects` are (key frames, objects) rectified probabilities: nearly all of them are zero,
         and only the others are looked at. `seconds` are the times of the key frames.
         """
@@ -55,7 +57,8 @@ class Reasons:
         else:
             given = summarise(objects, self.keep)[seen, None] * self._shares[seen]
             probabilities = given.sum(axis=0).clip(0.0, 1.0)
-        times = seconds[objects[:, seen].argmax(axis=0)]  # when each object was seen best
+        best = objects[:, seen].argmax(axis=0)  # the key frame in which each object is seen best
+        times, sight = seconds[best], objects[best, seen]
         told = np.flatnonzero(probabilities > 0)
         order = np.argsort(-given[:, told], axis=0, kind="stable")[:MOST_EVIDENCE]
         return probabilities, {
@@ -63,7 +66,7 @@ class Reasons:
                 Evidence(
                     float(times[i]),
                     self.names[seen[i]],
-                    float(given[i, k]),
+                    float(sight[i]),
                     float(self.similarity[seen[i], k]),
                 )
                 for i in order[:, column]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 from pathlib import Path
 
 import pytest
@@ -10,11 +11,29 @@ from av_tagger import cache, weights
 from av_tagger.cli import doctor
 from av_tagger.cli.doctor import Finding, findings
 from av_tagger.cli.options import ModelOptions
+from tests import ROOT
 from tests.cli.conftest import AvTag
 
 pytestmark = pytest.mark.skipif(
     weights.locate("crnn.starter") is None, reason="the starter weights are not in this checkout"
 )
+
+
+LIBRARIES = dict(doctor.LIBRARIES)
+
+
+def test_every_library_of_the_list_is_used() -> None:
+    """By an import statement, outside of benchmarks and studies."""
+    imported: set[str] = set()
+    for path in (ROOT / "av_tagger").rglob("*.py"):
+        if path.parts[-2] in ("bench", "studies") or path.name == "doctor.py":
+            continue
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Import):
+                imported |= {alias.name.split(".")[0] for alias in node.names}
+            elif isinstance(node, ast.ImportFrom) and node.module:
+                imported.add(node.module.split(".")[0])
+    assert set(LIBRARIES) <= imported
 
 
 @pytest.fixture(autouse=True)
