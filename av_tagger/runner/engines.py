@@ -132,11 +132,11 @@ class NumberedPictures:
         return card_frames(torch.stack([found[n] for n in numbers]), frames)
 
     def _read(self, wanted: list[int]) -> dict[int, Tensor]:
-        """The next chunk: of it the wanted pictures, halved as the cores halve them."""
+        """The next chunk, not beyond the window: its wanted pictures, halved as by the cores."""
         from av_tagger.media.planes import halvings
         from av_tagger.video.card_frames import planes_of_nv12
 
-        chunk = self.film.read(CHUNK)
+        chunk = self.film.read(min(CHUNK, wanted[-1] + 1 - self._next))
         first, self._next = self._next, self._next + len(chunk)
         if not len(chunk):
             raise EngineError(f"the film ends at frame {first}, before frame {wanted[-1]}")

@@ -135,7 +135,7 @@ def test_reordered_frames_have_the_numbers_of_their_places(tmp_path: Path) -> No
     assert_alike(windows(EngineDecoder(CoresEngine(), cores()), path), windows(cores(), path))
 
 
-@pytest.mark.parametrize("engine", [CoresEngine(refuse=True), CoresEngine(last=0)])
+@pytest.mark.parametrize("engine", [CoresEngine(refuse=True), CoresEngine(last=1)])
 def test_what_an_engine_cannot_open_is_left_to_the_cores(clip: Path, engine: CoresEngine) -> None:
     decoder = EngineDecoder(engine, cores())
     found = windows(decoder, clip)
