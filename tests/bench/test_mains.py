@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import csv
 import importlib
+import json
 import os
 import re
 import subprocess
@@ -227,6 +228,27 @@ def test_pipeline(run: Run, tmp_path: Path) -> None:
     assert min(numbers(r"runner against naive: ([\d.]+) x", said)) > 0
     assert "features" in said
     assert picture.stat().st_size > 1000
+
+
+def test_driver(run: Run) -> None:
+    small = ("--clips", 1, "--repeat", 2, "--rounds", 1, "--seconds", 1, "--only", "ear")
+    said = run("driver", *small, "--kinds", "mpeg4:96x64", "--json")
+    assert min(numbers(r"driver: ([\d.]+) ms of CPU time per clip", said)) > 0
+    assert min(numbers(r'"runner_over_decode": ([\d.]+)', said.splitlines()[-1])) > 0
+
+
+def test_gpu(run: Run, tmp_path: Path) -> None:
+    """Without a GPU on the CPU; a kind that cannot be made does not stop the others."""
+    small = ("--device", "cpu", "--clips", 1, "--repeat", 2, "--rounds", 1, "--seconds", 1)
+    kinds = ("--kinds", "h246:96x64,mpeg4:96x64", "--recogniser", SMALL_NETWORK)
+    said = run("gpu", "-o", tmp_path, *small, *kinds, "--no-tests", "--no-keyframes")
+    found = json.loads((tmp_path / "report.json").read_text())
+    assert found["machine"]["card"] == "none"
+    assert "no codec 'h246'" in found["kinds"]["h246:96x64"]["failed"]
+    assert found["kinds"]["mpeg4:96x64"]["runner_over_decode"] > 0
+    assert {"decode", "see"} <= set(found["kinds"]["mpeg4:96x64"]["stages"])
+    assert (tmp_path / "profile.mpeg4-96x64.png").stat().st_size > 1000
+    assert "runner against decode only" in said
 
 
 def test_savings(run: Run, tmp_path: Path) -> None:
