@@ -108,7 +108,8 @@ def _show_tags(report: TagReport, console: Console) -> None:
     for branch in report.unused:
         console.print(f"{branch}: {NOT_USED[branch]}", highlight=False)
     compared = [] if report.comparison is None else report.comparison.lines()
-    for line in (*report.uncertainty.lines(), *compared):
+    u = report.uncertainty
+    for line in (*u.lines(), *u.reliability_lines(), *compared):
         console.print(line, highlight=False, markup=False)
     _coverage(console, content)
     if report.repeated:

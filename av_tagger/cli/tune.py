@@ -42,6 +42,9 @@ class TuneOptions:
     )
     seed: int = option(0, "Seed of the folds and of random choices.")
     compare: bool = option(False, "Also cross-validate every other method.")
+    calibrate: str = option(
+        "auto", "Probabilities per class: auto, platt, isotonic or none.", metavar="NAME"
+    )
     precision: float | None = option(
         None, "Thresholds that guarantee this precision of each class on new clips.", group=HOLDS
     )
@@ -74,6 +77,7 @@ def _tune(options: TuneOptions) -> None:
         FitSettings(options.method, options.point, options.few, seed=options.seed),
         folds=options.folds,
         compare=options.compare,
+        scale=options.calibrate,
     )
     write_fusion(tuning.fusion, options.output)
     if options.json:
@@ -152,6 +156,7 @@ def _show_summary(tuning: Tuning, output: Path, console: Console) -> None:
     better = ", ".join(tuning.eye_beats_ear) or "none"
     lines = [
         *tuning.intervals,
+        *tuning.calibration_lines,
         f"Classes in which the eye beats the ear: {better}",
         f"F1 on the fitted clips: {100 * tuning.fitted.f1:.1f} (optimistic; use the held-out F1)",
     ]

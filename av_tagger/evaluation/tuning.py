@@ -2,22 +2,25 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from collections import Counter
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from av_tagger.dcase import read_weak
-from av_tagger.evaluation.labelled import LabelledScores, labelled_scores
+from av_tagger.evaluation.labelled import Floats, LabelledScores, labelled_scores
 from av_tagger.evaluation.predictions import read_predictions
+from av_tagger.evaluation.reliability import Reliability, reliability
 from av_tagger.evaluation.uncertainty import held_out_lines
+from av_tagger.fusion.calibrate import CalibratedRow, calibrate, check_choice, with_scales
 from av_tagger.fusion.cross import Honest, cross_validate
 from av_tagger.fusion.fit import FITS, DevelopmentScores, FitSettings, FusionFitter
 from av_tagger.fusion.thresholds import OPERATING_POINTS
 from av_tagger.metrics import Counts
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
     from pathlib import Path
 
     from av_tagger.fusion import Weighing
@@ -37,6 +40,8 @@ class Tuning:
     points: Mapping[str, Counts]  # by operating point, cross-validated
     methods: Mapping[str, Counts]  # by fit method, cross-validated; the chosen one, or all
     intervals: tuple[str, ...] = ()  # in words, of the held-out figures
+    scales: Mapping[str, str] = field(default_factory=dict)  # by class: platt, isotonic or none
+    calibration: Mapping[str, Reliability] = field(default_factory=dict)  # held-out: before, after
 
     @property
     def labels(self) -> tuple[str, ...]:
@@ -56,6 +61,14 @@ class Tuning:
             return (None,) * len(self.labels)
         return tuple(float(weight) for weight in weights)
 
+    @property
+    def calibration_lines(self) -> list[str]:
+        """Held-out calibration error before and after, and how many classes got which scale."""
+        counts = Counter(self.scales.values())
+        kinds = ", ".join(f"{name} {count}" for name, count in sorted(counts.items()))
+        lines = [line for name, r in self.calibration.items() for line in r.lines(name)]
+        return [f"held-out calibration of the fused scores (classes: {kinds})", *lines]
+
     def as_json(self) -> dict[str, Any]:
         rows = {row.pop("label"): row for row in self.rows()}
         return {
@@ -69,6 +82,8 @@ class Tuning:
             "points": {name: _averages(c) for name, c in self.points.items()},
             "methods": {name: counts.f1 for name, counts in self.methods.items()},
             "intervals": list(self.intervals),
+            "scales": dict(self.scales),
+            "calibration": {name: r.as_json() for name, r in self.calibration.items()},
             "trusts_eye": list(self.eye_beats_ear),
             "classes": rows,
         }
@@ -99,17 +114,23 @@ def tune(
     *,
     folds: int = 5,
     compare: bool = False,
+    scale: str = "auto",
 ) -> Tuning:
-    """Fit to the clips with both scores and truth; clips of one video stay in one fold."""
+    """Fit to the clips with both scores and truth; clips of one video stay in one fold.
+
+    `scale`: auto, platt, isotonic or none, the calibration of the fused scores per class.
+    """
+    check_choice(scale)
     read = read_predictions(results, classes)
     data = labelled_scores(read, read_weak(truth, classes), classes.labels)
     table = DevelopmentScores.of(data.heard, data.seen, data.truth, data.labels)
     fusion = FusionFitter(settings).fit(data.heard, data.seen, data.truth, data.labels).fusion_
     held_out = cross_validate(table, settings, data.groups, folds)
+    calibrated = _calibrated(table, held_out, scale)
     methods = {m: replace(settings, method=m) for m in (FITS if compare else [settings.method])}
     points = {p: replace(settings, point=p) for p in OPERATING_POINTS}
     return Tuning(
-        fusion=replace(fusion, note=_note(settings, data, held_out)),
+        fusion=replace(with_scales(fusion, calibrated), note=_note(settings, data, held_out)),
         settings=settings,
         clips=len(data.names),
         unanswered=data.unanswered,
@@ -118,7 +139,24 @@ def tune(
         points=_fused(table, points, data, folds),
         methods=_fused(table, methods, data, folds),
         intervals=held_out_lines(held_out.said, data.truth, data.groups),
+        scales=_names(calibrated, data.labels),
+        calibration=_reliabilities(held_out.scores, calibrated["both"].held_out, data),
     )
+
+
+def _calibrated(table: DevelopmentScores, held: Honest, choice: str) -> dict[str, CalibratedRow]:
+    """Scales per row; those of `both` from scores of fits that never saw the clip."""
+    rows = {"both": held.scores, "ear": table.heard, "eye": table.seen}
+    return {row: calibrate(s, table.truth, held.parts, choice) for row, s in rows.items()}
+
+
+def _names(rows: Mapping[str, CalibratedRow], labels: Sequence[str]) -> dict[str, str]:
+    return dict(zip(labels, rows["both"].names, strict=True))
+
+
+def _reliabilities(before: Floats, after: Floats, data: LabelledScores) -> dict[str, Reliability]:
+    found = {"before": reliability(before, data.truth), "after": reliability(after, data.truth)}
+    return {name: r for name, r in found.items() if r is not None}
 
 
 def _fused(

@@ -8,7 +8,7 @@ import math
 import os
 import tempfile
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +16,7 @@ import numpy as np
 
 from av_tagger.errors import StorageError, UsageError, WeightsError, did_you_mean, sentence
 from av_tagger.fusion.logit import NEUTRAL_AGAINST, NEUTRAL_GAIN, LogitFusion
+from av_tagger.fusion.scales import KEYS, read_scales
 from av_tagger.fusion.weighing import (
     NEUTRAL_THRESHOLD,
     NEUTRAL_WEIGHT,
@@ -96,13 +97,9 @@ def read_fusion(path: Path, labels: Sequence[str] | None = None, strict: bool = 
     missing = tuple(label for label in wanted if label not in table)
     _refuse_missing(path, missing, [name for name in table if name not in wanted], strict)
     note = str(content.get("note", ""))
-    return build(
-        method,
-        wanted,
-        {label: table[label] for label in wanted if label in table},
-        neutral=missing,
-        note=note,
-    )
+    known = {label: table[label] for label in wanted if label in table}
+    fusion = build(method, wanted, known, neutral=missing, note=note)
+    return replace(fusion, scales=read_scales(path, content["classes"], wanted))
 
 
 def build(
@@ -222,7 +219,7 @@ def _numbers(path: Path, label: str, row: Mapping[str, Any], method: str) -> Row
     limits = {name: (column.lowest, column.highest) for name, column in COLUMNS[method].items()}
     limits |= dict.fromkeys(_ROWS, (0.0, _HIGHEST_THRESHOLD))
     words = TEXTS.get(method, ())
-    _refuse_unknown(path, f"class {label!r}", row, ("label", *limits, *words))
+    _refuse_unknown(path, f"class {label!r}", row, ("label", *limits, *words, *KEYS))
     numbers: dict[str, float | str] = {
         name: _number(path, label, name, row.get(name), bounds) for name, bounds in limits.items()
     }
@@ -292,6 +289,7 @@ def _lines(fusion: Weighing) -> list[dict[str, Any]]:
         {"label": label}
         | {name: float(values[k]) for name, values in columns.items()}
         | {name: values[k] for name, values in words.items() if values[k]}
+        | ({} if fusion.scales is None else fusion.scales.columns(k))
         for k, label in enumerate(fusion.labels)
     ]
 
