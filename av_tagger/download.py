@@ -37,7 +37,6 @@ from av_tagger.errors import WeightsError
 from av_tagger.exclusive import exclusive
 
 Progress = Callable[[int, int | None], None]
-CEILING = 1 << 30  # bytes of a file whose size is not known
 ETAG = re.compile(r'"[\x21\x23-\x7e]{1,200}"')  # a strong one; weak ones allow other bytes
 SHA256 = re.compile(r"[0-9a-f]{64}")
 
@@ -52,6 +51,7 @@ class ExpectedFile:
 
     sha256: str = ""
     size: int | None = None
+    most: int = 1 << 30  # bytes, where the size is not known
     check: Callable[[Path], None] | None = None
 
 
@@ -197,7 +197,7 @@ def _write(
     if not have:
         part.unlink(missing_ok=True)  # before its ETag changes
     _etag_file(part).write_text(_strong_etag(answer), encoding="ascii")
-    most = CEILING if total is None else total
+    most = expected.most if total is None else total
     with part.open("ab" if have else "wb") as file:
         for chunk in chunks(answer, length):
             have += len(chunk)
@@ -222,7 +222,7 @@ def _total(length: int | None, have: int, expected: ExpectedFile) -> int | None:
     total = expected.size if length is None else have + length
     if expected.size is not None and total != expected.size:
         raise Refused(f"offers {total} bytes where the file has {expected.size}")
-    if total is not None and total > max(CEILING, expected.size or 0):
+    if expected.size is None and total is not None and total > expected.most:
         raise Refused(f"offers {total} bytes, more than such a file can have")
     return total
 
@@ -266,7 +266,8 @@ def _why_wrong(path: Path, digest: str, expected: ExpectedFile) -> str:
         if expected.check is not None:
             expected.check(path)
     except WeightsError as error:
-        return f"its file is another one: it {str(error).removeprefix(f'{path}: ')}"
+        reason, _, _ = str(error).removeprefix(f"{path}: ").partition("; ")
+        return f"its file is another one: it {reason}"
     return ""
 
 

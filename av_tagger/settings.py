@@ -14,7 +14,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
-from av_tagger.errors import UsageError, did_you_mean
+from av_tagger.errors import LONGEST_REASON, UsageError, did_you_mean, in_line
 
 T = TypeVar("T")
 
@@ -92,7 +92,7 @@ def from_table(kind: type[T], table: Mapping[str, Any], where: str) -> T:
     try:
         return kind(**values)
     except (TypeError, ValueError, ArithmeticError, UsageError) as error:
-        raise UsageError(f"{where}: {error}") from error
+        raise UsageError(f"{where}: {in_line(str(error), LONGEST_REASON)}") from error
 
 
 def to_table(settings: Any) -> dict[str, Any]:

@@ -6,6 +6,7 @@ import io
 import json
 import zipfile
 from pathlib import Path
+from pickle import UnpicklingError
 from typing import TYPE_CHECKING, Any
 
 from av_tagger.errors import WeightsError, in_line, sentence
@@ -30,6 +31,8 @@ def read_state(path: Path, remedy: str = AGAIN, content: bytes | None = None) ->
     except Exception as error:  # hostile pickles raise anything
         first = in_line((str(error).splitlines() or [""])[0], LONGEST_REASON)
         first = first or type(error).__name__
+        if isinstance(error, UnpicklingError):  # torch advises to load it all the same
+            first = "its pickle holds other things than tensors, or is cut short"
         reason = f"cannot be read as weights ({first})"
         raise WeightsError(sentence(path, reason, remedy)) from error
     state = loaded.get("state_dict", loaded) if isinstance(loaded, dict) else {}
@@ -76,18 +79,15 @@ def _loaded(path: Path, content: bytes | None) -> Any:
         from safetensors.torch import load, load_file
 
         return load_file(path) if content is None else load(content)
-    source: Any = path if content is None else io.BytesIO(content)
-    _refuse_compressed(path, source)
+    if _is_compressed(path if content is None else io.BytesIO(content)):
+        raise WeightsError(sentence(path, "is compressed, as no torch file is", AGAIN))
+    source = path if content is None else io.BytesIO(content)
     return torch.load(source, map_location="cpu", weights_only=True)
 
 
-def _refuse_compressed(path: Path, source: Any) -> None:
+def _is_compressed(source: Path | io.BytesIO) -> bool:
     """Torch stores tensors as they are; a compressed archive is there to fill the memory."""
     if not zipfile.is_zipfile(source):
-        return
+        return False
     with zipfile.ZipFile(source) as archive:
-        compressed = any(e.compress_type != zipfile.ZIP_STORED for e in archive.infolist())
-    if compressed:
-        raise WeightsError(sentence(path, "is compressed, as no torch file is", AGAIN))
-    if isinstance(source, io.BytesIO):
-        source.seek(0)
+        return any(e.compress_type != zipfile.ZIP_STORED for e in archive.infolist())

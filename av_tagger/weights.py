@@ -98,12 +98,13 @@ def fetch(
         )
     if offline:
         raise WeightsError(
-            f"{file.filename}: is not here, and --offline forbids a download; {by_hand(file)}"
+            f"{file.filename}: {'is not here' if found is None else 'is damaged'}, and "
+            f"--offline forbids a download; {by_hand(file)}"
         )
     download.fetch(
         _addresses(file),
         target,
-        download.ExpectedFile(file.sha256, file.size, _content_check(file)),
+        download.ExpectedFile(file.sha256, file.size, file.most, _content_check(file)),
         progress,
         by_hand(file),
     )

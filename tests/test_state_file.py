@@ -50,6 +50,11 @@ def test_other_things_are_refused(
     assert "unpickled" not in capsys.readouterr().out
 
 
+def test_torch_s_advice_to_load_a_pickle_all_the_same_is_not_passed_on(tmp_path: Path) -> None:
+    with pytest.raises(WeightsError, match="its pickle holds other things than tensors"):
+        read_state(torch_file(tmp_path / "a.pt", {"w": Trap()}))
+
+
 def test_compressed_archives_are_not_unpacked(tmp_path: Path) -> None:
     """A gigabyte of zeros in a megabyte: torch itself never compresses."""
     whole, bomb = torch_file(tmp_path / "a.pt"), tmp_path / "bomb.pt"
@@ -98,7 +103,9 @@ def test_shapes_come_from_a_header_that_fits(tmp_path: Path) -> None:
         assert safetensors_shapes(path) is None
 
 
-def test_content_in_memory_is_read_from_its_start() -> None:
+@pytest.mark.parametrize("zipped", [True, False])
+def test_content_in_memory_is_read_from_its_start(zipped: bool) -> None:
+    """The old format of torch is no archive."""
     buffer = io.BytesIO()
-    torch.save(STATE, buffer)
+    torch.save(STATE, buffer, _use_new_zipfile_serialization=zipped)
     assert read_state(Path("a.pt"), content=buffer.getvalue())["n"] == 3

@@ -210,6 +210,8 @@ def test_a_wrong_file_without_checksum_does_not_pass_as_fetched(
         return
     with pytest.raises(WeightsError, match="cannot be reached"):  # it is downloaded again
         weights.fetch("toy")
+    with pytest.raises(WeightsError, match=r"toy\.pt: is damaged, and --offline forbids"):
+        weights.fetch("toy", offline=True)
     own = tmp_path / "own" / "toy.pt"
     own.parent.mkdir()
     own.write_bytes(content)

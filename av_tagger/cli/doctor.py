@@ -52,7 +52,7 @@ class Finding:
 
 def _doctor(options: DoctorOptions) -> None:
     """Show what a run would use and why, what would be better, and what is installed."""
-    from rich.console import Console
+    from av_tagger.cli.console import Console
 
     console = Console(highlight=False)
     for finding in findings(options):
@@ -183,8 +183,9 @@ def _devices() -> Iterator[Finding]:
 
 
 def _decoders() -> Iterator[Finding]:
-    from av_tagger.media.doctor import decoders
+    from av_tagger.media.doctor import decoders, isolation
 
+    yield Finding("decoding processes", isolation())
     for report in decoders():
         opens = f"{report.version}, opens {', '.join(report.opens)}"
         found = opens if report.version else "not installed"

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from av_tagger.dcase import parse_name
 from av_tagger.errors import UsageError
+from av_tagger.evaluation.intervals import recordings_of
 from av_tagger.evaluation.predictions import BRANCHES
 from av_tagger.evaluation.tagging import coverage_of, label_matrix
 
@@ -36,7 +36,7 @@ class LabelledScores:
     @property
     def groups(self) -> tuple[str, ...]:
         """A group per clip: clips of one video are never split between folds."""
-        return tuple(parsed.id if (parsed := parse_name(name)) else name for name in self.names)
+        return recordings_of(self.names)
 
 
 def labelled_scores(

@@ -8,7 +8,7 @@ import math
 import os
 import tempfile
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +16,7 @@ import numpy as np
 
 from av_tagger.errors import StorageError, UsageError, WeightsError, did_you_mean, sentence
 from av_tagger.fusion.logit import NEUTRAL_AGAINST, NEUTRAL_GAIN, LogitFusion
+from av_tagger.fusion.scales import KEYS, read_scales
 from av_tagger.fusion.weighing import (
     NEUTRAL_THRESHOLD,
     NEUTRAL_WEIGHT,
@@ -34,7 +35,7 @@ if TYPE_CHECKING:
 
 FORMAT = "av_tagger fusion"
 VERSION = 1
-_TOP = ("format", "version", "method", "note", "classes")
+_TOP = ("format", "version", "method", "note", "ear", "eye", "classes")
 _ROWS = ("both", "ear", "eye")
 _MISSPELT = 0.85  # similarity above which an unused class in the file counts as a typo
 _LARGEST = 1e300  # beyond it a number is no float, and NaN is not within either
@@ -95,14 +96,18 @@ def read_fusion(path: Path, labels: Sequence[str] | None = None, strict: bool = 
     wanted = tuple(labels) if labels is not None else tuple(table)
     missing = tuple(label for label in wanted if label not in table)
     _refuse_missing(path, missing, [name for name in table if name not in wanted], strict)
-    note = str(content.get("note", ""))
-    return build(
-        method,
-        wanted,
-        {label: table[label] for label in wanted if label in table},
-        neutral=missing,
-        note=note,
-    )
+    note, ear, eye = (_top_text(path, content, key) for key in ("note", "ear", "eye"))
+    known = {label: table[label] for label in wanted if label in table}
+    fusion = build(method, wanted, known, neutral=missing, note=note)
+    scales = read_scales(path, content["classes"], wanted)
+    return replace(fusion, fitted_ear=ear, fitted_eye=eye, scales=scales)
+
+
+def _top_text(path: Path, content: Mapping[str, Any], key: str) -> str:
+    value = content.get(key, "")
+    if not isinstance(value, str):
+        raise WeightsError(sentence(path, f"{key!r} is {value!r:.40}", "write text"))
+    return value
 
 
 def build(
@@ -222,7 +227,7 @@ def _numbers(path: Path, label: str, row: Mapping[str, Any], method: str) -> Row
     limits = {name: (column.lowest, column.highest) for name, column in COLUMNS[method].items()}
     limits |= dict.fromkeys(_ROWS, (0.0, _HIGHEST_THRESHOLD))
     words = TEXTS.get(method, ())
-    _refuse_unknown(path, f"class {label!r}", row, ("label", *limits, *words))
+    _refuse_unknown(path, f"class {label!r}", row, ("label", *limits, *words, *KEYS))
     numbers: dict[str, float | str] = {
         name: _number(path, label, name, row.get(name), bounds) for name, bounds in limits.items()
     }
@@ -292,24 +297,29 @@ def _lines(fusion: Weighing) -> list[dict[str, Any]]:
         {"label": label}
         | {name: float(values[k]) for name, values in columns.items()}
         | {name: values[k] for name, values in words.items() if values[k]}
+        | ({} if fusion.scales is None else fusion.scales.columns(k))
         for k, label in enumerate(fusion.labels)
     ]
 
 
-def _to_json(fusion: Weighing) -> str:
+def _head(fusion: Weighing) -> dict[str, Any]:
     head = {"format": FORMAT, "version": VERSION, "method": method_of(fusion), "note": fusion.note}
+    fitted = {"ear": fusion.fitted_ear, "eye": fusion.fitted_eye}
+    return head | {key: name for key, name in fitted.items() if name}
+
+
+def _to_json(fusion: Weighing) -> str:
     top = "".join(
         f"  {json.dumps(key)}: {json.dumps(value, ensure_ascii=False)},\n"
-        for key, value in head.items()
+        for key, value in _head(fusion).items()
     )
     rows = ",\n".join("    " + json.dumps(line, ensure_ascii=False) for line in _lines(fusion))
     return "{\n" + top + '  "classes": [\n' + rows + "\n  ]\n}\n"
 
 
 def _to_toml(fusion: Weighing) -> str:
-    head = {"format": FORMAT, "version": VERSION, "method": method_of(fusion), "note": fusion.note}
     top = "".join(
-        f"{key} = {json.dumps(value, ensure_ascii=False)}\n" for key, value in head.items()
+        f"{key} = {json.dumps(value, ensure_ascii=False)}\n" for key, value in _head(fusion).items()
     )
     tables = [
         "".join(f"{k} = {json.dumps(v, ensure_ascii=False)}\n" for k, v in line.items())

@@ -103,8 +103,8 @@ def _run_process(progress: FuzzProgress, block: range, at: Path) -> tuple[Tally,
     """The tally of a block, and how its process ended: done, late, or what happened to it."""
     plan = progress.plan
     words: dict[str, Any] = {"seed": plan.seed, "kinds": plan.kinds, "folder": str(plan.folder)}
-    left = max(0.0, min(1e9, progress.deadline - time.monotonic()))
-    words |= {"start": block.start, "end": block.stop, "at": str(at), "seconds": left}
+    until = time.time() + min(1e9, progress.deadline - time.monotonic())
+    words |= {"start": block.start, "end": block.stop, "at": str(at), "until": until}
     process = subprocess.Popen(
         [sys.executable, "-m", "av_tagger.bench.fuzz.block"],
         stdin=subprocess.PIPE,

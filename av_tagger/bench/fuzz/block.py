@@ -49,12 +49,12 @@ class Tally:
         self.endings.update(other.endings)
 
 
-def run_block(plan: FuzzPlan, numbers: range, at: Path, seconds: float = math.inf) -> Tally:
-    """Examine these mutants for so long; `at` always holds the number of the current one."""
-    tally, began = Tally(), time.monotonic()
+def run_block(plan: FuzzPlan, numbers: range, at: Path, until: float = math.inf) -> Tally:
+    """Examine these mutants up to a time; `at` always holds the number of the current one."""
+    tally = Tally()
     with tempfile.TemporaryDirectory(prefix="av-tagger-fuzz-") as folder:
         for number in numbers:
-            if time.monotonic() - began > seconds:
+            if time.time() > until:
                 break
             at.write_text(str(number))
             kind = plan.kind_of(number)
@@ -130,7 +130,7 @@ def main() -> None:
     plan = FuzzPlan(words["seed"], tuple(words["kinds"]), Path(words["folder"]))
     limit_memory()
     numbers = range(words["start"], words["end"])
-    tally = run_block(plan, numbers, Path(words["at"]), words["seconds"])
+    tally = run_block(plan, numbers, Path(words["at"]), words["until"])
     print(json.dumps({"mutants": tally.mutants, "endings": tally.endings}))
 
 

