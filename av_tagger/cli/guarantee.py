@@ -30,7 +30,7 @@ def guaranteed(options: TuneOptions) -> bool:
     if (goal := _goal(options)) is None:
         return False
     settings = FitSettings(options.method, options.point, options.few, seed=options.seed)
-    classes = choose_classes(options.classes)
+    classes = None if options.classes is None else choose_classes(options.classes)
     done = certify(options.results, options.truth, classes, settings, goal)
     if not options.where_possible or len(done.failed) == len(done.classes):
         refuse_failed(done, options.results)

@@ -22,6 +22,7 @@ from av_tagger.evaluation.intervals import (
 )
 from av_tagger.evaluation.labelled import LabelledScores, labelled_scores
 from av_tagger.evaluation.predictions import BRANCHES, Predictions
+from av_tagger.evaluation.reliability import Reliability, reliability
 from av_tagger.evaluation.tagging import label_matrix, score_tags
 from av_tagger.metrics import Counts, class_average_precision, mean_average_precision
 
@@ -44,6 +45,7 @@ class Uncertainty:
     mean_ap: Mapping[str, Interval]  # by branch
     gain: Interval | None  # mAP fused minus heard, paired
     class_ap: Mapping[str, Interval]  # of the fused scores
+    calibration: Mapping[str, Reliability]  # by branch
 
     def as_json(self) -> dict[str, Any]:
         return {
@@ -53,6 +55,7 @@ class Uncertainty:
             "macro_f1": self.macro.as_json(),
             "map": {branch: i.as_json() for branch, i in self.mean_ap.items()},
             "map_gain_of_looking": None if self.gain is None else self.gain.as_json(),
+            "calibration": {branch: r.as_json() for branch, r in self.calibration.items()},
             "classes": {
                 label: {
                     "f1": interval.as_json(),
@@ -73,6 +76,9 @@ class Uncertainty:
             lines.append(f"looking adds {self.gain} mAP: {_verdict(self.gain)}")
         return lines
 
+    def reliability_lines(self) -> list[str]:
+        return [line for b, r in self.calibration.items() for line in r.lines(b)]
+
 
 def uncertainty(read: Predictions, truth: Truth, labels: Sequence[str]) -> Uncertainty:
     """Decisions over every clip of the truth, AP over the clips with scores."""
@@ -90,6 +96,7 @@ def uncertainty(read: Predictions, truth: Truth, labels: Sequence[str]) -> Uncer
         {branch: _map_interval(table, branch, ap) for branch, ap in ranked.items() if table},
         _gain(table, ranked) if table is not None else None,
         _class_ap(table, ranked["fused"]) if table is not None and "fused" in ranked else {},
+        _calibration(table, list(ranked)),
     )
 
 
@@ -230,6 +237,12 @@ def _ranked(table: LabelledScores) -> dict[str, Floats]:
     draws = Resamples(table.groups)
     used = [b for b in BRANCHES if np.isfinite(getattr(table, b)).any()]
     return {b: resampled_ap(getattr(table, b), table.truth, draws) for b in used}
+
+
+def _calibration(table: LabelledScores | None, used: Sequence[str]) -> dict[str, Reliability]:
+    """Of what was heard and fused; what is seen is evidence, no probability."""
+    found = {b: reliability(getattr(table, b), table.truth) for b in used if table and b != "seen"}
+    return {branch: r for branch, r in found.items() if r is not None}
 
 
 def _map_interval(table: LabelledScores, branch: str, ap: Floats) -> Interval:

@@ -319,3 +319,12 @@ def test_an_unknown_codec_is_one_sentence(run: Run) -> None:
         run("pipeline", "--kinds", "h246:96x64")
     with pytest.raises(UsageError, match="'h264' has no size; write codec:WIDTHxHEIGHT"):
         run("pipeline", "--kinds", "h264")
+
+
+def test_sandbox(run: Run, tmp_path: Path) -> None:
+    clip = make_video(tmp_path / "a.mp4")
+    said = run("sandbox", clip, "--rounds", 1)
+    assert len(numbers(r"([\d.]+) ms of CPU per file", said)) == 2
+    (ratio,) = numbers(r"with / without: ([\d.]+)", said)
+    assert 0.1 < ratio < 10
+    assert os.environ.get("AV_TAGGER_SANDBOX") is None
