@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import copy
-import ctypes
 import itertools
-import sys
 from functools import cache
 from typing import TypeVar
 
 import torch
 from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
+
+from av_tagger.systems import M_ARENA_MAX, M_MMAP_MAX, M_TRIM_THRESHOLD, tune_malloc
 
 N = TypeVar("N", bound=nn.Module)
 CONVOLUTION_THEN_NORM = ("ConvNormAct",)  # blocks of timm whose children run in their order
@@ -54,15 +54,4 @@ def quick_memory() -> None:
     Call it before the first large tensor; on other systems it does nothing. One arena for all
     threads, because further arenas hold no block above 64 MB.
     """
-    if sys.platform != "linux":
-        return
-    try:
-        mallopt = ctypes.CDLL(None).mallopt
-    except (AttributeError, OSError):
-        return  # another C library, such as musl
-    mallopt(M_MMAP_MAX, 0)
-    mallopt(M_TRIM_THRESHOLD, 1 << 30)
-    mallopt(M_ARENA_MAX, 1)
-
-
-M_TRIM_THRESHOLD, M_MMAP_MAX, M_ARENA_MAX = -1, -4, -8  # malloc.h
+    tune_malloc({M_MMAP_MAX: 0, M_TRIM_THRESHOLD: 1 << 30, M_ARENA_MAX: 1})

@@ -25,7 +25,7 @@ from av_tagger.fusion.file import build
 from av_tagger.labels import ClassList, SoundClass, audioset, choose_classes
 from av_tagger.media import make_backend, open_media, warm_up
 from av_tagger.protocols import AudioBranch, DecodeRequest, VideoBranch
-from av_tagger.scores import BranchInfo, RunInfo
+from av_tagger.scores import BranchInfo, RunInfo, Status
 from av_tagger.settings import fingerprint
 from av_tagger.tagger import OFF, Parts, Tagger
 from av_tagger.version import __version__
@@ -64,6 +64,7 @@ class Plan:
         """What was expected and is not used, and what to do about it."""
         lines = list(preset.described(self.config, self.ear, self.eye))
         lines += [line for part in (self.ear, self.eye) if part for line in part.advice]
+        lines += self._fusion_advice()
         if self.ear is not None and self.ear.name == STARTER and self.config.classes is None:
             lines.append(STARTER_KNOWS)
         if self.config.classes is not None and self.ear is not None:
@@ -88,6 +89,16 @@ class Plan:
         return tuple(
             c.label for c in self.classes if c.label not in heard and (c.words == () or not sees)
         )
+
+    def _fusion_advice(self) -> list[str]:
+        """A fusion file that was fitted to results of another ear or eye."""
+        fitted = (self.fusion.fitted_ear, self.fusion.fitted_eye)
+        return [
+            f"{self.config.fusion}: was fitted to results of the {part} {before}, and this is"
+            f" {now.name}; fit it again with av-tag tune, or its thresholds are wrong"
+            for part, before, now in zip(("ear", "eye"), fitted, self.branches, strict=True)
+            if before and now.status is not Status.OFF and before != now.name
+        ]
 
     @property
     def fold(self) -> bool:

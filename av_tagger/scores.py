@@ -30,10 +30,10 @@ class Status(StrEnum):
 class Evidence:
     """Why the eye has a class: the object, when it was seen, how similar its name is."""
 
-    seconds: float
+    seconds: float  # of the key frame in which it is seen best
     object: str
-    probability: float
-    similarity: float
+    probability: float  # of the object in that key frame, as in `KeyFrame.objects`
+    similarity: float  # how strongly its name stands for the class
 
 
 @dataclass(frozen=True)
@@ -142,6 +142,13 @@ class BranchInfo:
     status: Status
     model: str
     weights: str | None = None
+
+    @property
+    def name(self) -> str:
+        """Model and weights in one line; `off` for a branch that was not used."""
+        if self.status is Status.OFF:
+            return str(Status.OFF)
+        return f"{self.model} ({self.weights})" if self.weights else self.model
 
 
 @dataclass(frozen=True)

@@ -37,7 +37,7 @@ from av_tagger.labels import dcase2017
 from av_tagger.media import DecoderPool, open_media
 from av_tagger.protocols import DecodeRequest
 from av_tagger.runner.concurrency import CPU_BATCH as CPU_WINDOWS
-from av_tagger.runner.concurrency import Concurrency, available_cores, describe, for_machine
+from av_tagger.runner.concurrency import Concurrency, describe, for_machine
 from av_tagger.runner.job import Item
 from av_tagger.runner.local import InProcessEngine
 from av_tagger.runner.profile import Profile
@@ -45,6 +45,7 @@ from av_tagger.runner.profile_plot import draw
 from av_tagger.runner.run import RunRequest, run
 from av_tagger.runner.worker import Worker
 from av_tagger.scores import RunInfo
+from av_tagger.systems import available_cores
 from av_tagger.tagger import Parts, Tagger
 from av_tagger.video.branch import SparseEye
 from av_tagger.video.features import CPU_BATCH, GPU_BATCH, Compute

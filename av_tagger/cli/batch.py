@@ -11,8 +11,7 @@ from av_tagger.cli.batch_options import BatchOptions
 from av_tagger.cli.options import command
 
 if TYPE_CHECKING:
-    from rich.console import Console
-
+    from av_tagger.cli.console import Console
     from av_tagger.runner.run import Engine, RunRequest, Summary
     from av_tagger.runner.selection import Selection
 
@@ -21,14 +20,13 @@ INTERRUPTED = 130
 
 def _batch(options: BatchOptions) -> int:
     """Tag a collection into RUN; run the same command again to resume."""
-    from rich.console import Console
-
     from av_tagger.cli.batch_summary import (
         show_interrupted,
         show_profile,
         show_summary,
         show_written,
     )
+    from av_tagger.cli.console import Console
     from av_tagger.cli.progress import progress_bar
     from av_tagger.runner.run import run
 
@@ -74,7 +72,7 @@ def _check(options: BatchOptions) -> tuple[str, ...]:
         raise UsageError(
             "--devices starts one process per device; leave out --processes and --engine ray"
         )
-    check_folder(RunRequest(options.output, (), "", _selection(options)))
+    check_folder(RunRequest(options.output, (), "", _selection(options), options.fresh))
     return formats
 
 
@@ -104,10 +102,14 @@ def _request(
     While the run lists its clips, files that are not media are appended to `skipped`.
     """
     from av_tagger.cli.batch_engines import ENGINES, wants_detail
+    from av_tagger.cli.session import say
     from av_tagger.runner.run import RunRequest
     from av_tagger.runner.sources import at_least_one, items
 
-    found = at_least_one(items(options.inputs, options.media or (), skipped))
+    def remark(text: str) -> None:
+        say(text, options, console)
+
+    found = at_least_one(items(options.inputs, options.media or (), skipped, remark))
     engine, fingerprint = ENGINES[options.engine](options, console)
     fingerprint += "+detail" if wants_detail(options) else ""
     selection = _selection(options)

@@ -6,9 +6,8 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from rich.console import Console
-
     from av_tagger.cli.batch_options import BatchOptions
+    from av_tagger.cli.console import Console
     from av_tagger.runner.concurrency import Concurrency
     from av_tagger.runner.run import Engine
 

@@ -9,23 +9,18 @@ from typing import TYPE_CHECKING
 from rich.table import Table
 from rich.text import Text
 
+from av_tagger.cli.output import visible
+
 if TYPE_CHECKING:
     from collections import Counter
+    from collections.abc import Iterator
 
-    from rich.console import Console
-
+    from av_tagger.cli.console import Console
     from av_tagger.runner.profile import Profile
     from av_tagger.runner.run import RunRequest, Summary
 
 
 TAGS_SHOWN = 8
-
-
-def visible(text: str) -> str:
-    """Control characters, such as those of a file name, as escapes: a terminal would obey them."""
-    return "".join(
-        c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in text
-    )
 
 
 def show_summary(
@@ -50,10 +45,8 @@ def show_summary(
             ),
             soft_wrap=True,
         )
-    if summary.broken:
-        results = f"result{'s' if summary.broken > 1 else ''} of earlier runs"
-        words = f"av-tag: {summary.broken} damaged {results} left out and made again if listed"
-        console.print(Text(words, style="yellow"), soft_wrap=True)
+    for words in _repairs(summary):
+        console.print(Text(visible(f"av-tag: {words}"), style="yellow"), soft_wrap=True)
     if quiet:
         return
     if skipped:
@@ -70,10 +63,24 @@ def show_summary(
         f"{done}, {summary.skipped} from earlier runs",
         f"{used}; {summary.seconds:.1f} s{rate}",
         *_tags(summary),
+        *summary.remarks,
         *(f"wrote {path}" for path in summary.files),
     )
     for line in lines:
         console.print(Text(visible(line)), soft_wrap=True)
+
+
+def _repairs(summary: Summary) -> Iterator[str]:
+    """What was damaged when the run was resumed."""
+    repair = summary.repair
+    if repair.damaged is not None:
+        yield (
+            f"the journal was damaged: {repair.saved} results of it were saved, the others were "
+            f"made again; it is kept as {repair.damaged}"
+        )
+    if repair.broken:
+        results = f"result{'s' if repair.broken > 1 else ''} of earlier runs"
+        yield f"{repair.broken} damaged {results} left out and made again if listed"
 
 
 def _tags(summary: Summary) -> Iterator[str]:

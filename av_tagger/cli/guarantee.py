@@ -11,9 +11,8 @@ from av_tagger.errors import UsageError
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from rich.console import Console
-
-    from av_tagger.cli.tune import TuneOptions
+    from av_tagger.cli.console import Console
+    from av_tagger.cli.tune_options import TuneOptions
     from av_tagger.evaluation.certified import Certified
     from av_tagger.evaluation.guarantees import Goal
 
@@ -31,7 +30,7 @@ def guaranteed(options: TuneOptions) -> bool:
     if (goal := _goal(options)) is None:
         return False
     settings = FitSettings(options.method, options.point, options.few, seed=options.seed)
-    classes = choose_classes(options.classes)
+    classes = None if options.classes is None else choose_classes(options.classes)
     done = certify(options.results, options.truth, classes, settings, goal)
     if not options.where_possible or len(done.failed) == len(done.classes):
         refuse_failed(done, options.results)
@@ -58,8 +57,9 @@ def _goal(options: TuneOptions) -> Goal | None:
 
 def _show(done: Certified, output: Path) -> None:
     from rich.box import SIMPLE_HEAD
-    from rich.console import Console
     from rich.table import Table
+
+    from av_tagger.cli.console import Console
 
     console = Console()
     title = f"Guaranteed {done.goal.kind} {done.goal.value:g}"

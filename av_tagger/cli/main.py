@@ -7,6 +7,7 @@ import logging
 import os
 import sys
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from typing import Annotated, Any
 
 import typer
@@ -30,6 +31,13 @@ from av_tagger.cli import (
     weights,
 )
 from av_tagger.cli.help import Command, Group
+from av_tagger.cli.output import (
+    CANNOT_WRITE,
+    CLOSED_PIPE,
+    OutputError,
+    guarded_output,
+    visible,
+)
 from av_tagger.errors import AvTaggerError
 
 USAGE = 2
@@ -75,7 +83,20 @@ def main(arguments: Sequence[str] | None = None) -> None:
             print(f"av-tag: there is no command or file {words[0]!r}; {near}", file=sys.stderr)
             sys.exit(USAGE)
         words.insert(0, "tag")
-    sys.exit(run(words))
+    sys.exit(_run_guarded(words))
+
+
+def _run_guarded(words: list[str]) -> int:
+    """Run one command; a full or closed stdout is one sentence, a closed pipe is silent."""
+    try:
+        with guarded_output():
+            return run(words)
+    except OutputError as error:
+        if error.closed_pipe:
+            return CLOSED_PIPE
+        with suppress(OSError):
+            print(f"av-tag: standard output cannot be written ({error})", file=sys.stderr)
+        return CANNOT_WRITE
 
 
 def _mistyped(word: str) -> str:
@@ -91,14 +112,11 @@ def run(words: list[str]) -> int:
     try:
         result = app(words, standalone_mode=False, prog_name="av-tag")
     except AvTaggerError as error:
-        print(f"av-tag: {error}", file=sys.stderr)
+        print("av-tag: " + visible(str(error), keep="\n"), file=sys.stderr)
         return USAGE
     except KeyboardInterrupt:
         print("av-tag: interrupted", file=sys.stderr)
         return INTERRUPTED
-    except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 0
     except typer.Abort:
         return INTERRUPTED
     except Exception as error:
@@ -114,7 +132,8 @@ def _usage_error(error: Any) -> int:
     if message := error.format_message().strip():
         if message.startswith("No such command"):
             message, near = message.partition(" Did you mean")[0], _near_member(message, error)
-        print(f"av-tag: {message.rstrip('.')}; {near}see {path} --help", file=sys.stderr)
+        text = visible(f"av-tag: {message.rstrip('.')}; {near}see {path} --help")
+        print(text, file=sys.stderr)
     return int(error.exit_code)
 
 

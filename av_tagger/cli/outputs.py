@@ -12,6 +12,7 @@ from av_tagger.scores import Outcome, Tagged
 if TYPE_CHECKING:
     from av_tagger.cli.options import OutputOptions
 
+SMALL_MEDIA = 10_000_000  # bytes: a film up to this size is inside the page of --report
 PAGE = (".html", ".htm")
 
 
@@ -57,13 +58,14 @@ def write_outputs(outcomes: Sequence[Outcome], options: OutputOptions) -> Iterat
 
 def _write_report(outcomes: Sequence[Outcome], tagged: Sequence[Tagged], target: Path) -> Path:
     """A page for one file; for several a folder with an index, never one named like a page."""
-    from av_tagger.reports.html import write_page, write_site
+    from av_tagger.reports.html import PageOptions, write_page, write_site
     from av_tagger.reports.spectrogram import draw_clip
 
     if len(outcomes) > 1 or not target.suffix:
         is_page = target.suffix.lower() in PAGE
         return write_site(outcomes, target.with_suffix("") if is_page else target)
-    write_page(tagged[0], target, draw_clip(tagged[0].clip))
+    options = PageOptions(embed_small=SMALL_MEDIA)
+    write_page(tagged[0], target, draw_clip(tagged[0].clip), options)
     return target
 
 

@@ -42,9 +42,9 @@ def _print_json(rows: list[Row]) -> None:
 
 def _print_table(rows: list[Row]) -> None:
     """The name alone on its line, so that it can be copied; then what is known of it."""
-    from rich.console import Console
     from rich.text import Text
 
+    from av_tagger.cli.console import Console
     from av_tagger.cli.help import wrapped
 
     console = Console(highlight=False)

@@ -5,9 +5,10 @@ from __future__ import annotations
 from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
-from rich.console import Console
 from rich.text import Text
 
+from av_tagger.cli.console import Console
+from av_tagger.cli.output import visible
 from av_tagger.scores import BranchInfo
 
 if TYPE_CHECKING:
@@ -88,4 +89,4 @@ def settings_of(models: ModelOptions) -> Config:
 def say(text: str, talk: TalkOptions, console: Console | None = None) -> None:
     """Print a remark to stderr, unless --quiet."""
     if not talk.quiet:
-        (console or Console(stderr=True)).print(Text(text, style="yellow"), soft_wrap=True)
+        (console or Console(stderr=True)).print(Text(visible(text), style="yellow"), soft_wrap=True)

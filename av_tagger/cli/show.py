@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from av_tagger.cli.console import Console
+from av_tagger.cli.output import visible
 from av_tagger.scores import (
     BranchInfo,
     Event,
@@ -32,7 +33,7 @@ NO_WEIGHTS = "no weights: av-tag weights fetch"
 def show(outcome: Outcome, console: Console, errors: Console, *, top: int | None = None) -> None:
     """Print an outcome: a table of tags, or one sentence on stderr for a file that failed."""
     if isinstance(outcome, Failed):
-        errors.print(Text(f"av-tag: {outcome.message}", style="red"), soft_wrap=True)
+        errors.print(Text(visible(f"av-tag: {outcome.message}"), style="red"), soft_wrap=True)
         return
     shown = chosen(outcome, top)
     if shown:
@@ -44,7 +45,8 @@ def show(outcome: Outcome, console: Console, errors: Console, *, top: int | None
     if outcome.shots:
         console.print(shot_table(outcome.shots))
     for note in outcome.notes:
-        errors.print(Text(f"{outcome.clip.name}: {note}", style="yellow"), soft_wrap=True)
+        line = visible(f"{outcome.clip.name}: {note}")
+        errors.print(Text(line, style="yellow"), soft_wrap=True)
 
 
 @dataclass(frozen=True)
@@ -162,7 +164,7 @@ def _threshold(value: float) -> str:
 
 def _title(tagged: Tagged) -> Text:
     duration = clock(tagged.duration_seconds)
-    return Text(tagged.clip.name, style="bold").append(f"  {duration}", style="dim")
+    return Text(visible(tagged.clip.name), style="bold").append(f"  {duration}", style="dim")
 
 
 def _no_tags(tagged: Tagged) -> Text:

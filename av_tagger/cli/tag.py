@@ -118,8 +118,7 @@ def _shortened(name: str, most: int = 28) -> str:
 
 def _printer(options: TagOptions) -> Printer:
     """Prints one outcome: a JSON line with --json, otherwise a table."""
-    from rich.console import Console
-
+    from av_tagger.cli.console import Console
     from av_tagger.cli.show import show
     from av_tagger.reports.schema import as_line
     from av_tagger.scores import Failed

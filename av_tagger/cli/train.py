@@ -14,8 +14,7 @@ from av_tagger.cli.options import command
 from av_tagger.flags import RunFlags, argument, option, required, same
 
 if TYPE_CHECKING:
-    from rich.console import Console
-
+    from av_tagger.cli.console import Console
     from av_tagger.cli.progress import ProgressBar
     from av_tagger.labels import ClassList
     from av_tagger.learning.data.examples import SkippedEntry
@@ -99,8 +98,7 @@ class TrainOptions:
 
 def _train(options: TrainOptions) -> int:
     """Train an ear: av-tag train crnn-av --data train.csv --valid valid.csv -o RUN."""
-    from rich.console import Console
-
+    from av_tagger.cli.console import Console
     from av_tagger.cli.progress import progress_bar
     from av_tagger.errors import UsageError
     from av_tagger.learning.prepare import Sources, read_data, skipped

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from av_tagger.dcase import read_weak
 from av_tagger.errors import UsageError
 from av_tagger.evaluation.guarantees import (
     ALARMS,
@@ -22,7 +21,8 @@ from av_tagger.evaluation.guarantees import (
     guarantee,
 )
 from av_tagger.evaluation.labelled import LabelledScores, labelled_scores
-from av_tagger.evaluation.predictions import read_predictions
+from av_tagger.evaluation.predictions import matched, read_predictions
+from av_tagger.evaluation.truth import read_truth
 from av_tagger.fusion.fit import FitSettings, FusionFitter
 from av_tagger.fusion.logit import LogitFusion
 from av_tagger.fusion.thresholds import NOTHING
@@ -111,13 +111,14 @@ class Certified:
 
 
 def certify(
-    results: Path, truth: Path, classes: ClassList, settings: FitSettings, goal: Goal
+    results: Path, truth: Path, classes: ClassList | None, settings: FitSettings, goal: Goal
 ) -> Certified:
     """Fit to one third of the recordings, guarantee thresholds on the others."""
-    read = read_predictions(results, classes)
-    data = labelled_scores(read, read_weak(truth, classes), classes.labels)
+    real = read_truth(truth, classes)
+    read = matched(read_predictions(results, real.classes, others=real.manifest), real.tags)
+    data = labelled_scores(read, real.tags, real.classes.labels, real.recordings)
     hours = np.array([read.clips[name].seconds for name in data.names]) / 3600
-    if goal.kind == ALARMS and not hours.all():
+    if goal.kind == ALARMS and not (hours > 0).all():
         raise UsageError(f"{results}: has no durations; use the JSON lines of av-tag --json")
     return certified(data, hours, settings, goal)
 

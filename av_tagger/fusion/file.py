@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 
 FORMAT = "av_tagger fusion"
 VERSION = 1
-_TOP = ("format", "version", "method", "note", "classes")
+_TOP = ("format", "version", "method", "note", "ear", "eye", "classes")
 _ROWS = ("both", "ear", "eye")
 _MISSPELT = 0.85  # similarity above which an unused class in the file counts as a typo
 _LARGEST = 1e300  # beyond it a number is no float, and NaN is not within either
@@ -96,10 +96,18 @@ def read_fusion(path: Path, labels: Sequence[str] | None = None, strict: bool = 
     wanted = tuple(labels) if labels is not None else tuple(table)
     missing = tuple(label for label in wanted if label not in table)
     _refuse_missing(path, missing, [name for name in table if name not in wanted], strict)
-    note = str(content.get("note", ""))
+    note, ear, eye = (_top_text(path, content, key) for key in ("note", "ear", "eye"))
     known = {label: table[label] for label in wanted if label in table}
     fusion = build(method, wanted, known, neutral=missing, note=note)
-    return replace(fusion, scales=read_scales(path, content["classes"], wanted))
+    scales = read_scales(path, content["classes"], wanted)
+    return replace(fusion, fitted_ear=ear, fitted_eye=eye, scales=scales)
+
+
+def _top_text(path: Path, content: Mapping[str, Any], key: str) -> str:
+    value = content.get(key, "")
+    if not isinstance(value, str):
+        raise WeightsError(sentence(path, f"{key!r} is {value!r:.40}", "write text"))
+    return value
 
 
 def build(
@@ -294,20 +302,24 @@ def _lines(fusion: Weighing) -> list[dict[str, Any]]:
     ]
 
 
-def _to_json(fusion: Weighing) -> str:
+def _head(fusion: Weighing) -> dict[str, Any]:
     head = {"format": FORMAT, "version": VERSION, "method": method_of(fusion), "note": fusion.note}
+    fitted = {"ear": fusion.fitted_ear, "eye": fusion.fitted_eye}
+    return head | {key: name for key, name in fitted.items() if name}
+
+
+def _to_json(fusion: Weighing) -> str:
     top = "".join(
         f"  {json.dumps(key)}: {json.dumps(value, ensure_ascii=False)},\n"
-        for key, value in head.items()
+        for key, value in _head(fusion).items()
     )
     rows = ",\n".join("    " + json.dumps(line, ensure_ascii=False) for line in _lines(fusion))
     return "{\n" + top + '  "classes": [\n' + rows + "\n  ]\n}\n"
 
 
 def _to_toml(fusion: Weighing) -> str:
-    head = {"format": FORMAT, "version": VERSION, "method": method_of(fusion), "note": fusion.note}
     top = "".join(
-        f"{key} = {json.dumps(value, ensure_ascii=False)}\n" for key, value in head.items()
+        f"{key} = {json.dumps(value, ensure_ascii=False)}\n" for key, value in _head(fusion).items()
     )
     tables = [
         "".join(f"{k} = {json.dumps(v, ensure_ascii=False)}\n" for k, v in line.items())

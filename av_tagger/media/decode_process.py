@@ -19,11 +19,11 @@ from av_tagger.media.lifeline import Lifeline
 from av_tagger.media.opening import CHECK
 from av_tagger.media.transport import MappedBlocks, receive, send
 from av_tagger.protocols import DecodeRequest
+from av_tagger.systems import KILL, KILLED_FROM_OUTSIDE
 
 LIMIT_SECONDS = 120.0
 RECYCLE_AFTER = 500  # files; bounds what a decoder leaks
 FACTORY = "av_tagger.media.backend:make_backend"
-FROM_OUTSIDE = frozenset({signal.SIGTERM, getattr(signal, "SIGKILL", signal.SIGTERM)})
 
 
 class DecoderKilled(MediaError):
@@ -167,10 +167,10 @@ class DecodeProcess:
         try:
             status = process.wait(timeout=2)
         except subprocess.TimeoutExpired:
-            status = -signal.SIGKILL
+            status = -KILL
         self.close()
         how = f"signal {signal.Signals(-status).name}" if status < 0 else f"exit status {status}"
-        if -status in FROM_OUTSIDE and not interrupted:
+        if -status in KILLED_FROM_OUTSIDE and not interrupted:
             reason = f"its decoder was killed from outside ({how}), perhaps for lack of memory"
             return DecoderKilled(path, reason, "free memory and run the same command again")
         return MediaError(path, f"its decoder crashed ({how})", CHECK)

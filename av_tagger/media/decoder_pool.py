@@ -5,7 +5,6 @@ from __future__ import annotations
 import atexit
 import itertools
 import os
-import socket
 import threading
 import time
 from collections.abc import Iterator, Sequence
@@ -26,8 +25,9 @@ from av_tagger.media.decode_server import import_target
 from av_tagger.media.paths import check_path
 from av_tagger.media.recording import ArrayClip, windows_of
 from av_tagger.protocols import DecodeRequest, MediaBackend
+from av_tagger.systems import CAN_SHARE_MEMORY
 
-CAN_ISOLATE = hasattr(socket, "AF_UNIX") and hasattr(socket, "send_fds")  # not on Windows
+CAN_ISOLATE = CAN_SHARE_MEMORY  # not on Windows
 MOST_IDLE = 4
 LOOK, LOOK_SECONDS = "av_tagger.media.sniff:holds_media", 20.0
 CLIP_LIMIT_SECONDS = 3600.0

@@ -51,7 +51,11 @@ def _expand(path: Path, skipped: list[Path]) -> list[Path]:
         return _inside(path, skipped)
     if exists(path) or not MAGIC & set(str(path)):
         return [path]
-    matches = [Path(match) for match in glob.glob(str(path.expanduser()), recursive=True)]  # noqa: PTH207 - Path.glob takes no absolute pattern
+    try:
+        matches = [Path(match) for match in glob.glob(str(path.expanduser()), recursive=True)]  # noqa: PTH207 - Path.glob takes no absolute pattern
+    except RecursionError as error:
+        reason = "folders are nested too deeply for this pattern"
+        raise MediaError(path, reason, "name the folder itself") from error
     files = [match for match in matches if match.is_file()]
     for folder in (match for match in matches if match.is_dir()):
         files += _walk(folder, skipped)
@@ -82,13 +86,21 @@ def _inside(folder: Path, skipped: list[Path]) -> list[Path]:
 
 def _walk(folder: Path, skipped: list[Path]) -> list[Path]:
     """Media files, and folders that cannot be read, whose errors `check_path` explains."""
-    unreadable: list[Path] = []
-    files: list[Path] = []
-    for place, _, names in os.walk(folder, onerror=lambda e: unreadable.append(Path(e.filename))):
-        paths = (Path(place, name) for name in names if not name.startswith("."))
-        for path in filter(is_file, paths):
-            (files if _is_media(path) else skipped).append(path)
-    return files + unreadable
+    found: list[Path] = []
+    waiting = [folder]
+    while waiting:  # not recursive, as os.walk is: folders may be nested thousands deep
+        place = waiting.pop()
+        try:
+            with os.scandir(place) as entries:
+                for entry in entries:
+                    path = Path(entry.path)
+                    if entry.is_dir(follow_symlinks=False):
+                        waiting.append(path)
+                    elif not path.name.startswith(".") and is_file(path):
+                        (found if _is_media(path) else skipped).append(path)
+        except OSError:
+            found.append(place)
+    return found
 
 
 def _is_media(path: Path) -> bool:

@@ -8,7 +8,6 @@ import os
 import pickle
 import socket
 import struct
-import tempfile
 import weakref
 from collections import deque
 from collections.abc import Iterable
@@ -19,16 +18,9 @@ import numpy as np
 
 from av_tagger.clip import Frames, Images, Media
 from av_tagger.media.blocks import Block, Blocks, Shape
+from av_tagger.systems import anonymous_file, receive_with_files, send_with_files
 
 HEADER = struct.Struct("<QB")  # bytes of pickle that follow, number of file descriptors
-
-
-def anonymous_file() -> int:
-    """A file descriptor of memory without a name: freed when the processes end."""
-    if hasattr(os, "memfd_create"):
-        return os.memfd_create("av_tagger")
-    with tempfile.TemporaryFile() as file:
-        return os.dup(file.fileno())
 
 
 @dataclass(eq=False)
@@ -121,7 +113,7 @@ class MappedBlocks:
         for name in packed.gone:
             self._mapped.pop(name, None)  # arrays that still exist keep the mapping alive
         if descriptors:
-            self._mapped[packed.name] = mmap.mmap(descriptors[0], 0, mmap.MAP_SHARED)
+            self._mapped[packed.name] = mmap.mmap(descriptors[0], 0)
         size = int(np.prod(packed.shape, dtype=np.int64))
         array = np.frombuffer(memoryview(self._mapped[packed.name]), np.uint8)
         weakref.finalize(array, self.released.append, packed.name).atexit = False
@@ -149,13 +141,13 @@ def send(channel: socket.socket, message: Any, memory: SharedBlocks | None = Non
             memory.names_to_unmap(),
         )
     body = pickle.dumps(message, protocol=pickle.HIGHEST_PROTOCOL)
-    socket.send_fds(channel, [HEADER.pack(len(body), len(descriptors))], descriptors)
+    send_with_files(channel, HEADER.pack(len(body), len(descriptors)), descriptors)
     channel.sendall(body)
 
 
 def receive(channel: socket.socket, mapped: MappedBlocks | None = None) -> Any:
     """The next message; EOFError when the other process is gone."""
-    head, descriptors, _, _ = socket.recv_fds(channel, HEADER.size, 1)
+    head, descriptors = receive_with_files(channel, HEADER.size)
     try:
         head += _exactly(channel, HEADER.size - len(head)) if head else b""
         if len(head) < HEADER.size:

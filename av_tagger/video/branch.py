@@ -210,9 +210,10 @@ class SparseEye:
         if objects is None or self.parts.words is None:
             return replace(Scores.silent(self.labels, self.status), keyframes=keyframes)
         probabilities, given = self._classes_of(objects)
-        seconds = film.times[chosen.rows][objects.argmax(axis=0)]  # when each object was seen best
+        times, best = film.times[chosen.rows], objects.argmax(axis=0)  # where each is seen best
+        sight = [(float(times[row]), float(objects[row, i])) for i, row in enumerate(best)]
         evidence = {
-            label: self._evidence(given[:, k], k, seconds)
+            label: self._evidence(given[:, k], k, sight)
             for k, label in enumerate(self.labels)
             if probabilities[k] > 0
         }
@@ -232,13 +233,16 @@ class SparseEye:
         return given.sum(axis=0).clip(0.0, 1.0), given
 
     def _evidence(
-        self, given: NDArray[np.float64], k: int, seconds: NDArray[np.float64]
+        self, given: NDArray[np.float64], k: int, sight: Sequence[tuple[float, float]]
     ) -> tuple[Evidence, ...]:
+        """The objects that give most to class k.
+
+        Each with the probability that it has in its key frame, as `KeyFrame.objects` has it, and
+        not with the part of it that the class gets.
+        """
         strongest = np.argsort(-given, kind="stable")[:MOST_EVIDENCE]
         return tuple(
-            Evidence(
-                float(seconds[i]), self._names[i], float(given[i]), float(self._similarity[i, k])
-            )
+            Evidence(sight[i][0], self._names[i], sight[i][1], float(self._similarity[i, k]))
             for i in strongest
             if given[i] > 0
         )

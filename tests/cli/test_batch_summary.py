@@ -17,13 +17,13 @@ from av_tagger.cli.batch_summary import (
     show_profile,
     show_summary,
     show_written,
-    visible,
 )
 from av_tagger.errors import MissingExtra
 from av_tagger.runner import profile_plot
 from av_tagger.runner.journal import RunCounts
 from av_tagger.runner.profile import Profile
 from av_tagger.runner.profiler import ONLY_PROCESS, Profiler
+from av_tagger.runner.repair import Repair
 from av_tagger.runner.run import RunRequest, Summary
 from av_tagger.runner.selection import Selection
 
@@ -204,5 +204,17 @@ def test_control_characters_of_names_are_shown_escaped(console: Console) -> None
     assert all(line.isprintable() for line in found)
 
 
-def test_other_characters_are_left_as_they_are() -> None:
-    assert visible("Žluťoučký kůň 馬 🐎 [x]\\n.mp4") == "Žluťoučký kůň 馬 🐎 [x]\\n.mp4"
+def test_repairs_are_said(console: Console) -> None:
+    repair = Repair(broken=2, saved=7, damaged=Path("run/journal.damaged.sqlite"))
+    show_summary(console, summary(repair=repair), quiet=True)
+    assert printed(console)[1:] == [
+        (
+            "av-tag: the journal was damaged: 7 results of it were saved, the others were made "
+            "again; it is kept as run/journal.damaged.sqlite"
+        ),
+        "av-tag: 2 damaged results of earlier runs left out and made again if listed",
+    ]
+    show_summary(console, summary(repair=Repair(broken=1), failures=[]), quiet=True)
+    assert printed(console)[-1] == (
+        "av-tag: 1 damaged result of earlier runs left out and made again if listed"
+    )

@@ -112,6 +112,8 @@ def test_every_command_works(plain: PlainInstall, folder: Path) -> None:
         "analyse": ["analyse", trained, "-o", out / "analysis"],
         "vote": ["vote", trained, trained, "-o", out / "vote"],
         "doctor": ["doctor", "--offline"],
+        "classes": ["classes", "siren"],
+        "config": ["config"],
         "weights list": ["weights", "list"],
         "weights check": ["weights", "check", "crnn.starter"],
     }

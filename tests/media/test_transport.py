@@ -13,7 +13,7 @@ import pytest
 
 from av_tagger.clip import Clip, ColourMatrix, Frames, Media, Waveform
 from av_tagger.media import transport
-from av_tagger.media.transport import MappedBlocks, SharedBlocks, anonymous_file, receive, send
+from av_tagger.media.transport import MappedBlocks, SharedBlocks, receive, send
 
 Pair = tuple[socket.socket, socket.socket]
 
@@ -175,17 +175,3 @@ def test_descriptors_do_not_pile_up(pair: Pair) -> None:
         send(server, media_with(images), memory)
         receive(client, mapped)
     assert open_files() <= before + 1, "mmap keeps one of its own"
-
-
-@pytest.mark.parametrize("memfd", [True, False])
-def test_memory_without_a_name_can_be_mapped(memfd: bool, monkeypatch: pytest.MonkeyPatch) -> None:
-    if memfd and not hasattr(os, "memfd_create"):
-        pytest.skip("this system has no memfd_create")
-    if not memfd:
-        monkeypatch.delattr(os, "memfd_create", raising=False)
-    descriptor = anonymous_file()
-    os.ftruncate(descriptor, 8)
-    with transport.mmap.mmap(descriptor, 8) as one, transport.mmap.mmap(descriptor, 8) as other:
-        one[:3] = b"abc"
-        assert other[:3] == b"abc"
-    os.close(descriptor)

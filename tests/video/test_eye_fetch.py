@@ -148,7 +148,7 @@ def test_offline_names_everything_that_is_missing(
         "inception_v4.tf_in1k.safetensors",
         "glove.840B.300d.zip",
     ]
-    sizes = ["244.4 MB", "about 171 MB", "about 2200 MB"]
+    sizes = ["244.4 MB", "about 171 MB", "2176.8 MB"]
     assert all(size in line for size, line in zip(sizes, lines, strict=True))
 
 
