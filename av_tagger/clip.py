@@ -9,9 +9,12 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from av_tagger.repeats import first_equal
+
 Samples = NDArray[np.float32]
 Images = NDArray[np.uint8]
 Times = NDArray[np.float64]
+Rows = NDArray[np.int64]
 
 
 ADDRESS = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+://")
@@ -131,6 +134,7 @@ class Frames:
     times: Times  # (n,) seconds, in ascending order
     damaged: int = 0  # frames that the decoder reported as corrupt
     luma: ColourMatrix | None = None
+    first_equal: Rows | None = None  # (n,) per frame the first that equals it; None: unknown
 
     def __post_init__(self) -> None:
         shape = self.images.shape
@@ -150,6 +154,8 @@ class Frames:
             )
         if self.times.shape != (len(self.images),):
             raise ValueError(f"one time per frame: {self.times.shape = }, {shape = }")
+        if self.first_equal is not None and self.first_equal.shape != self.times.shape:
+            raise ValueError(f"one row per frame: {self.first_equal.shape = }, {shape = }")
 
     def __len__(self) -> int:
         return len(self.images)
@@ -160,11 +166,17 @@ class Frames:
         rows, width = self.images.shape[1:3]
         return (rows, width) if self.luma is None else (rows * 2 // 3, width)
 
+    def distinct(self) -> tuple[Rows, Rows]:
+        """Rows of the frames that differ from all before them, and per frame its place in these."""
+        known = first_equal(self.images) if self.first_equal is None else self.first_equal
+        rows, places = np.unique(known, return_inverse=True)
+        return rows, places.reshape(-1)
+
     def planes(self) -> tuple[Images, Images, Images]:
         """Views of Y (n, height, width), U and V (n, height / 2, width / 2); needs `luma`."""
         return yuv_planes(self.images)
 
-    def rgb(self, rows: NDArray[np.int64] | slice = slice(None)) -> Images:
+    def rgb(self, rows: Rows | slice = slice(None)) -> Images:
         """(rows, height, width, 3) RGB."""
         if self.luma is None:
             return self.images[rows]

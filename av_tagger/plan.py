@@ -71,6 +71,16 @@ class Plan:
             lines += self._remarks_on_classes(set(self.ear.labels))
         return tuple(lines)
 
+    def _fusion_advice(self) -> list[str]:
+        """A fusion file that was fitted to results of another ear or eye."""
+        fitted = (self.fusion.fitted_ear, self.fusion.fitted_eye)
+        return [
+            f"{self.config.fusion}: was fitted to results of the {part} {before}, and this is"
+            f" {now.name}; fit it again with av-tag tune, or its thresholds are wrong"
+            for part, before, now in zip(("ear", "eye"), fitted, self.branches, strict=True)
+            if before and now.status is not Status.OFF and before != now.name
+        ]
+
     def _remarks_on_classes(self, heard: set[str]) -> Iterator[str]:
         """Classes that were asked for and that only the eye, or neither branch, can score."""
         missing, seen = self.unscored, self.classes.labels
@@ -89,16 +99,6 @@ class Plan:
         return tuple(
             c.label for c in self.classes if c.label not in heard and (c.words == () or not sees)
         )
-
-    def _fusion_advice(self) -> list[str]:
-        """A fusion file that was fitted to results of another ear or eye."""
-        fitted = (self.fusion.fitted_ear, self.fusion.fitted_eye)
-        return [
-            f"{self.config.fusion}: was fitted to results of the {part} {before}, and this is"
-            f" {now.name}; fit it again with av-tag tune, or its thresholds are wrong"
-            for part, before, now in zip(("ear", "eye"), fitted, self.branches, strict=True)
-            if before and now.status is not Status.OFF and before != now.name
-        ]
 
     @property
     def fold(self) -> bool:

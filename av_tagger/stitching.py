@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
 
-from av_tagger.scores import Activity, Scores
+from av_tagger.scores import Activity, ClassScore, Scores
+
+Table = NDArray[np.float64]
 
 
 def align(scores: Scores, labels: tuple[str, ...]) -> Scores:
@@ -60,3 +63,26 @@ def _lay(
     rows = piece.values[max(first - offset, 0) : max(last - offset, 0)]
     first = max(first, offset)
     values[first : first + len(rows)] = rows
+
+
+def best_windows(fused: Table, thresholds: Table) -> list[int]:
+    """Per class the window with the largest margin over its threshold; the first of equal ones."""
+    margins = fused - thresholds  # (windows, classes)
+    best: list[int] = np.where(np.isnan(margins), -np.inf, margins).argmax(axis=0).tolist()
+    return best
+
+
+def class_scores(
+    best: Sequence[int], fused: Table, heard: Table, seen: Table, thresholds: Table
+) -> list[ClassScore]:
+    """Each class from its own window; the tables are (windows, classes)."""
+    columns = np.arange(len(best))
+    rows = (table[best, columns].tolist() for table in (fused, heard, seen, thresholds))
+    return [
+        ClassScore(0.0 if math.isnan(f) else f, _number(h), _number(s), t)
+        for f, h, s, t in zip(*rows, strict=True)
+    ]
+
+
+def _number(value: float) -> float | None:
+    return None if math.isnan(value) else value

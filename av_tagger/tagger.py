@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TypeVar, cast, overload
+from typing import TypeGuard, TypeVar, cast, overload
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,7 +18,7 @@ from av_tagger.clip import Clip, Media
 from av_tagger.errors import AvTaggerError, MediaError, UsageError
 from av_tagger.media.remote import Source, at_hand, named
 from av_tagger.ontology import fold
-from av_tagger.protocols import AudioBranch, DecodeRequest, Fusion, VideoBranch
+from av_tagger.protocols import AudioBranch, DecodeRequest, Fusion, PictureBranch, VideoBranch
 from av_tagger.scores import (
     Activity,
     BranchInfo,
@@ -34,7 +34,7 @@ from av_tagger.scores import (
     Tagged,
 )
 from av_tagger.shots import by_shot, shots_between
-from av_tagger.stitching import align, stitch
+from av_tagger.stitching import align, best_windows, class_scores, stitch
 
 Open = Callable[[Clip, DecodeRequest], Iterator[Media]]
 
@@ -88,6 +88,11 @@ class Tagger:
         """The ear and the eye, with their status on a clip that has both tracks."""
         ear, eye = self.parts.ear, self.parts.eye
         return (OFF if ear is None else ear.info), (OFF if eye is None else eye.info)
+
+    def without_pictures(self) -> Tagger:
+        """The same tagger, for results that keep no pictures of key frames: these cost time."""
+        eye = self.parts.eye
+        return Tagger(replace(self.parts, eye=eye.without_pictures())) if _can_omit(eye) else self
 
     # A str is a path, never an iterable of letters.
     @overload
@@ -176,11 +181,13 @@ class Tagger:
             [(t.start_seconds, t.end_seconds) for t in window_results],
         )
         start, end = window_results[0].start_seconds, window_results[-1].end_seconds
-        best = [_best_window(window_results, k) for k in range(len(self.parts.labels))]
-        scores = {
-            label: _class_score(window_results[best[k]], k)
-            for k, label in enumerate(self.parts.labels)
-        }
+        fused = np.stack([t.fused.probabilities for t in window_results])
+        thresholds = np.stack([t.thresholds for t in window_results])
+        heard = np.stack([t.heard.probabilities for t in window_results])
+        seen = np.stack([t.seen.probabilities for t in window_results])
+        best = best_windows(fused, thresholds)
+        found = class_scores(best, fused, heard, seen, thresholds)
+        scores = dict(zip(self.parts.labels, found, strict=True))
         tagged = [label for label, score in scores.items() if score.fused >= score.threshold]
         shown = fold(tagged) if self.parts.fold else frozenset(tagged)
         tags = [
@@ -287,25 +294,6 @@ def _naming_the_file(windows: Sequence[Media]) -> Iterator[None]:
         raise
 
 
-def _best_window(window_results: Sequence[WindowResult], k: int) -> int:
-    margins = [t.fused.probabilities[k] - t.thresholds[k] for t in window_results]
-    return int(np.argmax(np.nan_to_num(margins, nan=-np.inf)))
-
-
-def _class_score(window_result: WindowResult, k: int) -> ClassScore:
-    fused = window_result.fused.probabilities[k]
-    return ClassScore(
-        fused=0.0 if np.isnan(fused) else float(fused),
-        heard=_number(window_result.heard.probabilities[k]),
-        seen=_number(window_result.seen.probabilities[k]),
-        threshold=float(window_result.thresholds[k]),
-    )
-
-
-def _number(value: float) -> float | None:
-    return None if np.isnan(value) else float(value)
-
-
 def _all_keyframes(window_results: Sequence[WindowResult]) -> tuple[KeyFrame, ...]:
     """Key frames of all windows in order of time; their weights sum to one."""
     many = sum(bool(t.seen.keyframes) for t in window_results)
@@ -326,6 +314,10 @@ def _with_status(
     if all(s is statuses[0] for s in statuses):
         return replace(branch.info, status=statuses[0])
     return replace(branch.info, status=Status.DEGRADED)
+
+
+def _can_omit(eye: VideoBranch | None) -> TypeGuard[PictureBranch]:
+    return isinstance(eye, PictureBranch)
 
 
 def _is_one(inputs: object) -> bool:

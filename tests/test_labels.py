@@ -121,8 +121,23 @@ def test_bad_files(tmp_path: Path, content: bytes, words: str) -> None:
     assert str(path) in str(caught.value)
 
 
-def test_bad_toml(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("[[class]]\nlabel = \n", "Invalid value"),
+        ('[[class]]\nid = "x"', "class 1 has no label"),
+        ("[[class]]\nlabel = 5", "class 1: 'label' is not text"),
+        ('[[class]]\nlabel = "a"\nwords = "b"', "class 1: 'words' is not a list of texts"),
+        ('[[class]]\nlabel = "a"\nalso = [1]', "class 1: 'also' is not a list of texts"),
+        ("class = 5", "begin every class with"),
+        ("class = [1]", "class 1 has no label"),
+        ("class = " + "[" * 5000, "nested too deeply"),
+    ],
+    ids=str,
+)
+def test_bad_toml(tmp_path: Path, text: str, words: str) -> None:
     path = tmp_path / "classes.toml"
-    path.write_text("[[class]]\nlabel = \n")
-    with pytest.raises(UsageError, match=r"classes.toml"):
+    path.write_text(text)
+    with pytest.raises(UsageError, match=words) as caught:
         read_classes(path)
+    assert str(caught.value).startswith(f"{path}: ")

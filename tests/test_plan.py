@@ -407,6 +407,18 @@ def test_an_ear_without_classes_is_refused_with_what_it_is_for() -> None:
         make_plan(configure(flags={"ear": "vggish"}))
 
 
+def test_a_fusion_file_of_another_ear_is_a_warning(own: Path, tmp_path: Path) -> None:
+    target = tmp_path / "f.json"
+    settings = {"ear": "starter", "only": "ear", "fusion": str(target), "device": "cpu"}
+    write_fusion(replace(load_fusion("even", LABELS), fitted_ear="crnn (mine)"), target)
+    plan = make_plan(configure(None, settings))
+    (line,) = (line for line in plan.advice if "fitted" in line)
+    assert line.startswith(f"{target}: was fitted to results of the ear crnn (mine), and this is ")
+    same = replace(plan.fusion, fitted_ear=plan.branches[0].name, fitted_eye="another eye")
+    write_fusion(same, target)
+    assert not any("fitted" in line for line in make_plan(configure(None, settings)).advice)
+
+
 @pytest.mark.parametrize(
     ("flags", "sentence"),
     [
@@ -448,15 +460,3 @@ def test_times_by_shot_have_their_own_fingerprint() -> None:
     )
     assert event.fingerprint != shot.fingerprint
     assert "by" not in event.config.numbers()
-
-
-def test_a_fusion_file_of_another_ear_is_a_warning(own: Path, tmp_path: Path) -> None:
-    target = tmp_path / "f.json"
-    settings = {"ear": "starter", "only": "ear", "fusion": str(target), "device": "cpu"}
-    write_fusion(replace(load_fusion("even", LABELS), fitted_ear="crnn (mine)"), target)
-    plan = make_plan(configure(None, settings))
-    (line,) = (line for line in plan.advice if "fitted" in line)
-    assert line.startswith(f"{target}: was fitted to results of the ear crnn (mine), and this is ")
-    same = replace(plan.fusion, fitted_ear=plan.branches[0].name, fitted_eye="another eye")
-    write_fusion(same, target)
-    assert not any("fitted" in line for line in make_plan(configure(None, settings)).advice)

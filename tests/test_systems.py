@@ -65,11 +65,7 @@ def posix_only(path: Path) -> Iterator[str]:
 
 
 def test_posix_only_calls_are_in_one_module() -> None:
-    others = [
-        path
-        for path in python_files(PACKAGE)
-        if path.relative_to(PACKAGE).parts[0] not in ALLOWED | MEASURING
-    ]
+    others = [path for path in package_files() if path.name not in ALLOWED]
     assert [use for path in others for use in posix_only(path)] == []
 
 
@@ -78,6 +74,49 @@ def test_a_posix_only_call_is_recognised(tmp_path: Path, monkeypatch: pytest.Mon
     path = tmp_path / "x.py"
     path.write_text("import os, fcntl\nfrom signal import SIGKILL\nos.fork()\nos.open('x', 0)\n")
     assert list(posix_only(path)) == ["x.py:1 fcntl", "x.py:2 signal.SIGKILL", "x.py:3 os.fork"]
+
+
+def package_files() -> list[Path]:
+    """All modules but the tools that measure."""
+    return [p for p in python_files(PACKAGE) if p.relative_to(PACKAGE).parts[0] not in MEASURING]
+
+
+def test_processes_are_started_by_spawn() -> None:
+    """The only way of all systems; a fork would also share CUDA and locks."""
+    started = [
+        f"{path.relative_to(ROOT)}:{node.lineno}"
+        for path in package_files()
+        for node in ast.walk(tree(path))
+        if isinstance(node, ast.Attribute)
+        and isinstance(node.value, ast.Name)
+        and node.value.id in ("multiprocessing", "mp")
+        and node.attr in ("Pool", "Process", "Queue", "Manager", "set_start_method", "Value")
+    ]
+    assert started == []
+    contexts = [
+        ast.unparse(node)
+        for path in package_files()
+        for node in ast.walk(tree(path))
+        if isinstance(node, ast.Call)
+        and isinstance(node.func, ast.Attribute)
+        and node.func.attr == "get_context"
+    ]
+    assert set(contexts) == {"multiprocessing.get_context('spawn')"}
+
+
+def test_no_path_is_that_of_one_system() -> None:
+    """Folders come from platformdirs, tempfile and the user."""
+    rooted = re.compile(r"(/(tmp|dev|proc|sys|etc|home|usr|var|opt|bin)(/|$)|~/|[A-Z]:\\)")
+    found = [
+        f"{path.relative_to(PACKAGE)} {node.value}"
+        for path in package_files()
+        for node in ast.walk(tree(path))
+        if isinstance(node, ast.Constant)
+        and isinstance(node.value, str)
+        and rooted.match(node.value)
+        and path.name not in ALLOWED
+    ]
+    assert found == ["video/precision.py /proc/cpuinfo"], "read only where it exists"
 
 
 AS_ON_WINDOWS = """

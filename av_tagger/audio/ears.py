@@ -281,7 +281,7 @@ def _embedded(header: Header, file: WeightsRef, name: str) -> EarSource:
     try:
         base = _base(_moved(header.embedder))
     except (WeightsError, UsageError) as error:
-        raise WeightsError(cannot_listen(header, error)) from error
+        raise WeightsError(f"{file.filename}: {cannot_listen(header, error)}") from error
     info = BranchInfo(Status.OK, f"{_model(header)} on {base.info.weights}", header.name)
     return EarSource(name, "embedded", info, file, base.rate, header.labels, header, parts=(base,))
 

@@ -4,21 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Protocol
 
 import numpy as np
-from numpy.typing import NDArray
 
 from av_tagger.audio.branch import MilEar
-from av_tagger.audio.known.ear import KnownEar
+from av_tagger.audio.ensemble import EnsembleEar
+from av_tagger.audio.instance_streams import (
+    EmbeddedInstances,
+    InstanceStream,
+    SharedStream,
+    SoundInstances,
+)
 from av_tagger.audio.known.on_embeddings import EmbeddedEar
 from av_tagger.audio.waveforms import Numbers, check_waveforms
 from av_tagger.clip import Waveform
 from av_tagger.errors import UsageError
 from av_tagger.protocols import AudioBranch
-
-BLOCK_SECONDS = 30.0  # of sound per forward pass
-ROUNDING = 1e-6  # of instance times
 
 
 @dataclass(frozen=True)
@@ -30,55 +31,56 @@ class RunningScore:
     so_far: Numbers  # (classes,) maximum of all instances until now: the standard assumption
 
 
-class InstanceStream(Protocol):
-    """Samples in, rows of the instances that they complete out; memory does not grow."""
-
-    @property
-    def rate(self) -> float:
-        """Instances per second."""
-        ...
-
-    @property
-    def delay_seconds(self) -> float:
-        """Sound needed after the end of an instance."""
-        ...
-
-    def push(self, samples: Numbers) -> Numbers: ...
-
-    def finish(self) -> Numbers:
-        """The instances that the end of the sound completes."""
-        ...
-
-
 class RunningPrediction:
     """Sound in pieces of any length; scores equal those of the whole clip (`hear`).
 
     For networks whose instances are independent: `small/mil-cnn`, the DNNs of SMALL on a run of
-    `small/embedding-cnn` or on VGGish, and dense networks on frames. A recurrent network needs the
-    whole clip, and is refused.
+    `small/embedding-cnn` or on VGGish, dense networks on frames, and votes or means of these. A
+    recurrent network needs the whole clip, and is refused.
     """
 
     def __init__(self, ear: AudioBranch) -> None:
         self.labels, self.rate = ear.labels, ear.rate
-        self._stream = _stream_of(ear)
-        self._count, self._done = 0, False
-        self._so_far = np.full(len(ear.labels), -np.inf, np.float32)
+        self._source = _source_of(ear, {})
+        self._done = False
 
     @property
     def delay_seconds(self) -> float:
         """How much later than the end of an instance its score is known."""
-        return self._stream.delay_seconds
+        return self._source.delay_seconds
 
     def push(self, samples: Numbers) -> list[RunningScore]:
         """Scores of the instances that are complete with these samples (mono, at `rate`)."""
         if self._done:
             raise ValueError("the sound was finished; start another RunningPrediction")
         check_waveforms([Waveform(samples, self.rate)], self.rate)
-        return list(self._scores(self._stream.push(samples)))
+        return self._source.push(samples[:])  # a view of its own, by which streams are shared
 
     def finish(self) -> list[RunningScore]:
         """Scores of the last instances, padded as the end of a clip is."""
         self._done = True
+        return self._source.finish()
+
+
+class SingleScores:
+    """The scores of one network."""
+
+    def __init__(self, stream: InstanceStream, classes: int) -> None:
+        self._stream, self._count = stream, 0
+        self._so_far = np.full(classes, -np.inf, np.float32)
+
+    @property
+    def rate(self) -> float:
+        return self._stream.rate
+
+    @property
+    def delay_seconds(self) -> float:
+        return self._stream.delay_seconds
+
+    def push(self, samples: Numbers) -> list[RunningScore]:
+        return list(self._scores(self._stream.push(samples)))
+
+    def finish(self) -> list[RunningScore]:
         return list(self._scores(self._stream.finish()))
 
     def _scores(self, rows: Numbers) -> Iterator[RunningScore]:
@@ -88,189 +90,56 @@ class RunningPrediction:
             self._count += 1
 
 
-class SoundInstances:
-    """Instances of a network on sound: each from its own frames, with context of the front end."""
+class JoinedScores:
+    """The mean or the weighted vote of several networks, instance by instance."""
 
-    def __init__(self, ear: MilEar, *, embeddings: bool = False) -> None:
-        network, header = ear.network, ear.header
-        if network.extractor.reach is None or header.architecture.residual_norm is not None:
+    def __init__(self, ear: EnsembleEar, shared: dict[str, SharedStream]) -> None:
+        self._ear = ear
+        self._members = [_source_of(member, shared) for member in ear.members]
+        if len({round(m.rate, 6) for m in self._members}) > 1:
             raise UsageError(
-                f"{header.name}: its instances depend on the whole clip, so that it has no running"
-                " prediction; use small/mil-cnn, or small/mil-dnn-embed on small/embedding-cnn"
+                f"{ear.ensemble.name}: its members score instances of different lengths, so that it"
+                " has no running prediction; join runs of one kind"
             )
-        assert network.frontend is not None
-        front, self._ear, self._embeddings = network.frontend.settings, ear, embeddings
-        self._hop, self._stride = front.hop, network.extractor.stride
-        self._size = self._stride * self._hop  # samples per instance
-        self._reach = network.extractor.reach
-        self._context = -(-front.window // front.hop)  # frames
-        self._context += front.delta_width // 2 if front.deltas else 0
-        self._before = -(-self._context // self._stride) + self._reach  # instances kept
-        self._most = max(1, int(BLOCK_SECONDS * front.rate / self._size))
-        self._buffer = np.zeros(0, np.float32)
-        self._base = self._next = 0  # the instance at the start of the buffer; the next to score
+        self._waiting: list[list[RunningScore]] = [[] for _ in self._members]
 
     @property
     def rate(self) -> float:
-        return self._ear.rate / self._size
+        return self._members[0].rate
 
     @property
     def delay_seconds(self) -> float:
-        return (self._context * self._hop + self._reach * self._size) / self._ear.rate
+        return max(m.delay_seconds for m in self._members)
 
-    def push(self, samples: Numbers) -> Numbers:
-        self._buffer = np.concatenate([self._buffer, samples])
-        there = len(self._buffer) - self._context * self._hop
-        return self._rows(self._base + there // self._size - self._reach, last=False)
+    def push(self, samples: Numbers) -> list[RunningScore]:
+        return self._joined([m.push(samples) for m in self._members])
 
-    def finish(self) -> Numbers:
-        frames = -(-len(self._buffer) // self._hop)
-        return self._rows(self._base + -(-frames // self._stride), last=True)
+    def finish(self) -> list[RunningScore]:
+        return self._joined([m.finish() for m in self._members])
 
-    def _rows(self, end: int, *, last: bool) -> Numbers:
-        """Rows of the instances up to `end`."""
-        width = self._ear.width if self._embeddings else len(self._ear.labels)
-        found = [np.zeros((0, width), np.float32)]
-        while self._next < end:
-            upto = min(end, self._next + self._most)
-            found.append(self._block(upto, last=last and upto == end))
-        return np.concatenate(found)
+    def _joined(self, found: list[list[RunningScore]]) -> list[RunningScore]:
+        """The instances that all members have scored."""
+        for waiting, more in zip(self._waiting, found, strict=True):
+            waiting.extend(more)
+        count = min(map(len, self._waiting))
+        parts = [[waiting.pop(0) for _ in range(count)] for waiting in self._waiting]
+        return [self._one(scores) for scores in zip(*parts, strict=True)]
 
-    def _block(self, end: int, *, last: bool) -> Numbers:
-        first = max(0, self._next - self._reach)
-        begin = (first - self._base) * self._stride
-        stop = None if last else (end + self._reach - self._base) * self._stride
-        enough = None if stop is None else (stop + self._context) * self._hop
-        scores, embeddings = self._ear.instances(self._buffer[:enough], slice(begin, stop))
-        rows = (embeddings if self._embeddings else scores)[self._next - first :]
-        rows, self._next = rows[: end - self._next], end
-        base = max(0, end - self._before)
-        self._buffer = self._buffer[(base - self._base) * self._size :]
-        self._base = base
-        return rows
+    def _one(self, scores: tuple[RunningScore, ...]) -> RunningScore:
+        instance = np.tensordot(self._ear.weights, np.stack([s.instance for s in scores]), axes=1)
+        so_far = self._ear.together([s.so_far for s in scores])
+        kind = np.float32
+        return RunningScore(scores[0].start_seconds, instance.astype(kind), so_far.astype(kind))
 
 
-class SecondsOfSound:
-    """Embeddings of another network, one row per second: the mean of what starts in it."""
-
-    rate = 1.0
-
-    def __init__(self, ear: MilEar) -> None:
-        self._instances = SoundInstances(ear, embeddings=True)
-        if self._instances.rate < 1 - ROUNDING:
-            raise UsageError(f"{ear.name}: has less than one instance per second")
-        self._rows = np.zeros((0, ear.width), np.float32)  # of seconds that are not complete
-        self._first = self._second = 0  # instance of the first row; the next second
-
-    @property
-    def delay_seconds(self) -> float:
-        return self._instances.delay_seconds
-
-    def push(self, samples: Numbers) -> Numbers:
-        self._rows = np.concatenate([self._rows, self._instances.push(samples)])
-        known = self._first + len(self._rows)  # the next instance starts at known / rate
-        return self._means(int(known / self._instances.rate + ROUNDING))
-
-    def finish(self) -> Numbers:
-        self._rows = np.concatenate([self._rows, self._instances.finish()])
-        known = self._first + len(self._rows)
-        return self._means(int(max(0, known - 1) / self._instances.rate + ROUNDING) + bool(known))
-
-    def _means(self, end: int) -> Numbers:
-        """One row for each second before `end`."""
-        found = [np.zeros((0, self._rows.shape[1]), np.float32)]
-        for second in range(self._second, end):
-            count = self._starting_before(second + 1) - self._first
-            found.append(self._rows[:count].mean(axis=0, keepdims=True))
-            self._rows, self._first = self._rows[count:], self._first + count
-            self._second = second + 1
-        return np.concatenate(found)
-
-    def _starting_before(self, second: int) -> int:
-        """Instances that start before this second."""
-        exact = second * self._instances.rate
-        known = self._first + len(self._rows)
-        return min(known, int(np.ceil(exact - ROUNDING)))
-
-
-class PatchesOfSound:
-    """Embeddings of a published network with one independent patch per second (VGGish)."""
-
-    rate, delay_seconds = 1.0, 0.0
-
-    def __init__(self, ear: KnownEar) -> None:
-        family = ear.family
-        if family.frame_rate != 1.0 or family.least_samples > family.rate:
-            raise UsageError(
-                f"{ear.name}: its frames overlap, so that a network on it has no running"
-                " prediction; use VGGish or a run of small/embedding-cnn"
-            )
-        self._ear, self._buffer = ear, np.zeros(0, np.float32)
-        self._last = np.zeros((0, ear.width), np.float32)
-
-    def push(self, samples: Numbers) -> Numbers:
-        self._buffer = np.concatenate([self._buffer, samples])
-        whole = len(self._buffer) // self._ear.rate
-        return self._embedded(whole * self._ear.rate)
-
-    def finish(self) -> Numbers:
-        """Less than half a second has no patch of its own, and gets the row before it."""
-        left = len(self._buffer)
-        if left and 2 * left < self._ear.rate and len(self._last):
-            return self._last
-        return self._embedded(left)
-
-    def _embedded(self, samples: int) -> Numbers:
-        if not samples:
-            return np.zeros((0, self._ear.width), np.float32)
-        part, self._buffer = self._buffer[:samples], self._buffer[samples:]
-        (rows,) = self._ear.embed([Waveform(part, self._ear.rate)])
-        self._last = rows[-1:]
-        return rows
-
-
-class EmbeddedInstances:
-    """A dense network on embeddings: one instance per second."""
-
-    rate = 1.0
-
-    def __init__(self, ear: EmbeddedEar) -> None:
-        if ear.network.extractor.reach != 0:
-            raise UsageError(
-                f"{ear.header.name}: its instances depend on the whole clip, so that it has no"
-                " running prediction; use a dense network such as small/mil-dnn-embed"
-            )
-        self._ear, self._seconds = ear, _seconds_of(ear)
-
-    @property
-    def delay_seconds(self) -> float:
-        return self._seconds.delay_seconds
-
-    def push(self, samples: Numbers) -> Numbers:
-        return self._scored(self._seconds.push(samples))
-
-    def finish(self) -> Numbers:
-        return self._scored(self._seconds.finish())
-
-    def _scored(self, rows: NDArray[np.float32]) -> Numbers:
-        if not len(rows):
-            return np.zeros((0, len(self._ear.labels)), np.float32)
-        return self._ear.instances(rows)
-
-
-def _seconds_of(ear: EmbeddedEar) -> InstanceStream:
-    if isinstance(ear.embedder, MilEar):
-        return SecondsOfSound(ear.embedder)
-    if isinstance(ear.embedder, KnownEar):
-        return PatchesOfSound(ear.embedder)
-    raise UsageError(f"{ear.header.name}: its embeddings have no running form")
-
-
-def _stream_of(ear: AudioBranch) -> InstanceStream:
+def _source_of(ear: AudioBranch, shared: dict[str, SharedStream]) -> SingleScores | JoinedScores:
+    """`shared`: streams of embeddings that were started already, by the name of their network."""
+    if isinstance(ear, EnsembleEar):
+        return JoinedScores(ear, shared)
     if isinstance(ear, MilEar):
-        return SoundInstances(ear)
+        return SingleScores(SoundInstances(ear), len(ear.labels))
     if isinstance(ear, EmbeddedEar):
-        return EmbeddedInstances(ear)
+        return SingleScores(EmbeddedInstances(ear, shared), len(ear.labels))
     raise UsageError(
         f"{ear.info.weights}: has no running prediction; give a trained ear whose instances are"
         " independent, such as a run of small/mil-cnn"

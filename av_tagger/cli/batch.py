@@ -55,6 +55,7 @@ def _check(options: BatchOptions) -> tuple[str, ...]:
     from av_tagger.errors import UsageError, did_you_mean
     from av_tagger.media.paths import exists, is_folder
     from av_tagger.reports.writers import check_formats
+    from av_tagger.runner.engines import MODES
     from av_tagger.runner.run import RunRequest, check_folder
     from av_tagger.runner.sources import check_inputs
 
@@ -66,6 +67,8 @@ def _check(options: BatchOptions) -> tuple[str, ...]:
         raise UsageError(
             f"there is no engine {options.engine!r}; {did_you_mean(options.engine, ENGINES)}"
         )
+    if options.decode not in MODES:
+        raise UsageError(f"--decode {options.decode}: {did_you_mean(options.decode, MODES)}")
     if options.address is not None and options.engine != "ray":
         raise UsageError("--address needs --engine ray")
     if options.devices is not None and (options.processes or options.engine == "ray"):

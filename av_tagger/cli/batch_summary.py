@@ -62,8 +62,8 @@ def show_summary(
     lines = (
         f"{done}, {summary.skipped} from earlier runs",
         f"{used}; {summary.seconds:.1f} s{rate}",
-        *_tags(summary),
         *summary.remarks,
+        *_tags(summary),
         *(f"wrote {path}" for path in summary.files),
     )
     for line in lines:

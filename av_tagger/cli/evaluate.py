@@ -29,6 +29,9 @@ class EvaluateOptions:
     compare: Path | None = option(
         None, "Older predictions: is the difference to them real? (paired)", metavar="OLD"
     )
+    event_scores: bool = option(
+        False, "Task b: also collar-based F1, and PSDS of results with --detail (extra events)."
+    )
     official: bool = option(False, "Task a as the challenge's own script scores it.")
     classes: str | None = same(RunFlags, "classes", group=None)
     json: bool = option(False, "Print everything as JSON on stdout, and nothing else there.")
@@ -51,6 +54,7 @@ def _evaluate(options: EvaluateOptions) -> None:
         options.task,
         official=options.official,
         old=options.compare,
+        event_scores=options.event_scores,
     )
     text = json.dumps(without_nan(report.as_json()), ensure_ascii=False, allow_nan=False) + "\n"
     if options.output:
@@ -135,6 +139,10 @@ def _show_events(report: EventReport, console: Console) -> None:
     )
     print_line(console, f"error rate {total['error_rate']:.2f} ({parts})")
     _averages(console, {"segments": total})
+    if "collar" in content:
+        _averages(console, {f"events within {content['collar']['collar']} s": content["collar"]})
+    for name, value in content.get("psds", {}).items():
+        print_line(console, f"{name.upper()} {value:.3f}")
     _coverage(console, content)
     _remarks(console, content)
     print_line(console, "differs from the challenge:")

@@ -20,7 +20,7 @@ def figures_console() -> Console:
     """The console of stdout. Without a terminal lines are long, so that they can be searched."""
     console = Console(highlight=False, markup=False)
     if not console.is_terminal and "COLUMNS" not in os.environ:
-        console = Console(highlight=False, markup=False, width=PIPED_WIDTH)
+        return Console(highlight=False, markup=False, width=PIPED_WIDTH)
     return console
 
 

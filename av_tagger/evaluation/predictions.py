@@ -32,7 +32,7 @@ class Prediction:
     events: tuple[SoundEvent, ...] = ()
     scores: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
     """By branch, then by label; NaN where a branch has no opinion. Empty for submissions."""
-    seconds: float = math.nan  # that were decoded; NaN: unknown
+    seconds: float = 0.0  # length; 0 where it is unknown
 
 
 @dataclass(frozen=True)
@@ -92,7 +92,7 @@ def matched(read: Predictions, truth: Iterable[str]) -> Predictions:
 def shorter_than_named(read: Predictions) -> tuple[str, ...]:
     """Clips of which less was decoded than their name says."""
     lengths = [(key, parse_name(key), clip.seconds) for key, clip in read.clips.items()]
-    return tuple(k for k, n, s in lengths if n and s < n.end - n.start - SAME_LENGTH)
+    return tuple(k for k, n, s in lengths if n and 0 < s < n.end - n.start - SAME_LENGTH)
 
 
 def _by_length(

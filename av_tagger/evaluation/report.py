@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -12,6 +12,7 @@ import numpy as np
 from av_tagger.dcase import SoundEvent, parse_name, public_name, read_strong
 from av_tagger.errors import UsageError, did_you_mean
 from av_tagger.evaluation.detection import EventScores, score_events
+from av_tagger.evaluation.event_scores import CollarScores, collar_scores, psds
 from av_tagger.evaluation.labelled import LabelledScores, labelled_scores
 from av_tagger.evaluation.official import (
     OfficialScores,
@@ -91,9 +92,13 @@ class EventReport:
     scores: EventScores
     failed: int
     remarks: tuple[str, ...] = ()
+    collar: CollarScores | None = None  # on demand
+    psds: Mapping[str, float] = field(default_factory=dict)  # by scenario
 
     def as_json(self) -> dict[str, Any]:
         report = {"task": "b", **self.scores.as_json(), "failed": self.failed}
+        if self.collar is not None:
+            report |= {"collar": self.collar.as_json(), "psds": dict(self.psds)}
         return report | {"differences": list(DIFFERENCES_B), "remarks": list(self.remarks)}
 
 
@@ -118,6 +123,7 @@ def score(
     *,
     official: bool = False,
     old: Path | None = None,
+    event_scores: bool = False,
 ) -> Report:
     """Subtask a (tags per clip) or b (events)."""
     task = task.casefold()
@@ -126,6 +132,8 @@ def score(
     if old is not None and (official or task != "a"):
         raise UsageError("--compare is for task a, without --official")
     if task == "a":
+        if event_scores:
+            raise UsageError("--event-scores is for task b; add --task b")
         if not official:
             return evaluate_tags(predictions, truth, classes, old)
         return evaluate_officially(predictions, truth, classes)
@@ -134,7 +142,8 @@ def score(
             "--official is for task a; task b is always scored in segments of 1 s, as by the"
             " challenge, except for what its report lists"
         )
-    return evaluate_events(predictions, truth, classes or dcase2017())
+    classes = classes or dcase2017()
+    return evaluate_events(predictions, truth, classes, event_scores=event_scores)
 
 
 def evaluate_tags(
@@ -168,13 +177,25 @@ def evaluate_tags(
     )
 
 
-def evaluate_events(predictions: Path, truth: Path, classes: ClassList) -> EventReport:
+def evaluate_events(
+    predictions: Path, truth: Path, classes: ClassList, *, event_scores: bool = False
+) -> EventReport:
+    """With `event_scores` also collar-based F1, and PSDS where the results have activity."""
     real = read_strong(truth, classes)
     read = matched(read_predictions(predictions, classes), real)
     events = {name: clip.events for name, clip in read.clips.items()}
     scores = score_events(real, events, classes.labels)
     weak = (WEAK_TRUTH,) if _looks_weak(real) else ()
-    return EventReport(scores, len(read.failed), (*weak, *_remarks(read)))
+    report = EventReport(scores, len(read.failed), (*weak, *_remarks(read)))
+    if not event_scores:
+        return report
+    collar, found = collar_scores(real, events, classes.labels), dict[str, float]()
+    try:
+        if read.has_scores:
+            found = psds(predictions, real, classes.labels, read.renamed)
+    except UsageError as error:
+        report = replace(report, remarks=(*report.remarks, str(error)))
+    return replace(report, collar=collar, psds=found)
 
 
 WEAK_TRUTH = (

@@ -174,6 +174,20 @@ def tune(
     )
 
 
+def _only(names: Sequence[str]) -> str:
+    """The one ear or eye of all results; empty if there were several."""
+    return names[0] if len(names) == 1 else ""
+
+
+def _mixed(branches: Mapping[str, Sequence[str]]) -> list[str]:
+    what = {"heard": "ears", "seen": "eyes"}
+    return [
+        f"results of {len(names)} {what[branch]}: {'; '.join(names)}"
+        for branch, names in branches.items()
+        if len(names) > 1
+    ]
+
+
 def _calibrated(table: DevelopmentScores, held: Honest, choice: str) -> dict[str, CalibratedRow]:
     """Scales per row; those of `both` from scores of fits that never saw the clip."""
     rows = {"both": held.scores, "ear": table.heard, "eye": table.seen}
@@ -187,20 +201,6 @@ def _names(rows: Mapping[str, CalibratedRow], labels: Sequence[str]) -> dict[str
 def _reliabilities(before: Floats, after: Floats, data: LabelledScores) -> dict[str, Reliability]:
     found = {"before": reliability(before, data.truth), "after": reliability(after, data.truth)}
     return {name: r for name, r in found.items() if r is not None}
-
-
-def _only(names: Sequence[str]) -> str:
-    """The one ear or eye of all results; empty if there were several."""
-    return names[0] if len(names) == 1 else ""
-
-
-def _mixed(branches: Mapping[str, Sequence[str]]) -> list[str]:
-    what = {"heard": "ears", "seen": "eyes"}
-    return [
-        f"results of {len(names)} {what[branch]}: {'; '.join(names)}"
-        for branch, names in branches.items()
-        if len(names) > 1
-    ]
 
 
 def _fused(

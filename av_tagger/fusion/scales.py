@@ -115,8 +115,9 @@ def _scale(path: Path, label: str, key: str, value: object) -> ScoreScale | None
 
 
 def _is_number(value: object) -> bool:
-    number = isinstance(value, int | float) and not isinstance(value, bool)
-    return number and math.isfinite(value) and abs(value) < LARGEST  # type: ignore[arg-type]
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return False
+    return math.isfinite(value) and abs(value) < LARGEST
 
 
 def _wrong(path: Path, label: str, key: str, what: str) -> WeightsError:

@@ -53,9 +53,9 @@ class Weighing:
         default=(), kw_only=True
     )  # classes that nothing is known of: even-handed, threshold one half
     note: str = field(default="", kw_only=True)
-    scales: Scales | None = field(default=None, kw_only=True)  # calibration of the fused scores
     fitted_ear: str = field(default="", kw_only=True)  # as results name it; empty: for any
     fitted_eye: str = field(default="", kw_only=True)
+    scales: Scales | None = field(default=None, kw_only=True)  # calibration of the fused scores
 
     def combine(self, heard: Floats, seen: Floats) -> Floats:
         """(clips, classes) fused; NaN only where neither has an opinion."""

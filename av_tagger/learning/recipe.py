@@ -94,6 +94,7 @@ class Recipe:
     data: Kind = "waveform"
     embedder: str = ""  # the ear that computes embeddings, by name or file; auto: the best here
     classes: Literal["", "data"] = ""  # default classes: DCASE 2017, or the labels of the data
+    background: int = 0  # made clips with none of the classes, for recipes on embeddings
     architecture: dict[str, Any] = field(default_factory=dict)  # of the ear, without `classes`
     normalise_clips: int = 1000  # training clips for the statistics of the bands; 0: none
     loss: LossChoice = field(default_factory=LossChoice)

@@ -24,6 +24,7 @@ from av_tagger.media.decode_process import (
 from av_tagger.media.decode_server import import_target
 from av_tagger.media.paths import check_path
 from av_tagger.media.recording import ArrayClip, windows_of
+from av_tagger.media.transport import PageLock
 from av_tagger.protocols import DecodeRequest, MediaBackend
 from av_tagger.systems import CAN_SHARE_MEMORY
 
@@ -78,6 +79,7 @@ class DecoderPool:
         self.name, self.limit_seconds, self.keep = backend, limit_seconds, keep
         self.clip_limit = clip_limit  # seconds of decoding in all, of `windows`
         self.isolated, self.factory, self.search = isolated, factory, search
+        self.page_lock: PageLock | None = None  # of the memory that windows come in, for a GPU
         self._lock = threading.Lock()
         self._owner = os.getpid()
         self._processes: list[DecodeProcess] = []  # all that live, lent or idle
@@ -172,7 +174,9 @@ class DecoderPool:
                 self._owner, self._processes, self._idle = os.getpid(), [], []
             if self._idle:
                 return self._idle.pop()
-            made = DecodeProcess(self.name, factory=self.factory, search=self.search)
+            made = DecodeProcess(
+                self.name, factory=self.factory, search=self.search, page_lock=self.page_lock
+            )
             self._processes.append(made)
             return made
 

@@ -154,7 +154,7 @@ def _first(streams: Any, kind: str, notes: list[str]) -> Any | None:
 
 def why_implausible(codec: Any) -> str:
     """Why a track is encrypted, or would take absurd time or memory; empty if it is plausible."""
-    if getattr(codec, "codec_tag", "") in ("enca", "encv"):
+    if _tag_of(codec) in ("enca", "encv"):
         return "it is encrypted"
     rate = getattr(codec, "sample_rate", None) or MIN_RATE  # unknown before the first frame
     if not MIN_RATE <= rate <= MAX_RATE:
@@ -167,6 +167,14 @@ def why_implausible(codec: Any) -> str:
     if width * height > MAX_PIXELS:
         return f"its pictures have {width} x {height} pixels; expected at most {MAX_PIXELS}"
     return ""
+
+
+def _tag_of(codec: Any) -> str:
+    """The four letters of a codec in the container; empty where they are no letters."""
+    try:
+        return str(getattr(codec, "codec_tag", ""))
+    except ValueError:  # PyAV reads them as ASCII
+        return ""
 
 
 def is_cover(stream: Any) -> bool:

@@ -154,7 +154,7 @@ def _submit(journal: Journal, folder: Path) -> tuple[list[Path], tuple[str, ...]
     tags, events = (folder / name for name in SUBMISSIONS)
     write_tags(tags, made.tags)
     write_events(events, made.events)
-    return [tags, events], made.remarks
+    return [tags, events, events.with_suffix(".txt")], made.remarks
 
 
 def _outcome(document: str, journal: Path) -> Outcome:

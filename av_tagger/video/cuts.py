@@ -2,27 +2,40 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Sequence
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
 from av_tagger.clip import Times
-
-if TYPE_CHECKING:
-    from torch import Tensor
+from av_tagger.networks import download
 
 LEAST_CHANGE = 0.35  # relative distance of two frames at a cut, 0: equal
 LEAST_RATIO = 3.0  # times the usual change around it: a pan or a flicker changes all frames
 AROUND_SECONDS = 1.0
+BLOCK = 16  # frames whose features a core's cache holds
 SHORTEST_SECONDS = 0.4  # between two cuts: a flash is no shot
 
 
 def cut_times(features: Tensor, times: Times) -> tuple[float, ...]:
     """Times of the first frames of new shots; slow transitions (fades, dissolves) are not found."""
+    return cuts_of([features], [times])[0]
+
+
+def cuts_of(features: Sequence[Tensor], times: Sequence[Times]) -> list[tuple[float, ...]]:
+    """`cut_times` of many clips, after one wait for the device."""
+    found = download([_changes(one) for one in features])
+    return [
+        _cuts(change.numpy().astype(np.float64), seconds)
+        for change, seconds in zip(found, times, strict=True)
+    ]
+
+
+def _cuts(change: NDArray[np.float64], times: Times) -> tuple[float, ...]:
     if len(times) < 3:
         return ()
-    change = changes(features)
     found: list[float] = []
     for row in np.flatnonzero(change >= LEAST_CHANGE):
         seconds = float(times[row + 1])
@@ -35,12 +48,22 @@ def cut_times(features: Tensor, times: Times) -> tuple[float, ...]:
 
 def changes(features: Tensor) -> NDArray[np.float64]:
     """(frames - 1,) distance of each frame's features to those before, relative to their length."""
-    rows = features.detach().float().flatten(1)
-    lengths = rows.norm(dim=1)
-    apart = (rows[1:] - rows[:-1]).norm(dim=1)
-    share = apart / (0.5 * (lengths[1:] + lengths[:-1])).clamp_min(1e-9)
-    change: NDArray[np.float64] = share.cpu().numpy().astype(np.float64)
+    change: NDArray[np.float64] = _changes(features).cpu().numpy().astype(np.float64)
     return change
+
+
+def _changes(features: Tensor) -> Tensor:
+    """On the device; on a CPU block by block, which stays in its cache."""
+    rows = features.detach().flatten(1)
+    block = BLOCK if rows.device.type == "cpu" else max(1, len(rows))
+    starts = range(0, len(rows), block)
+    lengths = torch.cat([rows[i : i + block].float().norm(dim=1) for i in starts])
+    apart = [
+        (rows[i + 1 : i + 1 + block].float() - rows[i : i + block][: len(rows) - 1 - i]).norm(dim=1)
+        for i in range(0, len(rows) - 1, block)
+    ]
+    mean = 0.5 * (lengths[1:] + lengths[:-1])
+    return torch.cat([lengths[:0], *apart]) / mean.clamp_min(1e-9)
 
 
 def _usual(change: NDArray[np.float64], times: Times, row: int) -> float:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import pytest
@@ -12,14 +12,17 @@ from numpy.typing import NDArray
 
 from av_tagger.audio.architecture import EarArchitecture, FeatureShape, LogMelSettings
 from av_tagger.audio.branch import MilEar
+from av_tagger.audio.ensemble import EnsembleEar, share_embedders
+from av_tagger.audio.ensemble_file import Ensemble, Member
 from av_tagger.audio.header import Header
+from av_tagger.audio.instance_streams import SoundInstances
 from av_tagger.audio.known.ear import KnownEar
 from av_tagger.audio.known.families import FAMILIES
 from av_tagger.audio.known.on_embeddings import EmbeddedEar
 from av_tagger.audio.known.vggish import VGGish
 from av_tagger.audio.known.yamnet import YAMNet
 from av_tagger.audio.network import build_network
-from av_tagger.audio.running import RunningPrediction, RunningScore, SoundInstances
+from av_tagger.audio.running import RunningPrediction, RunningScore
 from av_tagger.clip import Waveform
 from av_tagger.errors import MediaError, UsageError
 from av_tagger.protocols import AudioBranch
@@ -132,6 +135,67 @@ def test_embeddings_at_another_rate_are_averaged_per_second() -> None:
 @pytest.mark.parametrize("seconds", [0.2, 1.0, 3.0, 4.3, 4.7])
 def test_a_network_on_vggish(seconds: float) -> None:
     check_equal(on_embeddings(vggish()), sound(seconds, 16_000), [16_000, 5_000])
+
+
+def joined(mode: Literal["mean", "vote"], members: list[AudioBranch]) -> EnsembleEar:
+    thresholds = ((0.5, 0.4, 0.6), (0.45, 0.5, 0.5), (0.52, 0.48, 0.5))
+    parts = tuple(
+        Member(f"run-{i}", weight, row)
+        for i, (weight, row) in enumerate(zip((0.5, 0.3, 0.4), thresholds, strict=True))
+    )
+    ensemble = Ensemble(mode, parts[: len(members)], LABELS)
+    return EnsembleEar(
+        members, ensemble, Header("joined", trained("vgg3").header.architecture, LABELS)
+    )
+
+
+def stacked(count: int) -> list[AudioBranch]:
+    """Networks of different weights on the embeddings of one run."""
+    base, found = trained("vgg3 with deltas"), []
+    for number in range(count):
+        ear = on_embeddings(base)
+        for p in ear.network.parameters():
+            p.data *= 1 + number
+        found.append(ear)
+    return share_embedders(found)
+
+
+@pytest.mark.parametrize("mode", ["mean", "vote"])
+def test_votes_and_means_of_networks(mode: Literal["mean", "vote"]) -> None:
+    """Each second the members' clip scores so far are joined as those of a whole clip are."""
+    ear, samples = joined(mode, [*stacked(2), trained("vgg3")]), sound(4.3)
+    timeline, clip = offline(ear, samples)
+    found = pushed(ear, samples, [1500, 1])
+    np.testing.assert_allclose([s.instance for s in found], timeline, atol=1e-5)
+    np.testing.assert_allclose(found[-1].so_far, clip, atol=1e-5)
+    for second in (0, 2):
+        (until,) = ear.hear([Waveform(samples[: (second + 1) * RATE], RATE)])
+        np.testing.assert_allclose(found[second].so_far, until.probabilities, atol=0.02)
+
+
+def test_members_on_one_network_compute_its_embeddings_once(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    blocks = []
+    original = MilEar.instances
+
+    def counted(self: MilEar, samples: Array, frames: slice) -> tuple[Array, Array]:
+        blocks.append(frames)
+        return original(self, samples, frames)
+
+    monkeypatch.setattr(MilEar, "instances", counted)
+    running, quiet = RunningPrediction(joined("mean", stacked(3))), np.zeros(RATE, np.float32)
+    for _ in range(4):
+        running.push(quiet)  # the same array again is another second
+    assert len(blocks) == 3
+    assert len(running.finish()) == 1
+    assert len(blocks) == 4
+
+
+def test_members_of_different_instances_are_refused() -> None:
+    mixed = joined("mean", [trained("vgg3"), trained("dense in context")])
+    with pytest.raises(UsageError, match="ensemble: its members score instances of"):
+        RunningPrediction(mixed)
 
 
 def test_scores_by_hand() -> None:

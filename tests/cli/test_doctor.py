@@ -172,3 +172,14 @@ def test_the_printed_page(av_tag: AvTag) -> None:
     assert done.lines[0].startswith("! ear ")
     assert any(line.startswith("  → better: yamnet") for line in done.lines)
     assert any(line.startswith("✓ classes") for line in done.lines)
+
+
+def test_what_decoders_may_do_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    from av_tagger.media import doctor as media_doctor
+
+    monkeypatch.undo()  # the real `_decoders`
+    monkeypatch.setattr(media_doctor, "decoders", list)
+    monkeypatch.setattr(media_doctor, "isolation", lambda: "writes no files (Landlock 7)")
+    assert list(doctor._decoders()) == [
+        Finding("decoding processes", "writes no files (Landlock 7)")
+    ]

@@ -226,6 +226,15 @@ def test_an_encrypted_file_is_called_encrypted(tmp_path: Path) -> None:
     assert tracks.video is not None
 
 
+def test_a_codec_whose_tag_is_no_text(tmp_path: Path) -> None:
+    data = make_video(tmp_path / "a.mp4", 1.0).read_bytes()
+    index = data.rfind(b"moov")
+    path = tmp_path / "b.mp4"
+    path.write_bytes(data[:index] + data[index:].replace(b"mp4a", b"\x80p4a"))
+    with open_container(path) as container:
+        assert pick_tracks(container).video is not None
+
+
 @pytest.mark.parametrize(("channels", "planar", "most"), [(1000, False, 512), (65, True, 64)])
 def test_a_thousand_channels_are_called_so(channels: int, planar: bool, most: int) -> None:
     codec = SimpleNamespace(channels=channels, format=SimpleNamespace(is_planar=planar))

@@ -99,22 +99,36 @@ def test_every_step_that_fails_leaves_the_same_table(
     assert every_step(memory, layer, how, stride=1) > 100
 
 
-@pytest.mark.parametrize("how", HOW)
-def test_a_resumed_run_may_fail_at_any_step_too(memory: Path, layer: SqliteLayer, how: str) -> None:
-    """Results of a first run are never lost by a second one that fails."""
+def every_step_of_a_second_run(
+    memory: Path, layer: SqliteLayer, how: str, stride: int, first: int = 1
+) -> int:
+    """Results of a first run are never lost by a second one that fails; returns how many ran."""
     paths = touch(memory / "in", NAMES)
     go(memory / "whole", paths)
     go(memory / "half", paths[:3])
     counted = FaultyDisk(memory / "count")
     shutil.copytree(memory / "half", memory / "count")
     try_once(layer, memory / "count", paths, counted)
-    for at in range(1 + HOW.index(how), len(counted.steps) + 1, 9):
+    tried = range(first, len(counted.steps) + 1, stride)
+    for at in tried:
         folder = memory / "run"
         shutil.copytree(memory / "half", folder)
         try_once(layer, folder, paths, FaultyDisk(folder, at, how))
         assert go(folder, paths).skipped >= 3, f"step {at} ({how}) lost results"
-        assert table(folder) == table(memory / "whole")
+        assert table(folder) == table(memory / "whole"), f"step {at} ({how})"
         shutil.rmtree(folder)
+    return len(tried)
+
+
+@pytest.mark.parametrize("how", HOW)
+def test_a_resumed_run_may_fail_at_any_step_too(memory: Path, layer: SqliteLayer, how: str) -> None:
+    assert every_step_of_a_second_run(memory, layer, how, 3, 1 + HOW.index(how) % 3) > 20
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("how", HOW)
+def test_every_step_of_a_resumed_run_may_fail(memory: Path, layer: SqliteLayer, how: str) -> None:
+    assert every_step_of_a_second_run(memory, layer, how, 1) > 60
 
 
 def test_the_faulty_disk_fails_when_told(memory: Path, layer: SqliteLayer) -> None:

@@ -376,8 +376,11 @@ def test_missing_clips_of_an_official_list_are_failures(tmp_path: Path) -> None:
         "results.jsonl",
         "submission.task_a.tsv",
         "submission.task_b.tsv",
+        "submission.task_b.txt",
     ]
     assert "a_b.wav" in summary.files[1].read_text()
+    assert "c_d.wav\n" in summary.files[1].read_text(), "failed: a bare name"
+    assert summary.remarks == ("1 clip that failed is a bare name in the submission: untagged",)
 
 
 def peak_of(folder: Path, count: int) -> int:

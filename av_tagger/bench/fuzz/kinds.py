@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 
-from av_tagger.bench.fuzz import containers, made, readers, texts
+from av_tagger.bench.fuzz import containers, made, readers, texts, values
 from av_tagger.bench.fuzz.made import Make
 from av_tagger.bench.fuzz.mutate import Parse, Repair, mutated, unstructured
 from av_tagger.bench.fuzz.readers import Read
@@ -49,9 +49,19 @@ def _sound(name: str, parse: Parse, audio: str, repair: Repair | None = None) ->
 
 
 def _text(name: str, suffix: str, make: Make, read: Read, names_file: bool = True) -> FileKind:
-    return FileKind(name, suffix, make, texts.mutated_text, read, names_file)
+    mutate = BY_SUFFIX.get(suffix, texts.mutated_text)
+    return FileKind(name, suffix, make, mutate, read, names_file)
 
 
+def _header(data: bytes, draw: random.Random) -> bytes:
+    return texts.mutated_header(data, draw, values.mutated_json)
+
+
+BY_SUFFIX: dict[str, Mutate] = {
+    ".toml": values.mutated_toml,
+    ".json": values.mutated_json,
+    ".jsonl": values.mutated_json,
+}
 KINDS: dict[str, FileKind] = {
     kind.name: kind
     for kind in (
@@ -77,13 +87,13 @@ KINDS: dict[str, FileKind] = {
         _text("strong", ".tsv", made.strong, readers.strong),
         _text("manifest", ".csv", made.manifest, readers.manifest),
         _text("vectors", ".txt", made.vectors, readers.vectors),
-        FileKind("ear", ".safetensors", made.ear, texts.mutated_header, readers.ear, share=2),
+        FileKind("ear", ".safetensors", made.ear, _header, readers.ear, share=2),
         FileKind("tensors", ".safetensors", made.ear, structured(unstructured), readers.ear),
         FileKind(
             "calibration",
             ".safetensors",
             made.calibration,
-            texts.mutated_header,
+            _header,
             readers.calibration,
         ),
         FileKind(

@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from av_tagger.bench.fuzz.values import toml
 from av_tagger.clip import Clip
 from av_tagger.settings import to_table
 
@@ -68,27 +69,21 @@ def settings(path: Path) -> bytes:
     from av_tagger.config import Config
 
     del path
-    table = to_table(Config())
-    return toml({key: value for key, value in table.items() if key != "hearing"})
+    return toml(_without_null(to_table(Config()))).encode()
 
 
 def recipe(path: Path) -> bytes:
     from av_tagger.learning.recipe import read_recipe
 
     del path
-    return toml(to_table(read_recipe("crnn-modern")))
+    return toml(_without_null(to_table(read_recipe("crnn-modern")))).encode()
 
 
-def toml(table: dict[str, Any], prefix: str = "") -> bytes:
-    """Plain values and tables; what TOML lacks (null) is left out."""
-    plain = {k: v for k, v in table.items() if v is not None and not isinstance(v, dict)}
-    lines = [f"[{prefix}]"] if prefix else []
-    lines += [f"{key} = {json.dumps(value)}" for key, value in plain.items()]
-    text = ("\n".join(lines) + "\n").encode()
-    for key, value in table.items():
-        if isinstance(value, dict):
-            text += toml(value, f"{prefix}.{key}" if prefix else key)
-    return text
+def _without_null(table: Any) -> Any:
+    """What TOML lacks is left out."""
+    if not isinstance(table, dict):
+        return table
+    return {key: _without_null(value) for key, value in table.items() if value is not None}
 
 
 def classes(path: Path) -> bytes:

@@ -21,6 +21,7 @@ STRINGS = (
     *("=1+1", "<script>", "ä", "日本", "Speech", "NaN", "1", "-", "%s%n", "{0}", "[/]", "C:\\\\x"),
 )
 DEEP = 5000
+Mutation = Callable[[bytes, random.Random], bytes]
 Step = Callable[[str, random.Random], str]
 
 
@@ -36,17 +37,17 @@ def mutated_text(data: bytes, draw: random.Random) -> bytes:
     return found if found != data else data + b"\n[["
 
 
-def mutated_header(data: bytes, draw: random.Random) -> bytes:
+def mutated_header(data: bytes, draw: random.Random, inside: Mutation) -> bytes:
     """A safetensors file with another header; its length fits, so that the header is read."""
     length = struct.unpack_from("<Q", data)[0] if len(data) >= 8 else 0
     head = data[8 : 8 + length]
-    inner = draw.random() < 0.6  # the text within the metadata, which is ours
+    inner = draw.random() < 0.8  # the text within the metadata, which is ours
     try:
         table = json.loads(head)
         key = draw.choice(sorted(table["__metadata__"]))
         if inner:
             ours = table["__metadata__"][key].encode()
-            table["__metadata__"][key] = mutated_text(ours, draw).decode("utf-8", "replace")
+            table["__metadata__"][key] = inside(ours, draw).decode("utf-8", "replace")
             head = json.dumps(table).encode()
         else:
             head = mutated_text(head, draw)

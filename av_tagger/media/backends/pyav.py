@@ -13,6 +13,7 @@ from av_tagger.clip import Clip, Media, MediaInfo, TrackInfo
 from av_tagger.errors import MediaError
 from av_tagger.media.blocks import Blocks
 from av_tagger.media.clock import Clock
+from av_tagger.media.numbered import NumberedTrack
 from av_tagger.media.opening import (
     BROKEN,
     CHECK,
@@ -140,9 +141,12 @@ class _Pass:
             rate = frame_rate(self.tracks.video) or 0.0
             if request.skip_nonref and rate >= 2 * (request.frame_rate or 0.0):  # half is enough
                 self.tracks.video.codec_context.skip_frame = "NONREF"
-            self.readers[self.tracks.video.index] = PictureTrack(
-                self.tracks.video, request, clip, origin, replace(clock)
-            )
+            kind = NumberedTrack if request.numbered else PictureTrack
+            track = kind(self.tracks.video, request, clip, origin, replace(clock))
+            if isinstance(track, NumberedTrack):
+                track.begin(first_frame(container, self.tracks.video), clip.path)
+                container.seek(0)
+            self.readers[self.tracks.video.index] = track
         self.out = Windows(clip, request, self._expected(origin), backend.allocate)
 
     def _expected(self, origin: float) -> ContainerHints:
