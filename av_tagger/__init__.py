@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from av_tagger.config import Config as Config
     from av_tagger.errors import AvTaggerError as AvTaggerError
     from av_tagger.labels import ClassList as ClassList
+    from av_tagger.live.listener import Listener as Listener
     from av_tagger.plan import load as load
     from av_tagger.scores import Failed as Failed
     from av_tagger.scores import Tagged as Tagged
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
 _HOMES = {
     "load": "plan",
     "Config": "config",
+    "Listener": "live.listener",
     "Tagger": "tagger",
     "Tagged": "scores",
     "Failed": "scores",
@@ -44,6 +46,7 @@ __all__ = [
     "Clip",
     "Config",
     "Failed",
+    "Listener",
     "Tagged",
     "Tagger",
     "__version__",

@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from av_tagger.cli.options import command
-from av_tagger.flags import RunFlags, argument, option, required, same
+from av_tagger.errors import UsageError
+from av_tagger.flags import RunFlags, argument, option, same
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -20,8 +21,14 @@ if TYPE_CHECKING:
 @dataclass(frozen=True, kw_only=True)
 class TuneOptions:
     results: Path = argument("RESULTS", "JSON lines from av-tag --json, or a run's folder.")
-    truth: Path = required(
-        "Ground truth: tab-separated columns file, start, end, label.", metavar="TABLE"
+    truth: Path | None = option(
+        None, "Ground truth: tab-separated columns file, start, end, label.", metavar="TABLE"
+    )
+    alarms: float | None = option(
+        None,
+        "RESULTS is a journal of av-tag listen: choose thresholds with at most N alarms per hour"
+        " and class, for av-tag listen --alarms.",
+        metavar="N",
     )
     output: Path = option(
         Path("fusion.json"), "The fusion file, .json or .toml.", "-o", "--output", metavar="FILE"
@@ -44,6 +51,11 @@ class TuneOptions:
 
 def _tune(options: TuneOptions) -> None:
     """Fit fusion weights and thresholds per class to results with known labels."""
+    if options.alarms is not None:
+        _tune_alarms(options, options.alarms)
+        return
+    if options.truth is None:
+        raise UsageError("tune needs ground truth (--truth TABLE), or --alarms N for a journal")
     from av_tagger.evaluation.report import without_nan
     from av_tagger.evaluation.tuning import tune as fit
     from av_tagger.fusion import write_fusion
@@ -66,6 +78,20 @@ def _tune(options: TuneOptions) -> None:
         from rich.console import Console
 
         _show(tuning, options.output, Console())
+
+
+def _tune_alarms(options: TuneOptions, per_hour: float) -> None:
+    """Thresholds from a recorded day, as rules for `av-tag listen`."""
+    from av_tagger.live.choose import as_rules, tune_alarms
+
+    tuning = tune_alarms(options.results, per_hour)
+    same_name = options.output == Path("fusion.json")
+    output = Path("alarms.toml") if same_name else options.output
+    output.write_text(as_rules(tuning), encoding="utf-8")
+    for c in tuning.choices:
+        limit = "no threshold" if c.threshold is None else f"threshold {c.threshold:.4f}"
+        print(f"{c.label:<40.40} {c.kept:5d} of {c.events:5d} events, {limit}")
+    print(f"wrote {output}, from {tuning.hours:.2f} h of recording")
 
 
 def _show(tuning: Tuning, output: Path, console: Console) -> None:

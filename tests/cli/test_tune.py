@@ -99,7 +99,7 @@ def test_wrong_flags_are_one_sentence(
 def test_missing_input_is_one_sentence(
     run: tuple[Path, Path], tmp_path: Path, av_tag: AvTag
 ) -> None:
-    assert "Missing option '--truth'" in av_tag("tune", run[0]).err
+    assert "needs ground truth (--truth TABLE)" in av_tag("tune", run[0]).err
     done = av_tag("tune", tmp_path / "none", "--truth", run[1])
     assert (done.code, done.err) == (
         2,
@@ -113,3 +113,22 @@ def test_tags_without_scores_cannot_be_tuned(
     done = av_tag("tune", run[1], "--truth", run[1], "-o", tmp_path / "f.json")
     assert done.code == 2
     assert "has tags but no scores; use the JSON lines of av-tag --json" in done.err
+
+
+def test_alarms_of_a_journal(av_tag: AvTag, tmp_path: Path) -> None:
+    from av_tagger.live.lines import LineKind, LiveLine
+    from av_tagger.live.outputs.files import DailyJournal
+    from tests.live.outputs.test_outputs import HEAD
+
+    journal = DailyJournal(tmp_path, HEAD, lambda: "day")
+    for n in range(20):
+        start = n * 180.0
+        journal.take(
+            LiveLine(LineKind.CLOSE, start, start + 180, "Bus", 0.5 + n / 100, number=n + 1)
+        )
+    journal.close()
+    rules = tmp_path / "alarms.toml"
+    done = av_tag("tune", tmp_path / "day.sqlite", "--alarms", 5, "-o", rules)
+    assert done.code == 0
+    assert "5 of    20 events, threshold 0.6401" in done.out
+    assert "threshold = 0.6401" in rules.read_text()
