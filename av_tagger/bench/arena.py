@@ -129,7 +129,7 @@ def standing(job: ArenaJob, cost: Cost, real: WeakTruth) -> Standing:
     labels = real.classes.labels
     files = _read(job, FILES, real)
     compared = {}
-    if job.variants:
+    if (job.folder / "clean.jsonl").exists():  # of ears alone
         clean = _read(job, "clean", real)
         for name in job.variants[1:]:
             one, tags = clean, real.tags

@@ -47,6 +47,10 @@ class ToneEar:
         return Tagged(Clip(clip.path), 10.0, tags, scores, (), branch, branch, run)
 
 
+class WithEye(ToneEar):
+    parts = SimpleNamespace(ear=None, eye=object())
+
+
 class InThisProcess:
     """Stands in for a pool of one process."""
 
@@ -111,6 +115,19 @@ def test_the_table_fits_80_columns(
     assert max(map(len, done.lines)) <= 80
     rows = json.loads(av_tag(*words, "--json").out)
     assert rows[0]["variants"]["noise 0 dB"]["micro_f1"]["difference"] == -1.0
+
+
+def test_an_eye_has_a_standing_without_variants(
+    clips: list[Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def plan(contestant: Contestant, classes: str, offline: bool = True) -> Any:
+        if contestant.flags.get("only") != "eye":
+            raise AvTaggerError("not here")
+        return SimpleNamespace(build=WithEye, ear=None, eye=object())
+
+    monkeypatch.setattr(arena, "_plan", plan)
+    (one,) = run_arena(clips, tmp_path / "truth.csv", ["noise 0 dB"], (), tmp_path / "out")
+    assert (one.contestant.name, one.variants) == ("eye", {})
 
 
 def test_only_what_is_here_takes_part(clips: list[Path]) -> None:
