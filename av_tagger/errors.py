@@ -29,12 +29,12 @@ class AvTaggerError(Exception):
 
     kind = "error"
 
+    def __init__(self, text: str = "") -> None:
+        super().__init__(LONG_WORD.sub(lambda word: f"{word[0][:60]}...", text))
+
 
 class UsageError(AvTaggerError):
     kind = "usage"
-
-    def __init__(self, text: str) -> None:
-        super().__init__(LONG_WORD.sub(lambda word: f"{word[0][:60]}...", text))
 
 
 class MediaError(AvTaggerError):
