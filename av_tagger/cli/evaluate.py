@@ -108,7 +108,8 @@ def _show_tags(report: TagReport, console: Console) -> None:
     for branch in report.unused:
         print_line(console, f"{branch}: {NOT_USED[branch]}")
     compared = [] if report.comparison is None else report.comparison.lines()
-    for line in (*report.uncertainty.lines(), *compared):
+    u = report.uncertainty
+    for line in (*u.lines(), *u.reliability_lines(), *compared):
         print_line(console, line)
     _coverage(console, content)
     if report.repeated:

@@ -33,6 +33,7 @@ def _tune(options: TuneOptions) -> None:
         FitSettings(options.method, options.point, options.few, seed=options.seed),
         folds=options.folds,
         compare=options.compare,
+        scale=options.calibrate,
     )
     write_fusion(tuning.fusion, options.output)
     if options.json:
@@ -119,7 +120,11 @@ def _show_held_out(tuning: Tuning, console: Console) -> None:
 def _show_summary(tuning: Tuning, output: Path, console: Console) -> None:
     from av_tagger.cli.tables import print_line
 
-    lines = [f"{tuning.clips} clips: {tuning.heard} heard, {tuning.seen} seen", *tuning.intervals]
+    lines = [
+        f"{tuning.clips} clips: {tuning.heard} heard, {tuning.seen} seen",
+        *tuning.intervals,
+        *tuning.calibration_lines,
+    ]
     if len(tuning.branches) > 1:
         better = ", ".join(tuning.eye_beats_ear) or "none"
         lines.append(f"Classes in which the eye beats the ear: {better}")

@@ -32,6 +32,9 @@ class TuneOptions:
     )
     seed: int = option(0, "Seed of the folds and of random choices.")
     compare: bool = option(False, "Also cross-validate every other method.")
+    calibrate: str = option(
+        "auto", "Probabilities per class: auto, platt, isotonic or none.", metavar="NAME"
+    )
     precision: float | None = option(
         None, "Thresholds that guarantee this precision of each class on new clips.", group=HOLDS
     )

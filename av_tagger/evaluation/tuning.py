@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from collections import Counter
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from av_tagger.evaluation.labelled import LabelledScores, labelled_scores
+from av_tagger.evaluation.labelled import Floats, LabelledScores, labelled_scores
 from av_tagger.evaluation.predictions import matched, read_predictions
+from av_tagger.evaluation.reliability import Reliability, reliability
 from av_tagger.evaluation.truth import read_truth
 from av_tagger.evaluation.uncertainty import held_out_lines
+from av_tagger.fusion.calibrate import CalibratedRow, calibrate, check_choice, with_scales
 from av_tagger.fusion.cross import Honest, cross_validate
 from av_tagger.fusion.fit import FITS, DevelopmentScores, FitSettings, FusionFitter
 from av_tagger.fusion.thresholds import OPERATING_POINTS
@@ -40,6 +43,8 @@ class Tuning:
     seen: int = 0
     remarks: tuple[str, ...] = ()
     intervals: tuple[str, ...] = ()  # in words, of the held-out figures
+    scales: Mapping[str, str] = field(default_factory=dict)  # by class: platt, isotonic or none
+    calibration: Mapping[str, Reliability] = field(default_factory=dict)  # held-out: before, after
 
     @property
     def labels(self) -> tuple[str, ...]:
@@ -71,6 +76,14 @@ class Tuning:
             return (None,) * len(self.labels)
         return tuple(float(weight) for weight in weights)
 
+    @property
+    def calibration_lines(self) -> list[str]:
+        """Held-out calibration error before and after, and how many classes got which scale."""
+        counts = Counter(self.scales.values())
+        kinds = ", ".join(f"{name} {count}" for name, count in sorted(counts.items()))
+        lines = [line for name, r in self.calibration.items() for line in r.lines(name)]
+        return [f"held-out calibration of the fused scores (classes: {kinds})", *lines]
+
     def as_json(self) -> dict[str, Any]:
         rows = {row.pop("label"): row for row in self.rows()}
         return {
@@ -88,6 +101,8 @@ class Tuning:
             "points": {name: _averages(c) for name, c in self.points.items()},
             "methods": {name: counts.f1 for name, counts in self.methods.items()},
             "intervals": list(self.intervals),
+            "scales": dict(self.scales),
+            "calibration": {name: r.as_json() for name, r in self.calibration.items()},
             "trusts_eye": list(self.eye_beats_ear),
             "classes": rows,
         }
@@ -118,19 +133,27 @@ def tune(
     *,
     folds: int = 5,
     compare: bool = False,
+    scale: str = "auto",
 ) -> Tuning:
-    """Fit to the clips with both scores and truth; clips of one video stay in one fold."""
+    """Fit to the clips with both scores and truth; clips of one video stay in one fold.
+
+    `scale`: auto, platt, isotonic or none, the calibration of the fused scores per class.
+    """
+    check_choice(scale)
     real = read_truth(truth, classes)
     read = read_predictions(results, real.classes, others=real.manifest)
-    data = labelled_scores(matched(read, real.tags), real.tags, real.classes.labels)
+    data = labelled_scores(
+        matched(read, real.tags), real.tags, real.classes.labels, real.recordings
+    )
     table = DevelopmentScores.of(data.heard, data.seen, data.truth, data.labels)
     fusion = FusionFitter(settings).fit(data.heard, data.seen, data.truth, data.labels).fusion_
     held_out = cross_validate(table, settings, data.groups, folds)
+    calibrated = _calibrated(table, held_out, scale)
     methods = {m: replace(settings, method=m) for m in (FITS if compare else [settings.method])}
     points = {p: replace(settings, point=p) for p in OPERATING_POINTS}
     return Tuning(
         fusion=replace(
-            fusion,
+            with_scales(fusion, calibrated),
             note=_note(settings, data, held_out),
             fitted_ear=_only(read.branches.get("heard", ())),
             fitted_eye=_only(read.branches.get("seen", ())),
@@ -146,6 +169,8 @@ def tune(
         seen=int(np.isfinite(data.seen).any(1).sum()),
         remarks=(*real.remarks, *_mixed(read.branches)),
         intervals=held_out_lines(held_out.said, data.truth, data.groups),
+        scales=_names(calibrated, data.labels),
+        calibration=_reliabilities(held_out.scores, calibrated["both"].held_out, data),
     )
 
 
@@ -161,6 +186,21 @@ def _mixed(branches: Mapping[str, Sequence[str]]) -> list[str]:
         for branch, names in branches.items()
         if len(names) > 1
     ]
+
+
+def _calibrated(table: DevelopmentScores, held: Honest, choice: str) -> dict[str, CalibratedRow]:
+    """Scales per row; those of `both` from scores of fits that never saw the clip."""
+    rows = {"both": held.scores, "ear": table.heard, "eye": table.seen}
+    return {row: calibrate(s, table.truth, held.parts, choice) for row, s in rows.items()}
+
+
+def _names(rows: Mapping[str, CalibratedRow], labels: Sequence[str]) -> dict[str, str]:
+    return dict(zip(labels, rows["both"].names, strict=True))
+
+
+def _reliabilities(before: Floats, after: Floats, data: LabelledScores) -> dict[str, Reliability]:
+    found = {"before": reliability(before, data.truth), "after": reliability(after, data.truth)}
+    return {name: r for name, r in found.items() if r is not None}
 
 
 def _fused(

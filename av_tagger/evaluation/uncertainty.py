@@ -22,6 +22,7 @@ from av_tagger.evaluation.intervals import (
 )
 from av_tagger.evaluation.labelled import LabelledScores, labelled_scores
 from av_tagger.evaluation.predictions import BRANCHES, Predictions
+from av_tagger.evaluation.reliability import Reliability, reliability
 from av_tagger.evaluation.tagging import label_matrix, score_tags
 from av_tagger.metrics import Counts, class_average_precision, mean_average_precision
 
@@ -44,6 +45,7 @@ class Uncertainty:
     mean_ap: Mapping[str, Interval]  # by branch
     gain: Interval | None  # mAP fused minus heard, paired
     class_ap: Mapping[str, Interval]  # of the fused scores
+    calibration: Mapping[str, Reliability]  # by branch
 
     def as_json(self) -> dict[str, Any]:
         return {
@@ -53,6 +55,7 @@ class Uncertainty:
             "macro_f1": self.macro.as_json(),
             "map": {branch: i.as_json() for branch, i in self.mean_ap.items()},
             "map_gain_of_looking": None if self.gain is None else self.gain.as_json(),
+            "calibration": {branch: r.as_json() for branch, r in self.calibration.items()},
             "classes": {
                 label: {
                     "f1": interval.as_json(),
@@ -73,14 +76,22 @@ class Uncertainty:
             lines.append(f"looking adds {self.gain} mAP: {_verdict(self.gain)}")
         return lines
 
+    def reliability_lines(self) -> list[str]:
+        return [line for b, r in self.calibration.items() for line in r.lines(b)]
 
-def uncertainty(read: Predictions, truth: Truth, labels: Sequence[str]) -> Uncertainty:
+
+def uncertainty(
+    read: Predictions,
+    truth: Truth,
+    labels: Sequence[str],
+    recordings: Mapping[str, str] | None = None,
+) -> Uncertainty:
     """Decisions over every clip of the truth, AP over the clips with scores."""
     tags = {name: clip.tags for name, clip in read.clips.items()}
     said, real = _decisions(tags, truth, labels)
-    draws = Resamples(recordings_of(list(truth)))
+    draws = Resamples(recordings_of(list(truth), recordings))
     scores, f1 = score_tags(truth, tags, labels), resampled_f1(said, real, draws)
-    table = labelled_scores(read, truth, labels) if read.has_scores else None
+    table = labelled_scores(read, truth, labels, recordings) if read.has_scores else None
     ranked = {} if table is None else _ranked(table)
     return Uncertainty(
         draws.recordings,
@@ -90,6 +101,7 @@ def uncertainty(read: Predictions, truth: Truth, labels: Sequence[str]) -> Uncer
         {branch: _map_interval(table, branch, ap) for branch, ap in ranked.items() if table},
         _gain(table, ranked) if table is not None else None,
         _class_ap(table, ranked["fused"]) if table is not None and "fused" in ranked else {},
+        _calibration(table, list(ranked)),
     )
 
 
@@ -154,7 +166,13 @@ class Comparison:
         return lines
 
 
-def compare(old: Predictions, new: Predictions, truth: Truth, labels: Sequence[str]) -> Comparison:
+def compare(
+    old: Predictions,
+    new: Predictions,
+    truth: Truth,
+    labels: Sequence[str],
+    recordings: Mapping[str, str] | None = None,
+) -> Comparison:
     """On the clips of the truth that both have; those of one recording are drawn together."""
     names = [n for n in truth if n in old.clips and n in new.clips]
     if not names:
@@ -162,10 +180,10 @@ def compare(old: Predictions, new: Predictions, truth: Truth, labels: Sequence[s
     real = {name: truth[name] for name in names}
     before, y = _decisions({n: old.clips[n].tags for n in names}, real, labels)
     after, _ = _decisions({n: new.clips[n].tags for n in names}, real, labels)
-    draws = Resamples(recordings_of(names))
+    draws = Resamples(recordings_of(names, recordings))
     counts = Counts.of(before, y).f1, Counts.of(after, y).f1
     change = resampled_f1(after, y, draws).micro - resampled_f1(before, y, draws).micro
-    old_map, ap = _compare_ap(old, new, real, labels)
+    old_map, ap = _compare_ap((old, new), real, labels, recordings)
     return Comparison(
         len(names),
         draws.recordings,
@@ -205,12 +223,15 @@ def _f1(totals: Floats) -> Floats:
 
 
 def _compare_ap(
-    old: Predictions, new: Predictions, truth: Truth, labels: Sequence[str]
+    pair: tuple[Predictions, Predictions],
+    truth: Truth,
+    labels: Sequence[str],
+    recordings: Mapping[str, str] | None,
 ) -> tuple[float, Interval | None]:
-    scored = {n: t for n, t in truth.items() if old.clips[n].scores and new.clips[n].scores}
+    scored = {n: t for n, t in truth.items() if all(p.clips[n].scores for p in pair)}
     if not scored:
         return math.nan, None
-    one, two = (labelled_scores(read, scored, labels) for read in (old, new))
+    one, two = (labelled_scores(p, scored, labels, recordings) for p in pair)
     draws = Resamples(one.groups)
     before, after = (mean_average_precision(t.fused, t.truth) for t in (one, two))
     old_ap, new_ap = (resampled_ap(t.fused, t.truth, draws) for t in (one, two))
@@ -230,6 +251,12 @@ def _ranked(table: LabelledScores) -> dict[str, Floats]:
     draws = Resamples(table.groups)
     used = [b for b in BRANCHES if np.isfinite(getattr(table, b)).any()]
     return {b: resampled_ap(getattr(table, b), table.truth, draws) for b in used}
+
+
+def _calibration(table: LabelledScores | None, used: Sequence[str]) -> dict[str, Reliability]:
+    """Of what was heard and fused; what is seen is evidence, no probability."""
+    found = {b: reliability(getattr(table, b), table.truth) for b in used if table and b != "seen"}
+    return {branch: r for branch, r in found.items() if r is not None}
 
 
 def _map_interval(table: LabelledScores, branch: str, ap: Floats) -> Interval:

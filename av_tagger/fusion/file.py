@@ -16,6 +16,7 @@ import numpy as np
 
 from av_tagger.errors import StorageError, UsageError, WeightsError, did_you_mean, sentence
 from av_tagger.fusion.logit import NEUTRAL_AGAINST, NEUTRAL_GAIN, LogitFusion
+from av_tagger.fusion.scales import KEYS, read_scales
 from av_tagger.fusion.weighing import (
     NEUTRAL_THRESHOLD,
     NEUTRAL_WEIGHT,
@@ -98,7 +99,8 @@ def read_fusion(path: Path, labels: Sequence[str] | None = None, strict: bool = 
     note, ear, eye = (_top_text(path, content, key) for key in ("note", "ear", "eye"))
     known = {label: table[label] for label in wanted if label in table}
     fusion = build(method, wanted, known, neutral=missing, note=note)
-    return replace(fusion, fitted_ear=ear, fitted_eye=eye)
+    scales = read_scales(path, content["classes"], wanted)
+    return replace(fusion, fitted_ear=ear, fitted_eye=eye, scales=scales)
 
 
 def _top_text(path: Path, content: Mapping[str, Any], key: str) -> str:
@@ -225,7 +227,7 @@ def _numbers(path: Path, label: str, row: Mapping[str, Any], method: str) -> Row
     limits = {name: (column.lowest, column.highest) for name, column in COLUMNS[method].items()}
     limits |= dict.fromkeys(_ROWS, (0.0, _HIGHEST_THRESHOLD))
     words = TEXTS.get(method, ())
-    _refuse_unknown(path, f"class {label!r}", row, ("label", *limits, *words))
+    _refuse_unknown(path, f"class {label!r}", row, ("label", *limits, *words, *KEYS))
     numbers: dict[str, float | str] = {
         name: _number(path, label, name, row.get(name), bounds) for name, bounds in limits.items()
     }
@@ -295,6 +297,7 @@ def _lines(fusion: Weighing) -> list[dict[str, Any]]:
         {"label": label}
         | {name: float(values[k]) for name, values in columns.items()}
         | {name: values[k] for name, values in words.items() if values[k]}
+        | ({} if fusion.scales is None else fusion.scales.columns(k))
         for k, label in enumerate(fusion.labels)
     ]
 

@@ -46,6 +46,8 @@ def test_the_tables_fit_80_columns(run: tuple[Path, Path], tmp_path: Path, av_ta
         "10 clips of the ground truth have no scores; not used",
         "95 % interval over 195 recordings",
         "fused minus ear only +0.",
+        "held-out calibration of the fused scores (classes: ",
+        "after: calibration error 0.",
     ):
         assert words in done.out
     assert max(map(len, done.lines[:-1])) <= 80
@@ -80,6 +82,7 @@ def test_json_holds_the_figures_alone(
     [
         (("--method", "jiont"), "there is no fit method 'jiont'; did you mean 'joint'?"),
         (("--point", "f2"), "there is no operating point 'f2'"),
+        (("--calibrate", "plat"), "there is no calibration 'plat'; did you mean 'platt'?"),
         (("--folds", "1"), "Invalid value for '--folds'"),
         (("--classes", "Trian"), "did you mean 'Train'"),
         (("--classes", "Train"), "is not a class"),
