@@ -101,6 +101,7 @@ def findings(options: ModelOptions) -> Iterator[Finding]:
     yield from _programs()
     yield from _libraries()
     yield from _devices()
+    yield from _microphones_and_cameras()
     yield from _decoders()
     yield from _weights()
     yield from _disk()
@@ -201,6 +202,12 @@ def _devices() -> Iterator[Finding]:
     for i in range(torch.cuda.device_count()):
         gpu = torch.cuda.get_device_properties(i)
         yield Finding(f"GPU cuda:{i}", f"{gpu.name}, {gpu.total_memory / 2**30:.0f} GiB")
+
+
+def _microphones_and_cameras() -> Iterator[Finding]:
+    from av_tagger.live.sources.devices import device_lines
+
+    yield from (Finding("av-tag listen", line) for line in device_lines())
 
 
 def _decoders() -> Iterator[Finding]:
