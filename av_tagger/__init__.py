@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from av_tagger.config import Config as Config
     from av_tagger.errors import AvTaggerError as AvTaggerError
     from av_tagger.labels import ClassList as ClassList
+    from av_tagger.live.listener import Listener as Listener
     from av_tagger.media.recording import from_arrays as from_arrays
     from av_tagger.plan import load as load
     from av_tagger.scores import Failed as Failed
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
 _HOMES = {
     "load": "plan",
     "Config": "config",
+    "Listener": "live.listener",
     "Tagger": "tagger",
     "Tagged": "scores",
     "Failed": "scores",
@@ -46,6 +48,7 @@ __all__ = [
     "Clip",
     "Config",
     "Failed",
+    "Listener",
     "Tagged",
     "Tagger",
     "__version__",

@@ -201,3 +201,25 @@ def test_a_part_with_wrong_bytes_is_downloaded_again(tmp_path: Path) -> None:
     server = Network(network.serving(BODY))
     assert fetched(server, target, KNOWN) == ""
     assert [asked.get("range") for _, asked in server.requests] == ["bytes=100-", None]
+
+
+@pytest.mark.parametrize("expected", [KNOWN, UNKNOWN], ids=["known", "unknown"])
+@pytest.mark.parametrize(
+    "wrong", [{"Content-Range": "bytes 5-999/1000"}, {"Content-Range": "items"}, {"ETag": '"v2"'}]
+)
+def test_a_continuation_that_does_not_fit_starts_again(
+    tmp_path: Path, expected: ExpectedFile, wrong: dict[str, str]
+) -> None:
+    """After half a file comes another range than asked for, or a part of another version."""
+    half, rest = BODY[:400], BODY[400:]
+    whole = {"ETag": '"v1"', "Content-Length": str(len(BODY))}
+    right = {"ETag": '"v1"', "Content-Range": f"bytes 400-{len(BODY) - 1}/{len(BODY)}"}
+    part = right | {"Content-Length": str(len(rest))} | wrong
+    answers = [
+        network.http("200 OK", whole, half),
+        network.http("206 Partial Content", part, b"x" * len(rest)),
+        network.http("200 OK", whole, BODY),
+    ]
+    server = Network(lambda path, headers: answers.pop(0))
+    assert fetched(server, tmp_path / "toy.safetensors", expected) == ""
+    assert [asked.get("range") for _, asked in server.requests] == [None, "bytes=400-", None]

@@ -45,9 +45,9 @@ class MilEar:
         self.settings = settings or EarSettings()
         self.header = header
         self.network = network
-        self._quick = folded(network).to(self.device)
+        self.quick = folded(network).to(self.device)  # computes; the same results
         self._front = network.frontend.settings
-        self._samples = network.extractor.stride * self._front.hop  # per instance
+        self.instance_samples = network.extractor.stride * self._front.hop
 
     @property
     def labels(self) -> tuple[str, ...]:
@@ -92,7 +92,9 @@ class MilEar:
         own: list[list[Numbers]] = [[] for _ in waveforms]
         for (segment, kept), row in zip(parts, rows, strict=True):
             own[segment.owner].append(row[kept])
-        return [per_second(np.concatenate(found), self.rate / self._samples) for found in own]
+        return [
+            per_second(np.concatenate(found), self.rate / self.instance_samples) for found in own
+        ]
 
     def instances(self, samples: Numbers, frames: slice) -> tuple[Numbers, Numbers]:
         """Scores (instances, classes) and embeddings of some frames of a sound.
@@ -102,7 +104,7 @@ class MilEar:
         half = self.settings.precision == "bfloat16"
         wave = upload(torch.from_numpy(np.ascontiguousarray(samples)[None]), self.device)
         with torch.inference_mode(), torch.autocast(self.device.type, torch.bfloat16, enabled=half):
-            heard = self._quick(self._quick.features(wave)[:, :, frames])
+            heard = self.quick(self.quick.features(wave)[:, :, frames])
         return heard.instances[0].float().cpu().numpy(), heard.embeddings[0].float().cpu().numpy()
 
     def _parts(self, owner: int, samples: Numbers) -> Iterator[tuple[WaveformSegment, slice]]:
@@ -110,15 +112,15 @@ class MilEar:
 
         Windows are cut at whole instances; half of the overlap on each side is context only.
         """
-        total = -(-len(samples) // self._samples)
-        window = max(1, int(self.settings.longest_seconds * self.rate / self._samples))
-        context = int(self.settings.overlap_seconds * self.rate / self._samples / 2)
+        total = -(-len(samples) // self.instance_samples)
+        window = max(1, int(self.settings.longest_seconds * self.rate / self.instance_samples))
+        context = int(self.settings.overlap_seconds * self.rate / self.instance_samples / 2)
         step = window if total <= window else max(1, window - 2 * context)
         for start in range(0, total, step):
             before = min(context, start) if total > window else 0
             keep = min(step, total - start)
-            first = (start - before) * self._samples
-            part = samples[first : (start + keep + context) * self._samples]
+            first = (start - before) * self.instance_samples
+            part = samples[first : (start + keep + context) * self.instance_samples]
             yield WaveformSegment(owner, first, part), slice(before, before + keep)
 
     def _padded_length(self, samples: int) -> int:
@@ -129,7 +131,7 @@ class MilEar:
         """Bag (classes,) and instance probabilities (instances, classes) of each waveform."""
         half = self.settings.precision == "bfloat16"
         with torch.inference_mode(), torch.autocast(self.device.type, torch.bfloat16, enabled=half):
-            heard = self._quick(self._quick.features(upload(torch.from_numpy(waves), self.device)))
+            heard = self.quick(self.quick.features(upload(torch.from_numpy(waves), self.device)))
             bags = assumed(self.settings.assumption or self.header.assumption, heard)
         instances = heard.instances.float().cpu().numpy()
         return list(zip(bags.float().cpu().numpy(), instances, strict=True))
@@ -137,7 +139,7 @@ class MilEar:
     def _embeddings(self, waves: Numbers) -> list[Numbers]:
         """(instances, width) of each waveform."""
         with torch.inference_mode():
-            heard = self._quick(self._quick.features(upload(torch.from_numpy(waves), self.device)))
+            heard = self.quick(self.quick.features(upload(torch.from_numpy(waves), self.device)))
         return list(heard.embeddings.float().cpu().numpy())
 
     def _scores(self, waveform: Waveform, parts: Sequence[tuple[Numbers, Numbers]]) -> Scores:
@@ -145,6 +147,6 @@ class MilEar:
             return Scores.silent(self.labels, Status.NO_TRACK)  # a track without a single sample
         bags = np.stack([bag for bag, _ in parts]).astype(np.float64)
         timeline = np.concatenate([instances for _, instances in parts])
-        activity = Activity(timeline, self.rate / self._samples, waveform.start_seconds)
+        activity = Activity(timeline, self.rate / self.instance_samples, waveform.start_seconds)
         # Standard MIL assumption (AV §2.1): a clip has a class if one of its windows has it.
         return Scores(self.labels, bags.max(axis=0), activity=activity)

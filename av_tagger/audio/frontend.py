@@ -32,8 +32,7 @@ class LogMel(nn.Module):
 
     def forward(self, waveforms: Tensor) -> Tensor:
         with torch.autocast(waveforms.device.type, enabled=False):
-            mel = self._spectrum(self._padded(waveforms.float())) @ self.filters  # (B, T, M)
-            features = self._compressed(mel).unsqueeze(1)
+            features = self.of_padded(self.padded(waveforms.float())).unsqueeze(1)
             if self.settings.deltas:
                 slopes = deltas(features, self.settings.delta_width)
                 features = torch.cat([features, slopes], dim=1)
@@ -41,10 +40,14 @@ class LogMel(nn.Module):
 
     def silence(self) -> Tensor:
         """(channels, bands): features of digital silence, for padding."""
-        quiet = self._compressed(torch.zeros(1, self.settings.mels))
+        quiet = self.compressed(torch.zeros(1, self.settings.mels))
         return torch.cat([quiet, torch.zeros_like(quiet)]) if self.settings.deltas else quiet
 
-    def _padded(self, x: Tensor) -> Tensor:
+    def of_padded(self, x: Tensor) -> Tensor:
+        """(B, samples) to (B, frames, bands); frame t reads `fft` samples from t x `hop` on."""
+        return self.compressed(self._spectrum(x) @ self.filters)
+
+    def padded(self, x: Tensor) -> Tensor:
         """Zeros before and after, so that the STFT gives exactly `settings.frames` frames."""
         s = self.settings
         if s.preemphasis:
@@ -66,7 +69,7 @@ class LogMel(nn.Module):
         energy = torch.addcmul(spectrum.real.square(), spectrum.imag, spectrum.imag).float()
         return energy if s.power == 2.0 else energy.pow(s.power / 2)
 
-    def _compressed(self, mel: Tensor) -> Tensor:
+    def compressed(self, mel: Tensor) -> Tensor:
         s = self.settings
         mel = mel + s.floor if s.floor_mode == "add" else mel.clamp(min=s.floor)
         if s.log == "none":

@@ -109,7 +109,7 @@ class FreeEar(MilEar):
         super().__init__(build_network(ARCHITECTURE), header)
 
     def _forward(self, waves: NDArray[np.float32]) -> list[tuple[NDArray[np.float32], ...]]:  # type: ignore[override]
-        instances = -(-waves.shape[1] // self._samples)
+        instances = -(-waves.shape[1] // self.instance_samples)
         return [_heard(instances, len(self.labels))] * len(waves)
 
 

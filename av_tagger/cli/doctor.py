@@ -8,9 +8,11 @@ from typing import TYPE_CHECKING
 
 from av_tagger.cli.help import wrapped
 from av_tagger.cli.options import ModelOptions, command
+from av_tagger.flags import option
 
 if TYPE_CHECKING:
     from av_tagger.audio.ear_source import EarSource
+    from av_tagger.cli.console import Console
     from av_tagger.plan import Plan
     from av_tagger.video.eye_source import EyeSource
     from av_tagger.weights import Listed
@@ -39,6 +41,10 @@ LEAST_FREE = 2_000_000_000  # bytes: all weights but GloVe, and a run
 class DoctorOptions(ModelOptions):
     """The flags of `av-tag tag`: the plan is that of a run with these flags."""
 
+    self_test: bool = option(
+        False, "Run ear, eye and decoder on made scenes with known truth (about 20 s)."
+    )
+
 
 @dataclass(frozen=True)
 class Finding:
@@ -50,15 +56,30 @@ class Finding:
     absent: tuple[str, ...] | None = None  # of something optional: what it brings, how to get it
 
 
-def _doctor(options: DoctorOptions) -> None:
+def _doctor(options: DoctorOptions) -> int:
     """Show what a run would use and why, what would be better, and what is installed."""
     from av_tagger.cli.console import Console
 
     console = Console(highlight=False)
+    if options.self_test:
+        return _self_test(options, console)
     for finding in findings(options):
         for text, style in _lines(finding, console.width):
             console.print(text, style=style, soft_wrap=True, markup=False)
     console.print("✓ in use or ready   – not here, optional   ! needs attention", style="dim")
+    return 0
+
+
+def _self_test(options: DoctorOptions, console: Console) -> int:
+    from av_tagger.cli.selftest import run
+
+    failed = 0
+    for check in run(options.given):
+        advice = () if check.passed else ("install av_tagger again, and report this if it stays",)
+        failed += not check.passed
+        for text, style in _lines(Finding(check.subject, check.found, advice), console.width):
+            console.print(text, style=style, soft_wrap=True, markup=False)
+    return 1 if failed else 0
 
 
 def _lines(finding: Finding, width: int) -> Iterator[tuple[str, str]]:
@@ -80,6 +101,7 @@ def findings(options: ModelOptions) -> Iterator[Finding]:
     yield from _programs()
     yield from _libraries()
     yield from _devices()
+    yield from _microphones_and_cameras()
     yield from _decoders()
     yield from _weights()
     yield from _disk()
@@ -180,6 +202,12 @@ def _devices() -> Iterator[Finding]:
     for i in range(torch.cuda.device_count()):
         gpu = torch.cuda.get_device_properties(i)
         yield Finding(f"GPU cuda:{i}", f"{gpu.name}, {gpu.total_memory / 2**30:.0f} GiB")
+
+
+def _microphones_and_cameras() -> Iterator[Finding]:
+    from av_tagger.live.sources.devices import device_lines
+
+    yield from (Finding("av-tag listen", line) for line in device_lines())
 
 
 def _decoders() -> Iterator[Finding]:

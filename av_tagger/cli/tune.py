@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from av_tagger.cli.guarantee import guaranteed
 from av_tagger.cli.options import command
 from av_tagger.cli.tune_options import TuneOptions
+from av_tagger.errors import UsageError
 
 if TYPE_CHECKING:
     from av_tagger.cli.console import Console
@@ -18,13 +19,18 @@ if TYPE_CHECKING:
 
 def _tune(options: TuneOptions) -> None:
     """Fit fusion weights and thresholds per class to results with known labels."""
+    if options.alarms is not None:
+        _tune_alarms(options, options.alarms)
+        return
+    if options.truth is None:
+        raise UsageError("tune needs ground truth (--truth TABLE), or --alarms N for a journal")
     from av_tagger.evaluation.report import without_nan
     from av_tagger.evaluation.tuning import tune as fit
     from av_tagger.fusion import write_fusion
     from av_tagger.fusion.fit import FitSettings
     from av_tagger.labels import choose_classes
 
-    if guaranteed(options):
+    if guaranteed(options, options.truth):
         return
     tuning = fit(
         options.results,
@@ -43,6 +49,20 @@ def _tune(options: TuneOptions) -> None:
         from av_tagger.cli.tables import figures_console
 
         _show(tuning, options.output, figures_console())
+
+
+def _tune_alarms(options: TuneOptions, per_hour: float) -> None:
+    """Thresholds from a recorded day, as rules for `av-tag listen`."""
+    from av_tagger.live.choose import as_rules, tune_alarms
+
+    tuning = tune_alarms(options.results, per_hour)
+    same_name = options.output == Path("fusion.json")
+    output = Path("alarms.toml") if same_name else options.output
+    output.write_text(as_rules(tuning), encoding="utf-8")
+    for c in tuning.choices:
+        limit = "no threshold" if c.threshold is None else f"threshold {c.threshold:.4f}"
+        print(f"{c.label:<40.40} {c.kept:5d} of {c.events:5d} events, {limit}")
+    print(f"wrote {output}, from {tuning.hours:.2f} h of recording")
 
 
 def _show(tuning: Tuning, output: Path, console: Console) -> None:

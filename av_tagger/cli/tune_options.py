@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from av_tagger.flags import RunFlags, argument, option, required, same
+from av_tagger.flags import RunFlags, argument, option, same
 
 HOLDS = "Guarantees"
 
@@ -13,9 +13,16 @@ HOLDS = "Guarantees"
 @dataclass(frozen=True, kw_only=True)
 class TuneOptions:
     results: Path = argument("RESULTS", "JSON lines from av-tag --json, or a run's folder.")
-    truth: Path = required(
+    truth: Path | None = option(
+        None,
         "Ground truth: tab-separated file, start, end, label; or a manifest file,labels.",
         metavar="TABLE",
+    )
+    alarms: float | None = option(
+        None,
+        "RESULTS is a journal of av-tag listen: choose thresholds with at most N alarms per hour"
+        " and class, for av-tag listen --alarms.",
+        metavar="N",
     )
     output: Path = option(
         Path("fusion.json"), "The fusion file, .json or .toml.", "-o", "--output", metavar="FILE"

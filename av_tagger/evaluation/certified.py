@@ -115,9 +115,8 @@ def certify(
 ) -> Certified:
     """Fit to one third of the recordings, guarantee thresholds on the others."""
     real = read_truth(truth, classes)
-    read = read_predictions(results, real.classes, others=real.manifest)
-    read = matched(read, real.tags)
-    data = labelled_scores(read, real.tags, real.classes.labels)
+    read = matched(read_predictions(results, real.classes, others=real.manifest), real.tags)
+    data = labelled_scores(read, real.tags, real.classes.labels, real.recordings)
     hours = np.array([read.clips[name].seconds for name in data.names]) / 3600
     if goal.kind == ALARMS and not (hours > 0).all():
         raise UsageError(f"{results}: has no durations; use the JSON lines of av-tag --json")

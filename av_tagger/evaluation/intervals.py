@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -96,9 +96,12 @@ class Resamples:
         return counted
 
 
-def recordings_of(names: Sequence[str]) -> tuple[str, ...]:
-    """The recording of each clip: the video's id where the name is that of a cut clip."""
-    return tuple(parsed.id if (parsed := parse_name(name)) else name for name in names)
+def recordings_of(names: Sequence[str], known: Mapping[str, str] | None = None) -> tuple[str, ...]:
+    """The recording of each clip: as known, or the video's id where the name has one."""
+    told = known or {}
+    return tuple(
+        told.get(name) or (parsed.id if (parsed := parse_name(name)) else name) for name in names
+    )
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -32,15 +32,19 @@ class LabelledScores:
     seen: Floats
     truth: NDArray[np.bool_]
     unanswered: int  # clips of the truth without scores
+    recordings: Mapping[str, str] = field(default_factory=dict)  # by clip, where the truth says it
 
     @property
     def groups(self) -> tuple[str, ...]:
         """A group per clip: clips of one video are never split between folds."""
-        return recordings_of(self.names)
+        return recordings_of(self.names, self.recordings)
 
 
 def labelled_scores(
-    predictions: Predictions, truth: Mapping[str, Sequence[str]], labels: Sequence[str]
+    predictions: Predictions,
+    truth: Mapping[str, Sequence[str]],
+    labels: Sequence[str],
+    recordings: Mapping[str, str] | None = None,
 ) -> LabelledScores:
     """An error if no clip has both scores and truth."""
     if not predictions.has_scores:
@@ -60,6 +64,7 @@ def labelled_scores(
         tuple(labels),
         truth=label_matrix((truth[n] for n in names), labels),
         unanswered=len(truth) - len(names),
+        recordings=recordings or {},
         **tables,
     )
 

@@ -170,10 +170,10 @@ def evaluate_tags(
         table.tolist(),
         rankings,
         drawn,
-        uncertainty(read, real, classes.labels),
+        uncertainty(read, real, classes.labels, found.recordings),
         scored,
         (*found.remarks, *_remarks(read)),
-        None if before is None else compare(before, read, real, classes.labels),
+        None if before is None else compare(before, read, real, classes.labels, found.recordings),
     )
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from av_tagger.clip import Clip
@@ -24,6 +24,7 @@ class WeakTruth:
     classes: ClassList
     left_out: int = 0  # clips with labels of which nothing is known
     manifest: bool = False
+    recordings: Mapping[str, str] = field(default_factory=dict)  # by clip key, where known
 
     @property
     def remarks(self) -> tuple[str, ...]:
@@ -45,6 +46,7 @@ def read_truth(path: Path, classes: ClassList | None = None) -> WeakTruth:
     classes = classes or _classes_of(path, rows)
     keys = keys_of([row.clip for row in rows])
     tags: dict[str, tuple[str, ...]] = {}
+    recordings = {key: row.recording for key, row in zip(keys, rows, strict=True) if row.recording}
     unknown: set[str] = set()
     for key, row in zip(keys, rows, strict=True):
         if row.unknown:
@@ -54,7 +56,7 @@ def read_truth(path: Path, classes: ClassList | None = None) -> WeakTruth:
     kept = {key: labels for key, labels in tags.items() if key not in unknown}
     if not kept:
         raise UsageError(f"{path}: has no clip whose labels are all known")
-    return WeakTruth(kept, classes, len(unknown), manifest=True)
+    return WeakTruth(kept, classes, len(unknown), True, recordings)
 
 
 def is_manifest(path: Path) -> bool:
@@ -74,6 +76,7 @@ class _Row:
     clip: Clip
     labels: tuple[str, ...]
     unknown: tuple[str, ...]
+    recording: str = ""  # clips of one recording are not independent
 
 
 def _rows(path: Path) -> Iterator[_Row]:
@@ -97,7 +100,8 @@ def _row(path: Path, line: int, row: Mapping[str, str | None]) -> _Row:
         clip = Clip(Path(cells["file"]), start, end)
     except ValueError as error:
         raise TableError(path, line, "has no times 0 <= start < end", _COLUMNS) from error
-    return _Row(line, clip, _split(row.get("labels")), _split(row.get("unknown")))
+    recording = (row.get("recording") or row.get("source") or "").strip()
+    return _Row(line, clip, _split(row.get("labels")), _split(row.get("unknown")), recording)
 
 
 def _split(cell: str | None) -> tuple[str, ...]:

@@ -142,7 +142,9 @@ def tune(
     check_choice(scale)
     real = read_truth(truth, classes)
     read = read_predictions(results, real.classes, others=real.manifest)
-    data = labelled_scores(matched(read, real.tags), real.tags, real.classes.labels)
+    data = labelled_scores(
+        matched(read, real.tags), real.tags, real.classes.labels, real.recordings
+    )
     table = DevelopmentScores.of(data.heard, data.seen, data.truth, data.labels)
     fusion = FusionFitter(settings).fit(data.heard, data.seen, data.truth, data.labels).fusion_
     held_out = cross_validate(table, settings, data.groups, folds)

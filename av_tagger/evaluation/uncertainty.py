@@ -80,13 +80,18 @@ class Uncertainty:
         return [line for b, r in self.calibration.items() for line in r.lines(b)]
 
 
-def uncertainty(read: Predictions, truth: Truth, labels: Sequence[str]) -> Uncertainty:
+def uncertainty(
+    read: Predictions,
+    truth: Truth,
+    labels: Sequence[str],
+    recordings: Mapping[str, str] | None = None,
+) -> Uncertainty:
     """Decisions over every clip of the truth, AP over the clips with scores."""
     tags = {name: clip.tags for name, clip in read.clips.items()}
     said, real = _decisions(tags, truth, labels)
-    draws = Resamples(recordings_of(list(truth)))
+    draws = Resamples(recordings_of(list(truth), recordings))
     scores, f1 = score_tags(truth, tags, labels), resampled_f1(said, real, draws)
-    table = labelled_scores(read, truth, labels) if read.has_scores else None
+    table = labelled_scores(read, truth, labels, recordings) if read.has_scores else None
     ranked = {} if table is None else _ranked(table)
     return Uncertainty(
         draws.recordings,
@@ -161,7 +166,13 @@ class Comparison:
         return lines
 
 
-def compare(old: Predictions, new: Predictions, truth: Truth, labels: Sequence[str]) -> Comparison:
+def compare(
+    old: Predictions,
+    new: Predictions,
+    truth: Truth,
+    labels: Sequence[str],
+    recordings: Mapping[str, str] | None = None,
+) -> Comparison:
     """On the clips of the truth that both have; those of one recording are drawn together."""
     names = [n for n in truth if n in old.clips and n in new.clips]
     if not names:
@@ -169,10 +180,10 @@ def compare(old: Predictions, new: Predictions, truth: Truth, labels: Sequence[s
     real = {name: truth[name] for name in names}
     before, y = _decisions({n: old.clips[n].tags for n in names}, real, labels)
     after, _ = _decisions({n: new.clips[n].tags for n in names}, real, labels)
-    draws = Resamples(recordings_of(names))
+    draws = Resamples(recordings_of(names, recordings))
     counts = Counts.of(before, y).f1, Counts.of(after, y).f1
     change = resampled_f1(after, y, draws).micro - resampled_f1(before, y, draws).micro
-    old_map, ap = _compare_ap(old, new, real, labels)
+    old_map, ap = _compare_ap((old, new), real, labels, recordings)
     return Comparison(
         len(names),
         draws.recordings,
@@ -212,12 +223,15 @@ def _f1(totals: Floats) -> Floats:
 
 
 def _compare_ap(
-    old: Predictions, new: Predictions, truth: Truth, labels: Sequence[str]
+    pair: tuple[Predictions, Predictions],
+    truth: Truth,
+    labels: Sequence[str],
+    recordings: Mapping[str, str] | None,
 ) -> tuple[float, Interval | None]:
-    scored = {n: t for n, t in truth.items() if old.clips[n].scores and new.clips[n].scores}
+    scored = {n: t for n, t in truth.items() if all(p.clips[n].scores for p in pair)}
     if not scored:
         return math.nan, None
-    one, two = (labelled_scores(read, scored, labels) for read in (old, new))
+    one, two = (labelled_scores(p, scored, labels, recordings) for p in pair)
     draws = Resamples(one.groups)
     before, after = (mean_average_precision(t.fused, t.truth) for t in (one, two))
     old_ap, new_ap = (resampled_ap(t.fused, t.truth, draws) for t in (one, two))

@@ -58,7 +58,8 @@ def _packed(frame: av.AudioFrame) -> av.AudioFrame:
 class Mixer:
     """Gathers frames for half a second, then mixes them at once: calls cost more than samples."""
 
-    def __init__(self) -> None:
+    def __init__(self, gather_seconds: float = 0.5) -> None:
+        self.gather_seconds = gather_seconds
         self.fifo: av.AudioFifo | None = None
         self.form: tuple[str, str, int] = ("", "", 0)  # of the frames in it
 
@@ -71,7 +72,8 @@ class Mixer:
             done = self.rest()
             return np.concatenate([done, self._begin(frame)])
         self.fifo.write(frame)
-        return self.rest() if 2 * self.fifo.samples >= frame.sample_rate else NOTHING
+        enough = self.gather_seconds * frame.sample_rate
+        return self.rest() if self.fifo.samples >= enough else NOTHING
 
     def _begin(self, frame: av.AudioFrame) -> Samples:
         self.fifo, self.form = av.AudioFifo(), _form_of(frame)

@@ -223,6 +223,8 @@ def engines_of(mode: str, device: str) -> list[Callable[[], CardEngine]]:
 
 def decoding(mode: str, device: str) -> str:
     """One line for --verbose."""
+    if device == "auto":
+        return "each process chooses what decodes pictures for its device"
     count = len(engines_of(mode, device))
     engines = f"{count} engines of {device}, large files first, and by " if count else ""
     return f"pictures are decoded by {engines}the cores"

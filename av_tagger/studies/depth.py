@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from av_tagger.audio.network import MilNetwork, build_network
 from av_tagger.learning.data.bags import EmbeddingBags
-from av_tagger.learning.learner import architecture_of, band_statistics, make_loss
+from av_tagger.learning.learner import architecture_of, band_statistics, loss_of, make_loss
 from av_tagger.learning.optimise import make_optimiser
 from av_tagger.learning.recipe import Recipe, read_recipe, recipe_names
 from av_tagger.metrics import class_average_precision, mean_of_defined
@@ -59,7 +59,7 @@ class Trial:
         draw = np.random.default_rng(self.seed)
         for _ in range(self.steps):
             chosen = torch.from_numpy(draw.integers(len(training), size=self.batch))
-            value = loss(network(features[chosen]), torch.from_numpy(targets)[chosen])
+            value = loss_of(loss, network(features[chosen]), torch.from_numpy(targets)[chosen])
             optimiser.zero_grad()
             value.backward()  # type: ignore[no-untyped-call]
             optimiser.step()

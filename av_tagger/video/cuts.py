@@ -15,7 +15,7 @@ from av_tagger.networks import download
 LEAST_CHANGE = 0.35  # relative distance of two frames at a cut, 0: equal
 LEAST_RATIO = 3.0  # times the usual change around it: a pan or a flicker changes all frames
 AROUND_SECONDS = 1.0
-BLOCK = 16  # frames whose features a core's cache holds
+CACHED = 1 << 20  # numbers that a core's cache holds
 SHORTEST_SECONDS = 0.4  # between two cuts: a flash is no shot
 
 
@@ -55,7 +55,8 @@ def changes(features: Tensor) -> NDArray[np.float64]:
 def _changes(features: Tensor) -> Tensor:
     """On the device; on a CPU block by block, which stays in its cache."""
     rows = features.detach().flatten(1)
-    block = BLOCK if rows.device.type == "cpu" else max(1, len(rows))
+    on_cpu = rows.device.type == "cpu"
+    block = max(1, CACHED // max(1, rows.shape[1]) if on_cpu else len(rows))
     starts = range(0, len(rows), block)
     lengths = torch.cat([rows[i : i + block].float().norm(dim=1) for i in starts])
     apart = [

@@ -281,6 +281,8 @@ def test_a_missing_file_among_others_fails_alone(
     [
         (["--shard", "3/2"], "expected i/n"),
         (["--engine", "rya"], "did you mean 'ray'"),
+        (["--decode", "nvdek"], "did you mean 'nvdec'"),
+        (["--decode", "nvdec", "--device", "cpu"], "--decode nvdec needs a CUDA device"),
         (["--format", "docx"], "docx"),
         (["--address", "auto"], "--address needs --engine ray"),
         (["--devices", "cuda:0", "--processes", "2"], "one process per device"),

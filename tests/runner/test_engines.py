@@ -290,6 +290,7 @@ def test_which_engines_a_run_has(
     assert count("auto", "cuda") == count("nvdec", "cuda:1") == ENGINES
     assert count("auto", "cpu") == count("cores", "cuda") == count("cores", "cpu") == 0
     assert "7 engines of cuda" in decoding("auto", "cuda")
+    assert "each process" in decoding("nvdec", "auto")
     assert decoding("auto", "cpu") == "pictures are decoded by the cores"
     with pytest.raises(UsageError, match="needs a CUDA device"):
         engines_of("nvdec", "cpu")

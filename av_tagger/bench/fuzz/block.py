@@ -130,7 +130,8 @@ def main() -> None:
     plan = FuzzPlan(words["seed"], tuple(words["kinds"]), Path(words["folder"]))
     limit_memory()
     numbers = range(words["start"], words["end"])
-    tally = run_block(plan, numbers, Path(words["at"]), words["until"])
+    until = time.time() + words["seconds"]  # from now on: a busy machine loads for long
+    tally = run_block(plan, numbers, Path(words["at"]), until)
     print(json.dumps({"mutants": tally.mutants, "endings": tally.endings}))
 
 

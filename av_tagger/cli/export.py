@@ -1,0 +1,34 @@
+"""av-tag export EAR -o FILE.onnx: an ear for machines without torch."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from av_tagger.cli.options import command
+from av_tagger.flags import argument, option
+
+
+@dataclass(frozen=True, kw_only=True)
+class ExportOptions:
+    ear: str = argument("EAR", "starter, efficientat:mn10, a weights file or a run.")
+    output: Path = option(
+        Path("ear.onnx"), "The file to write.", "-o", "--output", metavar="FILE.onnx"
+    )
+    offline: bool = option(False, "Never use the network.")
+
+
+def _export(options: ExportOptions) -> None:
+    """Write an ear with its front end as an ONNX file, and check it against torch."""
+    from av_tagger.audio.ears import load_ear
+    from av_tagger.live.export import export_ear
+
+    ear = load_ear(options.ear, "cpu", offline=options.offline)
+    done = export_ear(ear, options.output)
+    print(
+        f"wrote {done.path} ({done.bytes / 1e6:.1f} MB), differs from torch by at most"
+        f" {done.difference:.1e}"
+    )
+
+
+export = command(ExportOptions, _export)

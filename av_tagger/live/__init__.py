@@ -1,0 +1,1 @@
+"""Live tagging: blocks of sound and frames in as they arrive, events out as they happen."""

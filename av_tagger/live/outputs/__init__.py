@@ -1,0 +1,1 @@
+"""Outputs of a live run: each takes every line and does one thing with it."""

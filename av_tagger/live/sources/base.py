@@ -1,0 +1,62 @@
+"""What a source delivers, and the protocol of sources."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Protocol
+
+from av_tagger.clip import Samples
+from av_tagger.live.buffers import TimedImage
+from av_tagger.protocols import DecodeRequest
+
+
+@dataclass(frozen=True)
+class StreamOpened:
+    """A source has been opened; its times start again at 0."""
+
+    sound: bool
+    pictures: bool
+
+
+@dataclass(frozen=True)
+class SoundBlock:
+    """The next samples, mono, at the rate of the request; `seconds` is when they start."""
+
+    samples: Samples
+    seconds: float
+
+
+@dataclass(frozen=True)
+class PicturesPassed:
+    """Frames up to this time were not needed."""
+
+    seconds: float
+
+
+@dataclass(frozen=True)
+class StreamNote:
+    """Something that could not be read."""
+
+    text: str
+
+
+@dataclass(frozen=True)
+class StreamBroken:
+    """The source broke off; it is opened again."""
+
+    text: str
+
+
+StreamItem = StreamOpened | SoundBlock | TimedImage | PicturesPassed | StreamNote | StreamBroken
+
+
+class StreamSource(Protocol):
+    """A place where sound and pictures come from; `live`: it goes on by itself."""
+
+    name: str
+    live: bool
+
+    def items(self, request: DecodeRequest) -> Iterator[StreamItem]:
+        """Open the source and read it to its end; MediaError if it breaks."""
+        ...

@@ -1,0 +1,276 @@
+"""Sources: files, pipes, RTSP and HTTP on this machine, and what goes wrong with them."""
+
+from __future__ import annotations
+
+import io
+import shutil
+import socket
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from av_tagger.clip import Clip, Samples
+from av_tagger.errors import MediaError, UsageError
+from av_tagger.live.buffers import TimedImage
+from av_tagger.live.sources import SourceSettings, make_source
+from av_tagger.live.sources.base import (
+    SoundBlock,
+    StreamBroken,
+    StreamItem,
+    StreamOpened,
+    StreamSource,
+)
+from av_tagger.live.sources.container import ContainerSource, LiveClock, shown
+from av_tagger.live.sources.pcm import PcmSource
+from av_tagger.live.sources.reopen import ReopenSettings, reopened
+from av_tagger.media import make_backend
+from av_tagger.protocols import DecodeRequest
+from tests.assets import Audio, make_audio, make_video
+from tests.live.rtsp import RATE, RtspServer
+
+REQUEST = DecodeRequest(audio_rate=16_000, short_side=None)
+FAST = SourceSettings(pace="fast")
+
+
+def sound_of(items: Iterator[StreamItem] | list[StreamItem]) -> Samples:
+    return np.concatenate([i.samples for i in items if isinstance(i, SoundBlock)])
+
+
+@pytest.fixture(scope="module")
+def wav(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("sound") / "tone.wav"
+    make_audio(path, 3.0, Audio("pcm"))
+    return path
+
+
+def test_a_file_gives_the_samples_of_the_decoder(wav: Path) -> None:
+    items = list(make_source(str(wav), FAST).items(REQUEST))
+    assert items[0] == StreamOpened(sound=True, pictures=False)
+    (media,) = make_backend("pyav").windows(Clip(wav), REQUEST)
+    assert media.waveform is not None
+    np.testing.assert_array_equal(sound_of(items), media.waveform.samples)
+    assert items[1].seconds == 0.0  # type: ignore[union-attr]
+
+
+def test_a_video_gives_sound_and_frames(tmp_path: Path) -> None:
+    path = tmp_path / "video.mp4"
+    make_video(path, 3.0)
+    request = DecodeRequest(audio_rate=16_000, short_side=64, frame_rate=2.0)
+    items = list(make_source(str(path), FAST).items(request))
+    assert items[0] == StreamOpened(sound=True, pictures=True)
+    frames = [i for i in items if isinstance(i, TimedImage)]
+    assert [round(f.seconds * 2) for f in frames] == list(range(6))
+    assert len(sound_of(items)) / 16_000 == pytest.approx(3.0, abs=0.05)
+
+
+def test_the_real_pace_waits(wav: Path) -> None:
+    slept: list[float] = []
+    source = ContainerSource(str(wav), live=False, paced=True, sleep=slept.append)
+    assert len(sound_of(source.items(REQUEST))) == 48_000
+    assert max(slept) > 2.0
+
+
+@pytest.mark.parametrize(
+    ("name", "values"),
+    [
+        ("s16le", np.array([0, 16384, -32768], "<i2")),
+        ("s32le", np.array([0, 2**30, -(2**31)], "<i4")),
+        ("f32le", np.array([0.0, 0.5, -1.0], "<f4")),
+        ("u8", np.array([128, 192, 0], "u1")),
+    ],
+)
+def test_raw_pcm(name: str, values: np.ndarray) -> None:
+    source = PcmSource(io.BytesIO(values.tobytes()), 16_000, name)
+    np.testing.assert_allclose(sound_of(source.items(REQUEST)), [0.0, 0.5, -1.0])
+
+
+def test_raw_pcm_of_two_channels_in_odd_blocks() -> None:
+    values = np.arange(2000, dtype="<i2").reshape(-1, 2)
+
+    class Dribble(io.RawIOBase):
+        data = values.tobytes()
+
+        def read1(self, _: int) -> bytes:
+            part, self.data = self.data[:37], self.data[37:]
+            return part
+
+    heard = sound_of(PcmSource(Dribble(), 16_000, "s16le", 2).items(REQUEST))  # type: ignore[arg-type]
+    np.testing.assert_allclose(heard, values.mean(axis=1) / 32768, atol=1e-6)
+
+
+def test_raw_pcm_is_resampled_to_the_exact_length() -> None:
+    data = np.zeros(44_100, "<i2").tobytes()
+    assert len(sound_of(PcmSource(io.BytesIO(data), 44_100).items(REQUEST))) == 16_000
+
+
+def test_a_container_on_standard_input(wav: Path) -> None:
+    with wav.open("rb") as file:
+        items = list(make_source("-", FAST, lambda: file).items(REQUEST))
+    named = make_source(str(wav), FAST)
+    np.testing.assert_array_equal(sound_of(items), sound_of(named.items(REQUEST)))
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("missing.wav", "there is no such file"),
+        ("gopher://host/x", "known: rtsp"),
+    ],
+)
+def test_names_that_are_no_source(name: str, message: str) -> None:
+    with pytest.raises(UsageError, match=message):
+        make_source(name, FAST)
+
+
+def test_settings_are_checked() -> None:
+    with pytest.raises(ValueError, match="one of s16le"):
+        SourceSettings(format="mp3")
+    with pytest.raises(ValueError, match="real or fast"):
+        SourceSettings(pace="slow")  # type: ignore[arg-type]
+
+
+def test_passwords_are_not_shown() -> None:
+    assert shown("rtsp://admin:secret@host:554/x") == "rtsp://host:554/x"
+
+
+# Network streams on this machine.
+
+
+def tone(seconds: float) -> np.ndarray:
+    return 0.5 * np.sin(2 * np.pi * 440 * np.arange(round(seconds * RATE)) / RATE)
+
+
+def test_rtsp() -> None:
+    with RtspServer(tone(2.0), pace=0.1) as server:
+        items = list(make_source(server.url, FAST).items(REQUEST))
+    assert items[0] == StreamOpened(sound=True, pictures=False)
+    heard = sound_of(items)
+    assert len(heard) / 16_000 == pytest.approx(2.0, abs=0.15)
+    assert np.sqrt(np.mean(heard[1600:-1600] ** 2)) == pytest.approx(0.354, abs=0.02)
+
+
+def test_an_rtsp_server_that_breaks_off_is_opened_again() -> None:
+    pauses: list[float] = []
+    settings = ReopenSettings(sleep=pauses.append)
+    with RtspServer(tone(1.0), drop_after=(0.3, 0.5), pace=0.1) as server:
+        items = []
+        for item in reopened(make_source(server.url, FAST), REQUEST, settings):
+            items.append(item)
+            if isinstance(item, StreamBroken) and len(pauses) == 2:
+                break
+    assert sum(isinstance(i, StreamOpened) for i in items) == 3
+    assert pauses[:2] == [1.0, 1.0]
+    broken = [i.text for i in items if isinstance(i, StreamBroken)]
+    assert all(server.url in text for text in broken)
+
+
+def test_access_that_is_refused() -> None:
+    with RtspServer(tone(1.0), refuse=True) as server:
+        url = server.url.replace("//", "//me:wrong@")
+        with pytest.raises(MediaError, match=r"refuses access; give user and password") as error:
+            list(reopened(make_source(url, FAST), REQUEST))
+    assert "wrong" not in str(error.value)
+
+
+def test_a_server_that_is_not_there() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    with pytest.raises(MediaError, match="cannot be opened"):
+        list(reopened(make_source(f"rtsp://127.0.0.1:{port}/x", FAST), REQUEST))
+
+
+@pytest.mark.skipif(shutil.which("ffmpeg") is None, reason="ffmpeg is not installed")
+def test_http_stream_of_ffmpeg(wav: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        url = f"http://127.0.0.1:{free.getsockname()[1]}/live.ts"
+    words = ["ffmpeg", "-v", "error", "-i", str(wav), "-c:a", "mp2", "-f", "mpegts"]
+    with subprocess.Popen([*words, "-listen", "1", url]) as server:
+        items = _retried(url)
+        server.wait(20)
+    assert len(sound_of(items)) / 16_000 == pytest.approx(3.0, abs=0.2)
+
+
+def _retried(url: str) -> list[StreamItem]:
+    """Once the server listens."""
+    import time
+
+    for _ in range(100):
+        try:
+            return list(make_source(url, FAST).items(REQUEST))
+        except MediaError:
+            time.sleep(0.1)
+    raise AssertionError("the server never listened")
+
+
+# Sources that hang or fail.
+
+
+class Scripted:
+    """A live source that does one thing after another, one per opening."""
+
+    name, live = "scripted", True
+
+    def __init__(self, *scripts: object) -> None:
+        self.scripts = list(scripts)
+
+    def items(self, request: DecodeRequest) -> Iterator[StreamItem]:
+        script = self.scripts.pop(0)
+        if isinstance(script, Exception):
+            raise script
+        yield StreamOpened(sound=True, pictures=False)
+        yield SoundBlock(np.zeros(10, np.float32), 0.0)
+        if script == "hang":
+            import threading
+
+            threading.Event().wait(5)
+
+
+def events_of(source: StreamSource, settings: ReopenSettings) -> list[StreamItem]:
+    return list(reopened(source, REQUEST, settings))
+
+
+def test_pauses_grow_while_a_source_is_away_and_start_again_when_it_is_back() -> None:
+    pauses: list[float] = []
+    away = MediaError("scripted", "is away")
+    source = Scripted("ends", away, away, away, "ends", away, away, away, away)
+    settings = ReopenSettings(sleep=pauses.append, longest_pause=3.0, most_failures=4)
+    items = events_of(source, settings)
+    assert pauses == [1.0, 2.0, 3.0, 3.0, 1.0, 2.0, 3.0, 3.0]
+    assert [i.text for i in items if isinstance(i, StreamBroken)][:2] == [
+        "scripted: has ended",
+        "scripted: is away",
+    ]
+
+
+def test_an_error_before_the_first_sound_is_raised() -> None:
+    with pytest.raises(MediaError, match="is away"):
+        events_of(Scripted(MediaError("scripted", "is away")), ReopenSettings())
+
+
+def test_a_source_that_sends_nothing_is_broken() -> None:
+    settings = ReopenSettings(stall_seconds=0.2, sleep=lambda _: None, most_failures=1)
+    away = MediaError("scripted", "is away")
+    items = events_of(Scripted("hang", away, away), settings)
+    broken = [i.text for i in items if isinstance(i, StreamBroken)]
+    assert broken[:1] == ["scripted: has sent nothing for 0.2 s; check it"]
+
+
+def test_clocks_that_jump() -> None:
+    now = [0.0]
+    clock = LiveClock(None, 0.0, now=lambda: now[0])
+    clock.last = clock.tick(0.0, 0.0, back=0.1)
+    now[0] = 1.0
+    clock.last = clock.tick(1.0, 0.02, back=0.1)
+    assert clock.last == 1.0
+    now[0] = 1.1
+    clock.last = clock.tick(3601.1, 1.1, back=0.1)  # an hour ahead, after 0.1 s
+    assert clock.last == pytest.approx(1.1)
+    now[0] = 1.2
+    clock.last = clock.tick(3601.2, 1.2, back=0.1)
+    assert clock.last == pytest.approx(1.2)
+    now[0] = 5.2
+    assert clock.tick(3605.2, 1.3, back=0.1) == pytest.approx(5.2)  # four seconds were lost
+    assert clock.repaired == 1
