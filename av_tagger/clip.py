@@ -2,15 +2,28 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
+from av_tagger.repeats import first_equal
+
 Samples = NDArray[np.float32]
 Images = NDArray[np.uint8]
 Times = NDArray[np.float64]
+Rows = NDArray[np.int64]
+
+
+ADDRESS = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+://")
+MANGLED = re.compile(r"^(https?):/(?!/)")  # what `Path` makes of an address
+
+
+def is_address(text: str) -> bool:
+    """Whether the text is `scheme://...` and no path."""
+    return ADDRESS.match(text) is not None
 
 
 @dataclass(frozen=True)
@@ -20,6 +33,7 @@ class Clip:
     path: Path
     start_seconds: float = 0.0
     end_seconds: float | None = None
+    source: str = ""  # where the file is a copy: the address, or "-" for standard input
 
     def __post_init__(self) -> None:
         if self.start_seconds < 0:
@@ -29,9 +43,16 @@ class Clip:
                 f"a clip must end after it starts: {self.start_seconds = }, {self.end_seconds = }"
             )
 
+    @classmethod
+    def of(cls, name: str | Path) -> Clip:
+        """A whole file by its path, or by an address (`https://...`), which stays as it is."""
+        text = MANGLED.sub(r"\1://", str(name), count=1)
+        return cls(Path(text), source=text) if is_address(text) else cls(Path(name))
+
     @property
     def name(self) -> str:
-        return str(self.path)
+        """As results name it: the address of a copy, else the path."""
+        return self.source or str(self.path)
 
 
 @dataclass(frozen=True)
@@ -113,6 +134,7 @@ class Frames:
     times: Times  # (n,) seconds, in ascending order
     damaged: int = 0  # frames that the decoder reported as corrupt
     luma: ColourMatrix | None = None
+    first_equal: Rows | None = None  # (n,) per frame the first that equals it; None: unknown
 
     def __post_init__(self) -> None:
         shape = self.images.shape
@@ -132,6 +154,8 @@ class Frames:
             )
         if self.times.shape != (len(self.images),):
             raise ValueError(f"one time per frame: {self.times.shape = }, {shape = }")
+        if self.first_equal is not None and self.first_equal.shape != self.times.shape:
+            raise ValueError(f"one row per frame: {self.first_equal.shape = }, {shape = }")
 
     def __len__(self) -> int:
         return len(self.images)
@@ -142,11 +166,17 @@ class Frames:
         rows, width = self.images.shape[1:3]
         return (rows, width) if self.luma is None else (rows * 2 // 3, width)
 
+    def distinct(self) -> tuple[Rows, Rows]:
+        """Rows of the frames that differ from all before them, and per frame its place in these."""
+        known = first_equal(self.images) if self.first_equal is None else self.first_equal
+        rows, places = np.unique(known, return_inverse=True)
+        return rows, places.reshape(-1)
+
     def planes(self) -> tuple[Images, Images, Images]:
         """Views of Y (n, height, width), U and V (n, height / 2, width / 2); needs `luma`."""
         return yuv_planes(self.images)
 
-    def rgb(self, rows: NDArray[np.int64] | slice = slice(None)) -> Images:
+    def rgb(self, rows: Rows | slice = slice(None)) -> Images:
         """(rows, height, width, 3) RGB."""
         if self.luma is None:
             return self.images[rows]
@@ -190,3 +220,4 @@ class Media:
     frames: Frames | None
     notes: tuple[str, ...] = ()  # what could not be read: the track is then degraded
     remarks: tuple[str, ...] = ()  # no loss of quality, such as another decoder
+    total_seconds: float | None = None  # of the whole clip, as its container declares it

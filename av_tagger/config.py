@@ -11,7 +11,7 @@ from typing import Any
 from av_tagger.audio.events import EventSettings
 from av_tagger.audio.settings import EarSettings
 from av_tagger.flags import RunFlags
-from av_tagger.settings import from_table, read_toml, to_table
+from av_tagger.settings import check_range, from_table, read_toml, to_table
 from av_tagger.video.branch import EyeSettings
 
 FAST_FRAME_RATE = 8.0  # fps; see `python -m av_tagger.bench.savings` for what it costs
@@ -21,17 +21,19 @@ FAST_FRAME_RATE = 8.0  # fps; see `python -m av_tagger.bench.savings` for what i
 class MediaSettings:
     """How files are read."""
 
-    backend: str = "pyav"
+    backend: str = "pyav"  # or decord
     limit_seconds: float = 120.0  # for one window of a file
-    window_seconds: float = 10.0
-    overlap_seconds: float = 1.0
+    window_seconds: float = 10.0  # a longer film is tagged window by window
+    overlap_seconds: float = 1.0  # of windows
     skip_nonref: bool = False  # skip non-reference frames: half of them, 60 % of the decoding time
 
     def __post_init__(self) -> None:
-        if not 0 <= self.overlap_seconds < self.window_seconds or self.limit_seconds <= 0:
+        check_range(self, 1e-3, 1e6, "limit_seconds")
+        check_range(self, 0.1, 3600.0, "window_seconds")
+        if not 0 <= self.overlap_seconds < self.window_seconds:
             raise ValueError(
-                "windows must be longer than their overlap and limits positive: "
-                f"{self.window_seconds = }, {self.overlap_seconds = }, {self.limit_seconds = }"
+                "overlap_seconds must be shorter than window_seconds, and not negative: "
+                f"{self.overlap_seconds:g} of {self.window_seconds:g}"
             )
 
 
@@ -78,6 +80,8 @@ class Config(RunFlags):
         table["media"].pop("limit_seconds")
         for name in ("pictures", "network_weights", "recogniser_weights", "words"):
             table["eye"].pop(name)
+        if self.by == "event":  # as in results of versions without this setting
+            table.pop("by")
         return table | {"decoder": self.decoder}
 
 

@@ -6,14 +6,12 @@ proxies, and says within a second that a host cannot be reached.
 
 from __future__ import annotations
 
-import contextlib
 import errno
 import hashlib
 import http.client
 import os
+import re
 import shutil
-import socket
-import threading
 import time
 import urllib.error
 import urllib.parse
@@ -21,39 +19,40 @@ import urllib.request
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NoReturn
 
-from av_tagger.errors import UsageError, WeightsError
+from av_tagger.connection import (
+    Broken,
+    Patience,
+    Refused,
+    check_address,
+    chunks,
+    content_length,
+    endpoint,
+    is_reachable,
+    open_address,
+    shown,
+)
+from av_tagger.errors import WeightsError
 from av_tagger.exclusive import exclusive
 
 Progress = Callable[[int, int | None], None]
-CHUNK = 1 << 18
+ETAG = re.compile(r'"[\x21\x23-\x7e]{1,200}"')  # a strong one; weak ones allow other bytes
+SHA256 = re.compile(r"[0-9a-f]{64}")
 
 
 @dataclass(frozen=True)
 class ExpectedFile:
-    """What is known about the file before the download; empty: unknown."""
+    """What is known about the file before the download; empty: unknown.
+
+    `check` raises WeightsError for content that cannot be this file. It looks at the file before
+    that gets its name, and at a file of this name that is there already.
+    """
 
     sha256: str = ""
     size: int | None = None
-
-
-@dataclass(frozen=True)
-class Patience:
-    """Timeouts and retries."""
-
-    probe_seconds: float = 0.7  # for a connection
-    read_seconds: float = 15.0  # without any byte
-    attempts: int = 3  # per address
-    pause_seconds: float = 0.5  # before the second attempt; doubled for each further attempt
-    remember_seconds: float = 60.0  # that a host could not be reached
-
-
-class Broken(Exception):
-    """An attempt that failed and may be repeated."""
-
-
-class Refused(Exception):
-    """An address that does not give the file; repeating is useless."""
+    most: int = 1 << 30  # bytes, where the size is not known
+    check: Callable[[Path], None] | None = None
 
 
 PATIENCE = Patience()
@@ -96,12 +95,8 @@ def sha256_of(path: Path) -> str:
 
 def recorded_sha256(path: Path) -> str:
     """The checksum that was recorded at the download; empty if there is none."""
-    record = _record_of(path)
-    return (
-        record.read_text(encoding="ascii").split()[0]
-        if record.is_file() and record.stat().st_size
-        else ""
-    )
+    found = SHA256.match(_text_of(_record_of(path)))
+    return found[0] if found else ""
 
 
 def record_sha256(path: Path) -> None:
@@ -109,45 +104,25 @@ def record_sha256(path: Path) -> None:
     _record_of(path).write_text(f"{sha256_of(path)}  {path.name}\n", encoding="ascii")
 
 
-def is_reachable(address: str, seconds: float) -> bool:
-    """Whether the host or its proxy accepts a connection in time, name lookup included."""
-    host, port = _endpoint(address)
-    opened = threading.Event()
-
-    def connect() -> None:
-        with (
-            contextlib.suppress(OSError, UnicodeError),
-            socket.create_connection((host, port), timeout=seconds),
-        ):
-            opened.set()
-
-    prober = threading.Thread(target=connect, daemon=True)
-    prober.start()
-    prober.join(seconds)
-    return opened.is_set()
-
-
 def _fetch_from(
     address: str, target: Path, expected: ExpectedFile, progress: Progress | None
 ) -> None:
-    if urllib.parse.urlsplit(address).scheme not in ("http", "https"):
-        raise UsageError(f"{address}: is not http or https; correct $AV_TAGGER_MIRROR")
+    check_address(address)
     _probe(address)
     for attempt in range(PATIENCE.attempts):
         if attempt:
             time.sleep(PATIENCE.pause_seconds * 2 ** (attempt - 1))
         try:
-            _attempt(address, part_of(target), expected, progress)
+            whole = _attempt(address, part_of(target), expected, progress)
+            return _accept(target, expected, whole)
         except Broken:
             if attempt + 1 == PATIENCE.attempts:
                 raise
-        else:
-            return _accept(target, expected)
     return None
 
 
 def _probe(address: str) -> None:
-    host = "{}:{}".format(*_endpoint(address))
+    host = "{}:{}".format(*endpoint(address))
     known = _unreachable.get(host)
     if known is not None and time.monotonic() - known < PATIENCE.remember_seconds:
         raise Refused("could not be reached a moment ago")
@@ -157,25 +132,20 @@ def _probe(address: str) -> None:
     _unreachable.pop(host, None)
 
 
-def _attempt(address: str, part: Path, expected: ExpectedFile, progress: Progress | None) -> None:
-    """One request. What has arrived is kept; the next attempt continues from there."""
+def _attempt(address: str, part: Path, expected: ExpectedFile, progress: Progress | None) -> bool:
+    """One request; whether a whole file of announced size came with it.
+
+    What has arrived is kept for the next attempt.
+    """
     have = _resumable(part, expected)
     try:
-        with urllib.request.urlopen(  # noqa: S310
-            _request(address, part, have), timeout=PATIENCE.read_seconds
-        ) as answer:
-            have = (
-                have
-                if answer.status == http.HTTPStatus.PARTIAL_CONTENT and _continues(answer, have)
-                else 0
-            )
-            _write(answer, part, have, expected, progress)
+        answer = open_address(_request(address, part, have), PATIENCE)
     except urllib.error.HTTPError as error:
         _raise_for(error, part)
-    except (OSError, http.client.HTTPException) as error:
-        if isinstance(error, OSError) and error.errno in DISK_ERRORS:
-            raise
-        raise Broken(f"the connection broke ({error or type(error).__name__})") from error
+    with answer:
+        start = _start(answer, part, have, expected)
+        sized = _write(answer, part, start, expected, progress)
+    return sized and not start
 
 
 def _request(address: str, part: Path, have: int) -> urllib.request.Request:
@@ -195,9 +165,17 @@ def _resumable(part: Path, expected: ExpectedFile) -> int:
     return 0 if expected.size is not None and size >= expected.size else size
 
 
-def _continues(answer: http.client.HTTPResponse, have: int) -> bool:
-    if (answer.headers.get("Content-Range") or "").startswith(f"bytes {have}-"):
-        return True
+def _start(answer: http.client.HTTPResponse, part: Path, have: int, expected: ExpectedFile) -> int:
+    """The byte with which the body begins."""
+    if answer.status == http.HTTPStatus.OK:
+        return 0
+    if answer.status != http.HTTPStatus.PARTIAL_CONTENT:
+        raise Refused(f"the server answers {answer.status} {shown(answer.reason)}")
+    ranged = (answer.headers.get("Content-Range") or "").startswith(f"bytes {have}-")
+    same = bool(expected.sha256) or _strong_etag(answer) == _etag(part)
+    if have and ranged and same:
+        return have
+    _forget(part)
     raise Broken("the server sent another range than requested")
 
 
@@ -207,56 +185,97 @@ def _write(
     have: int,
     expected: ExpectedFile,
     progress: Progress | None,
-) -> None:
-    length = answer.headers.get("Content-Length")
-    total = have + int(length) if length and length.isdigit() else expected.size
-    if expected.size is not None and total != expected.size:
-        raise Refused(f"offers {total} bytes where the file has {expected.size}")
+) -> bool:
+    """The body behind the first `have` bytes; never more than announced, expected or plausible.
+
+    Whether the size was known.
+    """
+    length = content_length(answer)
+    total = _total(length, have, expected)
     if total is not None and shutil.disk_usage(part.parent).free < total - have:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-    _etag_file(part).write_text(_strong_etag(answer), encoding="utf-8")
+    if not have:
+        part.unlink(missing_ok=True)  # before its ETag changes
+    _etag_file(part).write_text(_strong_etag(answer), encoding="ascii")
+    most = expected.most if total is None else total
     with part.open("ab" if have else "wb") as file:
-        for chunk in iter(lambda: answer.read(CHUNK), b""):
-            file.write(chunk)
+        for chunk in chunks(answer, length):
             have += len(chunk)
+            if have > most:
+                break
+            file.write(chunk)
             if progress is not None:
                 progress(have, total)
         os.fsync(file.fileno())
+    if have > most:
+        _forget(part)
+        raise Refused(f"sends more than {most} bytes")
     if total is not None and have != total:
         raise Broken(f"the connection ended after {have} of {total} bytes")
+    if not have:
+        raise Broken("the server sent nothing")
+    return total is not None
 
 
-def _raise_for(error: urllib.error.HTTPError, part: Path) -> None:
+def _total(length: int | None, have: int, expected: ExpectedFile) -> int | None:
+    """The size of the whole file, if anything tells it."""
+    total = expected.size if length is None else have + length
+    if expected.size is not None and total != expected.size:
+        raise Refused(f"offers {total} bytes where the file has {expected.size}")
+    if expected.size is None and total is not None and total > expected.most:
+        raise Refused(f"offers {total} bytes, more than such a file can have")
+    return total
+
+
+def _raise_for(error: urllib.error.HTTPError, part: Path) -> NoReturn:
     error.close()
     if error.code == http.HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE:
-        part.unlink(missing_ok=True)
+        _forget(part)
         raise Broken("the earlier part does not fit and is downloaded again")
+    said = f"the server answers {error.code} {shown(str(error.reason))}"
     if error.code >= 500 or error.code in (
         http.HTTPStatus.REQUEST_TIMEOUT,
         http.HTTPStatus.TOO_MANY_REQUESTS,
     ):
-        raise Broken(f"the server answers {error.code} {error.reason}")
-    raise Refused(f"the server answers {error.code} {error.reason}")
+        raise Broken(said)
+    raise Refused(said)
 
 
-def _accept(target: Path, expected: ExpectedFile) -> None:
+def _accept(target: Path, expected: ExpectedFile, whole: bool) -> None:
+    """Give the file its name if it is the right one.
+
+    What is wrong can be an earlier part, or a connection that ended early: then it is repeated.
+    """
     part = part_of(target)
     digest = sha256_of(part)
-    if expected.sha256 and digest != expected.sha256:
+    wrong = _why_wrong(part, digest, expected)
+    if wrong:
         _forget(part)
-        raise Refused(
-            f"its file is another one (sha256 {digest[:12]}..., expected {expected.sha256[:12]}...)"
-        )
+        raise Refused(wrong) if whole else Broken(wrong)
     if not expected.sha256:
         _record_of(target).write_text(f"{digest}  {target.name}\n", encoding="ascii")
     part.replace(target)
     _forget(part)
 
 
+def _why_wrong(path: Path, digest: str, expected: ExpectedFile) -> str:
+    if expected.sha256 and digest != expected.sha256:
+        wanted = expected.sha256[:12]
+        return f"its file is another one (sha256 {digest[:12]}..., expected {wanted}...)"
+    try:
+        if expected.check is not None:
+            expected.check(path)
+    except WeightsError as error:
+        reason, _, _ = str(error).removeprefix(f"{path}: ").partition("; ")
+        return f"its file is another one: it {reason}"
+    return ""
+
+
 def _is_whole(target: Path, expected: ExpectedFile) -> bool:
     """Another process may have downloaded it meanwhile."""
     known = expected.sha256 or recorded_sha256(target)
-    return bool(known) and sha256_of(target) == known
+    digest = sha256_of(target) if known else ""
+    return bool(known) and digest == known and not _why_wrong(target, digest, expected)
 
 
 def _forget(part: Path) -> None:
@@ -269,34 +288,23 @@ def _etag_file(part: Path) -> Path:
 
 
 def _etag(part: Path) -> str:
-    file = _etag_file(part)
-    return file.read_text(encoding="utf-8") if file.is_file() else ""
+    text = _text_of(_etag_file(part))
+    return text if ETAG.fullmatch(text) else ""
 
 
 def _strong_etag(answer: http.client.HTTPResponse) -> str:
     """The ETag; weak ones (W/) do not guarantee the same bytes."""
     etag = answer.headers.get("ETag") or ""
-    return "" if etag.startswith("W/") else etag
+    return etag if ETAG.fullmatch(etag) else ""
 
 
 def _record_of(path: Path) -> Path:
     return path.with_name(path.name + ".sha256")
 
 
-def _endpoint(address: str) -> tuple[str, int]:
-    parts = urllib.parse.urlsplit(address)
-    proxy = urllib.request.getproxies().get(parts.scheme)
-    if proxy and not urllib.request.proxy_bypass(parts.hostname or ""):
-        parts = urllib.parse.urlsplit(proxy if "//" in proxy else f"//{proxy}")
-    return parts.hostname or "", parts.port or (443 if parts.scheme == "https" else 80)
-
-
-DISK_ERRORS = (
-    errno.ENOSPC,
-    errno.EDQUOT,
-    errno.EROFS,
-    errno.EACCES,
-    errno.EPERM,
-    errno.EIO,
-    errno.EFBIG,
-)
+def _text_of(path: Path) -> str:
+    """The first characters of a small file; empty without it."""
+    if not path.is_file():
+        return ""
+    with path.open(encoding="ascii", errors="replace") as file:
+        return file.read(300)

@@ -14,8 +14,14 @@ AvTaggerError
 from __future__ import annotations
 
 import difflib
+import re
+import struct
+import zipfile
+import zlib
 from collections.abc import Iterable
 from pathlib import Path
+
+LONG_WORD = re.compile(r"[^\s/]{300,}")  # longer than any name of a file
 
 
 class AvTaggerError(Exception):
@@ -26,6 +32,9 @@ class AvTaggerError(Exception):
 
 class UsageError(AvTaggerError):
     kind = "usage"
+
+    def __init__(self, text: str) -> None:
+        super().__init__(LONG_WORD.sub(lambda word: f"{word[0][:60]}...", text))
 
 
 class MediaError(AvTaggerError):
@@ -56,6 +65,7 @@ class TableError(AvTaggerError):
     def __init__(self, path: Path | str, line: int, reason: str, expected: str = "") -> None:
         self.path = Path(path)
         self.line = line
+        reason = in_line(reason, LONGEST_REASON)
         self._parts = (path, line, reason, expected)
         wanted = f"; expected {expected}" if expected else ""
         super().__init__(f"{path}, line {line}: {reason}{wanted}")
@@ -76,9 +86,29 @@ class StorageError(AvTaggerError):
     kind = "storage"
 
 
+ZIP_ERRORS = (  # what zipfile raises on archives that are damaged, encrypted or made to deceive
+    zipfile.BadZipFile,
+    zlib.error,
+    EOFError,
+    NotImplementedError,
+    RuntimeError,
+    ValueError,
+    struct.error,
+)
+MOST_NAMES = 60  # that are listed as known
+LONGEST_TEXT = 1000  # characters of the reason of a sentence
+LONGEST_REASON = 300  # characters of what a table or a library is quoted with
+
+
+def in_line(text: str, most: int) -> str:
+    """Words of others for a message: one line, without control characters, not too long."""
+    line = " ".join("".join(c if c.isprintable() else " " for c in text).split())
+    return line if len(line) <= most else line[:most] + "..."
+
+
 def sentence(path: Path | str, reason: str, remedy: str = "") -> str:
     """Every message about a file: `clip.mp4: has no audio track; try --only eye`."""
-    return f"{path}: {reason}" + (f"; {remedy}" if remedy else "")
+    return f"{path}: {in_line(reason, LONGEST_TEXT)}" + (f"; {remedy}" if remedy else "")
 
 
 def missing_library(need: str, library: str, error: ImportError, extra: str = "") -> MissingExtra:
@@ -94,7 +124,10 @@ def missing_library(need: str, library: str, error: ImportError, extra: str = ""
 
 
 def did_you_mean(word: str, known: Iterable[str]) -> str:
-    """`did you mean 'x'?`, or the known words if none is close."""
+    """`did you mean 'x'?`, or the known words (some of them) if none is close."""
     names = sorted(known)
     near = difflib.get_close_matches(word, names, n=1)
-    return f"did you mean {near[0]!r}?" if near else "known: " + ", ".join(names)
+    if near:
+        return f"did you mean {near[0]!r}?"
+    more = f" and {len(names) - MOST_NAMES} more" if len(names) > MOST_NAMES else ""
+    return "known: " + ", ".join(names[:MOST_NAMES]) + more

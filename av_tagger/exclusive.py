@@ -6,9 +6,9 @@ import contextlib
 import errno
 from collections.abc import Iterator
 from pathlib import Path
-from typing import IO
 
 from av_tagger.errors import StorageError, sentence
+from av_tagger.systems import lock_when_free
 
 
 @contextlib.contextmanager
@@ -17,7 +17,7 @@ def exclusive(target: Path) -> Iterator[None]:
     with _disk_errors(target):
         target.parent.mkdir(parents=True, exist_ok=True)
         with target.with_name(target.name + ".lock").open("ab") as file:
-            _hold(file)  # until the file is closed or the process ends
+            lock_when_free(file)  # until the file is closed or the process ends
             yield
 
 
@@ -31,23 +31,3 @@ def _disk_errors(target: Path) -> Iterator[None]:
         where = f"{remedy}, or set $AV_TAGGER_CACHE to another folder"
         reason = f"cannot be written ({error.strerror or error})"
         raise StorageError(sentence(target.parent, reason, where)) from error
-
-
-try:
-    import fcntl
-
-    def _hold(file: IO[bytes]) -> None:
-        fcntl.flock(file, fcntl.LOCK_EX)
-
-except ImportError:  # Windows
-    import msvcrt
-
-    def _hold(file: IO[bytes]) -> None:
-        while True:
-            try:
-                file.seek(0)
-                msvcrt.locking(file.fileno(), msvcrt.LK_LOCK, 1)  # type: ignore[attr-defined,unused-ignore]
-            except OSError:
-                continue  # it waits ten seconds, then gives up
-            else:
-                return

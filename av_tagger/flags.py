@@ -112,6 +112,12 @@ class RunFlags:
         high=1.0,
         group=MODELS,
     )
+    by: Literal["event", "shot"] = option(
+        "event",
+        "What a tag's times are: its events, or the shots of the film in which it occurs.",
+        metavar="event|shot",
+        group=MODELS,
+    )
     fast: bool = option(
         False,
         "Faster: sample 8 fps and use int8 frame features. May change tags.",

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import difflib
+import re
 import tomllib
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -9,9 +11,11 @@ from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
 from pathlib import Path
-from typing import Any
 
 from av_tagger.errors import UsageError, did_you_mean
+
+NEAR = 0.75  # likeness of a mistyped name, 1 is the same
+LISTS = frozenset({".txt", ".csv", ".tsv", ".toml", ".lst"})
 
 
 @dataclass(frozen=True)
@@ -107,11 +111,12 @@ def _visible() -> dict[str, tuple[str, ...]]:
     return {label: tuple(words) for label, words in tomllib.loads(text).items()}
 
 
-def choose_classes(choice: str | None) -> ClassList:
+def choose_classes(choice: str | None, known: Sequence[str] = ()) -> ClassList:
     """The value of `--classes`: `dcase2017` (or None), `all` for AudioSet, a file, names or ids.
 
     Names are separated by semicolons, because some contain commas; by commas if the whole text is
-    not one name.
+    not one name. A name of AudioSet or of `known` (the ear's classes) is that class; any other is a
+    class of its own, unless it looks like a mistyped or incomplete name.
     """
     if choice is None or choice == "dcase2017":
         return dcase2017()
@@ -122,7 +127,31 @@ def choose_classes(choice: str | None) -> ClassList:
     names = [name for name in choice.split(";") if name.strip()]
     if len(names) == 1 and "," in choice and not audioset().knows(choice):
         names = choice.split(",")
-    return audioset().pick(names)
+    return ClassList(tuple(_named(name.strip(), known) for name in names))
+
+
+def _named(name: str, known: Sequence[str]) -> SoundClass:
+    """An AudioSet class, a class of the ear, or one that only the eye may find."""
+    own = {label.casefold(): label for label in known}
+    if not audioset().knows(name) and name.casefold() in own:
+        return SoundClass(own[name.casefold()])
+    if audioset().knows(name) or name.startswith("/"):
+        return audioset().find(name)
+    if Path(name).suffix.lower() in LISTS:
+        raise UsageError(f"{name}: there is no such file of classes; check the name")
+    if near := _near(name, own):
+        remedy = f"did you mean {near!r}? (a class of your own goes into a file, one per line)"
+        raise UsageError(f"there is no sound class {name!r}; {remedy}")
+    return SoundClass(name)
+
+
+def _near(name: str, own: dict[str, str]) -> str:
+    """A label that is nearly the name or contains it as whole words; empty if there is none."""
+    labels = {c.label.casefold(): c.label for c in audioset()} | own
+    word = re.compile(rf"(?<!\w){re.escape(name.casefold())}(?!\w)")
+    found = sorted((key for key in labels if word.search(key)), key=len)
+    found = found or difflib.get_close_matches(name.casefold(), labels, n=1, cutoff=NEAR)
+    return labels[found[0]] if found else ""
 
 
 def read_classes(path: Path) -> ClassList:
@@ -135,23 +164,40 @@ def read_classes(path: Path) -> ClassList:
         ) from error
     try:
         return _from_toml(text) if path.suffix == ".toml" else _from_lines(text)
-    except (UsageError, tomllib.TOMLDecodeError, KeyError, TypeError) as error:
+    except RecursionError as error:
+        raise UsageError(f"{path}: is nested too deeply for a class list") from error
+    except (UsageError, ValueError) as error:
         raise UsageError(f"{path}: {error}") from error
 
 
 def _from_toml(text: str) -> ClassList:
     rows = tomllib.loads(text).get("class", [])
-    return ClassList(tuple(_sound_class(row) for row in rows))
+    if not isinstance(rows, list):
+        raise UsageError("`class` is no list of tables; begin every class with [[class]]")
+    return ClassList(tuple(_sound_class(row, n) for n, row in enumerate(rows, 1)))
 
 
-def _sound_class(row: dict[str, Any]) -> SoundClass:
+def _sound_class(row: object, number: int) -> SoundClass:
+    """One class; its label is text, as everything else that it has."""
+    table = row if isinstance(row, dict) else {}
+    texts = {name: table.get(name, "") for name in ("label", "id", "group", "family")}
+    lists = {name: table.get(name, []) for name in ("words", "also")}
+    wrong = next((name for name, value in texts.items() if not isinstance(value, str)), "")
+    for name, values in lists.items():
+        if not isinstance(values, list) or not all(isinstance(v, str) for v in values):
+            wrong = name
+    if wrong:
+        kind = "a list of texts" if wrong in lists else "text"
+        raise UsageError(f"class {number}: {wrong!r} is not {kind}")
+    if not texts["label"].strip():
+        raise UsageError(f"class {number} has no label; write label = its name")
     return SoundClass(
-        row["label"],
-        row.get("id", ""),
-        row.get("group", ""),
-        tuple(row["words"]) if "words" in row else None,
-        tuple(row.get("also", ())),
-        row.get("family", ""),
+        texts["label"],
+        texts["id"],
+        texts["group"],
+        tuple(lists["words"]) if "words" in table else None,
+        tuple(lists["also"]),
+        texts["family"],
     )
 
 

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import copy
-import ctypes
 import itertools
-import sys
-from functools import cache
-from typing import TypeVar
+from collections.abc import Callable, Sequence
+from functools import cache, partial
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
+from av_tagger.systems import M_ARENA_MAX, M_MMAP_MAX, M_TRIM_THRESHOLD, tune_malloc
+
 N = TypeVar("N", bound=nn.Module)
+T = TypeVar("T")
 CONVOLUTION_THEN_NORM = ("ConvNormAct",)  # blocks of timm whose children run in their order
 
 
@@ -37,14 +39,67 @@ def _fold(block: nn.Module) -> None:
 
 
 def upload(values: Tensor, device: torch.device) -> Tensor:
-    """A copy on the device; to a GPU through pinned memory, asynchronously.
+    """A copy on the device; to a GPU from pinned memory, asynchronously.
+
+    Values in page-locked memory (see `page_lock`) are copied from where they are: keep them until
+    a result that depends on the copy was read. Others go through a staging copy.
 
     torch reuses pinned memory only after the copy of its stream is done: no buffers are kept here.
     """
-    if device.type != "cuda":
+    if device.type != "cuda" or values.device.type != "cpu":
         return values.to(device)
+    if values.is_pinned():
+        return values.to(device, non_blocking=True)
     staged = torch.empty(values.shape, dtype=values.dtype, pin_memory=True)
     return staged.copy_(values).to(device, non_blocking=True)
+
+
+def download(values: Sequence[Tensor]) -> list[Tensor]:
+    """Copies on the CPU, after a single wait for the device; what is there already stays there."""
+    if not any(one.device.type == "cuda" for one in values):
+        return [one.cpu() for one in values]
+    copies = []
+    for one in values:
+        staged = torch.empty(one.shape, dtype=one.dtype, pin_memory=True)
+        copies.append(staged.copy_(one, non_blocking=True))
+    torch.cuda.current_stream(values[0].device).synchronize()
+    return copies
+
+
+def page_lock(address: int, size: int) -> Callable[[], object] | None:
+    """Page-lock memory of this process, so that a GPU reads it without a copy; returns the undo.
+
+    None where there is no GPU, or the system allows no more locked memory: `upload` then stages.
+    """
+    cuda: Any = torch.cuda
+    if not cuda.is_available():
+        return None
+    runtime = cuda.cudart()
+    if int(runtime.cudaHostRegister(address, size, PORTABLE)) != 0:
+        return None
+    return partial(runtime.cudaHostUnregister, address)
+
+
+def out_of_memory(error: BaseException) -> bool:
+    """Whether a device or the machine had too little memory."""
+    return isinstance(error, MemoryError | torch.cuda.OutOfMemoryError)
+
+
+class MicroBatch:
+    """How many pictures a network gets at once; halved when the device has too little memory."""
+
+    def __init__(self, size: int) -> None:
+        self.size, self._least = size, max(1, size // SMALLEST_PART)
+
+    def run(self, work: Callable[[int], T]) -> T:
+        """`work` of the current size; again from the start with half of it after a failure."""
+        while True:
+            try:
+                return work(self.size)
+            except Exception as error:
+                if self.size <= self._least or not out_of_memory(error):
+                    raise
+            self.size = max(self._least, self.size // 2)  # after `error`, which holds the tensors
 
 
 @cache
@@ -54,15 +109,8 @@ def quick_memory() -> None:
     Call it before the first large tensor; on other systems it does nothing. One arena for all
     threads, because further arenas hold no block above 64 MB.
     """
-    if sys.platform != "linux":
-        return
-    try:
-        mallopt = ctypes.CDLL(None).mallopt
-    except (AttributeError, OSError):
-        return  # another C library, such as musl
-    mallopt(M_MMAP_MAX, 0)
-    mallopt(M_TRIM_THRESHOLD, 1 << 30)
-    mallopt(M_ARENA_MAX, 1)
+    tune_malloc({M_MMAP_MAX: 0, M_TRIM_THRESHOLD: 1 << 30, M_ARENA_MAX: 1})
 
 
-M_TRIM_THRESHOLD, M_MMAP_MAX, M_ARENA_MAX = -1, -4, -8  # malloc.h
+PORTABLE = 1  # cudaHostRegisterPortable: locked for all devices
+SMALLEST_PART = 8  # of a micro-batch; a failure at this size needs fewer clips, not fewer pictures

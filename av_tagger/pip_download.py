@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import errno
 import importlib.util
+import math
 import os
 import re
 import subprocess
@@ -56,14 +57,19 @@ class NotInIndexError(PipError):
     """The index, or the folders that stand for it, answered but hold no such version."""
 
 
-def download_wheel(requirement: str, folder: Path, progress: Progress | None = None) -> Path:
-    """Download `NAME==VERSION` into `folder`: no dependencies, no build, no installation."""
+def download_wheel(
+    requirement: str, folder: Path, progress: Progress | None = None, most: float = math.inf
+) -> Path:
+    """Download `NAME==VERSION` into `folder`: no dependencies, no build, no installation.
+
+    pip is ended when more than `most` bytes have arrived.
+    """
     if not has_pip():
         raise PipMissingError("this Python has no pip")
     wheels, scratch = folder / "wheels", folder / "scratch"
     for place in (wheels, scratch):
         place.mkdir(parents=True)
-    run = _Run(_start(requirement, wheels, scratch), wheels, scratch, progress)
+    run = _Run(_start(requirement, wheels, scratch), wheels, scratch, progress, most)
     try:
         run.watch()
     finally:
@@ -133,6 +139,7 @@ class _Run:
     wheels: Path
     scratch: Path
     progress: Progress | None
+    most: float
     lines: deque[str] = field(default_factory=lambda: deque(maxlen=200))
     limit: str = ""
 
@@ -149,6 +156,9 @@ class _Run:
             seen = self._stage(have)
             if have > had and self.progress is not None:
                 self.progress(have)
+            if have > self.most:
+                self.limit = "size"
+                return
             if have > had or seen != stage:
                 stage, had, moved = seen, have, now
             if now - moved > getattr(LIMITS, stage) or now - begun > LIMITS.total:
@@ -168,6 +178,8 @@ class _Run:
         """Raise the reason if pip failed."""
         if self.limit == "start":
             raise PipError(f"pip does not start within {LIMITS.start:g} s")
+        if self.limit == "size":
+            raise PipError(f"the package index sends more than {self.most:.0f} bytes")
         if self.limit == "answer":
             raise IndexUnreachableError(
                 f"the package index does not answer within {LIMITS.answer:g} s"

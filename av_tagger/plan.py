@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -25,7 +25,7 @@ from av_tagger.fusion.file import build
 from av_tagger.labels import ClassList, SoundClass, audioset, choose_classes
 from av_tagger.media import make_backend, open_media, warm_up
 from av_tagger.protocols import AudioBranch, DecodeRequest, VideoBranch
-from av_tagger.scores import BranchInfo, RunInfo
+from av_tagger.scores import BranchInfo, RunInfo, Status
 from av_tagger.settings import fingerprint
 from av_tagger.tagger import OFF, Parts, Tagger
 from av_tagger.version import __version__
@@ -34,6 +34,7 @@ from av_tagger.video.eye_source import EyeSource
 
 Say = Callable[[str], None]
 
+LABELS_SHOWN = 5
 AUDIOSET_LIKE = 500  # so many classes are AudioSet's, whose parents are folded under their kinds
 STARTER_KNOWS = (
     "the starter ear knows 17 traffic and warning sounds; `av-tag weights fetch yamnet` adds 521"
@@ -63,9 +64,41 @@ class Plan:
         """What was expected and is not used, and what to do about it."""
         lines = list(preset.described(self.config, self.ear, self.eye))
         lines += [line for part in (self.ear, self.eye) if part for line in part.advice]
+        lines += self._fusion_advice()
         if self.ear is not None and self.ear.name == STARTER and self.config.classes is None:
             lines.append(STARTER_KNOWS)
+        if self.config.classes is not None and self.ear is not None:
+            lines += self._remarks_on_classes(set(self.ear.labels))
         return tuple(lines)
+
+    def _fusion_advice(self) -> list[str]:
+        """A fusion file that was fitted to results of another ear or eye."""
+        fitted = (self.fusion.fitted_ear, self.fusion.fitted_eye)
+        return [
+            f"{self.config.fusion}: was fitted to results of the {part} {before}, and this is"
+            f" {now.name}; fit it again with av-tag tune, or its thresholds are wrong"
+            for part, before, now in zip(("ear", "eye"), fitted, self.branches, strict=True)
+            if before and now.status is not Status.OFF and before != now.name
+        ]
+
+    def _remarks_on_classes(self, heard: set[str]) -> Iterator[str]:
+        """Classes that were asked for and that only the eye, or neither branch, can score."""
+        missing, seen = self.unscored, self.classes.labels
+        seen = tuple(label for label in seen if label not in heard and label not in missing)
+        if seen and self.config.classes != "all":
+            yield f"no ear here knows {_list(seen)}: the eye alone decides"
+        if missing and self.config.classes != "all":
+            yield f"{_list(missing)}: no score, neither ear nor eye knows it; see av-tag classes"
+
+    @property
+    def unscored(self) -> tuple[str, ...]:
+        """Classes that neither ear nor eye can know: they never get a score."""
+        heard = set() if self.ear is None else set(self.ear.labels)
+        eye = self.eye
+        sees = eye is not None and eye.recogniser is not None and eye.words is not None
+        return tuple(
+            c.label for c in self.classes if c.label not in heard and (c.words == () or not sees)
+        )
 
     @property
     def fold(self) -> bool:
@@ -113,6 +146,8 @@ class Plan:
             ear_thresholds=self.fusion.rows.ear,
             run=run,
             fold=self.fold,
+            offline=config.offline,
+            by_shot=config.by == "shot",
         )
         return Tagger(parts)
 
@@ -126,13 +161,18 @@ def make_plan(config: Config, *, download: bool = True, watch: ears.Watch | None
     check_device_name(config.device)
     make_backend(config.decoder)
     config = preset.applied(config)
-    chosen = choose_classes(config.classes)
-    ear = _ear(config, download=download, watch=watch)
+    ear = _ear(config)
+    chosen = choose_classes(config.classes, () if ear is None else ear.labels)
+    if ear is not None and download:
+        ear = ears.fetched(ear, offline=config.offline, watch=watch)
     classes = chosen if config.classes is not None or ear is None else _classes_of(ear, chosen)
     fusion = _fusion(config, classes, ear)
     eye = None if config.only == "ear" else eyes.resolve(config.eye_settings, classes)
     preset.checked(config, ear, eye)
-    return Plan(config, classes, ear, eye, fusion)
+    plan = Plan(config, classes, ear, eye, fusion)
+    if len(plan.unscored) == len(classes):
+        raise UsageError(_nothing_known(plan))
+    return plan
 
 
 def load(
@@ -151,11 +191,27 @@ def load(
     return plan.build(say=say)
 
 
+def _nothing_known(plan: Plan) -> str:
+    """Why no class can get a score."""
+    ear = "the ear is off" if plan.ear is None else f"the ear {plan.ear.name} knows none of them"
+    eye = "the eye is off"
+    if plan.eye is not None:
+        blind = plan.eye.recogniser is None or plan.eye.words is None
+        eye = "; ".join(plan.eye.advice) if blind else "nothing that can be seen stands for them"
+    return f"no class can be scored ({_list(plan.classes.labels)}): {ear}, and {eye}"
+
+
+def _list(labels: Sequence[str]) -> str:
+    """The first labels, and how many more there are."""
+    more = len(labels) - LABELS_SHOWN
+    return ", ".join(labels[:LABELS_SHOWN]) + (f" and {more} more" if more > 0 else "")
+
+
 def _ignore(_: str) -> None:
     """Advice that the caller did not ask for."""
 
 
-def _ear(config: Config, *, download: bool, watch: ears.Watch | None) -> EarSource | None:
+def _ear(config: Config) -> EarSource | None:
     if config.only == "eye":
         return None
     source = ears.resolve(config.ear, offline=config.offline, calibrated=True)
@@ -164,7 +220,7 @@ def _ear(config: Config, *, download: bool, watch: ears.Watch | None) -> EarSour
             f"{source.name} computes embeddings and knows no classes; train an ear on them:"
             f" av-tag train own-classes --set embedder={source.name} --data FOLDER -o RUN"
         )
-    return ears.fetched(source, offline=config.offline, watch=watch) if download else source
+    return source
 
 
 def _classes_of(ear: EarSource, default: ClassList) -> ClassList:

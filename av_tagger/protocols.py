@@ -27,6 +27,7 @@ class DecodeRequest:
     window_seconds: float = 10.0
     overlap_seconds: float = 1.0
     skip_nonref: bool = False  # skip non-reference frames: half of them, 60 % of the decoding time
+    numbered: bool = False  # instead of pictures their numbers, for a decoder elsewhere
 
 
 @runtime_checkable
@@ -104,6 +105,13 @@ class VideoBranch(Protocol):
 
 
 @runtime_checkable
+class PictureBranch(VideoBranch, Protocol):
+    """An eye that keeps pictures of its key frames, and can do without."""
+
+    def without_pictures(self) -> VideoBranch: ...
+
+
+@runtime_checkable
 class FrameFeatures(Protocol):
     """Frames to vectors; the distance of two vectors says how different the frames look."""
 
@@ -150,6 +158,22 @@ class Recogniser(Protocol):
 
     def recognise(self, images: Sequence[NDArray[np.uint8]]) -> NDArray[np.float32]:
         """(images, objects) probabilities."""
+        ...
+
+
+@runtime_checkable
+class FrameRecogniser(Recogniser, Protocol):
+    """A recogniser that can take key frames as they were decoded, such as one on a GPU."""
+
+    @property
+    def reads_frames(self) -> bool:
+        """Whether it prefers them to RGB pictures."""
+        ...
+
+    def recognise_frames(
+        self, films: Sequence[Frames], rows: Sequence[NDArray[np.int64]]
+    ) -> NDArray[np.float32]:
+        """(rows of all films, objects) probabilities."""
         ...
 
 

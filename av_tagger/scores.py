@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 from enum import StrEnum
 
@@ -11,6 +12,8 @@ from numpy.typing import NDArray
 from av_tagger.clip import Clip
 
 Probabilities = NDArray[np.float64]
+
+SMALLEST = 1e-7  # probability whose log odds are still told apart
 
 
 class Status(StrEnum):
@@ -27,10 +30,10 @@ class Status(StrEnum):
 class Evidence:
     """Why the eye has a class: the object, when it was seen, how similar its name is."""
 
-    seconds: float
+    seconds: float  # of the key frame in which it is seen best
     object: str
-    probability: float
-    similarity: float
+    probability: float  # of the object in that key frame, as in `KeyFrame.objects`
+    similarity: float  # how strongly its name stands for the class
 
 
 @dataclass(frozen=True)
@@ -66,6 +69,7 @@ class Scores:
     activity: Activity | None = None
     evidence: dict[str, tuple[Evidence, ...]] = field(default_factory=dict)  # by label, best first
     keyframes: tuple[KeyFrame, ...] = ()
+    cuts: tuple[float, ...] = ()  # seconds at which the eye saw a new shot begin
 
     def __post_init__(self) -> None:
         if self.probabilities.shape != (len(self.labels),):
@@ -114,6 +118,22 @@ class ClassScore:
     seen: float | None
     threshold: float
 
+    @property
+    def known(self) -> bool:
+        """Whether ear or eye gave the class a score."""
+        return self.heard is not None or self.seen is not None
+
+    @property
+    def margin(self) -> float:
+        """How far above its threshold, in log odds: comparable between classes."""
+        return log_odds(self.fused) - log_odds(self.threshold)
+
+
+def log_odds(probability: float) -> float:
+    """Finite also for 0, 1 and a threshold that no probability reaches (infinite)."""
+    p = min(max(probability, SMALLEST), 1 - SMALLEST)
+    return math.log(p / (1 - p))
+
 
 @dataclass(frozen=True)
 class BranchInfo:
@@ -122,6 +142,13 @@ class BranchInfo:
     status: Status
     model: str
     weights: str | None = None
+
+    @property
+    def name(self) -> str:
+        """Model and weights in one line; `off` for a branch that was not used."""
+        if self.status is Status.OFF:
+            return str(Status.OFF)
+        return f"{self.model} ({self.weights})" if self.weights else self.model
 
 
 @dataclass(frozen=True)
@@ -132,6 +159,15 @@ class RunInfo:
     device: str
     fingerprint: str
     seconds: float
+
+
+@dataclass(frozen=True)
+class Shot:
+    """A part of a film between two cuts, and what is in it."""
+
+    start: float
+    end: float
+    tags: tuple[tuple[str, float], ...] = ()  # label and peak in the shot, highest first
 
 
 @dataclass(frozen=True)
@@ -148,6 +184,7 @@ class Tagged:
     run: RunInfo
     activity: Activity | None = field(default=None, repr=False)  # columns in the order of `scores`
     notes: tuple[str, ...] = ()
+    shots: tuple[Shot, ...] = ()  # with `--by shot`
 
 
 @dataclass(frozen=True)

@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import overload
+from typing import TypeGuard, TypeVar, cast, overload
 
 import numpy as np
 from numpy.typing import NDArray
 
-from av_tagger.audio.events import EventSettings, find_events
+from av_tagger.audio.events import EventSettings, ending_by, find_events
 from av_tagger.clip import Clip, Media
-from av_tagger.errors import AvTaggerError, MediaError
+from av_tagger.errors import AvTaggerError, MediaError, UsageError
+from av_tagger.media.remote import Source, at_hand, named
 from av_tagger.ontology import fold
-from av_tagger.protocols import AudioBranch, DecodeRequest, Fusion, VideoBranch
+from av_tagger.protocols import AudioBranch, DecodeRequest, Fusion, PictureBranch, VideoBranch
 from av_tagger.scores import (
     Activity,
     BranchInfo,
@@ -30,11 +33,13 @@ from av_tagger.scores import (
     Tag,
     Tagged,
 )
+from av_tagger.shots import by_shot, shots_between
+from av_tagger.stitching import align, best_windows, class_scores, stitch
 
-PathLike = str | Path | Clip
 Open = Callable[[Clip, DecodeRequest], Iterator[Media]]
 
 OFF = BranchInfo(Status.OFF, "none")
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -48,6 +53,9 @@ class WindowResult:
     fused: Scores
     thresholds: NDArray[np.float64]
     notes: tuple[str, ...] = ()
+
+
+Watch = Callable[[Media, WindowResult], None]
 
 
 @dataclass(frozen=True)
@@ -65,6 +73,8 @@ class Parts:
     ear_thresholds: NDArray[np.float64] | None = None  # (classes,) of frame activity, for events
     run: RunInfo = field(default_factory=lambda: RunInfo("0", "cpu", "", 0.0))
     fold: bool = False  # leave out tags that another tag tells more exactly: Animal, beside Dog
+    offline: bool = False  # addresses are refused
+    by_shot: bool = False  # events are the shots of the film that have the tag
 
 
 class Tagger:
@@ -79,32 +89,59 @@ class Tagger:
         ear, eye = self.parts.ear, self.parts.eye
         return (OFF if ear is None else ear.info), (OFF if eye is None else eye.info)
 
+    def without_pictures(self) -> Tagger:
+        """The same tagger, for results that keep no pictures of key frames: these cost time."""
+        eye = self.parts.eye
+        return Tagger(replace(self.parts, eye=eye.without_pictures())) if _can_omit(eye) else self
+
     # A str is a path, never an iterable of letters.
     @overload
-    def tag(self, inputs: PathLike) -> Tagged: ...  # type: ignore[overload-overlap]
+    def tag(self, inputs: Source) -> Tagged: ...  # type: ignore[overload-overlap]
 
     @overload
-    def tag(self, inputs: Iterable[PathLike]) -> list[Outcome]: ...
+    def tag(self, inputs: Iterable[Source]) -> list[Outcome]: ...
 
-    def tag(self, inputs: PathLike | Iterable[PathLike]) -> Tagged | list[Outcome]:
-        """One clip: its tags, errors are raised. Several: one outcome each; errors are `Failed`."""
-        if isinstance(inputs, str | Path | Clip):
-            return self._tag_one(_as_clip(inputs))
-        return list(self.stream(_as_clip(item) for item in inputs))
+    def tag(self, inputs: Source | Iterable[Source]) -> Tagged | list[Outcome]:
+        """One clip: its tags, errors are raised. Several: one outcome each; errors are `Failed`.
 
-    def stream(self, clips: Iterable[Clip]) -> Iterator[Outcome]:
-        """Tag clips one after another; a clip that cannot be tagged gives `Failed`."""
-        for clip in clips:
+        A clip is a path, an address (`https://...`), an open binary file, a `Clip` (a part of a
+        file), or sound and frames in memory: `av_tagger.from_arrays(samples, rate)`.
+        """
+        if isinstance(inputs, str | Path | Clip) or _is_one(inputs):
+            return self._tag_source(cast("Source", inputs))
+        return list(self.stream(cast("Iterable[Source]", inputs)))
+
+    def stream(self, clips: Iterable[Source], watch: Watch | None = None) -> Iterator[Outcome]:
+        """Tag clips one after another; a clip that cannot be tagged gives `Failed`.
+
+        `watch` is called with the scores of each window, as soon as they are there.
+        """
+        for source in clips:
             try:
-                yield self._tag_one(clip)
+                yield self._tag_source(source, watch)
             except AvTaggerError as error:
-                yield Failed(clip, error.kind, str(error))
+                yield Failed(named(source), error.kind, str(error))
 
-    def _tag_one(self, clip: Clip) -> Tagged:
+    def _tag_source(self, source: Source, watch: Watch | None = None) -> Tagged:
+        if hasattr(source, "__array__"):
+            raise UsageError("arrays need their rate: tag(av_tagger.from_arrays(samples, rate))")
+        with at_hand(source, offline=self.parts.offline) as clip:
+            try:
+                return self._tag_one(clip, watch)
+            except MediaError as error:
+                if not clip.source:
+                    raise
+                raise type(error)(clip.name, error.reason, error.remedy) from error
+
+    def _tag_one(self, clip: Clip, watch: Watch | None = None) -> Tagged:
+        """While a window is scored, the next one is decoded."""
         began = time.perf_counter()
         window_results: list[WindowResult] = []
-        for window in self.parts.open(clip, self.parts.request):
-            window_results += self.score([window])
+        with closing(one_ahead(self.parts.open(clip, self.parts.request))) as windows:
+            for window in windows:
+                window_results += self.score([window])
+                if watch is not None:
+                    watch(window, window_results[-1])
         return self.merge_windows(clip, window_results, time.perf_counter() - began)
 
     def score(self, windows: Sequence[Media]) -> list[WindowResult]:
@@ -143,21 +180,26 @@ class Tagger:
             [t.heard.activity for t in window_results],
             [(t.start_seconds, t.end_seconds) for t in window_results],
         )
-        best = [_best_window(window_results, k) for k in range(len(self.parts.labels))]
-        scores = {
-            label: _class_score(window_results[best[k]], k)
-            for k, label in enumerate(self.parts.labels)
-        }
+        start, end = window_results[0].start_seconds, window_results[-1].end_seconds
+        fused = np.stack([t.fused.probabilities for t in window_results])
+        thresholds = np.stack([t.thresholds for t in window_results])
+        heard = np.stack([t.heard.probabilities for t in window_results])
+        seen = np.stack([t.seen.probabilities for t in window_results])
+        best = best_windows(fused, thresholds)
+        found = class_scores(best, fused, heard, seen, thresholds)
+        scores = dict(zip(self.parts.labels, found, strict=True))
         tagged = [label for label, score in scores.items() if score.fused >= score.threshold]
         shown = fold(tagged) if self.parts.fold else frozenset(tagged)
         tags = [
-            self._tag(label, window_results[best[k]], score, self._events(activity, k))
+            self._tag(
+                label, window_results[best[k]], score, ending_by(self._events(activity, k), end)
+            )
             for k, (label, score) in enumerate(scores.items())
             if label in shown
         ]
-        return Tagged(
+        result = Tagged(
             clip=clip,
-            duration_seconds=window_results[-1].end_seconds - window_results[0].start_seconds,
+            duration_seconds=end - start,
             tags=tuple(sorted(tags, key=lambda t: -t.probability)),
             scores=scores,
             keyframes=_all_keyframes(window_results),
@@ -167,6 +209,7 @@ class Tagger:
             activity=activity,
             notes=tuple(dict.fromkeys(note for t in window_results for note in t.notes)),
         )
+        return by_shot(result, _shots(window_results)) if self.parts.by_shot else result
 
     def hear(self, windows: Sequence[Media]) -> list[Scores]:
         """Scores of the ear for each window."""
@@ -174,7 +217,8 @@ class Tagger:
         sounds = [w.waveform for w in windows]
         if ear is None:
             return [Scores.silent(self.parts.labels, Status.OFF)] * len(windows)
-        heard = iter(ear.hear([s for s in sounds if s is not None]))
+        with _naming_the_file(windows):
+            heard = iter(ear.hear([s for s in sounds if s is not None]))
         return [
             self._aligned(next(heard) if s is not None else None, w)
             for s, w in zip(sounds, windows, strict=True)
@@ -232,74 +276,22 @@ class Tagger:
         return Tag(label, score.fused, score.threshold, score.heard, score.seen, events, evidence)
 
 
-def align(scores: Scores, labels: tuple[str, ...]) -> Scores:
-    """The same scores for other classes in another order; NaN for unknown classes."""
-    if scores.labels == labels:
-        return scores
-    position = {label: k for k, label in enumerate(scores.labels)}
-    columns = np.array([position.get(label, -1) for label in labels])
-    probabilities = np.where(columns >= 0, scores.probabilities[columns], np.nan)
-    activity = scores.activity
-    if activity is not None:
-        values = np.where(columns >= 0, activity.values[:, columns], np.float32(np.nan)).astype(
-            np.float32
-        )
-        activity = replace(activity, values=values)
-    return replace(scores, labels=labels, probabilities=probabilities, activity=activity)
+def _shots(window_results: Sequence[WindowResult]) -> list[tuple[float, float]]:
+    spans = [(t.start_seconds, t.end_seconds) for t in window_results]
+    return shots_between([t.seen.cuts for t in window_results], spans)
 
 
-def stitch(
-    pieces: Sequence[Activity | None], spans: Sequence[tuple[float, float]]
-) -> Activity | None:
-    """One timeline from overlapping windows, cut in the middle of each overlap; NaN where none."""
-    known = next((p for p in pieces if p is not None), None)
-    if known is None:
-        return None
-    if len(pieces) == 1:
-        return known
-    start, rate = spans[0][0], known.rate
-    cuts = [
-        start,
-        *((spans[i][1] + spans[i + 1][0]) / 2 for i in range(len(spans) - 1)),
-        spans[-1][1],
-    ]
-    values = np.full(
-        (round((cuts[-1] - start) * rate), known.values.shape[1]), np.nan, dtype=np.float32
-    )
-    for piece, begin, end in zip(pieces, cuts, cuts[1:], strict=False):
-        if piece is not None:
-            _lay(values, piece, (begin, end), start)
-    return Activity(values, rate, start)
-
-
-def _lay(
-    values: NDArray[np.float32], piece: Activity, span: tuple[float, float], start: float
-) -> None:
-    rate = piece.rate
-    first, last = round((span[0] - start) * rate), min(round((span[1] - start) * rate), len(values))
-    offset = round((piece.start_seconds - start) * rate)
-    rows = piece.values[max(first - offset, 0) : max(last - offset, 0)]
-    first = max(first, offset)
-    values[first : first + len(rows)] = rows
-
-
-def _best_window(window_results: Sequence[WindowResult], k: int) -> int:
-    margins = [t.fused.probabilities[k] - t.thresholds[k] for t in window_results]
-    return int(np.argmax(np.nan_to_num(margins, nan=-np.inf)))
-
-
-def _class_score(window_result: WindowResult, k: int) -> ClassScore:
-    fused = window_result.fused.probabilities[k]
-    return ClassScore(
-        fused=0.0 if np.isnan(fused) else float(fused),
-        heard=_number(window_result.heard.probabilities[k]),
-        seen=_number(window_result.seen.probabilities[k]),
-        threshold=float(window_result.thresholds[k]),
-    )
-
-
-def _number(value: float) -> float | None:
-    return None if np.isnan(value) else float(value)
+@contextmanager
+def _naming_the_file(windows: Sequence[Media]) -> Iterator[None]:
+    """An ear knows waveforms only; its error names the file whose samples are no numbers."""
+    try:
+        yield
+    except MediaError as error:
+        for window in windows:
+            sound = window.waveform
+            if sound is not None and not np.isfinite(sound.samples).all():
+                raise MediaError(window.clip.path, error.reason, error.remedy) from error
+        raise
 
 
 def _all_keyframes(window_results: Sequence[WindowResult]) -> tuple[KeyFrame, ...]:
@@ -324,5 +316,20 @@ def _with_status(
     return replace(branch.info, status=Status.DEGRADED)
 
 
-def _as_clip(item: PathLike) -> Clip:
-    return item if isinstance(item, Clip) else Clip(Path(item))
+def _can_omit(eye: VideoBranch | None) -> TypeGuard[PictureBranch]:
+    return isinstance(eye, PictureBranch)
+
+
+def _is_one(inputs: object) -> bool:
+    """An open file, or an array, which is refused with a sentence, and no list of inputs."""
+    return hasattr(inputs, "read") or hasattr(inputs, "__array__")
+
+
+def one_ahead(items: Iterator[T]) -> Generator[T, None, None]:
+    """The same items, each made by a thread while the caller still works on the one before."""
+    with ThreadPoolExecutor(1, "decode ahead") as pool:
+        coming = pool.submit(next, items, None)
+        while (item := coming.result()) is not None:
+            coming = pool.submit(next, items, None)
+            yield item
+            del item

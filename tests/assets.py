@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from av_tagger.clip import ColourMatrix, Frames
-from av_tagger.media.doctor import usual_priority
+from av_tagger.systems import usual_priority
 
 os.environ.setdefault("SVT_LOG", "0")  # keeps the AV1 encoder silent
 

@@ -27,13 +27,13 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     for item in items:
-        if "slow" in item.keywords and not config.getoption("--slow"):
+        if item.get_closest_marker("slow") and not config.getoption("--slow"):
             item.add_marker(pytest.mark.skip(reason="takes minutes; run with --slow"))
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:
     """Skip tests that need a GPU where there is none; with AV_TAGGER_GPU=1 they fail instead."""
-    if "gpu" not in item.keywords:
+    if item.get_closest_marker("gpu") is None:  # not `keywords`: these have names of folders, too
         return
     import torch
 
@@ -63,7 +63,7 @@ def pytest_configure() -> None:
 @pytest.fixture(autouse=True)
 def no_network(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
     """Allow connections to this machine only; pip asks an index only in tests marked `index`."""
-    if "index" not in request.node.keywords:
+    if request.node.get_closest_marker("index") is None:
         monkeypatch.setenv("PIP_NO_INDEX", "1")
     real = socket.socket.connect
 

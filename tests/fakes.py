@@ -88,6 +88,7 @@ class RedEye:
     labels = LABELS
     short_side = 4
     info = BranchInfo(Status.OK, "red", "none")
+    cuts: tuple[float, ...] = ()
 
     def see(self, clips: Sequence[Frames]) -> list[Scores]:
         return [self._one(c) for c in clips]
@@ -101,6 +102,7 @@ class RedEye:
             np.array([0.0, red, 0.0]),
             evidence=why,
             keyframes=(KeyFrame(float(clip.times[0]), 1.0, picture=picture),),
+            cuts=self.cuts,
         )
 
 

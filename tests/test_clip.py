@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 
-from av_tagger.clip import ColourMatrix, Frames
+from av_tagger.clip import Clip, ColourMatrix, Frames
 
 # (Y, U, V) and (R, G, B) of the standards: white, black, primaries of BT.601 and BT.709
 STANDARD = [
@@ -93,3 +95,17 @@ def test_frames_of_another_shape_are_refused(
 def test_one_time_per_frame() -> None:
     with pytest.raises(ValueError, match="one time per frame"):
         Frames(np.zeros((2, 6, 4), np.uint8), np.zeros(3), luma=ColourMatrix())
+
+
+@pytest.mark.parametrize(
+    ("given", "name"),
+    [
+        ("a.mp4", "a.mp4"),
+        (Path("a.mp4"), "a.mp4"),
+        ("https://host/a.mp4", "https://host/a.mp4"),
+        (Path("https://host/a.mp4"), "https://host/a.mp4"),  # `Path` leaves one slash
+        ("https:/host/a.mp4", "https://host/a.mp4"),
+    ],
+)
+def test_an_address_is_never_mangled(given: str | Path, name: str) -> None:
+    assert Clip.of(given).name == name

@@ -59,12 +59,39 @@ def test_errors_of_flags_name_the_flags() -> None:
         {"window_seconds": 1.0, "overlap_seconds": 1.0},
         {"overlap_seconds": -0.1},
         {"limit_seconds": 0.0},
+        {"window_seconds": 1e9},
     ],
     ids=str,
 )
 def test_wrong_windows_are_refused(wrong: dict[str, float]) -> None:
-    with pytest.raises(ValueError, match="windows must be longer than their overlap"):
+    with pytest.raises(ValueError, match=f"{list(wrong)[-1]} must "):
         MediaSettings(**wrong)
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("threshold = nan", "threshold: expected a finite, plausible number, got nan"),
+        ("[media]\nwindow_seconds = inf", "media.window_seconds: expected a finite"),
+        ("[media]\nlimit_seconds = -1", "media: limit_seconds must lie between"),
+        ("[eye]\nkeyframes = -3", "eye: keyframes must lie between 1 and 1000, not -3"),
+        ("[eye]\nkeyframes = 1000000000", "eye: keyframes must lie between 1 and 1000"),
+        ("[eye]\nbatch = 100000000", "eye: batch must lie between 0 and 4096"),
+        ("[eye]\nfloor = 2", "eye: floor must lie between 0 and 1, not 2.0"),
+        ("[eye]\nnetwork = 5", "eye.network: expected text, got 5"),
+        ("[hearing]\nbatch_seconds = 1e12", "hearing: batch_seconds must lie between"),
+        ('[hearing]\nassumption = "tmi:' + "9" * 5000 + '"', "hearing: the bag assumption is"),
+        ("[events]\ngap_seconds = -1", "events: gap_seconds must lie between"),
+        ("ear = 5", "ear: expected text, got 5"),
+        ("fast = 1", "fast: expected true or false, got 1"),
+    ],
+)
+def test_values_that_make_no_sense_name_their_setting(file: Path, text: str, words: str) -> None:
+    file.write_text(text)
+    with pytest.raises(UsageError) as caught:
+        configure(file)
+    assert str(caught.value).startswith(str(file))
+    assert words in str(caught.value)
 
 
 def test_the_environment_forbids_downloads(monkeypatch: pytest.MonkeyPatch) -> None:

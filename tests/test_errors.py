@@ -8,7 +8,17 @@ import pickle
 import pytest
 
 from av_tagger import errors
-from av_tagger.errors import AvTaggerError, MediaError, TableError, TimedOut, did_you_mean, sentence
+from av_tagger.errors import (
+    LONGEST_REASON,
+    AvTaggerError,
+    MediaError,
+    TableError,
+    TimedOut,
+    UsageError,
+    did_you_mean,
+    in_line,
+    sentence,
+)
 
 
 def test_a_sentence_has_file_reason_and_remedy() -> None:
@@ -17,6 +27,10 @@ def test_a_sentence_has_file_reason_and_remedy() -> None:
         str(TableError("list.csv", 3, "no tab", "four columns"))
         == "list.csv, line 3: no tab; expected four columns"
     )
+
+
+def test_a_sentence_is_one_printable_line() -> None:
+    assert sentence("a.wav", "broke (line\n1\x1b[31m)") == "a.wav: broke (line 1 [31m)"
 
 
 @pytest.mark.parametrize(
@@ -43,3 +57,18 @@ def test_one_base_class_and_distinct_kinds() -> None:
 def test_suggestions() -> None:
     assert did_you_mean("trian", ["train", "bus"]) == "did you mean 'train'?"
     assert did_you_mean("xyz", ["train", "bus"]) == "known: bus, train"
+    many = did_you_mean("xyz", [f"n{number}" for number in range(1000)])
+    assert many.endswith(" and 940 more")
+    assert len(many) < 500
+
+
+def test_words_that_no_name_can_have_are_cut_short() -> None:
+    path = "/".join(["f" * 250] * 10)
+    assert str(UsageError(f"{path}: is wrong")) == f"{path}: is wrong"
+    assert str(UsageError(f"there is no {'x' * 5000!r}")) == f"there is no '{'x' * 59}..."
+
+
+def test_words_of_others_are_one_short_line() -> None:
+    assert in_line(" a\r\n\tb\x1b[31m", 100) == "a b [31m"
+    assert in_line("x" * 500, 10) == "x" * 10 + "..."
+    assert len(str(TableError("a.csv", 3, "x" * 5000))) < LONGEST_REASON + 50

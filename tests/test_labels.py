@@ -57,6 +57,31 @@ def test_an_unknown_name_gets_a_suggestion() -> None:
         choose_classes("Motorcycel")
 
 
+def test_any_other_name_is_a_class_of_its_own() -> None:
+    drone, train = choose_classes("Drone; Train")
+    assert (drone.label, drone.id, drone.words) == ("Drone", "", None)
+    assert train.id
+
+
+def test_the_ear_s_own_classes_are_known() -> None:
+    assert choose_classes("my dog;Traine", ["My dog", "Traine"]).labels == ("My dog", "Traine")
+
+
+@pytest.mark.parametrize(
+    ("choice", "sentence"),
+    [
+        ("Trian", "did you mean 'Train'"),
+        ("Fire engine", "did you mean 'Fire engine, fire truck (siren)'"),
+        ("/m/nothing", "there is no sound class '/m/nothing'"),
+        ("classes.txt", "classes.txt: there is no such file of classes"),
+    ],
+)
+def test_mistyped_and_incomplete_names_are_refused(choice: str, sentence: str) -> None:
+    with pytest.raises(UsageError) as caught:
+        choose_classes(choice)
+    assert sentence in str(caught.value)
+
+
 def test_what_is_seen_is_known_of_audioset_classes_only() -> None:
     """Every line of the resource names a class, and no class is left undecided."""
     listed = tomllib.loads((RESOURCES / "visible.toml").read_text(encoding="utf-8"))
@@ -96,8 +121,23 @@ def test_bad_files(tmp_path: Path, content: bytes, words: str) -> None:
     assert str(path) in str(caught.value)
 
 
-def test_bad_toml(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("[[class]]\nlabel = \n", "Invalid value"),
+        ('[[class]]\nid = "x"', "class 1 has no label"),
+        ("[[class]]\nlabel = 5", "class 1: 'label' is not text"),
+        ('[[class]]\nlabel = "a"\nwords = "b"', "class 1: 'words' is not a list of texts"),
+        ('[[class]]\nlabel = "a"\nalso = [1]', "class 1: 'also' is not a list of texts"),
+        ("class = 5", "begin every class with"),
+        ("class = [1]", "class 1 has no label"),
+        ("class = " + "[" * 5000, "nested too deeply"),
+    ],
+    ids=str,
+)
+def test_bad_toml(tmp_path: Path, text: str, words: str) -> None:
     path = tmp_path / "classes.toml"
-    path.write_text("[[class]]\nlabel = \n")
-    with pytest.raises(UsageError, match=r"classes.toml"):
+    path.write_text(text)
+    with pytest.raises(UsageError, match=words) as caught:
         read_classes(path)
+    assert str(caught.value).startswith(f"{path}: ")

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+
+import pytest
 import torch
 from torch import nn
 
 from av_tagger.audio.architecture import EarArchitecture
 from av_tagger.audio.network import build_network
-from av_tagger.networks import folded, quick_memory
+from av_tagger.networks import MicroBatch, download, folded, page_lock, quick_memory, upload
 
 
 def test_folding_removes_norms_and_keeps_the_output() -> None:
@@ -54,3 +57,68 @@ def test_memory_settings_can_be_applied_twice() -> None:
     quick_memory()
     assert quick_memory.cache_info().hits >= 1
     assert float(torch.ones(1000, 1000).sum()) == 1e6
+
+
+def test_values_of_the_cpu_stay_there() -> None:
+    values = [torch.arange(3), torch.ones(2, 2)]
+    for copy, one in zip(download(values), values, strict=True):
+        assert copy.data_ptr() == one.data_ptr()
+    assert download([]) == []
+    assert upload(values[0], torch.device("cpu")) is values[0]
+
+
+class Driver:
+    """Stands in for the runtime of CUDA: remembers what is locked."""
+
+    def __init__(self, code: int) -> None:
+        self.code, self.locked = code, {}
+
+    def cudaHostRegister(self, address: int, size: int, flags: int) -> int:
+        assert flags == 1
+        self.locked[address] = size
+        return self.code
+
+    def cudaHostUnregister(self, address: int) -> int:
+        del self.locked[address]
+        return 0
+
+
+def test_memory_is_locked_by_the_driver_until_it_is_undone(monkeypatch: pytest.MonkeyPatch) -> None:
+    for code in (0, 2):
+        driver = Driver(code)
+        cuda = SimpleNamespace(is_available=lambda: True, cudart=lambda d=driver: d)
+        monkeypatch.setattr(torch, "cuda", cuda)
+        undo = page_lock(4096, 100)
+        assert driver.locked == {4096: 100}
+        assert (undo is None) == (code != 0), "a refusal is no error: memory is staged then"
+        if undo is not None:
+            undo()
+            assert driver.locked == {}
+    monkeypatch.setattr(torch, "cuda", SimpleNamespace(is_available=lambda: False))
+    assert page_lock(4096, 100) is None
+
+
+def test_a_micro_batch_is_halved_until_it_fits() -> None:
+    batch, tried = MicroBatch(100), []
+
+    def work(size: int) -> int:
+        tried.append(size)
+        if size > 30:
+            raise torch.cuda.OutOfMemoryError("made up")
+        return size
+
+    assert batch.run(work) == 25
+    assert tried == [100, 50, 25]
+    assert batch.run(work) == 25, "it is not tried again"
+
+
+def test_other_errors_and_hopeless_batches_are_raised() -> None:
+    with pytest.raises(ZeroDivisionError):
+        MicroBatch(8).run(lambda size: size // 0)
+
+    def never(_: int) -> None:
+        raise MemoryError
+
+    for size in (1, 7, 64):
+        with pytest.raises(MemoryError):
+            MicroBatch(size).run(never)

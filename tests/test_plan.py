@@ -405,3 +405,58 @@ def test_runs_on_sound_embed_and_joined_ears_do_not(tmp_path: Path) -> None:
 def test_an_ear_without_classes_is_refused_with_what_it_is_for() -> None:
     with pytest.raises(UsageError, match="vggish computes embeddings and knows no classes; train"):
         make_plan(configure(flags={"ear": "vggish"}))
+
+
+def test_a_fusion_file_of_another_ear_is_a_warning(own: Path, tmp_path: Path) -> None:
+    target = tmp_path / "f.json"
+    settings = {"ear": "starter", "only": "ear", "fusion": str(target), "device": "cpu"}
+    write_fusion(replace(load_fusion("even", LABELS), fitted_ear="crnn (mine)"), target)
+    plan = make_plan(configure(None, settings))
+    (line,) = (line for line in plan.advice if "fitted" in line)
+    assert line.startswith(f"{target}: was fitted to results of the ear crnn (mine), and this is ")
+    same = replace(plan.fusion, fitted_ear=plan.branches[0].name, fitted_eye="another eye")
+    write_fusion(same, target)
+    assert not any("fitted" in line for line in make_plan(configure(None, settings)).advice)
+
+
+@pytest.mark.parametrize(
+    ("flags", "sentence"),
+    [
+        ({"only": "ear", "classes": "Drone"}, "the ear starter knows none of them, and the eye is"),
+        ({"only": "eye", "eye": {"recogniser": "inception_v4"}}, "its weights are not here"),
+        ({"ear": "starter", "classes": "Silence"}, "nothing that can be seen stands for them"),
+    ],
+)
+def test_classes_that_nothing_can_score_are_refused(
+    flags: dict[str, object], sentence: str
+) -> None:
+    with pytest.raises(UsageError) as caught:
+        make_plan(configure(None, {"ear": "starter", "offline": True, **flags}))
+    assert "no class can be scored (" in str(caught.value)
+    assert sentence in str(caught.value)
+
+
+def test_what_only_the_eye_or_nothing_knows_is_said() -> None:
+    settings = {"ear": "starter", "offline": True, "classes": "Train;Drone;Silence"}
+    plan = make_plan(configure(None, settings))
+    assert plan.unscored == ("Silence",)
+    assert "no ear here knows Drone: the eye alone decides" in plan.advice
+    assert any(line.startswith("Silence: no score, ") for line in plan.advice)
+
+
+def test_the_best_efficientat_that_is_here(own: Path, published: dict[str, bytes]) -> None:
+    from av_tagger.audio.combination import full_name
+
+    assert full_name("efficientat") == "efficientat.mn10"
+    for name in ("efficientat.mn04", "efficientat.mn20"):
+        (own / weights.entry(name).filename).write_bytes(published[name])
+        assert full_name("efficientat") == name
+
+
+def test_times_by_shot_have_their_own_fingerprint() -> None:
+    event, shot = (
+        make_plan(configure(None, {"ear": "starter", "offline": True, "by": by}))
+        for by in ("event", "shot")
+    )
+    assert event.fingerprint != shot.fingerprint
+    assert "by" not in event.config.numbers()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -10,8 +11,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from av_tagger.audio.waveforms import check_waveforms
 from av_tagger.clip import Clip, Frames, Media, Waveform
-from av_tagger.errors import MediaError
+from av_tagger.errors import MediaError, UsageError
+from av_tagger.media.recording import from_arrays
 from av_tagger.protocols import DecodeRequest
 from av_tagger.scores import (
     Activity,
@@ -20,7 +23,8 @@ from av_tagger.scores import (
     Status,
     Tagged,
 )
-from av_tagger.tagger import Parts, Tagger, align, stitch
+from av_tagger.stitching import align, stitch
+from av_tagger.tagger import Parts, Tagger, WindowResult, one_ahead
 from tests.fakes import LABELS, RATE, LoudEar, RedEye, fusion
 
 
@@ -182,3 +186,112 @@ def test_a_window_without_sound_is_nan() -> None:
     assert stitched is not None
     assert np.isnan(stitched.values[:95]).all()
     assert np.isfinite(stitched.values[95:]).all()
+
+
+def test_no_event_ends_after_the_film() -> None:
+    """The last frame of the timeline may be longer than the rest of the sound."""
+    media = window(0, 10, loud=(9, 10))
+    cut = Media(media.clip, 0.0, 9.55, media.waveform, None)
+    tagged = tagger_of({"a.mp4": [cut]}).tag("a.mp4")
+    (siren,) = tagged.tags
+    assert [(e.start, e.end) for e in siren.events] == [(9.0, 9.55)]
+    assert tagged.duration_seconds == 9.55
+
+
+def test_windows_are_watched_as_they_come() -> None:
+    seen: list[tuple[float, float]] = []
+
+    def watch(media: Media, result: WindowResult) -> None:
+        seen.append((media.start_seconds, result.end_seconds))
+
+    windows = [window(0, 10, loud=(2, 4)), window(9, 19)]
+    list(tagger_of({"a.mp4": windows}).stream([Path("a.mp4")], watch))
+    assert seen == [(0, 10), (9, 19)]
+
+
+def test_the_next_window_is_made_while_one_is_used() -> None:
+    made: list[int] = []
+
+    def windows() -> Iterator[int]:
+        for n in range(1, 4):
+            made.append(n)
+            yield n
+
+    ahead = one_ahead(windows())
+    assert next(ahead) == 1
+    assert list(ahead) == [2, 3]
+    assert made == [1, 2, 3]
+
+
+def test_an_error_of_the_decoder_is_raised_where_it_belongs() -> None:
+    def windows() -> Iterator[int]:
+        yield 1
+        raise MediaError("a.mp4", "is broken")
+
+    ahead = one_ahead(windows())
+    assert next(ahead) == 1
+    with pytest.raises(MediaError, match="is broken"):
+        next(ahead)
+
+
+def test_an_open_file_is_tagged(tmp_path: Path) -> None:
+    (tmp_path / "a.mp4").write_bytes(b"x")
+    tagger = tagger_of({str(tmp_path / "a.mp4"): [window(0, 10, loud=(2, 4))]})
+    with (tmp_path / "a.mp4").open("rb") as file:
+        assert [tag.label for tag in tagger.tag(file).tags] == ["Siren"]
+
+
+def test_a_stream_without_a_file_is_copied_for_the_time_of_tagging() -> None:
+    opened: list[Clip] = []
+
+    def open_(clip: Clip, request: DecodeRequest) -> Iterator[Media]:
+        assert clip.path.read_bytes() == b"media"
+        opened.append(clip)
+        yield window(0, 10, loud=(2, 4))
+
+    tagged = tagger_of({}, open=open_).tag(io.BytesIO(b"media"))
+    assert [tag.label for tag in tagged.tags] == ["Siren"]
+    assert tagged.clip.name == "open file"
+    assert not opened[0].path.exists()
+
+
+def test_a_recording_in_memory_is_tagged() -> None:
+    clip = from_arrays(np.zeros(RATE, np.float32), RATE, name="microphone")
+    tagger = tagger_of({"microphone": [window(0, 10, loud=(2, 4))]})
+    assert tagger.tag(clip).clip.name == "microphone"
+
+
+def test_arrays_need_their_rate() -> None:
+    with pytest.raises(UsageError, match="arrays need their rate"):
+        tagger_of({}).tag(np.zeros(100))  # type: ignore[arg-type]
+
+
+def test_an_address_is_refused_offline_and_named_as_it_is() -> None:
+    address = "https://host/a.mp4"
+    (failed,) = tagger_of({}, offline=True).tag([address])
+    assert isinstance(failed, Failed)
+    assert failed.clip.name == address
+    assert failed.message.startswith(f"{address}: --offline forbids a download")
+
+
+def test_events_by_shot() -> None:
+    eye = RedEye()
+    cut = tagger_of({"a.mp4": [window(0, 10, loud=(2, 4), red=0)]}, eye=eye, by_shot=True)
+    eye.cuts = (3.0,)
+    tagged = cut.tag("a.mp4")
+    assert [(shot.start, shot.end) for shot in tagged.shots] == [(0.0, 3.0), (3.0, 10.0)]
+    (siren,) = tagged.tags
+    assert [(e.start, e.end) for e in siren.events] == [(0.0, 3.0), (3.0, 10.0)]
+
+
+def test_samples_that_are_no_numbers_are_said_with_their_file() -> None:
+    class Strict(LoudEar):
+        def hear(self, waveforms: Sequence[Waveform]) -> list[Scores]:
+            check_waveforms(waveforms, RATE)
+            return super().hear(waveforms)
+
+    broken = window(0, 10)
+    assert broken.waveform is not None
+    broken.waveform.samples[7] = np.nan
+    with pytest.raises(MediaError, match=r"^x\.mp4: contains samples that are NaN or infinite"):
+        tagger_of({}, ear=Strict()).score([window(0, 10), broken])

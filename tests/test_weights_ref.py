@@ -10,10 +10,10 @@ from pathlib import Path
 
 import pytest
 
-from av_tagger import download, weights, weights_ref
-from av_tagger.errors import StorageError, UsageError, WeightsError
+from av_tagger import weights, weights_ref
+from av_tagger.errors import UsageError, WeightsError
 from av_tagger.weights import WeightsFile
-from av_tagger.weights_ref import WeightsRef, by_size, of_entry, of_file, sha256_of
+from av_tagger.weights_ref import WeightsRef, by_size, of_entry, of_file
 
 
 @pytest.fixture
@@ -44,48 +44,6 @@ def test_a_file_is_named_by_its_content(own: Path) -> None:
     assert first.identity == of_file(write(own / "b.bin", b"one")).identity
     assert first.identity != of_file(write(own / "c.bin", b"two")).identity
     assert pickle.loads(pickle.dumps(first)) == first
-
-
-def test_a_checksum_is_computed_once(own: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    read: list[Path] = []
-
-    def counted(path: Path) -> str:
-        read.append(path)
-        return hashlib.sha256(path.read_bytes()).hexdigest()
-
-    monkeypatch.setattr(download, "sha256_of", counted)
-    path = write(own / "a.bin", b"one")
-    assert sha256_of(path) == sha256_of(path)
-    assert read == [path]
-    write(path, b"two!")
-    os.utime(path, ns=(1, 1))
-    assert sha256_of(path) == hashlib.sha256(b"two!").hexdigest()
-    assert read == [path, path]
-
-
-def test_a_cache_that_cannot_be_written_costs_time_only(
-    own: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("AV_TAGGER_CACHE", str(write(own / "file", b"")))
-    assert sha256_of(write(own / "a.bin", b"one")) == hashlib.sha256(b"one").hexdigest()
-
-
-def test_a_damaged_memo_is_computed_again(own: Path, tmp_path: Path) -> None:
-    path = write(own / "a.bin", b"one")
-    sha256_of(path)
-    (memo,) = (tmp_path / "cache" / "checksums").iterdir()
-    memo.write_text("cut")
-    assert sha256_of(path) == hashlib.sha256(b"one").hexdigest()
-    assert memo.read_text() == hashlib.sha256(b"one").hexdigest()
-
-
-def test_a_file_that_cannot_be_read_is_named(own: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def refused(path: Path) -> str:
-        raise PermissionError(13, "Permission denied", str(path))
-
-    monkeypatch.setattr(download, "sha256_of", refused)
-    with pytest.raises(StorageError, match=r"a\.bin: cannot be read \(Permission denied\)"):
-        of_file(write(own / "a.bin", b"one"))
 
 
 def test_a_missing_file_is_named(own: Path) -> None:

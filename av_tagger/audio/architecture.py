@@ -6,9 +6,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from av_tagger.settings import from_table, to_table
+from av_tagger.settings import check_range, from_table, to_table
 
 ACTIVATION_NAMES = ("sigmoid", "softmax")  # of the head
+MOST_VALUES = 1_000_000  # features of a front end per second; the largest here has 12,000
 
 
 @dataclass(frozen=True)
@@ -18,6 +19,11 @@ class FeatureShape:
     channels: int
     bands: int
     rate: float
+
+    def __post_init__(self) -> None:
+        check_range(self, 1, 64, "channels")
+        check_range(self, 1, 100_000, "bands")
+        check_range(self, 1e-3, 10_000.0, "rate")
 
 
 @dataclass(frozen=True)
@@ -44,9 +50,18 @@ class LogMelSettings:
     exact: bool = False  # STFT in float64: half the speed; float32 errs 50 dB below the peak
 
     def __post_init__(self) -> None:
-        for name in ("rate", "window", "hop", "mels"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"{name} must be at least 1, not {getattr(self, name)}")
+        check_range(self, 1, 1_000_000, "rate")
+        check_range(self, 1, 1 << 16, "window", "hop", "fft")
+        check_range(self, 1, 512, "mels")
+        check_range(self, 0.0, 10.0, "power")
+        check_range(self, 0.0, 1e6, "floor")
+        check_range(self, -1.0, 1.0, "preemphasis")
+        check_range(self, 3, 999, "delta_width")
+        if self.rate / self.hop * self.mels > MOST_VALUES:
+            raise ValueError(
+                f"more than {MOST_VALUES} features a second: {self.rate = }, {self.hop = }, "
+                f"{self.mels = }"
+            )
         if self.fft < self.window:
             raise ValueError(f"the FFT must cover the window: {self.fft = }, {self.window = }")
         if not 0 <= self.low_hz < self.top_hz <= self.rate / 2:
@@ -54,10 +69,8 @@ class LogMelSettings:
                 "bands must lie between 0 Hz and half the sampling rate: "
                 f"{self.low_hz = }, {self.top_hz = }, {self.rate = }"
             )
-        if self.floor < 0:
-            raise ValueError(f"floor must not be negative: {self.floor}")
-        if self.delta_width < 3 or self.delta_width % 2 == 0:
-            raise ValueError(f"delta_width must be odd and at least 3: {self.delta_width}")
+        if self.delta_width % 2 == 0:
+            raise ValueError(f"delta_width must be odd: {self.delta_width}")
         for name, known in CHOICES.items():
             if getattr(self, name) not in known:
                 raise ValueError(f"{name} is one of {', '.join(known)}: {getattr(self, name)!r}")
@@ -101,11 +114,9 @@ class EarArchitecture:
     residual_norm: float | None = None  # lambda of FUSE's ResNorm on the features; None: off
 
     def __post_init__(self) -> None:
-        if self.classes < 1 or self.margin < 0:
-            raise ValueError(
-                "classes must be at least 1 and margin not negative: "
-                f"{self.classes = }, {self.margin = }"
-            )
+        check_range(self, 1, 100_000, "classes")
+        check_range(self, 0, 1000, "margin")
+        check_range(self, 0.0, 1000.0, "residual_norm")
         if (self.frontend is None) == (self.features is None):
             raise ValueError("a network needs either a front end or the shape of its features")
         if self.activation not in ACTIVATION_NAMES:

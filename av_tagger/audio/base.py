@@ -26,6 +26,7 @@ class Extractor(nn.Module):
     Settings: ClassVar[type[DataclassInstance]] = NoSettings
     stride: int  # frames per instance
     width: int
+    reach: int | None = None  # instances on each side that one depends on; None: the whole clip
 
     def __init__(self, shape: FeatureShape, settings: Any = None) -> None:
         super().__init__()

@@ -96,6 +96,17 @@ class MilEar:
             per_second(np.concatenate(found), self.rate / self.instance_samples) for found in own
         ]
 
+    def instances(self, samples: Numbers, frames: slice) -> tuple[Numbers, Numbers]:
+        """Scores (instances, classes) and embeddings of some frames of a sound.
+
+        The other samples are context of the front end; the network reads the frames alone.
+        """
+        half = self.settings.precision == "bfloat16"
+        wave = upload(torch.from_numpy(np.ascontiguousarray(samples)[None]), self.device)
+        with torch.inference_mode(), torch.autocast(self.device.type, torch.bfloat16, enabled=half):
+            heard = self.quick(self.quick.features(wave)[:, :, frames])
+        return heard.instances[0].float().cpu().numpy(), heard.embeddings[0].float().cpu().numpy()
+
     def _parts(self, owner: int, samples: Numbers) -> Iterator[tuple[WaveformSegment, slice]]:
         """Overlapping windows of a long waveform, and the instances of each that are kept.
 

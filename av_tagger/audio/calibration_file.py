@@ -15,7 +15,7 @@ from safetensors.numpy import save
 from av_tagger.audio.calibration import POINTS, Calibration, CalibrationNotes, EmbeddingHead, Source
 from av_tagger.audio.files import write_whole
 from av_tagger.errors import UsageError, WeightsError, sentence
-from av_tagger.settings import from_table
+from av_tagger.settings import check_range, from_table, parse_json
 
 KEY = "av_tagger.calibration"  # the entry of the safetensors metadata that makes a file ours
 AGAIN = "install av_tagger again, or make the file with `python -m av_tagger.studies.dayone_ear`"
@@ -39,7 +39,7 @@ def load_calibration(path: Path) -> Calibration:
     header, arrays = _read(path)
     try:
         return _assembled(header, arrays)
-    except (KeyError, ValueError) as error:
+    except (KeyError, ValueError, TypeError) as error:
         raise WeightsError(sentence(path, f"its tensors do not fit ({error})", AGAIN)) from error
 
 
@@ -51,6 +51,9 @@ class _FileHeader:
     floor: float
     head_labels: tuple[str, ...] = ()
     about: CalibrationNotes = field(default_factory=CalibrationNotes)
+
+    def __post_init__(self) -> None:
+        check_range(self, 1e-9, 1.0, "floor")
 
 
 def _head_labels(calibration: Calibration) -> tuple[str, ...]:
@@ -93,6 +96,6 @@ def _read(path: Path) -> tuple[_FileHeader, dict[str, NDArray[Any]]]:
     if KEY not in metadata:
         raise WeightsError(sentence(path, "is not the calibration of an ear", AGAIN))
     try:
-        return from_table(_FileHeader, json.loads(metadata[KEY]), "header"), arrays
+        return from_table(_FileHeader, parse_json(metadata[KEY]), "header"), arrays
     except (ValueError, KeyError, TypeError, AttributeError, UsageError) as error:
         raise WeightsError(sentence(path, f"its header cannot be read ({error})", AGAIN)) from error

@@ -15,6 +15,7 @@ from av_tagger.audio.header import AGAIN, KEY, Header, parse_header, read_metada
 from av_tagger.audio.network import MilNetwork, build_network
 from av_tagger.errors import UsageError, WeightsError, sentence
 from av_tagger.settings import to_table
+from av_tagger.state_file import check_finite, safetensors_shapes
 
 
 def save_checkpoint(path: Path, network: MilNetwork, header: Header) -> None:
@@ -33,13 +34,10 @@ def load_checkpoint(path: Path, labels: tuple[str, ...] | None = None) -> tuple[
     if labels is not None and labels != header.labels:
         remedy = "give the class list that these weights were made for"
         raise WeightsError(sentence(path, _other_classes(header.labels, labels), remedy))
-    try:
-        network = build_network(header.architecture)
-    except UsageError as error:
-        reason = f"describes a network that this version cannot build ({error})"
-        raise WeightsError(sentence(path, reason, "update av_tagger")) from error
-    tensors = load_file(path)
-    _check_tensors(path, tensors, network.state_dict())
+    with torch.device("meta"):  # allocates nothing, whatever the header asks for
+        _check_shapes(path, safetensors_shapes(path), _network(path, header).state_dict())
+    network, tensors = _network(path, header), load_file(path)
+    check_finite(path, tensors, AGAIN)
     if _normalisation(tensors) != normalisation:
         reason = "its header and its tensors disagree on the normalisation"
         raise WeightsError(sentence(path, reason, AGAIN))
@@ -47,7 +45,19 @@ def load_checkpoint(path: Path, labels: tuple[str, ...] | None = None) -> tuple[
     return network.eval(), header
 
 
-def _check_tensors(path: Path, found: dict[str, Tensor], wanted: dict[str, Tensor]) -> None:
+def _network(path: Path, header: Header) -> MilNetwork:
+    try:
+        return build_network(header.architecture)
+    except UsageError as error:
+        reason = f"describes a network that this version cannot build ({error})"
+        raise WeightsError(sentence(path, reason, "update av_tagger")) from error
+
+
+def _check_shapes(
+    path: Path, found: dict[str, tuple[int, ...]] | None, wanted: dict[str, Tensor]
+) -> None:
+    if found is None:
+        raise WeightsError(sentence(path, "is cut short or not a safetensors file", AGAIN))
     missing, foreign = sorted(wanted.keys() - found.keys()), sorted(found.keys() - wanted.keys())
     if missing or foreign:
         what = (
@@ -56,14 +66,10 @@ def _check_tensors(path: Path, found: dict[str, Tensor], wanted: dict[str, Tenso
             else f"holds the foreign tensor {foreign[0]!r}"
         )
         raise WeightsError(sentence(path, what, AGAIN))
-    for name, tensor in found.items():
-        if tensor.shape != wanted[name].shape:
-            shapes = f"{tuple(tensor.shape)} where its architecture has {tuple(wanted[name].shape)}"
+    for name, shape in found.items():
+        if shape != tuple(wanted[name].shape):
+            shapes = f"{shape} where its architecture has {tuple(wanted[name].shape)}"
             raise WeightsError(sentence(path, f"the tensor {name!r} is {shapes}", AGAIN))
-        if not bool(torch.isfinite(tensor).all()):
-            raise WeightsError(
-                sentence(path, f"the tensor {name!r} holds numbers that are not finite", AGAIN)
-            )
 
 
 def _check_same(architecture: EarArchitecture, network: MilNetwork) -> None:

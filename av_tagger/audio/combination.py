@@ -36,9 +36,14 @@ def part_names(name: str) -> tuple[str, ...]:
 
 
 def full_name(name: str) -> str:
-    """`efficientat` and `efficientat:mn10` -> `efficientat.mn10`, `crnn.starter` -> `starter`."""
+    """`efficientat:mn10` -> `efficientat.mn10`, `crnn.starter` -> `starter`.
+
+    `efficientat` alone is the best of its sizes on this machine, mn10 if there is none.
+    """
     given = name.replace(":", ".", 1)
-    return {"efficientat": "efficientat.mn10", "crnn.starter": STARTER}.get(given, given)
+    if given == "efficientat":
+        return next((n for n in EFFICIENTAT if weights.locate(n) is not None), EFFICIENTAT[1])
+    return {"crnn.starter": STARTER}.get(given, given)
 
 
 def has_calibration(names: tuple[str, ...]) -> bool:

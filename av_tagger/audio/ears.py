@@ -281,7 +281,7 @@ def _embedded(header: Header, file: WeightsRef, name: str) -> EarSource:
     try:
         base = _base(_moved(header.embedder))
     except (WeightsError, UsageError) as error:
-        raise WeightsError(cannot_listen(header, error)) from error
+        raise WeightsError(f"{file.filename}: {cannot_listen(header, error)}") from error
     info = BranchInfo(Status.OK, f"{_model(header)} on {base.info.weights}", header.name)
     return EarSource(name, "embedded", info, file, base.rate, header.labels, header, parts=(base,))
 
@@ -320,8 +320,8 @@ def _ensemble(path: Path, name: str) -> EarSource:
 
 
 def _of_member(path: str) -> EarSource:
-    """A member is a weights file or a run; of a run with its own ensemble the best weights."""
-    return _of_file(Path(path) / RUN_FILE if Path(path).is_dir() else Path(path), path)
+    """A member is a weights file or a run, whose result can be an average of its own."""
+    return _of_folder(Path(path), path) if Path(path).is_dir() else _of_file(Path(path), path)
 
 
 def _model(header: Header) -> str:

@@ -51,21 +51,26 @@ class EnsembleEar:
         heard = [member.hear(waveforms) for member in self.members]
         return [self._joined(scores) for scores in zip(*heard, strict=True)]
 
+    @property
+    def weights(self) -> Numbers:
+        """Of the members; their sum is one."""
+        weights = np.array([m.weight for m in self.ensemble.members], np.float64)
+        return np.asarray(weights / weights.sum())
+
+    def together(self, rows: Sequence[NDArray[np.floating[Any]]]) -> Numbers:
+        """(classes,) of a clip, from the scores of each member."""
+        pairs = zip(self.ensemble.members, rows, strict=True)
+        parts = np.stack([self._vote(m, np.asarray(row, np.float64)) for m, row in pairs])
+        return np.asarray(np.tensordot(self.weights, parts, axes=1))
+
     def _joined(self, scores: Sequence[Scores]) -> Scores:
         if any(s.status != Status.OK for s in scores):
             return scores[0]  # silent for all members alike
-        weights = np.array([m.weight for m in self.ensemble.members])
-        weights = weights / weights.sum()
-        parts = np.stack(
-            [self._vote(m, s) for m, s in zip(self.ensemble.members, scores, strict=True)]
-        )
-        return Scores(
-            self.labels, np.tensordot(weights, parts, axes=1), activity=_activity(scores, weights)
-        )
+        bag = self.together([s.probabilities for s in scores])
+        return Scores(self.labels, bag, activity=_activity(scores, self.weights))
 
-    def _vote(self, member: Member, scores: Scores) -> Numbers:
+    def _vote(self, member: Member, p: Numbers) -> Numbers:
         """What a member contributes per class: its scores, or its decisions."""
-        p = np.asarray(scores.probabilities, np.float64)
         if self.ensemble.mode == "mean":
             return p
         if not member.thresholds:
@@ -106,13 +111,18 @@ class RememberingEmbedder:
         return self._last[1]
 
 
-def share_embedders(members: Sequence[AudioBranch]) -> list[AudioBranch]:
-    """Members on embeddings of the same ear compute them once."""
-    shared: dict[str, RememberingEmbedder] = {}
+def share_embedders(
+    members: Sequence[AudioBranch], shared: dict[str, RememberingEmbedder] | None = None
+) -> list[AudioBranch]:
+    """Members on embeddings of the same ear compute them once, also members of members."""
+    known = {} if shared is None else shared
     for member in members:
-        if isinstance(member, EmbeddedEar):
-            key = member.header.embedder
-            member.embedder = shared.setdefault(key, RememberingEmbedder(member.embedder))
+        if isinstance(member, EnsembleEar):
+            share_embedders(member.members, known)
+        elif isinstance(member, EmbeddedEar):
+            own = member.embedder
+            base = own.ear if isinstance(own, RememberingEmbedder) else own
+            member.embedder = known.setdefault(member.header.embedder, RememberingEmbedder(base))
     return list(members)
 
 

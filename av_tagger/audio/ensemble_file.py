@@ -7,8 +7,15 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
-from av_tagger.errors import StorageError, UsageError, WeightsError, sentence
-from av_tagger.settings import from_table, to_table
+from av_tagger.errors import (
+    LONGEST_REASON,
+    StorageError,
+    UsageError,
+    WeightsError,
+    in_line,
+    sentence,
+)
+from av_tagger.settings import from_table, parse_json, to_table
 
 FILE = "ensemble.json"  # in the folder of a run, or of `av-tag vote`
 VERSION = 1
@@ -63,7 +70,7 @@ def write_ensemble(folder: Path, ensemble: Ensemble) -> Path:
 def read_ensemble(path: Path) -> Ensemble:
     """The ensemble with paths of members that can be opened from anywhere."""
     try:
-        table = json.loads(path.read_text(encoding="utf-8"))
+        table = parse_json(path.read_text(encoding="utf-8"))
         found = from_table(Ensemble, table, str(path))
     except (OSError, ValueError, UsageError) as error:
         reason = f"cannot be read as an ensemble ({error})"
@@ -71,7 +78,15 @@ def read_ensemble(path: Path) -> Ensemble:
     folder = path.parent
     members = [replace(m, path=str((folder / m.path).resolve())) for m in found.members]
     for member in members:
-        if not Path(member.path).exists():
+        if not _exists(member.path):
             remedy = "put it back, or use a single weights file such as best.safetensors"
-            raise WeightsError(sentence(path, f"its member {member.path} is missing", remedy))
+            reason = f"its member {in_line(member.path, LONGEST_REASON)} is missing"
+            raise WeightsError(sentence(path, reason, remedy))
     return replace(found, members=tuple(members))
+
+
+def _exists(path: str) -> bool:
+    try:
+        return Path(path).exists()
+    except OSError:  # a name that is too long
+        return False

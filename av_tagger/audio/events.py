@@ -2,30 +2,29 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from av_tagger.scores import Event
+from av_tagger.settings import check_range
 
 
 @dataclass(frozen=True)
 class EventSettings:
     """Hysteresis: an event exceeds `high` somewhere and stays above `low` everywhere."""
 
-    high: float = 0.5
-    low: float = 0.25
+    high: float = 0.5  # for ears without thresholds of their own
+    low: float = 0.25  # its ratio to `high` is kept for other thresholds
     minimum_seconds: float = 0.1  # shorter events are dropped, after gaps were closed
     gap_seconds: float = 0.2  # a shorter pause does not end an event
 
     def __post_init__(self) -> None:
         if not 0 <= self.low <= self.high:
             raise ValueError(f"low must lie between 0 and high: {self.low = }, {self.high = }")
-        if self.minimum_seconds < 0 or self.gap_seconds < 0:
-            raise ValueError(
-                f"durations must not be negative: {self.minimum_seconds = }, {self.gap_seconds = }"
-            )
+        check_range(self, 0.0, 86_400.0, "minimum_seconds", "gap_seconds")
 
     def at(self, threshold: float) -> EventSettings:
         """The same with another `high`, and `low` in proportion."""
@@ -48,6 +47,11 @@ def find_events(
         Event(float(a), float(b), float(p))
         for (a, b), p in zip(times, _peaks(known, runs), strict=True)
     ]
+
+
+def ending_by(events: Iterable[Event], end: float) -> tuple[Event, ...]:
+    """The events without what lies after `end`: the last frame may be longer than the sound."""
+    return tuple(replace(e, end=min(e.end, end)) for e in events if e.start < end)
 
 
 def _runs(active: NDArray[np.bool_]) -> NDArray[np.int64]:

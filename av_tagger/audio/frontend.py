@@ -24,7 +24,8 @@ class LogMel(nn.Module):
     def __init__(self, settings: LogMelSettings) -> None:
         super().__init__()
         self.settings = settings
-        window = torch.hann_window(settings.window, dtype=torch.float64).float()
+        # On the CPU also within `torch.device("meta")`, where torch would import its compiler: 3 s.
+        window = torch.hann_window(settings.window, dtype=torch.float64, device="cpu").float()
         filters = np.ascontiguousarray(mel_filters(settings).T.astype(np.float32))
         self.register_buffer("window", window, persistent=False)
         self.register_buffer("filters", torch.from_numpy(filters), persistent=False)  # (bins, mels)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -12,11 +11,12 @@ from safetensors import SafetensorError, safe_open
 from av_tagger.audio.architecture import EarArchitecture
 from av_tagger.audio.settings import check_assumption
 from av_tagger.errors import UsageError, WeightsError, sentence
-from av_tagger.settings import from_table
+from av_tagger.settings import from_table, parse_json
 from av_tagger.weights_ref import no_such_file
 
 KEY = "av_tagger.ear"  # the entry of the safetensors metadata that holds the header
 VERSION = 1
+HIGHEST_THRESHOLD = 1.01  # above 1: the class is never tagged
 AGAIN = "fetch it again with `av-tag weights fetch`, or train one with `av-tag train`"
 
 
@@ -27,6 +27,11 @@ class EarThresholds:
     both: tuple[float, ...] = ()
     ear: tuple[float, ...] = ()
     eye: tuple[float, ...] = ()
+
+    def __post_init__(self) -> None:
+        for name in ("both", "ear", "eye"):
+            if not all(0.0 <= value <= HIGHEST_THRESHOLD for value in getattr(self, name)):
+                raise ValueError(f"{name} must lie between 0 and {HIGHEST_THRESHOLD}")
 
 
 @dataclass(frozen=True)
@@ -90,7 +95,7 @@ def parse_header(path: Path, metadata: dict[str, str]) -> tuple[Header, Any]:
             )
         )
     try:
-        table = json.loads(metadata[KEY])
+        table = parse_json(metadata[KEY])
         normalisation = table.pop("normalisation", None)
         return from_table(Header, table, "header"), normalisation
     except (ValueError, KeyError, TypeError, AttributeError, UsageError) as error:

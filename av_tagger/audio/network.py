@@ -22,7 +22,7 @@ from av_tagger.audio.extractors.fuse import ResNorm
 from av_tagger.audio.frontend import LogMel
 from av_tagger.audio.pooling import POOLINGS
 from av_tagger.errors import UsageError, did_you_mean
-from av_tagger.settings import from_table
+from av_tagger.settings import check_range, from_table, shown
 
 
 class Normalise(nn.Module):
@@ -150,6 +150,32 @@ class MilNetwork(nn.Module):
         return tuple(level[:, edge : edge + count] for level in levels)
 
 
+COUNTS = ("layers", "blocks", "levels", "parts")  # settings that repeat parts of a network
+MOST_PARTS, WIDEST = 64, 1 << 16
+
+
+def check_sizes(settings: object) -> None:
+    """ValueError for sizes that no network has: widths, repeats, rates of dropout."""
+    for name, value in vars(settings).items():
+        if name == "dropout":
+            check_range(settings, 0.0, 1.0, name)
+        for number in _whole_numbers(value, name):
+            most = MOST_PARTS if name in COUNTS else WIDEST
+            if not 0 <= number <= most:
+                raise ValueError(f"{name} must lie between 0 and {most}, not {shown(value)}")
+
+
+def _whole_numbers(value: object, name: str) -> list[int]:
+    """All integers in nested tuples, which are no longer than any network needs."""
+    if isinstance(value, bool) or not isinstance(value, int | tuple):
+        return []
+    if isinstance(value, int):
+        return [value]
+    if len(value) > MOST_PARTS:
+        raise ValueError(f"{name} has more than {MOST_PARTS} entries")
+    return [number for item in value for number in _whole_numbers(item, name)]
+
+
 def build_network(description: EarArchitecture | Mapping[str, Any]) -> MilNetwork:
     """A network with random weights; wrong names and settings raise UsageError."""
     if not isinstance(description, EarArchitecture):
@@ -165,10 +191,12 @@ def build_network(description: EarArchitecture | Mapping[str, Any]) -> MilNetwor
     settings = from_table(extractor_kind.Settings, a.extractor_settings, f"extractor {a.extractor}")
     pooling_settings = from_table(pooling_kind.Settings, a.pooling_settings, f"pooling {a.pooling}")
     try:
+        check_sizes(settings)
+        check_sizes(pooling_settings)
         extractor = extractor_kind(a.shape, settings)
         shape = BagShape(extractor.width, a.classes, extractor.level_widths, a.activation)
         pooling = pooling_kind(shape, pooling_settings)
-    except ValueError as error:
+    except (ValueError, ArithmeticError, IndexError) as error:
         raise UsageError(
             f"{a.extractor} with {a.pooling} pooling cannot be built: {error}"
         ) from error

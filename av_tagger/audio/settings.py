@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from av_tagger.precision import parse_precision
+from av_tagger.settings import check_range
 
 PRECISIONS = ("float32", "bfloat16")
 
@@ -16,7 +17,7 @@ ASSUMPTIONS = "pooling, smi, cmi or tmi:N, such as tmi:3"
 def check_assumption(name: str) -> None:
     """How instances make a bag at inference (FUSE §2); N counts instances above a threshold."""
     kind, colon, count = name.partition(":")
-    counted = bool(colon) and count.isdecimal() and int(count) >= 1
+    counted = bool(colon) and count.isdecimal() and len(count) < 7 and int(count) >= 1
     if counted if kind != "tmi" else not counted:
         raise ValueError(f"the bag assumption is {ASSUMPTIONS}: {name!r}")
     if kind not in ("pooling", "smi", "cmi", "tmi"):
@@ -39,7 +40,9 @@ class EarSettings:
         object.__setattr__(self, "precision", parse_precision(self.precision, PRECISIONS))
         if self.assumption:
             check_assumption(self.assumption)
-        if not 0 <= self.overlap_seconds < self.longest_seconds or self.batch_seconds <= 0:
+        check_range(self, 0.1, 36_000.0, "batch_seconds")
+        check_range(self, 0.1, 3600.0, "longest_seconds")
+        if not 0 <= self.overlap_seconds < self.longest_seconds:
             raise ValueError(
                 "windows must be longer than their overlap: "
                 f"{self.longest_seconds = }, {self.overlap_seconds = }"

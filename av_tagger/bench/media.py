@@ -25,8 +25,8 @@ from av_tagger.bench.measure import Work, in_turn, parser, peak_mebibytes, run_m
 from av_tagger.clip import Clip
 from av_tagger.media import close_decoders, make_backend, open_media
 from av_tagger.media.decode_process import DecodeProcess
-from av_tagger.media.decode_server import keep_freed_memory
 from av_tagger.protocols import DecodeRequest
+from av_tagger.systems import keep_freed_memory
 
 BACKEND = make_backend("pyav")  # one for all files, so that its memory is reused as in a worker
 REQUESTS = {

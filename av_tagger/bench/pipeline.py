@@ -11,6 +11,7 @@ printed. Wall time is meaningful on an idle machine; CPU time is hardly affected
 from __future__ import annotations
 
 import itertools
+import json
 import statistics
 import tempfile
 import time
@@ -26,7 +27,13 @@ import torch
 from av_tagger.bench.clips import ENCODERS, make_clip
 from av_tagger.bench.measure import Work, cpu_seconds, parser, peak_mebibytes, run_main
 from av_tagger.bench.naive import KEYFRAMES, Naive, build, import_librosa
-from av_tagger.bench.pipeline_report import PassCost, report, report_parts, report_profile
+from av_tagger.bench.pipeline_report import (
+    PassCost,
+    figures,
+    report,
+    report_parts,
+    report_profile,
+)
 from av_tagger.bench.pipeline_settings import PipelineSettings
 from av_tagger.bench.random_networks import random_ear, random_eye
 from av_tagger.clip import Clip
@@ -37,7 +44,7 @@ from av_tagger.labels import dcase2017
 from av_tagger.media import DecoderPool, open_media
 from av_tagger.protocols import DecodeRequest
 from av_tagger.runner.concurrency import CPU_BATCH as CPU_WINDOWS
-from av_tagger.runner.concurrency import Concurrency, available_cores, describe, for_machine
+from av_tagger.runner.concurrency import Concurrency, describe, for_machine
 from av_tagger.runner.job import Item
 from av_tagger.runner.local import InProcessEngine
 from av_tagger.runner.profile import Profile
@@ -45,6 +52,7 @@ from av_tagger.runner.profile_plot import draw
 from av_tagger.runner.run import RunRequest, run
 from av_tagger.runner.worker import Worker
 from av_tagger.scores import RunInfo
+from av_tagger.systems import available_cores
 from av_tagger.tagger import Parts, Tagger
 from av_tagger.video.branch import SparseEye
 from av_tagger.video.features import CPU_BATCH, GPU_BATCH, Compute
@@ -56,10 +64,9 @@ LIMIT_SECONDS = 120.0  # per window
 
 
 @dataclass(frozen=True)
-class Sides:
-    """The two implementations, and what the runner needs."""
+class RunnerSide:
+    """What the runner needs."""
 
-    naive: Naive
     tagger: Tagger
     pool: DecoderPool
     concurrency: Concurrency
@@ -67,6 +74,13 @@ class Sides:
     @property
     def request(self) -> DecodeRequest:
         return self.tagger.parts.request
+
+
+@dataclass(frozen=True)
+class Sides(RunnerSide):
+    """The runner, and the plain implementation."""
+
+    naive: Naive
 
 
 def make_clips(folder: Path, settings: PipelineSettings) -> list[Path]:
@@ -108,7 +122,7 @@ def make_tagger(settings: PipelineSettings) -> Tagger:
     return Tagger(Parts(labels, ear, eye, fusion, open_media, request, run=info))
 
 
-def by_runner(sides: Sides, clips: Sequence[Path]) -> Profile:
+def by_runner(sides: RunnerSide, clips: Sequence[Path]) -> Profile:
     """A complete run, journal and table included."""
     worker = Worker(sides.tagger, sides.pool.decoder)
     with tempfile.TemporaryDirectory() as folder:
@@ -126,7 +140,7 @@ def by_naive(sides: Sides, clips: Sequence[Path]) -> None:
         sides.naive.tag(path)
 
 
-def decode_only(sides: Sides, clips: Sequence[Path]) -> None:
+def decode_only(sides: RunnerSide, clips: Sequence[Path]) -> None:
     """Decode for ear and eye with as many decoders as the runner has."""
 
     def one(path: Path) -> None:
@@ -152,7 +166,7 @@ def measure(settings: PipelineSettings, clips: Sequence[Path]) -> None:
     torch.manual_seed(0)
     pool = DecoderPool(keep=64)
     concurrency = for_machine(Concurrency(decoders=settings.decoders), settings.device)
-    sides = Sides(build(settings.recogniser), make_tagger(settings), pool, concurrency)
+    sides = Sides(make_tagger(settings), pool, concurrency, build(settings.recogniser))
     print(describe(concurrency, settings.device))
     try:
         decode_only(sides, clips)  # fills the page cache and starts the decoders
@@ -168,6 +182,8 @@ def measure(settings: PipelineSettings, clips: Sequence[Path]) -> None:
             draw(profile, settings.picture)
         here, decoder = peak_mebibytes(), peak_mebibytes(pool.pids())
         print(f"peak memory: {here:.0f} MiB here, {decoder:.0f} MiB in the largest decoder")
+        if settings.json:
+            print(json.dumps(figures(found, settings)))
     finally:
         pool.close()
 
@@ -248,6 +264,7 @@ def main(words: Sequence[str] | None = None) -> None:
     options.add_argument("--picture", type=Path, help="draw the profile of the last run")
     options.add_argument("--recogniser", default=default.recogniser, help="a network of timm")
     options.add_argument("--matrix", type=int, default=default.matrix)
+    options.add_argument("--json", action="store_true", help="one object as the last line")
     bench(PipelineSettings(**vars(options.parse_args(words))))
 
 

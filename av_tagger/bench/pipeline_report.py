@@ -39,6 +39,19 @@ def report(found: dict[str, PassCost], clips: int, seconds: float) -> None:
     print(f"runner against decode only: {decoding.wall / runner.wall:.0%} of its rate")
 
 
+def figures(found: dict[str, PassCost], settings: PipelineSettings) -> dict[str, object]:
+    """The figures of `report`, for --json."""
+    naive, runner, decoding = (found[name] for name in ("naive", "runner", "decode only"))
+    rates = {name: settings.clips / cost.wall for name, cost in found.items()}
+    return {
+        "runner_over_naive": round(naive.wall / runner.wall, 4),
+        "runner_over_naive_cpu": round(naive.cpu / runner.cpu, 4),
+        "runner_over_decode": round(decoding.wall / runner.wall, 4),
+        "clips_per_second": {name: round(rate, 3) for name, rate in rates.items()},
+        "cpu_s_per_clip": {n: round(c.cpu / settings.clips, 4) for n, c in found.items()},
+    }
+
+
 def report_parts(found: dict[str, PassCost], settings: PipelineSettings) -> None:
     """CPU time of each part alone, the limit of its network, and what the runner adds."""
     limits = _limits(settings)

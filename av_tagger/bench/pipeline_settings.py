@@ -26,6 +26,9 @@ class PipelineSettings:
     picture: Path | None = None  # of the last run's profile
     recogniser: str = "inception_v4"
     matrix: int = 2048  # size of the matrix product that limits networks
+    free_networks: bool = False  # stand-ins that cost nothing: see `driver`
+    only: str | None = None  # ear: without the eye, with free networks
+    json: bool = False  # print the figures as the last line, too
 
     @property
     def int8(self) -> bool:

@@ -34,13 +34,14 @@ from av_tagger.clip import Clip
 from av_tagger.config import Config, configure
 from av_tagger.media import DecoderPool
 from av_tagger.plan import load, make_plan
-from av_tagger.runner.concurrency import Concurrency, available_cores
+from av_tagger.runner.concurrency import Concurrency
 from av_tagger.runner.job import Item
 from av_tagger.runner.journal import RunCounts
 from av_tagger.runner.on_ray import RayEngine
 from av_tagger.runner.processes import ProcessEngine
 from av_tagger.runner.run import Engine, RunRequest, run
 from av_tagger.runner.worker import Worker
+from av_tagger.systems import available_cores
 
 SIZE = (640, 360)
 CONCURRENCY = Concurrency(decoders=1, inference_threads=1, threads=1)

@@ -11,8 +11,7 @@ from av_tagger.cli.options import command
 from av_tagger.flags import argument, option, required
 
 if TYPE_CHECKING:
-    from rich.console import Console
-
+    from av_tagger.cli.console import Console
     from av_tagger.labels import ClassList
     from av_tagger.learning.analysis.by_class import Analysis
     from av_tagger.learning.analysis.instances import Instances
@@ -49,8 +48,7 @@ class AnalyseOptions:
 
 def _analyse(options: AnalyseOptions) -> None:
     """Analyse runs: av-tag analyse RUN [RUN ...] -o FOLDER [--data valid.csv]."""
-    from rich.console import Console
-
+    from av_tagger.cli.console import Console
     from av_tagger.learning.analysis import by_class
     from av_tagger.learning.analysis.instances import hear_instances
     from av_tagger.learning.repeats import single_runs
@@ -86,7 +84,7 @@ def _analyse(options: AnalyseOptions) -> None:
 
 def _runs(options: AnalyseOptions) -> list[Path]:
     """All runs, in both forms."""
-    from rich.console import Console
+    from av_tagger.cli.console import Console
 
     if options.beside:
         notice = "--with is the old form: name all runs as arguments, av-tag analyse RUN RUN"

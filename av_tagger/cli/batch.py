@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from av_tagger.cli.batch_options import BatchOptions
 from av_tagger.cli.options import command
 
 if TYPE_CHECKING:
-    from rich.console import Console
-
+    from av_tagger.cli.console import Console
     from av_tagger.runner.run import Engine, RunRequest, Summary
     from av_tagger.runner.selection import Selection
 
@@ -20,20 +20,20 @@ INTERRUPTED = 130
 
 def _batch(options: BatchOptions) -> int:
     """Tag a collection into RUN; run the same command again to resume."""
-    from rich.console import Console
-
     from av_tagger.cli.batch_summary import (
         show_interrupted,
         show_profile,
         show_summary,
         show_written,
     )
+    from av_tagger.cli.console import Console
     from av_tagger.cli.progress import progress_bar
     from av_tagger.runner.run import run
 
     console = Console(stderr=True, highlight=False)
     formats = _check(options)
-    request, engine = _request(options, console)
+    skipped: list[Path] = []
+    request, engine = _request(options, console, skipped)
     try:
         with progress_bar(
             "tagging", "clips", console=console, quiet=options.quiet, log=True
@@ -42,7 +42,7 @@ def _batch(options: BatchOptions) -> int:
     except KeyboardInterrupt:
         show_interrupted(console, request)
         return INTERRUPTED
-    show_summary(console, summary, quiet=options.quiet)
+    show_summary(console, summary, quiet=options.quiet, skipped=skipped)
     show_written(console, _write_formats(formats, summary), quiet=options.quiet)
     if options.profile:
         show_profile(console, summary)
@@ -55,6 +55,7 @@ def _check(options: BatchOptions) -> tuple[str, ...]:
     from av_tagger.errors import UsageError, did_you_mean
     from av_tagger.media.paths import exists, is_folder
     from av_tagger.reports.writers import check_formats
+    from av_tagger.runner.engines import MODES
     from av_tagger.runner.run import RunRequest, check_folder
     from av_tagger.runner.sources import check_inputs
 
@@ -66,13 +67,15 @@ def _check(options: BatchOptions) -> tuple[str, ...]:
         raise UsageError(
             f"there is no engine {options.engine!r}; {did_you_mean(options.engine, ENGINES)}"
         )
+    if options.decode not in MODES:
+        raise UsageError(f"--decode {options.decode}: {did_you_mean(options.decode, MODES)}")
     if options.address is not None and options.engine != "ray":
         raise UsageError("--address needs --engine ray")
     if options.devices is not None and (options.processes or options.engine == "ray"):
         raise UsageError(
             "--devices starts one process per device; leave out --processes and --engine ray"
         )
-    check_folder(RunRequest(options.output, (), "", _selection(options)))
+    check_folder(RunRequest(options.output, (), "", _selection(options), options.fresh))
     return formats
 
 
@@ -94,13 +97,22 @@ def _shard(text: str | None) -> tuple[int, int]:
     return int(first), int(second)
 
 
-def _request(options: BatchOptions, console: Console) -> tuple[RunRequest, Engine]:
-    """Find a first clip, then load networks. With --detail, results without it are made again."""
+def _request(
+    options: BatchOptions, console: Console, skipped: list[Path]
+) -> tuple[RunRequest, Engine]:
+    """Find a first clip, then load networks. With --detail, results without it are made again.
+
+    While the run lists its clips, files that are not media are appended to `skipped`.
+    """
     from av_tagger.cli.batch_engines import ENGINES, wants_detail
+    from av_tagger.cli.session import say
     from av_tagger.runner.run import RunRequest
     from av_tagger.runner.sources import at_least_one, items
 
-    found = at_least_one(items(options.inputs, options.media or ()))
+    def remark(text: str) -> None:
+        say(text, options, console)
+
+    found = at_least_one(items(options.inputs, options.media or (), skipped, remark))
     engine, fingerprint = ENGINES[options.engine](options, console)
     fingerprint += "+detail" if wants_detail(options) else ""
     selection = _selection(options)

@@ -6,9 +6,8 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from rich.console import Console
-
     from av_tagger.cli.batch_options import BatchOptions
+    from av_tagger.cli.console import Console
     from av_tagger.runner.concurrency import Concurrency
     from av_tagger.runner.run import Engine
 
@@ -23,6 +22,7 @@ def local(options: BatchOptions, console: Console) -> tuple[Engine, str]:
     from av_tagger.cli.session import build_tagger, plan_of, say_advice, say_used
     from av_tagger.media import close_decoders
     from av_tagger.runner.concurrency import describe, for_machine
+    from av_tagger.runner.engines import decoding
     from av_tagger.runner.local import InProcessEngine
     from av_tagger.runner.processes import ProcessEngine, devices_of
     from av_tagger.runner.worker import FromPlan, worker_of
@@ -34,17 +34,20 @@ def local(options: BatchOptions, console: Console) -> tuple[Engine, str]:
     if own:
         say_advice(plan, options)
         say_used(plan.branches, ", ".join(dict.fromkeys(own)), options)
-        factories = [FromPlan(plan, device) for device in own]
+        factories = [FromPlan(plan, device, options.decode) for device in own]
         engine: Engine = ProcessEngine(factories, concurrency, plan.fingerprint)
         device, fingerprint = own[0], plan.fingerprint
     else:
         tagger = build_tagger(plan, options)
         close_decoders()  # the run starts its own
-        engine = InProcessEngine(worker_of(tagger, plan.config.decoder), concurrency)
+        engine = InProcessEngine(
+            worker_of(tagger, plan.config.decoder, options.decode), concurrency
+        )
         device, fingerprint = tagger.parts.run.device, tagger.parts.run.fingerprint
     if options.verbose:
         chosen = describe(for_machine(concurrency, device, len(devices)), device)
         console.print(chosen, style="dim", soft_wrap=True)
+        console.print(decoding(options.decode, device), style="dim", soft_wrap=True)
     return engine, fingerprint
 
 
@@ -60,7 +63,7 @@ def ray(options: BatchOptions, console: Console) -> tuple[Engine, str]:
     concurrency = _concurrency(options, plan.config.media.limit_seconds)
     if options.verbose:
         console.print("each actor chooses threads and memory for its machine", style="dim")
-    factory, actors = FromPlan(plan), options.processes
+    factory, actors = FromPlan(plan, decode=options.decode), options.processes
     engine = RayEngine(factory, concurrency, plan.fingerprint, options.address, actors)
     return engine, plan.fingerprint
 

@@ -53,6 +53,9 @@ class BatchOptions(ModelOptions, TalkOptions):
     processes: int = option(
         0, "Processes, or Ray actors. Default: one, or one per GPU.", low=0, group=SPEED
     )
+    decode: str = option(
+        "auto", "What decodes pictures: auto, cores or nvdec (extra).", metavar="NAME", group=SPEED
+    )
     workers: int = option(0, "Decoders per process. Default: one per core.", low=0, group=SPEED)
     batch: int = option(
         0, "Windows per batch of the networks. Default: automatic.", low=0, group=SPEED

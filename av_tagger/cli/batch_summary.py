@@ -2,29 +2,33 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from rich.table import Table
 from rich.text import Text
 
+from av_tagger.cli.output import visible
+
 if TYPE_CHECKING:
     from collections import Counter
+    from collections.abc import Iterator
 
-    from rich.console import Console
-
+    from av_tagger.cli.console import Console
     from av_tagger.runner.profile import Profile
     from av_tagger.runner.run import RunRequest, Summary
 
 
-def visible(text: str) -> str:
-    """Control characters, such as those of a file name, as escapes: a terminal would obey them."""
-    return "".join(
-        c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in text
-    )
+TAGS_SHOWN = 8
 
 
-def show_summary(console: Console, summary: Summary, *, quiet: bool) -> None:
-    """Failures by reason, counts, coverage, files."""
+def show_summary(
+    console: Console, summary: Summary, *, quiet: bool, skipped: Sequence[Path] = ()
+) -> None:
+    """Failures by reason, what was skipped, counts, coverage, tags, files."""
+    from av_tagger.media.find import in_words
+
     counts = summary.counts
     for kind, count, example in summary.failures:
         words = (
@@ -41,27 +45,58 @@ def show_summary(console: Console, summary: Summary, *, quiet: bool) -> None:
             ),
             soft_wrap=True,
         )
-    if summary.broken:
-        results = f"result{'s' if summary.broken > 1 else ''} of earlier runs"
-        words = f"av-tag: {summary.broken} damaged {results} left out and made again if listed"
-        console.print(Text(words, style="yellow"), soft_wrap=True)
+    for words in _repairs(summary):
+        console.print(Text(visible(f"av-tag: {words}"), style="yellow"), soft_wrap=True)
     if quiet:
         return
+    if skipped:
+        console.print(Text(visible(in_words(skipped))), soft_wrap=True)
     if summary.failed_before:
         words = f"skipped {summary.failed_before} that failed in an earlier run"
         console.print(Text(f"{words}; use --retry-failed to try again"), soft_wrap=True)
     fresh = counts.total - summary.skipped
     rate = f", {fresh / summary.seconds:.2f} clips/s" if fresh and summary.seconds > 0 else ""
     coverage = counts.done / counts.total
-    tagged = f"{counts.done} of {counts.total} tagged ({coverage:.1%}), {counts.failed} failed"
+    done = f"{counts.done} of {counts.total} done ({coverage:.1%}), {counts.failed} failed"
     used = f"heard {_count(summary, 0)}, seen {_count(summary, 1)} of {counts.done}"
     lines = (
-        f"{tagged}, {summary.skipped} from earlier runs",
+        f"{done}, {summary.skipped} from earlier runs",
         f"{used}; {summary.seconds:.1f} s{rate}",
+        *summary.remarks,
+        *_tags(summary),
         *(f"wrote {path}" for path in summary.files),
     )
     for line in lines:
         console.print(Text(visible(line)), soft_wrap=True)
+
+
+def _repairs(summary: Summary) -> Iterator[str]:
+    """What was damaged when the run was resumed."""
+    repair = summary.repair
+    if repair.damaged is not None:
+        yield (
+            f"the journal was damaged: {repair.saved} results of it were saved, the others were "
+            f"made again; it is kept as {repair.damaged}"
+        )
+    if repair.broken:
+        results = f"result{'s' if repair.broken > 1 else ''} of earlier runs"
+        yield f"{repair.broken} damaged {results} left out and made again if listed"
+
+
+def _tags(summary: Summary) -> Iterator[str]:
+    """How many results have tags and how many have none, and the most frequent tags."""
+    from av_tagger.errors import StorageError
+    from av_tagger.reports.stored import count_tags
+
+    try:
+        counts = count_tags(summary.files[0])
+    except StorageError:
+        return
+    yield f"{counts.tagged} with tags, {counts.without} without"
+    shown = [f"{label} {count}" for label, count in counts.by_label.most_common(TAGS_SHOWN)]
+    more = len(counts.by_label) - TAGS_SHOWN
+    if shown:
+        yield "tags: " + ", ".join(shown) + (f" and {more} more" if more > 0 else "")
 
 
 def _count(summary: Summary, branch: int) -> int:

@@ -22,16 +22,27 @@ class BenchOptions:
     threads: int = option(0, "Threads of the plain side. Default: all cores.", low=0)
     device: str = option("cpu", "cpu, cuda or cuda:N.", metavar="DEVICE")
     recogniser: str = option("inception_v4", "Image classifier, a network of timm.", metavar="NAME")
+    free_networks: bool = option(
+        False, "Networks that cost nothing: measure the driving process against decode only."
+    )
+    json: bool = option(False, "Print the figures as JSON, as the last line.")
 
 
 def _bench(options: BenchOptions) -> None:
     """Measure the speed of the pipeline, with random weights on clips made here."""
     from dataclasses import asdict
 
-    from av_tagger.bench.pipeline import bench
     from av_tagger.bench.pipeline_settings import PipelineSettings
 
-    bench(PipelineSettings(**asdict(options)))
+    settings = PipelineSettings(**asdict(options))
+    if settings.free_networks:
+        from av_tagger.bench.driver import bench_free
+
+        bench_free(settings)
+        return
+    from av_tagger.bench.pipeline import bench
+
+    bench(settings)
 
 
 bench = command(BenchOptions, _bench)

@@ -24,9 +24,9 @@ class DemoOptions(ModelOptions, TalkOptions):
 
 def _demo(options: DemoOptions) -> int:
     """Make a short video with sound, tag it, and write a page about it."""
-    from rich.console import Console
     from rich.text import Text
 
+    from av_tagger.cli.console import Console
     from av_tagger.cli.session import load_tagger
     from av_tagger.cli.show import show
     from av_tagger.media.write import write_video

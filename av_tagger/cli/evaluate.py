@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,8 +12,7 @@ from av_tagger.cli.options import command
 from av_tagger.flags import RunFlags, argument, option, required, same
 
 if TYPE_CHECKING:
-    from rich.console import Console
-
+    from av_tagger.cli.console import Console
     from av_tagger.evaluation.report import EventReport, OfficialReport, TagReport
 
 
@@ -24,9 +22,16 @@ class EvaluateOptions:
         "PREDICTIONS", "A submission, JSON lines of results, or a run's folder."
     )
     truth: Path = required(
-        "Ground truth: tab-separated columns file, start, end, label.", metavar="TABLE"
+        "Ground truth: tab-separated file, start, end, label; or a manifest file,labels.",
+        metavar="TABLE",
     )
     task: str = option("a", "a: tags per clip; b: events per second.", metavar="a|b")
+    compare: Path | None = option(
+        None, "Older predictions: is the difference to them real? (paired)", metavar="OLD"
+    )
+    event_scores: bool = option(
+        False, "Task b: also collar-based F1, and PSDS of results with --detail (extra events)."
+    )
     official: bool = option(False, "Task a as the challenge's own script scores it.")
     classes: str | None = same(RunFlags, "classes", group=None)
     json: bool = option(False, "Print everything as JSON on stdout, and nothing else there.")
@@ -41,9 +46,15 @@ def _evaluate(options: EvaluateOptions) -> None:
     from av_tagger.labels import choose_classes
     from av_tagger.reports.files import write_text
 
-    classes = choose_classes(options.classes)
+    classes = None if options.classes is None else choose_classes(options.classes)
     report = score(
-        options.predictions, options.truth, classes, options.task, official=options.official
+        options.predictions,
+        options.truth,
+        classes,
+        options.task,
+        official=options.official,
+        old=options.compare,
+        event_scores=options.event_scores,
     )
     text = json.dumps(without_nan(report.as_json()), ensure_ascii=False, allow_nan=False) + "\n"
     if options.output:
@@ -55,11 +66,10 @@ def _evaluate(options: EvaluateOptions) -> None:
 
 
 def _show(report: TagReport | EventReport | OfficialReport) -> None:
-    from rich.console import Console
-
+    from av_tagger.cli.tables import figures_console
     from av_tagger.evaluation.report import EventReport, TagReport
 
-    console = Console()
+    console = figures_console()
     if isinstance(report, TagReport):
         _show_tags(report, console)
     elif isinstance(report, EventReport):
@@ -76,94 +86,138 @@ NOT_USED = {
 
 
 def _show_tags(report: TagReport, console: Console) -> None:
+    from av_tagger.cli.tables import print_line, print_table
+
     content = report.as_json()
     ranking = content["ranking"].get("fused", {"classes": {}})["classes"]
     heads = ("P", "R", "F1", "TP", "said", "true", *(("AP", "AUC") if ranking else ()))
-    _print(
-        console,
-        "Tags per class",
-        ("class", *heads),
-        [
-            (
-                label,
-                *_percent(c["precision"], c["recall"], c["f1"]),
-                *(c[key] for key in ("right", "predicted", "positives")),
-                *_ranked(ranking.get(label)),
-            )
-            for label, c in content["classes"].items()
-        ],
-    )
+    rows = [
+        (
+            label,
+            *_percent(c["precision"], c["recall"], c["f1"]),
+            *(c[key] for key in ("right", "predicted", "positives")),
+            *_ranked(ranking.get(label)),
+        )
+        for label, c in content["classes"].items()
+    ]
+    print_table(console, "Tags per class", ("class", *heads), rows)
     _averages(console, {"micro-average": content["micro"], "class average": content["macro"]})
     for branch, r in report.rankings.items():
         summary = f"mAP {r.mean_ap:.3f}, mAUC {r.mean_auc:.3f}, d' {r.d_prime:.2f}"
-        console.print(f"{branch}: {summary}", highlight=False)
+        print_line(console, f"{branch}: {summary} over {_scored(report, branch)}")
     for branch in report.unused:
-        console.print(f"{branch}: {NOT_USED[branch]}", highlight=False)
+        print_line(console, f"{branch}: {NOT_USED[branch]}")
+    compared = [] if report.comparison is None else report.comparison.lines()
+    u = report.uncertainty
+    for line in (*u.lines(), *u.reliability_lines(), *compared):
+        print_line(console, line)
     _coverage(console, content)
     if report.repeated:
-        console.print(f"{report.repeated} repeated rows were counted once", highlight=False)
+        print_line(console, f"{report.repeated} repeated rows were counted once")
+    _remarks(console, content)
+
+
+def _scored(report: TagReport, branch: str) -> str:
+    """The clips that AP and AUC are about: those with any score; the others rank last."""
+    count, ranked = report.scored[branch], report.scored["fused"]
+    clips = f"{ranked} clips"
+    return clips if count >= ranked else f"{clips}, {ranked - count} of them without its score"
 
 
 def _show_events(report: EventReport, console: Console) -> None:
+    from av_tagger.cli.tables import print_line, print_table
+
     content = report.as_json()
     rows = [
         (label, f"{c['error_rate']:.2f}", *_percent(c["f1"]), c["active"], c["predicted"])
         for label, c in content["classes"].items()
     ]
-    _print(console, "Segments of 1 s per class", ("class", "ER", "F1", "active", "said"), rows)
+    print_table(console, "Segments of 1 s per class", ("class", "ER", "F1", "active", "said"), rows)
     total = content["overall"]
     parts = ", ".join(
         f"{name} {total[name]:.2f}" for name in ("substitutions", "deletions", "insertions")
     )
-    console.print(f"error rate {total['error_rate']:.2f} ({parts})", highlight=False)
+    print_line(console, f"error rate {total['error_rate']:.2f} ({parts})")
     _averages(console, {"segments": total})
+    if "collar" in content:
+        _averages(console, {f"events within {content['collar']['collar']} s": content["collar"]})
+    for name, value in content.get("psds", {}).items():
+        print_line(console, f"{name.upper()} {value:.3f}")
     _coverage(console, content)
+    _remarks(console, content)
+    print_line(console, "differs from the challenge:")
+    for line in content["differences"]:
+        print_line(console, f"- {line}")
 
 
 def _show_official(report: OfficialReport, console: Console) -> None:
+    from av_tagger.cli.tables import print_line, print_table
+
     content = report.as_json()
     rows = [
         (label, *_percent(c["precision"], c["recall"], c["f1"]))
         for label, c in content["classes"].items()
     ]
-    _print(console, "As the official script scores", ("class", "P", "R", "F1"), rows)
-    averages = {"class-based": content["macro"], "instance-based (ranking)": content["micro"]}
-    _averages(console, averages, digits=10)
-    console.print(f"audio files in the predictions: {content['files']}", highlight=False)
+    print_table(console, "As the official script scores", ("class", "P", "R", "F1"), rows)
+    for name, key in (("ranking F1 (instance-based)", "micro"), ("class-based F1", "macro")):
+        f1, precision, recall = (
+            f"{100 * content[key][part]:.10f}" for part in ("f1", "precision", "recall")
+        )
+        print_line(console, f"{name}: {f1}, P {precision}, R {recall}")
+    print_line(console, f"audio files in the predictions: {content['files']}")
+    c = content["coverage"]
+    print_line(
+        console,
+        f"scored {c['answered']} of {c['clips']} clips ({100 * c['share']:.1f} %);"
+        " the script ignores all others",
+    )
+    _ignored(console, content)
 
 
-def _print(
-    console: Console, title: str, heads: Sequence[str], rows: Iterable[Sequence[Any]]
-) -> None:
-    from rich.box import SIMPLE_HEAD
-    from rich.table import Table
+def _ignored(console: Console, content: dict[str, Any]) -> None:
+    """Predicted names that the ground truth does not have, and why, where that can be told."""
+    from av_tagger.cli.tables import print_line
 
-    table = Table(title=title, box=SIMPLE_HEAD, padding=0, show_edge=False)
-    for place, head in enumerate(heads):
-        table.add_column(head, justify="right" if place else "left")
-    for row in rows:
-        table.add_row(*(str(cell) for cell in row))
-    console.print(table)
+    if not (ignored := content["ignored"]):
+        return
+    print_line(console, f"ignored {len(ignored)} names, such as {ignored[0]}")
+    if respelt := content["respelt"]:
+        print_line(
+            console,
+            f"{len(respelt)} of them are in the ground truth in another spelling, such as"
+            f" {respelt[0]}: write names without the leading Y, as id_30.000_40.000.wav",
+        )
 
 
-def _averages(console: Console, averages: dict[str, Any], digits: int = 1) -> None:
+def _remarks(console: Console, content: dict[str, Any]) -> None:
+    from av_tagger.cli.tables import print_line
+
+    for line in content["remarks"]:
+        print_line(console, line)
+
+
+def _averages(console: Console, averages: dict[str, Any]) -> None:
+    from av_tagger.cli.tables import print_line
+
     heads = {"precision": "precision", "recall": "recall", "f1": "F1"}
     for name, average in averages.items():
-        values = (f"{head} {100 * average[key]:.{digits}f}" for key, head in heads.items())
-        console.print(f"{name}: " + ", ".join(values), highlight=False, soft_wrap=True)
+        values = (f"{head} {100 * average[key]:.1f}" for key, head in heads.items())
+        print_line(console, f"{name}: " + ", ".join(values))
 
 
 def _coverage(console: Console, content: dict[str, Any]) -> None:
+    from av_tagger.cli.tables import print_line
+
     c, failed = content["coverage"], content["failed"]
-    console.print(
+    print_line(
+        console,
         f"{c['answered']} of {c['clips']} clips have predictions ({100 * c['share']:.1f} %);"
         " the rest count as untagged",
-        highlight=False,
     )
     if c["other"] or failed:
-        console.print(
+        print_line(
+            console,
             f"{c['other']} predicted clips are not in the ground truth, {failed} clips failed",
-            highlight=False,
         )
 
 

@@ -43,7 +43,7 @@ def _write_head(command: Any, ctx: Any, formatter: Any) -> None:
     pieces = ["COMMAND ..."] if isinstance(command, TyperGroup) else arguments
     formatter.write_usage(ctx.command_path, " ".join(["[OPTIONS]", *pieces]))
     for paragraph in (command.help or "").split("\n\n"):
-        lines = _wrapped(" ".join(paragraph.split()), formatter.width - 2)
+        lines = wrapped(" ".join(paragraph.split()), formatter.width - 2)
         formatter.write("\n" + "".join(f"  {line}\n" for line in lines))
 
 
@@ -66,7 +66,7 @@ def _write_rows(formatter: Any, title: str, rows: Rows) -> None:
     left = min(max(len(name) for name, _ in rows), LEFT_WIDTH)
     formatter.write(f"\n{title}:\n")
     for name, text in rows:
-        lines = _wrapped(text, formatter.width - left - 4) or [""]
+        lines = wrapped(text, formatter.width - left - 4) or [""]
         if len(name) > left:
             formatter.write(f"  {name}\n")
         heads = [name if len(name) <= left else "", *[""] * (len(lines) - 1)]
@@ -74,7 +74,8 @@ def _write_rows(formatter: Any, title: str, rows: Rows) -> None:
             formatter.write(f"  {head:{left}s}  {line}".rstrip() + "\n")
 
 
-def _wrapped(text: str, width: int) -> list[str]:
+def wrapped(text: str, width: int) -> list[str]:
+    """Lines broken at spaces only; longer words stay whole."""
     return textwrap.wrap(text, max(20, width), break_on_hyphens=False, break_long_words=False)
 
 

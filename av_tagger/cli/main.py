@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import difflib
 import logging
 import os
 import sys
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from typing import Annotated, Any
 
 import typer
@@ -14,6 +16,8 @@ from av_tagger.cli import (
     analyse,
     batch,
     bench,
+    classes,
+    config,
     demo,
     doctor,
     embed,
@@ -29,10 +33,18 @@ from av_tagger.cli import (
     weights,
 )
 from av_tagger.cli.help import Command, Group
+from av_tagger.cli.output import (
+    CANNOT_WRITE,
+    CLOSED_PIPE,
+    OutputError,
+    guarded_output,
+    visible,
+)
 from av_tagger.errors import AvTaggerError
 
 USAGE = 2
 INTERRUPTED = 130
+NEAR = 0.75  # likeness of a mistyped command, 1 is the same
 FLAGS = ("-h", "--help", "--version", "--install-completion", "--show-completion")
 HELP_FLAGS = {"help_option_names": ["-h", "--help"]}
 
@@ -69,8 +81,32 @@ def main(arguments: Sequence[str] | None = None) -> None:
     if len(words) == 1 and isinstance(COMMANDS.get(words[0]), dict):
         words.append("--help")
     if words[0] not in {*COMMANDS, *FLAGS}:
+        if near := _mistyped(words[0]):
+            print(f"av-tag: there is no command or file {words[0]!r}; {near}", file=sys.stderr)
+            sys.exit(USAGE)
         words.insert(0, "tag")
-    sys.exit(run(words))
+    sys.exit(_run_guarded(words))
+
+
+def _run_guarded(words: list[str]) -> int:
+    """Run one command; a full or closed stdout is one sentence, a closed pipe is silent."""
+    try:
+        with guarded_output():
+            return run(words)
+    except OutputError as error:
+        if error.closed_pipe:
+            return CLOSED_PIPE
+        with suppress(OSError):
+            print(f"av-tag: standard output cannot be written ({error})", file=sys.stderr)
+        return CANNOT_WRITE
+
+
+def _mistyped(word: str) -> str:
+    """`did you mean 'doctor'?` for a word that is nearly a command and no file; else empty."""
+    near = difflib.get_close_matches(word, COMMANDS, n=1, cutoff=NEAR)
+    if not near or not word.replace("-", "").isalpha() or os.path.lexists(word):
+        return ""
+    return f"did you mean 'av-tag {near[0]}'? see av-tag --help"
 
 
 def run(words: list[str]) -> int:
@@ -78,14 +114,11 @@ def run(words: list[str]) -> int:
     try:
         result = app(words, standalone_mode=False, prog_name="av-tag")
     except AvTaggerError as error:
-        print(f"av-tag: {error}", file=sys.stderr)
+        print("av-tag: " + visible(str(error), keep="\n"), file=sys.stderr)
         return USAGE
     except KeyboardInterrupt:
         print("av-tag: interrupted", file=sys.stderr)
         return INTERRUPTED
-    except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 0
     except typer.Abort:
         return INTERRUPTED
     except Exception as error:
@@ -97,10 +130,21 @@ def run(words: list[str]) -> int:
 
 def _usage_error(error: Any) -> int:
     """A usage error of the command line itself, such as an unknown flag: also one sentence."""
-    path = getattr(getattr(error, "ctx", None), "command_path", "av-tag")
+    path, near = getattr(getattr(error, "ctx", None), "command_path", "av-tag"), ""
     if message := error.format_message().strip():
-        print(f"av-tag: {message.rstrip('.')}; see {path} --help", file=sys.stderr)
+        if message.startswith("No such command"):
+            message, near = message.partition(" Did you mean")[0], _near_member(message, error)
+        text = visible(f"av-tag: {message.rstrip('.')}; {near}see {path} --help")
+        print(text, file=sys.stderr)
     return int(error.exit_code)
+
+
+def _near_member(message: str, error: Any) -> str:
+    """`did you mean 'list'? ` for `No such command 'lst'`."""
+    members = getattr(getattr(getattr(error, "ctx", None), "command", None), "commands", {})
+    word = message.partition("'")[2].partition("'")[0]
+    near = difflib.get_close_matches(word, members, n=1)
+    return f"did you mean {near[0]!r}? " if near else ""
 
 
 def _group(name: str, members: dict[str, Callable[..., Any]], text: str) -> None:
@@ -127,6 +171,8 @@ COMMANDS: dict[str, Callable[..., Any] | dict[str, Callable[..., Any]]] = {
     "embed": embed.embed,
     "export": export.export,
     "bench": bench.bench,
+    "classes": classes.classes,
+    "config": config.config,
     "doctor": doctor.doctor,
     "weights": weights.MEMBERS,
 }

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+import sys
 import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from typing import Self, TypeVar
 
-from rich.console import Console
 from rich.progress import (
     BarColumn,
     DownloadColumn,
@@ -20,9 +20,12 @@ from rich.progress import (
 )
 from rich.text import Text
 
+from av_tagger.cli.console import Console
+
 T = TypeVar("T")
 
 BYTES = "bytes"  # the unit of downloads: shown as MB and MB/s
+SECONDS = "seconds"  # of a film: its speed is a multiple of real time
 LOG_SECONDS = 60.0
 
 
@@ -30,7 +33,7 @@ class ProgressBar:
     """The `(done, total)` callback that all other packages report their progress to."""
 
     def __init__(self, bars: ProgressBars, name: str) -> None:
-        self._bars = bars
+        self._bars, self._name = bars, name
         self._task = bars.progress.add_task(name, total=None, rate="", failed="", start=False)
         self._base: int | None = None  # how many were done before this run
         self._began: float | None = None  # when the first new one was done
@@ -45,6 +48,8 @@ class ProgressBar:
         if self._bars.logs and now - self._logged >= LOG_SECONDS:
             self._logged = now
             count = f"{done} of {total}" if total is not None else str(done)
+            if self._bars.unit == SECONDS:
+                count = f"{self._name}: {count} s"
             self._bars.console.print(
                 Text(", ".join(filter(None, (count, failures, rate)))), soft_wrap=True
             )
@@ -55,6 +60,10 @@ class ProgressBar:
         for number, item in enumerate(items, 1):
             yield item
             self(number, total)
+
+    def close(self) -> None:
+        """Take the bar away: its work is done."""
+        self._bars.progress.remove_task(self._task)
 
     def _rate(self, done: int, now: float) -> str:
         """Measured from the first new item on: neither earlier results nor loading count."""
@@ -69,6 +78,8 @@ class ProgressBar:
             return ""
         rate = (done - self._base) / max(now - self._began, 1e-3)
         unit = self._bars.unit
+        if unit == SECONDS:
+            return f"{rate:.1f} × real time"
         return f"{rate:.1f} {unit}/s" if rate >= 1 else f"{60 * rate:.1f} {unit}/min"
 
 
@@ -95,6 +106,7 @@ class ProgressBars:
             *_columns(unit),
             console=self.console,
             transient=True,
+            redirect_stdout=sys.stdout.isatty(),  # results in a pipe stay there
             disable=quiet or not self.console.is_terminal,
         )
 
@@ -104,6 +116,11 @@ class ProgressBars:
 
     def __exit__(self, *_: object) -> None:
         self.progress.stop()
+
+    @property
+    def shown(self) -> bool:
+        """Whether anything is displayed."""
+        return self.logs or not self.progress.disable
 
     def add(self, name: str) -> ProgressBar:
         return ProgressBar(self, name)

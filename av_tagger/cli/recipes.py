@@ -41,18 +41,21 @@ def _print_json(rows: list[Row]) -> None:
 
 
 def _print_table(rows: list[Row]) -> None:
-    from rich.console import Console
-    from rich.table import Table
+    """The name alone on its line, so that it can be copied; then what is known of it."""
     from rich.text import Text
 
-    table = Table()
-    for column in COLUMNS:
-        table.add_column(
-            column, justify="right" if column == "parameters" else "left", overflow="fold"
-        )
+    from av_tagger.cli.console import Console
+    from av_tagger.cli.help import wrapped
+
+    console = Console(highlight=False)
     for name, paper, row, count, published, data in rows:
-        table.add_row(*(Text(cell) for cell in (name, paper, row, f"{count:,}", published, data)))
-    Console().print(table)
+        console.print(Text(name, style="bold"), soft_wrap=True)
+        source = f"{paper}, {row}" if row else paper
+        results = f"published {published}" if published else "no published figure"
+        text = f"{source}; {count:,} parameters; {results}; learns from {data}"
+        for line in wrapped(text, console.width - 4):
+            console.print(Text(f"    {line}", style="dim"), soft_wrap=True)
+    console.print(f"{len(rows)} recipes; train one: av-tag train NAME --data DATA -o RUN")
 
 
 recipes = command(RecipesOptions, _recipes)

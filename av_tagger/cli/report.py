@@ -31,8 +31,7 @@ class ReportOptions(TalkOptions):
 
 def _report(options: ReportOptions) -> None:
     """Write an HTML page per result, and an index to search, sort and filter them."""
-    from rich.console import Console
-
+    from av_tagger.cli.console import Console
     from av_tagger.cli.progress import progress_bar
     from av_tagger.reports.html import PageOptions, write_pages
     from av_tagger.reports.schema import find_results

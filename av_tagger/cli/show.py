@@ -3,61 +3,111 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
-from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from av_tagger.scores import BranchInfo, Event, Evidence, Failed, Outcome, Status, Tag, Tagged
+from av_tagger.cli.console import Console
+from av_tagger.cli.output import visible
+from av_tagger.scores import (
+    BranchInfo,
+    Event,
+    Evidence,
+    Failed,
+    Outcome,
+    Shot,
+    Status,
+    Tag,
+    Tagged,
+)
 
-EVENTS_SHOWN = 4  # further events are only counted
+EVENTS_SHOWN = 4  # more events are summed up
 EVIDENCE_SHOWN = 2
+SHOTS_SHOWN = 40
+WIDE = 100  # columns from which on there is room for thresholds
+MARKS = "✓ tag: the probability reaches the threshold of the class"
 NO_WEIGHTS = "no weights: av-tag weights fetch"
 
 
 def show(outcome: Outcome, console: Console, errors: Console, *, top: int | None = None) -> None:
     """Print an outcome: a table of tags, or one sentence on stderr for a file that failed."""
     if isinstance(outcome, Failed):
-        errors.print(Text(f"av-tag: {outcome.message}", style="red"), soft_wrap=True)
+        errors.print(Text(visible(f"av-tag: {outcome.message}"), style="red"), soft_wrap=True)
         return
     shown = chosen(outcome, top)
-    console.print(table(outcome, shown) if shown else _no_tags(outcome), soft_wrap=not shown)
+    if shown:
+        console.print(_title(outcome))
+        look = Look(thresholds=top is not None or console.width >= WIDE, marks=top is not None)
+        console.print(table(shown, look))
+    else:
+        console.print(_no_tags(outcome))
+    if outcome.shots:
+        console.print(shot_table(outcome.shots))
     for note in outcome.notes:
-        errors.print(Text(f"{outcome.clip.path}: {note}", style="yellow"), soft_wrap=True)
+        line = visible(f"{outcome.clip.name}: {note}")
+        errors.print(Text(line, style="yellow"), soft_wrap=True)
 
 
-def table(tagged: Tagged, tags: Sequence[Tag]) -> Table:
+@dataclass(frozen=True)
+class Look:
+    """What a table shows besides the scores."""
+
+    thresholds: bool = False
+    marks: bool = False  # which rows are tags; others are below their thresholds
+
+
+def table(tags: Sequence[Tag], look: Look) -> Table:
     """Probability, branch scores, events and evidence per tag; below the threshold: dimmed.
 
     The column "why" is left out if no tag has evidence.
     """
-    grid = Table(title=_title(tagged), title_justify="left")
-    grid.add_column("tag", style="bold cyan")
-    for name in ("probability", "heard", "seen"):
+    grid = Table(caption=MARKS if look.marks else None, caption_justify="left")
+    grid.add_column("class" if look.marks else "tag", style="bold cyan")
+    for name in ("probability", *(["threshold"] if look.thresholds else []), "heard", "seen"):
         grid.add_column(name, justify="right")
     grid.add_column("when")
     explained = any(tag.evidence for tag in tags)
     if explained:
         grid.add_column("why", overflow="fold")
     for tag in tags:
-        scores = (f"{tag.probability:.2f}", _score(tag.heard), _score(tag.seen))
+        is_tag = tag.probability >= tag.threshold
+        limit = (_threshold(tag.threshold),) if look.thresholds else ()
+        scores = (f"{tag.probability:.2f}", *limit, _score(tag.heard), _score(tag.seen))
         reasons = (why(tag.evidence),) if explained else ()
-        style = "" if tag.probability >= tag.threshold else "dim"
-        grid.add_row(tag.label, *scores, when(tag.events), *reasons, style=style)
+        label = f"{'✓' if is_tag else ' '} {tag.label}" if look.marks else tag.label
+        grid.add_row(label, *scores, when(tag.events), *reasons, style="" if is_tag else "dim")
+    return grid
+
+
+def shot_table(shots: Sequence[Shot]) -> Table:
+    """The shots of a film and the tags in each."""
+    grid = Table(caption_justify="left")
+    grid.add_column("shot", justify="right")
+    grid.add_column("time")
+    grid.add_column("tags, with their peaks", overflow="fold")
+    for number, shot in enumerate(shots[:SHOTS_SHOWN], 1):
+        tags = ", ".join(f"{label} {_score(peak)}" for label, peak in shot.tags)
+        grid.add_row(str(number), span(shot.start, shot.end), tags or "–")
+    if len(shots) > SHOTS_SHOWN:
+        grid.caption = f"and {len(shots) - SHOTS_SHOWN} more shots: see --json or -o FOLDER"
     return grid
 
 
 def chosen(tagged: Tagged, top: int | None) -> Sequence[Tag]:
-    """The tags; with `top` the most probable classes, tags first."""
+    """The tags; with `top` also the classes that came nearest to their thresholds.
+
+    Nearness is measured in log odds: .38 of .50 is nearer than .01 of .08.
+    """
     if top is None:
         return tagged.tags
     named = {tag.label for tag in tagged.tags}
     others = [
         Tag(label, score.fused, score.threshold, score.heard, score.seen)
         for label, score in tagged.scores.items()
-        if label not in named
+        if label not in named and score.known
     ]
-    others.sort(key=lambda tag: (tag.probability, tag.label), reverse=True)
+    others.sort(key=lambda tag: (tagged.scores[tag.label].margin, tag.label), reverse=True)
     return [*tagged.tags, *others][:top]
 
 
@@ -67,9 +117,16 @@ def used(ear: BranchInfo, eye: BranchInfo, device: str) -> str:
 
 
 def when(events: Sequence[Event]) -> str:
-    spans = [f"{clock(e.start).removesuffix(' s')}–{clock(e.end)}" for e in events[:EVENTS_SHOWN]]
-    more = len(events) - EVENTS_SHOWN
-    return ", ".join(spans) + (f" and {more} more" if more > 0 else "")
+    """A few events one by one; many as their number, their span, and where the longest is."""
+    if len(events) <= EVENTS_SHOWN:
+        return ", ".join(span(e.start, e.end) for e in events)
+    longest = max(events, key=lambda e: e.end - e.start)
+    whole = span(events[0].start, max(e.end for e in events))
+    return f"{len(events)} events, {whole}, longest at {clock(longest.start)}"
+
+
+def span(start: float, end: float) -> str:
+    return f"{clock(start).removesuffix(' s')}–{clock(end)}"
 
 
 def why(evidence: Sequence[Evidence]) -> str:
@@ -100,15 +157,22 @@ def _score(value: float | None) -> str:
     return "–" if value is None else f"{value:.2f}"
 
 
+def _threshold(value: float) -> str:
+    """A threshold that no probability reaches switches the class off."""
+    return f"{value:.2f}" if value <= 1 else "off"
+
+
 def _title(tagged: Tagged) -> Text:
     duration = clock(tagged.duration_seconds)
-    return Text(f"{tagged.clip.path}", style="bold").append(f"  {duration}", style="dim")
+    return Text(visible(tagged.clip.name), style="bold").append(f"  {duration}", style="dim")
 
 
 def _no_tags(tagged: Tagged) -> Text:
     """One line for a file without tags: the class that came nearest to its threshold."""
-    if not tagged.scores:
-        return _title(tagged).append("  no tags", style="dim")
-    label, score = max(tagged.scores.items(), key=lambda item: item[1].fused - item[1].threshold)
+    known = {label: score for label, score in tagged.scores.items() if score.known}
+    if not known:
+        why_not = " (no class got a score)" if tagged.scores else ""
+        return _title(tagged).append(f"  no tags{why_not}", style="dim")
+    label, score = max(known.items(), key=lambda item: item[1].margin)
     near = f"nearest: {label} {score.fused:.2f}, threshold {score.threshold:.2f}"
     return _title(tagged).append(f"  no tags ({near})", style="dim")

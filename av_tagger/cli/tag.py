@@ -3,50 +3,122 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING
 
 from av_tagger.cli.options import ModelOptions, OutputOptions, TalkOptions, command
 from av_tagger.flags import OUTPUT, argument, option
 
 if TYPE_CHECKING:
+    from av_tagger.cli.inputs import Jobs
+    from av_tagger.cli.progress import ProgressBar, ProgressBars
+    from av_tagger.clip import Clip, Media
     from av_tagger.scores import Outcome
+    from av_tagger.tagger import Tagger, WindowResult
+
+Printer = Callable[["Outcome"], None]
+INPUTS = "Files, folders, globs, playlists or web addresses; - for standard input."
 
 
 @dataclass(frozen=True, kw_only=True)
 class TagOptions(OutputOptions, ModelOptions, TalkOptions):
-    inputs: list[str] = argument("FILE...", "Files, folders or globs.")
+    inputs: list[str] = argument("FILE...", INPUTS)
     json: bool = option(False, "Print JSON lines on stdout, and nothing else there.", group=OUTPUT)
+    partial: bool = option(
+        False,
+        "With --json: also print each window's tags as soon as they are known.",
+        group=OUTPUT,
+    )
     top: int | None = option(
         None, "Show the N most probable classes, tags first.", metavar="N", low=1, group=OUTPUT
     )
 
 
 def _tag(options: TagOptions) -> int:
-    """Tag files: which sounds happen in them, when, and why."""
-    from av_tagger.cli.progress import progress_bar
-    from av_tagger.cli.session import check_outputs, gather, load_tagger, say, write_outputs
+    """Tag files: which sounds happen in them, when, and why.
+
+    Files that do not exist and wrong names are refused before any network is loaded.
+    """
+    from av_tagger.cli.inputs import at_hand, gather, say_skipped
+    from av_tagger.cli.outputs import check_outputs, check_targets, write_outputs
+    from av_tagger.cli.session import build_tagger, plan_of, say
     from av_tagger.scores import Failed
 
-    check_outputs(options, len(options.inputs))
-    jobs = gather(options.inputs)
-    tagger = load_tagger(options, options)
+    _check(options)
+    check_outputs(options)
+    found = gather(options.inputs)
+    check_targets(options, len(found))
+    say_skipped(found, partial(say, talk=options))
     show = _printer(options)
-    outcomes: list[Outcome] = []
-    with progress_bar("tagging", "files", quiet=options.quiet or len(jobs) == 1) as bar:
-        for outcome in bar.track(jobs.outcomes(tagger), len(jobs)):
-            show(outcome)
-            outcomes.append(outcome)
-    for path in write_outputs(outcomes, options):
-        say(f"wrote {path}", options)
+    if found.all_failed:
+        for failure in found.failures:
+            show(failure)
+        return 1
+    plan = plan_of(options, options)
+    with at_hand(found, offline=plan.config.offline, quiet=options.quiet) as jobs:
+        tagger = build_tagger(plan, options)
+        outcomes = list(_outcomes(jobs, tagger, show, options))
+        for line in write_outputs(outcomes, options):
+            say(line, options)
     return 1 if any(isinstance(o, Failed) for o in outcomes) else 0
 
 
-def _printer(options: TagOptions) -> Callable[[Outcome], None]:
-    """Prints one outcome: a JSON line with --json, otherwise a table."""
-    from rich.console import Console
+def _check(options: TagOptions) -> None:
+    from av_tagger.errors import UsageError
 
+    if options.partial and not options.json:
+        raise UsageError("--partial needs --json")
+
+
+def _outcomes(jobs: Jobs, tagger: Tagger, show: Printer, options: TagOptions) -> Iterator[Outcome]:
+    """Tag one file after another; each is shown as soon as it is done."""
+    from av_tagger.cli.progress import SECONDS, ProgressBars
+
+    with ProgressBars(SECONDS, quiet=options.quiet, log=True) as bars:
+        for outcome in jobs.outcomes(tagger, _Watch(bars, options.partial)):
+            show(outcome)
+            yield outcome
+
+
+@dataclass
+class _Watch:
+    """Called with each window: moves the bar of its file and prints partial results."""
+
+    bars: ProgressBars
+    partial: bool
+    clip: Clip | None = None
+    bar: ProgressBar | None = None
+
+    def __call__(self, window: Media, result: WindowResult) -> None:
+        if self.partial:
+            from av_tagger.reports.schema import partial_line
+
+            sys.stdout.write(partial_line(window.clip, result) + "\n")
+            sys.stdout.flush()
+        if self.bars.shown:
+            self._move(window)
+
+    def _move(self, window: Media) -> None:
+        total = None if window.total_seconds is None else max(1, round(window.total_seconds))
+        if self.bar is None or window.clip is not self.clip:
+            if self.bar is not None:
+                self.bar.close()
+            self.clip, self.bar = window.clip, self.bars.add(_shortened(window.clip.name))
+            self.bar(0, total)
+        done = round(window.end_seconds - window.clip.start_seconds)
+        self.bar(done if total is None else min(done, total), total)
+
+
+def _shortened(name: str, most: int = 28) -> str:
+    """The end of a long name says more than its start."""
+    return name if len(name) <= most else f"…{name[1 - most :]}"
+
+
+def _printer(options: TagOptions) -> Printer:
+    """Prints one outcome: a JSON line with --json, otherwise a table."""
+    from av_tagger.cli.console import Console
     from av_tagger.cli.show import show
     from av_tagger.reports.schema import as_line
     from av_tagger.scores import Failed

@@ -14,8 +14,7 @@ from av_tagger.cli.options import command
 from av_tagger.flags import RunFlags, argument, option, required, same
 
 if TYPE_CHECKING:
-    from rich.console import Console
-
+    from av_tagger.cli.console import Console
     from av_tagger.cli.progress import ProgressBar
     from av_tagger.labels import ClassList
     from av_tagger.learning.data.examples import SkippedEntry
@@ -24,6 +23,7 @@ if TYPE_CHECKING:
     from av_tagger.learning.run import Outcome
 
 DATA, COMPUTING = "Data", "Computing"
+FEW = 10  # validation clips of a class
 NAMED = 5  # skipped files named on the terminal; the run card names all
 
 
@@ -51,7 +51,11 @@ class TrainOptions:
         0, "Cross-validation with so many folds of the training clips.", low=0, group=DATA
     )
     background: list[Path] | None = option(
-        None, "Background clips to mix in. Default: training clips without any class.", group=DATA
+        None,
+        "Folder of sounds with none of the classes: learnt as such by own-classes, mixed in by"
+        " others; repeatable.",
+        metavar="FOLDER",
+        group=DATA,
     )
     media: Path | None = option(
         None,
@@ -99,8 +103,7 @@ class TrainOptions:
 
 def _train(options: TrainOptions) -> int:
     """Train an ear: av-tag train crnn-av --data train.csv --valid valid.csv -o RUN."""
-    from rich.console import Console
-
+    from av_tagger.cli.console import Console
     from av_tagger.cli.progress import progress_bar
     from av_tagger.errors import UsageError
     from av_tagger.learning.prepare import Sources, read_data, skipped
@@ -134,7 +137,7 @@ def _train(options: TrainOptions) -> int:
             _print_summary(console, options.output, summary)
             return 0
         outcome = train(recipe, data, options.output, computing, watch)
-    _print_outcome(console, outcome)
+    _print_outcome(console, outcome, held_out(data))
     return 0
 
 
@@ -197,11 +200,20 @@ def _print_data(console: Console, data: TrainingData, left_out: Sequence[Skipped
             _warn(console, f"  ... and {len(left_out) - NAMED} more, all listed in the run card")
 
 
-def _print_outcome(console: Console, outcome: Outcome) -> None:
+def held_out(data: TrainingData) -> str:
+    """How many clips the figures rest on, with a warning where they are few."""
+    present = data.validation.targets > 0.5
+    counts = sorted(n for n in present.sum(axis=0).tolist() if n)
+    each = "" if not counts else f"{counts[0]} to {counts[-1]} per class, "
+    few = "; few clips: take the figures as a hint" if not counts or counts[0] < FEW else ""
+    return f"on {len(present)} clips ({each}{int((~present.any(axis=1)).sum())} of none){few}"
+
+
+def _print_outcome(console: Console, outcome: Outcome, clips: str) -> None:
     found = outcome.validation
     metrics = f"micro-F1 {found.micro_f1:.3f}, mAP {found.map:.3f}"
     console.print(
-        f"best on the validation data: {metrics} ({outcome.steps} steps)", highlight=False
+        f"best on the validation data: {metrics} {clips}; {outcome.steps} steps", highlight=False
     )
     files = f"weights: {outcome.best}\ncard:    {outcome.run / 'card.md'}"
     console.print(f"{files}\n{_tagging(outcome.run)}", markup=False, soft_wrap=True)

@@ -4,87 +4,60 @@ from __future__ import annotations
 
 import json
 import sys
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from av_tagger.cli.guarantee import guaranteed
 from av_tagger.cli.options import command
+from av_tagger.cli.tune_options import TuneOptions
 from av_tagger.errors import UsageError
-from av_tagger.flags import RunFlags, argument, option, same
 
 if TYPE_CHECKING:
-    from rich.console import Console
-
+    from av_tagger.cli.console import Console
     from av_tagger.evaluation.tuning import Tuning
-
-
-@dataclass(frozen=True, kw_only=True)
-class TuneOptions:
-    results: Path = argument("RESULTS", "JSON lines from av-tag --json, or a run's folder.")
-    truth: Path | None = option(
-        None, "Ground truth: tab-separated columns file, start, end, label.", metavar="TABLE"
-    )
-    alarms: float | None = option(
-        None,
-        "RESULTS is a journal of av-tag listen: choose thresholds with at most N alarms per hour"
-        " and class, for av-tag listen --alarms.",
-        metavar="N",
-    )
-    output: Path = option(
-        Path("fusion.json"), "The fusion file, .json or .toml.", "-o", "--output", metavar="FILE"
-    )
-    method: str = option(
-        "logit", "logit, joint, paper-rule, stacked, even, max, ear or eye.", metavar="NAME"
-    )
-    point: str = option(
-        "f1", "What thresholds maximise: precision (F0.5), f1 or recall (F2).", metavar="NAME"
-    )
-    folds: int = option(5, "Folds of the cross-validation.", low=2)
-    few: int = option(
-        10, "Classes with fewer positives are shrunk towards the default weight.", low=0
-    )
-    seed: int = option(0, "Seed of the folds and of random choices.")
-    compare: bool = option(False, "Also cross-validate every other method.")
-    classes: str | None = same(RunFlags, "classes", group=None)
-    json: bool = option(False, "Print figures as JSON on stdout, and nothing else there.")
 
 
 def _tune(options: TuneOptions) -> None:
     """Fit fusion weights and thresholds per class to results with known labels."""
-    if options.alarms is not None:
-        _tune_alarms(options, options.alarms)
-        return
     if options.truth is None:
-        raise UsageError("tune needs ground truth (--truth TABLE), or --alarms N for a journal")
+        _tune_alarms(options)
+        return
     from av_tagger.evaluation.report import without_nan
     from av_tagger.evaluation.tuning import tune as fit
     from av_tagger.fusion import write_fusion
     from av_tagger.fusion.fit import FitSettings
     from av_tagger.labels import choose_classes
 
+    if guaranteed(options):
+        return
     tuning = fit(
         options.results,
         options.truth,
-        choose_classes(options.classes),
+        None if options.classes is None else choose_classes(options.classes),
         FitSettings(options.method, options.point, options.few, seed=options.seed),
         folds=options.folds,
         compare=options.compare,
+        scale=options.calibrate,
     )
     write_fusion(tuning.fusion, options.output)
     if options.json:
         figures = without_nan(tuning.as_json())
         sys.stdout.write(json.dumps(figures, ensure_ascii=False, allow_nan=False) + "\n")
     else:
-        from rich.console import Console
+        from av_tagger.cli.tables import figures_console
 
-        _show(tuning, options.output, Console())
+        _show(tuning, options.output, figures_console())
 
 
-def _tune_alarms(options: TuneOptions, per_hour: float) -> None:
+def _tune_alarms(options: TuneOptions) -> None:
     """Thresholds from a recorded day, as rules for `av-tag listen`."""
     from av_tagger.live.choose import as_rules, tune_alarms
 
-    tuning = tune_alarms(options.results, per_hour)
+    if options.alarms_per_hour is None:
+        raise UsageError(
+            "tune needs ground truth (--truth TABLE), or --alarms-per-hour for a journal"
+        )
+    tuning = tune_alarms(options.results, options.alarms_per_hour)
     same_name = options.output == Path("fusion.json")
     output = Path("alarms.toml") if same_name else options.output
     output.write_text(as_rules(tuning), encoding="utf-8")
@@ -100,35 +73,40 @@ def _show(tuning: Tuning, output: Path, console: Console) -> None:
     _show_summary(tuning, output, console)
 
 
-def _show_classes(tuning: Tuning, console: Console) -> None:
-    """One row per class; a threshold for clips with both branches, and for clips with one."""
-    from rich.box import SIMPLE_HEAD
-    from rich.table import Table
+ROWS = {"both": ("heard", "seen"), "ear": ("heard",), "eye": ("seen",)}  # branches with scores
 
-    weighted = any(weight is not None for weight in tuning.weights)
+
+def _show_classes(tuning: Tuning, console: Console) -> None:
+    """One row per class; nothing of a branch that scored no clip."""
+    from av_tagger.cli.tables import print_line, print_table
+
+    used = set(tuning.branches)
+    thresholds = [row for row, needs in ROWS.items() if used >= set(needs)]
+    scores = [b for b in ("heard", "seen", "fused") if b in used or len(used) > 1]
+    weighted = len(used) > 1 and any(weight is not None for weight in tuning.weights)
+    heads = ("class", *(("weight",) if weighted else ()), *thresholds, *scores, "clips")
+    rows = [
+        (
+            row["label"],
+            *((_number(row["weight"]),) if weighted else ()),
+            *(_threshold(row[key]) for key in thresholds),
+            *(f"{row[f'f1_{key}']:.2f}" for key in scores),
+            row["positives"],
+        )
+        for row in tuning.rows()
+    ]
     title = f"Fusion: method {tuning.settings.method}, point {tuning.settings.point}"
-    table = Table(title=title, box=SIMPLE_HEAD, padding=0, show_edge=False)
-    table.add_column("class", overflow="fold")
-    thresholds = ("both", "ear", "eye")
-    for head in (
-        *(("weight",) if weighted else ()),
-        *thresholds,
-        "heard",
-        "seen",
-        "fused",
-        "clips",
-    ):
-        table.add_column(head, justify="right")
-    for row in tuning.rows():
-        weight = (_number(row["weight"]),) if weighted else ()
-        marks = (_threshold(row[key]) for key in ("both", "ear", "eye"))
-        scores = (f"{row[key]:.2f}" for key in ("f1_heard", "f1_seen", "f1_fused"))
-        table.add_row(row["label"], *weight, *marks, *scores, str(row["positives"]))
-    console.print(table)
-    legend = ["both, ear, eye: thresholds for clips with both branches, or with one"]
-    legend = ["weight: of the ear", *legend] if weighted else legend
-    for line in (*legend, "heard, seen, fused: F1 on held-out clips"):
-        console.print(line, style="dim")
+    print_table(console, title, heads, rows)
+    for line in _legend(thresholds, scores, weighted=weighted):
+        print_line(console, line)
+
+
+def _legend(thresholds: list[str], scores: list[str], *, weighted: bool) -> list[str]:
+    meant = {"both": "for clips with both branches", "ear": "ear alone", "eye": "eye alone"}
+    parts = ["weight: of the ear"] if weighted else []
+    parts.append(f"thresholds: {', '.join(f'{name} ({meant[name]})' for name in thresholds)}")
+    parts.append(f"{', '.join(scores)}: F1 on held-out clips")
+    return parts
 
 
 def _number(value: float | None) -> str:
@@ -141,32 +119,45 @@ def _threshold(value: float) -> str:
 
 
 def _show_held_out(tuning: Tuning, console: Console) -> None:
-    from rich.table import Table
+    from av_tagger.cli.tables import print_table
 
-    table = Table(title=f"On held-out clips, {tuning.held_out.folds} folds")
-    table.add_column("")
-    for head in ("precision", "recall", "F1"):
-        table.add_column(head, justify="right")
-    scored = {"ear only": tuning.held_out.heard, "eye only": tuning.held_out.seen}
-    scored |= {"fused": tuning.held_out.fused}
-    scored |= {f"fused, point {name}": counts for name, counts in tuning.points.items()}
+    held_out = {"ear only": "heard", "eye only": "seen"}
+    scored = {
+        name: getattr(tuning.held_out, branch)
+        for name, branch in held_out.items()
+        if branch in tuning.branches
+    }
+    scored |= {"fused": tuning.held_out.fused} if len(scored) > 1 else {}
+    scored |= {f"point {name}": counts for name, counts in tuning.points.items()}
     if len(tuning.methods) > 1:
-        scored |= {f"fused, method {name}": counts for name, counts in tuning.methods.items()}
-    for name, c in scored.items():
-        table.add_row(name, *(f"{100 * value:.1f}" for value in (c.precision, c.recall, c.f1)))
-    console.print(table)
+        scored |= {f"method {name}": counts for name, counts in tuning.methods.items()}
+    rows = [
+        (name, *(f"{100 * value:.1f}" for value in (c.precision, c.recall, c.f1)))
+        for name, c in scored.items()
+    ]
+    title = f"On held-out clips, {tuning.held_out.folds} folds"
+    print_table(console, title, ("", "precision", "recall", "F1"), rows)
 
 
 def _show_summary(tuning: Tuning, output: Path, console: Console) -> None:
-    better = ", ".join(tuning.eye_beats_ear) or "none"
+    from av_tagger.cli.tables import print_line
+
     lines = [
-        f"Classes in which the eye beats the ear: {better}",
-        f"F1 on the fitted clips: {100 * tuning.fitted.f1:.1f} (optimistic; use the held-out F1)",
+        f"{tuning.clips} clips: {tuning.heard} heard, {tuning.seen} seen",
+        *tuning.intervals,
+        *tuning.calibration_lines,
     ]
+    if len(tuning.branches) > 1:
+        better = ", ".join(tuning.eye_beats_ear) or "none"
+        lines.append(f"Classes in which the eye beats the ear: {better}")
+    fitted = f"{100 * tuning.fitted.f1:.1f}"
+    lines.append(f"F1 on the fitted clips: {fitted} (optimistic; use the held-out F1)")
+    if tuning.never:
+        lines.append(f"Never tagged, as no threshold gave a better F1: {', '.join(tuning.never)}")
     if tuning.unanswered:
         lines.append(f"{tuning.unanswered} clips of the ground truth have no scores; not used")
-    for line in (*lines, f"wrote {output}"):
-        console.print(line, highlight=False, markup=False)
+    for line in (*lines, *tuning.remarks, f"wrote {output}"):
+        print_line(console, line)
 
 
 tune = command(TuneOptions, _tune)

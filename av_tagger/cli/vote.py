@@ -22,8 +22,7 @@ def _vote(options: VoteOptions) -> None:
     Each run decides at its thresholds; its vote weighs as much as its score on the validation
     clips; a class is tagged if at least half of the weight is for it.
     """
-    from rich.console import Console
-
+    from av_tagger.cli.console import Console
     from av_tagger.learning.analysis.ensemble import combine
 
     console = Console(stderr=True)

@@ -58,9 +58,9 @@ class ConvertOptions:
 
 def _list(options: ListOptions) -> None:
     """List all weights: size, licence, state, and where they are."""
-    from rich.console import Console
     from rich.padding import Padding
 
+    from av_tagger.cli.console import Console
     from av_tagger.weights import folders, listing
 
     del options
@@ -78,10 +78,10 @@ def _summary(line: Listed) -> Text:
     """Name, size and licence, aligned."""
     from rich.text import Text
 
-    size = line.path.stat().st_size if line.path is not None else line.file.download_size
-    megabytes = f"{size / 1e6:.1f} MB" if size else "size unknown"
+    here = line.path
+    megabytes = line.file.size_text if here is None else f"{here.stat().st_size / 1e6:.1f} MB"
     name = Text(f"{line.file.name:24s}", style="bold")
-    return name.append(f" {megabytes:>12s}  {line.file.licence}", style="not bold")
+    return name.append(f" {megabytes:>13s}  {line.file.licence}", style="not bold")
 
 
 def _fetch(options: FetchOptions) -> None:
@@ -108,8 +108,7 @@ def _members(name: str, members_of: Callable[[str], Sequence[str]]) -> Sequence[
 
 def _announce(name: str, *, offline: bool) -> None:
     """Say what is fetched, how large it is, and from where."""
-    from rich.console import Console
-
+    from av_tagger.cli.console import Console
     from av_tagger.weights import announcement
 
     line = "" if offline or name == EYE else announcement(name)
@@ -143,9 +142,8 @@ def _fetched(name: str, *, offline: bool, retry: bool) -> list[Path]:
 
 def _check(options: CheckOptions) -> int:
     """Compare weights files with their checksums. Exit code 1 if one is damaged."""
-    from rich.console import Console
-
     from av_tagger.catalogue import CATALOGUE
+    from av_tagger.cli.console import Console
     from av_tagger.weights import State, check, locate, members_of
 
     console = Console(highlight=False)
@@ -175,7 +173,7 @@ def _convert(options: ConvertOptions) -> None:
 
 
 def _print_paths(paths: Sequence[Path]) -> None:
-    from rich.console import Console
+    from av_tagger.cli.console import Console
 
     for path in paths:
         Console().print(str(path), soft_wrap=True, highlight=False, markup=False)

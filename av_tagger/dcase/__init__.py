@@ -2,7 +2,7 @@
 
 from av_tagger.dcase.find import FoundClips, find_clips
 from av_tagger.dcase.names import ClipName, clip_key, parse_name, public_name
-from av_tagger.dcase.submission import from_outcomes, write_events, write_tags
+from av_tagger.dcase.submission import Submission, from_outcomes, write_events, write_tags
 from av_tagger.dcase.tables import (
     ListedClip,
     SoundEvent,
@@ -19,6 +19,7 @@ __all__ = [
     "FoundClips",
     "ListedClip",
     "SoundEvent",
+    "Submission",
     "clip_key",
     "find_clips",
     "from_outcomes",

@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import os
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from av_tagger.clip import Clip
-from av_tagger.dcase.names import clip_key, video_ids
+from av_tagger.dcase.names import SAME_LENGTH, clip_key, parse_start, video_ids
 from av_tagger.errors import UsageError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
-
     from av_tagger.dcase.tables import ListedClip
+
+Length = Callable[[Path], float | None]  # seconds of a media file; None: unknown
 
 _AUDIO = frozenset(
     "wav flac ogg oga opus mp3 m4a aac wma aif aiff ac3 amr caf mka".split()  # noqa: SIM905
@@ -31,30 +34,71 @@ class FoundClips:
 
     clips: tuple[tuple[ListedClip, Clip], ...]
     missing: tuple[ListedClip, ...]
+    by_length: tuple[ListedClip, ...] = ()
+    """Files named like whole videos but as long as the clip: taken for the cut clip."""
 
 
 @dataclass(frozen=True)
 class _Candidate:
-    rank: tuple[int, int, str]  # smaller is better
+    rank: tuple[int, int, int, str]  # smaller is better
     path: Path
-    whole: bool  # a whole video, not a cut clip
+    whole: bool  # named like a whole video, not like a cut clip
 
 
-def find_clips(rows: Iterable[ListedClip], folders: Sequence[Path]) -> FoundClips:
-    """The best file per clip: a cut video, then a whole video, then cut sound, then whole sound."""
-    wanted = tuple(rows)
-    ids = {row.name.id for row in wanted if row.name}
-    best = _index({row.key for row in wanted}, ids, folders)
+@dataclass(frozen=True)
+class _Wanted:
+    """The names under which the listed clips can be found."""
+
+    keys: frozenset[str]
+    ids: Counter[str]  # listed clips per video
+    starts: dict[tuple[str, float], str]  # by id and start: the key
+
+    @classmethod
+    def of(cls, rows: Sequence[ListedClip]) -> _Wanted:
+        named = [(row.name, row.key) for row in rows if row.name]
+        return cls(
+            frozenset(row.key for row in rows),
+            Counter(name.id for name, _ in named),
+            {(name.id, name.start): key for name, key in named},
+        )
+
+
+def find_clips(
+    rows: Iterable[ListedClip], folders: Sequence[Path], length: Length | None = None
+) -> FoundClips:
+    """The best file per clip: a cut video, then a whole video, then cut sound, then whole sound.
+
+    A file named only by its id is the cut clip if `length` says that it is as long as the only
+    clip of that id. Empty files are taken last.
+    """
+    listed = tuple(rows)
+    wanted = _Wanted.of(listed)
+    best = _index(wanted, folders)
     clips: list[tuple[ListedClip, Clip]] = []
     missing: list[ListedClip] = []
-    for row in wanted:
+    by_length: list[ListedClip] = []
+    for row in listed:
         slots = [row.key, *([_whole(row.name.id)] if row.name else [])]
         choices = [best[slot] for slot in slots if slot in best]
-        if choices:
-            clips.append((row, _clip(row, min(choices, key=lambda c: c.rank))))
-        else:
+        if not choices:
             missing.append(row)
-    return FoundClips(tuple(clips), tuple(missing))
+            continue
+        chosen = min(choices, key=lambda c: c.rank)
+        if chosen.whole and _is_cut(row, chosen.path, wanted, length):
+            by_length.append(row)
+            clips.append((row, Clip(chosen.path)))
+        else:
+            clips.append((row, _clip(row, chosen)))
+    return FoundClips(tuple(clips), tuple(missing), tuple(by_length))
+
+
+def _is_cut(row: ListedClip, path: Path, wanted: _Wanted, length: Length | None) -> bool:
+    """Whether a file named by its id alone is the clip, by its length; never if several fit."""
+    if length is None or row.name is None or wanted.ids[row.name.id] > 1 or not row.name.start:
+        return False
+    seconds = length(path)
+    listed = row.name.end - row.name.start
+    return seconds is not None and abs(seconds - listed) <= SAME_LENGTH
 
 
 def _whole(video: str) -> str:
@@ -68,34 +112,50 @@ def _clip(row: ListedClip, candidate: _Candidate) -> Clip:
     return Clip(candidate.path)
 
 
-def _index(keys: set[str], ids: set[str], folders: Sequence[Path]) -> dict[str, _Candidate]:
+def _index(wanted: _Wanted, folders: Sequence[Path]) -> dict[str, _Candidate]:
     best: dict[str, _Candidate] = {}
     for path in _files(folders):
-        for slot, whole in _slots(path, keys, ids):
+        for slot, whole in _slots(path, wanted):
             sound = path.suffix[1:].casefold() in _AUDIO
-            candidate = _Candidate((int(sound), int(whole), str(path)), path, whole)
+            rank = (int(_is_empty(path)), int(sound), int(whole), str(path))
+            candidate = _Candidate(rank, path, whole)
             if slot not in best or candidate.rank < best[slot].rank:
                 best[slot] = candidate
     return best
 
 
-def _slots(path: Path, keys: set[str], ids: set[str]) -> Iterator[tuple[str, bool]]:
+def _is_empty(path: Path) -> bool:
+    with suppress(OSError):
+        return path.stat().st_size == 0
+    return True
+
+
+def _slots(path: Path, wanted: _Wanted) -> Iterator[tuple[str, bool]]:
     """The wanted clip or video that this file can be, and whether it is the whole video."""
     key = clip_key(path.name)
-    if key in keys:
+    if key not in wanted.keys:
+        key = wanted.starts.get(parse_start(path.name) or ("", 0.0), key)
+    if key in wanted.keys:
         yield key, False
         return
-    for wanted in video_ids(path.name):
-        if wanted in ids:
-            yield _whole(wanted), True
+    for video in video_ids(path.name):
+        if video in wanted.ids:
+            yield _whole(video), True
             return
 
 
 def _files(folders: Sequence[Path]) -> Iterator[Path]:
+    """Files in the folders and below them, also behind links; each folder once."""
+    visited: set[str] = set()
     for folder in folders:
         if not folder.is_dir():
             raise UsageError(f"{folder}: is not a folder; name the folders of the clips")
-        for where, below, names in os.walk(folder, followlinks=False):
+        for where, below, names in os.walk(folder, followlinks=True):
+            real = os.path.realpath(where)
+            if real in visited:
+                below.clear()
+                continue
+            visited.add(real)
             below.sort()
             yield from (Path(where, name) for name in sorted(names) if _may_be_media(name))
 

@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import os
 import tempfile
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from av_tagger.dcase.names import clip_key, parse_name, public_name
+from av_tagger.dcase.names import SAME_LENGTH, clip_key, parse_name, public_name
 from av_tagger.dcase.tables import SoundEvent
 from av_tagger.errors import StorageError, UsageError, sentence
-from av_tagger.scores import Outcome, Tagged
+from av_tagger.scores import Failed, Outcome
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
+
+    from av_tagger.scores import Tagged
 
 _USUAL_SECONDS = 10.0  # of nearly all clips; for names without start and end
 
@@ -33,21 +36,79 @@ def write_tags(
 
 
 def write_events(path: Path, events: Mapping[str, Sequence[SoundEvent]]) -> None:
-    """Subtask B: a row per event with onset and offset in the clip; else a bare name."""
-    _write(path, _one_each(events), (_event_rows(name, found) for name, found in events.items()))
+    """Subtask B: a row per event with onset and offset in the clip; else a bare name.
+
+    The same rows stand in a file `.txt` beside it: newer versions of sed_eval take the first row
+    of `.tsv` and `.csv` for a heading.
+    """
+    count = _one_each(events)
+    rows = [row for name, found in events.items() for row in _event_rows(name, found)]
+    for target in dict.fromkeys((path, path.with_suffix(".txt"))):
+        _write(target, count, [in_readable_order(rows)])
 
 
-def from_outcomes(
-    outcomes: Iterable[tuple[str, Outcome]],
-) -> tuple[dict[str, tuple[str, ...]], dict[str, tuple[SoundEvent, ...]]]:
-    """Tags and events by listed name, in seconds of the clip; failures are left out."""
-    tags: dict[str, tuple[str, ...]] = {}
-    events: dict[str, tuple[SoundEvent, ...]] = {}
+def in_readable_order(rows: Iterable[str]) -> Iterator[str]:
+    """Rows with plain labels first, then rows with commas, then bare names.
+
+    The reader of the challenge guesses the separator from the first row, and fails on a bare name
+    or a label with a comma there.
+    """
+    later: list[str] = []
+    for row in rows:
+        if "\t" in row and "," not in row:
+            yield row
+        else:
+            later.append(row)
+    yield from (row for row in later if "\t" in row)
+    yield from (row for row in later if "\t" not in row)
+
+
+@dataclass(frozen=True)
+class Submission:
+    """Tags and events by listed name, in seconds of the clip, and what is to be said of them."""
+
+    tags: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    events: dict[str, tuple[SoundEvent, ...]] = field(default_factory=dict)
+    failed: list[str] = field(default_factory=list)
+    shorter: list[tuple[str, float, float]] = field(default_factory=list)
+    """Name, seconds that were decoded, and seconds that the list promises."""
+
+    @property
+    def remarks(self) -> tuple[str, ...]:
+        lines = []
+        if self.failed:
+            names = (
+                "clip that failed is a bare name"
+                if len(self.failed) == 1
+                else ("clips that failed are bare names")
+            )
+            lines.append(f"{len(self.failed)} {names} in the submission: untagged")
+        if self.shorter:
+            name, heard, listed = self.shorter[0]
+            clips = "clip is" if len(self.shorter) == 1 else "clips are"
+            example = f"{name} has {heard:.1f} of {listed:.1f} s"
+            lines.append(f"{len(self.shorter)} {clips} shorter than listed, such as: {example}")
+        return tuple(lines)
+
+
+def from_outcomes(outcomes: Iterable[tuple[str, Outcome]]) -> Submission:
+    """Outcomes by listed name to a submission.
+
+    A clip that failed has no tags and so becomes a bare name: the official script does not count
+    the labels of a clip without a row as missed.
+    """
+    made = Submission()
     for name, outcome in outcomes:
-        if isinstance(outcome, Tagged):
-            tags[name] = tuple(tag.label for tag in outcome.tags)
-            events[name] = _events(outcome)
-    return tags, events
+        if isinstance(outcome, Failed):
+            made.tags[name], made.events[name] = (), ()
+            made.failed.append(name)
+            continue
+        made.tags[name] = tuple(tag.label for tag in outcome.tags)
+        made.events[name] = _events(outcome)
+        listed = parse_name(name)
+        if listed and outcome.duration_seconds < listed.end - listed.start - SAME_LENGTH:
+            made.shorter.append((name, outcome.duration_seconds, listed.end - listed.start))
+    return made
 
 
 def _events(tagged: Tagged) -> tuple[SoundEvent, ...]:
@@ -96,7 +157,7 @@ def _one_each(names: Iterable[str]) -> int:
     return len(seen)
 
 
-def _write(path: Path, count: int, rows: Iterable[list[str]]) -> None:
+def _write(path: Path, count: int, rows: Iterable[Iterable[str]]) -> None:
     """The file is written completely or not at all."""
     if not count:
         raise UsageError(f"{path}: no clip to submit; tag some first")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import math
+import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 _COLUMNS = "tab-separated columns `file.wav, start, end, label`, or a bare file name"
+_NUMBER = re.compile(r"[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?", re.ASCII)
 _DOWNLOAD = 'comma-separated `id,start,end,"label,label","mid,mid"`'
 
 
@@ -163,13 +165,15 @@ def _label(path: Path, line: int, text: str, known: dict[str, str]) -> str:
 
 
 def _seconds(path: Path, line: int, text: str) -> float:
-    try:
-        value = float(text)
-    except ValueError:
-        value = math.nan
+    value = float(text) if is_number(text) else math.nan
     if not math.isfinite(value) or value < 0:
         raise TableError(path, line, f"{text!r} is not a time", "seconds from 0, such as 30.000")
     return value
+
+
+def is_number(text: str) -> bool:
+    """Whether a decimal number, as in tables: `float` also takes `7_0` and digits of any script."""
+    return _NUMBER.fullmatch(text) is not None
 
 
 def _listed(path: Path, line: int, text: str, classes: ClassList) -> ListedClip:

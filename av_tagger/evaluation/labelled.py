@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
-from av_tagger.dcase import parse_name
 from av_tagger.errors import UsageError
+from av_tagger.evaluation.intervals import recordings_of
 from av_tagger.evaluation.predictions import BRANCHES
 from av_tagger.evaluation.tagging import coverage_of, label_matrix
 
@@ -32,15 +32,19 @@ class LabelledScores:
     seen: Floats
     truth: NDArray[np.bool_]
     unanswered: int  # clips of the truth without scores
+    recordings: Mapping[str, str] = field(default_factory=dict)  # by clip, where the truth says it
 
     @property
     def groups(self) -> tuple[str, ...]:
         """A group per clip: clips of one video are never split between folds."""
-        return tuple(parsed.id if (parsed := parse_name(name)) else name for name in self.names)
+        return recordings_of(self.names, self.recordings)
 
 
 def labelled_scores(
-    predictions: Predictions, truth: Mapping[str, Sequence[str]], labels: Sequence[str]
+    predictions: Predictions,
+    truth: Mapping[str, Sequence[str]],
+    labels: Sequence[str],
+    recordings: Mapping[str, str] | None = None,
 ) -> LabelledScores:
     """An error if no clip has both scores and truth."""
     if not predictions.has_scores:
@@ -60,6 +64,7 @@ def labelled_scores(
         tuple(labels),
         truth=label_matrix((truth[n] for n in names), labels),
         unanswered=len(truth) - len(names),
+        recordings=recordings or {},
         **tables,
     )
 

@@ -16,8 +16,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from av_tagger.dcase import clip_key
+from av_tagger.dcase.tables import is_number
 from av_tagger.errors import TableError, UsageError
-from av_tagger.evaluation.tagging import Averages
+from av_tagger.evaluation.tagging import Averages, ClipCoverage
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -41,10 +43,15 @@ class OfficialTable:
 
 @dataclass(frozen=True)
 class OfficialScores:
+    """The scores of the script, and which names it ignored without a word."""
+
     micro: Averages  # "instance based": ranks the challenge
     macro: Averages  # "class based"
     classes: Mapping[str, Averages]
     files: int
+    coverage: ClipCoverage
+    ignored: tuple[str, ...] = ()  # predicted names that the truth does not have
+    respelt: tuple[str, ...] = ()  # those of them that it has in another spelling
 
     def as_json(self) -> dict[str, Any]:
         return {
@@ -52,6 +59,9 @@ class OfficialScores:
             "macro": vars(self.macro),
             "classes": {label: vars(average) for label, average in self.classes.items()},
             "files": self.files,
+            "coverage": self.coverage.as_json(),
+            "ignored": list(self.ignored),
+            "respelt": list(self.respelt),
         }
 
 
@@ -64,17 +74,40 @@ def score_officially(truth: OfficialTable, predicted: OfficialTable) -> Official
     ]
     classes = _classes(pairs)
     if not classes:
+        where = f"in common{_example(truth, predicted)}"
         raise UsageError(
-            "predictions and ground truth have no labelled clip in common;"
+            f"predictions and ground truth have no labelled clip {where};"
             " the official script fails on this, too"
         )
     precision = sum(a.precision for a in classes.values()) / len(classes)
     recall = sum(a.recall for a in classes.values()) / len(classes)
-    return OfficialScores(_micro(pairs), Averages.of(precision, recall), classes, predicted.files)
+    known = {clip_key(name) for name in truth.labels}
+    ignored = tuple(name for name in predicted.labels if name not in truth.labels)
+    return OfficialScores(
+        _micro(pairs),
+        Averages.of(precision, recall),
+        classes,
+        predicted.files,
+        ClipCoverage(len(truth.labels), len(pairs), len(ignored)),
+        ignored,
+        tuple(name for name in ignored if clip_key(name) in known),
+    )
+
+
+def _example(truth: OfficialTable, predicted: OfficialTable) -> str:
+    """A predicted name and the truth's spelling of it, if that is why nothing matches."""
+    spelt = {clip_key(name): name for name in truth.labels}
+    for name in predicted.labels:
+        if clip_key(name) in spelt:
+            return f" ({name!r} is {spelt[clip_key(name)]!r} there: names have no leading Y)"
+    return ""
 
 
 def read_official(path: Path) -> OfficialTable:
-    """A table as the script reads it: bytes split at tabs, missing columns are empty."""
+    """A table as the script reads it: bytes split at tabs, missing columns are empty.
+
+    Bytes that are not UTF-8 become escapes such as `\\xff`, so that different labels stay so.
+    """
     labels: dict[str, list[str]] = {}
     files = 0
     for number, line in enumerate(_lines(path), 1):
@@ -83,7 +116,7 @@ def read_official(path: Path) -> OfficialTable:
         files += name not in labels
         if len(cells) == 4 and _ends_at_zero(path, number, cells[2]):
             continue
-        label = cells[3].decode("utf-8", "replace") if len(cells) > 3 else ""
+        label = _text(cells[3]) if len(cells) > 3 else ""
         labels.setdefault(name, []).extend([label] if label else [])
     return OfficialTable(labels, files)
 
@@ -97,16 +130,19 @@ def _lines(path: Path) -> list[bytes]:
 
 
 def _name(cell: bytes) -> str:
-    return cell.split(b".wav")[0].split(b".flac")[0].strip().decode("utf-8", "replace")
+    return _text(cell.split(b".wav")[0].split(b".flac")[0].strip())
+
+
+def _text(cell: bytes) -> str:
+    return cell.decode("utf-8", "backslashreplace")
 
 
 def _ends_at_zero(path: Path, line: int, cell: bytes) -> bool:
-    try:
-        return float(cell) == 0.0
-    except ValueError as error:
-        text = cell.decode("utf-8", "replace")
+    text = _text(cell)
+    if not is_number(text):
         expected = "an end in seconds in the third column"
-        raise TableError(path, line, f"{text!r} is not a time", expected) from error
+        raise TableError(path, line, f"{text!r} is not a time", expected)
+    return float(text) == 0.0
 
 
 def _micro(pairs: Pairs) -> Averages:

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from av_tagger.dcase import public_name, read_strong, read_weak
+from av_tagger.dcase import SoundEvent, parse_name, public_name, read_strong
 from av_tagger.errors import UsageError, did_you_mean
 from av_tagger.evaluation.detection import EventScores, score_events
+from av_tagger.evaluation.event_scores import CollarScores, collar_scores, psds
 from av_tagger.evaluation.labelled import LabelledScores, labelled_scores
 from av_tagger.evaluation.official import (
     OfficialScores,
@@ -18,9 +20,19 @@ from av_tagger.evaluation.official import (
     read_official,
     score_officially,
 )
-from av_tagger.evaluation.predictions import BRANCHES, Predictions, is_json, read_predictions
+from av_tagger.evaluation.predictions import (
+    BRANCHES,
+    Predictions,
+    is_json,
+    matched,
+    read_predictions,
+    shorter_than_named,
+)
 from av_tagger.evaluation.ranking import Ranking, curves, rank
 from av_tagger.evaluation.tagging import TagScores, confusion, label_matrix, score_tags
+from av_tagger.evaluation.truth import read_truth
+from av_tagger.evaluation.uncertainty import Comparison, Uncertainty, compare, uncertainty
+from av_tagger.labels import dcase2017
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -28,6 +40,12 @@ if TYPE_CHECKING:
     from av_tagger.labels import ClassList
 
 TASKS = ("a", "b")
+DIFFERENCES_B = (
+    "a clip of the ground truth without a prediction counts as missed, not as absent",
+    "predictions for other clips are left out and counted",
+    "rows from 0 to 0 mean that nothing is heard",
+)
+SHARE_OF_WEAK_ROWS = 0.5  # a strong list has few events that begin and end with the clip's name
 
 
 @dataclass(frozen=True)
@@ -40,6 +58,10 @@ class TagReport:
     confusion: list[list[int]]
     rankings: dict[str, Ranking]  # by branch that was used; empty without scores
     curves: dict[str, Any]  # by label, of the fused scores
+    uncertainty: Uncertainty
+    scored: dict[str, int] = field(default_factory=dict)  # clips of the truth, by branch
+    remarks: tuple[str, ...] = ()
+    comparison: Comparison | None = None
 
     @property
     def unused(self) -> tuple[str, ...]:
@@ -52,10 +74,14 @@ class TagReport:
             **self.scores.as_json(),
             "ranking": {branch: ranking.as_json() for branch, ranking in self.rankings.items()},
             "unused": list(self.unused),
+            "scored": self.scored,
+            "remarks": list(self.remarks),
             "failed": self.failed,
             "repeated": self.repeated,
             "confusion": self.confusion,
             "curves": self.curves,
+            "intervals": self.uncertainty.as_json(),
+            "comparison": None if self.comparison is None else self.comparison.as_json(),
         }
 
 
@@ -65,9 +91,15 @@ class EventReport:
 
     scores: EventScores
     failed: int
+    remarks: tuple[str, ...] = ()
+    collar: CollarScores | None = None  # on demand
+    psds: Mapping[str, float] = field(default_factory=dict)  # by scenario
 
     def as_json(self) -> dict[str, Any]:
-        return {"task": "b", **self.scores.as_json(), "failed": self.failed}
+        report = {"task": "b", **self.scores.as_json(), "failed": self.failed}
+        if self.collar is not None:
+            report |= {"collar": self.collar.as_json(), "psds": dict(self.psds)}
+        return report | {"differences": list(DIFFERENCES_B), "remarks": list(self.remarks)}
 
 
 @dataclass(frozen=True)
@@ -84,41 +116,124 @@ Report = TagReport | EventReport | OfficialReport
 
 
 def score(
-    predictions: Path, truth: Path, classes: ClassList, task: str = "a", *, official: bool = False
+    predictions: Path,
+    truth: Path,
+    classes: ClassList | None = None,
+    task: str = "a",
+    *,
+    official: bool = False,
+    old: Path | None = None,
+    event_scores: bool = False,
 ) -> Report:
     """Subtask a (tags per clip) or b (events)."""
     task = task.casefold()
     if task not in TASKS:
         raise UsageError(f"there is no task {task!r}; {did_you_mean(task, TASKS)}")
+    if old is not None and (official or task != "a"):
+        raise UsageError("--compare is for task a, without --official")
     if task == "a":
-        return (evaluate_officially if official else evaluate_tags)(predictions, truth, classes)
+        if event_scores:
+            raise UsageError("--event-scores is for task b; add --task b")
+        if not official:
+            return evaluate_tags(predictions, truth, classes, old)
+        return evaluate_officially(predictions, truth, classes)
     if official:
-        raise UsageError("--official is for task a; task b is always scored as the challenge does")
-    return evaluate_events(predictions, truth, classes)
+        raise UsageError(
+            "--official is for task a; task b is always scored in segments of 1 s, as by the"
+            " challenge, except for what its report lists"
+        )
+    classes = classes or dcase2017()
+    return evaluate_events(predictions, truth, classes, event_scores=event_scores)
 
 
-def evaluate_tags(predictions: Path, truth: Path, classes: ClassList) -> TagReport:
-    real = read_weak(truth, classes)
-    read = read_predictions(predictions, classes)
+def evaluate_tags(
+    predictions: Path, truth: Path, classes: ClassList | None = None, old: Path | None = None
+) -> TagReport:
+    """`old`: predictions to compare with."""
+    found = read_truth(truth, classes)
+    real, classes = found.tags, found.classes
+    read = matched(read_predictions(predictions, classes, others=found.manifest), real)
     tags = {name: clip.tags for name, clip in read.clips.items()}
     scores = score_tags(real, tags, classes.labels)
     table = confusion(
         label_matrix(real.values(), classes.labels),
         label_matrix((tags.get(name, ()) for name in real), classes.labels),
     )
-    rankings, drawn = _ranked(read, real, classes)
-    return TagReport(scores, len(read.failed), read.repeated, table.tolist(), rankings, drawn)
+    rankings, drawn, scored = _ranked(read, real, classes)
+    before = None
+    if old is not None:
+        before = matched(read_predictions(old, classes, others=found.manifest), real)
+    return TagReport(
+        scores,
+        len(read.failed),
+        read.repeated,
+        table.tolist(),
+        rankings,
+        drawn,
+        uncertainty(read, real, classes.labels, found.recordings),
+        scored,
+        (*found.remarks, *_remarks(read)),
+        None if before is None else compare(before, read, real, classes.labels, found.recordings),
+    )
 
 
-def evaluate_events(predictions: Path, truth: Path, classes: ClassList) -> EventReport:
-    read = read_predictions(predictions, classes)
+def evaluate_events(
+    predictions: Path, truth: Path, classes: ClassList, *, event_scores: bool = False
+) -> EventReport:
+    """With `event_scores` also collar-based F1, and PSDS where the results have activity."""
+    real = read_strong(truth, classes)
+    read = matched(read_predictions(predictions, classes), real)
     events = {name: clip.events for name, clip in read.clips.items()}
-    scores = score_events(read_strong(truth, classes), events, classes.labels)
-    return EventReport(scores, len(read.failed))
+    scores = score_events(real, events, classes.labels)
+    weak = (WEAK_TRUTH,) if _looks_weak(real) else ()
+    report = EventReport(scores, len(read.failed), (*weak, *_remarks(read)))
+    if not event_scores:
+        return report
+    collar, found = collar_scores(real, events, classes.labels), dict[str, float]()
+    try:
+        if read.has_scores:
+            found = psds(predictions, real, classes.labels, read.renamed)
+    except UsageError as error:
+        report = replace(report, remarks=(*report.remarks, str(error)))
+    return replace(report, collar=collar, psds=found)
 
 
-def evaluate_officially(predictions: Path, truth: Path, classes: ClassList) -> OfficialReport:
+WEAK_TRUTH = (
+    "the ground truth looks like a weak list (its times are those of the clips in their videos);"
+    " task b needs the strong list, with onset and offset in the clip"
+)
+
+
+def _looks_weak(real: Mapping[str, Sequence[SoundEvent]]) -> bool:
+    """Most rows begin and end where the name of the clip says, and not at the clip's start."""
+    pairs = [
+        (name.start, name.end, event.start, event.end)
+        for key, events in real.items()
+        if (name := parse_name(key)) and name.start
+        for event in events
+    ]
+    same = sum((a, b) == (start, end) for a, b, start, end in pairs)
+    return same > SHARE_OF_WEAK_ROWS * len(pairs) if pairs else False
+
+
+def _remarks(read: Predictions) -> tuple[str, ...]:
+    lines = []
+    if read.renamed:
+        own, name = next(iter(read.renamed.items()))
+        lines.append(f"matched by id and start or length: {len(read.renamed)} ({own} is {name})")
+    if short := shorter_than_named(read):
+        lines.append(f"shorter than listed: {len(short)} clips, such as {short[0]}")
+    if read.left_out:
+        some = ", ".join(read.left_out[:3])
+        lines.append(f"results have {len(read.left_out)} more classes, left out: {some} ...")
+    return tuple(lines)
+
+
+def evaluate_officially(
+    predictions: Path, truth: Path, classes: ClassList | None = None
+) -> OfficialReport:
     """A table is read as the script reads it; JSON lines are scored like their submission."""
+    classes = classes or dcase2017()
     if predictions.is_dir() or is_json(predictions):
         clips = read_predictions(predictions, classes).clips
         names = {public_name(name).removesuffix(".wav"): clip.tags for name, clip in clips.items()}
@@ -138,16 +253,17 @@ def without_nan(value: Any) -> Any:
 
 
 def _ranked(
-    read: Predictions, real: dict[str, tuple[str, ...]], classes: ClassList
-) -> tuple[dict[str, Ranking], dict[str, Any]]:
-    """Rankings by branch, and curves of the fused scores by label."""
+    read: Predictions, real: Mapping[str, tuple[str, ...]], classes: ClassList
+) -> tuple[dict[str, Ranking], dict[str, Any], dict[str, int]]:
+    """Rankings by branch, curves of the fused scores by label, and scored clips by branch."""
     if not read.has_scores:
-        return {}, {}
+        return {}, {}, {}
     table: LabelledScores = labelled_scores(read, real, classes.labels)
-    used = [b for b in BRANCHES if np.isfinite(getattr(table, b)).any()]
+    scored = {b: int(np.isfinite(getattr(table, b)).any(1).sum()) for b in BRANCHES}
+    used = [b for b, clips in scored.items() if clips]
     rankings = {b: rank(getattr(table, b), table.truth, table.labels) for b in used}
     drawn = {
         label: curves(table.fused[:, k], table.truth[:, k]).as_json()
         for k, label in enumerate(classes.labels)
     }
-    return rankings, drawn
+    return rankings, drawn, scored

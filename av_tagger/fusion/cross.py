@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -13,7 +13,7 @@ from av_tagger.fusion.counts import Counts
 from av_tagger.fusion.fit import DevelopmentScores, FitSettings, FusionFitter
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
 Ints = NDArray[np.int64]
 
@@ -26,6 +26,9 @@ class Honest:
     seen: Counts
     fused: Counts
     folds: int
+    said: Mapping[str, NDArray[np.bool_]] = field(default_factory=dict)  # held-out decisions
+    scores: NDArray[np.float64] = field(default_factory=lambda: np.empty((0, 0)))  # held-out, fused
+    parts: NDArray[np.int64] = field(default_factory=lambda: np.empty(0, np.int64))  # the folds
 
 
 def cross_validate(
@@ -39,6 +42,7 @@ def cross_validate(
     """
     parts = split(table.truth, groups, folds, settings.seed)
     said = {name: np.zeros_like(table.truth) for name in ("heard", "seen", "fused")}
+    scores = np.full(table.truth.shape, np.nan)
     for fold in np.unique(parts):
         held = parts == fold
         rest = table.rows(~held)
@@ -49,10 +53,11 @@ def cross_validate(
             )
         fusion = FusionFitter(settings).fit(rest.heard, rest.seen, rest.truth, rest.labels).fusion_
         said["fused"][held] = fusion.decide(table.heard[held], table.seen[held])
+        scores[held] = fusion.combine(table.heard[held], table.seen[held])
         said["heard"][held] = table.heard[held] >= fusion.rows.ear
         said["seen"][held] = table.seen[held] >= fusion.rows.eye
     counts = {name: Counts.of(values, table.truth) for name, values in said.items()}
-    return Honest(**counts, folds=len(np.unique(parts)))
+    return Honest(**counts, folds=len(np.unique(parts)), said=said, scores=scores, parts=parts)
 
 
 def split(truth: ArrayLike, groups: Sequence[str] | None, folds: int, seed: int) -> Ints:

@@ -7,9 +7,8 @@ import json
 import math
 import os
 import tempfile
-import tomllib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +16,7 @@ import numpy as np
 
 from av_tagger.errors import StorageError, UsageError, WeightsError, did_you_mean, sentence
 from av_tagger.fusion.logit import NEUTRAL_AGAINST, NEUTRAL_GAIN, LogitFusion
+from av_tagger.fusion.scales import KEYS, read_scales
 from av_tagger.fusion.weighing import (
     NEUTRAL_THRESHOLD,
     NEUTRAL_WEIGHT,
@@ -28,13 +28,14 @@ from av_tagger.fusion.weighing import (
     Weighing,
     WeightedFusion,
 )
+from av_tagger.settings import parse_toml, shown
 
 if TYPE_CHECKING:
     from av_tagger.fusion.thresholds import Floats
 
 FORMAT = "av_tagger fusion"
 VERSION = 1
-_TOP = ("format", "version", "method", "note", "classes")
+_TOP = ("format", "version", "method", "note", "ear", "eye", "classes")
 _ROWS = ("both", "ear", "eye")
 _MISSPELT = 0.85  # similarity above which an unused class in the file counts as a typo
 _LARGEST = 1e300  # beyond it a number is no float, and NaN is not within either
@@ -95,14 +96,18 @@ def read_fusion(path: Path, labels: Sequence[str] | None = None, strict: bool = 
     wanted = tuple(labels) if labels is not None else tuple(table)
     missing = tuple(label for label in wanted if label not in table)
     _refuse_missing(path, missing, [name for name in table if name not in wanted], strict)
-    note = str(content.get("note", ""))
-    return build(
-        method,
-        wanted,
-        {label: table[label] for label in wanted if label in table},
-        neutral=missing,
-        note=note,
-    )
+    note, ear, eye = (_top_text(path, content, key) for key in ("note", "ear", "eye"))
+    known = {label: table[label] for label in wanted if label in table}
+    fusion = build(method, wanted, known, neutral=missing, note=note)
+    scales = read_scales(path, content["classes"], wanted)
+    return replace(fusion, fitted_ear=ear, fitted_eye=eye, scales=scales)
+
+
+def _top_text(path: Path, content: Mapping[str, Any], key: str) -> str:
+    value = content.get(key, "")
+    if not isinstance(value, str):
+        raise WeightsError(sentence(path, f"{key!r} is {value!r:.40}", "write text"))
+    return value
 
 
 def build(
@@ -152,7 +157,7 @@ def _parse(path: Path) -> dict[str, Any]:
     try:
         text = path.read_text(encoding="utf-8-sig")
         content = (
-            tomllib.loads(text)
+            parse_toml(text)
             if path.suffix.casefold() == ".toml"
             else json.loads(text, object_pairs_hook=_no_key_twice)
         )
@@ -185,13 +190,15 @@ def _header(path: Path, content: Mapping[str, Any]) -> str:
             )
         )
     if content.get("version") != VERSION:
-        reason = f"has version {content.get('version')!r}, this program reads {VERSION}"
+        reason = f"has version {shown(content.get('version'))}, this program reads {VERSION}"
         raise WeightsError(sentence(path, reason, "make it again with `av-tag tune`"))
     _refuse_unknown(path, "the file", content, _TOP)
     method = content.get("method")
-    if method not in METHODS:
+    if not isinstance(method, str) or method not in METHODS:
         raise WeightsError(
-            sentence(path, f"there is no method {method!r}", did_you_mean(str(method), METHODS))
+            sentence(
+                path, f"there is no method {shown(method)}", did_you_mean(shown(method), METHODS)
+            )
         )
     return str(method)
 
@@ -220,7 +227,7 @@ def _numbers(path: Path, label: str, row: Mapping[str, Any], method: str) -> Row
     limits = {name: (column.lowest, column.highest) for name, column in COLUMNS[method].items()}
     limits |= dict.fromkeys(_ROWS, (0.0, _HIGHEST_THRESHOLD))
     words = TEXTS.get(method, ())
-    _refuse_unknown(path, f"class {label!r}", row, ("label", *limits, *words))
+    _refuse_unknown(path, f"class {label!r}", row, ("label", *limits, *words, *KEYS))
     numbers: dict[str, float | str] = {
         name: _number(path, label, name, row.get(name), bounds) for name, bounds in limits.items()
     }
@@ -229,7 +236,7 @@ def _numbers(path: Path, label: str, row: Mapping[str, Any], method: str) -> Row
 
 def _word(path: Path, label: str, name: str, value: object) -> str:
     if not isinstance(value, str):
-        reason = f"{name!r} of class {label!r} is {value!r}"
+        reason = f"{name!r} of class {label!r} is {shown(value)}"
         raise WeightsError(sentence(path, reason, "write a word, or leave it out"))
     return value
 
@@ -243,7 +250,7 @@ def _number(path: Path, label: str, name: str, value: object, bounds: tuple[floa
         or not -_LARGEST < value < _LARGEST
     ):
         raise WeightsError(
-            sentence(path, f"{name!r} of class {label!r} is {value!r}", "write a number")
+            sentence(path, f"{name!r} of class {label!r} is {shown(value)}", "write a number")
         )
     if not bounds[0] <= value <= bounds[1]:
         raise WeightsError(
@@ -260,7 +267,9 @@ def _refuse_unknown(path: Path, where: str, found: Mapping[str, Any], known: Seq
     for key in found:
         if key not in known:
             raise WeightsError(
-                sentence(path, f"{where} has an unknown key {key!r}", did_you_mean(key, known))
+                sentence(
+                    path, f"{where} has an unknown key {shown(key)}", did_you_mean(key[:100], known)
+                )
             )
 
 
@@ -288,24 +297,29 @@ def _lines(fusion: Weighing) -> list[dict[str, Any]]:
         {"label": label}
         | {name: float(values[k]) for name, values in columns.items()}
         | {name: values[k] for name, values in words.items() if values[k]}
+        | ({} if fusion.scales is None else fusion.scales.columns(k))
         for k, label in enumerate(fusion.labels)
     ]
 
 
-def _to_json(fusion: Weighing) -> str:
+def _head(fusion: Weighing) -> dict[str, Any]:
     head = {"format": FORMAT, "version": VERSION, "method": method_of(fusion), "note": fusion.note}
+    fitted = {"ear": fusion.fitted_ear, "eye": fusion.fitted_eye}
+    return head | {key: name for key, name in fitted.items() if name}
+
+
+def _to_json(fusion: Weighing) -> str:
     top = "".join(
         f"  {json.dumps(key)}: {json.dumps(value, ensure_ascii=False)},\n"
-        for key, value in head.items()
+        for key, value in _head(fusion).items()
     )
     rows = ",\n".join("    " + json.dumps(line, ensure_ascii=False) for line in _lines(fusion))
     return "{\n" + top + '  "classes": [\n' + rows + "\n  ]\n}\n"
 
 
 def _to_toml(fusion: Weighing) -> str:
-    head = {"format": FORMAT, "version": VERSION, "method": method_of(fusion), "note": fusion.note}
     top = "".join(
-        f"{key} = {json.dumps(value, ensure_ascii=False)}\n" for key, value in head.items()
+        f"{key} = {json.dumps(value, ensure_ascii=False)}\n" for key, value in _head(fusion).items()
     )
     tables = [
         "".join(f"{k} = {json.dumps(v, ensure_ascii=False)}\n" for k, v in line.items())

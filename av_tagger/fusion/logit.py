@@ -44,8 +44,12 @@ class LogitFusion(Weighing):
     def decide(self, heard: Floats, seen: Floats) -> NDArray[np.bool_]:
         """Takes it that the eye could look at every clip."""
         rows = np.where(np.isfinite(heard), self.rows.both, self.rows.eye)
-        said: NDArray[np.bool_] = self.combine(heard, seen) >= rows
+        said: NDArray[np.bool_] = self.scaled(heard, seen, np.ones(len(heard), np.bool_)) >= rows
         return said
+
+    def row_of(self, heard: Floats, seen: Floats, looked: NDArray[np.bool_]) -> NDArray[np.int64]:
+        del seen  # no evidence is no missing eye
+        return np.where(np.isfinite(heard), np.where(looked, 0, 1)[:, None], 2)
 
 
 def shift(fusion: LogitFusion, seen: Floats) -> Floats:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from av_tagger.fusion.joint import weigh
+from av_tagger.fusion.scales import Scales
 from av_tagger.scores import Scores, Status
 
 if TYPE_CHECKING:
@@ -52,6 +53,9 @@ class Weighing:
         default=(), kw_only=True
     )  # classes that nothing is known of: even-handed, threshold one half
     note: str = field(default="", kw_only=True)
+    fitted_ear: str = field(default="", kw_only=True)  # as results name it; empty: for any
+    fitted_eye: str = field(default="", kw_only=True)
+    scales: Scales | None = field(default=None, kw_only=True)  # calibration of the fused scores
 
     def combine(self, heard: Floats, seen: Floats) -> Floats:
         """(clips, classes) fused; NaN only where neither has an opinion."""
@@ -67,18 +71,31 @@ class Weighing:
                     "ear, eye and fusion know the same classes in the same order: "
                     f"{branch.labels = }, {self.labels = }"
                 )
-        fused = self.combine(
-            np.stack([h.probabilities for h, _ in pairs]),
-            np.stack([s.probabilities for _, s in pairs]),
-        )
+        tables = [np.stack([branch.probabilities for branch in side]) for side in (heard, seen)]
+        looked = np.array([s.status in (Status.OK, Status.DEGRADED) for s in seen])
+        fused = self.scaled(tables[0], tables[1], looked)
         return [_scores(h, s, row) for (h, s), row in zip(pairs, fused, strict=True)]
+
+    def scaled(self, heard: Floats, seen: Floats, looked: NDArray[np.bool_]) -> Floats:
+        """(clips, classes) fused and calibrated; `looked` (clips,): the eye had pictures."""
+        fused = self.combine(heard, seen)
+        if self.scales is None:
+            return fused
+        return self.scales.apply(fused, self.row_of(heard, seen, looked))
+
+    def row_of(self, heard: Floats, seen: Floats, looked: NDArray[np.bool_]) -> NDArray[np.int64]:
+        """(clips, classes) which row decides: 0 both, 1 ear, 2 eye."""
+        del looked  # the eye's scores tell
+        hears, sees = np.isfinite(heard), np.isfinite(seen)
+        return np.where(hears & ~sees, 1, np.where(sees & ~hears, 2, 0))
 
     def thresholds(self, heard: Scores, seen: Scores) -> NDArray[np.float64]:
         return self.rows.pick(heard.probabilities, seen.probabilities)
 
     def decide(self, heard: Floats, seen: Floats) -> NDArray[np.bool_]:
         """(clips, classes) which tags come out."""
-        said: NDArray[np.bool_] = self.combine(heard, seen) >= self.rows.pick(heard, seen)
+        looked = np.ones(len(heard), np.bool_)
+        said: NDArray[np.bool_] = self.scaled(heard, seen, looked) >= self.rows.pick(heard, seen)
         return said
 
     def with_thresholds(

@@ -14,6 +14,7 @@ from av_tagger import cache
 from av_tagger.errors import UsageError
 from av_tagger.labels import ClassList
 from av_tagger.learning.data.audioset import ReleasedFeatures, holds_features, joined
+from av_tagger.learning.data.background import HELD_EVERY, made_background, named_background
 from av_tagger.learning.data.bags import EmbeddingBags, Kind, WaveformBags, waveform_bags
 from av_tagger.learning.data.balance import Indices, generator
 from av_tagger.learning.data.embeddings import embedding_bags, embeddings_of
@@ -32,7 +33,7 @@ class Sources:
 
     training: tuple[Path, ...]
     validation: tuple[Path, ...] = ()  # none: `hold_out` of the training clips
-    background: tuple[Path, ...] = ()  # none: the training clips without any class
+    background: tuple[Path, ...] = ()  # folders or files; none: training clips without any class
     media: Path | None = None
     cross_validation: bool = False  # validation is training: it will be split into folds
     hold_out: float = 0.1  # a share of all clips, or 1 and more: clips per class
@@ -54,6 +55,10 @@ class Sources:
 
 
 RELEASED, RELEASED_WIDTH = "vggish", 128  # the network that made AudioSet's features
+NO_NEGATIVES = (
+    "none of your clips is without all of the classes, so other sounds may be taken for them; add"
+    " recordings of your surroundings: --background FOLDER"
+)
 CANDIDATES = 1000  # files looked at for each place in the held-out set
 
 
@@ -107,13 +112,14 @@ def embedding_data(
     if _is_released(sources):
         return released_data(sources, classes, recipe, progress)
     training, validation = _examples(sources, classes, recipe)
+    training, validation, advice = _with_background(sources, recipe, training, validation)
     found = embeddings_of(sources.embeddings, recipe.embedder, sources.cache("embeddings"))
     total = len(training) + len(validation)
     bags = (
         embedding_bags(training, found, _from(0, total, progress)),
         embedding_bags(validation, found, _from(len(training), total, progress)),
     )
-    notes = (*_shared_clips(sources, training, validation), *found.notes)
+    notes = (*_shared_clips(sources, training, validation), *advice, *found.notes)
     return TrainingData(
         *bags, ids=classes.ids, origin=sources.origin, notes=notes, embedder=found.ear
     )
@@ -202,11 +208,30 @@ def _background(
     if not recipe.augment.background_share:
         return []
     if sources.background:
-        found = _read(sources.background, classes, sources.media)
+        found = ExampleSet(classes, named_background(sources.background))
     else:
         empty = tuple(e for e in training.examples if not e.labels and not e.unknown)
         found = ExampleSet(training.classes, empty)
     return [found] if len(found) else []
+
+
+def _with_background(
+    sources: Sources, recipe: Recipe, training: ExampleSet, validation: ExampleSet
+) -> tuple[ExampleSet, ExampleSet, tuple[str, ...]]:
+    """Both sets with clips of none of the classes, and advice if the user has none."""
+    negatives = sum(not e.labels and not e.unknown for e in training.examples)
+    extra = named_background(sources.background)
+    if recipe.background and sources.embeddings is None:
+        labels = training.classes.labels
+        extra += made_background(recipe.background, labels, sources.cache("background"))
+    advice = () if negatives or sources.background else (NO_NEGATIVES,)
+    held = extra if sources.cross_validation else extra[HELD_EVERY - 1 :: HELD_EVERY]
+    rest = tuple(e for e in extra if e not in held or sources.cross_validation)
+    return _more(training, rest), _more(validation, held), advice
+
+
+def _more(examples: ExampleSet, others: Sequence[Example]) -> ExampleSet:
+    return replace(examples, examples=(*examples.examples, *others))
 
 
 def _teacher(

@@ -18,7 +18,7 @@ from av_tagger.learning.data.balance import Balance
 from av_tagger.learning.data.teacher import TeacherChoice
 from av_tagger.learning.optimise import Optimiser, Schedule
 from av_tagger.learning.validation import METRICS, Tuning
-from av_tagger.settings import fingerprint, from_table, read_toml, to_table
+from av_tagger.settings import fingerprint, from_table, parse_toml, read_toml, to_table
 
 
 @dataclass(frozen=True)
@@ -94,6 +94,7 @@ class Recipe:
     data: Kind = "waveform"
     embedder: str = ""  # the ear that computes embeddings, by name or file; auto: the best here
     classes: Literal["", "data"] = ""  # default classes: DCASE 2017, or the labels of the data
+    background: int = 0  # made clips with none of the classes, for recipes on embeddings
     architecture: dict[str, Any] = field(default_factory=dict)  # of the ear, without `classes`
     normalise_clips: int = 1000  # training clips for the statistics of the bands; 0: none
     loss: LossChoice = field(default_factory=LossChoice)
@@ -176,6 +177,6 @@ def _override(table: dict[str, Any], word: str) -> None:
 
 def _value(text: str) -> Any:
     try:
-        return tomllib.loads(f"value = {text}")["value"]
-    except tomllib.TOMLDecodeError:
+        return parse_toml(f"value = {text}")["value"]
+    except ValueError:
         return text

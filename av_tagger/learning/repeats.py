@@ -177,7 +177,7 @@ def _write_mean(
     folder: Path, name: str, data: TrainingData, outcomes: Mapping[str, Outcome]
 ) -> None:
     """The folder as an ear: the mean score of all runs, at the mean of their thresholds."""
-    members = tuple(Member(str(o.best.relative_to(folder))) for o in outcomes.values())
+    members = tuple(Member(str(o.run.relative_to(folder))) for o in outcomes.values())
     rows: Sequence[Any] = [o.validation.thresholds for o in outcomes.values()]
     thresholds = tuple(float(t) for t in np.mean([data.tuned(row) for row in rows], axis=0))
     write_ensemble(folder, Ensemble("mean", members, data.training.labels, thresholds, name))

@@ -17,13 +17,13 @@ from av_tagger.errors import AvTaggerError, MediaError, TimedOut
 from av_tagger.media.backend import DEFAULT
 from av_tagger.media.lifeline import Lifeline
 from av_tagger.media.opening import CHECK
-from av_tagger.media.transport import MappedBlocks, receive, send
+from av_tagger.media.transport import MappedBlocks, PageLock, receive, send
 from av_tagger.protocols import DecodeRequest
+from av_tagger.systems import KILL, KILLED_FROM_OUTSIDE
 
 LIMIT_SECONDS = 120.0
 RECYCLE_AFTER = 500  # files; bounds what a decoder leaks
 FACTORY = "av_tagger.media.backend:make_backend"
-FROM_OUTSIDE = frozenset({signal.SIGTERM, getattr(signal, "SIGKILL", signal.SIGTERM)})
 
 
 class DecoderKilled(MediaError):
@@ -50,13 +50,19 @@ class DecodeProcess:
     in_process = False
 
     def __init__(
-        self, backend: str = DEFAULT, *, factory: str = FACTORY, search: Sequence[Path] = ()
+        self,
+        backend: str = DEFAULT,
+        *,
+        factory: str = FACTORY,
+        search: Sequence[Path] = (),
+        page_lock: PageLock | None = None,
     ) -> None:
         self.backend, self.factory = backend, factory
         self.search = [str(folder) for folder in search]
         self.process: subprocess.Popen[bytes] | None = None
         self.channel: socket.socket | None = None
-        self.mapped = MappedBlocks()
+        self.page_lock = page_lock  # of the memory that windows come in
+        self.mapped = MappedBlocks(page_lock)
         self.files = 0
         self._interrupted = False
         self._lifeline: Lifeline | None = None
@@ -68,7 +74,7 @@ class DecodeProcess:
         if self.process is not None:
             return
         self.channel, theirs = socket.socketpair()
-        self.mapped = MappedBlocks()  # block names are only valid for one process
+        self.mapped = MappedBlocks(self.page_lock)  # block names are only valid for one process
         line = self._lifeline = Lifeline()
         with theirs:
             command = [sys.executable, "-m", "av_tagger.media.decode_server", *self.search]
@@ -167,10 +173,10 @@ class DecodeProcess:
         try:
             status = process.wait(timeout=2)
         except subprocess.TimeoutExpired:
-            status = -signal.SIGKILL
+            status = -KILL
         self.close()
         how = f"signal {signal.Signals(-status).name}" if status < 0 else f"exit status {status}"
-        if -status in FROM_OUTSIDE and not interrupted:
+        if -status in KILLED_FROM_OUTSIDE and not interrupted:
             reason = f"its decoder was killed from outside ({how}), perhaps for lack of memory"
             return DecoderKilled(path, reason, "free memory and run the same command again")
         return MediaError(path, f"its decoder crashed ({how})", CHECK)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ctypes
 import importlib
 import os
 import signal
@@ -10,12 +9,17 @@ import socket
 import sys
 import traceback
 from collections.abc import Callable, Iterator
-from contextlib import suppress
-from pathlib import Path
 from typing import Any
 
 from av_tagger.errors import AvTaggerError, MediaError
+from av_tagger.media import sandbox
 from av_tagger.media.transport import SharedBlocks, receive, send
+from av_tagger.systems import (
+    container_memory,
+    keep_freed_memory,
+    limit_address_space,
+    set_alarm,
+)
 
 GRACE_SECONDS = 5.0  # this long after the client's time limit the server ends itself
 LEAST_MEMORY = 2 << 30  # of address space; libraries and 4K pictures fit
@@ -43,10 +47,10 @@ class DecodeServer:
             except (EOFError, ConnectionError):
                 return
             # The kernel's timer also ends a decoder that hangs with the GIL held and has no client.
-            signal.setitimer(signal.ITIMER_REAL, limit_seconds + GRACE_SECONDS)
+            set_alarm(limit_seconds + GRACE_SECONDS)
             self.memory.take_back(released)
             answer = self.answer_or_error(verb, rest)
-            signal.setitimer(signal.ITIMER_REAL, 0)
+            set_alarm(0)
             send(self.channel, answer, self.memory)
             del answer  # frees its block as soon as the client releases it, too
 
@@ -78,40 +82,15 @@ class DecodeServer:
 
 def memory_share() -> int:
     """Bytes for one decoder: a run has about one per core, and all of them share the machine."""
-    physical = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    with suppress(OSError, ValueError):  # a container may have less; "max" is no limit
-        physical = min(physical, int(Path("/sys/fs/cgroup/memory.max").read_text()))
-    return max(LEAST_MEMORY, physical // (os.cpu_count() or 1))
-
-
-def limit_memory() -> None:
-    """Allocations beyond this decoder's share of memory raise MemoryError instead of swapping."""
-    try:
-        import resource
-
-        share, hard = memory_share(), resource.getrlimit(resource.RLIMIT_AS)[1]
-        if hard != resource.RLIM_INFINITY:
-            share = min(share, hard)
-        resource.setrlimit(resource.RLIMIT_AS, (share, hard))
-    except (ImportError, AttributeError, OSError, ValueError):
-        return
-
-
-def keep_freed_memory() -> None:
-    """Make glibc reuse freed picture buffers instead of returning them to the kernel per frame."""
-    try:
-        libc = ctypes.CDLL(None)
-        libc.mallopt(-3, 1 << 26)  # M_MMAP_THRESHOLD: 64 MiB
-        libc.mallopt(-1, 1 << 26)  # M_TRIM_THRESHOLD
-    except (OSError, AttributeError):
-        return
+    return max(LEAST_MEMORY, container_memory() // (os.cpu_count() or 1))
 
 
 def main() -> None:
     keep_freed_memory()
     sys.path[:0] = sys.argv[1:]
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the client handles Ctrl-C
-    limit_memory()
+    limit_address_space(memory_share())
+    sandbox.enter()
     with socket.socket(fileno=os.dup(0)) as channel:
         DecodeServer(channel).serve()
 

@@ -5,15 +5,14 @@ from __future__ import annotations
 import atexit
 import itertools
 import os
-import socket
 import threading
 import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 from av_tagger.clip import Clip, Media, MediaInfo
-from av_tagger.errors import TimedOut
+from av_tagger.errors import MediaError, TimedOut
 from av_tagger.media.backend import DEFAULT, check_name
 from av_tagger.media.blocks import Blocks
 from av_tagger.media.decode_process import (
@@ -24,10 +23,14 @@ from av_tagger.media.decode_process import (
 )
 from av_tagger.media.decode_server import import_target
 from av_tagger.media.paths import check_path
+from av_tagger.media.recording import ArrayClip, windows_of
+from av_tagger.media.transport import PageLock
 from av_tagger.protocols import DecodeRequest, MediaBackend
+from av_tagger.systems import CAN_SHARE_MEMORY
 
-CAN_ISOLATE = hasattr(socket, "AF_UNIX") and hasattr(socket, "send_fds")  # not on Windows
+CAN_ISOLATE = CAN_SHARE_MEMORY  # not on Windows
 MOST_IDLE = 4
+LOOK, LOOK_SECONDS = "av_tagger.media.sniff:holds_media", 20.0
 CLIP_LIMIT_SECONDS = 3600.0
 
 
@@ -76,6 +79,7 @@ class DecoderPool:
         self.name, self.limit_seconds, self.keep = backend, limit_seconds, keep
         self.clip_limit = clip_limit  # seconds of decoding in all, of `windows`
         self.isolated, self.factory, self.search = isolated, factory, search
+        self.page_lock: PageLock | None = None  # of the memory that windows come in, for a GPU
         self._lock = threading.Lock()
         self._owner = os.getpid()
         self._processes: list[DecodeProcess] = []  # all that live, lent or idle
@@ -98,6 +102,18 @@ class DecoderPool:
         decoder = self._borrow()
         try:
             return decoder.probe(path, limit_seconds or self.limit_seconds)
+        finally:
+            self._give_back(decoder)
+
+    def holds_media(self, path: Path) -> bool:
+        """Whether sound or a picture can be decoded, whatever the file's name says."""
+        decoder = self._borrow()
+        try:
+            found: bool = decoder.call(LOOK, path, path=path, limit_seconds=LOOK_SECONDS)
+        except MediaError:
+            return False
+        else:
+            return found
         finally:
             self._give_back(decoder)
 
@@ -158,7 +174,9 @@ class DecoderPool:
                 self._owner, self._processes, self._idle = os.getpid(), [], []
             if self._idle:
                 return self._idle.pop()
-            made = DecodeProcess(self.name, factory=self.factory, search=self.search)
+            made = DecodeProcess(
+                self.name, factory=self.factory, search=self.search, page_lock=self.page_lock
+            )
             self._processes.append(made)
             return made
 
@@ -216,6 +234,9 @@ class _InProcessDecoder:
     def probe(self, path: Path, limit_seconds: float) -> MediaInfo:  # noqa: ARG002 - no limit here
         return self.backend.probe(path)
 
+    def call(self, target: str, *arguments: Any, path: Path, limit_seconds: float) -> Any:  # noqa: ARG002 - as in other processes
+        return import_target(target)(*arguments)
+
     def interrupt(self) -> None:
         pass
 
@@ -255,8 +276,12 @@ def open_media(
 ) -> Iterator[Media]:
     """The windows of a clip, one at a time; no file can hang or crash the caller.
 
+    A recording in memory is cut into windows in this process.
+
     The limit is the longest wait for one window: a long file may take longer in all.
     """
+    if isinstance(clip, ArrayClip):
+        return windows_of(clip, request)
     return decoder_pool(backend).windows(clip, request, limit_seconds)
 
 

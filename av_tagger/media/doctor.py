@@ -6,7 +6,6 @@ import importlib.metadata
 import os
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from pathlib import Path
@@ -18,8 +17,11 @@ import numpy as np
 from av_tagger.clip import Clip
 from av_tagger.errors import AvTaggerError
 from av_tagger.media.backend import BACKENDS
-from av_tagger.media.decoder_pool import open_media
+from av_tagger.media.decode_process import DecodeProcess
+from av_tagger.media.decode_server import memory_share
+from av_tagger.media.decoder_pool import CAN_ISOLATE, open_media
 from av_tagger.protocols import DecodeRequest
+from av_tagger.systems import usual_priority
 
 # codec: (encoder, container); codecs without an encoder in this FFmpeg are not tested
 PICTURES = {
@@ -63,6 +65,17 @@ def decoders(limit_seconds: float = 20.0) -> list[DecoderReport]:
         return [_report(name, samples, limit_seconds) for name in BACKENDS]
 
 
+def isolation(limit_seconds: float = 20.0) -> str:
+    """What decoding processes may do on this machine, asked from one of them."""
+    if not CAN_ISOLATE:
+        return "none: files are decoded in this process, without a time limit"
+    with DecodeProcess() as process:
+        given_up = process.call(
+            "av_tagger.media.sandbox:entered", path=Path("-"), limit_seconds=limit_seconds
+        )
+    return f"{given_up}, at most {memory_share() / 2**30:.1f} GiB of memory each"
+
+
 def _report(name: str, samples: dict[str, Path], limit_seconds: float) -> DecoderReport:
     package = DISTRIBUTION[name]
     try:
@@ -91,19 +104,6 @@ def _opens(name: str, path: Path, limit_seconds: float) -> bool:
     except AvTaggerError:
         return False
     return bool(media) and not any(m.remarks for m in media)
-
-
-@contextmanager
-def usual_priority() -> Iterator[None]:
-    """Restore the scheduling policy: as root, SVT-AV1 leaves the process in real time."""
-    if not hasattr(os, "sched_getscheduler"):
-        yield
-        return
-    policy, given = os.sched_getscheduler(0), os.sched_getparam(0)
-    try:
-        yield
-    finally:
-        os.sched_setscheduler(0, policy, given)
 
 
 def _samples(folder: Path) -> Iterator[tuple[str, Path]]:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 
+from av_tagger.systems import signal_when_closed
+
 
 class Lifeline:
     """A pipe whose write end only this process holds: when it closes, the kernel ends the child.
@@ -18,16 +20,8 @@ class Lifeline:
 
     def tie(self, pid: int) -> None:
         """Let the kernel watch the pipe for the child, which keeps the only read end."""
-        try:
-            import fcntl
-
-            fcntl.fcntl(self.reader, fcntl.F_SETOWN, pid)
-            flags = fcntl.fcntl(self.reader, fcntl.F_GETFL)
-            fcntl.fcntl(self.reader, fcntl.F_SETFL, flags | os.O_ASYNC)
-        except (ImportError, OSError, AttributeError):
-            pass  # not on this system: the child ends when it next uses its closed socket
-        finally:
-            os.close(self.reader)
+        signal_when_closed(self.reader, pid)  # else the child ends when it next uses its socket
+        os.close(self.reader)
 
     def close(self) -> None:
         os.close(self._writer)

@@ -34,6 +34,7 @@ LENIENT: dict[str, Any] = (
 CHECK = "check that it plays in another player, or download it again"
 SNIFF_BYTES = 512
 MIN_RATE, MAX_RATE = 100, 1_000_000  # Hz; other sampling rates are broken headers
+MAX_CHANNELS, MAX_PLANES = 512, 64  # of interleaved and of planar samples: limits of FFmpeg
 MAX_PIXELS = 1 << 28  # of a picture, such as 16384 x 16384
 
 
@@ -153,15 +154,27 @@ def _first(streams: Any, kind: str, notes: list[str]) -> Any | None:
 
 def why_implausible(codec: Any) -> str:
     """Why a track is encrypted, or would take absurd time or memory; empty if it is plausible."""
-    if getattr(codec, "codec_tag", "") in ("enca", "encv"):
+    if _tag_of(codec) in ("enca", "encv"):
         return "it is encrypted"
     rate = getattr(codec, "sample_rate", None) or MIN_RATE  # unknown before the first frame
     if not MIN_RATE <= rate <= MAX_RATE:
         return f"its sampling rate is {rate} Hz; expected {MIN_RATE} to {MAX_RATE}"
+    channels, form = getattr(codec, "channels", None) or 1, getattr(codec, "format", None)
+    most = MAX_PLANES if getattr(form, "is_planar", False) else MAX_CHANNELS
+    if channels > most:
+        return f"it has {channels} channels; expected at most {most}"
     width, height = getattr(codec, "width", 0) or 0, getattr(codec, "height", 0) or 0
     if width * height > MAX_PIXELS:
         return f"its pictures have {width} x {height} pixels; expected at most {MAX_PIXELS}"
     return ""
+
+
+def _tag_of(codec: Any) -> str:
+    """The four letters of a codec in the container; empty where they are no letters."""
+    try:
+        return str(getattr(codec, "codec_tag", ""))
+    except ValueError:  # PyAV reads them as ASCII
+        return ""
 
 
 def is_cover(stream: Any) -> bool:

@@ -61,22 +61,22 @@ class Mixer:
     def __init__(self, gather_seconds: float = 0.5) -> None:
         self.gather_seconds = gather_seconds
         self.fifo: av.AudioFifo | None = None
+        self.form: tuple[str, str, int] = ("", "", 0)  # of the frames in it
 
     def add(self, frame: av.AudioFrame) -> Samples:
         """Mono samples once enough are gathered, or when the format changes; else none."""
         frame.pts = None  # AudioFifo refuses frames with gaps; times are kept in the track
         if self.fifo is None:
             return self._begin(frame)
-        try:
-            self.fifo.write(frame)
-        except ValueError:  # another format, layout or rate
+        if _form_of(frame) != self.form:  # AudioFifo would read them like the first, or crash
             done = self.rest()
             return np.concatenate([done, self._begin(frame)])
+        self.fifo.write(frame)
         enough = self.gather_seconds * frame.sample_rate
         return self.rest() if self.fifo.samples >= enough else NOTHING
 
     def _begin(self, frame: av.AudioFrame) -> Samples:
-        self.fifo = av.AudioFifo()
+        self.fifo, self.form = av.AudioFifo(), _form_of(frame)
         self.fifo.write(frame)
         return NOTHING
 
@@ -84,6 +84,11 @@ class Mixer:
         """Mono samples of all frames that are still held."""
         frame = None if self.fifo is None or not self.fifo.samples else self.fifo.read(0, True)
         return NOTHING if frame is None else to_mono(frame)
+
+
+def _form_of(frame: av.AudioFrame) -> tuple[str, str, int]:
+    """Format, channels and sampling rate."""
+    return frame.format.name, frame.layout.name, frame.sample_rate
 
 
 class Resampler:

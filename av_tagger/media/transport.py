@@ -8,10 +8,9 @@ import os
 import pickle
 import socket
 import struct
-import tempfile
 import weakref
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -19,16 +18,12 @@ import numpy as np
 
 from av_tagger.clip import Frames, Images, Media
 from av_tagger.media.blocks import Block, Blocks, Shape
+from av_tagger.systems import anonymous_file, receive_with_files, send_with_files
 
-HEADER = struct.Struct("<QB")  # bytes of pickle that follow, number of file descriptors
-
-
-def anonymous_file() -> int:
-    """A file descriptor of memory without a name: freed when the processes end."""
-    if hasattr(os, "memfd_create"):
-        return os.memfd_create("av_tagger")
-    with tempfile.TemporaryFile() as file:
-        return os.dup(file.fileno())
+LARGE, MOST_ARRAYS = 1 << 16, 255  # bytes of an array that is worth a message of its own
+PageLock = Callable[[int, int], Callable[[], object] | None]  # address, bytes -> its undo
+HEADER = struct.Struct("<QBB")  # bytes of pickle that follow, file descriptors, arrays
+LENGTH = struct.Struct("<Q")  # bytes of an array that follows the pickle
 
 
 @dataclass(eq=False)
@@ -110,24 +105,45 @@ class _PackedWindow:
     gone: list[int]  # names of blocks to unmap
 
 
-class MappedBlocks:
-    """The receiver's blocks, each mapped once: mapping per window costs as much as copying."""
+class LockedMap(mmap.mmap):
+    """A mapping whose page lock, if it has one, ends before its memory is unmapped."""
 
-    def __init__(self) -> None:
+    unlock: Callable[[], object] | None = None
+
+    def __del__(self) -> None:
+        if self.unlock is not None:
+            self.unlock()
+
+
+class MappedBlocks:
+    """The receiver's blocks, each mapped once: mapping per window costs as much as copying.
+
+    With `page_lock` each is also page-locked once, so that a GPU reads pictures where they are.
+    """
+
+    def __init__(self, page_lock: PageLock | None = None) -> None:
+        self.page_lock = page_lock
         self.released: deque[int] = deque()  # names of blocks that the sender may reuse
-        self._mapped: dict[int, mmap.mmap] = {}
+        self._mapped: dict[int, LockedMap] = {}
 
     def unpack(self, packed: _PackedWindow, descriptors: list[int]) -> Media:
         for name in packed.gone:
             self._mapped.pop(name, None)  # arrays that still exist keep the mapping alive
         if descriptors:
-            self._mapped[packed.name] = mmap.mmap(descriptors[0], 0, mmap.MAP_SHARED)
+            self._mapped[packed.name] = self._map(descriptors[0])
         size = int(np.prod(packed.shape, dtype=np.int64))
         array = np.frombuffer(memoryview(self._mapped[packed.name]), np.uint8)
         weakref.finalize(array, self.released.append, packed.name).atexit = False
         return replace(
             packed.media, frames=Frames(array[:size].reshape(packed.shape), *packed.rest)
         )
+
+    def _map(self, descriptor: int) -> LockedMap:
+        mapped = LockedMap(descriptor, 0)
+        if self.page_lock is not None:
+            address = _address(np.frombuffer(mapped, np.uint8))
+            mapped.unlock = self.page_lock(address, len(mapped))
+        return mapped
 
 
 def _address(images: Images) -> int:
@@ -140,7 +156,7 @@ def send(channel: socket.socket, message: Any, memory: SharedBlocks | None = Non
         frames = message.frames
         block = memory.share(frames.images)
         descriptors = memory.descriptors_for(block)
-        rest = (frames.times, frames.damaged, frames.luma)
+        rest = (frames.times, frames.damaged, frames.luma, frames.first_equal)
         message = _PackedWindow(
             replace(message, frames=None),
             block.name,
@@ -148,19 +164,36 @@ def send(channel: socket.socket, message: Any, memory: SharedBlocks | None = Non
             rest,
             memory.names_to_unmap(),
         )
-    body = pickle.dumps(message, protocol=pickle.HIGHEST_PROTOCOL)
-    socket.send_fds(channel, [HEADER.pack(len(body), len(descriptors))], descriptors)
+    arrays: list[pickle.PickleBuffer] = []  # sent from where they are, not through the pickle
+
+    def keep_in_band(buffer: pickle.PickleBuffer) -> bool:
+        large = buffer.raw().nbytes >= LARGE and len(arrays) < MOST_ARRAYS
+        if large:
+            arrays.append(buffer)
+        return not large
+
+    body = pickle.dumps(message, protocol=5, buffer_callback=keep_in_band)
+    head = HEADER.pack(len(body), len(descriptors), len(arrays))
+    send_with_files(channel, head, descriptors)
     channel.sendall(body)
+    for array in arrays:
+        channel.sendall(LENGTH.pack(array.raw().nbytes))
+        channel.sendall(array.raw())
 
 
 def receive(channel: socket.socket, mapped: MappedBlocks | None = None) -> Any:
     """The next message; EOFError when the other process is gone."""
-    head, descriptors, _, _ = socket.recv_fds(channel, HEADER.size, 1)
+    head, descriptors = receive_with_files(channel, HEADER.size)
     try:
         head += _exactly(channel, HEADER.size - len(head)) if head else b""
         if len(head) < HEADER.size:
             raise EOFError
-        message = pickle.loads(_exactly(channel, HEADER.unpack(head)[0]))  # noqa: S301 - our own process
+        size, _, count = HEADER.unpack(head)
+        body = _exactly(channel, size)
+        arrays = [
+            _exactly(channel, *LENGTH.unpack(_exactly(channel, LENGTH.size))) for _ in range(count)
+        ]
+        message = pickle.loads(body, buffers=arrays)  # noqa: S301 - our own process
         return (
             (mapped or MappedBlocks()).unpack(message, descriptors)
             if isinstance(message, _PackedWindow)
@@ -171,7 +204,7 @@ def receive(channel: socket.socket, mapped: MappedBlocks | None = None) -> Any:
             os.close(descriptor)
 
 
-def _exactly(channel: socket.socket, count: int) -> bytes:
+def _exactly(channel: socket.socket, count: int) -> bytearray:
     parts = bytearray(count)
     view, got = memoryview(parts), 0
     while got < count:
@@ -179,4 +212,4 @@ def _exactly(channel: socket.socket, count: int) -> bytes:
         if not step:
             raise EOFError
         got += step
-    return bytes(parts)
+    return parts

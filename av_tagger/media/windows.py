@@ -13,6 +13,7 @@ import numpy as np
 from av_tagger.clip import Clip, ColourMatrix, Frames, Images, Media, Samples, Waveform
 from av_tagger.errors import MediaError
 from av_tagger.protocols import DecodeRequest
+from av_tagger.repeats import RepeatFinder
 
 LONGEST = 1.5  # window lengths: the rest of a clip becomes one window up to this length
 MAX_LEAD_SECONDS = (
@@ -101,6 +102,7 @@ class _Window:
     images: Images | None = None
     luma: ColourMatrix | None = None
     damaged: int = 0
+    repeats: RepeatFinder = field(default_factory=RepeatFinder)
 
     def take_picture(self, picture: Picture, allocate: Allocate) -> None:
         count, lazy_picture = len(self.times), picture.lazy_picture
@@ -114,6 +116,7 @@ class _Window:
             larger[:count] = self.images
             self.images = larger
         lazy_picture.put(self.images[count])
+        self.repeats.add(self.images)
         self.times.append(picture.seconds)
         self.damaged += picture.damaged
 
@@ -121,7 +124,9 @@ class _Window:
         count = int(np.searchsorted(self.times, end - EPSILON))
         if self.images is None or not count:
             return None
-        return Frames(self.images[:count], np.array(self.times[:count]), self.damaged, self.luma)
+        first = np.array(self.repeats.first[:count], dtype=np.int64)
+        times = np.array(self.times[:count])
+        return Frames(self.images[:count], times, self.damaged, self.luma, first)
 
     def waveform(self, end: float, rate: int) -> Waveform | None:
         if not self.sounds:
@@ -200,9 +205,7 @@ class Windows:
         if last is not None:
             notes = (*last.notes, *self.notes)
             self.notes = []
-            yield Media(
-                last.clip, last.start_seconds, last.end_seconds, last.waveform, last.frames, notes
-            )
+            yield replace(last, notes=notes)
 
     def _note(self, text: str) -> None:
         if text not in self.noted:
@@ -292,7 +295,11 @@ class Windows:
         frames = window.frames(longest)
         if frames is not None:
             self.last_picture = replace(
-                frames, images=frames.images[-1:].copy(), times=frames.times[-1:], damaged=0
+                frames,
+                images=frames.images[-1:].copy(),
+                times=frames.times[-1:],
+                damaged=0,
+                first_equal=np.zeros(1, np.int64),
             )
         elif self.last_picture is not None and self.seen > window.start:  # still on the screen
             frames = replace(
@@ -307,4 +314,10 @@ class Windows:
             return None
         notes, self.notes = tuple(self.notes), []
         self.closed_until = end
-        return Media(self.clip, window.start, end, waveform, frames, notes)
+        total = self._total_seconds()
+        return Media(self.clip, window.start, end, waveform, frames, notes, total_seconds=total)
+
+    def _total_seconds(self) -> float | None:
+        declared = self.expected.duration_seconds
+        end = min(self.end, math.inf if declared is None else declared)
+        return end - self.clip.start_seconds if math.isfinite(end) else None

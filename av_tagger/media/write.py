@@ -15,6 +15,7 @@ import numpy as np
 
 from av_tagger.clip import Images, Samples
 from av_tagger.errors import MediaError, StorageError
+from av_tagger.media.containers import container_of
 from av_tagger.media.opening import (
     BROKEN,
     CHECK,
@@ -55,7 +56,10 @@ def write_video(
     rate: int = 44_100,
 ) -> Path:
     """Pictures (height, width, 3) uint8 RGB and mono samples as an mp4; written atomically."""
-    with _written(path) as temporary, av.open(str(temporary), "w", format=_container(path)) as out:
+    with (
+        _written(path) as temporary,
+        av.open(str(temporary), "w", format=container_of(path)) as out,
+    ):
         pictures: _PictureWriter | None = None
         sound = None if samples is None or not len(samples) else _SoundWriter(out, samples, rate)
         for number, image in enumerate(images):
@@ -87,7 +91,7 @@ def copy_with_pictures(source: Path, target: Path, draw: Draw) -> Path:
             )
         with (
             _written(target) as temporary,
-            av.open(str(temporary), "w", format=_container(target)) as out,
+            av.open(str(temporary), "w", format=container_of(target)) as out,
         ):
             _Copy(container, out, draw, source, target).run()
     return target
@@ -250,10 +254,6 @@ def _first_encoder() -> str:
     raise StorageError(
         "this FFmpeg can write no video; install PyAV from its wheel (pip install av)"
     )
-
-
-def _container(path: Path) -> str:
-    return {".mkv": "matroska", ".mov": "mov"}.get(path.suffix.lower(), "mp4")
 
 
 @contextlib.contextmanager

@@ -15,13 +15,16 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from numpy.typing import NDArray
-    from PIL import Image
 
     from av_tagger.clip import Images
     from av_tagger.scores import KeyFrame, Tag, Tagged
 
+    Layer = tuple[NDArray[np.uint8], NDArray[np.float32]]  # RGB, and how opaque it is (0 to 1)
+
 Rgb = tuple[int, int, int]
+Rgba = tuple[int, int, int, int]
 Cell = tuple[int, int, int, int]  # left, top, right, bottom in pixels
+Text = tuple[str, float, float, Any, Rgb]  # where it starts, its middle line, font, colour
 
 COLOURS: tuple[Rgb, ...] = (
     (116, 165, 255),
@@ -88,10 +91,10 @@ class Annotator:
         top = layout.letters
         for badge in self._badges(layout, seconds):
             _blend(drawn, badge, layout.letters, top)
-            top += badge.shape[0] + layout.letters // 3
+            top += badge[0].shape[0] + layout.letters // 3
         return drawn
 
-    def _badges(self, layout: Layout, seconds: float) -> list[NDArray[np.uint8]]:
+    def _badges(self, layout: Layout, seconds: float) -> list[Layer]:
         """The current events with their peaks, and a key frame that is near in time."""
         now = [
             (number, tag, e.peak)
@@ -110,81 +113,61 @@ class Annotator:
             self._badge(_named(keyframe), _GREY, layout.letters) for keyframe in near[:1]
         ]
 
-    def _draw_badge(self, text: str, colour: Rgb, letters: int) -> NDArray[np.uint8]:
+    def _draw_badge(self, text: str, colour: Rgb, letters: int) -> Layer:
         font = _font(round(letters * 1.15))
         left, _, right, _ = font.getbbox(text)
         pad = letters // 2
-        picture, pen = _canvas(int(right - left) + 4 * pad, int(letters * 1.15) + 2 * pad)
-        pen.rounded_rectangle(
-            (0, 0, picture.width - 1, picture.height - 1), pad, fill=(*_NIGHT, 200)
-        )
-        pen.rounded_rectangle((0, 0, max(2, pad // 2), picture.height - 1), 1, fill=(*colour, 255))
-        pen.text((2 * pad, picture.height / 2), text, font=font, fill=(*_WHITE, 255), anchor="lm")
-        return np.asarray(picture)
+        picture = _canvas(int(right - left) + 4 * pad, int(letters * 1.15) + 2 * pad)
+        height, width = picture.shape[:2]
+        _rounded(picture, width, pad, (*_NIGHT, 200))
+        _rounded(picture, max(2, pad // 2), 1, (*colour, 255))
+        return _written(picture, [(text, 2 * pad, height / 2, font, _WHITE)])
 
-    def _draw_still(self, layout: Layout) -> NDArray[np.uint8]:
-        picture, pen = _canvas(layout.width, layout.panel)
-        pen.rectangle((0, 0, layout.width, layout.panel), fill=(*_NIGHT, 185))
+    def _draw_still(self, layout: Layout) -> Layer:
+        picture = _canvas(layout.width, layout.panel)
+        picture[:] = (*_NIGHT, 185)
         left, right = layout.track
+        texts: list[Text] = []
         for number, tag in enumerate(self.tagged.tags[: layout.rows]):
             top = number * layout.row
             cell = (left, top + round(0.18 * layout.row), right, top + layout.row - 2)
-            self._draw_lane(pen, layout, tag, COLOURS[number % len(COLOURS)], cell)
-        self._draw_marks(pen, layout)
-        return np.asarray(picture)
+            self._draw_lane(picture, layout, tag, COLOURS[number % len(COLOURS)], cell)
+            texts.append(_name_of(tag, layout, cell))
+        texts.append(self._draw_marks(picture, layout))
+        return _written(picture, texts)
 
-    def _draw_lane(self, pen: Any, layout: Layout, tag: Tag, colour: Rgb, cell: Cell) -> None:
+    def _draw_lane(
+        self, picture: NDArray[np.uint8], layout: Layout, tag: Tag, colour: Rgb, cell: Cell
+    ) -> None:
+        cv2 = _opencv()
         left, top, right, bottom = cell
-        font = _font(layout.letters)
-        name = _shortened(tag.label, font, left - 2.5 * layout.letters)
-        pen.text(
-            (layout.letters, (top + bottom) / 2), name, font=font, fill=(*_WHITE, 255), anchor="lm"
-        )
         if not tag.events:  # seen, not heard: holds for the whole clip
-            pen.rectangle(cell, outline=(*colour, 150))
+            cv2.rectangle(picture, (left, top), (right, bottom), (*colour, 150))
         for event in tag.events:
-            pen.rectangle(
-                (self._column(layout, event.start), top, self._column(layout, event.end), bottom),
-                fill=(*colour, 90),
-            )
+            begin, end = self._column(layout, event.start), self._column(layout, event.end)
+            cv2.rectangle(picture, (begin, top), (end, bottom), (*colour, 90), cv2.FILLED)
         heights = self._curve(tag.label, right - left)
         for x in np.flatnonzero(np.isfinite(heights)):
-            pen.line(
-                (
-                    left + int(x),
-                    bottom,
-                    left + int(x),
-                    bottom - round(float(heights[x]) * (bottom - top)),
-                ),
-                fill=(*colour, 210),
-            )
+            peak = bottom - round(float(heights[x]) * (bottom - top))
+            column = left + int(x)
+            cv2.line(picture, (column, bottom), (column, peak), (*colour, 210))
 
-    def _draw_marks(self, pen: Any, layout: Layout) -> None:
-        """Diamonds below the lanes, one per key frame."""
+    def _draw_marks(self, picture: NDArray[np.uint8], layout: Layout) -> Text:
+        """Diamonds below the lanes, one per key frame; their caption is returned."""
         middle = layout.panel - round(0.4 * layout.row)
         radius = max(2, layout.letters // 3)
-        pen.text(
-            (layout.letters, middle),
-            "key frames",
-            font=_font(round(layout.letters * 0.8)),
-            fill=(*_GREY, 255),
-            anchor="lm",
-        )
+        around = np.array([(-radius, 0), (0, -radius), (radius, 0), (0, radius)], np.int32)
         for keyframe in self.tagged.keyframes:
             x = self._column(layout, keyframe.seconds)
-            pen.polygon(
-                [
-                    (x - radius, middle),
-                    (x, middle - radius),
-                    (x + radius, middle),
-                    (x, middle + radius),
-                ],
-                fill=(*_WHITE, 255),
+            _opencv().fillConvexPoly(
+                picture, np.add(around, (x, middle), dtype=np.int32), (*_WHITE, 255)
             )
+        return "key frames", layout.letters, middle, _font(round(layout.letters * 0.8)), _GREY
 
     def _draw_playhead(self, drawn: Images, layout: Layout, seconds: float) -> None:
-        x = self._column(layout, seconds)
-        drawn[layout.height - layout.panel :, max(0, x - 1) : x + 1] = _WHITE
+        cv2, x = _opencv(), self._column(layout, seconds)
+        corners = (max(0, x - 1), layout.height - layout.panel), (x, layout.height - 1)
+        cv2.rectangle(drawn, *corners, _WHITE, cv2.FILLED)
 
     def _column(self, layout: Layout, seconds: float) -> int:
         left, right = layout.track
@@ -233,18 +216,51 @@ def _shortened(text: str, font: Any, width: float) -> str:
     return f"{text.rstrip()}…"
 
 
-def _blend(image: Images, layer: NDArray[np.uint8], x: int, y: int) -> None:
-    """Blend an RGBA picture into an RGB one, in place; parts beyond the edge are cut off."""
-    part = image[y : y + layer.shape[0], x : x + layer.shape[1]]
-    layer = layer[: part.shape[0], : part.shape[1]]
-    alpha = layer[..., 3:].astype(np.uint16)
-    part[...] = ((part * (255 - alpha) + layer[..., :3] * alpha + 127) // 255).astype(np.uint8)
+def _name_of(tag: Tag, layout: Layout, cell: Cell) -> Text:
+    """The label of a lane, left of it."""
+    left, top, _, bottom = cell
+    font = _font(layout.letters)
+    name = _shortened(tag.label, font, left - 2.5 * layout.letters)
+    return name, layout.letters, (top + bottom) / 2, font, _WHITE
 
 
-def _canvas(width: int, height: int) -> tuple[Image.Image, Any]:
+def _blend(image: Images, layer: Layer, x: int, y: int) -> None:
+    """Blend a layer into an RGB picture, in place; parts beyond the edge are cut off."""
+    colours, alpha = layer
+    part = image[y : y + colours.shape[0], x : x + colours.shape[1]]
+    if not part.size:
+        return
+    inside = slice(part.shape[0]), slice(part.shape[1])
+    upper, share = (np.ascontiguousarray(a[inside]) for a in (colours, alpha))
+    part[...] = _opencv().blendLinear(np.ascontiguousarray(part), upper, 1 - share, share)
+
+
+def _canvas(width: int, height: int) -> NDArray[np.uint8]:
+    """A transparent RGBA picture."""
+    return np.zeros((max(1, height), max(1, width), 4), np.uint8)
+
+
+def _rounded(picture: NDArray[np.uint8], width: int, radius: int, colour: Rgba) -> None:
+    """A filled rectangle with round corners, from the left edge, as high as the picture."""
+    cv2, height = _opencv(), picture.shape[0]
+    radius = max(0, min(radius, (width - 1) // 2, (height - 1) // 2))
+    right, bottom = width - 1 - radius, height - 1 - radius
+    cv2.rectangle(picture, (radius, 0), (right, height - 1), colour, cv2.FILLED)
+    cv2.rectangle(picture, (0, radius), (width - 1, bottom), colour, cv2.FILLED)
+    for x in (radius, right):
+        for y in (radius, bottom):
+            cv2.circle(picture, (x, y), radius, colour, cv2.FILLED)
+
+
+def _written(picture: NDArray[np.uint8], texts: list[Text]) -> Layer:
+    """The picture with texts, by Pillow: OpenCV has no letters but the Latin ones."""
     image, image_draw, _ = _pillow()
-    picture = image.new("RGBA", (max(1, width), max(1, height)), (0, 0, 0, 0))
-    return picture, image_draw.Draw(picture, "RGBA")
+    canvas = image.fromarray(picture)
+    pen = image_draw.Draw(canvas)
+    for text, x, y, font, colour in texts:
+        pen.text((x, y), text, font=font, fill=(*colour, 255), anchor="lm")
+    drawn = np.asarray(canvas)
+    return np.ascontiguousarray(drawn[..., :3]), drawn[..., 3].astype(np.float32) / np.float32(255)
 
 
 @lru_cache(maxsize=16)
@@ -259,6 +275,15 @@ def _font(size: int) -> Any:
         )
     except (ImportError, OSError):
         return image_font.load_default(size)
+
+
+def _opencv() -> Any:
+    try:
+        import cv2
+    except (ImportError, OSError) as error:
+        cause = ImportError(str(error))
+        raise missing_library("annotated videos need", "opencv-python", cause) from error
+    return cv2
 
 
 def _pillow() -> tuple[Any, Any, Any]:

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Any
+
+from av_tagger.systems import available_cores, physical_memory
 
 GIB = 1 << 30
 MOST_DECODERS = 64
-GPU_BATCH, CPU_BATCH = 8, 2  # windows; a GPU is filled by about 2000 frames, a core by far fewer
+GPU_BATCH = 8  # windows; a GPU is filled by about 2000 frames
+CPU_BATCH = 1  # a core is busy with one, and its scores then do not depend on its neighbours
 
 
 @dataclass(frozen=True)
@@ -46,12 +47,13 @@ def for_machine(concurrency: Concurrency, device: str, sharing: int = 1) -> Conc
     """
     cores = max(1, available_cores() // sharing)
     gpu = not device.startswith("cpu")
+    share = min((8 if gpu else 4) * GIB, physical_memory() // 4) // sharing
     chosen = {
         "decoders": min(MOST_DECODERS, cores),
         "inference_threads": 2 if gpu else cores,
         "threads": max(1, cores // 4) if gpu else 1,
         "batch": GPU_BATCH if gpu else CPU_BATCH,
-        "memory_bytes": max(GIB // 2, min((8 if gpu else 4) * GIB, memory() // 4) // sharing),
+        "memory_bytes": max(GIB // 2, share),
     }
     undecided: dict[str, Any] = {
         name: value for name, value in chosen.items() if getattr(concurrency, name) == 0
@@ -72,28 +74,3 @@ def describe(concurrency: Concurrency, device: str) -> str:
 
 def _count(number: int, noun: str, plural: str = "s") -> str:
     return f"{number} {noun}{'' if number == 1 else plural}"
-
-
-def available_cores() -> int:
-    """Cores that this process may use: affinity and container quota count."""
-    try:
-        cores = len(os.sched_getaffinity(0))
-    except AttributeError:  # not on every system
-        return os.cpu_count() or 1
-    return max(1, min(cores, _quota() or cores))
-
-
-def _quota() -> int | None:
-    try:
-        quota, period = Path("/sys/fs/cgroup/cpu.max").read_text().split()
-        return max(1, round(int(quota) / int(period)))
-    except (OSError, ValueError):
-        return None
-
-
-def memory() -> int:
-    """Physical memory in bytes."""
-    try:
-        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    except (AttributeError, ValueError, OSError):
-        return 8 * GIB

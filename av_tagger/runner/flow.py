@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import itertools
 import queue
 import threading
 import time
-import traceback
+from collections import deque
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,25 +13,18 @@ from pathlib import Path
 from av_tagger.clip import Media
 from av_tagger.errors import AvTaggerError, StorageError, TimedOut
 from av_tagger.media import Decoder
+from av_tagger.runner.clip_problem import ClipProblem, is_out_of_memory, problem_of
 from av_tagger.runner.concurrency import Concurrency
 from av_tagger.runner.job import CRASH, Job, Record, failure, record, suspect
+from av_tagger.runner.job_shelf import JobShelf
 from av_tagger.runner.profiler import Profiler
-from av_tagger.runner.window_queue import Window, WindowQueue
+from av_tagger.runner.window_queue import Window, WindowQueue, cost_of, usual_cost
 from av_tagger.runner.worker import InferenceThread, Worker
 from av_tagger.tagger import WindowResult
 
 MOST_EVENTS = 64  # events handled before finished clips are looked for again
+LOOK_AHEAD = 4  # jobs per engine from which the largest files go to the engines
 MOST_DEFECTS = 20  # clips in a row that fail with a bug: more end the run with the traceback
-
-
-@dataclass(frozen=True)
-class ClipProblem:
-    """Why a clip cannot be tagged."""
-
-    kind: str
-    message: str
-    defect: BaseException | None = None  # a bug of this program; many in a row end the run
-    traceback: str = ""
 
 
 @dataclass(frozen=True)
@@ -89,12 +81,15 @@ class Flow:
     def __init__(
         self, worker: Worker, concurrency: Concurrency, profiler: Profiler | None = None
     ) -> None:
-        self.worker, self.concurrency, self.profiler = worker, concurrency, profiler or Profiler()
+        self.worker = worker if concurrency.detail else worker.without_pictures()
+        self.concurrency = concurrency
+        self.profiler = profiler or Profiler()
         self.queue = WindowQueue(
             concurrency.memory_bytes,
             2 * concurrency.batch * concurrency.inference_threads + concurrency.decoders,
             concurrency.batch,
             concurrency.inference_threads,
+            usual_cost(worker.tagger.parts.request),
         )
         self._events: queue.SimpleQueue[ScoredWindow | Decoded | ThreadEnded] = queue.SimpleQueue()
         self._turn, self._source = threading.Condition(), threading.Lock()
@@ -106,9 +101,12 @@ class Flow:
 
     def records(self, jobs: Iterator[Job]) -> Iterator[list[Record]]:
         """Records in groups, as they become known. Closing the iterator ends all threads."""
-        self._jobs = enumerate(jobs)
+        engines = self.worker.engines
+        self._jobs = JobShelf(jobs, 1 + LOOK_AHEAD * len(engines))
+        self._engines = deque(engines)
         threads = [
             *self._start("decoder", self.concurrency.decoders, self._decode),
+            *self._start("engine", len(engines), self._decode_on_engine),
             *self._start("inference", self.concurrency.inference_threads, self._score),
         ]
         try:
@@ -143,17 +141,20 @@ class Flow:
 
     # In the decoder threads.
 
-    def _decode(self) -> None:
-        decoder = self.worker.decoder()
+    def _decode_on_engine(self) -> None:
+        self._decode(self._engines.popleft(), large=True)
+
+    def _decode(self, make: Callable[[], Decoder] | None = None, *, large: bool = False) -> None:
+        decoder = (make or self.worker.decoder)()
         self._decoders.append(decoder)
         try:
-            while (claimed := self._next_job()) is not None:
+            while (claimed := self._next_job(large=large)) is not None:
                 self._decode_one(decoder, *claimed)
         finally:
             decoder.close()
         self._events.put(ThreadEnded())
 
-    def _next_job(self) -> tuple[int, Job] | None:
+    def _next_job(self, *, large: bool) -> tuple[int, Job] | None:
         """The next clip, once it is within `ahead` of the oldest unfinished one."""
         with self.profiler.of("clips"), self._source:
             with self._turn:
@@ -161,9 +162,10 @@ class Flow:
                     lambda: self._stopping or len(self._pending) < self.concurrency.ahead
                 )
             # Not under the lock of `_turn`: the source may wait itself while clips are finished.
-            sequence, job = (0, None) if self._stopping else next(self._jobs, (0, None))
-            if job is None:
+            found = None if self._stopping else self._jobs.next(large=large)
+            if found is None:
                 return None
+            sequence, job = found
             self._pending[sequence] = PendingClip(job)
             return sequence, job
 
@@ -176,7 +178,8 @@ class Flow:
             while True:
                 with self.profiler.of("decode", own_stage) as lap:
                     media = next(windows, None)
-                seconds += lap.seconds
+                # No window takes longer than its limit: more is a clock that jumped.
+                seconds += lap.seconds if decoder.in_process else min(lap.seconds, limit)
                 if media is None:
                     break
                 if not self._enqueue(Window(sequence, number, media)):
@@ -220,7 +223,7 @@ class Flow:
         try:
             while batch := self._take():
                 begin, size = time.perf_counter(), sum(window.size for window in batch)
-                results = _score_all(inference, [window.media for window in batch])
+                results = self._score_all(inference, [window.media for window in batch])
                 each = (time.perf_counter() - begin) / len(batch)
                 places = [(window.sequence, window.number) for window in batch]
                 del batch
@@ -230,6 +233,27 @@ class Flow:
         finally:
             inference.close()
 
+    def _score_all(
+        self, inference: InferenceThread, batch: list[Media]
+    ) -> list[WindowResult | ClipProblem]:
+        """If a batch fails, score its windows one by one, so that only the failing clip is lost.
+
+        If memory is short, score it in halves, and if these fit, take smaller batches from now on.
+        """
+        try:
+            return list(inference.score(batch))
+        except Exception as error:  # noqa: BLE001 - costs one clip; many in a row end the run
+            if len(batch) == 1:
+                return [problem_of(batch[0], error)]
+            short_of_memory = is_out_of_memory(error)
+        # Out here the error is gone, and with it the memory of the failed batch.
+        size = -(-len(batch) // 2) if short_of_memory else 1
+        parts = (batch[i : i + size] for i in range(0, len(batch), size))
+        results = [result for part in parts for result in self._score_all(inference, part)]
+        if short_of_memory and not any(isinstance(result, ClipProblem) for result in results):
+            self.queue.shrink(sum(map(cost_of, batch)) / 2)
+        return results
+
     def _take(self) -> list[Window]:
         with self.profiler.of("windows"):
             return self.queue.take()
@@ -237,7 +261,7 @@ class Flow:
     # In the caller's thread.
 
     def _collect(self) -> Iterator[list[Record]]:
-        decoding = self.concurrency.decoders
+        decoding = self.concurrency.decoders + len(self.worker.engines)
         while decoding or self._pending:
             for event in self._next_events():
                 if isinstance(event, ThreadEnded):
@@ -308,29 +332,6 @@ def _ended(event: ThreadEnded) -> int:
     if event.error is not None:
         raise event.error
     return 1
-
-
-def _score_all(inference: InferenceThread, batch: list[Media]) -> list[WindowResult | ClipProblem]:
-    """If a batch fails, score its windows one by one, so that only the failing clip is lost."""
-    try:
-        return list(inference.score(batch))
-    except Exception as error:  # noqa: BLE001 - costs one clip; many in a row end the run
-        if len(batch) == 1:
-            return [_problem(batch[0], error)]
-    return list(itertools.chain.from_iterable(_score_all(inference, [media]) for media in batch))
-
-
-def _problem(media: Media, error: Exception) -> ClipProblem:
-    path = media.clip.path
-    if isinstance(error, AvTaggerError):
-        return ClipProblem(error.kind, str(error))
-    if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError":
-        reason = "the networks ran out of memory"
-        remedy = "use shorter windows, or a device with more memory"
-        return ClipProblem("memory", f"{path}: {reason}; {remedy}")
-    reason = f"{type(error).__name__}: {error}"
-    message = f"{path}: {reason}; this is a bug: please report it"
-    return ClipProblem("defect", message, error, "".join(traceback.format_exception(error)))
 
 
 def _exists(path: Path) -> bool:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import sqlite3
 import threading
 from collections.abc import Iterable, Iterator, Sequence
@@ -29,6 +28,10 @@ from av_tagger.runner.selection import Selection
 NAME = "journal.sqlite"
 LOCK_SECONDS = 60.0  # to wait for the lock of another process
 MOST_DEATHS = 2  # a clip that was held by this many processes when they died is given up
+
+
+class DamagedJournal(StorageError):
+    """The file is no database, or one whose structure is broken."""
 
 
 @dataclass(frozen=True)
@@ -60,10 +63,10 @@ class Journal:
             )
             try:
                 self._prepare()
+                self._inode = self.path.stat().st_ino
             except BaseException:
                 self._db.close()
                 raise
-        self._inode = self.path.stat().st_ino
 
     def _prepare(self) -> None:
         self._check_kind("main", self.path)
@@ -71,10 +74,13 @@ class Journal:
         self._db.execute("PRAGMA journal_mode = WAL")
         self._db.execute("PRAGMA synchronous = NORMAL")
         self._db.execute("PRAGMA cache_size = -4096")  # KiB, whatever the number of clips
+        self._db.create_function("digest", -1, sql.digest_of)
+        self._db.create_function("sound", -1, sql.is_sound)
         self._db.executescript(sql.SCHEMA)
         if self._version("main") != sql.VERSION:  # only then: the disk may be full
+            if "digest" not in self._columns("main"):
+                self._db.execute(sql.ADD_DIGEST)
             self._db.execute(f"PRAGMA user_version = {sql.VERSION}")
-        self._db.create_function("sound", 1, sql.is_sound)
 
     def _check_kind(self, schema: str, path: Path) -> None:
         """Refuse the file of a later version, or of another program, before anything is written."""
@@ -84,12 +90,16 @@ class Journal:
                 "another folder with -o"
             )
         tables = {row[0] for row in self._db.execute(sql.TABLES.format(schema=schema))}
-        columns = {row[1] for row in self._db.execute(f"PRAGMA {schema}.table_info(results)")}
-        if (tables or schema != "main") and not set(sql.RESULT_COLUMNS.split(", ")) <= columns:
+        known = set(sql.RESULT_COLUMNS.split(", "))
+        if (tables or schema != "main") and not known <= self._columns(schema):
             raise StorageError(
                 f"{path}: is a database, but no journal of av-tag; move it away, or choose "
                 "another folder with -o"
             )
+
+    def _columns(self, schema: str) -> set[str]:
+        """Of its results."""
+        return {row[1] for row in self._db.execute(f"PRAGMA {schema}.table_info(results)")}
 
     def _version(self, schema: str) -> int:
         return int(self._db.execute(f"PRAGMA {schema}.user_version").fetchone()[0])
@@ -143,24 +153,48 @@ class Journal:
 
     def adopt(self, other: Path) -> int:
         """Copy the results of another journal; returns how many are damaged and left out."""
-        advice = "move it away, or make that shard again with --fresh"
-        with self._storage(other, advice), self._lock:
-            self._db.execute("ATTACH ? AS other", (str(other),))
-            try:
-                self._check_kind("other", other)
-                self._db.execute(sql.COPY_RESULTS)
-                return int(self._db.execute(sql.BROKEN_OF_OTHER).fetchone()[0])
-            finally:
-                self._db.execute("DETACH other")
+        advice = "run that shard again, which saves what can be read of it"
+        with self._storage(other, advice), self._lock, self._attached(other) as digest:
+            self._db.execute(sql.COPY_RESULTS.format(digest=digest))
+            broken = self._db.execute(sql.BROKEN.format(schema="other", digest=digest))
+            return int(broken.fetchone()[0])
+
+    @contextmanager
+    def _attached(self, other: Path) -> Iterator[str]:
+        """Another journal as the schema `other`; its digest column, or NULL if it has none."""
+        self._db.execute("ATTACH ? AS other", (str(other),))
+        try:
+            self._check_kind("other", other)
+            yield "digest" if "digest" in self._columns("other") else "NULL"
+        finally:
+            self._db.execute("DETACH other")
 
     def broken(self) -> int:
-        """How many stored documents are damaged."""
-        return int(self._read(sql.BROKEN)[0][0])
+        """How many stored results are damaged."""
+        return int(self._read(sql.BROKEN.format(schema="main", digest="digest"))[0][0])
 
     def drop_broken(self) -> None:
-        """Forget results whose documents are damaged, so that their clips are tagged again."""
+        """Forget damaged results, so that their clips are tagged again."""
         with self._transaction() as db:
-            db.execute(sql.DROP_BROKEN)
+            db.execute(sql.DROP_BROKEN.format(digest="digest"))
+
+    def check(self) -> None:
+        """DamagedJournal if the structure of the file is broken."""
+        (found,) = self._read("PRAGMA main.quick_check(1)")[0]
+        if found != "ok":
+            disk = "error code=" in found  # it could not be read, which says nothing about it
+            kind = sqlite3.OperationalError if disk else sqlite3.DatabaseError
+            with self._storage():
+                raise kind(found.replace("\n", " "))
+
+    def add(self, rows: Iterable[tuple[Any, ...]]) -> int:
+        """Store rows of `sql.ONE_RESULT`; returns how many."""
+        with self._transaction() as db:
+            return db.executemany(sql.ADD_RESULT, rows).rowcount
+
+    def is_empty(self) -> bool:
+        """Whether no result was ever stored."""
+        return not self._read("SELECT 1 FROM results LIMIT 1")
 
     # Work.
 
@@ -237,7 +271,7 @@ class Journal:
     def failures(self) -> list[tuple[str, int, str]]:
         """(kind, how many, the message of one of them)."""
         return [
-            (kind, count, json.loads(document)["error"]["message"])
+            (kind, count, sql.message_of(document) or "its result is damaged")
             for kind, count, document in self._read(sql.FAILURES)
         ]
 
@@ -289,11 +323,12 @@ class Journal:
         remedy = "results so far are safe; solve this and run the same command again"
         try:
             yield
-        except sqlite3.OperationalError as error:
-            raise StorageError(f"{path}: the journal cannot be used ({error}); {remedy}") from error
-        except sqlite3.DatabaseError as error:
-            remedy = advice or "move it away, or start again with --fresh"
-            raise StorageError(f"{path}: the journal is damaged ({error}); {remedy}") from error
+        except sqlite3.Error as error:
+            if not sql.tells_damage(error):
+                reason = f"the journal cannot be used ({error})"
+                raise StorageError(f"{path}: {reason}; {remedy}") from error
+            remedy = advice or "run the same command again, which saves what can be read of it"
+            raise DamagedJournal(f"{path}: the journal is damaged ({error}); {remedy}") from error
         except OSError as error:
             raise StorageError(
                 f"{path}: the journal cannot be used ({error.strerror or error}); {remedy}"

@@ -3,28 +3,29 @@
 from __future__ import annotations
 
 import json
-import shutil
 import time
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
+from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from av_tagger.errors import StorageError, UsageError
 from av_tagger.reports.schema import from_json
 from av_tagger.runner.job import Item
-from av_tagger.runner.journal import Journal, RunCounts
+from av_tagger.runner.journal import NAME as JOURNAL
+from av_tagger.runner.journal import DamagedJournal, Journal, RunCounts
 from av_tagger.runner.local import Tick
 from av_tagger.runner.profile import Profile
 from av_tagger.runner.profiler import DRIVER, Profiler
+from av_tagger.runner.repair import Repair, open_journal
 from av_tagger.runner.selection import Selection
-from av_tagger.runner.table import NAME as TABLE
 from av_tagger.runner.table import ResultsTable, listed_documents, shards_of
+from av_tagger.scores import Outcome
+from av_tagger.systems import lock_now
 
 Engine = Callable[[Journal, Tick], None]
 ShowCounts = Callable[[RunCounts], None]
 LOCK = ".lock"
-BEFORE_REPAIR = "results.before-repair.jsonl"
 SUBMISSIONS = ("submission.task_a.tsv", "submission.task_b.tsv")
 
 
@@ -52,16 +53,19 @@ class Summary:
     seconds: float
     profile: Profile
     files: tuple[Path, ...]
-    broken: int = 0  # damaged results of earlier runs, which were made again
+    repair: Repair = field(default_factory=Repair)
+    remarks: tuple[str, ...] = ()  # of the submission files
 
 
 def run(request: RunRequest, engine: Engine, show: ShowCounts | None = None) -> Summary:
     """Results appear as they come; at the end, also after Ctrl-C, the table is sorted."""
     began, profiler = time.monotonic(), Profiler()
     folder = folder_of(request)
-    with _locked(folder), Journal(folder, fresh=request.fresh) as journal:
+    with _locked(folder), ExitStack() as stack:
         with profiler.of("plan"):
-            broken = _gather(journal, request)
+            journal, repair = open_journal(folder, fresh=request.fresh)
+            stack.enter_context(journal)
+            repair = _gather(journal, request, repair)
             table, known = _prepare(journal, request)
         try:
             engine(journal, _ticker(table, known, show, profiler))
@@ -70,7 +74,8 @@ def run(request: RunRequest, engine: Engine, show: ShowCounts | None = None) -> 
             raise
         with profiler.of("table"):
             _settle(table)
-            files = (table.path, *_submit(journal, folder))
+            submitted, remarks = _submit(journal, folder)
+            files = (table.path, *submitted)
         journal.keep_timings(DRIVER, profiler.as_text())
         return Summary(
             folder=folder,
@@ -82,7 +87,8 @@ def run(request: RunRequest, engine: Engine, show: ShowCounts | None = None) -> 
             seconds=time.monotonic() - began,
             profile=Profile.of(journal.timings()),
             files=files,
-            broken=broken,
+            repair=repair,
+            remarks=remarks,
         )
 
 
@@ -94,16 +100,11 @@ def folder_of(request: RunRequest) -> Path:
     return request.folder if shards == 1 else request.folder / f"shard-{shard}-of-{shards}"
 
 
-def _gather(journal: Journal, request: RunRequest) -> int:
-    """Copy results of shards; damaged results are dropped, counted, and the old table is kept."""
+def _gather(journal: Journal, request: RunRequest, repair: Repair) -> Repair:
+    """Copy the sound results of shards; damaged ones are counted."""
     others = [] if request.fresh else shards_of(request.folder)
     broken = sum(journal.adopt(other) for other in others if other != journal.path)
-    if own := journal.broken():
-        table = journal.folder / TABLE
-        if table.exists():
-            shutil.copy2(table, journal.folder / BEFORE_REPAIR)
-        journal.drop_broken()
-    return broken + own
+    return replace(repair, broken=repair.broken + broken)
 
 
 def _prepare(journal: Journal, request: RunRequest) -> tuple[ResultsTable, RunCounts]:
@@ -141,32 +142,44 @@ def _settle(table: ResultsTable) -> None:
     table.write()
 
 
-def _submit(journal: Journal, folder: Path) -> list[Path]:
-    """DCASE submission files, if clips of an official list were tagged."""
+def _submit(journal: Journal, folder: Path) -> tuple[list[Path], tuple[str, ...]]:
+    """DCASE submission files and remarks on them, if clips of an official list were tagged."""
     from av_tagger.dcase import from_outcomes, write_events, write_tags
 
-    tags, events = from_outcomes(
-        (name, from_json(json.loads(document))) for name, document in listed_documents(journal)
+    made = from_outcomes(
+        (name, _outcome(document, journal.path)) for name, document in listed_documents(journal)
     )
-    if not tags:
-        return []
-    paths = [folder / name for name in SUBMISSIONS]
-    write_tags(paths[0], tags)
-    write_events(paths[1], events)
-    return paths
+    if len(made.failed) == len(made.tags):
+        return [], ()
+    tags, events = (folder / name for name in SUBMISSIONS)
+    write_tags(tags, made.tags)
+    write_events(events, made.events)
+    return [tags, events, events.with_suffix(".txt")], made.remarks
+
+
+def _outcome(document: str, journal: Path) -> Outcome:
+    try:
+        return from_json(json.loads(document))
+    except (UsageError, ValueError, RecursionError) as error:
+        raise StorageError(f"{journal}: a result cannot be read: {error}") from error
 
 
 def check_folder(request: RunRequest) -> None:
-    """Refuse a folder that another run uses, or that cannot exist; creates nothing."""
+    """Refuse a folder that another run uses, that cannot exist, or whose journal is not ours.
+
+    Called before networks are loaded; creates nothing.
+    """
     folder = folder_of(request)
     try:
         used_before = (folder / LOCK).exists()
+        has_journal = (folder / JOURNAL).exists() and not request.fresh
     except OSError as error:
         reason = f"cannot be used ({error.strerror})"
         raise StorageError(f"{folder}: {reason}; choose another folder with -o") from error
     if used_before:
-        with _locked(folder):
-            pass
+        with _locked(folder), suppress(DamagedJournal):  # which the run repairs
+            if has_journal:
+                Journal(folder).close()
 
 
 @contextmanager
@@ -174,19 +187,14 @@ def _locked(folder: Path) -> Iterator[None]:
     """One run per folder at a time; the lock ends with the process."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        file = (folder / LOCK).open("a")
+        file = (folder / LOCK).open("ab")
     except OSError as error:
         raise StorageError(
             f"{folder}: cannot be written ({error.strerror}); choose another folder with -o"
         ) from error
     with file:
-        with suppress(ImportError):  # Windows has no fcntl
-            import fcntl
-
-            try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError as error:
-                raise UsageError(
-                    f"{folder}: another run uses this folder; wait for it, or stop it first"
-                ) from error
+        if not lock_now(file):
+            raise UsageError(
+                f"{folder}: another run uses this folder; wait for it, or stop it first"
+            )
         yield

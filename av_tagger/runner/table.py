@@ -60,4 +60,10 @@ def listed_documents(journal: Journal) -> Iterator[tuple[str, str]]:
 
 def shards_of(folder: Path) -> list[Path]:
     """Journals of runs with --shard in this folder."""
-    return sorted(folder.glob("shard-*-of-*/journal.sqlite"))
+    try:
+        return sorted(folder.glob("shard-*-of-*/journal.sqlite"))
+    except OSError as error:
+        reason = f"cannot be searched for shards ({error.strerror or error})"
+        raise StorageError(
+            f"{folder}: {reason}; solve this and run the same command again"
+        ) from error

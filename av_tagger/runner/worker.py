@@ -7,11 +7,14 @@ import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from typing import TYPE_CHECKING, Any, Protocol
 
 from av_tagger.clip import Media
 from av_tagger.media import Decoder, DecoderPool
+from av_tagger.media.transport import PageLock
+from av_tagger.runner.engines import CardEngine, EngineDecoder, engines_of
 from av_tagger.runner.profiler import Profiler
 from av_tagger.stages import watched
 from av_tagger.tagger import Tagger, WindowResult
@@ -26,6 +29,11 @@ class Worker:
 
     tagger: Tagger
     decoder: Callable[[], Decoder]
+    engines: tuple[Callable[[], Decoder], ...] = ()  # decoders on a card, one thread each
+
+    def without_pictures(self) -> Worker:
+        """For documents without details, which hold no pictures."""
+        return replace(self, tagger=self.tagger.without_pictures())
 
     @property
     def device(self) -> str:
@@ -44,14 +52,33 @@ class FromPlan:
 
     plan: Plan
     device: str | None = None
+    decode: str = "cores"  # or auto, nvdec
 
     def __call__(self) -> Worker:
-        return worker_of(self.plan.build(self.device), self.plan.config.decoder)
+        return worker_of(self.plan.build(self.device), self.plan.config.decoder, self.decode)
 
 
-def worker_of(tagger: Tagger, backend: str) -> Worker:
+def worker_of(tagger: Tagger, backend: str, decode: str = "cores") -> Worker:
     """Each decoder is a process of its own that ends with the run."""
-    return Worker(tagger, DecoderPool(backend, keep=0).decoder)
+    device = tagger.parts.run.device
+    pool = DecoderPool(backend, keep=0)
+    pool.page_lock = page_lock_of(device)
+    makers = engines_of(decode, device)
+    return Worker(tagger, pool.decoder, tuple(partial(_on_engine, make, pool) for make in makers))
+
+
+def _on_engine(make: Callable[[], CardEngine], pool: DecoderPool) -> Decoder:
+    """Its own engine, with a decoding process for sound and times, and for what it cannot open."""
+    return EngineDecoder(make(), pool.decoder())
+
+
+def page_lock_of(device: str) -> PageLock | None:
+    """A GPU copies decoded pictures out of page-locked memory by itself."""
+    if not device.startswith("cuda"):
+        return None
+    from av_tagger.networks import page_lock
+
+    return page_lock
 
 
 class InferenceThread:

@@ -31,6 +31,7 @@ from av_tagger.labels import dcase2017
 from av_tagger.protocols import AudioBranch, VideoBranch
 from av_tagger.reports.files import whole, write_text
 from av_tagger.settings import fingerprint, to_table
+from av_tagger.stitching import align
 from av_tagger.studies.av_gain_clips import (
     SHOWS,
     Deal,
@@ -46,7 +47,6 @@ from av_tagger.studies.av_gain_clips import (
 from av_tagger.studies.av_gain_measure import HeldOutHalf, measure, summary
 from av_tagger.studies.av_gain_report import draw, markdown, write_clips
 from av_tagger.studies.sound_manifest import LABELS
-from av_tagger.tagger import align
 from av_tagger.video import eyes
 from av_tagger.video.branch import EyeSettings
 

@@ -35,7 +35,13 @@ from av_tagger.studies.dayone_combine import (
 from av_tagger.studies.dayone_features import EFFICIENTAT, STARTER, YAMNET, Networks, Numbers
 from av_tagger.studies.dayone_features import joined as joined_features
 from av_tagger.studies.dayone_head import HeadData, HeadSettings, apply, start, train
-from av_tagger.studies.dayone_report import HEADER, Worth, per_class, worth
+from av_tagger.studies.dayone_report import (
+    HEADER,
+    Worth,
+    per_class,
+    reliability_lines,
+    worth,
+)
 from av_tagger.studies.dayone_sounds import FOLDS, LabelledClip, read_sounds, read_videos
 from av_tagger.studies.dayone_work import HeardSet, Material, hear_examples, hear_real
 from av_tagger.studies.fusion_heard import save_heard
@@ -128,6 +134,8 @@ def check(material: Material, manifest: Path) -> list[Worth]:
 def _worth(calibration: Calibration, clips: list[LabelledClip], heard: HeardSet) -> Worth:
     p = probabilities(calibration, heard.features)
     truth = heard.targets.astype(np.float64)
+    for line in reliability_lines(p[:, column_of(LABELS, calibration.labels)], truth):
+        print(f"{calibration.name}: {line}")
     by_class = per_class(p[:, column_of(LABELS, calibration.labels)], truth)
     print(f"{calibration.name}: " + ", ".join(f"{k} {v:.2f}" for k, v in by_class.items()))
     named = named_clips([c.source_label for c in clips], calibration.labels)

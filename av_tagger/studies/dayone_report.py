@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from av_tagger.audio.calibration import Calibration, column_of
+from av_tagger.evaluation.reliability import diagram, reliability
 from av_tagger.labels import dcase2017
 from av_tagger.metrics import average_precision
 from av_tagger.studies import dayone_audioset, dayone_fit
@@ -77,3 +78,12 @@ def per_class(p: Floats, truth: Floats, labels: Sequence[str] = LABELS) -> dict[
         for k, label in enumerate(labels)
         if np.nansum(truth[:, k]) >= LEAST
     }
+
+
+def reliability_lines(p: Floats, truth: Floats) -> list[str]:
+    """Calibration of the 17 classes over the pairs whose label is known, with the diagram."""
+    found = reliability(p, truth)
+    if found is None:
+        return ["no pair is known"]
+    classes = f"mean of the classes {found.class_ece:.3f}"
+    return [*found.lines("heard"), f"{found.pairs} pairs, {classes}", *diagram(found)]

@@ -1,6 +1,7 @@
-"""Depths and widths of ATT's Tables VI and VII on synthetic bags, with and without batch norm.
+"""Networks of ATT and PROB on synthetic bags, with and without batch norm: depths and widths of
+ATT's Tables VI and VII, or all others.
 
-Run: python -m av_tagger.studies.depth [--width 32] [--steps 300]
+Run: python -m av_tagger.studies.depth [--others] [--width 32] [--steps 300]
 """
 
 from __future__ import annotations
@@ -16,10 +17,11 @@ from numpy.typing import NDArray
 
 from av_tagger.audio.network import MilNetwork, build_network
 from av_tagger.learning.data.bags import EmbeddingBags
-from av_tagger.learning.learner import architecture_of, band_statistics, make_loss
+from av_tagger.learning.learner import architecture_of, band_statistics, loss_of, make_loss
 from av_tagger.learning.optimise import make_optimiser
-from av_tagger.learning.recipe import Recipe, read_recipe
+from av_tagger.learning.recipe import Recipe, read_recipe, recipe_names
 from av_tagger.metrics import class_average_precision, mean_of_defined
+from av_tagger.settings import fingerprint, to_table
 
 DEPTHS = (0, 1, 2, 3, 4, 6, 8, 10)
 WIDTHS = (256, 512, 1024, 2048, 4096)
@@ -57,7 +59,7 @@ class Trial:
         draw = np.random.default_rng(self.seed)
         for _ in range(self.steps):
             chosen = torch.from_numpy(draw.integers(len(training), size=self.batch))
-            value = loss(network(features[chosen]), torch.from_numpy(targets)[chosen])
+            value = loss_of(loss, network(features[chosen]), torch.from_numpy(targets)[chosen])
             optimiser.zero_grad()
             value.backward()  # type: ignore[no-untyped-call]
             optimiser.step()
@@ -84,18 +86,34 @@ def adapted(
 ) -> Recipe:
     """The recipe with or without batch norm, perhaps with narrower layers and other dropout."""
     table: dict[str, Any] = dict(recipe.architecture)
-    extractor, pooling = dict(table["extractor_settings"]), dict(table["pooling_settings"])
+    extractor, pooling = dict(table["extractor_settings"]), dict(table.get("pooling_settings", {}))
     if not batch_norm:
         extractor.pop("batch_norm", None)
-        pooling.update(batch_norm=False, rectify=True, dropout=0.0)
-    if dropout is not None:
-        extractor["dropout"] = dropout
-        pooling["dropout"] = dropout if batch_norm else 0.0
-    if hidden:
-        extractor["widths"] = [hidden] * len(extractor["widths"])
+        pooling.pop("batch_norm", None)
+        if table["pooling"] == "feature-level":
+            pooling.update(rectify=True, dropout=0.0)
+    for settings in (extractor, pooling):
+        if dropout is not None and settings.get("dropout"):
+            settings["dropout"] = dropout
+        if hidden and "widths" in settings:
+            settings["widths"] = [hidden] * len(settings["widths"])
+    if hidden and table["pooling"] == "feature-level":
         pooling["width"] = hidden
     table |= {"extractor_settings": extractor, "pooling_settings": pooling}
     return replace(recipe, architecture=table)
+
+
+def others() -> list[str]:
+    """One recipe of each further network with batch norm: Tables I, IV and V, and PROB's."""
+    found: dict[str, str] = {}
+    for name in recipe_names():
+        if not name.startswith(("att/", "prob/")) or "-depth-" in name or "-width-" in name:
+            continue
+        recipe = read_recipe(name)
+        parts = (recipe.architecture, recipe.loss)
+        if "batch_norm" in repr(parts) and name != depth_recipe(3):
+            found.setdefault(fingerprint(to_table(recipe.loss), recipe.architecture), name)
+    return list(found.values())
 
 
 def names(hidden: int, most: int) -> list[str]:
@@ -126,10 +144,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--most", type=int, default=4096, help="leave out wider networks")
     parser.add_argument("--dropout", type=float, help="default: as the recipe")
     parser.add_argument("--batch", type=int, default=100)
+    parser.add_argument("--others", action="store_true", help="all but depths and widths")
     chosen = parser.parse_args(arguments)
     settings = {"hidden": chosen.width, "steps": chosen.steps, "batch": chosen.batch}
     print("| recipe | batch norm | without |\n|---|---|---|")
-    of = names(chosen.width, chosen.most)
+    of = others() if chosen.others else names(chosen.width, chosen.most)
     for name, with_norm, without in rows(of, settings | {"dropout": chosen.dropout}):
         print(f"| {name} | {with_norm:.3f} | {without:.3f} |", flush=True)
 

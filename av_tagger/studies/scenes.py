@@ -25,9 +25,11 @@ EASY = SceneSettings(counts=(1, 1, 1, 2), snr_db=(6.0, 30.0), distractor=0.1, re
 def write_scenes(
     folder: Path, clips: int, seconds: float, classes: Sequence[str] = FIVE, seed: int = 0
 ) -> Path:
-    """`clips` WAV files and manifest.csv (file, labels); the same arguments, the same files."""
+    """`clips` WAV files, manifest.csv (file, labels) to train on, and groundtruth.csv (events) for
+    `av-tag evaluate`; the same arguments, the same files.
+    """
     folder.mkdir(parents=True, exist_ok=True)
-    rows = []
+    rows, truth = [], []
     for number in range(clips):
         key = seed * 1_000_003 + number
         if number % EMPTY == EMPTY - 1:
@@ -37,9 +39,12 @@ def write_scenes(
         name = f"scene-{number:05d}.wav"
         write_wav(folder / name, made.samples, RATE)
         rows.append((name, "|".join(made.labels)))
+        events = [f"{name}\t{e.start:.3f}\t{e.end:.3f}\t{e.label}\n" for e in made.events]
+        truth += events or [f"{name}\n"]
     manifest = folder / "manifest.csv"
     with manifest.open("w", newline="", encoding="utf-8") as out:
         csv.writer(out).writerows([("file", "labels"), *rows])
+    (folder / "groundtruth.csv").write_text("".join(truth), encoding="utf-8")
     return manifest
 
 

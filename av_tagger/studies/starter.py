@@ -4,16 +4,18 @@
     av-tag train starter --data DATA/train.csv --valid DATA/valid.csv -o RUN
     python -m av_tagger.studies.starter finish RUN DATA/valid.csv -o crnn.starter.safetensors
     python -m av_tagger.studies.starter score crnn.starter.safetensors SOUNDS -o scores.csv
+    python -m av_tagger.studies.starter teacher efficientat.mn04
 
 `finish` tunes thresholds on the validation clips and adds the licence. `score` writes the scores
-of all clips of a sound manifest, and prints mean average precision, micro-F1 and false alarms.
+of all clips of a sound manifest, and prints average precision by class, micro-F1 and false alarms.
+`teacher` prints how a published ear scores the synthetic sounds.
 """
 
 from __future__ import annotations
 
 import argparse
 import csv
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -22,13 +24,17 @@ import torch
 from numpy.typing import NDArray
 
 from av_tagger.audio.checkpoint import load_checkpoint, save_checkpoint
+from av_tagger.audio.ears import load_ear
 from av_tagger.audio.header import EarThresholds
+from av_tagger.clip import Waveform
 from av_tagger.fusion import WeightedFusion, load_fusion
 from av_tagger.labels import dcase2017
 from av_tagger.learning.data.manifests import read_examples
 from av_tagger.learning.run_folder import BEST
 from av_tagger.studies.sound_manifest import LABELS, read_sounds, read_waveform
 from av_tagger.studies.starter_score import listen, precisions, report, tune
+from av_tagger.synth import render
+from av_tagger.synth.dsp import SampleSpan
 
 Numbers = NDArray[np.float32]
 
@@ -76,8 +82,24 @@ def score(weights: Path, manifest: Path, output: Path) -> None:
         for row, values in zip(rows, scores, strict=True):
             writer.writerow([row.name, *(f"{v:.5f}" for v in values)])
     found = precisions(scores, truth)
+    for label, precision in found.items():
+        print(f"| {label} | {int((truth[:, LABELS.index(label)] == 1).sum())} | {precision:.3f} |")
     print(f"mean average precision {np.mean(list(found.values())):.3f} of {len(found)} classes")
     print(report(scores, truth, np.array(header.thresholds.ear, np.float32)))
+
+
+def teacher_table(name: str, count: int) -> Iterator[str]:
+    """How an ear scores `count` dry synthetic sounds of 5 s of each class: a row per class."""
+    ear = load_ear(name)
+    place = [ear.labels.index(label) for label in LABELS]
+    yield "| class | median | above 0.05 | leads |"
+    yield "|---|---|---|---|"
+    for k, label in enumerate(LABELS):
+        sounds = [render(seed, label, SampleSpan(ear.rate, 5.0)) for seed in range(count)]
+        heard = ear.hear([Waveform(sound, ear.rate) for sound in sounds])
+        scores = np.stack([h.probabilities[place] for h in heard])
+        own, leads = scores[:, k], float((scores.argmax(axis=1) == k).mean())
+        yield f"| {label} | {np.median(own):.3f} | {(own > 0.05).mean():.2f} | {leads:.2f} |"
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -90,10 +112,15 @@ def main(arguments: Sequence[str] | None = None) -> None:
         each.add_argument(first, type=Path)
         each.add_argument(second, type=Path)
         each.add_argument("-o", "--output", type=Path, required=True)
+    teacher = commands.add_parser("teacher")
+    teacher.add_argument("ear")
+    teacher.add_argument("--count", type=int, default=40, help="sounds per class")
     given = parser.parse_args(arguments)
     torch.set_num_threads(given.threads)
     if given.command == "finish":
         finish(given.run, given.valid, given.output)
+    elif given.command == "teacher":
+        print("\n".join(teacher_table(given.ear, given.count)))
     else:
         score(given.weights, given.manifest, given.output)
 

@@ -6,7 +6,6 @@ import hashlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from pickle import UnpicklingError
 from typing import cast
 
 import torch
@@ -14,9 +13,11 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from av_tagger.errors import UsageError, WeightsError, did_you_mean, sentence
+from av_tagger.state_file import check_finite, read_state
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
+REMEDY = "fetch it again with `av-tag weights fetch eye`"
 
 
 @dataclass(frozen=True)
@@ -111,7 +112,7 @@ def keep_convolutions(source: Path, target: Path, architecture: str = "alexnet")
     """Write the convolutions of a downloaded AlexNet, with the checksum of the download."""
     from safetensors.torch import save_file
 
-    state = trim(read_state(source))
+    state = trim(read_state(source, REMEDY))
     fitting(state, architecture, source)
     digest = hashlib.sha256(source.read_bytes()).hexdigest()
     part = target.with_suffix(".part")
@@ -128,9 +129,10 @@ def load_convolutions(path: Path, architecture: str) -> dict[str, Tensor]:
     """Convolutions from our own trimmed file or from a full state dict, checked name by name and
     shape by shape.
     """
-    state = read_state(path)
+    state = read_state(path, REMEDY)
     state = trim(state) if any(key.startswith("features.") for key in state) else state
     fitting(state, architecture, path)
+    check_finite(path, state, REMEDY)
     return {key: value.float() for key, value in state.items()}
 
 
@@ -145,38 +147,6 @@ def fitting(state: Mapping[str, Tensor], architecture: str, path: Path) -> None:
         raise WeightsError(
             sentence(path, f"is not {architecture}: {name} {list(shape)} does not fit", remedy)
         )
-
-
-def read_state(path: Path) -> dict[str, Tensor]:
-    """A state dict from safetensors or from a torch file, never unpickled beyond plain tensors."""
-    from safetensors import SafetensorError
-    from safetensors.torch import load_file
-
-    try:
-        loaded = (
-            load_file(path)
-            if path.suffix == ".safetensors"
-            else torch.load(path, map_location="cpu", weights_only=True)
-        )
-    except (
-        OSError,
-        SafetensorError,
-        RuntimeError,
-        EOFError,
-        ValueError,
-        KeyError,
-        AttributeError,
-        UnpicklingError,
-    ) as error:
-        first = str(error).splitlines()[0] if str(error) else type(error).__name__
-        remedy = "fetch it again with `av-tag weights fetch eye`"
-        raise WeightsError(
-            sentence(path, f"cannot be read as weights ({first})", remedy)
-        ) from error
-    state = loaded.get("state_dict", loaded) if isinstance(loaded, dict) else {}
-    if not state or not all(isinstance(value, Tensor) for value in state.values()):
-        raise WeightsError(sentence(path, "does not hold named tensors", "give a state dict"))
-    return cast("dict[str, Tensor]", state)
 
 
 ARCHITECTURES: dict[str, ConvStack] = {

@@ -49,9 +49,7 @@ def rectify(probabilities: NDArray[np.floating], keep: int = 10) -> Floats:
     rows = np.atleast_2d(np.asarray(probabilities, dtype=np.float64))
     if not np.isfinite(rows).all() or (rows < 0).any():
         raise ValueError("probabilities are finite and not negative")
-    order = np.argsort(-rows, axis=1, kind="stable")[:, :keep]
-    kept = np.zeros_like(rows)
-    np.put_along_axis(kept, order, np.take_along_axis(rows, order, axis=1), axis=1)
+    kept = np.where(_largest(rows, keep), rows, 0.0)
     total = kept.sum(axis=1, keepdims=True)
     kept = np.divide(kept, total, out=np.zeros_like(kept), where=total > 0)
     rectified: Floats = kept.reshape(np.shape(probabilities))
@@ -68,6 +66,18 @@ def summarise(probabilities: NDArray[np.floating], keep: int = 10) -> Floats:
     return rectify(frames.sum(axis=0), keep)
 
 
+def _largest(rows: Floats, keep: int) -> NDArray[np.bool_]:
+    """Which numbers are the `keep` largest of their row; of equal ones the first."""
+    width = rows.shape[1]
+    if keep >= width:
+        return np.ones(rows.shape, dtype=bool)
+    least = np.partition(rows, width - keep, axis=1)[:, width - keep, None]
+    above, equal = rows > least, rows == least
+    left = keep - above.sum(axis=1, keepdims=True)
+    largest: NDArray[np.bool_] = above | (equal & (equal.cumsum(axis=1) <= left))
+    return largest
+
+
 def evidence(
     objects: Floats, strength: NDArray[np.floating], assignment: Assignment
 ) -> tuple[Floats, Floats]:
@@ -76,8 +86,17 @@ def evidence(
     A class counts in the key frame that proves it best. NaN: nothing seen speaks of the class, or
     it has no visible form; that is no opinion, and no "no".
     """
+    return evidence_of(objects, proof_of(strength, assignment))
+
+
+def proof_of(strength: NDArray[np.floating], assignment: Assignment) -> Floats:
+    """(objects, classes) strengths of evidence, 0 below the floor: the same for all clips."""
     known = np.nan_to_num(np.asarray(strength, dtype=np.float64))
-    proof = np.where(known >= assignment.least, known, 0.0)
+    return np.where(known >= assignment.least, known, 0.0)
+
+
+def evidence_of(objects: Floats, proof: Floats) -> tuple[Floats, Floats]:
+    """As `evidence`, with the table of `proof_of`."""
     by_frame = np.clip(objects @ proof, 0.0, 1.0)  # (key frames, classes)
     best = by_frame.argmax(axis=0)
     found = np.take_along_axis(by_frame, best[None], axis=0)[0]

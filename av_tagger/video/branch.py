@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import copy
 import io
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Literal
+from typing import Literal, TypeGuard
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,20 +17,22 @@ from av_tagger.labels import ClassList
 from av_tagger.precision import parse_precision
 from av_tagger.protocols import (
     FrameFeatures,
+    FrameRecogniser,
     KeyframeSelector,
     Recogniser,
     Representatives,
     WordSpace,
 )
-from av_tagger.scores import BranchInfo, Evidence, KeyFrame, Scores, Status
+from av_tagger.scores import BranchInfo, KeyFrame, Scores, Status
+from av_tagger.settings import check_range
 from av_tagger.stages import stage
-from av_tagger.video.assign import Assignment, How, evidence, rectify, shares, summarise
+from av_tagger.video.assign import Assignment, How, rectify
+from av_tagger.video.cuts import cuts_of
 from av_tagger.video.imagenet import short
+from av_tagger.video.reasons import Reasons
 from av_tagger.video.words import RuleName
 
 PICTURE_SIDE = 320  # pixels of the longer side of a kept picture
-MOST_EVIDENCE = 5  # per class
-MOST_OBJECTS = 5  # per key frame
 PRECISIONS = ("auto", "float32", "bfloat16", "int8")
 
 
@@ -43,31 +46,29 @@ class EyeSettings:
 
     network: str = "auto"  # alexnet, alexnet_grouped, efficientnet_lite2, timm:NAME, thumbnail
     layer: str = "conv5"  # of an AlexNet
-    selector: str = "sparse"
-    keyframes: int = 4
+    selector: str = "sparse"  # cvxpy, uniform, kmeans, kmedoids
+    keyframes: int = 4  # per window
     recogniser: str = "auto"  # inception_v4, efficientnet_lite2, any of timm, torchvision:NAME
     keep: int = 10  # objects kept when rectifying
-    rule: Literal["auto", "ours", "paper"] = "auto"
-    assignment: Literal["auto", "evidence", "hard", "soft"] = "auto"
+    rule: Literal["auto", "ours", "paper"] = "auto"  # how objects and classes are compared
+    assignment: Literal["auto", "evidence", "hard", "soft"] = "auto"  # objects to classes
     floor: float | None = None  # below it an object is no evidence, or gives nothing
-    temperature: float = 0.05
+    temperature: float = 0.05  # of the soft assignment
     batch: int = 0  # pictures a network sees at once; 0: what suits the device
     frame_rate: float | None = None  # candidate frames a second; None: every frame
     precision: str = "auto"  # or float32, bfloat16, int8
     network_weights: Path | None = None  # None: looked for in the weights folders
-    recogniser_weights: Path | None = None
+    recogniser_weights: Path | None = None  # the same for the recogniser
     words: Path | None = None  # a file of GloVe vectors
     pictures: bool = True  # keep a small JPEG of each key frame
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "precision", parse_precision(self.precision, PRECISIONS))
-        for name in ("keyframes", "keep"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"{name} is at least 1, not {getattr(self, name)}")
-        if self.batch < 0:
-            raise ValueError(f"batch is not negative, as {self.batch} is")
-        if self.frame_rate is not None and not self.frame_rate > 0:
-            raise ValueError(f"frame_rate is above 0, not {self.frame_rate}")
+        check_range(self, 1, 1000, "keyframes", "keep")
+        check_range(self, 0, 4096, "batch")
+        check_range(self, 1e-3, 1000.0, "frame_rate")
+        check_range(self, 0.0, 1.0, "floor")
+        check_range(self, 1e-6, 1e6, "temperature")
 
     @property
     def sharing(self) -> Assignment:
@@ -98,30 +99,25 @@ class EyeParts:
     advice: tuple[str, ...] = field(default=())  # what is missing, and what to do about it
 
 
-@dataclass(frozen=True)
-class Shown:
-    """A clip, its key frames, and what is in them."""
-
-    film: Frames
-    chosen: Representatives
-    pictures: Images  # RGB
-    objects: NDArray[np.float64] | None  # (key frames, objects) rectified probabilities
-
-
 class SparseEye:
     """A `VideoBranch`: key frames by sparse coding, objects in them, evidence for sound classes."""
 
     def __init__(self, parts: EyeParts, classes: ClassList, settings: EyeSettings) -> None:
         self.parts, self.settings = parts, settings
         self._labels = classes.labels
-        self._similarity: NDArray[np.float32] = np.empty((0, len(classes)), dtype=np.float32)
-        self._names = (
-            [short(name) for name in parts.recogniser.objects]
-            if parts.recogniser is not None
-            else []
-        )
+        names: list[str] = []
+        similarity: NDArray[np.float32] = np.empty((0, len(classes)), dtype=np.float32)
+        if parts.recogniser is not None:
+            names = [short(name) for name in parts.recogniser.objects]
         if parts.recogniser is not None and parts.words is not None:
-            self._similarity = parts.words.similarity(parts.recogniser.objects, self._labels)
+            similarity = parts.words.similarity(parts.recogniser.objects, self._labels)
+        self._reasons = Reasons(self._labels, names, similarity, settings.sharing, settings.keep)
+
+    def without_pictures(self) -> SparseEye:
+        """The same eye, which keeps no pictures of its key frames."""
+        other = copy.copy(self)
+        other.settings = replace(self.settings, pictures=False)
+        return other
 
     @property
     def labels(self) -> tuple[str, ...]:
@@ -179,79 +175,69 @@ class SparseEye:
             features = self.parts.features.describe(films)
         with stage("key frames"):
             chosen = self.parts.selector.select(features, self.settings.keyframes)
-            pictures = [film.rgb(pick.rows) for film, pick in zip(films, chosen, strict=True)]
         with stage("recognise"):
-            objects = self._recognise(pictures)
+            pictures = self._pictures(films, chosen)
+            objects = self._recognise(films, chosen, pictures)
         with stage("words"):
-            shown = [Shown(*item) for item in zip(films, chosen, pictures, objects, strict=True)]
-            seen = iter([self._score(one) for one in shown])
+            cuts = cuts_of(features, [film.times for film in films])
+            scores = map(self._score, films, chosen, objects, pictures)
+            seen = iter([replace(s, cuts=c) for s, c in zip(scores, cuts, strict=True)])
         return [
             next(seen) if len(clip) else Scores.silent(self.labels, Status.NO_TRACK)
             for clip in clips
         ]
 
-    def _recognise(self, pictures: Sequence[Images]) -> list[NDArray[np.float64] | None]:
-        """(key frames, objects) rectified probabilities of each clip."""
-        if self.parts.recogniser is None:
-            return [None] * len(pictures)
-        found = rectify(
-            self.parts.recogniser.recognise([image for group in pictures for image in group]),
-            self.settings.keep,
-        )
-        return list(np.split(found, np.cumsum([len(group) for group in pictures])[:-1]))
+    def _pictures(
+        self, films: Sequence[Frames], chosen: Sequence[Representatives]
+    ) -> list[Images | None]:
+        """RGB key frames of each clip, where they are kept or the recogniser reads them."""
+        recogniser = self.parts.recogniser
+        if not self.settings.pictures and (recogniser is None or _reads_frames(recogniser)):
+            return [None] * len(films)
+        return [film.rgb(pick.rows) for film, pick in zip(films, chosen, strict=True)]
 
-    def _score(self, shown: Shown) -> Scores:
-        film, chosen, objects = shown.film, shown.chosen, shown.objects
-        keyframes = tuple(self._keyframe(shown, i) for i in range(len(chosen.rows)))
+    def _recognise(
+        self,
+        films: Sequence[Frames],
+        chosen: Sequence[Representatives],
+        pictures: Sequence[Images | None],
+    ) -> list[NDArray[np.float64] | None]:
+        """(key frames, objects) rectified probabilities of each clip."""
+        recogniser = self.parts.recogniser
+        if recogniser is None:
+            return [None] * len(films)
+        rows = [pick.rows for pick in chosen]
+        found = (
+            recogniser.recognise_frames(films, rows)
+            if _reads_frames(recogniser)
+            else recogniser.recognise([i for group in pictures if group is not None for i in group])
+        )
+        ends = np.cumsum([len(group) for group in rows])[:-1]
+        return list(np.split(rectify(found, self.settings.keep), ends))
+
+    def _score(
+        self,
+        film: Frames,
+        chosen: Representatives,
+        objects: NDArray[np.float64] | None,
+        pictures: Images | None,
+    ) -> Scores:
+        seconds = film.times[chosen.rows]
+        none: list[tuple[tuple[str, float], ...]] = [()] * len(seconds)
+        named = none if objects is None else self._reasons.named(objects)
+        kept = pictures if self.settings.pictures else None
+        jpegs = [None] * len(seconds) if kept is None else [small_jpeg(image) for image in kept]
+        keyframes = tuple(map(KeyFrame, seconds.tolist(), chosen.weights.tolist(), named, jpegs))
         if objects is None or self.parts.words is None:
             return replace(Scores.silent(self.labels, self.status), keyframes=keyframes)
-        probabilities, given = self._classes_of(objects)
-        seconds = film.times[chosen.rows][objects.argmax(axis=0)]  # when each object was seen best
-        evidence = {
-            label: self._evidence(given[:, k], k, seconds)
-            for k, label in enumerate(self.labels)
-            if probabilities[k] > 0
-        }
+        probabilities, evidence = self._reasons.explain(objects, seconds)
         return Scores(
             self.labels, probabilities, self.status, evidence=evidence, keyframes=keyframes
         )
 
-    def _classes_of(
-        self, objects: NDArray[np.float64]
-    ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        """(classes,) probabilities, NaN: no score; and what each object gave to each class."""
-        sharing = self.settings.sharing
-        if sharing.how == "evidence":
-            return evidence(objects, self._similarity, sharing)
-        summary = summarise(objects, self.settings.keep)
-        given = summary[:, None] * shares(self._similarity, sharing)
-        return given.sum(axis=0).clip(0.0, 1.0), given
 
-    def _evidence(
-        self, given: NDArray[np.float64], k: int, seconds: NDArray[np.float64]
-    ) -> tuple[Evidence, ...]:
-        strongest = np.argsort(-given, kind="stable")[:MOST_EVIDENCE]
-        return tuple(
-            Evidence(
-                float(seconds[i]), self._names[i], float(given[i]), float(self._similarity[i, k])
-            )
-            for i in strongest
-            if given[i] > 0
-        )
-
-    def _keyframe(self, shown: Shown, i: int) -> KeyFrame:
-        picture = small_jpeg(shown.pictures[i]) if self.settings.pictures else None
-        named = () if shown.objects is None else self._best_named(shown.objects[i])
-        return KeyFrame(
-            float(shown.film.times[shown.chosen.rows[i]]),
-            float(shown.chosen.weights[i]),
-            named,
-            picture,
-        )
-
-    def _best_named(self, objects: NDArray[np.float64]) -> tuple[tuple[str, float], ...]:
-        best = np.argsort(-objects, kind="stable")[:MOST_OBJECTS]
-        return tuple((self._names[o], float(objects[o])) for o in best if objects[o] > 0)
+def _reads_frames(recogniser: Recogniser) -> TypeGuard[FrameRecogniser]:
+    return isinstance(recogniser, FrameRecogniser) and recogniser.reads_frames
 
 
 def small_jpeg(image: Images, side: int = PICTURE_SIDE) -> bytes:

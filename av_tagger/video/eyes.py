@@ -177,6 +177,7 @@ def _recogniser(settings: EyeSettings, advice: list[str]) -> NetworkSource | Non
 
 
 def _weights(given: Path | None, files: tuple[str, ...], name: str) -> WeightsRef:
+    given = None if given is None else fetch.given_file(given)
     if given is not None and not given.is_file():
         raise WeightsError(no_such_file(given))
     path = given or fetch.find(*files)
@@ -184,7 +185,7 @@ def _weights(given: Path | None, files: tuple[str, ...], name: str) -> WeightsRe
         return of_file(path)
     cached = weights.locate(name) if name in CATALOGUE else None
     if cached is None:
-        raise NotHereError(f"{name}: its weights are not here; {fetch.REMEDY}")
+        raise NotHereError(f"{name}: its weights are not here; {fetch.remedy(name)}")
     return of_file(cached, name)
 
 
@@ -195,20 +196,20 @@ def _words(settings: EyeSettings, classes: ClassList, advice: list[str]) -> Word
     """
     ours = settings.word_rule == "ours"
     if ours and settings.words is None:
-        found = _table(settings, classes) or _vectors(settings, advice)
+        found = _table(settings, classes, advice) or _vectors(settings, advice)
     else:
-        found = _vectors(settings, advice) or _table(settings, classes)
+        found = _vectors(settings, advice) or _table(settings, classes, advice)
     if found is not None or ours:
         return found or WordsSource("names", "names alone, rule ours")
     advice.append(
         "word vectors: none are here, and these classes are not those of the shipped table; "
-        f"{fetch.REMEDY}"
+        f"{fetch.WORDS_REMEDY}"
     )
     return None
 
 
 def _vectors(settings: EyeSettings, advice: list[str]) -> WordsSource | None:
-    path = settings.words or fetch.find_words()
+    path = fetch.find_words() if settings.words is None else fetch.given_file(settings.words)
     if path is None:
         return None
     if not path.is_file():
@@ -221,9 +222,13 @@ def _vectors(settings: EyeSettings, advice: list[str]) -> WordsSource | None:
     return WordsSource("vectors", f"{path.name}, rule {settings.word_rule}", by_size(path))
 
 
-def _table(settings: EyeSettings, classes: ClassList) -> WordsSource | None:
+def _table(settings: EyeSettings, classes: ClassList, advice: list[str]) -> WordsSource | None:
     path = fetch.find(fetch.TABLE)
-    table = load_table(path, settings.word_rule, classes) if path is not None else None
+    try:
+        table = load_table(path, settings.word_rule, classes) if path is not None else None
+    except WeightsError as error:
+        advice.append(f"{error}; until then other words are used")
+        return None
     if path is None or table is None or not set(classes.labels) <= set(table.sounds):
         return None
     return WordsSource("table", table.name, of_file(path))

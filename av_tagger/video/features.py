@@ -12,12 +12,11 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from av_tagger.clip import Frames, Images
-from av_tagger.networks import upload
+from av_tagger.clip import Frames, Rows
+from av_tagger.networks import MicroBatch, upload
 from av_tagger.video.alexnet import Geometry
 from av_tagger.video.pixels import Pixels, prepare
 
-Rows = NDArray[np.int64]
 Span = tuple[int, int, int]  # of a clip, from a row to a row
 
 
@@ -47,20 +46,22 @@ class NetworkFeatures:
 
     def __init__(self, name: str, network: nn.Module, geometry: Geometry, how: Compute) -> None:
         self.name, self.geometry, self.how = name, geometry, how
+        self.batch = MicroBatch(how.batch)
         network = network.eval().requires_grad_(requires_grad=False)
         self.network = network.to(how.device, how.dtype).to(memory_format=torch.channels_last)
 
     def describe(self, clips: Sequence[Frames]) -> list[Tensor]:
         """(frames, features) float32 a clip, on the device."""
-        distinct = [distinct_rows(clip.images) for clip in clips]
+        distinct = [clip.distinct() for clip in clips]
+        return self.batch.run(lambda size: self._describe(clips, distinct, size))
+
+    def _describe(
+        self, clips: Sequence[Frames], distinct: Sequence[tuple[Rows, Rows]], batch_size: int
+    ) -> list[Tensor]:
         found: list[Tensor | None] = [None] * len(clips)
-        for batch in self._batches(clips, distinct):
-            features = self._compute(
-                [
-                    prepare(clips[c], distinct[c][0][a:b], self.geometry, self.how.device)
-                    for c, a, b in batch
-                ]
-            )
+        for batch in self._batches(clips, distinct, batch_size):
+            rows = [(c, distinct[c][0][a:b]) for c, a, b in batch]
+            features = self._features_of(clips, rows)
             begin = 0
             for c, a, b in batch:
                 whole = found[c]
@@ -75,15 +76,17 @@ class NetworkFeatures:
         ]
 
     def _batches(
-        self, clips: Sequence[Frames], distinct: Sequence[tuple[Rows, Rows]]
+        self, clips: Sequence[Frames], distinct: Sequence[tuple[Rows, Rows]], batch_size: int
     ) -> Iterator[list[Span]]:
         """Clips of one form run on into each other; another form begins a batch of its own."""
         for luma in dict.fromkeys(clip.luma for clip in clips):
             mine = [c for c, clip in enumerate(clips) if clip.luma == luma]
-            for spans in _micro_batches([len(distinct[c][0]) for c in mine], self.how.batch):
+            for spans in _micro_batches([len(distinct[c][0]) for c in mine], batch_size):
                 yield [(mine[i], a, b) for i, a, b in spans]
 
-    def _compute(self, pieces: Sequence[Pixels]) -> Tensor:
+    def _features_of(self, clips: Sequence[Frames], batch: Sequence[tuple[int, Rows]]) -> Tensor:
+        """(pictures, features) of some rows of some clips of one pixel format."""
+        pieces = [prepare(clips[c], rows, self.geometry, self.how.device) for c, rows in batch]
         values = [piece.values for piece in pieces]
         whole = pieces[0] if len(pieces) == 1 else Pixels(torch.cat(values), pieces[0].luma)
         with torch.no_grad():
@@ -99,36 +102,6 @@ class NetworkFeatures:
             if len(features) == len(copies)
             else features[upload(torch.from_numpy(copies), features.device)]
         )
-
-
-def distinct_rows(images: Images) -> tuple[Rows, Rows]:
-    """Rows of the frames that differ from all before them, and for each frame which of those it
-    equals.
-    """
-    first: list[int] = []
-    copies = np.empty(len(images), dtype=np.int64)
-    alike: dict[int, list[int]] = {}
-    for row, key in enumerate(_sums(images)):
-        bucket = alike.setdefault(int(key), [])
-        twin = next((d for d in bucket if np.array_equal(images[first[d]], images[row])), None)
-        if twin is None:
-            twin = len(first)
-            first.append(row)
-            bucket.append(twin)
-        copies[row] = twin
-    return np.array(first, dtype=np.int64), copies
-
-
-def _sums(images: Images) -> NDArray[np.uint64]:
-    """A number a frame that equal frames share: the sum of its bytes, eight at a time, at the speed
-    of memory.
-    """
-    flat = np.ascontiguousarray(images).reshape(len(images), -1)
-    whole = flat.shape[1] // 8 * 8
-    tail = flat[:, whole:].astype(np.uint64).sum(axis=1)
-    words = np.ascontiguousarray(flat[:, :whole]).view(np.uint64)
-    total: NDArray[np.uint64] = words.sum(axis=1, dtype=np.uint64) + tail
-    return total
 
 
 def _micro_batches(lengths: Sequence[int], batch: int) -> Iterator[list[Span]]:

@@ -6,6 +6,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 from av_tagger import weights
+from av_tagger.catalogue import CATALOGUE
+from av_tagger.errors import WeightsError
 from av_tagger.labels import dcase2017
 from av_tagger.video.eye_source import DAY_ONE
 from av_tagger.video.imagenet import object_names
@@ -18,24 +20,57 @@ ProgressOf = Callable[[str], Progress]  # a bar for each named file
 CONVOLUTIONS = "alexnet_conv5.safetensors"  # what is kept of AlexNet's 233 MB
 TABLE = "objects_to_sounds.safetensors"
 GLOVE = ("glove.840B.300d.txt", "glove.840B.300d.zip")
+USUAL_WORDS = (  # names under which GloVe vectors are published, best first
+    *GLOVE,
+    "glove.42B.300d.txt",
+    "glove.42B.300d.zip",
+    "glove.6B.300d.txt",
+    "glove.6B.200d.txt",
+    "glove.6B.100d.txt",
+    "glove.6B.50d.txt",
+    "glove.6B.zip",
+    "glove.twitter.27B.200d.txt",
+    "glove.twitter.27B.100d.txt",
+)
 SMALL_GLOVE = "glove.6B.50d"  # of the catalogue
-REMEDY = "get it with `av-tag weights fetch eye`"
+WORDS_REMEDY = "get them with `av-tag weights fetch words`, or name a file of GloVe vectors"
 
 
 def fetch_eye(*, offline: bool = False, progress: ProgressOf | None = None) -> list[Path]:
-    """Everything that the default eye needs, each file only if it is nowhere yet."""
-    return [fetch(*_with_bar(name, progress), offline=offline) for name, fetch in STEPS.items()]
+    """Everything that the paper's eye needs, each file only if it is nowhere yet.
+
+    Offline, one error names all files that are missing.
+    """
+    found: list[Path] = []
+    missing: list[str] = []
+    for name, fetch in STEPS.items():
+        try:
+            found.append(fetch(*_with_bar(name, progress), offline=offline))
+        except WeightsError as error:
+            if not offline:
+                raise
+            missing.append(str(error))
+    if missing:
+        raise WeightsError("\n".join(missing))
+    return found
 
 
 def fetch_alexnet(progress: Progress | None = None, *, offline: bool = False) -> Path:
-    """AlexNet's convolutions; the rest of a download is deleted, files of the user are kept."""
-    from av_tagger.video.alexnet import keep_convolutions
+    """AlexNet's convolutions; the rest of a download is deleted, files of the user are kept.
 
-    found = find(CONVOLUTIONS)
-    if found is not None:
-        return found
+    A damaged file in the cache is made again, one in another folder is an error.
+    """
+    from av_tagger.video.alexnet import keep_convolutions, load_convolutions
+
+    found, target = find(CONVOLUTIONS), weights.cache_folder() / CONVOLUTIONS
+    try:
+        if found is not None:
+            load_convolutions(found, "alexnet")
+            return found
+    except WeightsError:
+        if found != target:
+            raise
     source = weights.fetch("alexnet.full", offline=offline, progress=progress)
-    target = weights.cache_folder() / CONVOLUTIONS
     target.parent.mkdir(parents=True, exist_ok=True)
     keep_convolutions(source, target)
     if source.parent == weights.cache_folder():
@@ -45,14 +80,16 @@ def fetch_alexnet(progress: Progress | None = None, *, offline: bool = False) ->
 
 
 def fetch_recogniser(progress: Progress | None = None, *, offline: bool = False) -> Path:
-    return find(*recogniser_files("inception_v4")) or weights.fetch(
-        "inception_v4", offline=offline, progress=progress
-    )
+    """Inception-v4: another file of it that is here, else the published one, checked."""
+    found = find(*recogniser_files("inception_v4"))
+    if found is not None and found.name != weights.entry("inception_v4").filename:
+        return found
+    return weights.fetch("inception_v4", offline=offline, progress=progress)
 
 
 def fetch_words(progress: Progress | None = None, *, offline: bool = False) -> Path:
     """Fetch the vectors and cache the words that the default classes need."""
-    path = find(*GLOVE) or weights.fetch("glove.840B.300d", offline=offline, progress=progress)
+    path = find(GLOVE[0]) or weights.fetch("glove.840B.300d", offline=offline, progress=progress)
     cached_vectors(path, words_to_keep(object_names(), dcase2017()), words_folder())
     return path
 
@@ -71,8 +108,24 @@ def find_recogniser(name: str) -> Path | None:
 
 
 def find_words() -> Path | None:
-    """A file of word vectors, the paper's first."""
-    return find(*GLOVE) or weights.locate(SMALL_GLOVE)
+    """A file of word vectors under one of its usual names, the paper's first."""
+    return find(*USUAL_WORDS) or weights.locate(SMALL_GLOVE)
+
+
+def given_file(path: Path) -> Path:
+    """A file that the settings name: by its path, or by its name among the other weights."""
+    if path.is_file() or path.parent != Path():
+        return path
+    known = weights.locate(path.name) if path.name in CATALOGUE else None
+    return known or weights.find(path.name) or path
+
+
+def remedy(network: str) -> str:
+    """How to get the weights of a network that was asked for."""
+    if network in CATALOGUE or network in STEPS:
+        return f"get it with `av-tag weights fetch {network}`"
+    name = network_files(network)[0]
+    return f"put its weights as {name} into {weights.cache_folder()}"
 
 
 def network_files(network: str) -> tuple[str, ...]:

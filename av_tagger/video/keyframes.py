@@ -13,12 +13,13 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from av_tagger.errors import UsageError, did_you_mean
+from av_tagger.networks import download
 from av_tagger.protocols import KeyframeSelector, Representatives
-from av_tagger.video.distances import distances
+from av_tagger.video.distances import check_distances, distances
 from av_tagger.video.sparse_coding import baselines, bounds, reference
 from av_tagger.video.sparse_coding.l2 import group_sparse
 from av_tagger.video.sparse_coding.penalised import penalise
-from av_tagger.video.sparse_coding.pick import by_itself, by_torch, pick
+from av_tagger.video.sparse_coding.pick import by_cores, by_itself, pick
 from av_tagger.video.sparse_coding.problem import (
     Coding,
     Effort,
@@ -114,17 +115,25 @@ class _Selector:
     fill: bool = False  # a clip with fewer distinct frames gets fewer key frames
 
     def select(self, features: Sequence[Tensor], count: int = 4) -> list[Representatives]:
-        matrices = distances(features)
+        device = features[0].device.type if len(features) else "cpu"
+        matrices = self._distances(features)
         chosen: dict[int, Representatives] = {}
         for n in sorted({len(D) for D in matrices}):  # clips of equal length share one solver call
             at = [i for i, D in enumerate(matrices) if len(D) == n]
             stack = torch.stack([matrices[i] for i in at])
-            chosen.update(
-                zip(
-                    at, representatives(stack, count, solver=self.name, fill=self.fill), strict=True
-                )
-            )
+            solve = _solver(self.name, "inf")
+            found = solve.count(checked(_numpy(stack)), checked_count(count), self.fill, device)
+            chosen.update(zip(at, found, strict=True))
         return [chosen[i] for i in range(len(matrices))]
+
+    def _distances(self, features: Sequence[Tensor]) -> list[Tensor]:
+        """On the CPU, after one wait for all clips."""
+        found = distances(features)
+        matrices = download(found)
+        if any(D.device.type != "cpu" for D in found):  # otherwise they were checked
+            for D in matrices:
+                check_distances(D)
+        return matrices
 
 
 class SparseKeyframes(_Selector):
@@ -203,7 +212,7 @@ def _at(solve: _Solver, D: Matrix, lambda_: float) -> Coding:
 
 
 def _sparse_count(batch: Matrix, count: int, fill: bool, device: str) -> list[Coding]:
-    return pick(batch, count, fill=fill, form=by_torch(device) if device == "cuda" else by_itself)
+    return pick(batch, count, fill=fill, form=by_cores(device) if device == "cuda" else by_itself)
 
 
 def _penalty_count(  # the first two are bound by `_penalised`

@@ -10,7 +10,7 @@ from typing import TypeVar
 import torch
 
 from av_tagger.devices import find_device
-from av_tagger.errors import MissingExtra
+from av_tagger.errors import MissingExtra, WeightsError
 from av_tagger.labels import ClassList
 from av_tagger.networks import quick_memory
 from av_tagger.protocols import Recogniser, WordSpace
@@ -42,14 +42,25 @@ FEWEST_PIXELS = 64  # shorter side with thumbnails only: kept key frames stay vi
 def build_eye(
     source: EyeSource, classes: ClassList, device: torch.device | str = "cpu"
 ) -> SparseEye:
-    """The eye of the source. A library that breaks on import adds to the eye's advice."""
+    """The eye of the source.
+
+    A library that breaks on import, and damaged weights that were not asked for by name, cost
+    their own part of the eye and add to its advice.
+    """
     settings, advice = source.settings, list(source.advice)
     compute = _compute(settings, device)
     if compute.device.type == "cpu":
         quick_memory()
-    features = _attempt(lambda: build_features(source.features, settings, compute), advice)
-    recogniser = _attempt(lambda: _recogniser(source.recogniser, compute), advice)
-    words = _attempt(lambda: _words(source.words, settings, classes, recogniser), advice)
+    asked = _asked_for(settings)
+    features = _attempt(
+        lambda: build_features(source.features, settings, compute), advice, "features" in asked
+    )
+    recogniser = _attempt(
+        lambda: _recogniser(source.recogniser, compute), advice, "recogniser" in asked
+    )
+    words = _attempt(
+        lambda: _words(source.words, settings, classes, recogniser), advice, "words" in asked
+    )
     degraded = source.degraded or features is None
     features = features or thumbnail(compute)
     sides = [features.geometry.resize, recogniser.short_side if recogniser else 0, FEWEST_PIXELS]
@@ -158,10 +169,25 @@ def load_vectors(
     return GloVe(vectors, path.name, settings.word_rule, class_words(classes))
 
 
-def _attempt(load: Callable[[], T | None], advice: list[str]) -> T | None:
-    """None where a library that is installed cannot be imported, which is said."""
+def _asked_for(settings: EyeSettings) -> set[str]:
+    """The parts whose network or file was named: damaged, they are errors."""
+    named = {
+        "features": settings.network != "auto" or settings.network_weights is not None,
+        "recogniser": settings.recogniser != "auto" or settings.recogniser_weights is not None,
+        "words": settings.words is not None,
+    }
+    return {part for part, given in named.items() if given}
+
+
+def _attempt(load: Callable[[], T | None], advice: list[str], asked: bool) -> T | None:
+    """None where a library cannot be imported or weights are damaged, which is said."""
     try:
         return load()
     except MissingExtra as error:
+        advice.append(f"{error}; the eye works without it")
+        return None
+    except WeightsError as error:
+        if asked:
+            raise
         advice.append(f"{error}; the eye works without it")
         return None

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -54,8 +56,7 @@ def prepare(
     """
     target = _target(frames.size, geometry.resize)
     if frames.luma is None or geometry.mode != "bilinear":
-        images = _rows(frames.images, rows) if frames.luma is None else frames.rgb(rows)
-        return Pixels(_resized(images, target, geometry, device))
+        return Pixels(prepare_rgb(rgb_pixels(frames, rows, device), geometry))
     cuts = [
         _cuts(size, target, geometry.crop)
         for size in (frames.size, (frames.size[0] // 2, frames.size[1] // 2))
@@ -63,13 +64,58 @@ def prepare(
     out = torch.empty(
         (len(rows), 3, geometry.crop, geometry.crop), dtype=torch.uint8, device=device
     )
-    for channel, plane in enumerate(frames.planes()):
+    for channel, plane in enumerate(_planes_on(frames, rows, device)):
         cut = cuts[channel > 0]
-        _shrink(_on_device(_rows(plane, rows), cut, device), cut, out[:, channel])
+        height, width = cut
+        part = plane[:, height.begin : height.end, width.begin : width.end]
+        _shrink(part, cut, out[:, channel])
     return Pixels(out, frames.luma)
 
 
-def _rows(images: Images, rows: NDArray[np.int64]) -> Images:
+def _planes_on(frames: Frames, rows: NDArray[np.int64], device: torch.device) -> list[Tensor]:
+    """Y, U and V of some rows; to a GPU in one copy of whole pictures, as they lie in memory."""
+    images: Any = frames.images
+    if isinstance(images, Tensor):  # decoded on the card
+        return split_planes(_rows(images, rows))
+    if device.type == "cpu":
+        return [torch.from_numpy(_rows(plane, rows)) for plane in frames.planes()]
+    return split_planes(upload(torch.from_numpy(_rows(frames.images, rows)), device))
+
+
+def split_planes(pictures: Tensor) -> list[Tensor]:
+    """Views of Y (n, height, width), U and V (n, height / 2, width / 2) of planar pictures."""
+    n, rows, width = pictures.shape
+    height, half = rows * 2 // 3, (n, rows // 3, width // 2)
+    flat = pictures.reshape(n, rows * width)
+    y, u, v = flat.tensor_split([height * width, height * width * 5 // 4], dim=1)
+    return [y.reshape(n, height, width), u.reshape(half), v.reshape(half)]
+
+
+def rgb_pixels(frames: Frames, rows: NDArray[np.int64], device: torch.device) -> Tensor:
+    """(n, 3, height, width) uint8, channels last; on a GPU the colours are converted there."""
+    if frames.luma is None or device.type == "cpu":
+        images = _rows(frames.images, rows) if frames.luma is None else frames.rgb(rows)
+        whole = upload(torch.from_numpy(np.ascontiguousarray(images)), device)
+        return whole.permute(0, 3, 1, 2)
+    return converted(_planes_on(frames, rows, device), frames.luma)
+
+
+def converted(planes: Sequence[Tensor], luma: ColourMatrix) -> Tensor:
+    """(n, 3, height, width) uint8 of Y, U and V: the steps of `ColourMatrix.rgb`."""
+    y, u, v = planes
+    n, height, width = y.shape
+    scale = luma.matrix.astype(np.float32).tolist()
+    bright = y.float() * scale[0][0] + float(np.float32(0.5 - scale[0][0] * luma.black))
+    bright = bright.view(n, height // 2, 2, width // 2, 2)
+    blue, red = u.float() - 128, v.float() - 128
+    out = torch.empty((n, height, width, 3), dtype=torch.uint8, device=y.device)
+    for colour, (_, of_u, of_v) in enumerate(scale):
+        value = bright + (of_u * blue + of_v * red)[:, :, None, :, None]
+        out[..., colour] = value.clamp_(0, 255).to(torch.uint8).view(n, height, width)
+    return out.permute(0, 3, 1, 2)
+
+
+def _rows(images: Any, rows: NDArray[np.int64]) -> Any:
     """Those rows, without a copy where they lie side by side."""
     first, last = int(rows[0]), int(rows[-1])
     return images[first : last + 1] if last - first + 1 == len(rows) else images[rows]
@@ -84,20 +130,44 @@ def _target(size: tuple[int, int], resize: int) -> tuple[int, int]:
     return (resize, long) if height <= width else (long, resize)
 
 
-def _resized(
-    images: Images, target: tuple[int, int], geometry: Geometry, device: torch.device
-) -> Tensor:
-    x = upload(torch.from_numpy(np.ascontiguousarray(images)), device).permute(
-        0, 3, 1, 2
-    )  # channels_last as it lies in memory
-    if tuple(x.shape[2:]) != target:
-        whole = x if device.type == "cpu" else x.float()  # uint8 is resized on the CPU only
-        x = F.interpolate(
-            whole, size=target, mode=geometry.mode, antialias=True, align_corners=False
-        )
-        x = x if x.dtype == torch.uint8 else x.round_().clamp_(0, 255).to(torch.uint8)
+def prepare_rgb(x: Tensor, geometry: Geometry) -> Tensor:
+    """(n, 3, height, width) uint8, channels last, resized and cropped to (n, 3, crop, crop)."""
+    height, width = x.shape[2:]
+    target = _target((height, width), geometry.resize)
+    if (height, width) != target:
+        resize = in_bytes if x.device.type == "cpu" else in_floats
+        x = resize(x, target, geometry.mode)
     top, left = (_first(side, geometry.crop) for side in target)
     return x[:, :, top : top + geometry.crop, left : left + geometry.crop]
+
+
+def in_bytes(x: Tensor, target: tuple[int, int], mode: str) -> Tensor:
+    """Resized uint8 pictures as Pillow resizes them; torch has this on the CPU only."""
+    return F.interpolate(x, size=target, mode=mode, antialias=True, align_corners=False)
+
+
+def in_floats(x: Tensor, target: tuple[int, int], mode: str) -> Tensor:
+    """The same on any device, within a level: first across, then down, rounded after each."""
+    height, width = target
+    across = _rounded(x.float(), (x.shape[2], width), mode)
+    return _rounded(across, (height, width), mode).to(torch.uint8)
+
+
+def _rounded(x: Tensor, size: tuple[int, int], mode: str) -> Tensor:
+    resized = F.interpolate(x, size=size, mode=mode, antialias=True, align_corners=False)
+    return resized.round_().clamp_(0, 255)
+
+
+def by_pillow(images: Images, geometry: Geometry) -> Tensor:
+    """(n, height, width, 3) to (n, 3, crop, crop) uint8, bit for bit as the libraries do."""
+    from PIL import Image
+
+    rows, columns = _target(images.shape[1:3], geometry.resize)
+    resample, crop = Image.Resampling[geometry.mode.upper()], geometry.crop
+    top, left = _first(rows, crop), _first(columns, crop)
+    resized = [np.asarray(Image.fromarray(i).resize((columns, rows), resample)) for i in images]
+    cropped = np.stack([one[top : top + crop, left : left + crop] for one in resized])
+    return torch.from_numpy(cropped).permute(0, 3, 1, 2)
 
 
 def _first(side: int, crop: int) -> int:
@@ -140,14 +210,6 @@ def _cut(side: int, target: int, crop: int) -> CropSpan:
     begin = round(scale * start)
     end = min(side, math.ceil(scale * (first + crop)) + reach)
     return CropSpan(begin, end, first + crop - start, first - start, scale)
-
-
-def _on_device(plane: Images, cuts: tuple[CropSpan, CropSpan], device: torch.device) -> Tensor:
-    """Only what the crop needs is copied there."""
-    rows, columns = cuts
-    return upload(
-        torch.from_numpy(plane[:, rows.begin : rows.end, columns.begin : columns.end]), device
-    )
 
 
 def _shrink(x: Tensor, cuts: tuple[CropSpan, CropSpan], out: Tensor) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from importlib import import_module
 from pathlib import Path
@@ -13,16 +13,21 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from av_tagger.clip import Images
+from av_tagger.clip import Frames, Images, Rows
 from av_tagger.errors import UsageError, WeightsError, did_you_mean, missing_library, sentence
-from av_tagger.networks import folded, upload
+from av_tagger.networks import MicroBatch, folded, upload
 from av_tagger.scores import BranchInfo, Status
-from av_tagger.video.alexnet import read_state
+from av_tagger.state_file import AGAIN, check_finite, read_state, safetensors_shapes
+from av_tagger.video.alexnet import Geometry
+from av_tagger.video.card_frames import CardFrames, joined
 from av_tagger.video.features import Compute
 from av_tagger.video.imagenet import object_names
+from av_tagger.video.pixels import by_pillow, prepare_rgb, rgb_pixels
 
 FEWEST_WEIGHTS = 16  # a filter
+MODES = ("bilinear", "bicubic")  # that torch resizes as Pillow does
 
+Floats = NDArray[np.float32]
 Transform = Callable[[Any], Tensor]  # a Pillow picture to a normalised (3, h, w)
 
 
@@ -34,6 +39,7 @@ class Classifier:
     transform: Transform
     objects: tuple[str, ...]
     short_side: int  # what the transform resizes to: more pixels do not help
+    geometry: Geometry | None = None  # the transform as plain steps, which can run in batches
 
 
 class NetworkRecogniser:
@@ -51,6 +57,7 @@ class NetworkRecogniser:
         self.classifier = replace(
             classifier, network=self.network
         )  # the network as it came is not kept
+        self.batch = MicroBatch(how.batch)
         self._branch = BranchInfo(Status.OK, name, weights)
 
     @property
@@ -67,24 +74,93 @@ class NetworkRecogniser:
 
     def recognise(self, images: Sequence[NDArray[np.uint8]]) -> NDArray[np.float32]:
         """(images, objects) probabilities, from batches laid end to end."""
-        found = [
-            self._batch(images[i : i + self.how.batch])
-            for i in range(0, len(images), self.how.batch)
-        ]
-        return (
-            np.concatenate(found) if found else np.empty((0, len(self.objects)), dtype=np.float32)
-        )
+        if self.classifier.geometry is None:
+            return self._probabilities([self._transformed(image) for image in images])
+        groups = _alike([image.shape for image in images])
+        stacks = (np.stack([images[i] for i in group]) for group in groups)
+        films = [Frames(stack, np.zeros(len(stack))) for stack in stacks]
+        found = self.recognise_frames(films, [np.arange(len(film)) for film in films])
+        return found[np.argsort(np.concatenate(groups), kind="stable")] if groups else found
 
-    def _batch(self, images: Sequence[Images]) -> NDArray[np.float32]:
+    @property
+    def reads_frames(self) -> bool:
+        """Frames as they were decoded, where another device than the CPU converts the colours."""
+        return self.classifier.geometry is not None and self.how.device.type != "cpu"
+
+    def recognise_frames(self, films: Sequence[Frames], rows: Sequence[Rows]) -> Floats:
+        """(rows of all films, objects) probabilities; pictures of one form are prepared at once."""
+        pixels: list[Tensor] = [torch.empty(0)] * len(films)
+        for group in _alike([(type(f), f.images.shape[1:], f.luma) for f in films]):
+            ends = np.cumsum([len(rows[i]) for i in group]).tolist()
+            found = self._prepared(_together([films[i] for i in group], [rows[i] for i in group]))
+            for i, part in zip(group, found.tensor_split(ends[:-1]), strict=True):
+                pixels[i] = part
+        return self._probabilities([picture for part in pixels for picture in part])
+
+    def _prepared(self, film: Frames) -> Tensor:
+        """(n, 3, crop, crop) uint8; on another device than the CPU after one copy to it."""
+        assert self.classifier.geometry is not None
+        if self.how.device.type == "cpu":
+            return by_pillow(film.rgb(), self.classifier.geometry)
+        pixels = rgb_pixels(film, np.arange(len(film)), self.how.device)
+        return prepare_rgb(pixels, self.classifier.geometry)
+
+    def _transformed(self, image: Images) -> Tensor:
+        """By the library's own steps, picture by picture: for a transform that is not plain."""
         from PIL import Image
 
-        with torch.no_grad():
-            x = torch.stack([self.classifier.transform(Image.fromarray(image)) for image in images])
-            x = upload(x, self.how.device).to(self.how.dtype, memory_format=torch.channels_last)
-            probabilities: NDArray[np.float32] = (
-                self.network(x).float().softmax(dim=1).cpu().numpy()
-            )
+        return self.classifier.transform(Image.fromarray(image))
+
+    def _probabilities(self, pictures: Sequence[Tensor]) -> Floats:
+        """(pictures, objects) of prepared pictures, either uint8 or normalised already."""
+        if not pictures:
+            return np.empty((0, len(self.objects)), dtype=np.float32)
+        found = self.batch.run(lambda size: self._in_batches(pictures, size))
+        probabilities: Floats = found.cpu().numpy()
         return probabilities
+
+    def _in_batches(self, pictures: Sequence[Tensor], size: int) -> Tensor:
+        starts = range(0, len(pictures), size)
+        return torch.cat([self._forward(torch.stack(list(pictures[i : i + size]))) for i in starts])
+
+    @torch.no_grad()
+    def _forward(self, x: Tensor) -> Tensor:
+        x = upload(x, self.how.device)
+        geometry = self.classifier.geometry
+        if geometry is not None and x.dtype == torch.uint8:
+            x = normalised(x, geometry)
+        x = x.to(self.how.dtype, memory_format=torch.channels_last)
+        probabilities: Tensor = self.network(x).float().softmax(dim=1)
+        return probabilities
+
+
+def _together(films: list[Frames], rows: list[Rows]) -> Frames:
+    """Some rows of films of one form, as one film."""
+    if all(isinstance(film, CardFrames) for film in films):
+        return joined([film for film in films if isinstance(film, CardFrames)], rows)
+    count = sum(map(len, rows))
+    images, end = np.empty((count, *films[0].images.shape[1:]), np.uint8), 0
+    for film, chosen in zip(films, rows, strict=True):
+        end += len(chosen)
+        np.take(film.images, chosen, 0, images[end - len(chosen) : end], "clip")
+    return Frames(images, np.zeros(count), luma=films[0].luma)
+
+
+def normalised(x: Tensor, geometry: Geometry) -> Tensor:
+    """uint8 pixels to float32, as ToTensor and Normalize give them."""
+    mean, std = (
+        torch.tensor(values, device=x.device)[:, None, None]
+        for values in (geometry.mean, geometry.std)
+    )
+    return (x.float().div_(255)).sub_(mean).div_(std)
+
+
+def _alike(forms: Sequence[Hashable]) -> list[list[int]]:
+    """Places of equal forms, in the order in which each form comes first."""
+    places: dict[Hashable, list[int]] = {}
+    for i, form in enumerate(forms):
+        places.setdefault(form, []).append(i)
+    return list(places.values())
 
 
 def bears_rounding(network: nn.Module) -> bool:
@@ -125,6 +201,12 @@ def load_strictly(network: nn.Module, path: Path) -> None:
     state = read_state(path)
     expected = network.state_dict()
     state = {key: _without_background(value, expected.get(key)) for key, value in state.items()}
+    put_strictly(network, state, path)
+
+
+def put_strictly(network: nn.Module, state: dict[str, Tensor], path: Path) -> None:
+    """These tensors of a file become those of the network; all must be finite numbers."""
+    check_finite(path, state)
     try:
         network.load_state_dict(state, strict=True)
     except RuntimeError as error:
@@ -133,6 +215,17 @@ def load_strictly(network: nn.Module, path: Path) -> None:
         raise WeightsError(
             sentence(path, f"does not fit the network ({reason})", remedy)
         ) from error
+
+
+def check_inception_v4(path: Path) -> None:
+    """Refuse what is not the published Inception-v4 in the safetensors format, by its header."""
+    with torch.device("meta"):
+        network, _ = timm_network("inception_v4")
+    expected = {name: tuple(tensor.shape) for name, tensor in network.state_dict().items()}
+    found = safetensors_shapes(path)
+    if found != expected:
+        reason = "is no safetensors file" if found is None else "is not Inception-v4"
+        raise WeightsError(sentence(path, reason, AGAIN))
 
 
 def _without_background(value: Tensor, expected: Tensor | None) -> Tensor:
@@ -154,7 +247,17 @@ def _of_timm(architecture: str) -> Classifier:
 
     transform = create_transform(**config, is_training=False)
     side = int(config["input_size"][1] / config["crop_pct"])
-    return Classifier(network, transform, object_names(network.num_classes), side)
+    objects = object_names(network.num_classes)
+    return Classifier(network, transform, objects, side, _geometry_of_timm(config, side))
+
+
+def _geometry_of_timm(config: Mapping[str, Any], side: int) -> Geometry | None:
+    """None where the transform is more than a resize, a central crop and a normalisation."""
+    _, height, width = config["input_size"]
+    mode, plain = config["interpolation"], config.get("crop_mode", "center") == "center"
+    if not plain or height != width or mode not in MODES:
+        return None
+    return Geometry(side, height, tuple(config["mean"]), tuple(config["std"]), mode)
 
 
 def check_architecture(library: str, architecture: str) -> None:
@@ -189,7 +292,10 @@ def _of_torchvision(architecture: str) -> Classifier:
     models = _import("torchvision", architecture)
     network = models.get_model(architecture, weights=None)
     transform = models.get_model_weights(architecture).DEFAULT.transforms()
-    return Classifier(network, transform, object_names(1000), transform.resize_size[0])
+    (side,), (crop,) = transform.resize_size, transform.crop_size
+    mode, mean, std = transform.interpolation.value, tuple(transform.mean), tuple(transform.std)
+    geometry = Geometry(side, crop, mean, std, mode) if mode in MODES else None
+    return Classifier(network, transform, object_names(1000), side, geometry)
 
 
 LIBRARIES: dict[str, Callable[[str], Classifier]] = {

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import hashlib
+import io
 import json
 import os
 import zipfile
-import zlib
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -16,13 +16,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from av_tagger import weights
-from av_tagger.errors import WeightsError, missing_library, sentence
+from av_tagger.errors import ZIP_ERRORS, WeightsError, in_line, missing_library, sentence
+from av_tagger.settings import parse_json
 from av_tagger.video.word_vectors import read_words
 
 if TYPE_CHECKING:
     from gensim.models import KeyedVectors
 
-_REMEDY = "fetch it again with `av-tag weights fetch eye`, or name another file of GloVe vectors"
+LONGEST_LINE = 1 << 16  # bytes; 300 numbers have less than 4 KB
+_REMEDY = "name another file of GloVe vectors, or get one: av-tag weights fetch words"
 
 
 def read_vectors(path: Path, needed: Collection[str]) -> KeyedVectors:
@@ -42,7 +44,7 @@ def read_vectors(path: Path, needed: Collection[str]) -> KeyedVectors:
             if (
                 word in wanted and line.count(b" ") == width
             ):  # a few words of the 840B file hold blanks: not ours
-                found.setdefault(word.decode(), _numbers(line, path, number))
+                found.setdefault(word.decode(), _numbers(line, width, path, number))
     return keyed(_some(path, found))
 
 
@@ -98,7 +100,7 @@ def load_compact(path: Path) -> KeyedVectors:
 
     try:
         with safe_open(path, "np") as file:
-            words = json.loads(file.metadata()["words"])
+            words = parse_json(file.metadata()["words"])
             matrix = file.get_tensor("vectors")
         return keyed(dict(zip(words, matrix, strict=True)))
     except (SafetensorError, KeyError, TypeError, ValueError) as error:
@@ -115,14 +117,23 @@ def _lines(path: Path) -> Iterator[Iterator[bytes]]:
         with path.open("rb") as file:
             if zipfile.is_zipfile(file):
                 with zipfile.ZipFile(file) as archive, _member(archive) as inside:
-                    yield iter(inside)
+                    raw: Any = inside  # buffered: its own lines of limited length are slow
+                    yield _short_lines(io.BufferedReader(raw, 1 << 20), path)
             else:
                 file.seek(0)
-                yield iter(file)
-    except (OSError, EOFError, zlib.error, zipfile.BadZipFile) as error:
-        raise WeightsError(
-            sentence(path, f"cannot be read as word vectors ({error})", _REMEDY)
-        ) from error
+                yield _short_lines(file, path)
+    except (*ZIP_ERRORS, OSError) as error:
+        reason = f"cannot be read as word vectors ({in_line(str(error), 120)})"
+        raise WeightsError(sentence(path, reason, _REMEDY)) from error
+
+
+def _short_lines(file: IO[bytes], path: Path) -> Iterator[bytes]:
+    """The lines; what has no end of line could fill the memory."""
+    while line := file.readline(LONGEST_LINE):
+        if len(line) == LONGEST_LINE:
+            reason = f"has a line of more than {LONGEST_LINE} bytes"
+            raise WeightsError(sentence(path, reason, _REMEDY))
+        yield line
 
 
 def _member(archive: zipfile.ZipFile) -> IO[bytes]:
@@ -133,13 +144,16 @@ def _member(archive: zipfile.ZipFile) -> IO[bytes]:
     return archive.open(texts[0])
 
 
-def _numbers(line: bytes, path: Path, number: int) -> NDArray[np.float32]:
+def _numbers(line: bytes, width: int, path: Path, number: int) -> NDArray[np.float32]:
     try:
-        vector = np.array(line.split()[1:], dtype=np.float32)
+        with np.errstate(over="ignore"):  # an infinite number is refused below
+            vector = np.array(line.split()[1:], dtype=np.float32)
     except ValueError as error:
-        raise WeightsError(
-            sentence(path, f"line {number} is not a word and its numbers ({error})", _REMEDY)
-        ) from error
+        reason = f"line {number} is not a word and its numbers ({in_line(str(error), 120)})"
+        raise WeightsError(sentence(path, reason, _REMEDY)) from error
+    if len(vector) != width:
+        reason = f"line {number} has {len(vector)} numbers, others have {width}"
+        raise WeightsError(sentence(path, reason, _REMEDY))
     if not np.isfinite(vector).all():
         raise WeightsError(
             sentence(path, f"line {number} holds numbers that are not finite", _REMEDY)

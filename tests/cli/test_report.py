@@ -14,6 +14,11 @@ from tests.assets import make_video
 from tests.cli.conftest import AvTag
 from tests.reports.conftest import dcase_clip, street, window
 
+LONG_EVENT = (
+    '{"schema": 1, "file": "a", "tags": [{"label": "Car", "probability": 1,'
+    ' "events": [{"start": START, "end": 1e18}]}]}\n'
+)
+
 
 @pytest.fixture
 def run_folder(tmp_path: Path) -> Path:
@@ -74,6 +79,27 @@ def test_media_files_are_embedded_and_their_sound_is_drawn(tmp_path: Path, av_ta
         ('{"schema": 99, "file": "a"}\n', "line 1: has schema 99, but this version"),
         ('{"schema": 1, "file": "a", "tags": 5}\n', "line 1: tags is 5; expected a list"),
         ("a.wav\t0\t10\tCar\n", "line 1: is not JSON"),
+        (
+            '{"schema": 1, "file": "a", "tags": [], "duration": 1e18}\n',
+            "line 1: duration is 1e+18; expected a number from 0 to 31622400, or null",
+        ),
+        (
+            LONG_EVENT.replace("START", "-1e18"),
+            "line 1: tags[0].events[0].start is -1e+18; expected",
+        ),
+        (
+            LONG_EVENT.replace("START", "0"),
+            "line 1: tags[0].events[0].end is 1e+18; expected",
+        ),
+        ('{"schema": 1, "file": "a\\ud800", "tags": []}\n', "line 1: file is"),
+        ('{"schema": 1, "file": "a\\u0000", "tags": []}\n', "line 1: file is"),
+        (
+            '{"schema": 1, "file": "a", "tags": [{"label": "\\udfff", "probability": 1}]}\n',
+            "line 1: tags[0].label is",
+        ),
+        ('{"schema": 1, "file": "a", "tags": ' + "[" * 900 + "]" * 900 + "}\n", "line 1: tags[0]"),
+        ('{"schema": 1, "file": "a", "tags": ' + "[" * 9000 + "]" * 9000 + "}\n", "too deeply"),
+        ('{"schema": 1, "file": "a", "tags": [], "duration": 1' + "0" * 5000 + "}\n", "line 1: "),
     ],
 )
 def test_unreadable_results_are_one_sentence(
@@ -102,3 +128,29 @@ def test_a_target_that_is_a_file_is_an_error(
     done = av_tag("report", run_folder, "-o", tmp_path / "taken", "--no-listen")
     assert done.code == 2
     assert "cannot be written" in done.err
+
+
+def test_a_long_recording_has_few_ticks(tmp_path: Path, av_tag: AvTag) -> None:
+    line = as_line(replace(street(), duration_seconds=300 * 86_400.0))
+    (tmp_path / "r.jsonl").write_text(line + "\n")
+    assert av_tag("report", tmp_path / "r.jsonl", "-o", tmp_path / "out", "--no-listen").code == 0
+    page = (tmp_path / "out" / "pages" / "street_corner.html").read_text()
+    assert 4 < page.count("<text ") <= 11
+
+
+def test_pages_do_not_disclose_where_their_maker_keeps_files(tmp_path: Path, av_tag: AvTag) -> None:
+    """Of an absolute path its last folders are shown; the link is relative to the page."""
+    secret = tmp_path / "home of someone" / "films"
+    one, two = (replace(street(), clip=Clip(secret / name)) for name in ("a/one.mp4", "b/two.mp4"))
+    path = secret / "a" / "three.mp4"
+    broken = Failed(Clip(path), "media", f"{path}: cannot be opened; see {path}")
+    (tmp_path / "r.jsonl").write_text("\n".join(map(as_line, (one, two, broken))) + "\n")
+    av_tag("report", tmp_path / "r.jsonl", "-o", secret / "site", "--no-listen")
+    pages = [*(secret / "site").rglob("*.html")]
+    assert len(pages) == 3
+    for page in pages:
+        assert str(tmp_path) not in page.read_text()
+        assert "home of someone" not in page.read_text()
+    index = (secret / "site" / "index.html").read_text()
+    assert '"films/a"' in index
+    assert "see three.mp4" in index

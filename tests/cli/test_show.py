@@ -19,6 +19,7 @@ from av_tagger.scores import (
     Failed,
     Outcome,
     RunInfo,
+    Shot,
     Status,
     Tag,
     Tagged,
@@ -64,7 +65,7 @@ def test_a_row_has_scores_events_and_evidence() -> None:
 def test_the_columns_are_named() -> None:
     head = printed(tagged(TRAIN))[0].splitlines()[2]
     names = [name.strip() for name in head.replace("┃", " ").split("  ") if name.strip()]
-    assert names == ["tag", "probability", "heard", "seen", "when", "why"]
+    assert names == ["tag", "probability", "threshold", "heard", "seen", "when", "why"]
 
 
 def test_without_evidence_there_is_no_column_why() -> None:
@@ -76,7 +77,7 @@ def test_without_evidence_there_is_no_column_why() -> None:
 def test_a_score_that_is_missing_is_a_dash() -> None:
     out, _ = printed(tagged(replace(TRAIN, seen=None)))
     row = next(line for line in out.splitlines() if "Train" in line)
-    assert row.split("│")[4].strip() == "–"
+    assert row.split("│")[5].strip() == "–"
 
 
 def test_the_table_fits_80_columns_and_keeps_all_words() -> None:
@@ -87,7 +88,7 @@ def test_the_table_fits_80_columns_and_keeps_all_words() -> None:
     out, _ = printed(tagged(long, TRAIN), width=80)
     assert max(map(len, out.splitlines())) <= 80
     letters = "".join(c for c in out if c.isalnum())
-    for word in ("Fire", "engine", "siren", "locomotive", "more"):
+    for word in ("Fire", "engine", "siren", "locomotive", "longest"):
         assert word in letters
 
 
@@ -95,6 +96,57 @@ def test_no_tags_is_one_line_that_names_the_nearest_class() -> None:
     out, _ = printed(tagged())
     assert out.count("\n") == 1
     assert "no tags (nearest: Train 0.81, threshold 0.50)" in out
+
+
+def test_nearest_is_measured_in_log_odds() -> None:
+    """.38 of .50 is nearer than .01 of .08, though .01 is closer to .08."""
+    near = {
+        "Bicycle": ClassScore(0.01, 0.01, None, 0.08),
+        "Dog": ClassScore(0.38, 0.38, None, 0.5),
+        "Drone": ClassScore(0.0, None, None, 0.0001),
+    }
+    result = replace(tagged(), scores=near)
+    assert "nearest: Dog 0.38, threshold 0.50" in printed(result)[0]
+    assert [t.label for t in chosen(result, 5)] == ["Dog", "Bicycle"]
+
+
+def test_classes_without_any_score_are_not_zeros() -> None:
+    unknown = {"Drone": ClassScore(0.0, None, None, 0.5)}
+    assert "no tags (no class got a score)" in printed(replace(tagged(), scores=unknown))[0]
+    assert "0.00" not in printed(replace(tagged(), scores=unknown), top=3)[0]
+
+
+def test_top_marks_tags_and_shows_thresholds() -> None:
+    out, _ = printed(tagged(TRAIN), top=2, width=80)
+    rows = [line for line in out.splitlines() if "Train" in line or "Bus" in line]
+    assert ["✓" in row for row in rows] == [True, False]
+    assert "0.50" in rows[0]
+    assert "✓ tag: the probability reaches the threshold" in out
+    assert max(map(len, out.splitlines())) <= 80
+
+
+def test_wide_terminals_show_thresholds() -> None:
+    assert "threshold" not in printed(tagged(TRAIN), width=80)[0]
+    assert "threshold" in printed(tagged(TRAIN), width=120)[0]
+
+
+def test_a_class_that_is_switched_off_says_so() -> None:
+    off = replace(tagged(TRAIN), scores={"Car": ClassScore(0.1, 0.1, None, float("inf"))})
+    assert " off " in printed(off, top=2)[0]
+
+
+def test_shots_are_a_table() -> None:
+    shots = tuple(Shot(float(n), n + 1.0, (("Train", 0.5),) if n else ()) for n in range(50))
+    out, _ = printed(replace(tagged(TRAIN), shots=shots), width=80)
+    assert "│    2 │ 1.0–2.0 s" in out
+    assert "Train 0.50" in out
+    assert "and 10 more shots" in out
+    assert max(map(len, out.splitlines())) <= 80
+
+
+def test_an_address_is_shown_as_it_is() -> None:
+    clip = Clip.of("https://host/a.mp4")
+    assert "https://host/a.mp4" in printed(replace(tagged(TRAIN), clip=clip))[0]
 
 
 def test_no_tags_and_no_scores_is_one_line() -> None:
@@ -129,7 +181,8 @@ def test_markup_in_names_is_not_interpreted() -> None:
 
 def test_many_events_are_counted() -> None:
     events = [Event(float(i), i + 0.5, 1.0) for i in range(6)]
-    assert when(events).endswith("3.0–3.5 s and 2 more")
+    events[2] = Event(2.0, 2.9, 1.0)
+    assert when(events) == "6 events, 0.0–5.5 s, longest at 2.0 s"
     assert when(events[:4]).endswith("3.0–3.5 s")
     assert when([]) == ""
 

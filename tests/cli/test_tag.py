@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 from importlib.resources import files
 from pathlib import Path
@@ -66,6 +67,8 @@ def test_top_shows_the_most_probable_classes(video: Path, tag: AvTag) -> None:
     done = tag(video, "--threshold", "1", "--top", "3")
     rows = [line for line in done.lines if "│" in line and "0." in line]
     assert len(rows) == 3
+    assert "threshold" in done.out
+    assert not any("✓" in row for row in rows)
     shown = [float(row.split("│")[2]) for row in rows]
     assert shown == sorted(shown, reverse=True)
 
@@ -152,9 +155,75 @@ def test_wrong_flags_are_one_sentence(
 
 
 def test_annotate_takes_one_file(video: Path, tag: AvTag, tmp_path: Path) -> None:
-    done = tag(video, video, "--annotate", tmp_path / "copy.mp4")
+    """Also where one word names several files."""
+    for name in "abc":
+        (tmp_path / f"{name}.mp4").hardlink_to(video)
+    for words in ([video, tmp_path / "a.mp4"], [tmp_path], [tmp_path / "*.mp4"]):
+        done = tag(*words, "--annotate", tmp_path / "out" / "copy.mp4")
+        assert (done.code, done.out) == (2, "")
+        assert "names one film, but there are" in done.err
+    assert not (tmp_path / "out").exists()
+
+
+def test_files_that_are_not_there_load_nothing(
+    tag: AvTag, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from av_tagger.cli import session
+
+    monkeypatch.setattr(session, "plan_of", None)
+    done = tag("none.mp4", tmp_path / "nowhere.wav", "--json")
+    assert done.code == 1
+    assert done.err.count("there is no such file") == 2
+    assert [json.loads(line)["error"]["kind"] for line in done.lines] == ["media", "media"]
+
+
+def test_partial_lines_come_before_the_result(tag: AvTag, tmp_path: Path) -> None:
+    from av_tagger.reports.schema import read_outcomes
+
+    sound = make_audio(tmp_path / "long.wav", seconds=25.0)
+    done = tag(sound, "--json", "--partial", "--threshold", "0")
+    *parts, result = map(json.loads, done.lines)
+    assert [part["partial"]["start"] for part in parts] == [0.0, 9.0, 18.0]
+    assert len(parts[0]["partial"]["tags"]) == 17
+    assert "tags" not in parts[0]
+    assert len(result["tags"]) == 17
+    (tmp_path / "results.jsonl").write_text(done.out)
+    assert len(list(read_outcomes(tmp_path / "results.jsonl"))) == 1
+    assert tag(sound, "--partial").err == "av-tag: --partial needs --json\n"
+
+
+def test_standard_input_is_tagged(video: Path, tag: AvTag, monkeypatch: pytest.MonkeyPatch) -> None:
+    expected = json.loads(tag(video, "--json").out)
+    with video.open("rb") as file:
+        monkeypatch.setattr("sys.stdin", io.TextIOWrapper(file))
+        found = json.loads(tag("-", "--json").out)
+    assert found["file"] == "-"
+    assert found["scores"] == expected["scores"]
+
+
+def test_by_shot_replaces_events_by_shots(video: Path, tag: AvTag) -> None:
+    done = tag(video, "--by", "shot", "--threshold", "0", "--json")
+    result = json.loads(done.out)
+    assert result["shots"][0]["start"] == 0.0
+    assert result["shots"][-1]["end"] == pytest.approx(result["duration"])
+    spans = {(shot["start"], shot["end"]) for shot in result["shots"]}
+    events = {(e["start"], e["end"]) for tag in result["tags"] for e in tag["events"]}
+    assert events
+    assert events <= spans
+    assert "shot" in tag(video, "--by", "shot", "--threshold", "0").out
+
+
+def test_a_word_that_only_the_eye_may_know(video: Path, tag: AvTag) -> None:
+    done = tag(video, "--classes", "Drone;Train", "--json")
+    assert done.code == 0
+    assert "no ear here knows Drone: the eye alone decides" in done.err
+    assert list(json.loads(done.out)["scores"]) == ["Drone", "Train"]
+
+
+def test_a_class_that_nothing_knows_is_an_error(video: Path, tag: AvTag) -> None:
+    done = tag(video, "--classes", "Drone", "--only", "ear")
     assert (done.code, done.out) == (2, "")
-    assert "--annotate" in done.err
+    assert "no class can be scored (Drone): " in done.err
 
 
 def test_settings_come_from_a_file_and_flags_override_it(

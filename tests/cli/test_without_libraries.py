@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 from dataclasses import dataclass, field
@@ -140,6 +141,18 @@ def test_without_cvxpy_its_selector_is_refused(
     assert "use the default solver 'sparse'" in done.stderr
 
 
+def test_without_opencv_only_annotated_videos_are_refused(
+    machine: Machine, video: Path, tmp_path: Path
+) -> None:
+    machine.breaks("cv2", "unlinked")
+    assert machine.tag(video)["keyframes"]
+    words = (video, "--ear", "starter", "--offline", "--annotate", tmp_path / "out.mp4")
+    done = machine.run(*words)
+    assert done.returncode in (1, 2)
+    assert "annotated videos need opencv-python, which cannot be imported (libGL" in done.stderr
+    assert not (tmp_path / "out.mp4").exists()
+
+
 def test_a_decoder_that_cannot_be_loaded_is_named(machine: Machine, video: Path) -> None:
     """Decoding happens in another process, which has the same broken library."""
     machine.breaks("decord", "unlinked")
@@ -162,8 +175,9 @@ def test_the_doctor_names_what_is_broken(machine: Machine) -> None:
     machine.breaks("gensim", "other version")
     done = machine.run("doctor")
     assert done.returncode == 0
+    findings = re.sub(r"\n {3,}", " ", done.stdout).splitlines()
     for distribution, reason in (("opencv-python", "libGL.so.1"), ("gensim", "another version")):
-        line = next(line for line in done.stdout.splitlines() if f" {distribution} " in line)
+        line = next(line for line in findings if f" {distribution} " in line)
         assert line.startswith("!")
         assert "cannot be loaded" in line
-        assert reason in line
+        assert reason in " ".join(done.stdout.split()), "lines are wrapped"

@@ -33,6 +33,9 @@ def put(folder: Path, *names: str) -> None:
         "-GCwoyCnYsY_0_10.WEBM",
         "-GCwoyCnYsY_0.000_10.000.opus",
         "Y-GCwoyCnYsY_0.000_10.000",
+        "-GCwoyCnYsY_0_10000.mp4",
+        "Y-GCwoyCnYsY_000000.mp4",
+        "-GCwoyCnYsY_0.flac",
     ],
 )
 def test_a_cut_clip_is_found(name: str, tmp_path: Path) -> None:
@@ -48,6 +51,7 @@ def test_a_cut_clip_is_found(name: str, tmp_path: Path) -> None:
         "YCk9F0Uq3BE.mp4",
         "YYCk9F0Uq3BE.mkv",
         "Night train [YCk9F0Uq3BE].webm",
+        "Night train [YCk9F0Uq3BE].f137.mp4",
         "Night-train-YCk9F0Uq3BE.m4a",
     ],
 )
@@ -107,3 +111,43 @@ def test_names_that_are_not_youtube_clips(tmp_path: Path) -> None:
 def test_a_missing_folder_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="is not a folder"):
         find_clips(listed("a"), [tmp_path / "none"])
+
+
+ROW = "-5QrBL6MzLg_60.000_70.000"
+
+
+@pytest.mark.parametrize(
+    ("seconds", "clip"), [(9.8, (0.0, None)), (187.0, (60.0, 70.0)), (None, (60.0, 70.0))]
+)
+def test_a_file_named_by_its_id_is_the_cut_if_it_is_as_long(
+    seconds: float | None, clip: tuple[float, float | None], tmp_path: Path
+) -> None:
+    put(tmp_path, "Y-5QrBL6MzLg.wav")
+    found = find_clips(listed(ROW), [tmp_path], lambda _: seconds)
+    assert found.clips[0][1] == Clip(tmp_path / "Y-5QrBL6MzLg.wav", *clip)
+    assert [row.key for row in found.by_length] == ([ROW] if clip[1] is None else [])
+
+
+def test_which_of_two_clips_a_short_file_is_cannot_be_told(tmp_path: Path) -> None:
+    put(tmp_path, "Y-5QrBL6MzLg.wav")
+    rows = listed(ROW, "-5QrBL6MzLg_80.000_90.000")
+    found = find_clips(rows, [tmp_path], lambda _: 10.0)
+    assert [clip.start_seconds for _, clip in found.clips] == [60.0, 80.0]
+    assert found.by_length == ()
+
+
+def test_an_empty_file_hides_no_good_one(tmp_path: Path) -> None:
+    put(tmp_path, "Y-5QrBL6MzLg.wav", f"{ROW}.mp4", f"two/Y{ROW}.mp4")
+    (tmp_path / "-5QrBL6MzLg.wav").write_bytes(b"RIFF")
+    assert find_clips(listed(ROW), [tmp_path]).clips[0][1].path.name == "-5QrBL6MzLg.wav"
+    (tmp_path / "two" / f"Y{ROW}.mp4").write_bytes(b"ftyp")
+    assert find_clips(listed(ROW), [tmp_path]).clips[0][1].path.parent.name == "two"
+
+
+def test_linked_folders_are_searched_once(tmp_path: Path) -> None:
+    put(tmp_path, f"disk/{ROW}.wav")
+    (tmp_path / "media").mkdir()
+    (tmp_path / "media" / "link").symlink_to(tmp_path / "disk", target_is_directory=True)
+    (tmp_path / "disk" / "round").symlink_to(tmp_path / "media", target_is_directory=True)
+    found = find_clips(listed(ROW), [tmp_path / "media"])
+    assert found.clips[0][1].path == tmp_path / "media" / "link" / f"{ROW}.wav"

@@ -50,6 +50,10 @@ ids = st.text("abzAZ09_-", min_size=11, max_size=11)
         ("bpdCMWWiB_0_30.000_40.000.wav", "bpdCMWWiB_0", 30, 40),
         ("/some/folder/x70B12Mb-8a_30_40.mkv", "x70B12Mb-8a", 30, 40),
         ("C:\\clips\\x70B12Mb-8a_30_40.3gp", "x70B12Mb-8a", 30, 40),
+        ("x70B12Mb-8a_30000_40000.mp4", "x70B12Mb-8a", 30, 40),  # milliseconds
+        ("Yx70B12Mb-8a_0_10000.flac", "x70B12Mb-8a", 0, 10),
+        ("x70B12Mb-8a_1000_1010.wav", "x70B12Mb-8a", 1000, 1010),  # seconds
+        ("x70B12Mb-8a_0.000_3600.000.wav", "x70B12Mb-8a", 0, 3600),
     ],
 )
 def test_clip_names(name: str, id_: str, start: float, end: float) -> None:
@@ -172,6 +176,8 @@ GOOD = "-GCwoyCnYsY_0.000_10.000.wav\t0\t10\tTrain\n"
         ("a.wav\tzero\t10\tCar", "'zero' is not a time; expected seconds"),
         ("a.wav\t0\tnan\tCar", "'nan' is not a time"),
         ("a.wav\t-1\t10\tCar", "'-1' is not a time"),
+        ("a.wav\t0\t7_0\tCar", "'7_0' is not a time"),
+        ("a.wav\t0\t１０\tCar", "'１０' is not a time"),
         ("a.wav\t0\tinf\tCar", "'inf' is not a time"),
         ("a.wav\t10\t0\tCar", "ends (0) before it starts (10)"),
         ("a.wav\t0\t10\tMotorcycel", "'Motorcycel' is not a class; did you mean 'Motorcycle'?"),
@@ -313,11 +319,12 @@ def test_outcomes_become_rows_in_seconds_of_the_clip() -> None:
         RunInfo("0", "cpu", "", 1.0),
     )
     failed = Failed(Clip(Path("w.mp4")), "media", "broken")
-    labels, events = from_outcomes([("-5QrBL6MzLg_30.000_40.000", tagged), ("w", failed)])
-    assert labels == {"-5QrBL6MzLg_30.000_40.000": ("Train", "Car")}
+    made = from_outcomes([("-5QrBL6MzLg_30.000_40.000", tagged), ("w", failed)])
+    assert made.tags == {"-5QrBL6MzLg_30.000_40.000": ("Train", "Car"), "w": ()}
     expected = (
         SoundEvent("Train", 0.0, 0.25),
         SoundEvent("Car", 0.0, 10.0),
         SoundEvent("Train", 1.0, 3.5),
     )
-    assert events == {"-5QrBL6MzLg_30.000_40.000": expected}
+    assert made.events == {"-5QrBL6MzLg_30.000_40.000": expected, "w": ()}
+    assert made.remarks == ("1 clip that failed is a bare name in the submission: untagged",)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -97,6 +98,7 @@ def changed(key: str, value: object, row: int | None = None) -> dict[str, Any]:
     [
         (changed("format", "other"), "format"),
         (changed("version", 2), "version 2"),
+        (changed("ear", 3), "'ear' is 3; write text"),
         (changed("method", "wieghted"), "did you mean 'weighted'"),
         (changed("clases", []), "did you mean 'classes'"),
         (changed("classes", []), "no list of classes"),
@@ -182,3 +184,13 @@ def test_a_family_is_a_word_that_may_be_left_out(tmp_path: Path) -> None:
     path.write_text(json.dumps(head | {"classes": [line | {"family": 3}]}), encoding="utf-8")
     with pytest.raises(WeightsError, match="'family' of class 'Bus' is 3; write a word"):
         read_fusion(path)
+
+
+@pytest.mark.parametrize("suffix", [".json", ".toml"])
+def test_the_ear_and_eye_that_it_was_fitted_to_are_kept(suffix: str, tmp_path: Path) -> None:
+    path = tmp_path / f"f{suffix}"
+    write_fusion(replace(some("logit"), fitted_ear="crnn (a, b)", fitted_eye="off"), path)
+    again = read_fusion(path, LABELS)
+    assert (again.fitted_ear, again.fitted_eye) == ("crnn (a, b)", "off")
+    write_fusion(some("logit"), path)
+    assert '"ear"' not in path.read_text().split("classes")[0], "of any ear"

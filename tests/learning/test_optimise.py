@@ -14,6 +14,7 @@ from av_tagger.learning.optimise import (
     make_learning_rate,
     make_optimiser,
 )
+from av_tagger.learning.recipe import read_recipe, recipe_names
 
 
 def test_plateau_lowers_the_rate_after_its_patience() -> None:
@@ -106,3 +107,37 @@ def test_counters_are_copied_not_averaged() -> None:
 def test_settings_that_mean_nothing_are_refused(kind: type, wrong: dict[str, float]) -> None:
     with pytest.raises(ValueError, match=r"positive|shares"):
         kind(**wrong)
+
+
+@pytest.mark.parametrize(
+    ("clips", "warmup"),
+    [(9_185, 5 * 191), (500, 5 * 10), (20, 5)],  # TAU 2019: 955 steps of 48 clips
+)
+def test_a_warm_up_in_epochs_follows_the_size_of_the_data(clips: int, warmup: int) -> None:
+    """FUSE §4.2: five of a hundred epochs, however many steps an epoch has."""
+    recipe = read_recipe("fuse/pnl")
+    epoch = recipe.length.steps_per_epoch(clips, recipe.batch)
+    steps = recipe.length.total_steps(clips, recipe.batch)
+    assert warmup / steps == pytest.approx(5 / 100)
+    learning_rate = make_learning_rate(recipe.schedule, steps, epoch)
+    rising = [learning_rate.at(step) for step in range(warmup)]
+    assert rising == pytest.approx([(step + 1) / warmup for step in range(warmup)])
+    assert rising[-1] == learning_rate.at(warmup) == 1.0
+    assert learning_rate.at(warmup + (steps - warmup) // 2) == pytest.approx(0.5, abs=0.01)
+    assert learning_rate.at(steps) == pytest.approx(0.0, abs=1e-9)
+
+
+def test_every_recipe_of_fuse_warms_up_for_five_epochs() -> None:
+    names = [name for name in recipe_names() if name.startswith("fuse/")]
+    assert len(names) == 19
+    for name in names:
+        recipe = read_recipe(name)
+        assert recipe.schedule == Schedule("cosine", warmup_epochs=5), name
+        found = (recipe.optimiser.lr, recipe.optimiser.weight_decay, recipe.batch)
+        assert found == (0.06, 0.001, 48), name
+        assert recipe.length.epochs == 100, name
+
+
+def test_a_warm_up_has_one_unit() -> None:
+    with pytest.raises(ValueError, match="the warm-up is in steps or in epochs"):
+        Schedule("cosine", warmup_steps=3, warmup_epochs=1)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import numpy as np
@@ -28,7 +29,7 @@ from tests.learning.published import write_published
 
 Rows = NDArray[np.float32]
 HERTZ = {"hum": 200.0, "whistle": 3000.0}
-QUICK = ["length.epochs=3", "length.epoch_steps=30", "batch=8"]
+QUICK = ["length.epochs=3", "length.epoch_steps=30", "batch=8", "background=0"]
 
 
 def play(path: Path, name: str, seed: int, seconds: float = 1.0) -> Path:
@@ -85,6 +86,8 @@ def test_the_command_trains_on_embeddings_and_the_run_tags(
     _, err = capfd.readouterr()
     assert ended.value.code == 0
     assert "notes.wav" in err
+    few = r"mAP \d\.\d{3} on 5 clips \(\d to \d per class, \d of none\); few clips: take"
+    assert re.search(few, " ".join(err.split()))
     header = read_header(run / "best.safetensors")
     assert (header.labels, header.embedder) == (("hum", "whistle"), str(published.resolve()))
     assert (
@@ -188,3 +191,36 @@ def test_a_run_on_embeddings_of_an_unknown_ear_cannot_tag(
     assert "cannot tag sound" in data.warnings[-1]
     with pytest.raises(UsageError, match="reads features, not sound"):
         load(ear=str(outcome.run), only="ear", offline=True)
+
+
+def test_background_is_learnt_and_held_out(
+    clips: Path, published: Path, two: ClassList, tmp_path: Path
+) -> None:
+    """Made sounds and those of a folder: a third is held out for the thresholds."""
+    for i in range(3):
+        play(tmp_path / "street" / f"{i}.wav", "none", 50 + i)
+    words = [*QUICK[:-1], "background=6", f"embedder={published}"]
+    plain = read_data(
+        Sources((clips,), hold_out=0.3),
+        two,
+        read_recipe("own-classes", [*words[:-2], "background=0", words[-1]]),
+    )
+    sources = Sources((clips,), hold_out=0.3, background=(tmp_path / "street",))
+    more = read_data(sources, two, read_recipe("own-classes", words))
+    assert len(more.training) - len(plain.training) == 6
+    assert len(more.validation) - len(plain.validation) == 3
+    added = more.validation.targets[-3:]
+    assert not added.any(), "they have none of the classes"
+
+
+def test_clips_without_any_class_are_recommended(
+    published: Path, two: ClassList, tmp_path: Path
+) -> None:
+    for i, name in enumerate(["hum", "whistle"] * 3):
+        play(tmp_path / "own" / name / f"{i}.wav", name, i)
+    play(tmp_path / "street" / "a.wav", "none", 9)
+    recipe = read_recipe("own-classes", [*QUICK, f"embedder={published}"])
+    data = read_data(Sources((tmp_path / "own",), hold_out=0.3), two, recipe)
+    assert any("--background FOLDER" in text for text in data.warnings)
+    sources = Sources((tmp_path / "own",), hold_out=0.3, background=(tmp_path / "street",))
+    assert not any("--background" in text for text in read_data(sources, two, recipe).warnings)

@@ -204,6 +204,31 @@ def test_a_vote_decides_at_one_half(data: TrainingData, tmp_path: Path) -> None:
         assert heard.activity is not None
 
 
+def test_votes_and_seeds_speak_of_the_averaged_predictions(
+    data: TrainingData, tmp_path: Path
+) -> None:
+    """A run that averages its checkpoints is a member as such, not by its best epoch."""
+    averaged = ("length.iterations=6", "length.epoch_steps=2", "keep.average=[2,4,6]")
+    recipe = small("small/embedding-cnn", *averaged, "optimiser.lr=0.01")
+    train_repeatedly(recipe, data, tmp_path / "seeds", Repeats(2), CPU)
+    runs = [tmp_path / "seeds" / f"seed-{seed}" for seed in range(2)]
+    combine(runs, tmp_path / "vote", "vote")
+    ensemble = read_ensemble(tmp_path / "vote" / "ensemble.json")
+    wave = Waveform(sing(("middle",), 4), RATE)
+    alone = [load_ear(run, "cpu") for run in runs]
+    assert [ear.info.model for ear in alone] == ["mean of 3 networks"] * 2
+    scores = [ear.hear([wave])[0].probabilities for ear in alone]
+    best = [load_ear(run / "best.safetensors", "cpu").hear([wave])[0].probabilities for run in runs]
+    assert np.abs(np.array(best) - np.array(scores)).max() > 1e-4
+    (mean,) = load_ear(tmp_path / "seeds", "cpu").hear([wave])
+    np.testing.assert_allclose(mean.probabilities, np.mean(scores, axis=0), atol=1e-6)
+    weights = np.array([m.weight for m in ensemble.members])
+    votes = [p >= np.array(m.thresholds) for p, m in zip(scores, ensemble.members, strict=True)]
+    (voted,) = load_ear(tmp_path / "vote", "cpu").hear([wave])
+    share = np.tensordot(weights / weights.sum(), np.array(votes, float), axes=1)
+    np.testing.assert_allclose(voted.probabilities, share, atol=1e-9)
+
+
 def test_runs_that_do_not_belong_together_are_one_sentence(
     data: TrainingData, tmp_path: Path
 ) -> None:

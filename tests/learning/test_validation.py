@@ -55,3 +55,21 @@ def test_metrics_have_names() -> None:
     assert validation.figure("map") == validation.map
     with pytest.raises(UsageError, match="did you mean 'micro_f1'"):
         validation.figure("microf1")
+
+
+def test_few_false_alarms_raise_thresholds_above_other_sounds() -> None:
+    """Half way from the highest other clip to 1, but no higher than the middle of the own clips."""
+    scores = np.array([[0.9, 0.9], [0.8, 0.7], [0.2, 0.6], [0.1, 0.1]], np.float32)
+    targets = np.array([[1, 1], [1, 1], [0, 0], [0, 0]], np.float32)
+    quiet = validate(scores, targets, 0.0, "few-false-alarms")
+    loud = validate(scores, targets, 0.0, "two-step")
+    assert quiet.thresholds == pytest.approx((0.6, 0.8))
+    assert all(a >= b for a, b in zip(quiet.thresholds, loud.thresholds, strict=True))
+    assert loud.micro_f1 == 1.0
+    assert quiet.micro_f1 == pytest.approx(2 * 3 / (3 + 4)), "at the raised thresholds"
+
+
+def test_unknown_labels_are_no_other_sounds() -> None:
+    scores = np.array([[0.9], [0.95], [0.2]], np.float32)
+    targets = np.array([[1], [np.nan], [0]], np.float32)
+    assert validate(scores, targets, 0.0, "few-false-alarms").thresholds == pytest.approx((0.6,))

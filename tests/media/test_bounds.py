@@ -12,6 +12,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
+from av_tagger import systems
 from av_tagger.clip import Clip
 from av_tagger.errors import MediaError, TimedOut
 from av_tagger.media import DecoderPool, close_decoders, make_backend
@@ -93,11 +94,11 @@ def test_memory_is_shared_by_the_decoders_of_a_machine(monkeypatch: pytest.Monke
     monkeypatch.setattr(os, "cpu_count", lambda: 4)
     sizes = {"SC_PAGE_SIZE": 4096, "SC_PHYS_PAGES": 1 << 24}
     monkeypatch.setattr(os, "sysconf", sizes.__getitem__)
-    monkeypatch.setattr(server.Path, "read_text", lambda _: "max")
+    monkeypatch.setattr(systems.Path, "read_text", lambda _: "max")
     assert server.memory_share() == 16 << 30
-    monkeypatch.setattr(server.Path, "read_text", lambda _: str(12 << 30))
+    monkeypatch.setattr(systems.Path, "read_text", lambda _: str(12 << 30))
     assert server.memory_share() == 3 << 30
-    monkeypatch.setattr(server.Path, "read_text", lambda _: str(1 << 30))
+    monkeypatch.setattr(systems.Path, "read_text", lambda _: str(1 << 30))
     assert server.memory_share() == server.LEAST_MEMORY
 
 

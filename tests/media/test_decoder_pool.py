@@ -23,6 +23,7 @@ from av_tagger.media import (
     probe,
     warm_up,
 )
+from av_tagger.media.sandbox import SWITCH
 from av_tagger.protocols import DecodeRequest, MediaBackend
 from tests import ROOT
 from tests.assets import make_audio, make_video
@@ -137,7 +138,8 @@ def test_a_crash_costs_one_file_only(clip: Clip) -> None:
     assert pool.pids() == []
 
 
-def test_a_killed_decoder_is_tried_once_more(clip: Clip) -> None:
+def test_a_killed_decoder_is_tried_once_more(clip: Clip, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(SWITCH, "off")  # the backend marks a file as tried
     pool = fake_pool("killed once")
     found = list(pool.windows(clip, REQUEST))
     assert [media.start_seconds for media in found] == [0.0, 1.0, 2.0]

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -10,8 +13,8 @@ import pytest
 
 from av_tagger.errors import MediaError
 from av_tagger.media import find_media
-from av_tagger.media.find import SOUND, VIDEO
 from av_tagger.media.paths import check_path
+from av_tagger.media.suffixes import SOUND, VIDEO
 
 
 @pytest.fixture
@@ -106,6 +109,40 @@ def test_an_unreadable_folder_within_costs_that_entry_only(
     assert find_media([folder]) == find_media([folder.parent / f"{folder.name}*"]) == found
     with pytest.raises(MediaError, match="er: this folder cannot be read"):
         check_path(found[-1])
+
+
+@pytest.fixture
+def depths(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """A folder with files 1,500 levels below it, and beyond what a path can name."""
+    if sys.platform != "linux":
+        pytest.skip("other systems name no such paths")
+    top = tmp_path / "top"
+    top.mkdir()
+    (top / "a.wav").touch()
+    monkeypatch.chdir(top)
+    for level in range(2500):
+        if level == 1500:
+            Path("deep.wav").touch()
+        Path("d").mkdir()
+        os.chdir("d")
+    Path("lost.wav").touch()
+    yield top
+    os.chdir(tmp_path)
+    subprocess.run(["rm", "-rf", str(top)], check=True)
+
+
+def test_folders_nested_thousands_deep(depths: Path) -> None:
+    """What can be named is found; the first folder that cannot be is said to be unreachable."""
+    first, deep, beyond = sorted(find_media([depths]), key=lambda path: len(path.parts))
+    assert first == depths / "a.wav"
+    assert deep.name == "deep.wav"
+    with pytest.raises(MediaError, match="its path is too long for this system"):
+        check_path(beyond)
+
+
+def test_a_pattern_over_folders_nested_thousands_deep_is_one_sentence(depths: Path) -> None:
+    with pytest.raises(MediaError, match="nested too deeply for this pattern; name the folder"):
+        find_media([depths / "**" / "*.wav"])
 
 
 @pytest.mark.parametrize("length", [300, 5000])

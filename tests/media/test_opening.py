@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import struct
+import wave
 from fractions import Fraction
 from pathlib import Path
 from types import SimpleNamespace
@@ -14,8 +15,9 @@ import av
 import pytest
 from av.stream import Disposition
 
+from av_tagger.clip import Clip
 from av_tagger.errors import MediaError
-from av_tagger.media import opening
+from av_tagger.media import make_backend, opening
 from av_tagger.media.opening import (
     SNIFF_BYTES,
     Tracks,
@@ -27,8 +29,10 @@ from av_tagger.media.opening import (
     origin_of,
     pick_tracks,
     top_boxes,
+    why_implausible,
     why_unreadable,
 )
+from av_tagger.protocols import DecodeRequest
 from tests.assets import make_audio, make_video
 
 
@@ -220,3 +224,29 @@ def test_an_encrypted_file_is_called_encrypted(tmp_path: Path) -> None:
         tracks = pick_tracks(container)
     assert tracks.notes == ("the audio track was left out: it is encrypted",)
     assert tracks.video is not None
+
+
+def test_a_codec_whose_tag_is_no_text(tmp_path: Path) -> None:
+    data = make_video(tmp_path / "a.mp4", 1.0).read_bytes()
+    index = data.rfind(b"moov")
+    path = tmp_path / "b.mp4"
+    path.write_bytes(data[:index] + data[index:].replace(b"mp4a", b"\x80p4a"))
+    with open_container(path) as container:
+        assert pick_tracks(container).video is not None
+
+
+@pytest.mark.parametrize(("channels", "planar", "most"), [(1000, False, 512), (65, True, 64)])
+def test_a_thousand_channels_are_called_so(channels: int, planar: bool, most: int) -> None:
+    codec = SimpleNamespace(channels=channels, format=SimpleNamespace(is_planar=planar))
+    assert why_implausible(codec) == f"it has {channels} channels; expected at most {most}"
+    codec.channels = most
+    assert why_implausible(codec) == ""
+
+
+def test_a_file_of_a_thousand_channels_is_not_called_damaged(tmp_path: Path) -> None:
+    path = tmp_path / "a.wav"
+    with wave.open(str(path), "wb") as file:
+        file.setparams((1000, 2, 8000, 0, "NONE", ""))
+        file.writeframes(bytes(2 * 1000 * 100))
+    with pytest.raises(MediaError, match=r"pcm_s16le; .* no number of channels from 1 to 512"):
+        list(make_backend("pyav").windows(Clip(path), DecodeRequest()))

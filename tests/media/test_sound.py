@@ -89,6 +89,18 @@ def test_the_mixer_keeps_the_order_when_the_format_changes() -> None:
     assert len(mixer.rest()) == 0
 
 
+def test_a_change_of_channels_is_mixed_anew() -> None:
+    """Without a new start all frames would be read with the channels of the first, or crash."""
+    mixer, given_out = Mixer(), []
+    levels = ([0.1], [0.2, 0.4], [0.1] * 5 + [0.7], [0.5], [0.6] * 6, [0.1, 0.3])
+    for level in levels:
+        values = np.repeat(np.array(level, np.float32)[:, None], 100, axis=1)
+        given_out.append(mixer.add(frame(values)))
+    given_out.append(mixer.rest())
+    means = [np.mean(level) for level in levels]
+    np.testing.assert_allclose(np.concatenate(given_out), np.repeat(means, 100), rtol=1e-5)
+
+
 def resample(samples: np.ndarray, source: int, target: int, chunks: list[int]) -> np.ndarray:
     resampler, at, parts = Resampler(source, target), 0, []
     for size in chunks:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import gc
 import os
+import pickle
 import socket
-from collections.abc import Iterator
+import threading
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +15,7 @@ import pytest
 
 from av_tagger.clip import Clip, ColourMatrix, Frames, Media, Waveform
 from av_tagger.media import transport
-from av_tagger.media.transport import MappedBlocks, SharedBlocks, anonymous_file, receive, send
+from av_tagger.media.transport import MappedBlocks, SharedBlocks, receive, send
 
 Pair = tuple[socket.socket, socket.socket]
 
@@ -30,7 +32,8 @@ def address(images: np.ndarray) -> int:
 
 
 def media_with(images: np.ndarray, luma: ColourMatrix | None = None) -> Media:
-    frames = Frames(images, np.arange(len(images), dtype=np.float64), damaged=1, luma=luma)
+    times, first = np.arange(len(images), dtype=np.float64), np.zeros(len(images), np.int64)
+    frames = Frames(images, times, damaged=1, luma=luma, first_equal=first)
     waveform = Waveform(np.full(5, 0.5, np.float32), 5)
     return Media(Clip(Path("a.mp4")), 0.0, 1.0, waveform, frames, ("a note",), ("a remark",))
 
@@ -54,6 +57,7 @@ def test_a_window_arrives_whole(pair: Pair) -> None:
     np.testing.assert_array_equal(found.frames.images, images)
     np.testing.assert_array_equal(found.frames.times, [0.0, 1.0])
     assert (found.frames.damaged, found.frames.luma) == (1, luma)
+    np.testing.assert_array_equal(found.frames.first_equal, [0, 0])  # type: ignore[arg-type]
     assert (found.notes, found.remarks) == (("a note",), ("a remark",))
     images[...] = 9
     assert (found.frames.images == 9).all(), "the same memory, not a copy"
@@ -100,14 +104,14 @@ def test_a_block_is_mapped_once(pair: Pair, monkeypatch: pytest.MonkeyPatch) -> 
     server, client = pair
     memory, mapped = SharedBlocks(), MappedBlocks()
     calls: list[int] = []
-    real = transport.mmap.mmap
+    real = transport.LockedMap
 
     def counted(descriptor: int, *rest: int) -> object:
         calls.append(descriptor)
         return real(descriptor, *rest)
 
     images = memory.allocate((2, 4, 4, 3))
-    monkeypatch.setattr(transport.mmap, "mmap", counted)
+    monkeypatch.setattr(transport, "LockedMap", counted)
     for _ in range(3):
         send(server, media_with(images), memory)
         receive(client, mapped)
@@ -156,7 +160,7 @@ def test_the_end_of_the_other_side_is_an_end_of_file(pair: Pair) -> None:
 
 def test_half_a_message_is_an_end_of_file(pair: Pair) -> None:
     server, client = pair
-    server.sendall(transport.HEADER.pack(100, 0) + b"only ten b")
+    server.sendall(transport.HEADER.pack(100, 0, 0) + b"only ten b")
     server.close()
     with pytest.raises(EOFError):
         receive(client)
@@ -177,15 +181,90 @@ def test_descriptors_do_not_pile_up(pair: Pair) -> None:
     assert open_files() <= before + 1, "mmap keeps one of its own"
 
 
-@pytest.mark.parametrize("memfd", [True, False])
-def test_memory_without_a_name_can_be_mapped(memfd: bool, monkeypatch: pytest.MonkeyPatch) -> None:
-    if memfd and not hasattr(os, "memfd_create"):
-        pytest.skip("this system has no memfd_create")
-    if not memfd:
-        monkeypatch.delattr(os, "memfd_create", raising=False)
-    descriptor = anonymous_file()
-    os.ftruncate(descriptor, 8)
-    with transport.mmap.mmap(descriptor, 8) as one, transport.mmap.mmap(descriptor, 8) as other:
-        one[:3] = b"abc"
-        assert other[:3] == b"abc"
-    os.close(descriptor)
+class Locks:
+    """Stands in for the page locks of a GPU's driver."""
+
+    def __init__(self, *, refuse: bool = False) -> None:
+        self.held: dict[int, int] = {}  # bytes by address
+        self.refuse, self.calls = refuse, 0
+
+    def lock(self, where: int, size: int) -> Callable[[], object] | None:
+        self.calls += 1
+        if self.refuse:
+            return None
+        assert where not in self.held
+        self.held[where] = size
+        return lambda: self.held.pop(where)
+
+
+def pass_on(pair: Pair, memory: SharedBlocks, mapped: MappedBlocks, size: int) -> Media:
+    """A window of that many bytes, as the receiver gets it."""
+    images = memory.allocate((1, size // 3, 1, 3))
+    send(pair[0], media_with(images), memory)
+    del images
+    found: Media = receive(pair[1], mapped)
+    return found
+
+
+def test_memory_is_page_locked_once_and_only_while_it_is_mapped(pair: Pair) -> None:
+    locks, memory = Locks(), SharedBlocks()
+    mapped = MappedBlocks(locks.lock)
+    for _ in range(5):
+        found = pass_on(pair, memory, mapped, 3000)
+        assert found.frames is not None
+        assert list(locks.held) == [address(found.frames.images)]
+        del found
+        gc.collect()
+        memory.take_back([mapped.released.popleft()])
+    assert locks.calls == 1, "the same block every time"
+    del mapped
+    gc.collect()
+    assert locks.held == {}
+
+
+def test_pictures_outlive_the_channel_and_stay_locked(pair: Pair) -> None:
+    """A decoder that was replaced: its last window is still with the networks."""
+    locks, memory = Locks(), SharedBlocks()
+    mapped = MappedBlocks(locks.lock)
+    found = pass_on(pair, memory, mapped, 3000)
+    del mapped
+    gc.collect()
+    assert len(locks.held) == 1
+    assert found.frames is not None
+    assert found.frames.images.shape == (1, 1000, 1, 3)
+    del found
+    gc.collect()
+    assert locks.held == {}
+
+
+def test_memory_that_cannot_be_locked_works_as_well(pair: Pair) -> None:
+    locks = Locks(refuse=True)
+    found = pass_on(pair, SharedBlocks(), MappedBlocks(locks.lock), 3000)
+    assert found.frames is not None
+    assert locks.calls == 1
+
+
+def test_large_arrays_arrive_whole_and_writable(pair: Pair) -> None:
+    """They are larger than what the socket holds, so both ends work at once."""
+    server, client = pair
+    samples = np.arange(500_000, dtype=np.float32)
+    media = Media(Clip(Path("a.mp4")), 0.0, 1.0, Waveform(samples, 5), None)
+    for message in (media, {"two": [samples, samples[::2], "text"]}):
+        sender = threading.Thread(target=send, args=(server, message, SharedBlocks()))
+        sender.start()
+        found = receive(client)
+        sender.join()
+        arrays = [found.waveform.samples] if isinstance(found, Media) else found["two"][:2]
+        for array, sent in zip(arrays, [samples, samples[::2]], strict=False):
+            np.testing.assert_array_equal(array, sent)
+            assert array.flags.writeable
+
+
+def test_an_end_within_an_array_is_an_end_of_file(pair: Pair) -> None:
+    server, client = pair
+    body = pickle.dumps(1)
+    head = transport.HEADER.pack(len(body), 0, 1) + body
+    server.sendall(head + transport.LENGTH.pack(100) + b"only ten b")
+    server.close()
+    with pytest.raises(EOFError):
+        receive(client)

@@ -252,3 +252,29 @@ def test_an_overlap_as_long_as_the_window_still_moves_on() -> None:
     assert len(starts) <= 20
     assert all(after > before for before, after in itertools.pairwise(starts))
     assert math.isclose(found[-1].end_seconds, 2.0)
+
+
+def test_equal_frames_are_known_per_window() -> None:
+    """Each window counts from its own first frame."""
+    events = [picture(n / FPS, value=[5, 6, 6, 5, 7][n % 5]) for n in range(20)]
+    first, second = cut(events, ContainerHints(False, True, 2.0, FPS))[:2]
+    assert first.frames is not None
+    assert second.frames is not None
+    assert first.frames.first_equal is not None
+    assert second.frames.first_equal is not None
+    assert values(first) == [5, 6, 6, 5, 7] * 2
+    assert first.frames.first_equal.tolist() == [0, 1, 1, 0, 4, 0, 1, 1, 0, 4]
+    seen = values(second)
+    assert second.frames.first_equal.tolist() == [seen.index(v) for v in seen]
+
+
+def test_a_picture_that_stays_is_its_own_first() -> None:
+    """A still picture is given again to later windows."""
+    events = [picture(0.0), picture(0.1), *(sound(n * 10, 10) for n in range(30)), picture(2.9)]
+    found = cut(events, ContainerHints(True, True, 3.0, FPS, 3.0, 3.0))
+    assert len(found) > 1
+    assert {len(media.frames) for media in found[1:] if media.frames is not None} == {1}
+    for media in found[1:]:
+        assert media.frames is not None
+        assert media.frames.first_equal is not None
+        assert media.frames.first_equal.tolist() == list(range(len(media.frames)))

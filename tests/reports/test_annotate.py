@@ -11,7 +11,7 @@ import pytest
 
 from av_tagger.clip import Clip
 from av_tagger.errors import MediaError
-from av_tagger.reports.annotate import COLOURS, Annotator, Layout, annotate, draw
+from av_tagger.reports.annotate import COLOURS, Annotator, Layout, _blend, annotate, draw
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -99,6 +99,31 @@ def test_every_picture_size_works(tagged: Tagged, width: int, height: int) -> No
 def test_results_without_tags_change_nothing(tagged: Tagged) -> None:
     nothing = replace(tagged, tags=(), keyframes=())
     assert (draw(grey(), 1.0, nothing) == 90).all()
+
+
+def test_blending_by_hand() -> None:
+    """Rounded alpha blending, cut off at the edges of the picture."""
+    drawn, rng = grey(40, 30), np.random.default_rng(0)
+    colours = rng.integers(0, 256, (20, 25, 3), dtype=np.uint8)
+    alpha = rng.random((20, 25)).astype(np.float32)
+    alpha[0], alpha[1] = 0, 1
+    _blend(drawn, (colours, alpha), 30, 15)
+    part = alpha[:15, :10, None].astype(np.float64)
+    expected = (1 - part) * 90 + part * colours[:15, :10]
+    assert np.abs(drawn[15:, 30:].astype(float) - expected).max() <= 0.51
+    assert (drawn[15, 30:] == 90).all()
+    assert (drawn[16, 30:] == colours[1, :10]).all()
+    assert (drawn[:15] == 90).all()
+    assert (drawn[:, :30] == 90).all()
+    _blend(drawn, (colours, alpha), 40, 30)  # nothing of it is inside
+
+
+def test_labels_of_any_alphabet_are_written(tagged: Tagged) -> None:
+    """OpenCV draws shapes; its fonts would show question marks here."""
+    first, *others = tagged.tags
+    greek = replace(tagged, tags=(replace(first, label="Σειρήνα"), *others), activity=None)
+    marks = replace(tagged, tags=(replace(first, label="???????"), *others), activity=None)
+    assert (draw(grey(), 0.0, greek) != draw(grey(), 0.0, marks)).any()
 
 
 def make_film(path: Path, seconds: float = 2.0, fps: int = 10) -> None:

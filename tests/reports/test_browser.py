@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import itertools
 import re
 from dataclasses import replace
 from fractions import Fraction
@@ -15,7 +16,7 @@ import pytest
 from av_tagger.clip import Clip, Waveform
 from av_tagger.reports.html import PageOptions, write_page, write_site
 from av_tagger.reports.spectrogram import SpectrogramSettings, as_png, mel_peaks
-from av_tagger.scores import BranchInfo, Failed, Outcome, RunInfo, Status, Tag, Tagged
+from av_tagger.scores import BranchInfo, Event, Failed, Outcome, RunInfo, Status, Tag, Tagged
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -351,3 +352,107 @@ def test_a_page_is_drawn(shown: Any, tmp_path: Path) -> None:
         assert picture.width == 1280
         assert picture.height > 1200
         assert len(picture.convert("RGB").getcolors(1 << 20)) > 500
+
+
+def ticks(browser: Any) -> list[str]:
+    return list(browser.js("[...document.querySelectorAll('.axis text')].map(e => e.textContent)"))
+
+
+def test_the_timeline_zooms(shown: Any) -> None:
+    """Twice around the middle: the timeline shows 3.75 to 6.25 s, and clicks mean that."""
+    whole = ticks(shown)
+    assert whole[0] == "0:00"
+    shown.click(*middle_of(shown, ".cover", 0.5))
+    shown.wait("Math.abs(document.getElementById('media').currentTime - 5) < 0.05")
+    for _ in range(2):
+        shown.js("document.querySelector('[data-zoom=\"+\"]').click()")
+    assert ticks(shown) == [f"0:{t / 2:04.1f}" for t in range(8, 13)]
+    assert playhead(shown) == pytest.approx(50, abs=0.5)
+    shown.click(*middle_of(shown, ".cover", 0.9))
+    shown.wait("Math.abs(document.getElementById('media').currentTime - 6) < 0.05")
+    horn = "document.querySelectorAll('.sound .graph')[0].getBoundingClientRect().width"
+    assert shown.js(horn) == pytest.approx(
+        4 * shown.js("document.querySelector('.track').clientWidth"), rel=0.01
+    )
+    shown.js("document.getElementById('lanes').focus()")
+    shown.press("0", 48, "0")
+    assert ticks(shown) == whole
+    shown.press("?", 191, "?")
+    assert shown.js("document.getElementById('keys').classList.contains('asked')")
+    assert shown.complaints() == []
+
+
+def test_many_classes_are_folded_and_filtered(tagged: Tagged, tmp_path: Path, browser: Any) -> None:
+    scores = tagged.scores | {
+        f"Class {k}": replace(tagged.scores["Bus"], fused=k / 1000) for k in range(500)
+    }
+    write_page(replace(tagged, scores=scores, activity=None), tmp_path / "page.html")
+    browser.open((tmp_path / "page.html").as_uri())
+    shown = "[...document.querySelectorAll('tbody tr')].filter(r => r.offsetParent).length"
+    assert browser.js(shown) == 25
+    assert browser.js("document.getElementById('all-classes').textContent") == "and 492 more"
+    browser.js(
+        "const f = document.getElementById('class-filter'); f.value = 'class 12';"
+        " f.dispatchEvent(new Event('input'))"
+    )
+    assert browser.js(shown) == 15, "12, 112, 120 to 129, 212, 312, 412"
+    browser.js("f.value = ''; f.dispatchEvent(new Event('input'))")
+    browser.js("document.getElementById('all-classes').click()")
+    assert browser.js(shown) == 517
+
+
+def test_what_a_list_leaves_out_opens(tagged: Tagged, tmp_path: Path, browser: Any) -> None:
+    events = tuple(Event(k / 30, k / 30 + 0.02, 0.5) for k in range(208))
+    tags = (replace(tagged.tags[0], events=events),)
+    write_page(replace(tagged, tags=tags), tmp_path / "page.html")
+    browser.open((tmp_path / "page.html").as_uri())
+    buttons = "[...document.querySelectorAll('.card [data-seek]')].filter(b => b.checkVisibility())"
+    before = browser.js(f"{buttons}.length")
+    assert browser.js("document.querySelector('.card summary').textContent") == "and 196 more"
+    browser.js("document.querySelector('.card summary').click()")
+    assert browser.js(f"{buttons}.length") == before + 196
+
+
+def test_the_index_gives_what_it_shows_as_csv(browser: Any, tmp_path: Path) -> None:
+    branch, run = BranchInfo(Status.OK, "m"), RunInfo("0", "cpu", "", 0.0)
+    tag = Tag('=cmd|"x"', 0.5, 0.3, None, None)
+    outcomes: list[Outcome] = [
+        Tagged(Clip(Path(f"in/{name}")), 2.0, tags, {}, (), branch, branch, run)
+        for name, tags in (("-a,b.mp4", (tag,)), ("other.mp4", ()))
+    ]
+    outcomes.append(Failed(Clip(Path("in/-bad.mp4")), "media", "no sound"))
+    browser.open(write_site(outcomes, tmp_path).as_uri())
+    browser.js(
+        "URL.createObjectURL = (blob) => { window.saved = blob; return 'about:blank#x' };"
+        " const s = document.getElementById('search'); s.value = '-';"
+        " s.dispatchEvent(new Event('input')); HTMLAnchorElement.prototype.click = () => {};"
+        " document.getElementById('csv').click()"
+    )
+    assert browser.js("window.saved.text()").splitlines() == [
+        "file,folder,seconds,label,probability,error",
+        '"\'-a,b.mp4",in,2,"\'=cmd|""x""",0.5,',
+        "'-bad.mp4,in,,,,no sound",
+    ]
+
+
+@pytest.mark.parametrize("width", [1280, 390])
+def test_file_names_are_whole_in_the_index(width: int, browser: Any, tmp_path: Path) -> None:
+    """Rows are as high as their names; none covers the next."""
+    branch, run = BranchInfo(Status.OK, "m"), RunInfo("0", "cpu", "", 0.0)
+    names = ["short.mp4", "a very long name of a film " * 8 + ".mp4", "W" * 180 + ".mp4", "z.mp4"]
+    outcomes: list[Outcome] = [
+        Tagged(Clip(Path("a folder/below") / name), 2.0, (), {}, (), branch, branch, run)
+        for name in names
+    ]
+    browser.open(write_site(outcomes, tmp_path).as_uri(), (width, 800), phone=width < 600)
+    boxes = browser.js(
+        "[...document.querySelectorAll('.item')].map(i => { const b = i.querySelector('.file');"
+        " const r = i.getBoundingClientRect(), f = b.getBoundingClientRect();"
+        " return [r.top, r.bottom, f.top, f.bottom, b.scrollWidth - b.clientWidth] })"
+    )
+    assert len(boxes) == 4
+    for top, bottom, name_top, name_bottom, hidden in boxes:
+        assert top - 1 <= name_top
+        assert name_bottom <= bottom + 1
+        assert hidden <= 0
+    assert all(a[1] <= b[0] for a, b in itertools.pairwise(boxes))

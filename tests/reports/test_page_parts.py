@@ -114,9 +114,9 @@ class TestParts:
 
     def test_a_chain_names_its_numbers(self) -> None:
         chain = join(evidence_chain(Evidence(3.0, "bus <1>", 0.4, 0.7), "Bus"))
-        assert text_of(chain) == "bus &lt;1&gt; 0.40 0.70 Bus"
+        assert text_of(chain) == "bus &lt;1&gt; 0.40 match 0.70 Bus"
         assert 'title="probability of the object in the key frame">0.40' in chain
-        assert 'title="similarity of the two names">0.70' in chain
+        assert "by its name or definition" in chain
 
 
 class TestCards:
@@ -137,8 +137,9 @@ class TestCards:
     def test_many_events_are_counted(self, tagged: Tagged) -> None:
         events = tuple(Event(float(n), n + 0.5, 0.9) for n in range(EVENTS_SHOWN + 3))
         html = cards(replace(tagged, tags=(replace(tagged.tags[0], events=events),)))
-        assert html.count("peak") == EVENTS_SHOWN
-        assert "and 3 more" in text_of(html)
+        assert html.partition("<details")[0].count("peak") == EVENTS_SHOWN
+        assert html.count("data-seek") == EVENTS_SHOWN + 3 + len(tagged.tags[0].evidence)
+        assert "and 3 more" in text_of(html), "the summary that opens the rest"
 
     def test_without_tags_the_nearest_class_is_named(self, tagged: Tagged) -> None:
         scores = {
@@ -159,14 +160,23 @@ class TestCards:
         assert html.count("<svg") == 1
         assert "seen –" in text_of(html)
 
+    def test_heard_and_seen_are_left_out_where_there_is_one_of_them(self, tagged: Tagged) -> None:
+        """The one score is the probability itself."""
+        tags = tuple(replace(tag, seen=None) for tag in tagged.tags)
+        scores = {label: replace(score, seen=None) for label, score in tagged.scores.items()}
+        deaf = replace(tagged, tags=tags, scores=scores)
+        assert "heard-seen" not in cards(deaf)
+        heads = re.findall(r'<th scope="col".*?</th>', class_table(deaf))
+        assert [text_of(head) for head in heads] == ["Class", "Probability", "Threshold"]
+
 
 class TestKeyFrames:
     def test_each_frame_has_time_weight_evidence_and_objects(self, tagged: Tagged) -> None:
         html = frames(tagged)
         first, second = re.findall(r"<li><button.*?</li></ul></li>", html)
         assert text_of(first).startswith("0:03.2 stands for 60 % of the clip electric locomotive")
-        assert "trolleybus 0.30 0.71 Bus" in text_of(first)
-        assert "minibus 0.34 0.83 Bus" in text_of(second)
+        assert "trolleybus 0.30 match 0.71 Bus" in text_of(first)
+        assert "minibus 0.34 match 0.83 Bus" in text_of(second)
         assert text_of(second).endswith("street sign 0.20"), "objects without evidence come last"
 
     def test_the_alternative_text_names_the_objects(self, tagged: Tagged) -> None:
@@ -179,13 +189,14 @@ class TestKeyFrames:
         tag = replace(tagged.tags[0], evidence=(Evidence(99.0, "bus", 0.5, 0.5),))
         html = frames(replace(tagged, keyframes=many, tags=(tag,)))
         shown = [float(t) for t in re.findall(r'class="shot" data-seek="([\d.]+)"', html)]
+        assert html.count("data-seek") == 100, "the others are behind a line that opens"
         assert len(shown) == FRAMES_SHOWN
         assert shown == [*map(float, range(FRAMES_SHOWN - 1)), 99.0]
         assert "and 52 more" in text_of(html)
 
     def test_the_arrow_is_explained_only_if_there_is_one(self, tagged: Tagged) -> None:
-        assert "similarity between" in frames(tagged)
-        assert "similarity between" not in frames(replace(tagged, tags=()))
+        assert "match: how strongly" in frames(tagged)
+        assert "match: how strongly" not in frames(replace(tagged, tags=()))
 
     def test_a_frame_without_a_picture(self, tagged: Tagged) -> None:
         html = frames(replace(tagged, keyframes=(KeyFrame(1.0, math.nan),), tags=()))
@@ -209,10 +220,11 @@ class TestTable:
         scores = {
             "Bus": ClassScore(math.nan, None, math.nan, math.inf),
             "Car": ClassScore(0.1, None, 0.1, 0.5),
+            "Train": ClassScore(0.2, 0.2, 0.3, 0.5),
         }
         html = class_table(replace(tagged, scores=scores, tags=()))
         rows = [text_of(row) for row in re.findall(r"<tr[^>]*>.*?</tr>", html)[1:]]
-        assert rows == ["Car – 0.10 0.10 0.50", "Bus – – – –"]
+        assert rows == ["Train 0.20 0.30 0.20 0.50", "Car – 0.10 0.10 0.50", "Bus – – – –"]
         assert html.count('data-value="-1"') == 5
 
 

@@ -9,6 +9,7 @@ import re
 import subprocess
 import sys
 import warnings
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -23,7 +24,7 @@ from av_tagger.reports import files
 from av_tagger.reports.schema import read_outcomes
 from av_tagger.reports.writers import WRITERS, check_formats, write_all
 from av_tagger.reports.writers import elan as elan_writer
-from av_tagger.reports.writers.captions import cues
+from av_tagger.reports.writers.captions import exact_cues
 from av_tagger.reports.writers.tables import JSON
 from av_tagger.scores import Event, Failed, Outcome, Tag, Tagged
 
@@ -37,8 +38,9 @@ EXPECTED = {
     "json": ["results.jsonl"],
     "json-detail": ["results.detail.jsonl"],
     "csv": ["results.tags.csv", "results.events.csv"],
+    "csv-raw": ["results.tags.raw.csv", "results.events.raw.csv"],
     "parquet": ["results.tags.parquet", "results.events.parquet"],
-    "dcase": ["results.subtask_a.tsv", "results.subtask_b.tsv"],
+    "dcase": ["results.subtask_a.tsv", "results.subtask_b.tsv", "results.subtask_b.txt"],
     "rttm": ["results.rttm"],
     **{
         name: [
@@ -56,6 +58,8 @@ EXPECTED = {
             "jams": ".jams",
             "vtt": ".vtt",
             "srt": ".srt",
+            "vtt-scores": ".scores.vtt",
+            "srt-scores": ".scores.srt",
         }.items()
     },
 }
@@ -116,8 +120,8 @@ def test_csv_holds_tags_events_and_errors(sample: list[Outcome], tmp_path: Path)
     assert [(r["file"], r["label"], r["error"]) for r in rows] == [
         ("films/street corner.mp4", "Train horn", ""),
         ("films/street corner.mp4", "Bus", ""),
-        ("-5QrBL6MzLg_60.000_190.000 & <b>.mp4", "Train horn", ""),
-        ("-5QrBL6MzLg_60.000_190.000 & <b>.mp4", "Car alarm", ""),
+        ("'-5QrBL6MzLg_60.000_190.000 & <b>.mp4", "Train horn", ""),
+        ("'-5QrBL6MzLg_60.000_190.000 & <b>.mp4", "Car alarm", ""),
         ("audio/Y-5QrBL6MzLg_60.000_70.000.wav", "", ""),
         ('broken, "quoted".mp4', "", 'broken, "quoted".mp4: cannot be opened'),
     ]
@@ -132,6 +136,29 @@ def test_csv_holds_tags_events_and_errors(sample: list[Outcome], tmp_path: Path)
         ("60.0", "Train horn", 61, 64),
         ("60.0", "Car alarm", 63, 66.5),
     ]
+
+
+@pytest.mark.parametrize("first", ["=", "+", "-", "@", "\t", "\r"])
+def test_cells_are_no_formulas_unless_raw(first: str, tagged: Tagged, tmp_path: Path) -> None:
+    formula = f"{first}HYPERLINK(1)"
+    evil = replace(
+        tagged,
+        clip=Clip(Path(f"{formula}.mp4")),
+        tags=(replace(tagged.tags[0], label=formula, probability=0.25),),
+    )
+    broken = Failed(Clip(Path("a.mp4")), "media", formula)
+    cells = {}
+    for name in ("csv", "csv-raw"):
+        tags, events = write_all([name], [evil, broken], tmp_path / name)
+        for kind, path in {"tags": tags, "events": events}.items():
+            with path.open(newline="", encoding="utf-8") as file:
+                rows = list(csv.DictReader(file))
+            cells[name, kind] = [v for row in rows for v in row.values()]
+    for kind in ("tags", "events"):
+        assert not any(cell.startswith(first) for cell in cells["csv", kind])
+        assert f"'{formula}" in cells["csv", kind]
+        assert formula in cells["csv-raw", kind]
+    assert "0.25" in cells["csv", "tags"], "numbers stay numbers"
 
 
 def test_parquet_holds_tags_events_and_errors(sample: list[Outcome], tmp_path: Path) -> None:
@@ -209,9 +236,10 @@ def test_elan_time_slots_are_sorted_and_used(sample: list[Outcome], tmp_path: Pa
 
 
 def test_submission_rows(sample: list[Outcome], tmp_path: Path) -> None:
-    a, b = (
+    a, b, text = (
         p.read_text(encoding="utf-8").splitlines() for p in write_all(["dcase"], sample, tmp_path)
     )
+    assert text == b
     assert [row.split("\t") for row in a if row.startswith("-5Q")][-1] == [
         "-5QrBL6MzLg_60.000_70.000.wav"
     ]
@@ -225,7 +253,7 @@ def test_submission_rows(sample: list[Outcome], tmp_path: Path) -> None:
 def test_captions_do_not_overlap_and_list_all_events(sample: list[Outcome]) -> None:
     one = sample[1]
     assert isinstance(one, Tagged)
-    assert cues(one) == [
+    assert exact_cues(one) == [
         (61000, 63000, ("Train horn (peak 0.70)",)),
         (63000, 64000, ("Train horn (peak 0.70)", "Car alarm (peak 0.50)")),
         (64000, 66500, ("Car alarm (peak 0.50)",)),
@@ -235,12 +263,12 @@ def test_captions_do_not_overlap_and_list_all_events(sample: list[Outcome]) -> N
 def test_equal_neighbouring_captions_are_joined(tagged: Tagged) -> None:
     tag = Tag("Bus", 0.5, 0.4, None, None, (Event(1, 2, 0.5), Event(2, 3, 0.5)))
     one = Tagged(tagged.clip, 10.0, (tag,), {}, (), tagged.ear, tagged.eye, tagged.run)
-    assert cues(one) == [(1000, 3000, ("Bus (peak 0.50)",))]
+    assert exact_cues(one) == [(1000, 3000, ("Bus (peak 0.50)",))]
 
 
 def test_ffmpeg_reads_the_captions(sample: list[Outcome], tmp_path: Path) -> None:
     av = pytest.importorskip("av")
-    for name in ("vtt", "srt"):
+    for name in ("vtt-scores", "srt-scores"):
         path = write_all([name], sample, tmp_path)[1]
         with av.open(str(path)) as container:
             packets = [p for p in container.demux() if p.size]

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import os
-from pathlib import Path
-
 import pytest
 
 from av_tagger.runner import concurrency as module
@@ -14,10 +11,8 @@ from av_tagger.runner.concurrency import (
     GPU_BATCH,
     MOST_DECODERS,
     Concurrency,
-    available_cores,
     describe,
     for_machine,
-    memory,
 )
 
 
@@ -25,7 +20,7 @@ from av_tagger.runner.concurrency import (
 def machine(monkeypatch: pytest.MonkeyPatch) -> None:
     """16 cores and 64 GiB."""
     monkeypatch.setattr(module, "available_cores", lambda: 16)
-    monkeypatch.setattr(module, "memory", lambda: 64 * GIB)
+    monkeypatch.setattr(module, "physical_memory", lambda: 64 * GIB)
 
 
 @pytest.mark.usefixtures("machine")
@@ -88,28 +83,3 @@ def test_the_numbers_are_described_in_one_line() -> None:
         "1 decoding process, 2 inference threads with 4 threads each on cuda:0, "
         "batches of 8 windows, at most 8.0 GiB of decoded windows"
     )
-
-
-@pytest.mark.parametrize(
-    ("quota", "cores"),
-    [("max 100000", 8), ("250000 100000", 2), ("50000 100000", 1), ("9900000 100000", 8)],
-)
-def test_the_quota_of_a_container_counts(
-    quota: str, cores: int, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(os, "sched_getaffinity", lambda _: set(range(8)), raising=False)
-    monkeypatch.setattr(Path, "read_text", lambda self: quota)
-    assert available_cores() == cores
-
-
-def test_systems_without_these_calls_have_fallbacks(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delattr(os, "sched_getaffinity", raising=False)
-    monkeypatch.setattr(os, "cpu_count", lambda: 6)
-    assert available_cores() == 6
-    monkeypatch.delattr(os, "sysconf", raising=False)
-    assert memory() == 8 * GIB
-
-
-def test_this_machine_has_cores_and_memory() -> None:
-    assert available_cores() >= 1
-    assert memory() > 1 << 28

@@ -6,7 +6,7 @@ import gc
 import json
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
@@ -21,6 +21,7 @@ from av_tagger.protocols import DecodeRequest
 from av_tagger.runner.concurrency import Concurrency
 from av_tagger.runner.flow import MOST_DEFECTS, Flow
 from av_tagger.runner.job import Job, Record
+from av_tagger.runner.window_queue import usual_cost
 from av_tagger.runner.worker import Worker
 from av_tagger.scores import Scores
 from av_tagger.stages import stage
@@ -291,7 +292,8 @@ def test_parts_of_seeing_are_measured_within_it() -> None:
     made = Flow(Worker(sharp, Decoder), concurrency(inference_threads=1, batch=1))
     all_of(made, [f"{i}.mp4" for i in range(5)])
     counts = {name: made.profiler.stages[name].times for name in ("see", "features", "words")}
-    assert counts == {"see": 5, "features": 5, "words": 5}
+    assert 1 <= counts["see"] <= 5, "small windows may share a batch"
+    assert counts == dict.fromkeys(counts, counts["see"])
 
 
 def test_detail_is_kept_when_asked_for() -> None:
@@ -337,3 +339,103 @@ def test_without_a_defect_in_a_row_the_run_goes_on() -> None:
     names = [f"{i}.mp4" for i in range(3 * MOST_DEFECTS)]
     found = all_of(flow(concurrency(batch=1), ear=LoudEar(choke)), names)
     assert sum(r.status == "failed" for r in found) == len(names) // 2
+
+
+def test_a_card_that_is_short_of_memory_gets_smaller_batches() -> None:
+    """Three windows at once are too many: halves are, too, so no clip is lost, and later batches
+    are small from the start.
+    """
+    sizes: list[int] = []
+
+    def choke(waveforms: Sequence[Waveform]) -> None:
+        sizes.append(len(waveforms))
+        if len(waveforms) > 2:
+            raise OutOfMemoryError("made up")
+
+    settings = concurrency(batch=8, inference_threads=1, decoders=1, ahead=64)
+    made = flow(settings, ear=LoudEar(choke))
+    gate = threading.Event()
+    take = made.queue.take
+    made.queue.take = lambda: gate.wait(20) and take()  # type: ignore[method-assign,return-value]
+    threading.Thread(target=lambda: (wait_until(lambda: made.queue.count >= 8), gate.set())).start()
+    found = all_of(made, [f"{i}.mp4" for i in range(60)])
+    assert {r.status for r in found} == {"done"}
+    failed = [i for i, size in enumerate(sizes) if size > 2]
+    assert failed, "it was short of memory at least once"
+    assert max(sizes[failed[-1] + 1 :]) <= 2
+    assert made.queue.budget < 8 * usual_cost(DecodeRequest())
+
+
+def test_one_clip_without_memory_does_not_make_all_batches_small() -> None:
+    def choke(waveforms: Sequence[Waveform]) -> None:
+        if any(np.isclose(w.samples[0], 5 / 97) for w in waveforms):
+            raise OutOfMemoryError("made up")
+
+    made = flow(concurrency(batch=8, inference_threads=1), ear=LoudEar(choke))
+    before = made.queue.budget
+    found = all_of(made, [f"{i}.mp4" for i in range(30)])
+    assert [r.kind for r in found if r.status == "failed"] == ["memory"]
+    assert made.queue.budget == before
+
+
+class OutOfMemoryError(RuntimeError):
+    """As torch calls it."""
+
+
+def wait_until(true: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 20
+    while not true() and time.monotonic() < deadline:
+        time.sleep(0.005)
+
+
+@pytest.mark.parametrize("detail", [True, False])
+def test_pictures_are_made_where_they_are_kept(detail: bool) -> None:
+    made: list[bool] = []
+
+    class Painter(RedEye):
+        pictures = True
+
+        def without_pictures(self) -> Painter:
+            other = Painter()
+            other.pictures = False
+            return other
+
+        def see(self, clips: Sequence[Frames]) -> list[Scores]:
+            made.append(self.pictures)
+            return super().see(clips)
+
+    plain = tagger()
+    with_eye = Tagger(replace(plain.parts, eye=Painter()))
+    (found,) = all_of(Flow(Worker(with_eye, Decoder), concurrency(detail=detail)), ["1.mp4"])
+    assert made == [detail]
+    assert found.status == "done"
+
+
+def test_engines_decode_beside_the_cores_and_take_the_large_files_first(tmp_path: Path) -> None:
+    by: dict[str, list[str]] = {"cores": [], "engine": []}
+
+    class Noted(Decoder):
+        who = "cores"
+
+        def windows(
+            self, clip: Clip, request: DecodeRequest, limit_seconds: float
+        ) -> Iterator[Media]:
+            by[self.who].append(clip.path.name)
+            time.sleep(0.005)
+            return super().windows(clip, request, limit_seconds)
+
+    class OnEngine(Noted):
+        who = "engine"
+
+    names = [str(tmp_path / f"{i}.mp4") for i in range(24)]
+    for i, name in enumerate(names):
+        Path(name).write_bytes(b"x" * (1000 if i in (3, 4) else 10))
+    made = Flow(Worker(tagger(), Noted, (OnEngine,)), concurrency(decoders=1, ahead=16))
+    found = all_of(made, names)
+    assert [r.position for r in found] == list(range(24))
+    expected = all_of(Flow(Worker(tagger(), Noted), concurrency()), names)
+    assert [r.document for r in found] == [r.document for r in expected]
+    assert by["engine"][0] in ("3.mp4", "4.mp4")
+    assert len(by["engine"]) > 3
+    threads = {span.thread for span in made.profiler.spans if span.stage == "decode"}
+    assert threads == {"decoder 1", "engine 1"}

@@ -32,7 +32,7 @@ def items(folder: Path, count: int) -> list[Item]:
     return [Item(Clip(p)) for p in touch(folder, [f"{i:03d}.mp4" for i in range(count)])]
 
 
-SOUND = '{"schema": 1, "tags": []}'
+SOUND = '{"schema": 1, "file": "a.mp4", "tags": []}'
 
 
 def done(job: Job, text: str = SOUND) -> Record:
@@ -196,7 +196,7 @@ def test_results_of_shards_are_adopted(journal: Journal, tmp_path: Path) -> None
 
 def test_a_damaged_journal_is_named(tmp_path: Path) -> None:
     (tmp_path / "journal.sqlite").write_bytes(b"not a database, but long enough to look at" * 100)
-    with pytest.raises(StorageError, match=r"journal is damaged .*--fresh"):
+    with pytest.raises(StorageError, match=r"journal is damaged .*run the same command again"):
         Journal(tmp_path)
     with Journal(tmp_path, fresh=True) as journal:
         assert journal.counts().total == 0
@@ -225,7 +225,7 @@ def test_a_damaged_shard_is_named_and_not_the_healthy_journal(
     with pytest.raises(StorageError, match="damaged") as caught:
         journal.adopt(other)
     assert str(caught.value).startswith(f"{other}: ")
-    assert "make that shard again" in str(caught.value)
+    assert "run that shard again" in str(caught.value)
 
 
 def test_a_journal_of_a_later_version_is_named(tmp_path: Path) -> None:
@@ -257,7 +257,8 @@ def test_damaged_documents_are_counted_and_not_copied(
     with Journal(tmp_path / "shard") as shard:
         shard.plan(listed, "f")
         first, *rest = shard.claim("a", 9)
-        shard.record([done(first, text), *map(done, rest)])
+        shard.record([done(first), *map(done, rest)])
+        shard._db.execute("UPDATE results SET document = ? WHERE id = 1", (text,))
         assert journal.adopt(shard.path) == shard.broken() == 1
         shard.drop_broken()
         assert shard.plan(listed, "f") == RunCounts(3, 2, 0)

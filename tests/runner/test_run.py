@@ -20,6 +20,7 @@ import pytest
 
 from av_tagger.clip import Clip, Media
 from av_tagger.errors import StorageError, UsageError
+from av_tagger.media.sandbox import SWITCH
 from av_tagger.protocols import DecodeRequest
 from av_tagger.reports.schema import read_outcomes
 from av_tagger.runner.concurrency import Concurrency
@@ -215,8 +216,11 @@ def test_files_that_break_their_decoder_cost_only_themselves(tmp_path: Path) -> 
     assert trace.startswith("Traceback (most recent call last)")
 
 
-def test_a_killed_decoder_is_tried_again_and_not_held_against_the_file(tmp_path: Path) -> None:
+def test_a_killed_decoder_is_tried_again_and_not_held_against_the_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """As by the out-of-memory killer: once more alone, then a crash that later runs try again."""
+    monkeypatch.setenv(SWITCH, "off")  # the backend marks a file as tried
     paths = touch(tmp_path / "in", ["1.mp4", "killed once2.mp4", "killed3.mp4", "4.mp4"])
     poison = PoisonWorkerFactory()()
     summary = go(tmp_path / "run", paths, worker=poison)
@@ -238,7 +242,7 @@ def test_damaged_results_are_made_again_and_the_old_table_is_kept(tmp_path: Path
         db.execute("UPDATE results SET document = 'null' WHERE id = 2")
         db.execute("UPDATE results SET document = CAST(x'7bff' AS TEXT) WHERE id = 3")
     again = go(folder, paths)
-    assert (again.broken, again.skipped) == (2, 1)
+    assert (again.repair.broken, again.skipped) == (2, 1)
     assert (folder / "results.jsonl").read_bytes() == table
     assert (folder / "results.before-repair.jsonl").read_bytes() == table
 
@@ -372,8 +376,11 @@ def test_missing_clips_of_an_official_list_are_failures(tmp_path: Path) -> None:
         "results.jsonl",
         "submission.task_a.tsv",
         "submission.task_b.tsv",
+        "submission.task_b.txt",
     ]
     assert "a_b.wav" in summary.files[1].read_text()
+    assert "c_d.wav\n" in summary.files[1].read_text(), "failed: a bare name"
+    assert summary.remarks == ("1 clip that failed is a bare name in the submission: untagged",)
 
 
 def peak_of(folder: Path, count: int) -> int:

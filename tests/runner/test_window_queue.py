@@ -3,12 +3,22 @@
 from __future__ import annotations
 
 import threading
+from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 
-from av_tagger.clip import Clip, Media
-from av_tagger.runner.window_queue import Window, WindowQueue
+from av_tagger.clip import Clip, ColourMatrix, Frames, Media, Waveform
+from av_tagger.protocols import DecodeRequest
+from av_tagger.runner.window_queue import (
+    MOST_SHARE,
+    RECOGNISED,
+    SECOND,
+    Window,
+    WindowQueue,
+    usual_cost,
+)
 from tests.fakes import window
 
 TIMEOUT = 20.0
@@ -102,3 +112,78 @@ def test_an_empty_queue_makes_threads_wait() -> None:
     queue.put(one)
     thread.join(TIMEOUT)
     assert taken == [[one]]
+
+
+def of(
+    seconds: float, rate: float, size: tuple[int, int] = (360, 640), still: bool = False
+) -> Window:
+    """A window with planes of that size; `still`: all frames are equal."""
+    count, (height, width) = round(seconds * rate), size
+    images = np.empty((count, height * 3 // 2, width), np.uint8)
+    first = np.zeros(count, np.int64) if still else np.arange(count)
+    frames = Frames(images, np.arange(count) / rate, luma=ColourMatrix(), first_equal=first)
+    waveform = Waveform(np.zeros(round(seconds * 100), np.float32), 100)
+    return Window(0, 0, Media(Clip(Path("a.mp4")), 0.0, seconds, waveform, frames))
+
+
+REQUEST = DecodeRequest()
+
+
+def test_a_usual_window_has_the_usual_cost() -> None:
+    assert of(10, 24).cost == pytest.approx(usual_cost(REQUEST))
+    assert of(10, 8).cost == pytest.approx(usual_cost(replace(REQUEST, frame_rate=8.0)))
+    heard = Window(0, 0, replace(of(10, 1).media, frames=None))
+    assert heard.cost == pytest.approx(usual_cost(replace(REQUEST, short_side=None)))
+    deaf = usual_cost(replace(REQUEST, audio_rate=None))
+    assert usual_cost(REQUEST) - deaf == pytest.approx(10 * SECOND)
+
+
+def test_longer_faster_and_larger_windows_cost_more_and_repeats_less() -> None:
+    usual = of(10, 24).cost
+    assert of(1, 24).cost < usual / 3
+    assert of(10, 60).cost > 2 * usual - RECOGNISED
+    assert usual < of(10, 24, (540, 960)).cost < 2 * usual
+    assert of(10, 24, still=True).cost < usual / 2
+
+
+def test_batches_cost_alike_whatever_is_in_the_stream() -> None:
+    """Long and short windows, of several rates and sizes, in turn."""
+    queue = WindowQueue(1 << 40, 1000, 8, 1, usual_cost(REQUEST))
+    kinds = [(10, 24), (1, 24), (10, 60), (3, 30), (10, 24), (2, 25)]
+    for i in range(120):
+        assert queue.put(of(*kinds[i % len(kinds)]))
+    batches = [queue.take() for _ in range(6)]
+    costs = [sum(one.cost for one in batch) for batch in batches]
+    assert max(costs) <= queue.budget
+    assert min(costs) > 0.6 * queue.budget
+    assert len({len(batch) for batch in batches}) > 1, "not by count"
+
+
+def test_a_window_that_costs_more_than_a_batch_is_taken_alone() -> None:
+    queue = WindowQueue(1 << 40, 100, 1, 1, usual_cost(REQUEST))
+    big, small = of(10, 60), of(1, 24)
+    assert queue.put(big)
+    assert queue.put(small)
+    assert queue.take() == [big]
+    assert queue.take() == [small]
+
+
+def test_short_windows_do_not_make_endless_batches() -> None:
+    queue = WindowQueue(1 << 40, 1000, 2, 1, usual_cost(REQUEST))
+    tiny = Window(0, 0, replace(of(1, 1).media, frames=None))
+    for _ in range(20):
+        assert queue.put(tiny)
+    assert len(queue.take()) == MOST_SHARE * 2
+
+
+def test_a_shrunken_queue_gives_smaller_batches_and_never_none() -> None:
+    queue = WindowQueue(1 << 40, 100, 8, 1, usual_cost(REQUEST))
+    for _ in range(20):
+        assert queue.put(of(10, 24))
+    assert len(queue.take()) == 8
+    queue.shrink(queue.budget / 2)
+    assert len(queue.take()) == 4
+    queue.shrink(queue.budget * 10)
+    assert len(queue.take()) == 4, "it never grows again"
+    queue.shrink(1.0)
+    assert len(queue.take()) == 1

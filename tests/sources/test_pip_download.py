@@ -75,6 +75,17 @@ def test_progress_is_what_arrives(tmp_path: Path, fake_pip: Callable[[str], None
     assert set(seen) <= {1000, 2000, 3000, 4000, 5000}
 
 
+def test_an_endless_wheel_is_cut_off(tmp_path: Path, fake_pip: Callable[[str], None]) -> None:
+    fake_pip("""
+        say("Collecting toy==1")
+        with (scratch / "part").open("wb") as file:
+            while True:
+                file.write(b"x" * 1000); file.flush(); time.sleep(0.01)
+    """)
+    with pytest.raises(PipError, match="the package index sends more than 20000 bytes"):
+        download_wheel("toy==1", tmp_path / "down", most=20_000)
+
+
 def test_what_is_nowhere(tmp_path: Path, index: Path, make_wheel: Callable[..., Wheel]) -> None:
     with pytest.raises(NotInIndexError, match="does not have it"):
         download_wheel("toy-weights==1.0", tmp_path / "a")

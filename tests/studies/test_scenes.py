@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 import torch
 
+from av_tagger.dcase.tables import read_strong, read_weak
 from av_tagger.learning.data.manifests import classes_in
 from av_tagger.learning.prepare import Sources, read_data
 from av_tagger.learning.recipe import read_recipe
@@ -33,6 +34,16 @@ def test_the_same_arguments_write_the_same_files(
     assert {name for row in rows for name in row["labels"].split("|") if name} <= set(FIVE)
     with wave.open(str(tmp_path / "a" / rows[0]["file"])) as sound:
         assert (sound.getframerate(), sound.getnframes()) == (20_000, 10_000)
+
+
+def test_the_ground_truth_has_the_labels_of_the_manifest(tmp_path: Path) -> None:
+    manifest = write_scenes(tmp_path, 20, 1.0)
+    rows = csv.DictReader(manifest.read_text(encoding="utf-8").splitlines())
+    labels = {Path(row["file"]).stem: set(filter(None, row["labels"].split("|"))) for row in rows}
+    weak = read_weak(tmp_path / "groundtruth.csv")
+    assert {key: set(found) for key, found in weak.items()} == labels
+    for events in read_strong(tmp_path / "groundtruth.csv").values():
+        assert all(0 <= event.start < event.end <= 1.0 for event in events)
 
 
 class Reached(Exception):

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import csv
 import json
+import re
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from sklearn.metrics import average_precision_score
 from typer.testing import CliRunner
 
 from av_tagger.audio.checkpoint import load_checkpoint
@@ -22,7 +24,8 @@ from av_tagger.metrics import average_precision
 from av_tagger.studies import starter, starter_data
 from av_tagger.studies.sound_manifest import LABELS, SIRENS, read_sounds, targets_of_labels
 from av_tagger.studies.starter_score import false_alarms, listen, precisions
-from av_tagger.synth import SceneSettings, scene
+from av_tagger.synth import SceneSettings, render, scene
+from av_tagger.synth.dsp import SampleSpan
 from tests import ROOT
 
 SHIPPED = ROOT / "weights" / "crnn.starter.safetensors"
@@ -132,6 +135,28 @@ def test_a_run_becomes_the_file_to_ship(
     said = capsys.readouterr().out
     assert "mean average precision" in said
     assert "of 17 classes" in said
+    truth = np.array([row.targets for row in read_sounds(sounds)])
+    scores = np.array([[float(row[label]) for label in LABELS] for row in found])
+    printed = dict(re.findall(r"^\| (.+?) \| \d+ \| ([\d.]+) \|$", said, re.MULTILINE))
+    assert tuple(printed) == LABELS
+    for k, label in enumerate(LABELS):
+        known = np.isfinite(truth[:, k])
+        expected = average_precision_score(truth[known, k] == 1, scores[known, k])
+        assert float(printed[label]) == pytest.approx(expected, abs=0.01)  # five digits
+
+
+def test_the_teacher_s_scores_of_synthetic_sounds(
+    published: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Two sounds of each class: shares are halves, and as many lead as there are sounds."""
+    starter.main(["teacher", str(published), "--count", "2"])
+    rows = [line.split(" | ") for line in capsys.readouterr().out.splitlines()[2:]]
+    assert tuple(row[0].removeprefix("| ") for row in rows) == LABELS
+    assert {float(row[2]) for row in rows} <= {0.0, 0.5, 1.0}
+    ear = load_ear(published, "cpu")
+    sound = [Waveform(render(s, "Train", SampleSpan(ear.rate, 5.0)), ear.rate) for s in (0, 1)]
+    own = [scores.probabilities[ear.labels.index("Train")] for scores in ear.hear(sound)]
+    assert float(rows[LABELS.index("Train")][1]) == pytest.approx(np.mean(own), abs=1e-3)
 
 
 def test_the_threshold_of_both_lies_between_ear_and_eye() -> None:

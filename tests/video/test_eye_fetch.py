@@ -135,6 +135,32 @@ def test_another_file_is_refused_and_not_kept(
     assert fetch.find(fetch.CONVOLUTIONS) is None
 
 
+def test_offline_names_everything_that_is_missing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AV_TAGGER_WEIGHTS", str(tmp_path / "none"))
+    monkeypatch.setenv("AV_TAGGER_CACHE", str(tmp_path / "cache"))
+    with pytest.raises(WeightsError) as caught:
+        fetch.fetch_eye(offline=True)
+    lines = str(caught.value).splitlines()
+    assert [line.split(":")[0] for line in lines] == [
+        "alexnet-owt-7be5be79.pth",
+        "inception_v4.tf_in1k.safetensors",
+        "glove.840B.300d.zip",
+    ]
+    sizes = ["244.4 MB", "about 171 MB", "2176.8 MB"]
+    assert all(size in line for size, line in zip(sizes, lines, strict=True))
+
+
+@pytest.mark.parametrize("name", ["alexnet_conv5.safetensors", "inception_v4.tf_in1k.safetensors"])
+def test_a_wrong_file_in_the_cache_is_fetched_again(mirror: Path, name: str) -> None:
+    weights.cache_folder().mkdir()
+    (weights.cache_folder() / name).write_bytes(b"bad")
+    fetched = fetch.fetch_alexnet() if name.startswith("alexnet") else fetch.fetch_recogniser()
+    assert fetched == weights.cache_folder() / name
+    assert fetched.stat().st_size > 10
+
+
 def test_offline_says_what_to_do(mirror: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def reached(*_: object) -> None:
         raise AssertionError("offline reached for the network")

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 import torch
-from safetensors.torch import save_file
+from safetensors.torch import load_file, save_file
 
 from av_tagger.errors import MissingExtra, UsageError, WeightsError
 from av_tagger.labels import ClassList, SoundClass, dcase2017
@@ -135,6 +135,43 @@ def test_a_library_that_breaks_on_import_is_said_when_the_eye_is_loaded(
     assert eye.advice[-1].startswith("the network 'inception_v4' needs timm (undefined symbol)")
 
 
+def test_damaged_weights_cost_their_part_of_the_eye(own: Path) -> None:
+    """As a damaged ear makes way for another; what was asked for by name is an error."""
+    alexnet(own / fetch.CONVOLUTIONS).write_bytes(b"damaged")
+    network = mobilenet(own / "mobile.safetensors")
+    (own / "inception_v4.tf_in1k.safetensors").write_bytes(network.read_bytes()[:5000])
+    eye = load(resolve(EyeSettings(), dcase2017()), dcase2017())
+    assert eye.status is Status.NO_WEIGHTS
+    features, recogniser = eye.advice[-2:]
+    assert features.startswith(f"{own / fetch.CONVOLUTIONS}: cannot be read as weights")
+    assert "inception_v4.tf_in1k.safetensors: cannot be read as weights" in recogniser
+    assert recogniser.endswith("; the eye works without it")
+    for settings in (EyeSettings(network="alexnet"), EyeSettings(recogniser="inception_v4")):
+        with pytest.raises(WeightsError, match="cannot be read as weights"):
+            load(resolve(settings, dcase2017()), dcase2017())
+
+
+def test_weights_that_are_no_numbers_are_damaged(own: Path) -> None:
+    path = mobilenet(own / "mobilenetv3_small_050.safetensors")
+    state = load_file(path)
+    state[min(state)].fill_(float("nan"))
+    save_file(state, path)
+    settings = EyeSettings(network="thumbnail", recogniser="mobilenetv3_small_050")
+    with pytest.raises(WeightsError, match="holds numbers that are not finite"):
+        load(resolve(settings, dcase2017()), dcase2017())
+
+
+def test_a_damaged_table_of_words_makes_way_for_names(
+    own: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    table = own / fetch.TABLE
+    table.write_bytes(b"damaged")
+    source = resolve(EyeSettings(), dcase2017())
+    assert source.words is not None
+    assert source.words.kind != "table"
+    assert source.advice[0].startswith(f"{table}: is not a table of similarities")
+
+
 def test_a_selector_without_its_library_is_refused(
     own: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -206,6 +243,38 @@ def test_files_that_are_not_there_are_refused(own: Path, tmp_path: Path, name: s
         resolve(EyeSettings(**{name: tmp_path / "none.bin"}), dcase2017())  # type: ignore[arg-type]
 
 
+def test_word_vectors_are_found_under_their_usual_names(own: Path, tmp_path: Path) -> None:
+    drone = ClassList((SoundClass("Drone"),))
+    settings = EyeSettings(rule="paper")
+    assert resolve(settings, drone).words is None
+    (own / "glove.6B.100d.txt").write_text("drone 0.1 0.2\n")
+    found = resolve(settings, drone).words
+    assert found is not None
+    assert found.name == "glove.6B.100d.txt, rule paper"
+
+
+@pytest.mark.parametrize("name", ["vectors.txt", "glove.6B.50d", "none", "glove.6B.300d.txt"])
+def test_a_bare_name_is_a_file_of_the_weights_folder(own: Path, name: str) -> None:
+    (own / "vectors.txt").write_text("drone 0.1 0.2\n")
+    settings = EyeSettings(words=Path(name), rule="paper")
+    if name == "vectors.txt":
+        words = resolve(settings, dcase2017()).words
+        assert words is not None
+        assert words.file is not None
+        assert words.file.path == own / name
+        return
+    with pytest.raises(WeightsError, match="there is no such weights file"):
+        resolve(settings, dcase2017())
+
+
+def test_advice_names_the_recogniser_that_was_asked_for(own: Path) -> None:
+    (said,) = resolve(EyeSettings(recogniser="inception_v4"), dcase2017()).advice
+    assert "get it with `av-tag weights fetch inception_v4`" in said
+    (said,) = resolve(EyeSettings(recogniser="timm:resnet18"), dcase2017()).advice
+    assert "weights fetch" not in said
+    assert "resnet18" in said.split("put its weights as ")[1]
+
+
 def identities(settings: Sequence[EyeSettings]) -> list[list[str]]:
     return [resolve(one, dcase2017()).identity for one in settings]
 
@@ -222,7 +291,7 @@ def test_the_identity_is_of_contents(own: Path, tmp_path: Path) -> None:
 
 
 def test_frame_features_alone_need_their_weights(own: Path) -> None:
-    with pytest.raises(WeightsError, match="av-tag weights fetch eye"):
+    with pytest.raises(WeightsError, match="av-tag weights fetch"):
         load_features(EyeSettings(network="alexnet"), Compute())
     alexnet(own / fetch.CONVOLUTIONS)
     assert load_features(EyeSettings(layer="conv3"), Compute()).name == "alexnet conv3"

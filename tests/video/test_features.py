@@ -4,6 +4,7 @@ thumbnails.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +16,7 @@ from torch import Tensor, nn
 from av_tagger.clip import Frames
 from av_tagger.errors import UsageError, WeightsError
 from av_tagger.protocols import FrameFeatures
+from av_tagger.state_file import read_state
 from av_tagger.video.alexnet import (
     ARCHITECTURES,
     IMAGENET_MEAN,
@@ -22,15 +24,14 @@ from av_tagger.video.alexnet import (
     ResponseNorm,
     keep_convolutions,
     load_convolutions,
-    read_state,
     trim,
 )
 from av_tagger.video.branch import EyeSettings
 from av_tagger.video.eyes import load_features
-from av_tagger.video.features import THUMBNAIL, Compute, NetworkFeatures, distinct_rows
+from av_tagger.video.features import THUMBNAIL, Compute, NetworkFeatures
 from av_tagger.video.folded import Folded, Normalised
 from av_tagger.video.load import thumbnail
-from av_tagger.video.pixels import prepare
+from av_tagger.video.pixels import Pixels, prepare
 
 CPU = torch.device("cpu")
 torch.set_num_threads(1)  # small work: threads would only wait for each other
@@ -187,9 +188,6 @@ def test_repeated_frames_are_computed_once() -> None:
     clip = film(3)
     images = clip.images[[0, 1, 0, 0, 2, 1]].copy()
     images[3, 130:140, 145:155, 0] ^= 255  # almost a repeat
-    first, copies = distinct_rows(images)
-    assert first.tolist() == [0, 1, 3, 4]
-    assert copies.tolist() == [0, 1, 0, 2, 3, 1]
     network = describer()
     seen: list[int] = []
     network.network.register_forward_pre_hook(lambda _, inputs: seen.append(len(inputs[0])))
@@ -199,10 +197,44 @@ def test_repeated_frames_are_computed_once() -> None:
     assert not torch.equal(features[0], features[3])
 
 
-def test_equal_sums_are_not_equal_frames() -> None:
-    images = np.zeros((3, 2, 4, 3), dtype=np.uint8)
-    images[0, 0, 0, 0] = images[1, 1, 2, 2] = images[2, 0, 0, 0] = 9
-    assert distinct_rows(images)[1].tolist() == [0, 1, 0]
+def test_repeats_that_the_decoder_found_are_not_looked_for_again() -> None:
+    """Told that frames are equal, the network believes it."""
+    clip = replace(film(4), first_equal=np.array([0, 1, 1, 0]))
+    features = describer().describe([clip])[0]
+    assert torch.equal(features[0], features[3])
+    assert torch.equal(features[1], features[2])
+
+
+def test_a_card_that_is_short_of_memory_gets_fewer_pictures() -> None:
+    """A network that bears three pictures at once, and no more."""
+    clips = [film(5, seed=1), film(8, seed=2)]
+    expected = describer(batch=16).describe(clips)
+    small = describer(batch=16)
+    sizes: list[int] = []
+
+    def choke(_: object, inputs: tuple[Pixels, ...]) -> None:
+        sizes.append(len(inputs[0]))
+        if len(inputs[0]) > 3:
+            raise torch.cuda.OutOfMemoryError("made up")
+
+    small.network.register_forward_pre_hook(choke)
+    for ours, whole in zip(small.describe(clips), expected, strict=True):
+        torch.testing.assert_close(ours, whole, rtol=1e-5, atol=1e-5)
+    assert sizes[:2] == [13, 8]
+    assert max(sizes[3:]) <= 3
+    before = len(sizes)
+    small.describe(clips)
+    assert max(sizes[before:]) <= 2, "the smaller batch is kept"
+
+
+def test_a_card_without_any_memory_is_an_error() -> None:
+    def choke(*_: object) -> None:
+        raise torch.cuda.OutOfMemoryError("made up")
+
+    small = describer(batch=16)
+    small.network.register_forward_pre_hook(choke)
+    with pytest.raises(torch.cuda.OutOfMemoryError):
+        small.describe([film(2)])
 
 
 def test_a_thumbnail_needs_no_weights() -> None:
@@ -282,7 +314,7 @@ def test_unknown_names_say_what_is_known() -> None:
 
 
 def test_missing_weights_say_what_to_do() -> None:
-    with pytest.raises(WeightsError, match="av-tag weights fetch eye"):
+    with pytest.raises(WeightsError, match="av-tag weights fetch alexnet"):
         load_features(EyeSettings(network="alexnet"), Compute())
 
 

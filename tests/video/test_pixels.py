@@ -11,7 +11,7 @@ from av_tagger.clip import ColourMatrix, Frames
 from av_tagger.video.alexnet import ARCHITECTURES, IMAGENET_MEAN, IMAGENET_STD, Geometry
 from av_tagger.video.features import Compute, NetworkFeatures
 from av_tagger.video.folded import First, Folded, Thumbnail
-from av_tagger.video.pixels import prepare
+from av_tagger.video.pixels import converted, prepare, split_planes
 from tests.assets import as_planes, in_rgb, smooth_pictures
 
 CPU = torch.device("cpu")
@@ -158,3 +158,18 @@ def test_a_thumbnail_of_planes() -> None:
     describer = NetworkFeatures("thumbnail", Thumbnail(), Geometry(16, 16), Compute())
     ours, plain = (describer.describe([f])[0] for f in (frames, in_rgb(frames)))
     assert (ours - plain).abs().max() < 0.02
+
+
+@pytest.mark.parametrize("luma", LUMAS)
+def test_colours_are_converted_on_a_device_as_on_the_host(luma: ColourMatrix) -> None:
+    """Of noise, so that all values and their limits occur."""
+    planes = np.random.default_rng(0).integers(0, 256, (3, 60, 64), dtype=np.uint8)
+    frames = Frames(planes, np.arange(3.0), luma=luma)
+    parts = split_planes(torch.from_numpy(planes))
+    for ours, plane in zip(parts, frames.planes(), strict=True):
+        assert np.array_equal(ours.numpy(), plane)
+    ours = converted(parts, luma)
+    assert ours.is_contiguous(memory_format=torch.channels_last)
+    off = np.abs(ours.permute(0, 2, 3, 1).numpy().astype(int) - frames.rgb().astype(int))
+    assert off.max() <= 1
+    assert off.mean() < 1e-4, "but for the last bit of a product the steps are the same"

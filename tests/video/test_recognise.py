@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -11,8 +12,10 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch import nn
 
+from av_tagger.clip import ColourMatrix, Frames
 from av_tagger.errors import UsageError, WeightsError
-from av_tagger.protocols import Recogniser
+from av_tagger.protocols import FrameRecogniser, Recogniser
+from av_tagger.video import pixels
 from av_tagger.video.features import Compute
 from av_tagger.video.imagenet import synsets
 from av_tagger.video.recognise import (
@@ -21,7 +24,9 @@ from av_tagger.video.recognise import (
     build_classifier,
     load_recogniser,
     load_strictly,
+    normalised,
 )
+from tests.assets import as_planes, smooth_pictures
 
 torch.set_num_threads(1)
 
@@ -75,6 +80,86 @@ def test_pictures_are_prepared_as_the_library_does(inception: Classifier) -> Non
     torch.testing.assert_close(
         inception.transform(Image.fromarray(picture)), expected, rtol=0, atol=1e-6
     )
+
+
+@pytest.mark.parametrize("name", ["inception_v4", "mobilenetv2_100", "torchvision:squeezenet1_0"])
+def test_a_batch_is_prepared_as_by_the_library(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """On the CPU bit for bit, on a GPU within a level of 255; harsh noise is the worst case."""
+    monkeypatch.setattr(pixels, "in_bytes", pixels.in_floats)  # as on a GPU
+    classifier = small_classifier(name)
+    assert classifier.geometry is not None
+    std = torch.tensor(classifier.geometry.std)[:, None, None]
+    for size in [(342, 608), (360, 640), (640, 360), (341, 341), (200, 700), (1080, 1920)]:
+        images = np.stack(noisy(2, *size))
+        oracle = torch.stack([classifier.transform(Image.fromarray(image)) for image in images])
+        here = pixels.by_pillow(images, classifier.geometry)
+        assert here.dtype == torch.uint8
+        torch.testing.assert_close(normalised(here, classifier.geometry), oracle, rtol=0, atol=1e-6)
+        there = pixels.prepare_rgb(
+            torch.from_numpy(images).permute(0, 3, 1, 2), classifier.geometry
+        )
+        assert there.dtype == torch.uint8
+        levels = 255 * (normalised(there, classifier.geometry) - oracle).abs() * std
+        assert levels.max() < 1.01
+        assert levels.mean() < 0.02
+
+
+def small_classifier(name: str) -> Classifier:
+    """The preprocessing of the named network, in front of a tiny one."""
+    found = build_classifier(name)
+    return replace(found, network=Tiny())
+
+
+def noisy(n: int, height: int, width: int) -> list[NDArray[np.uint8]]:
+    """Smooth pictures with noise: hard edges between neighbouring pixels."""
+    random = np.random.default_rng(1)
+    return [
+        (image // 2 + random.integers(0, 128, image.shape, dtype=np.uint8)).astype(np.uint8)
+        for image in pictures(n, height, width)
+    ]
+
+
+@pytest.mark.parametrize("luma", [None, ColourMatrix(0.2126, 0.0722)])
+def test_key_frames_as_decoded_and_as_pictures_are_recognised_alike(
+    luma: ColourMatrix | None,
+) -> None:
+    """Of films of several sizes, in the order of the films and their rows."""
+    torch.manual_seed(0)
+    network = NetworkRecogniser("tiny", small_classifier("mobilenetv2_100"), Compute(2))
+    assert isinstance(network, FrameRecogniser)
+    assert not network.reads_frames, "on the CPU pictures are converted once, for people too"
+    films = [
+        in_planes(5, 342, 608, luma),
+        in_planes(3, 240, 320, luma),
+        in_planes(4, 342, 608, luma),
+    ]
+    rows = [np.array([0, 3]), np.array([1]), np.array([2, 3])]
+    found = network.recognise_frames(films, rows)
+    images = [i for film, chosen in zip(films, rows, strict=True) for i in film.rgb(chosen)]
+    np.testing.assert_allclose(found, network.recognise(images), rtol=1e-5)
+    alone = [network.recognise([image])[0] for image in images]
+    np.testing.assert_allclose(found, alone, rtol=1e-5)
+
+
+def in_planes(n: int, height: int, width: int, luma: ColourMatrix | None) -> Frames:
+    images = smooth_pictures(n, height, width)
+    return Frames(images, np.arange(n) / 24) if luma is None else as_planes(images, luma)
+
+
+def test_a_recogniser_that_is_short_of_memory_gets_fewer_pictures() -> None:
+    torch.manual_seed(0)
+    looks = pictures(6, 64, 64)
+    classifier = tiny()
+    expected = NetworkRecogniser("tiny", classifier, Compute(8)).recognise(looks)
+    small = NetworkRecogniser("tiny", classifier, Compute(8))
+
+    def choke(_: object, inputs: tuple[torch.Tensor, ...]) -> None:
+        if len(inputs[0]) > 2:
+            raise torch.cuda.OutOfMemoryError("made up")
+
+    small.network.register_forward_pre_hook(choke)
+    np.testing.assert_allclose(small.recognise(looks), expected, rtol=1e-5)
+    assert small.batch.size == 2
 
 
 class Tiny(nn.Module):

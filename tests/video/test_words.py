@@ -63,6 +63,10 @@ def test_zipped_text_reads_the_same(text: Path, tmp_path: Path) -> None:
         (b"", "none of the words"),
         (b"car 1 x\n", "line 1"),
         (b"a 1 2\ncar 1 nan\n", "line 2"),
+        (b"a 1 2\ncar 1 1e308\n", "line 2 holds numbers that are not finite"),
+        (b"a 1 2\ncar  1\n", "line 2 has 1 numbers, others have 2"),
+        (b"car " + b"9" * 5000 + b"x\n", "line 1 is not a word and its numbers"),
+        (b"car " * 30_000, "a line of more than 65536 bytes"),
         (b"PK\x05\x06" + bytes(18), "no text file"),
     ],
 )
@@ -72,6 +76,7 @@ def test_bad_vectors_are_named(tmp_path: Path, content: bytes, reason: str) -> N
     with pytest.raises(WeightsError, match=reason) as caught:
         read_vectors(path, {"car"})
     assert str(path) in str(caught.value)
+    assert len(str(caught.value)) < len(str(path)) + 300
 
 
 def test_a_cut_archive_is_named(text: Path, tmp_path: Path) -> None:

@@ -38,6 +38,7 @@ class Dense(Extractor):
         super().__init__(shape, settings)
         self.inputs = shape.channels * shape.bands * settings.context
         self.stride, self.width = 1, (self.inputs, *settings.widths)[-1]
+        self.reach = settings.context // 2
         sides = zip((self.inputs, *settings.widths), settings.widths, strict=False)
         self.layers = nn.ModuleList(
             dense(before, after, settings.dropout, settings.batch_norm) for before, after in sides

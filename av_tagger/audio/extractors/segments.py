@@ -49,6 +49,7 @@ class Vgg3(Extractor):
     """One instance per segment."""
 
     Settings = Vgg3Settings
+    reach = 0
 
     def __init__(self, shape: FeatureShape, settings: Vgg3Settings) -> None:
         super().__init__(shape, settings)

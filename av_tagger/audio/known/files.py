@@ -2,13 +2,9 @@
 
 from __future__ import annotations
 
-import pickle
 from pathlib import Path
 from typing import Protocol, cast
 
-import torch
-from safetensors import SafetensorError
-from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from av_tagger.audio.known.efficientat import EfficientAT
@@ -16,6 +12,10 @@ from av_tagger.audio.known.families import EFFICIENTAT
 from av_tagger.audio.known.vggish_files import network_of as vggish
 from av_tagger.audio.known.yamnet import YAMNet
 from av_tagger.errors import WeightsError, sentence
+from av_tagger.state_file import check_finite, read_state
+
+AGAIN = "fetch it again: av-tag weights fetch"
+WIDTH_OF_MN20 = 1920  # of its embeddings
 
 
 class Network(Protocol):
@@ -30,45 +30,20 @@ class Network(Protocol):
 
 def read_network(family: str, path: Path) -> Network:
     """The network whose weights lie in a file, its width taken from the file; strict."""
-    return build(family, read_state(path), path)
-
-
-def read_state(path: Path) -> dict[str, Tensor]:
     if not path.is_file():
         raise WeightsError(
             sentence(path, "there is no such weights file", "see av-tag weights list")
         )
-    try:
-        state = (
-            load_file(path)
-            if path.suffix == ".safetensors"
-            else torch.load(path, map_location="cpu", weights_only=True)
-        )
-    except (
-        SafetensorError,
-        OSError,
-        RuntimeError,
-        EOFError,
-        pickle.UnpicklingError,
-        ValueError,
-    ) as error:
-        reason = str(error).splitlines()[0][:120]
-        raise WeightsError(
-            sentence(
-                path,
-                f"cannot be read as weights ({reason})",
-                "fetch it again: av-tag weights fetch",
-            )
-        ) from error
-    if not isinstance(state, dict) or not all(isinstance(v, Tensor) for v in state.values()):
-        raise WeightsError(
-            sentence(
-                path,
-                "holds something other than named tensors",
-                "fetch it again: av-tag weights fetch",
-            )
-        )
-    return state
+    return build(family, read_state(path, AGAIN), path)
+
+
+def check_mn20(path: Path) -> None:
+    """Refuse what is not the published EfficientAT mn20: 527 classes, twice the width."""
+    state = read_state(path, AGAIN)
+    network = build("efficientat", state, path)
+    if network.width != WIDTH_OF_MN20:
+        raise WeightsError(sentence(path, "is an EfficientAT of another width", AGAIN))
+    check_finite(path, state, AGAIN)
 
 
 def build(family: str, state: dict[str, Tensor], path: Path) -> Network:

@@ -72,6 +72,10 @@ class EmbeddedEar:
             for w in waveforms
         ]
 
+    def instances(self, rows: Numbers) -> Numbers:
+        """(seconds, classes) scores of rows of embeddings (seconds, width)."""
+        return self._forward(rows)[1]
+
     def _score(self, waveform: Waveform, rows: Numbers) -> Scores:
         """Long sound is split into equal parts; the score is the maximum over the parts."""
         parts = [self._forward(part) for part in np.array_split(rows, -(-len(rows) // LONGEST))]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 import os
-import pickle
 import zipfile
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -16,12 +15,14 @@ from safetensors.torch import save_file
 
 from av_tagger import weights
 from av_tagger.audio.known.vggish import POOLED, RATE, VGGish
-from av_tagger.errors import WeightsError, sentence
+from av_tagger.errors import WeightsError, in_line, sentence
+from av_tagger.state_file import check_finite, read_state
 
 Arrays = Mapping[str, NDArray[np.float32]]
 GIVE = "give vggish_model.ckpt and vggish_pca_params.npz of the AudioSet release"
 LAYERS = ("conv1", "conv2", "conv3/conv3_1", "conv3/conv3_2", "conv4/conv4_1", "conv4/conv4_2")
 DENSE = ("fc1/fc1_1", "fc1/fc1_2", "fc2")
+MOST_PCA_BYTES = 1 << 20  # two arrays of float64 have 132 KB
 # A 1 kHz sine of 3 s through the published network (its own smoke test, July 2023):
 SINE = {"std of the embedding": 0.343, "mean of the codes": 126.0, "std of the codes": 89.3}
 
@@ -46,7 +47,7 @@ def convert_vggish(
 def fetch_vggish(*, offline: bool = False, progress: weights.Progress | None = None) -> Path:
     """The converted file, if need be made from the published ones."""
     here = weights.locate("vggish")
-    if here is not None:
+    if here is not None and weights.is_right(weights.entry("vggish"), here):
         return here
     model = weights.fetch("vggish.ckpt", offline=offline, progress=progress)
     pca = weights.fetch("vggish.pca", offline=offline, progress=progress)
@@ -121,18 +122,16 @@ def _layer(
 
 def _from_pytorch(source: Path) -> dict[str, torch.Tensor]:
     """The PyTorch port: features.N and embeddings.N, numbered with their ReLU and pools."""
+    found = read_state(source, GIVE)
     try:
-        found = torch.load(source, map_location="cpu", weights_only=True)
-        pairs = dict(_port_names())
         return {
             f"{ours}.{part}": found[f"{theirs}.{part}"].float()
-            for theirs, ours in pairs.items()
+            for theirs, ours in _port_names()
             for part in ("weight", "bias")
         }
-    except (OSError, RuntimeError, EOFError, KeyError, pickle.UnpicklingError) as error:
-        raise WeightsError(
-            sentence(source, f"is not the PyTorch port of VGGish ({type(error).__name__})", GIVE)
-        ) from error
+    except KeyError as error:
+        reason = f"is not the PyTorch port of VGGish (it has no {error})"
+        raise WeightsError(sentence(source, reason, GIVE)) from error
 
 
 def _port_names() -> Iterator[tuple[str, str]]:
@@ -144,19 +143,40 @@ def _port_names() -> Iterator[tuple[str, str]]:
         yield f"embeddings.{2 * number}", f"dense.{number}"
 
 
+def check_pca(path: Path) -> None:
+    """Refuse what is not the published PCA: 128 vectors of 128 finite numbers, and their mean."""
+    state = _pca_state(path)
+    shapes = {name: tuple(tensor.shape) for name, tensor in state.items()}
+    if shapes != {"pca": (128, 128), "means": (128,)}:
+        raise WeightsError(sentence(path, f"is not the PCA of VGGish: {shapes}", GIVE))
+    check_finite(path, state, GIVE)
+
+
 def _pca_state(source: Path) -> dict[str, torch.Tensor]:
     """`pca_eigen_vectors` (128, 128) and `pca_means` (128,) or (128, 1)."""
     names = {"pca": "pca_eigen_vectors", "means": "pca_means"}
     try:
         if source.suffix in (".pt", ".pth"):
-            found = torch.load(source, map_location="cpu", weights_only=True)
+            found = read_state(source, GIVE)
             arrays = {ours: np.asarray(found[theirs]) for ours, theirs in names.items()}
         else:
-            with np.load(source, allow_pickle=False) as file:
-                arrays = {ours: file[theirs] for ours, theirs in names.items()}
-    except (OSError, ValueError, KeyError, RuntimeError, zipfile.BadZipFile, EOFError) as error:
-        raise WeightsError(sentence(source, f"holds no PCA of VGGish ({error})", GIVE)) from error
-    return {"pca": _tensor(arrays["pca"]), "means": _tensor(arrays["means"]).flatten()}
+            arrays = _arrays_of(source, names)
+        return {"pca": _tensor(arrays["pca"]), "means": _tensor(arrays["means"]).flatten()}
+    except WeightsError:
+        raise
+    except Exception as error:  # hostile arrays raise anything
+        reason = f"holds no PCA of VGGish ({in_line(str(error), 120)})"
+        raise WeightsError(sentence(source, reason, GIVE)) from error
+
+
+def _arrays_of(source: Path, names: Mapping[str, str]) -> dict[str, NDArray[np.float32]]:
+    """Arrays of an archive that is no larger than it should be, unpacked."""
+    with zipfile.ZipFile(source) as archive:
+        size = sum(entry.file_size for entry in archive.infolist())
+    if size > MOST_PCA_BYTES:
+        raise ValueError(f"{size} bytes unpacked")
+    with np.load(source, allow_pickle=False) as file:
+        return {ours: file[theirs] for ours, theirs in names.items()}
 
 
 def _tensor(array: NDArray[np.float32]) -> torch.Tensor:

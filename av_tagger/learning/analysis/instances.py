@@ -12,10 +12,14 @@ from numpy.typing import NDArray
 
 from av_tagger.audio.bag_assumptions import ASSUMPTIONS, assumption
 from av_tagger.audio.checkpoint import load_checkpoint
+from av_tagger.audio.ensemble_file import FILE as ENSEMBLE
+from av_tagger.audio.ensemble_file import read_ensemble
+from av_tagger.audio.network import MilNetwork
 from av_tagger.errors import UsageError
 from av_tagger.learning.data.bags import Bags
 from av_tagger.learning.data.batches import Batch
 from av_tagger.learning.learner import features_of
+from av_tagger.learning.run_folder import BEST
 from av_tagger.learning.validation import accuracy
 
 PICTURES = 200  # bags whose features are kept to be drawn
@@ -93,28 +97,42 @@ class Roc:
 
 @torch.inference_mode()
 def hear_instances(run: Path, bags: Bags, most: int = 0, pictures: int = PICTURES) -> Instances:
-    """The best weights of a run on the first `most` bags (0: all).
+    """The result of a run on the first `most` bags (0: all): its best weights, or the mean of its
+    checkpoints where it averages (ATT); embeddings are those of the last checkpoint.
 
     Features are kept for the first `pictures` of them only.
     """
-    network, header = load_checkpoint(run / "best.safetensors", bags.labels)
-    if (network.frontend is None) != (bags.kind == "embeddings"):
-        raise UsageError(f"{run}: {header.name} does not read {bags.kind}; give data of its kind")
+    networks = [_network(file, run, bags) for file in _weights_of(run)]
     chosen = range(min(most or len(bags), len(bags)))
     found: list[tuple[NDArray[np.float32], ...]] = []
     pooled: list[NDArray[np.float32]] = []
     for bag in chosen:
         inputs, lengths = bags.fetch(np.array([bag]), None)
         batch = Batch(torch.from_numpy(inputs), torch.from_numpy(lengths), torch.empty(0))
-        features, frames = features_of(network, batch)
-        heard = network(features, frames)
+        features, frames = features_of(networks[-1], batch)
+        heard = [network(features, frames) for network in networks]
         shown = features[:, 0] if bag < pictures else features[:, 0, :0]
-        tensors = (heard.instances, heard.embeddings, shown)
-        pooled.append(heard.bags[0].float().numpy())
+        instances = torch.stack([h.instances.float() for h in heard]).mean(dim=0)
+        pooled.append(torch.stack([h.bags[0].float() for h in heard]).mean(dim=0).numpy())
+        tensors = (instances, heard[-1].embeddings, shown)
         found.append(tuple(t[0].float().numpy() for t in tensors))
     targets = np.asarray(bags.targets[: len(chosen)], np.float32)
     probabilities, embeddings, kept = zip(*found, strict=True)
     return Instances(probabilities, embeddings, kept, targets, np.stack(pooled))
+
+
+def _weights_of(run: Path) -> list[Path]:
+    """The weights files whose mean prediction is the result of a run."""
+    if not (run / ENSEMBLE).is_file():
+        return [run / BEST]
+    return [Path(member.path) for member in read_ensemble(run / ENSEMBLE).members]
+
+
+def _network(file: Path, run: Path, bags: Bags) -> MilNetwork:
+    network, header = load_checkpoint(file, bags.labels)
+    if (network.frontend is None) != (bags.kind == "embeddings"):
+        raise UsageError(f"{run}: {header.name} does not read {bags.kind}; give data of its kind")
+    return network
 
 
 def _concatenated(parts: Sequence[NDArray[np.float32]]) -> NDArray[np.float64]:

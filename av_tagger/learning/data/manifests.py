@@ -130,9 +130,14 @@ def _present(
     kept = []
     for example in examples:
         path = example.clip.path
-        if not path.is_file():
+        try:
+            size = path.stat().st_size if path.is_file() else None
+        except (OSError, ValueError) as error:  # a name that is too long, or no name at all
+            skipped.append(SkippedEntry(str(path)[:300], "unreadable row", str(error)[:300]))
+            continue
+        if size is None:
             skipped.append(SkippedEntry(str(path), "missing", "there is no such file"))
-        elif path.stat().st_size == 0:
+        elif size == 0:
             skipped.append(SkippedEntry(str(path), "empty", "the file is empty (0 bytes)"))
         else:
             kept.append(example)

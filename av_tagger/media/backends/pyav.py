@@ -13,9 +13,11 @@ from av_tagger.clip import Clip, Media, MediaInfo, TrackInfo
 from av_tagger.errors import MediaError
 from av_tagger.media.blocks import Blocks
 from av_tagger.media.clock import Clock
+from av_tagger.media.numbered import NumberedTrack
 from av_tagger.media.opening import (
     BROKEN,
     CHECK,
+    MAX_CHANNELS,
     Tracks,
     codec_name,
     describe,
@@ -139,9 +141,12 @@ class _Pass:
             rate = frame_rate(self.tracks.video) or 0.0
             if request.skip_nonref and rate >= 2 * (request.frame_rate or 0.0):  # half is enough
                 self.tracks.video.codec_context.skip_frame = "NONREF"
-            self.readers[self.tracks.video.index] = PictureTrack(
-                self.tracks.video, request, clip, origin, replace(clock)
-            )
+            kind = NumberedTrack if request.numbered else PictureTrack
+            track = kind(self.tracks.video, request, clip, origin, replace(clock))
+            if isinstance(track, NumberedTrack):
+                track.begin(first_frame(container, self.tracks.video), clip.path)
+                container.seek(0)
+            self.readers[self.tracks.video.index] = track
         self.out = Windows(clip, request, self._expected(origin), backend.allocate)
 
     def _expected(self, origin: float) -> ContainerHints:
@@ -219,8 +224,12 @@ class _Pass:
         codecs = " and ".join(
             codec_name(s) for s in (self.tracks.audio, self.tracks.video) if s is not None
         )
-        damaged = sum(r.damaged for r in self.readers.values())
-        return f"holds nothing that can be decoded ({codecs}; {damaged} damaged packets)"
+        audio = self.tracks.audio
+        if audio is not None and not audio.codec_context.channels:  # too many for FFmpeg become 0
+            why = f"its header names no number of channels from 1 to {MAX_CHANNELS}"
+        else:
+            why = f"{sum(r.damaged for r in self.readers.values())} damaged packets"
+        return f"holds nothing that can be decoded ({codecs}; {why})"
 
 
 def _end(stream: Any | None, origin: float) -> float:

@@ -9,6 +9,8 @@ from av_tagger.reports.html.markup import Html, h
 from av_tagger.reports.html.parts import (
     clock,
     evidence_chain,
+    folded,
+    has_both,
     is_known,
     meter,
     seek_button,
@@ -25,7 +27,12 @@ EVIDENCE_SHOWN = 3
 
 def tag_cards(tagged: Tagged, lanes: list[Lane]) -> Html:
     """The section "Tags": the cards, or the class that came nearest to its threshold."""
-    cards = [_card(lane.tag, lane.colour, number) for number, lane in enumerate(lanes) if lane.tag]
+    both = has_both(tagged)
+    cards = [
+        _card(lane.tag, lane.colour, number, both=both)
+        for number, lane in enumerate(lanes)
+        if lane.tag
+    ]
     return h(
         "section",
         {"class": "found", "aria-labelledby": "found-title"},
@@ -51,7 +58,8 @@ def _no_tags(tagged: Tagged) -> Html:
     return h("p", {"class": "nothing"}, f"No class reaches its threshold.{nearest}")
 
 
-def _card(tag: Tag, colour: int, number: int) -> Html:
+def _card(tag: Tag, colour: int, number: int, *, both: bool) -> Html:
+    """Heard and seen are named where there are both."""
     probability = [
         h("small", None, "probability"),
         " ",
@@ -61,8 +69,10 @@ def _card(tag: Tag, colour: int, number: int) -> Html:
         "li",
         {"class": f"card c{colour}", "data-lane": number},
         h("div", {"class": "title"}, h("h3", None, tag.label), h("span", None, probability)),
-        h("dl", {"class": "heard-seen"}, _bar("heard", tag.heard), _bar("seen", tag.seen)),
-        h("p", {"class": "times"}, _times(tag.events)),
+        h("dl", {"class": "heard-seen"}, _bar("heard", tag.heard), _bar("seen", tag.seen))
+        if both
+        else None,
+        h("div", {"class": "times"}, _times(tag.events)),
         h("ul", {"class": "chain"}, [_reason(e, tag.label) for e in tag.evidence[:EVIDENCE_SHOWN]])
         if tag.evidence
         else None,
@@ -74,20 +84,18 @@ def _bar(name: str, value: float | None) -> list[Html]:
     return [h("dt", None, name), h("dd", None, bar, h("span", None, two_digits(value)))]
 
 
-def _times(events: tuple[Event, ...]) -> list[Html | str]:
-    """A button per event, with the event's peak."""
+def _times(events: tuple[Event, ...]) -> list[Html | str | None]:
+    """A button per event, with the event's peak; of many events all but the first are folded."""
     if not events:
         return ["No single event: seen rather than heard."]
-    shown: list[Html | str] = [
-        seek_button(
-            e.start,
-            f"{clock(e.start)} – {clock(e.end)} ",
-            h("small", None, f"peak {two_digits(e.peak)}"),
-        )
-        for e in events[:EVENTS_SHOWN]
-    ]
-    more = len(events) - EVENTS_SHOWN
-    return [*shown, h("span", {"class": "more"}, f"and {more} more")] if more > 0 else shown
+    shown = [_event(event) for event in events[:EVENTS_SHOWN]]
+    rest = [_event(event) for event in events[EVENTS_SHOWN:]]
+    return [*shown, folded(len(rest), h("div", {"class": "times"}, rest))]
+
+
+def _event(event: Event) -> Html:
+    span = f"{clock(event.start)} – {clock(event.end)} "
+    return seek_button(event.start, span, h("small", None, f"peak {two_digits(event.peak)}"))
 
 
 def _reason(evidence: Evidence, label: str) -> Html:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from av_tagger.reports.html.markup import Html, data_block, document, h, join
+from av_tagger.reports.html.parts import base_of, shown_folder
 from av_tagger.scores import Failed, Tagged
 
 ORDERS = {
@@ -32,7 +33,8 @@ class IndexEntry:
 def index_page(entries: Sequence[IndexEntry]) -> Html:
     labels = sorted({tag.label for entry in entries for tag in _tags(entry)})
     numbers = {label: number for number, label in enumerate(labels)}
-    data = {"labels": labels, "rows": [_row(entry, numbers) for entry in entries]}
+    base = base_of(entry.outcome.clip.path for entry in entries)
+    data = {"labels": labels, "rows": [_row(entry, numbers, base) for entry in entries]}
     rows = h("ol", {"id": "list", "class": "list"})
     empty = h("p", {"id": "empty", "class": "nothing", "hidden": True}, "No file matches.")
     main = h("main", None, rows, empty)
@@ -44,7 +46,7 @@ def _tags(entry: IndexEntry) -> Sequence[Any]:
     return entry.outcome.tags if isinstance(entry.outcome, Tagged) else ()
 
 
-def _row(entry: IndexEntry, numbers: dict[str, int]) -> list[Any]:
+def _row(entry: IndexEntry, numbers: dict[str, int], base: Path | None) -> list[Any]:
     """[name, folder, link, seconds, [[label number, probability], ...]].
 
     A failure is [name, folder, null, null, message].
@@ -52,10 +54,11 @@ def _row(entry: IndexEntry, numbers: dict[str, int]) -> list[Any]:
     outcome, path = entry.outcome, entry.outcome.clip.path
     if isinstance(outcome, Failed):
         message = outcome.message.removeprefix(f"{path}: ")
-        return [path.name or outcome.clip.name, _folder(path), None, None, message]
+        message = message.replace(str(path), path.name) if path.is_absolute() else message
+        return [path.name or outcome.clip.name, shown_folder(path, base), None, None, message]
     tags = [[numbers[tag.label], _rounded(tag.probability, 2)] for tag in outcome.tags]
     seconds = _rounded(outcome.duration_seconds, 1)
-    return [_title(outcome), _folder(path), entry.link, seconds, tags]
+    return [_title(outcome), shown_folder(path, base), entry.link, seconds, tags]
 
 
 def _rounded(value: float, digits: int) -> float | None:
@@ -70,10 +73,6 @@ def _title(tagged: Tagged) -> str:
         return name
     end = "end" if clip.end_seconds is None else f"{clip.end_seconds:g}"
     return f"{name} [{clip.start_seconds:g} – {end} s]"
-
-
-def _folder(path: Path) -> str:
-    return "" if path.parent == Path() else str(path.parent)
 
 
 def _head(entries: Sequence[IndexEntry]) -> Html:
@@ -93,6 +92,18 @@ def _head(entries: Sequence[IndexEntry]) -> Html:
     )
 
 
+KEYS = (("/", "search"), ("Esc", "clear"), ("↓ ↑", "next and previous file"), ("?", "these keys"))
+
+
+def _keys() -> list[Html]:
+    return [h("span", None, h("kbd", None, key), f" {what} ") for key, what in KEYS]
+
+
+def _csv() -> Html:
+    title = "the files that the filter shows, as a table"
+    return h("button", {"type": "button", "id": "csv", "class": "chip", "title": title}, "CSV")
+
+
 def _tools() -> Html:
     search = {
         "id": "search",
@@ -110,6 +121,7 @@ def _tools() -> Html:
         h("input", search),
         h("label", {"class": "order"}, "Sort ", h("select", {"id": "order"}, options)),
         h("div", filters | {"aria-label": "Filter by class"}),
-        h("p", {"id": "count", "class": "count", "role": "status"}),
+        h("p", {"class": "count"}, h("span", {"id": "count", "role": "status"}), " ", _csv()),
+        h("p", {"class": "keys", "id": "keys"}, _keys()),
         h("noscript", None, "The index needs JavaScript; the pages are in the folder pages."),
     )

@@ -6,7 +6,15 @@ import math
 from typing import TYPE_CHECKING
 
 from av_tagger.reports.html.markup import Html, h, join
-from av_tagger.reports.html.parts import clock, evidence_chain, named
+from av_tagger.reports.html.parts import (
+    MATCH,
+    OBJECT_PROBABILITY,
+    clock,
+    evidence_chain,
+    folded,
+    named,
+    seek_button,
+)
 from av_tagger.reports.schema import data_uri
 
 if TYPE_CHECKING:
@@ -14,7 +22,6 @@ if TYPE_CHECKING:
     from av_tagger.scores import Evidence, KeyFrame, Tagged
 
 FRAMES_SHOWN = 48
-OBJECT_PROBABILITY = "probability of the object in the key frame"
 
 Links = list[tuple["Evidence", str]]  # the evidence of a key frame, with the tag it is for
 
@@ -25,17 +32,22 @@ def keyframe_cards(tagged: Tagged, lanes: list[Lane]) -> Html:
     links = _links(tagged)
     frames = tagged.keyframes
     ranked = sorted(range(len(frames)), key=lambda i: (i not in links, -frames[i].weight))
-    shown = sorted(ranked[:FRAMES_SHOWN])
-    more = len(ranked) - len(shown)
+    shown, rest = sorted(ranked[:FRAMES_SHOWN]), sorted(ranked[FRAMES_SHOWN:])
     cards = [_card(frames[i], links.get(i, []), colours) for i in shown]
-    legend = "An arrow carries the similarity between the object's name and the class's name."
+    legend = f"match: {MATCH}. The small number of an object is its probability in the key frame."
     return join(
         [
             h("ol", {"class": "keyframes"}, cards),
-            h("p", {"class": "keys"}, f"and {more} more") if more else None,
+            folded(len(rest), h("ul", {"class": "times"}, [_line(frames[i]) for i in rest])),
             h("p", {"class": "keys"}, legend) if links else None,
         ]
     )
+
+
+def _line(keyframe: KeyFrame) -> Html:
+    """A key frame without its picture."""
+    names = ", ".join(name for name, _ in keyframe.objects[:3])
+    return h("li", None, seek_button(keyframe.seconds, clock(keyframe.seconds)), f" {names}")
 
 
 def _links(tagged: Tagged) -> dict[int, Links]:

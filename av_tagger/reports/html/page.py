@@ -11,10 +11,17 @@ import numpy as np
 from av_tagger.reports.html.cards import tag_cards
 from av_tagger.reports.html.keyframes import keyframe_cards
 from av_tagger.reports.html.markup import Html, data_block, document, h, join
-from av_tagger.reports.html.parts import clock
+from av_tagger.reports.html.parts import clock, shown_folder
 from av_tagger.reports.html.player import PageOptions, player
 from av_tagger.reports.html.table import class_table
-from av_tagger.reports.html.timeline import Lane, Scale, lanes_of, scale_of, timeline
+from av_tagger.reports.html.timeline import (
+    Lane,
+    Scale,
+    lanes_of,
+    scale_of,
+    timeline,
+    zoom_buttons,
+)
 from av_tagger.scores import BranchInfo, Status, Tagged
 
 _EXPLAINED = {
@@ -29,6 +36,9 @@ _KEYS = (
     ("← →", "one second"),
     ("Shift ← →", "a tenth of a second"),
     ("Home End", "start and end"),
+    ("+ −", "zoom the timeline"),
+    ("0", "whole timeline"),
+    ("?", "these keys"),
 )
 _LEGEND = "Curves: activity, the probability per frame. Bars: events. Click to go there. "
 
@@ -36,7 +46,7 @@ _LEGEND = "Curves: activity, the probability per frame. Bars: events. Click to g
 def page(tagged: Tagged, target: Path, spectrogram: bytes | None, options: PageOptions) -> Html:
     scale = scale_of(tagged)
     lanes = lanes_of(tagged, scale)
-    when = (timeline(tagged, scale, lanes, spectrogram), _keys())
+    when = (zoom_buttons(), timeline(tagged, scale, lanes, spectrogram), _keys())
     seen = keyframe_cards(tagged, lanes) if tagged.keyframes else None
     sections = [
         h("div", {"class": "stage"}, player(tagged, target, options), tag_cards(tagged, lanes)),
@@ -88,14 +98,13 @@ def _rounded(lane: Lane) -> list[float | None] | None:
 
 def _header(tagged: Tagged, options: PageOptions) -> Html:
     clip = tagged.clip
-    folder = str(clip.path.parent) if clip.path.parent != Path() else None
-    facts = (clock(tagged.duration_seconds), _part(tagged), folder)
+    facts = (clock(tagged.duration_seconds), _part(tagged), shown_folder(clip.path))
     notes = [h("li", None, note) for note in tagged.notes]
     return h(
         "header",
         {"class": "top"},
         h("nav", None, h("a", {"href": options.index}, "← All files")) if options.index else None,
-        h("h1", {"title": clip.name}, clip.path.name or clip.name),
+        h("h1", None, clip.path.name or clip.name),
         h("p", {"class": "meta"}, [h("span", None, fact) for fact in facts if fact]),
         h("ul", {"class": "branches"}, _branch("Ear", tagged.ear), _branch("Eye", tagged.eye)),
         h("ul", {"class": "notes", "role": "note"}, notes) if notes else None,
@@ -125,7 +134,7 @@ def _branch(name: str, branch: BranchInfo) -> Html:
 
 def _keys() -> Html:
     keys = [h("span", None, h("kbd", None, key), f" {what} ") for key, what in _KEYS]
-    return h("p", {"class": "keys"}, _LEGEND, keys)
+    return h("p", {"class": "keys", "id": "keys"}, _LEGEND, keys)
 
 
 def _footer(tagged: Tagged) -> Html:

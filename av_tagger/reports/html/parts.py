@@ -3,12 +3,40 @@
 from __future__ import annotations
 
 import math
+import os
+from collections.abc import Iterable
+from pathlib import Path
 from typing import TYPE_CHECKING
 
-from av_tagger.reports.html.markup import Html, h
+from av_tagger.reports.html.markup import Child, Html, h
 
 if TYPE_CHECKING:
-    from av_tagger.scores import Evidence
+    from av_tagger.scores import Evidence, Tagged
+
+OBJECT_PROBABILITY = "probability of the object in the key frame"
+MATCH = "how strongly the object stands for the sound; 1: by its name or definition"
+
+
+def shown_folder(path: Path, base: Path | None = None) -> str:
+    """The folder of a file as pages show it, empty for the working folder.
+
+    Of an absolute path only what lies below `base` (by default its last folder), so that a page
+    does not disclose where the files of its maker are.
+    """
+    parent = path.parent
+    if not path.is_absolute():
+        return "" if parent == Path() else str(parent)
+    below = base or parent.parent
+    return str(parent.relative_to(below)) if parent.is_relative_to(below) else parent.name
+
+
+def base_of(paths: Iterable[Path]) -> Path | None:
+    """The folder above everything that absolute paths have in common."""
+    folders = {str(path.parent) for path in paths if path.is_absolute()}
+    try:
+        return Path(os.path.commonpath(folders)).parent if folders else None
+    except ValueError:  # on several drives
+        return None
 
 
 def is_known(value: float | None) -> bool:
@@ -54,13 +82,30 @@ def meter(share: float, threshold: float | None = None) -> Html:
 
 
 def evidence_chain(evidence: Evidence, label: str) -> list[Html]:
-    """The recognised object, the similarity of its name to the class's, and the class."""
+    """The recognised object, how strongly it stands for the class, and the class."""
     object_ = h(
         "span",
         {"class": "object"},
         evidence.object,
         " ",
-        named(evidence.probability, "probability of the object in the key frame"),
+        named(evidence.probability, OBJECT_PROBABILITY),
     )
-    arrow = h("span", {"class": "arrow"}, named(evidence.similarity, "similarity of the two names"))
-    return [object_, arrow, h("span", {"class": "class"}, label)]
+    match = h("small", {"title": MATCH}, f"match {two_digits(evidence.similarity)}")
+    return [object_, h("span", {"class": "arrow"}, match), h("span", {"class": "class"}, label)]
+
+
+def folded(more: int, content: Child) -> Html | None:
+    """What a list leaves out, behind a line that opens it."""
+    if more <= 0:
+        return None
+    return h("details", {"class": "more"}, h("summary", None, f"and {more} more"), content)
+
+
+def has_both(tagged: Tagged) -> bool:
+    """Whether ear and eye both scored anything; else the one score is the probability itself."""
+    scores = tagged.scores.values()
+    tags = tagged.tags
+    return all(
+        any(is_known(getattr(score, name)) for score in (*scores, *tags))
+        for name in ("heard", "seen")
+    )

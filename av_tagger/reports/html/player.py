@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import quote_from_bytes
 
 from av_tagger.reports.html.markup import Html, h
+from av_tagger.reports.html.parts import shown_folder
 from av_tagger.reports.schema import data_uri
 from av_tagger.scores import Status
 
@@ -25,6 +26,7 @@ class PageOptions:
 
     embed: bool = False  # the media file inside the page instead of a link to it
     embed_limit: int = 200_000_000  # bytes; larger files are linked
+    embed_small: int = 0  # bytes; files up to this size are inside the page in any case
     listen: bool = True  # read the media file to draw a spectrogram if the result has none
     index: str | None = None  # link to the index
 
@@ -42,7 +44,8 @@ def player(tagged: Tagged, target: Path, options: PageOptions) -> Html:
         "src": _source(path, target, kind, options),
         "poster": None if sound_only else _poster(tagged),
     }
-    lost = ["This browser cannot play the file, or it is not at ", h("code", None, str(path)), "."]
+    where = str(Path(shown_folder(path)) / path.name)
+    lost = ["This browser cannot play the file, or it is not at ", h("code", None, where), "."]
     return h(
         "div",
         {"class": "player"},
@@ -61,7 +64,8 @@ def _poster(tagged: Tagged) -> str | None:
 def _source(path: Path, target: Path, kind: str, options: PageOptions) -> str:
     """A data URI, or a link relative to the page."""
     full = path.absolute()
-    if options.embed and full.is_file() and full.stat().st_size <= options.embed_limit:
+    limit = options.embed_limit if options.embed else options.embed_small
+    if limit and full.is_file() and full.stat().st_size <= limit:
         data = base64.b64encode(full.read_bytes()).decode("ascii")
         return f"data:{kind or 'video/mp4'};base64,{data}"
     try:

@@ -5,31 +5,51 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
-from av_tagger.reports.html.markup import Html, h
-from av_tagger.reports.html.parts import is_known, meter, two_digits
+from av_tagger.reports.html.markup import Html, h, join
+from av_tagger.reports.html.parts import has_both, is_known, meter, two_digits
 
 if TYPE_CHECKING:
     from av_tagger.scores import ClassScore, Tagged
 
 SORTED_BY = "Probability"
-NUMBERS = ("Heard", "Seen", SORTED_BY, "Threshold")
+BRANCHES = ("Heard", "Seen")  # columns that are there where ear and eye both are
+ROWS_SHOWN = 25  # of more classes the rest is folded, and found with the filter
 
 
 def class_table(tagged: Tagged) -> Html:
-    """Sorted by probability; tags are marked."""
+    """Sorted by probability; tags are marked. Many classes get a filter."""
+    both = has_both(tagged)
     tags = {tag.label for tag in tagged.tags}
     rows = sorted(
         tagged.scores.items(),
         key=lambda item: -item[1].fused if math.isfinite(item[1].fused) else 1.0,
     )
     heads = [_head("Class", "class", "none")]
-    heads += [_head(name, "n", "descending" if name == SORTED_BY else "none") for name in NUMBERS]
-    body = [_row(label, score, label in tags) for label, score in rows]
-    return h(
+    names = (*(BRANCHES if both else ()), SORTED_BY, "Threshold")
+    heads += [_head(name, "n", "descending" if name == SORTED_BY else "none") for name in names]
+    body = [_row(label, score, label in tags, both=both) for label, score in rows]
+    table = h(
         "div",
         {"class": "scroll"},
         h("table", {"id": "table"}, h("thead", None, h("tr", None, heads)), h("tbody", None, body)),
     )
+    return join([_filter(len(rows)), table, _fold(len(rows))])
+
+
+def _filter(count: int) -> Html | None:
+    if count <= ROWS_SHOWN:
+        return None
+    name = f"Filter {count} classes"
+    search = {"id": "class-filter", "type": "search", "placeholder": name, "aria-label": name}
+    return h("p", {"class": "filter"}, h("input", search | {"autocomplete": "off"}))
+
+
+def _fold(count: int) -> Html | None:
+    """The script hides the rows after the first few and shows this button."""
+    if count <= ROWS_SHOWN:
+        return None
+    more = {"type": "button", "id": "all-classes", "data-shown": ROWS_SHOWN, "hidden": True}
+    return h("button", more, f"and {count - ROWS_SHOWN} more")
 
 
 def _head(name: str, kind: str, order: str) -> Html:
@@ -37,15 +57,14 @@ def _head(name: str, kind: str, order: str) -> Html:
     return h("th", attributes, h("button", {"type": "button"}, name))
 
 
-def _row(label: str, score: ClassScore, tagged: bool) -> Html:
+def _row(label: str, score: ClassScore, tagged: bool, *, both: bool) -> Html:
     mark = [" ", h("span", {"class": "mark"}, "tag")] if tagged else None
     bar = meter(score.fused, score.threshold) if is_known(score.fused) else None
     return h(
         "tr",
         {"class": "tagged" if tagged else None},
         h("th", {"scope": "row"}, label, mark),
-        _cell(score.heard),
-        _cell(score.seen),
+        [_cell(score.heard), _cell(score.seen)] if both else None,
         _cell(score.fused, bar),
         _cell(score.threshold),
     )

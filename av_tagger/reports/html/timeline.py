@@ -99,7 +99,7 @@ def timeline(tagged: Tagged, scale: Scale, lanes: list[Lane], spectrogram: bytes
     named = [lane for lane in lanes if lane.tag is not None]
     rest = [lane for lane in lanes if lane.tag is None]
     rows = [
-        _row("", "axis", _axis(scale)),
+        _row("", "axis", _axis(scale), _heading(lanes)),
         _row("Sound", "picture", h("img", {"src": data_uri(spectrogram), "alt": "mel spectrogram"}))
         if spectrogram
         else None,
@@ -132,6 +132,26 @@ def timeline(tagged: Tagged, scale: Scale, lanes: list[Lane], spectrogram: bytes
         else None
     )
     return Html(h("div", slider, rows, _cover()) + (others or ""))
+
+
+def zoom_buttons() -> Html:
+    """Work with the script only, which shows them."""
+    buttons = {"-": ("−", "zoom out"), "0": ("whole", "whole timeline"), "+": ("+", "zoom in")}
+    return h(
+        "p",
+        {"class": "zoom", "id": "zoom", "hidden": True},
+        [
+            h("button", {"type": "button", "data-zoom": key, "aria-label": name}, text)
+            for key, (text, name) in buttons.items()
+        ],
+    )
+
+
+def _heading(lanes: list[Lane]) -> Html | None:
+    """The name of the numbers beside the lanes."""
+    if all(lane.activity is None for lane in lanes):
+        return None
+    return h("small", {"title": "probability per frame, at the playhead"}, "activity")
 
 
 def _cover() -> Html:
@@ -247,7 +267,7 @@ def _marks(tagged: Tagged, scale: Scale) -> Html:
 
 
 def _axis(scale: Scale) -> Html:
-    step = next((s for s in _STEPS if (scale.end - scale.start) / s <= 10), _STEPS[-1])
+    step = _step(scale.end - scale.start)
     first = math.ceil(scale.start / step - 1e-9)
     ticks = [n * step for n in range(first, int(scale.end / step + 1e-9) + 1)]
     lines = [
@@ -266,6 +286,14 @@ def _axis(scale: Scale) -> Html:
         for t in ticks
     ]
     return h("svg", {"class": "graph", "aria-hidden": "true"}, lines, texts)
+
+
+def _step(length: float) -> float:
+    """Seconds between ticks: at most eleven ticks, however long the file is."""
+    step = next((s for s in _STEPS if length / s <= 10), float(_STEPS[-1]))
+    while length / step > 10:
+        step *= 2
+    return step
 
 
 def _anchor(percent: float) -> str:

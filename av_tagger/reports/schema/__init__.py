@@ -18,15 +18,20 @@ A file that failed: `{"schema": 1, "file": ..., "error": {"kind", "message"}}`.
   `"clip": {"start", "end"}`, where `end` is null for "until the end of the file".
 - `null` means "not available": a branch without an opinion, or a threshold that no probability
   reaches. NaN and infinity are never written.
+- `"shots": [{"start", "end", "tags": [{"label", "peak"}]}]`, with `--by shot`; the events of a tag
+  are then the shots that have it.
 - `"notes"`, present only when needed: what could not be read, in words.
 - `"detail"`, written on demand: `"activity": {"rate", "start", "values": {label: [...]}}`,
   `"keyframes": [{"objects": [{"object", "probability"}], "picture"}]` in the order of the outer
   list, and `"spectrogram"`. Pictures are data URIs.
+- `"partial": {"start", "end", "tags"}` in place of `tags`, on demand: the tags of one window of a
+  file that is still being tagged. Readers of results skip such lines.
 - Readers ignore unknown fields. New fields may be added under the same number; the meaning of an
   existing field never changes.
 """
 
 from av_tagger.reports.schema.lines import find_results, read_outcomes, read_results
+from av_tagger.reports.schema.partial import partial_line
 from av_tagger.reports.schema.read import SCHEMA, Document, from_json, spectrogram_of
 from av_tagger.reports.schema.write import as_json, as_line, data_uri
 
@@ -38,6 +43,7 @@ __all__ = [
     "data_uri",
     "find_results",
     "from_json",
+    "partial_line",
     "read_outcomes",
     "read_results",
     "spectrogram_of",

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import NoReturn
 
 from av_tagger.errors import StorageError, TableError, UsageError
+from av_tagger.reports.schema.partial import PARTIAL
 from av_tagger.reports.schema.read import Document, from_json
 from av_tagger.scores import Outcome
 
@@ -17,9 +18,11 @@ RESULTS = "results.jsonl"  # the name that a run gives its results
 def read_results(path: Path) -> Iterator[tuple[int, Document, Outcome]]:
     """Line number, object and outcome of each line; a last line without a line end is ignored.
 
-    Such a line is still being written. Empty lines are skipped.
+    Such a line is still being written. Empty lines and partial results are skipped.
     """
     for number, document in _documents(path):
+        if isinstance(document, dict) and PARTIAL in document:
+            continue
         try:
             yield number, document, from_json(document)
         except UsageError as error:

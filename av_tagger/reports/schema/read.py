@@ -6,7 +6,7 @@ import base64
 import binascii
 import math
 from collections.abc import Mapping
-from pathlib import Path
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from av_tagger.clip import Clip
 from av_tagger.errors import UsageError, did_you_mean
 from av_tagger.reports.schema.values import (
+    LONGEST_SECONDS,
     NUMBER_TYPES,
     Object,
     list_of,
@@ -25,6 +26,7 @@ from av_tagger.reports.schema.values import (
     objects,
     objects_by_name,
     probability,
+    seconds,
     text,
     text_of,
     value_of,
@@ -40,6 +42,7 @@ from av_tagger.scores import (
     KeyFrame,
     Outcome,
     RunInfo,
+    Shot,
     Status,
     Tag,
     Tagged,
@@ -101,7 +104,7 @@ def _tagged(document: Object) -> Tagged:
     }
     return Tagged(
         clip=_clip(document),
-        duration_seconds=number(document, "duration", "", low=0),
+        duration_seconds=seconds(document, "duration", ""),
         tags=tuple(_tag(tag, where) for tag, where in objects(document, "tags", "")),
         scores=scores,
         keyframes=_keyframes(document, detail),
@@ -110,19 +113,20 @@ def _tagged(document: Object) -> Tagged:
         run=_run(document),
         activity=_activity(detail, tuple(scores)),
         notes=tuple(_notes(document)),
+        shots=tuple(_shot(shot, where) for shot, where in objects(document, "shots", "")),
     )
 
 
 def _clip(document: Object) -> Clip:
-    path = Path(text(document, "file", ""))
+    clip = Clip.of(text(document, "file", ""))
     if "clip" not in document:
-        return Clip(path)
+        return clip
     part = object_of(document, "clip", "")
-    start = number(part, "start", "clip.", low=0)
-    end = maybe_number(part, "end", "clip.", low=0)
+    start = seconds(part, "start", "clip.")
+    end = maybe_number(part, "end", "clip.", low=0, high=LONGEST_SECONDS)
     if math.isnan(start) or (end is not None and end <= start):
         raise wrong("clip", dict(part), "0 <= start < end, in seconds")
-    return Clip(path, start, end)
+    return replace(clip, start_seconds=start, end_seconds=end)
 
 
 def _tag(tag: Object, where: str) -> Tag:
@@ -138,15 +142,24 @@ def _tag(tag: Object, where: str) -> Tag:
 
 
 def _event(event: Object, where: str) -> Event:
-    start, end = (number(event, name, where, low=0) for name in ("start", "end"))
+    start, end = (seconds(event, name, where) for name in ("start", "end"))
     if not start <= end:
         raise UsageError(f"{where[:-1]} ends ({end:g}) before it starts ({start:g})")
     return Event(start, end, probability(event, "peak", where))
 
 
+def _shot(shot: Object, where: str) -> Shot:
+    tags = objects(shot, "tags", where)
+    return Shot(
+        start=number(shot, "start", where, low=0),
+        end=number(shot, "end", where, low=0),
+        tags=tuple((text(t, "label", at), probability(t, "peak", at)) for t, at in tags),
+    )
+
+
 def _evidence(evidence: Object, where: str) -> Evidence:
     return Evidence(
-        seconds=number(evidence, "time", where, low=0),
+        seconds=seconds(evidence, "time", where),
         object=text(evidence, "object", where),
         probability=probability(evidence, "probability", where),
         similarity=number(evidence, "similarity", where, low=-1, high=1),
@@ -177,7 +190,7 @@ def _keyframes(document: Object, detail: Object) -> tuple[KeyFrame, ...]:
 def _keyframe(frame: Object, where: str, detail: Object, inside: str) -> KeyFrame:
     seen = objects(detail, "objects", inside)
     return KeyFrame(
-        seconds=number(frame, "time", where, low=0),
+        seconds=seconds(frame, "time", where),
         weight=probability(frame, "weight", where),
         objects=tuple((text(o, "object", at), probability(o, "probability", at)) for o, at in seen),
         picture=_picture(detail.get("picture")),
@@ -224,7 +237,12 @@ def _activity(detail: Object, labels: tuple[str, ...]) -> Activity | None:
     if len({len(column) for column in columns}) > 1:
         raise UsageError(f"{where}values has columns of unequal length; expected one length")
     table = np.stack(columns, axis=1) if columns else np.zeros((0, 0), np.float32)
-    return Activity(table, rate, number(activity, "start", where, missing=0.0))
+    return Activity(table, rate, _start(activity, where))
+
+
+def _start(activity: Object, where: str) -> float:
+    start = seconds(activity, "start", where)
+    return 0.0 if math.isnan(start) else start
 
 
 def _column(values: Object, label: str, where: str) -> NDArray[np.float32]:

@@ -6,6 +6,8 @@
 from __future__ import annotations
 
 import math
+import re
+import reprlib
 from collections.abc import Mapping
 from typing import Any
 
@@ -14,10 +16,14 @@ from av_tagger.errors import UsageError
 Object = Mapping[str, Any]
 
 NUMBER_TYPES = {int, float, type(None)}  # exact types: a bool is no number
+LONGEST_SECONDS = 366 * 86_400.0  # a year; a longer time is a mistake, and costs memory
+# Half of a character pair. Bytes of file names that are not UTF-8 are U+DC80 to U+DCFF.
+_NO_TEXT = re.compile(r"[\ud800-\udc7f\udd00-\udfff\x00]")
 
 
 def wrong(name: str, value: object, expected: str) -> UsageError:
-    return UsageError(f"{name} is {value!r:.40}; expected {expected}")
+    """`reprlib` bounds the depth, too: `repr` of deeply nested lists ends in a RecursionError."""
+    return UsageError(f"{name} is {reprlib.repr(value):.40}; expected {expected}")
 
 
 def value_of(table: Object, key: str, where: str) -> Any:
@@ -34,6 +40,8 @@ def text(table: Object, key: str, where: str) -> str:
 def text_of(value: object, name: str) -> str:
     if not isinstance(value, str):
         raise wrong(name, value, "text")
+    if _NO_TEXT.search(value):
+        raise wrong(name, ascii(value[:30]), "text without NUL and half characters")
     return value
 
 
@@ -66,6 +74,7 @@ def objects(table: Object, key: str, where: str) -> list[tuple[Object, str]]:
 def objects_by_name(table: Object, key: str) -> list[tuple[str, Object]]:
     rows = object_of(table, key, "")
     for name, row in rows.items():
+        text_of(name, f"a name in {key}")
         if not isinstance(row, Mapping):
             raise wrong(f"{key}[{name!r}]", row, "an object")
     return list(rows.items())
@@ -89,7 +98,7 @@ def maybe_number(
 def _expected(low: float, high: float) -> str:
     if math.isinf(low):
         return "a number, or null"
-    return f"a number from {low:g}" + ("" if math.isinf(high) else f" to {high:g}") + ", or null"
+    return f"a number from {low:g}" + ("" if math.isinf(high) else f" to {high:.10g}") + ", or null"
 
 
 def number(
@@ -103,6 +112,11 @@ def number(
 ) -> float:
     value = maybe_number(table, key, where, low=low, high=high)
     return missing if value is None else value
+
+
+def seconds(table: Object, key: str, where: str) -> float:
+    """A time that a recording can have; NaN if missing."""
+    return number(table, key, where, low=0, high=LONGEST_SECONDS)
 
 
 def probability(table: Object, key: str, where: str) -> float:

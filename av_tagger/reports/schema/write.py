@@ -19,6 +19,7 @@ from av_tagger.scores import (
     KeyFrame,
     Outcome,
     RunInfo,
+    Shot,
     Tag,
     Tagged,
 )
@@ -47,6 +48,8 @@ def as_json(
         "eye": _branch(outcome.eye),
         "run": _run(outcome.run),
     }
+    if outcome.shots:
+        document["shots"] = [_shot(shot) for shot in outcome.shots]
     if outcome.notes:
         document["notes"] = list(outcome.notes)
     if detail:
@@ -105,6 +108,11 @@ def _tag(tag: Tag) -> Document:
 def _evidence(e: Evidence) -> Document:
     numbers = {"probability": _probability(e.probability), "similarity": _probability(e.similarity)}
     return {"time": _seconds(e.seconds), "object": e.object, **numbers}
+
+
+def _shot(shot: Shot) -> Document:
+    tags = [{"label": label, "peak": _probability(peak)} for label, peak in shot.tags]
+    return {"start": _seconds(shot.start), "end": _seconds(shot.end), "tags": tags}
 
 
 def _class_score(score: ClassScore) -> Document:

@@ -69,8 +69,9 @@ WRITERS: dict[str, tuple[AnyWriter, ...]] = {
     "json": (tables.JSON,),
     "json-detail": (tables.JSON_DETAIL,),
     "csv": (tables.TAGS_CSV, tables.EVENTS_CSV),
+    "csv-raw": (tables.RAW_TAGS_CSV, tables.RAW_EVENTS_CSV),
     "parquet": (tables.TAGS_PARQUET, tables.EVENTS_PARQUET),
-    "dcase": (dcase_tsv.SUBTASK_A, dcase_tsv.SUBTASK_B),
+    "dcase": (dcase_tsv.SUBTASK_A, dcase_tsv.SUBTASK_B, dcase_tsv.SUBTASK_B_TEXT),
     "audacity": (events.AUDACITY,),
     "raven": (events.RAVEN,),
     "rttm": (events.RTTM,),
@@ -78,4 +79,6 @@ WRITERS: dict[str, tuple[AnyWriter, ...]] = {
     "jams": (jams_file.JAMS,),
     "vtt": (captions.VTT,),
     "srt": (captions.SRT,),
+    "vtt-scores": (captions.VTT_SCORES,),
+    "srt-scores": (captions.SRT_SCORES,),
 }

@@ -1,6 +1,7 @@
 """Events for annotation programs, one line per event: Audacity, Raven, RTTM.
 
-A tag without events (seen, not heard) spans its clip. Times are seconds of the file.
+A tag without events (seen, not heard) spans its clip, and has no peak. Times are seconds of the
+file.
 """
 
 from __future__ import annotations
@@ -26,7 +27,8 @@ RAVEN_COLUMNS = (
     "Low Freq (Hz)",
     "High Freq (Hz)",
     "Annotation",
-    "Score",
+    "Peak",
+    "Probability",
 )
 _HIGHEST_HZ = 10_000.0  # half of the ear's sampling rate
 
@@ -44,17 +46,23 @@ def raven(outcomes: Iterable[Outcome]) -> Iterator[str]:
         for event, tag in timeline(tagged):
             number += 1
             box = f"{event.start:.6f}\t{event.end:.6f}\t0.0\t{_HIGHEST_HZ:.1f}"
-            yield f"{number}\tSpectrogram 1\t1\t{box}\t{one_line(tag.label)}\t{event.peak:.4f}\n"
+            peak = f"{event.peak:.4f}" if tag.events else ""
+            numbers = f"{peak}\t{tag.probability:.4f}"
+            yield f"{number}\tSpectrogram 1\t1\t{box}\t{one_line(tag.label)}\t{numbers}\n"
 
 
 def rttm(outcomes: Outcomes) -> Iterator[str]:
-    """SPEAKER lines, the type that all readers of RTTM know; spaces in labels become `_`."""
+    """SPEAKER lines, the type that all readers of RTTM know; spaces in labels become `_`.
+
+    The confidence is the event's peak.
+    """
     names = safe_names(tagged.clip for tagged in only_tagged(outcomes))
     for name, one in zip(names, only_tagged(outcomes), strict=True):
         for event, tag in timeline(one):
             label = re.sub(r"\s+", "_", one_line(tag.label))
             time = f"{event.start:.3f} {event.end - event.start:.3f}"
-            yield f"SPEAKER {name} 1 {time} <NA> <NA> {label} {event.peak:.4f} <NA>\n"
+            peak = f"{event.peak:.4f}" if tag.events else "<NA>"
+            yield f"SPEAKER {name} 1 {time} <NA> <NA> {label} {peak} <NA>\n"
 
 
 AUDACITY = TextWriter(".labels.txt", audacity, each=True)

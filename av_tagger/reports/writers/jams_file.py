@@ -24,13 +24,14 @@ def _document(tagged: Tagged) -> dict[str, Any]:
     start, end = span(tagged)
     tags = [_row(start, end, tag.label, tag.probability) for tag in tagged.tags]
     events = [
-        _row(event.start, event.end, tag.label, event.peak) for event, tag in timeline(tagged)
+        _row(event.start, event.end, tag.label, event.peak if tag.events else None)
+        for event, tag in timeline(tagged)
     ]
     identifiers = {"file": tagged.clip.name}
     return {
         "annotations": [
-            _annotation(tagged, tags, "tags of the clip"),
-            _annotation(tagged, events, "events"),
+            _annotation(tagged, tags, "tags of the clip; confidence: their probability"),
+            _annotation(tagged, events, "events; confidence: their peak activity"),
         ],
         "file_metadata": {
             "title": tagged.clip.path.name,
@@ -65,12 +66,12 @@ def _annotation(tagged: Tagged, data: list[dict[str, Any]], what: str) -> dict[s
     }
 
 
-def _row(start: float, end: float, label: str, confidence: float) -> dict[str, Any]:
+def _row(start: float, end: float, label: str, confidence: float | None) -> dict[str, Any]:
     return {
         "time": round(start, 3),
         "duration": round(end - start, 3),
         "value": label,
-        "confidence": round(confidence, 6),
+        "confidence": None if confidence is None else round(confidence, 6),
     }
 
 

@@ -4,6 +4,9 @@
 with an empty label, so that every input is listed. `.events.csv`: one row per event. Both begin
 with the file and, for a part of a file, its start and end. All times are seconds of the file.
 Parquet holds the same two tables.
+
+A text cell of CSV that a spreadsheet would take for a formula gets a `'` in front; the format
+`csv-raw` leaves it as it is.
 """
 
 from __future__ import annotations
@@ -12,6 +15,7 @@ import csv
 import io
 import itertools
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from av_tagger.errors import missing_library
@@ -43,6 +47,7 @@ TAG_COLUMNS = (
 )
 EVENT_COLUMNS = (*CLIP_COLUMNS, "label", "start", "end", "peak")
 _TEXT = {"file", "label", "objects", "error"}  # columns of text; all others are numbers
+_FORMULA = ("=", "+", "-", "@", "\t", "\r")  # a spreadsheet runs a cell that begins so
 ROW_GROUP = 1024  # rows of Parquet in memory; 4096 would take 18 MB more
 
 
@@ -85,24 +90,31 @@ def _clip(document: Row) -> Row:
     return {"file": document["file"], "clip_start": part.get("start"), "clip_end": part.get("end")}
 
 
-def _csv(columns: Sequence[str], rows: Iterator[Row]) -> Iterator[str]:
+def _csv(columns: Sequence[str], rows: Iterator[Row], *, raw: bool) -> Iterator[str]:
     yield _csv_line(columns)
     for row in rows:
-        yield _csv_line(["" if row.get(column) is None else row[column] for column in columns])
+        cells = ["" if row.get(column) is None else row[column] for column in columns]
+        yield _csv_line(cells if raw else [_neutral(cell) for cell in cells])
+
+
+def _neutral(cell: Any) -> Any:
+    """Text that cannot be a formula; numbers as they are."""
+    return f"'{cell}" if isinstance(cell, str) and cell.startswith(_FORMULA) else cell
 
 
 def _csv_line(cells: Sequence[Any]) -> str:
+    """One row; with this line end both of its characters are quoted inside of cells."""
     line = io.StringIO()
-    csv.writer(line, lineterminator="\n").writerow(cells)
-    return line.getvalue()
+    csv.writer(line, lineterminator="\r\n").writerow(cells)
+    return line.getvalue().removesuffix("\r\n") + "\n"
 
 
-def tags_csv(outcomes: Iterable[Outcome]) -> Iterator[str]:
-    return _csv(TAG_COLUMNS, tag_rows(outcomes))
+def tags_csv(outcomes: Iterable[Outcome], *, raw: bool = False) -> Iterator[str]:
+    return _csv(TAG_COLUMNS, tag_rows(outcomes), raw=raw)
 
 
-def events_csv(outcomes: Iterable[Outcome]) -> Iterator[str]:
-    return _csv(EVENT_COLUMNS, event_rows(outcomes))
+def events_csv(outcomes: Iterable[Outcome], *, raw: bool = False) -> Iterator[str]:
+    return _csv(EVENT_COLUMNS, event_rows(outcomes), raw=raw)
 
 
 @dataclass(frozen=True)
@@ -150,5 +162,7 @@ JSON = TextWriter(".jsonl", json_lines)
 JSON_DETAIL = TextWriter(".detail.jsonl", detailed_json_lines)
 TAGS_CSV = TextWriter(".tags.csv", tags_csv)
 EVENTS_CSV = TextWriter(".events.csv", events_csv)
+RAW_TAGS_CSV = TextWriter(".tags.raw.csv", partial(tags_csv, raw=True))
+RAW_EVENTS_CSV = TextWriter(".events.raw.csv", partial(events_csv, raw=True))
 TAGS_PARQUET = ParquetWriter(".tags.parquet")
 EVENTS_PARQUET = ParquetWriter(".events.parquet", events=True)

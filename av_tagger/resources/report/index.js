@@ -11,7 +11,7 @@
   const failed = (row) => row[LINK] === null;
   const haystack = data.rows.map((row) => `${row[FOLDER]}/${row[NAME]}`.toLowerCase());
   let visible = [];
-  let height = 0;
+  let tops = [0];  // of the visible rows, in pixels, and the end of the last
   const live = new Map();  // rows in the document, by number
 
   const top = (row) => (failed(row) || !row[TAGS].length ? -1 : row[TAGS][0][1]);
@@ -56,7 +56,8 @@
   function draw(i, place) {
     const row = data.rows[i];
     const item = el("li", failed(row) ? "item failed" : "item");
-    item.style.top = `${place * height}px`;
+    item.style.top = `${tops[place]}px`;
+    item.style.height = `${tops[place + 1] - tops[place] - GAP}px`;
     item.setAttribute("aria-posinset", place + 1);
     item.setAttribute("aria-setsize", visible.length);
     const title = el(failed(row) ? "span" : "a", "file");
@@ -66,7 +67,9 @@
     if (failed(row)) tags.append(el("span", "message", row[TAGS]));
     else for (const [label, p] of row[TAGS]) {
       const chip = el("span", chosen.has(label) ? "chip wanted" : "chip", data.labels[label] + " ");
-      chip.append(el("small", "", p === null ? "–" : p.toFixed(2)));
+      const number = el("small", "", p === null ? "–" : p.toFixed(2));
+      number.title = "probability in the clip";
+      chip.append(number);
       tags.append(chip);
     }
     if (!failed(row) && !row[TAGS].length) tags.append(el("span", "message", "no tags"));
@@ -74,10 +77,20 @@
     return item;
   }
 
+  // The first row that ends below a height.
+  function rowAt(y) {
+    let low = 0, high = visible.length;
+    while (low < high) {
+      const middle = (low + high) >> 1;
+      if (tops[middle + 1] <= y) low = middle + 1; else high = middle;
+    }
+    return low;
+  }
+
   function paint() {
     const above = Math.max(0, -list.getBoundingClientRect().top);
-    const first = Math.max(0, Math.floor(above / height) - 8);
-    const last = Math.min(visible.length, Math.ceil((above + innerHeight) / height) + 8);
+    const first = Math.max(0, rowAt(above) - 8);
+    const last = Math.min(visible.length, rowAt(above + innerHeight) + 9);
     const wanted = visible.slice(first, last);
     const near = new Set(wanted);
     for (const [i, item] of live) if (!near.has(i)) { item.remove(); live.delete(i); }
@@ -87,9 +100,38 @@
     });
   }
 
+  const GAP = 6;  // between rows
+  const pen = document.createElement("canvas").getContext("2d");
+  const widths = [new Map(), new Map()];  // of names and folders, measured once
+
+  function lines(i, column, font, room) {
+    const text = data.rows[i][column];
+    if (!text) return 0;
+    if (!widths[column].has(i)) {
+      pen.font = font;
+      widths[column].set(i, pen.measureText(text).width);
+    }
+    return Math.max(1, Math.ceil((widths[column].get(i) * 1.02) / room));
+  }
+
+  // Names are shown whole: a row is as high as its name and folder need.
   function measure() {
-    height = parseFloat(getComputedStyle(list).getPropertyValue("--row")) || 64;
-    list.style.height = `${visible.length * height}px`;
+    const style = getComputedStyle(list);
+    const least = parseFloat(style.getPropertyValue("--row")) || 64;
+    const size = parseFloat(style.fontSize) || 16;
+    tops = [0];
+    if (!data.rows.length) return;
+    const probe = draw(0, 0);
+    list.append(probe);
+    const room = probe.querySelector(".file").clientWidth || 200;
+    probe.remove();
+    for (const i of visible) {
+      const name = lines(i, NAME, `600 ${size}px ${style.fontFamily}`, room);
+      const folder = lines(i, FOLDER, `400 ${0.8 * size}px ${style.fontFamily}`, room);
+      const extra = 1.3 * size * (Math.max(0, name - 1) + 0.8 * Math.max(0, folder - 1));
+      tops.push(tops.at(-1) + least + extra);
+    }
+    list.style.height = `${tops.at(-1)}px`;
   }
 
   function update() {
@@ -142,6 +184,31 @@
   addFilter("failed", "failed", data.rows.filter(failed).length, false);
   if (data.labels.length > FEW) addMore(data.labels.length - FEW);
 
+  // A cell that begins like a formula gets a ' in front, as in the CSV of av-tag.
+  const plain = (cell) => (/^[=+\-@\t\r]/.test(cell) ? `'${cell}` : cell);
+  const quoted = (cell) => (/[",\r\n]/.test(cell) ? `"${cell.replaceAll('"', '""')}"` : cell);
+
+  function table() {
+    const rows = [["file", "folder", "seconds", "label", "probability", "error"]];
+    for (const i of visible) {
+      const row = data.rows[i];
+      const head = [row[NAME], row[FOLDER], row[SECONDS] ?? ""];
+      if (failed(row)) rows.push([...head, "", "", row[TAGS]]);
+      else if (!row[TAGS].length) rows.push([...head, "", "", ""]);
+      else for (const [label, p] of row[TAGS]) rows.push([...head, data.labels[label], p ?? "", ""]);
+    }
+    const text = (cell) => quoted(typeof cell === "number" ? String(cell) : plain(cell));
+    return rows.map((row) => row.map(text).join(",") + "\n").join("");
+  }
+
+  document.getElementById("csv").addEventListener("click", () => {
+    const link = el("a");
+    link.href = URL.createObjectURL(new Blob([table()], { type: "text/csv" }));
+    link.download = "sounds.csv";
+    link.click();
+    setTimeout(() => URL.revokeObjectURL(link.href), 1000);
+  });
+
   let waiting = false;
   const later = () => {
     if (waiting) return;
@@ -160,6 +227,7 @@
     else if (event.key === "Escape" && document.activeElement === search) { search.value = ""; update(); }
     else if (event.key === "ArrowDown" && (at >= 0 || document.activeElement === search)) links[at + 1]?.focus();
     else if (event.key === "ArrowUp" && at > 0) links[at - 1].focus();
+    else if (event.key === "?" && document.activeElement !== search) document.getElementById("keys").classList.toggle("asked");
     else return;
     event.preventDefault();
   });

@@ -23,11 +23,13 @@ def _careful(bound: float, v: NDArray[np.float64], rho: NDArray[np.float64]) -> 
     return bound - _ROUNDING * float(np.abs(v).sum() + rho.max(initial=0.0) * np.sqrt(len(v)))
 
 
-def count_bound(D: Matrix, v: NDArray[np.float64], count: int) -> float:
+def count_bound(
+    D: Matrix, v: NDArray[np.float64], count: int, rho: NDArray[np.float64] | None = None
+) -> float:
     """LB_k = sum_j v_j - (the k largest rho_i) <= the cost of any k rows, and of the k-row linear
     relaxation.
     """
-    rho = gains(D, v)
+    rho = gains(D, v) if rho is None else rho
     return _careful(
         float(v.sum() - np.partition(rho, len(rho) - count)[len(rho) - count :].sum()), v, rho
     )
@@ -41,11 +43,13 @@ def penalty_bound(D: Matrix, v: NDArray[np.float64], lambda_: float) -> float:
     return _careful(float(v.sum() - np.maximum(0.0, rho - lambda_).sum()), v, rho)
 
 
-def lambda_interval(D: Matrix, v: NDArray[np.float64], count: int) -> tuple[float, float]:
+def lambda_interval(
+    D: Matrix, v: NDArray[np.float64], count: int, rho: NDArray[np.float64] | None = None
+) -> tuple[float, float]:
     """[rho_(k+1), rho_(k)]: for any lambda within, LB(lambda) = LB_k + k lambda, so k medoids that
     close the gap of LB_k are an optimum of the paper's relaxed program at that lambda.
     """
-    rho = np.sort(gains(D, v))[::-1]
+    rho = np.sort(gains(D, v) if rho is None else rho)[::-1]
     return (float(rho[count]) if count < len(rho) else 0.0), float(rho[count - 1])
 
 

@@ -6,12 +6,14 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from functools import cache, partial
 
 import numpy as np
 
 from av_tagger.errors import MissingExtra
 from av_tagger.video.sparse_coding import plain
-from av_tagger.video.sparse_coding.bounds import certified, lambda_interval
+from av_tagger.video.sparse_coding.bounds import certified, count_bound, gains, lambda_interval
 from av_tagger.video.sparse_coding.branch import finish
 from av_tagger.video.sparse_coding.compiled import Search, compiled
 from av_tagger.video.sparse_coding.plain import Prices
@@ -21,12 +23,14 @@ from av_tagger.video.sparse_coding.problem import (
     Matrix,
     Rows,
     coded,
+    cost,
     evenly,
     fill_evenly,
     normalised,
 )
 
 Found = list[tuple[Rows, Prices]]
+MOST_CORES = 4  # that search key frames at once while the others decode
 Form = Callable[[Matrix, int, Effort], Found]  # (b, n, n) normalised -> rows and prices of each
 
 
@@ -72,6 +76,35 @@ def by_torch(device: str) -> Form:
     return search
 
 
+def by_cores(device: str) -> Form:
+    """For a process that drives a GPU: the compiled form, on several cores at once.
+
+    It runs outside of the interpreter lock, so that other threads go on. Until it is compiled, the
+    form for the device serves.
+    """
+
+    def search(batch: Matrix, count: int, effort: Effort) -> Found:
+        quick = compiled.search()
+        if quick is None:
+            started = time.thread_time()
+            found = by_torch(device)(batch, count, effort)
+            compiled.spent(time.thread_time() - started)
+            return found
+        one = partial(_searched, quick, count, effort)
+        return list(_cores().map(one, batch)) if len(batch) > 1 else [one(batch[0])]
+
+    return search
+
+
+def _searched(quick: Search, count: int, effort: Effort, D: Matrix) -> tuple[Rows, Prices]:
+    return quick(D, count, effort.iterations, effort.tolerance)
+
+
+@cache
+def _cores() -> ThreadPoolExecutor:
+    return ThreadPoolExecutor(MOST_CORES, "key frames")
+
+
 def pick(
     batch: Matrix,
     count: int,
@@ -108,7 +141,8 @@ def _proven(D: Matrix, scale: float, rows: Rows, v: Prices, effort: Effort) -> C
     """The certificate, computed here from D and v whatever the search claimed, and completed by
     branching when a gap stays.
     """
-    objective, lower = certified(D, rows, v)
+    rho = gains(D, v)
+    objective, lower = cost(D, rows), max(0.0, count_bound(D, v, len(rows), rho))
     if objective - lower > effort.tolerance * objective:
         better, branched = finish(D, rows, v, effort)
         lower, same = max(lower, branched), np.array_equal(better, rows)
@@ -117,7 +151,7 @@ def _proven(D: Matrix, scale: float, rows: Rows, v: Prices, effort: Effort) -> C
             better,
         )
     else:
-        lambdas = lambda_interval(D, v, len(rows))
+        lambdas = lambda_interval(D, v, len(rows), rho)
     answer = coded(D, rows, lower)
     units = (lambdas[0] * scale, lambdas[1] * scale) if lambdas else None
     return Coding(

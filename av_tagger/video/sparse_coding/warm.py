@@ -4,18 +4,15 @@ at low priority.
 
 from __future__ import annotations
 
-import contextlib
-import os
 import sys
 from pathlib import Path
 
+from av_tagger.systems import lower_priority
 from av_tagger.video.sparse_coding import compiled
 
 
 def main(notes: list[str]) -> int:
-    if hasattr(os, "nice"):
-        with contextlib.suppress(OSError):
-            os.nice(5)
+    lower_priority(5)
     done = compiled.warm()
     for note in notes:
         Path(note).unlink(missing_ok=True)

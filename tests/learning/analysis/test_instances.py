@@ -10,7 +10,11 @@ import pytest
 
 from av_tagger.errors import UsageError
 from av_tagger.learning.analysis.instances import Instances, hear_instances
-from tests.learning.analysis.runs import LABELS, stored_bags
+from av_tagger.learning.data.training import TrainingData
+from av_tagger.learning.recipe import read_recipe
+from av_tagger.learning.run import TrainingOptions
+from av_tagger.learning.train import train
+from tests.learning.analysis.runs import LABELS, SMALL, stored_bags
 
 
 def test_instances_by_hand() -> None:
@@ -40,6 +44,27 @@ def test_instance_labels_find_more_instances(group: Path) -> None:
     vanilla, pnl = (hear_instances(group / name, bags) for name in ("vanilla", "pnl"))
     assert pnl.found() >= vanilla.found()
     assert pnl.accuracy()["smi"] > 0.9
+
+
+def test_a_run_that_averages_is_analysed_as_the_mean_of_its_checkpoints(
+    group: Path, tmp_path: Path
+) -> None:
+    bags = stored_bags(group)
+    recipe = read_recipe("prob/max", [*SMALL, "keep.average=[20,30,40]"])
+    train(recipe, TrainingData(bags, bags), tmp_path / "run", TrainingOptions(device="cpu"))
+    found = hear_instances(tmp_path / "run", bags)
+    stored = np.load(tmp_path / "run" / "validation.npz")["scores"]
+    np.testing.assert_allclose(found.bags, stored, atol=1e-6)  # the result of the run
+    single = []
+    for step in (20, 30, 40):
+        (tmp_path / f"{step}").mkdir()
+        weights = tmp_path / "run" / "checkpoints" / f"step-00000{step}.safetensors"
+        (tmp_path / f"{step}" / "best.safetensors").symlink_to(weights)
+        single.append(hear_instances(tmp_path / f"{step}", bags))
+    for bag in range(len(bags)):
+        mean = np.mean([one.probabilities[bag] for one in single], axis=0)
+        np.testing.assert_allclose(found.probabilities[bag], mean, atol=1e-6)
+    assert np.abs(single[0].bags - single[2].bags).max() > 0.01
 
 
 def test_data_of_another_kind_are_an_error(group: Path) -> None:

@@ -1,0 +1,122 @@
+"""Reading ground truth of tags: a weak list of DCASE, or the manifest that training takes."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from av_tagger.clip import Clip
+from av_tagger.dcase import read_weak
+from av_tagger.errors import TableError, UsageError
+from av_tagger.evaluation.keys import keys_of
+from av_tagger.labels import ClassList, SoundClass, dcase2017
+
+_COLUMNS = "file, labels[, start, end][, unknown]"
+
+
+@dataclass(frozen=True)
+class WeakTruth:
+    """Labels by clip key, and the classes that are scored."""
+
+    tags: Mapping[str, tuple[str, ...]]
+    classes: ClassList
+    left_out: int = 0  # clips with labels of which nothing is known
+    manifest: bool = False
+    recordings: Mapping[str, str] = field(default_factory=dict)  # by clip key, where known
+
+    @property
+    def remarks(self) -> tuple[str, ...]:
+        if not self.left_out:
+            return ()
+        return (f"clips with unknown labels, left out: {self.left_out}",)
+
+
+def read_truth(path: Path, classes: ClassList | None = None) -> WeakTruth:
+    """The truth of a table.
+
+    Without classes, those of a manifest are its own labels, and those of a DCASE list are the 17
+    of DCASE 2017.
+    """
+    if not is_manifest(path):
+        classes = classes or dcase2017()
+        return WeakTruth(read_weak(path, classes), classes)
+    rows = list(_rows(path))
+    classes = classes or _classes_of(path, rows)
+    keys = keys_of([row.clip for row in rows])
+    tags: dict[str, tuple[str, ...]] = {}
+    recordings = {key: row.recording for key, row in zip(keys, rows, strict=True) if row.recording}
+    unknown: set[str] = set()
+    for key, row in zip(keys, rows, strict=True):
+        if row.unknown:
+            unknown.add(key)
+        labels = [_label(path, row, name, classes) for name in row.labels]
+        tags[key] = tuple(dict.fromkeys((*tags.get(key, ()), *labels)))
+    kept = {key: labels for key, labels in tags.items() if key not in unknown}
+    if not kept:
+        raise UsageError(f"{path}: has no clip whose labels are all known")
+    return WeakTruth(kept, classes, len(unknown), True, recordings)
+
+
+def is_manifest(path: Path) -> bool:
+    """Whether the first line is a heading with the columns `file` and `labels`."""
+    try:
+        with path.open(encoding="utf-8-sig", errors="replace") as lines:
+            first = lines.readline()
+    except OSError as error:
+        raise UsageError(f"{path}: cannot be read ({error.strerror}); name a table") from error
+    cells = [cell.strip() for cell in next(csv.reader([first]), [])]
+    return "\t" not in first and {"file", "labels"} <= set(cells)
+
+
+@dataclass(frozen=True)
+class _Row:
+    line: int
+    clip: Clip
+    labels: tuple[str, ...]
+    unknown: tuple[str, ...]
+    recording: str = ""  # clips of one recording are not independent
+
+
+def _rows(path: Path) -> Iterator[_Row]:
+    try:
+        with path.open(encoding="utf-8-sig", newline="") as lines:
+            for line, row in enumerate(csv.DictReader(lines), start=2):
+                yield _row(path, line, row)
+    except UnicodeDecodeError as error:
+        raise TableError(path, 1, f"is not UTF-8 text ({error.reason})") from error
+    except csv.Error as error:
+        raise TableError(path, 1, f"is not a table ({error})") from error
+
+
+def _row(path: Path, line: int, row: Mapping[str, str | None]) -> _Row:
+    cells = {key: (row.get(key) or "").strip() for key in ("file", "start", "end")}
+    if not cells["file"]:
+        raise TableError(path, line, "has no file name", _COLUMNS)
+    try:
+        start = float(cells["start"] or 0.0)
+        end = float(cells["end"]) if cells["end"] else None
+        clip = Clip(Path(cells["file"]), start, end)
+    except ValueError as error:
+        raise TableError(path, line, "has no times 0 <= start < end", _COLUMNS) from error
+    recording = (row.get("recording") or row.get("source") or "").strip()
+    return _Row(line, clip, _split(row.get("labels")), _split(row.get("unknown")), recording)
+
+
+def _split(cell: str | None) -> tuple[str, ...]:
+    return tuple(name.strip() for name in (cell or "").split("|") if name.strip())
+
+
+def _label(path: Path, row: _Row, name: str, classes: ClassList) -> str:
+    try:
+        return classes.find(name).label
+    except UsageError as error:
+        raise TableError(path, row.line, str(error)) from error
+
+
+def _classes_of(path: Path, rows: Sequence[_Row]) -> ClassList:
+    names = sorted({name for row in rows for name in row.labels})
+    if not names:
+        raise UsageError(f"{path}: has no label; name the classes with --classes")
+    return ClassList(tuple(SoundClass(name) for name in names))

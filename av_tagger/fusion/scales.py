@@ -1,0 +1,125 @@
+"""Scales: one rising curve per class that turns fused scores into calibrated probabilities.
+
+A fusion file holds them in readable form, for each row of thresholds: `both_scale`, `ear_scale` and
+`eye_scale`, each either `[slope, intercept]` of the log-odds (Platt scaling) or `[[score,
+probability], ...]`, linear between the points (isotonic regression). A class without one keeps its
+scores.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from av_tagger.errors import WeightsError, sentence
+
+Floats = NDArray[np.float64]
+Ints = NDArray[np.int64]
+
+ROWS = ("both", "ear", "eye")
+KEYS = tuple(f"{row}_scale" for row in ROWS)
+CERTAIN = 1e-7  # probabilities are kept this far from 0 and 1
+LARGEST = 1e6
+
+
+@dataclass(frozen=True)
+class ScoreScale:
+    """`points`: (score, probability) pairs, both rising; or none: Platt scaling."""
+
+    slope: float = 1.0
+    intercept: float = 0.0
+    points: tuple[tuple[float, float], ...] = ()
+
+    def __call__(self, scores: Floats) -> Floats:
+        """NaN stays NaN."""
+        if self.points:
+            x, y = np.array(self.points, np.float64).T
+            mapped: Floats = np.interp(scores, x, y)
+            return np.where(np.isfinite(scores), mapped, np.nan)
+        p = np.clip(scores, CERTAIN, 1 - CERTAIN)
+        z = self.slope * (np.log(p) - np.log1p(-p)) + self.intercept
+        small = np.exp(-np.abs(z))
+        return np.where(z >= 0, 1.0, small) / (1.0 + small) + 0.0 * scores
+
+    def as_list(self) -> list[Any]:
+        return [list(p) for p in self.points] if self.points else [self.slope, self.intercept]
+
+
+@dataclass(frozen=True)
+class Scales:
+    """Per row of thresholds, per class: a scale, or None to keep the scores."""
+
+    both: tuple[ScoreScale | None, ...] = field(default=())
+    ear: tuple[ScoreScale | None, ...] = field(default=())
+    eye: tuple[ScoreScale | None, ...] = field(default=())
+
+    def apply(self, scores: Floats, rows: Ints) -> Floats:
+        """`scores` (clips, classes), `rows` the same shape: index into ROWS."""
+        out = scores.copy()
+        for r, name in enumerate(ROWS):
+            for k, scale in enumerate(getattr(self, name)):
+                mine = rows[..., k] == r
+                if scale is not None and mine.any():
+                    out[..., k] = np.where(mine, scale(scores[..., k]), out[..., k])
+        return out
+
+    def thresholds(self, row: str, values: Floats) -> Floats:
+        """Thresholds on the new scale; those above 1 (never) stay."""
+        out = values.copy()
+        for k, scale in enumerate(getattr(self, row)):
+            if scale is not None and values[k] <= 1:
+                out[k] = scale(values[k : k + 1])[0]
+        return out
+
+    def columns(self, k: int) -> dict[str, list[Any]]:
+        """What a fusion file says of class k."""
+        found = {f"{row}_scale": getattr(self, row) for row in ROWS}
+        return {key: s[k].as_list() for key, s in found.items() if len(s) > k and s[k] is not None}
+
+
+def read_scales(
+    path: Path, rows: Sequence[Mapping[str, Any]], labels: Sequence[str]
+) -> Scales | None:
+    """From the classes of a fusion file; None if no class has a scale."""
+    by_label = {str(row.get("label")): row for row in rows}
+    columns = {
+        row: tuple(_scale(path, label, key, by_label.get(label, {}).get(key)) for label in labels)
+        for row, key in zip(ROWS, KEYS, strict=True)
+    }
+    return Scales(**columns) if any(s for c in columns.values() for s in c) else None
+
+
+def _scale(path: Path, label: str, key: str, value: object) -> ScoreScale | None:
+    if value is None:
+        return None
+    if not isinstance(value, list) or len(value) < 2:
+        raise _wrong(path, label, key, "is no list")
+    if all(_is_number(v) for v in value) and len(value) == 2:
+        if value[0] <= 0:
+            raise _wrong(path, label, key, "does not rise")
+        return ScoreScale(float(value[0]), float(value[1]))
+    if not all(isinstance(p, list) and len(p) == 2 and all(map(_is_number, p)) for p in value):
+        raise _wrong(path, label, key, "has something other than numbers")
+    points = tuple((float(x), float(y)) for x, y in value)
+    rising = all(a[0] < b[0] and a[1] < b[1] for a, b in pairwise(points))
+    if not rising or not all(0 <= v <= 1 for p in points for v in p):
+        raise _wrong(path, label, key, "does not rise within 0 and 1")
+    return ScoreScale(points=points)
+
+
+def _is_number(value: object) -> bool:
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return False
+    return math.isfinite(value) and abs(value) < LARGEST
+
+
+def _wrong(path: Path, label: str, key: str, what: str) -> WeightsError:
+    remedy = "write [slope, intercept] with a slope above 0, or rising [score, probability] pairs"
+    return WeightsError(sentence(path, f"{key!r} of class {label!r} {what}", remedy))

@@ -1,0 +1,133 @@
+"""The benchmark of the driving process: its stand-ins, its figures, and the command."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from av_tagger.bench import driver
+from av_tagger.bench.driver import Passes, linked, steps_of, summarise
+from av_tagger.bench.free_networks import LOUD, FreeEar, FreeFeatures, free_eye
+from av_tagger.bench.pipeline_report import PassCost
+from av_tagger.bench.pipeline_settings import PipelineSettings
+from av_tagger.bench.random_networks import random_ear
+from av_tagger.cli.main import main
+from av_tagger.clip import Frames, Waveform
+from av_tagger.runner.profile import Profile
+from av_tagger.runner.profiler import Stage
+
+NETWORK = "mobilenetv3_small_050"
+
+
+@pytest.fixture(autouse=True)
+def threads() -> Iterator[None]:
+    """The benchmark sets the number of threads of torch for this process."""
+    before = torch.get_num_threads()
+    yield
+    torch.set_num_threads(before)
+
+
+def film(frames: int) -> Frames:
+    images = np.random.default_rng(frames).integers(0, 255, (frames, 48, 64, 3), dtype=np.uint8)
+    return Frames(images, np.arange(frames) / 8)
+
+
+def test_free_features_have_one_row_per_frame_and_do_not_depend_on_the_batch() -> None:
+    clips = [film(40), film(12)]
+    together = FreeFeatures().describe(clips)
+    assert [len(features) for features in together] == [40, 12]
+    alone = FreeFeatures().describe(clips[1:])[0]
+    assert np.array_equal(together[1], alone)
+
+
+def test_free_features_need_all_four_key_frames() -> None:
+    """One in each scene of the stored film."""
+    (seen,) = free_eye(NETWORK).see([film(80)])
+    assert len(seen.keyframes) == 4
+    assert [int(frame.seconds // 2.5) for frame in seen.keyframes] == [0, 1, 2, 3]
+    assert all(frame.objects for frame in seen.keyframes)
+
+
+def test_the_free_ear_answers_in_the_shape_of_a_real_one() -> None:
+    waves = [Waveform(np.zeros(n, np.float32), 20_000) for n in (200_000, 31_234)]
+    for free, real in zip(FreeEar().hear(waves), random_ear().hear(waves), strict=True):
+        assert free.labels == real.labels
+        assert free.activity is not None
+        assert real.activity is not None
+        assert free.activity.values.shape == real.activity.values.shape
+        assert free.activity.rate == real.activity.rate
+        loud = free.probabilities > 0.5
+        assert np.flatnonzero(loud).tolist() == sorted(LOUD)
+
+
+def test_figures_are_medians_per_clip() -> None:
+    """Ten clips; the driver took 20, 30 and 70 ms of CPU time in all."""
+    found = Passes(
+        decode=[PassCost(1.0, 2.0), PassCost(1.2, 2.2), PassCost(9.0, 2.1)],
+        runner=[PassCost(1.5, 2.4), PassCost(1.5, 2.4), PassCost(1.0, 2.0)],
+        driver=[0.02, 0.07, 0.03],
+        steps=[{"record": 0.01, "other": 0.01}, {"record": 0.02}, {"record": 0.03}],
+    )
+    figures = summarise(found, 10)
+    assert figures["runner_over_decode"] == 0.8
+    assert figures["runner_over_decode_cpu"] == 0.875
+    assert figures["driver_ms_per_clip"] == 3.0
+    assert figures["driver_ms_by_step"] == {"record": 2.0, "other": 0.0}
+
+
+def test_steps_add_up_to_the_time_of_the_driver() -> None:
+    """Parts of the eye are not counted twice; decoding is the time of other processes."""
+    stages = {
+        "decode": Stage(9.0, 1, {"a"}, 9.0),
+        "transport": Stage(0.1, 1, {"a"}, 0.1),
+        "see": Stage(1.0, 1, {"a"}, 0.5),
+        "features": Stage(0.5, 1, {"a"}, 0.2),
+        "words": Stage(0.5, 1, {"a"}, 0.1),
+    }
+    steps = steps_of(Profile(1.0, stages, (), 0.0, 0.0, 0.0), 1.0)
+    assert steps == pytest.approx(
+        {"transport": 0.1, "see": 0.2, "features": 0.2, "words": 0.1, "other": 0.4}
+    )
+
+
+def test_links_are_as_many_files(tmp_path: Path) -> None:
+    clips = [tmp_path / "0.mp4", tmp_path / "1.mp4"]
+    for clip in clips:
+        clip.write_text(clip.name)
+    made = linked(tmp_path, clips, 3)
+    assert len(set(made)) == 6
+    assert sorted(path.read_text() for path in made) == ["0.mp4"] * 3 + ["1.mp4"] * 3
+
+
+def test_the_command_ends_with_one_object(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(driver, "REPEAT", 2)
+    words = ["--clips=1", "--rounds=1", "--seconds=1", "--kinds=mpeg4:96x64", "--json"]
+    with pytest.raises(SystemExit) as ended:
+        main(["bench", "--free-networks", *words, f"--recogniser={NETWORK}"])
+    assert not ended.value.code
+    lines = capsys.readouterr().out.splitlines()
+    figures = json.loads(lines[-1])
+    assert figures["runner_over_decode"] > 0
+    assert figures["driver_ms_per_clip"] > 0
+    assert {"transport", "hear", "record", "key frames"} <= set(figures["driver_ms_by_step"])
+    assert figures["clips"] == 2
+    assert any("runner against decode only" in line for line in lines)
+
+
+def test_without_the_eye_its_steps_are_missing(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    settings = PipelineSettings(
+        clips=1, rounds=1, seconds=1.0, kinds="mpeg4:96x64", only="ear", json=True
+    )
+    driver.bench_free(settings, 2)
+    figures = json.loads(capsys.readouterr().out.splitlines()[-1])
+    assert "key frames" not in figures["driver_ms_by_step"]
+    assert "hear" in figures["driver_ms_by_step"]

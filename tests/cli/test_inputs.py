@@ -1,0 +1,184 @@
+"""Words of a command to clips: playlists, addresses, standard input, files that are not there."""
+
+from __future__ import annotations
+
+import io
+import threading
+from collections.abc import Iterator
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any, cast
+
+import pytest
+
+from av_tagger.cli.inputs import Jobs, at_hand, gather, say_skipped
+from av_tagger.clip import Clip
+from av_tagger.errors import UsageError
+from av_tagger.scores import Failed
+from av_tagger.tagger import Tagger
+from tests.assets import make_audio
+
+
+class Quiet(SimpleHTTPRequestHandler):
+    def log_message(self, *_: Any) -> None:
+        pass
+
+
+@pytest.fixture
+def site(tmp_path: Path) -> Iterator[str]:
+    """The address of a server of the folder, on this machine."""
+    server = ThreadingHTTPServer(("127.0.0.1", 0), partial(Quiet, directory=str(tmp_path)))
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    yield f"http://127.0.0.1:{server.server_port}"
+    server.shutdown()
+    server.server_close()
+
+
+class Stdin:
+    """Standard input with these bytes; a terminal without."""
+
+    def __init__(self, data: bytes | None) -> None:
+        self.buffer = io.BytesIO(data or b"")
+        self.terminal = data is None
+
+    def isatty(self) -> bool:
+        return self.terminal
+
+
+class Echo:
+    """A tagger that returns the clips."""
+
+    def __init__(self) -> None:
+        self.seen: list[Clip] = []
+
+    def stream(self, clips: list[Clip], watch: object = None) -> object:
+        self.seen += clips
+        yield from clips
+
+
+def names(jobs: Jobs) -> list[str]:
+    return [item.name for item in jobs.items if isinstance(item, Clip)]
+
+
+def test_inputs_become_clips_in_their_order(tmp_path: Path) -> None:
+    for name in ("b.wav", "a.wav"):
+        make_audio(tmp_path / name, seconds=0.1)
+    jobs = gather([str(tmp_path / "b.wav"), str(tmp_path)])
+    assert [Path(name).name for name in names(jobs)] == ["b.wav", "a.wav"]
+    assert len(jobs) == 2
+
+
+def test_an_input_that_is_not_there_fails_alone(tmp_path: Path) -> None:
+    make_audio(tmp_path / "a.wav", seconds=0.1)
+    words = ["*.mp4", "none.mp4", "a.wav"]
+    pattern, missing, found = gather([str(tmp_path / word) for word in words]).items
+    assert isinstance(pattern, Failed)
+    assert "*.mp4" in pattern.message
+    assert isinstance(missing, Failed)
+    assert "there is no such file" in missing.message
+    assert isinstance(found, Clip)
+
+
+def test_all_failed_is_known_before_anything_is_loaded(tmp_path: Path) -> None:
+    (tmp_path / "empty.mp4").touch()
+    jobs = gather([str(tmp_path / "empty.mp4"), str(tmp_path / "none.mp4")])
+    assert jobs.all_failed
+    assert not gather([make_audio(tmp_path / "a.wav", seconds=0.1).as_posix()]).all_failed
+
+
+def test_no_inputs_are_refused() -> None:
+    with pytest.raises(UsageError, match="name at least one file, folder or glob"):
+        gather([])
+
+
+def test_failed_inputs_are_outcomes_and_are_not_tagged() -> None:
+    bad, good = Failed(Clip(Path("bad")), "media", "is broken"), Clip(Path("good"))
+    echo = Echo()
+    outcomes = list(Jobs((bad, good)).outcomes(cast("Tagger", echo)))
+    assert outcomes == [bad, good]
+    assert echo.seen == [good]
+
+
+def test_what_is_not_media_in_a_folder_is_said(tmp_path: Path) -> None:
+    make_audio(tmp_path / "a.wav", seconds=0.1)
+    for name in ("notes.txt", "more.txt", "b.jpg", "README"):
+        (tmp_path / name).write_text("no media")
+    said: list[str] = []
+    say_skipped(gather([str(tmp_path)]), said.append)
+    assert said == ["skipped: 4 files are not media (2 .txt, 1 .jpg, 1 no suffix)"]
+    say_skipped(gather([str(tmp_path / "a.wav")]), said.append)
+    assert len(said) == 1
+
+
+def test_a_playlist_is_its_entries(tmp_path: Path) -> None:
+    make_audio(tmp_path / "a.wav", seconds=0.1)
+    (tmp_path / "list.m3u").write_text("#EXTM3U\n#EXTINF:1,A\na.wav\nhttp://host/b.mp4\n")
+    (tmp_path / "list.pls").write_text("[playlist]\nFile1=a.wav\nTitle1=A\n")
+    assert names(gather([str(tmp_path / "list.m3u")])) == [
+        str(tmp_path / "a.wav"),
+        "http://host/b.mp4",
+    ]
+    assert names(gather([str(tmp_path / "list.pls")])) == [str(tmp_path / "a.wav")]
+
+
+def test_a_stream_in_pieces_is_explained(tmp_path: Path) -> None:
+    text = "#EXTM3U\n#EXT-X-TARGETDURATION:10\n#EXTINF:10,\npart0.ts\n"
+    (tmp_path / "live.m3u8").write_text(text)
+    (failed,) = gather([str(tmp_path / "live.m3u8")]).items
+    assert isinstance(failed, Failed)
+    assert "lists the pieces of one stream (HLS); join it into one file first" in failed.message
+
+
+def test_an_address_is_downloaded_and_keeps_its_name(tmp_path: Path, site: str) -> None:
+    make_audio(tmp_path / "a b.wav", seconds=0.1)
+    address = f"{site}/a%20b.wav"
+    with at_hand(gather([address]), quiet=True) as jobs:
+        (clip,) = jobs.items
+        assert isinstance(clip, Clip)
+        assert clip.name == address
+        assert clip.path.name == "a b.wav"
+        assert clip.path.read_bytes() == (tmp_path / "a b.wav").read_bytes()
+    assert not clip.path.exists()
+
+
+def test_addresses_fail_in_one_sentence(site: str) -> None:
+    words = [f"{site}/none.mp4", "rtsp://host/live", "https://127.0.0.1:9/x.mp4"]
+    with at_hand(gather(words), quiet=True) as jobs:
+        said = [item.message for item in jobs.items if isinstance(item, Failed)]
+    assert said[0].startswith(f"{site}/none.mp4: cannot be downloaded (127.0.0.1: the server answe")
+    assert said[1].startswith("rtsp://host/live: only http and https are opened; send it through")
+    assert "cannot be reached" in said[2]
+    assert "download it elsewhere and name the file" in said[2]
+    assert all("\n" not in text and "https:/1" not in text for text in said)
+
+
+def test_offline_forbids_downloads() -> None:
+    with at_hand(gather(["https://host/a.mp4"]), offline=True) as jobs:
+        (failed,) = jobs.items
+    assert isinstance(failed, Failed)
+    assert failed.message.startswith("https://host/a.mp4: --offline forbids a download; ")
+
+
+def test_a_dash_is_standard_input(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    data = make_audio(tmp_path / "a.wav", seconds=0.1).read_bytes()
+    monkeypatch.setattr("sys.stdin", Stdin(data))
+    with at_hand(gather(["-"])) as jobs:
+        (clip,) = jobs.items
+        assert isinstance(clip, Clip)
+        assert clip.name == "-"
+        assert clip.path.read_bytes() == data
+
+
+@pytest.mark.parametrize(
+    ("data", "sentence"),
+    [(None, "- reads a film from standard input"), (b"", "standard input: is empty (0 bytes)")],
+)
+def test_standard_input_without_media(
+    data: bytes | None, sentence: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sys.stdin", Stdin(data))
+    with at_hand(gather(["-"])) as jobs:
+        (failed,) = jobs.items
+    assert isinstance(failed, Failed)
+    assert sentence in failed.message

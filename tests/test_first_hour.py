@@ -1,0 +1,150 @@
+"""The first hour of a new user: every command of the pages runs, at 80 columns, in a new folder."""
+
+from __future__ import annotations
+
+import csv
+import os
+import re
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import save_file
+
+from av_tagger import weights
+from av_tagger.labels import dcase2017
+from tests import ROOT
+from tests.assets import make_audio, make_video
+
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
+COLUMNS = 80
+NOT_RUN = {  # commands of the pages that this test leaves out, and why
+    r"^pip |^uv |^docker |^conda |^pipx ": "installs",
+    r"^ruff |^python -m av_tagger\.studies": "development",
+    r"weights fetch": "downloads",
+    r"av-tag train (?!own-classes)|av-tag vote|--ear VOTE|--preset paper": "trains for minutes",
+    r"av-tag evaluate RESULTS|submission\.csv": "needs the results of these",
+}
+EAR = re.compile(r"--ear (\S+)")
+
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.timeout(1200),
+    pytest.mark.skipif(
+        weights.locate("crnn.starter") is None,
+        reason="the starter weights are not in this checkout",
+    ),
+]
+
+
+def commands() -> list[str]:
+    """The commands of all pages in the order of reading, each once."""
+    found: dict[str, None] = {}
+    for page in (p for p in PAGES if not {"_build", "models", "auto_gallery"} & set(p.parts)):
+        text = page.read_text(encoding="utf-8")
+        for block in re.findall(r"```(?:console|bash)\n(.*?)```", text, re.DOTALL):
+            found.update(dict.fromkeys(line.split(" #")[0].strip() for line in block.splitlines()))
+    return [line for line in found if line]
+
+
+def wanted() -> list[str]:
+    return [c for c in commands() if not any(re.search(pattern, c) for pattern in NOT_RUN)]
+
+
+@dataclass(frozen=True)
+class Shell:
+    """Runs commands in a folder with `av-tag` on its path; no network, 80 columns."""
+
+    folder: Path
+
+    def __call__(self, command: str) -> subprocess.CompletedProcess[str]:
+        environment = {
+            **os.environ,
+            "PATH": f"{self.folder / 'bin'}{os.pathsep}{os.environ['PATH']}",
+            "PYTHONPATH": str(ROOT),
+            "COLUMNS": str(COLUMNS),
+            "AV_TAGGER_OFFLINE": "1",
+            "AV_TAGGER_WEIGHTS": str(self.folder / "weights"),
+            "AV_TAGGER_CACHE": str(self.folder / "cache"),
+        }
+        return subprocess.run(
+            ["bash", "-c", command],
+            cwd=self.folder / "work",
+            env=environment,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+
+
+@pytest.fixture(scope="module")
+def shell(tmp_path_factory: pytest.TempPathFactory) -> Shell:
+    """The files that the pages speak of, and a YAMNet of random weights."""
+    from av_tagger.audio.known.yamnet import YAMNet
+
+    folder = tmp_path_factory.mktemp("hour")
+    for name in ("bin", "weights", "work", "work/clips"):
+        (folder / name).mkdir()
+    torch.manual_seed(0)
+    save_file(YAMNet().state_dict(), folder / "weights" / "yamnet.safetensors")
+    script = folder / "bin" / "av-tag"
+    script.write_text(f'#!/bin/sh\nexec "{sys.executable}" -m av_tagger "$@"\n')
+    script.chmod(0o755)
+    work = folder / "work"
+    make_video(work / "video.mp4", seconds=3.0)
+    rows = []
+    for number in range(12):
+        name = f"clips/{number}.wav"
+        make_audio(work / name, seconds=1.0 + 0.1 * number)
+        rows.append((name, ("low", "high")[number % 2]))
+    with (work / "clips.csv").open("w", newline="") as file:
+        csv.writer(file).writerows([("file", "labels"), *rows])
+    labels = dcase2017().labels
+    truth = [f"{n}.wav\t0.000\t1.000\t{labels[n % 17]}" for n in range(12)]
+    (work / "groundtruth.csv").write_text("\n".join(truth) + "\n")
+    return Shell(folder)
+
+
+def too_wide(text: str) -> list[str]:
+    """Lines wider than the terminal; a path or an address alone cannot be broken, nor JSON."""
+    lines = (line.rstrip() for line in text.splitlines())
+    long = (line for line in lines if len(line) > COLUMNS and not line.startswith("{"))
+    return [line for line in long if len(line.removeprefix("wrote ").split()) > 1]
+
+
+def test_the_pages_have_commands() -> None:
+    assert len(commands()) > 30
+    assert len(wanted()) > 15
+    assert all(any(re.search(p, c) for c in commands()) for p in NOT_RUN if "ruff" not in p)
+
+
+def test_every_command_of_the_pages_works(shell: Shell) -> None:
+    problems = []
+    for command in wanted():
+        done = shell(command)
+        said = done.stdout + done.stderr
+        if done.returncode or "Traceback" in said:
+            problems.append(f"{command}: exit {done.returncode}\n{said[-2000:]}")
+        problems += [f"{command}: wider than {COLUMNS}: {line}" for line in too_wide(said)]
+    assert not problems, "\n\n".join(problems)
+
+
+@pytest.mark.index
+def test_the_demo_prints_what_the_readme_shows(tmp_path: Path) -> None:
+    """With the ears of a first run, which are downloaded."""
+    shown = re.search(r"```text\n(av-tag-demo.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)
+    assert shown is not None
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "COLUMNS": str(COLUMNS)}
+    done = subprocess.run(
+        [sys.executable, "-m", "av_tagger", "demo"],
+        cwd=tmp_path,
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert shown[1] in done.stdout, done.stdout
