@@ -321,6 +321,14 @@ def test_an_unknown_codec_is_one_sentence(run: Run) -> None:
         run("pipeline", "--kinds", "h264")
 
 
+def test_live(run: Run) -> None:
+    said = run("live", "--minutes", 0.2, "--real", 0.5, "--hours", 0.2)
+    assert numbers(r"processor time ([\d.]+) s", said)[0] > 0
+    assert numbers(r"largest difference ([\d.e-]+) ", said)[0] <= 1e-5
+    assert numbers(r"(\d+) gaps, \d+ events, 0 lost", said) == [20]
+    assert numbers(r"drift ([\d.]+) s", said)[0] <= 0.1
+
+
 def test_sandbox(run: Run, tmp_path: Path) -> None:
     clip = make_video(tmp_path / "a.mp4")
     said = run("sandbox", clip, "--rounds", 1)
