@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 HEADS = {"precision": "precision >", "recall": "recall >", "alarms-per-hour": "per hour <"}
 
 
-def guaranteed(options: TuneOptions) -> bool:
+def guaranteed(options: TuneOptions, truth: Path) -> bool:
     """Write a fusion with guaranteed thresholds and show it; False if no flag asks for one."""
     from av_tagger.evaluation.certified import certify, refuse_failed
     from av_tagger.evaluation.report import without_nan
@@ -31,8 +31,7 @@ def guaranteed(options: TuneOptions) -> bool:
         return False
     settings = FitSettings(options.method, options.point, options.few, seed=options.seed)
     classes = None if options.classes is None else choose_classes(options.classes)
-    assert options.truth is not None  # without it the command reads a journal
-    done = certify(options.results, options.truth, classes, settings, goal)
+    done = certify(options.results, truth, classes, settings, goal)
     if not options.where_possible or len(done.failed) == len(done.classes):
         refuse_failed(done, options.results)
     write_fusion(done.fusion, options.output)

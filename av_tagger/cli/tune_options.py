@@ -15,9 +15,14 @@ class TuneOptions:
     results: Path = argument("RESULTS", "JSON lines from av-tag --json, or a run's folder.")
     truth: Path | None = option(
         None,
-        "Ground truth: tab-separated file, start, end, label; or a manifest file,labels."
-        " Not for a journal.",
+        "Ground truth: tab-separated file, start, end, label; or a manifest file,labels.",
         metavar="TABLE",
+    )
+    alarms: float | None = option(
+        None,
+        "RESULTS is a journal of av-tag listen: choose thresholds with at most N alarms per hour"
+        " and class, for av-tag listen --alarms.",
+        metavar="N",
     )
     output: Path = option(
         Path("fusion.json"), "The fusion file, .json or .toml.", "-o", "--output", metavar="FILE"
@@ -42,10 +47,7 @@ class TuneOptions:
     )
     recall: float | None = option(None, "Thresholds that guarantee this recall.", group=HOLDS)
     alarms_per_hour: float | None = option(
-        None,
-        "Thresholds that guarantee at most so many false tags per hour. With a journal of av-tag"
-        " listen as RESULTS: alarm rules with at most so many events per hour and class.",
-        group=HOLDS,
+        None, "Thresholds that guarantee at most so many false tags per hour.", group=HOLDS
     )
     confidence: float = option(0.95, "Confidence of the guarantee, for each class.", group=HOLDS)
     where_possible: bool = option(

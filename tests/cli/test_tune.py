@@ -121,25 +121,6 @@ def test_tags_without_scores_cannot_be_tuned(
     assert "has tags but no scores; use the JSON lines of av-tag --json" in done.err
 
 
-def test_alarms_of_a_journal(av_tag: AvTag, tmp_path: Path) -> None:
-    from av_tagger.live.lines import LineKind, LiveLine
-    from av_tagger.live.outputs.files import DailyJournal
-    from tests.live.outputs.test_outputs import HEAD
-
-    journal = DailyJournal(tmp_path, HEAD, lambda: "day")
-    for n in range(20):
-        start = n * 180.0
-        journal.take(
-            LiveLine(LineKind.CLOSE, start, start + 180, "Bus", 0.5 + n / 100, number=n + 1)
-        )
-    journal.close()
-    rules = tmp_path / "alarms.toml"
-    done = av_tag("tune", tmp_path / "day.sqlite", "--alarms-per-hour", 5, "-o", rules)
-    assert done.code == 0
-    assert "5 of    20 events, threshold 0.6401" in done.out
-    assert "threshold = 0.6401" in rules.read_text()
-
-
 def changed(folder: Path, **branches: object) -> Path:
     """Results without the scores of a branch, or with another name of it."""
     lines = []
@@ -226,3 +207,22 @@ def test_a_manifest_with_a_wrong_label_names_the_line(tmp_path: Path, av_tag: Av
     done = av_tag(*words, "--classes", "Car;Bus")
     assert done.code == 2
     assert "m.csv, line 3: there is no sound class 'Buss'; did you mean 'Bus'?" in done.err
+
+
+def test_alarms_of_a_journal(av_tag: AvTag, tmp_path: Path) -> None:
+    from av_tagger.live.lines import LineKind, LiveLine
+    from av_tagger.live.outputs.files import DailyJournal
+    from tests.live.outputs.test_outputs import HEAD
+
+    journal = DailyJournal(tmp_path, HEAD, lambda: "day")
+    for n in range(20):
+        start = n * 180.0
+        journal.take(
+            LiveLine(LineKind.CLOSE, start, start + 180, "Bus", 0.5 + n / 100, number=n + 1)
+        )
+    journal.close()
+    rules = tmp_path / "alarms.toml"
+    done = av_tag("tune", tmp_path / "day.sqlite", "--alarms", 5, "-o", rules)
+    assert done.code == 0
+    assert "5 of    20 events, threshold 0.6401" in done.out
+    assert "threshold = 0.6401" in rules.read_text()
