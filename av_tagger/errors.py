@@ -21,6 +21,7 @@ import zlib
 from collections.abc import Iterable
 from pathlib import Path
 
+CONTROL = re.compile(r"[\x00-\x09\x0b-\x1f\x7f-\x9f]")  # all but the end of a line
 LONG_WORD = re.compile(r"[^\s/]{300,}")  # longer than any name of a file
 
 
@@ -29,12 +30,13 @@ class AvTaggerError(Exception):
 
     kind = "error"
 
+    def __init__(self, text: str = "") -> None:
+        short = LONG_WORD.sub(lambda word: f"{word[0][:60]}...", text)
+        super().__init__(CONTROL.sub(lambda c: f"\\x{ord(c[0]):02x}", short))
+
 
 class UsageError(AvTaggerError):
     kind = "usage"
-
-    def __init__(self, text: str) -> None:
-        super().__init__(LONG_WORD.sub(lambda word: f"{word[0][:60]}...", text))
 
 
 class MediaError(AvTaggerError):
@@ -95,7 +97,7 @@ ZIP_ERRORS = (  # what zipfile raises on archives that are damaged, encrypted or
     ValueError,
     struct.error,
 )
-MOST_NAMES = 60  # that are listed as known
+MOST_NAMES = 40  # that are listed as known
 LONGEST_TEXT = 1000  # characters of the reason of a sentence
 LONGEST_REASON = 300  # characters of what a table or a library is quoted with
 

@@ -13,6 +13,7 @@ from importlib.resources import files
 from pathlib import Path
 
 from av_tagger.errors import UsageError, did_you_mean
+from av_tagger.path_checks import is_file
 
 NEAR = 0.75  # likeness of a mistyped name, 1 is the same
 LISTS = frozenset({".txt", ".csv", ".tsv", ".toml", ".lst"})
@@ -122,7 +123,7 @@ def choose_classes(choice: str | None, known: Sequence[str] = ()) -> ClassList:
         return dcase2017()
     if choice == "all":
         return audioset()
-    if Path(choice).is_file():
+    if is_file(choice):
         return read_classes(Path(choice))
     names = [name for name in choice.split(";") if name.strip()]
     if len(names) == 1 and "," in choice and not audioset().knows(choice):

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 AGAIN = "fetch it again with `av-tag weights fetch`"
 MOST_HEADER = 100_000_000  # bytes; the limit of the safetensors format
+LARGEST = 1e9  # of any number in a network
 LONGEST_REASON = 160  # characters of a library's own words
 
 
@@ -42,10 +43,13 @@ def read_state(path: Path, remedy: str = AGAIN, content: bytes | None = None) ->
 
 
 def check_finite(path: Path, state: dict[str, Tensor], remedy: str = AGAIN) -> None:
-    """Refuse tensors with NaN or infinite numbers."""
+    """Refuse tensors with numbers that no network has: damaged bits make scores that are none."""
     for name, tensor in state.items():
-        if tensor.is_floating_point() and not bool(tensor.isfinite().all()):
-            reason = f"the tensor {name!r} holds numbers that are not finite"
+        if not tensor.is_floating_point() or not tensor.numel():
+            continue
+        least = 0.0 if name.endswith("running_var") else -LARGEST
+        if not bool(((tensor >= least) & (tensor <= LARGEST)).all()):  # NaN is neither
+            reason = f"the tensor {name!r} holds numbers that are not finite, or beyond {LARGEST:g}"
             raise WeightsError(sentence(path, reason, remedy))
 
 

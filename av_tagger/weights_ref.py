@@ -9,6 +9,7 @@ from pathlib import Path
 from av_tagger import weights
 from av_tagger.checksums import sha256_of
 from av_tagger.errors import WeightsError, sentence
+from av_tagger.path_checks import is_file
 
 
 @dataclass(frozen=True)
@@ -52,7 +53,7 @@ class WeightsRef:
 
 def of_file(path: Path, entry: str = "") -> WeightsRef:
     """A file that must be there."""
-    if not path.is_file():
+    if not is_file(path):
         raise WeightsError(no_such_file(path))
     filename = weights.entry(entry).filename if entry else path.name
     return WeightsRef(filename, path, sha256_of(path), entry)

@@ -121,6 +121,11 @@ def test_bad_files(tmp_path: Path, content: bytes, words: str) -> None:
     assert str(path) in str(caught.value)
 
 
+def test_a_list_of_names_may_be_longer_than_a_path() -> None:
+    names = [f"a sound of my own, number {number}" for number in range(300)]
+    assert choose_classes(";".join(names)).labels == tuple(names)
+
+
 @pytest.mark.parametrize(
     ("text", "words"),
     [

@@ -82,6 +82,9 @@ def test_numbers_are_finite(tmp_path: Path) -> None:
     check_finite(tmp_path, STATE)
     with pytest.raises(WeightsError, match="the tensor 'w' holds numbers that are not finite"):
         check_finite(tmp_path, {"w": torch.tensor([1.0, float("inf")])})
+    for name, number in (("w", float("nan")), ("w", 1e30), ("norm.running_var", -0.5)):
+        with pytest.raises(WeightsError, match=f"the tensor '{name}' holds numbers"):
+            check_finite(tmp_path, {name: torch.tensor([1.0, number])})
 
 
 def test_shapes_come_from_a_header_that_fits(tmp_path: Path) -> None:

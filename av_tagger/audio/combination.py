@@ -9,6 +9,7 @@ from av_tagger import weights
 from av_tagger.audio.calibration import Calibration, joined
 from av_tagger.audio.calibration_file import load_calibration
 from av_tagger.errors import UsageError
+from av_tagger.path_checks import exists
 
 JOIN = "+"
 STARTER, YAMNET = "starter", "yamnet"
@@ -26,7 +27,7 @@ MEASURED = {  # mean average precision over the 17 classes by family, from weigh
 
 def part_names(name: str) -> tuple[str, ...]:
     """`yamnet+efficientat:mn10` -> (`yamnet`, `efficientat.mn10`); a file stays as it is."""
-    if Path(name).exists():
+    if exists(name):
         return (name,)
     names = tuple(full_name(part.strip()) for part in name.split(JOIN))
     twice = next((n for n in names if names.count(n) > 1), None)

@@ -32,6 +32,7 @@ from av_tagger.audio.load import COMBINED, VGGISH, cannot_listen, fetch_weights,
 from av_tagger.audio.settings import EarSettings
 from av_tagger.catalogue import CATALOGUE
 from av_tagger.errors import AvTaggerError, UsageError, WeightsError, did_you_mean, sentence
+from av_tagger.path_checks import is_dir, is_file
 from av_tagger.scores import BranchInfo, Status
 from av_tagger.weights_ref import WeightsRef, of_entry, of_file
 
@@ -75,9 +76,9 @@ def resolve(name: str | Path, *, offline: bool = False, calibrated: bool = False
     names = part_names(text)
     if len(names) > 1 or (calibrated and has_calibration(names)):
         return _combined(names, offline=offline)
-    if path.is_dir():
+    if is_dir(path):
         return _of_folder(path, text)
-    if path.is_file() or path.suffix in (".safetensors", ".pt"):
+    if is_file(path) or path.suffix in (".safetensors", ".pt"):
         return _of_file(path, text)
     given = full_name(text)
     entry = SHORT.get(given, given)
@@ -321,7 +322,7 @@ def _ensemble(path: Path, name: str) -> EarSource:
 
 def _of_member(path: str) -> EarSource:
     """A member is a weights file or a run, whose result can be an average of its own."""
-    return _of_folder(Path(path), path) if Path(path).is_dir() else _of_file(Path(path), path)
+    return _of_folder(Path(path), path) if is_dir(path) else _of_file(Path(path), path)
 
 
 def _model(header: Header) -> str:
@@ -331,7 +332,7 @@ def _model(header: Header) -> str:
 def _moved(name: str) -> str:
     """A weights file may have moved since the training: then any of its name will do."""
     path = Path(name)
-    if path.suffix not in (".pt", ".safetensors") or path.is_file():
+    if path.suffix not in (".pt", ".safetensors") or is_file(path):
         return name
     found = weights.find(path.name)
     if found is None:

@@ -15,6 +15,7 @@ from av_tagger.errors import (
     in_line,
     sentence,
 )
+from av_tagger.path_checks import exists
 from av_tagger.settings import from_table, parse_json, to_table
 
 FILE = "ensemble.json"  # in the folder of a run, or of `av-tag vote`
@@ -78,15 +79,8 @@ def read_ensemble(path: Path) -> Ensemble:
     folder = path.parent
     members = [replace(m, path=str((folder / m.path).resolve())) for m in found.members]
     for member in members:
-        if not _exists(member.path):
+        if not exists(member.path):
             remedy = "put it back, or use a single weights file such as best.safetensors"
             reason = f"its member {in_line(member.path, LONGEST_REASON)} is missing"
             raise WeightsError(sentence(path, reason, remedy))
     return replace(found, members=tuple(members))
-
-
-def _exists(path: str) -> bool:
-    try:
-        return Path(path).exists()
-    except OSError:  # a name that is too long
-        return False

@@ -11,6 +11,7 @@ from safetensors import SafetensorError, safe_open
 from av_tagger.audio.architecture import EarArchitecture
 from av_tagger.audio.settings import check_assumption
 from av_tagger.errors import UsageError, WeightsError, sentence
+from av_tagger.path_checks import is_file
 from av_tagger.settings import from_table, parse_json
 from av_tagger.weights_ref import no_such_file
 
@@ -73,7 +74,7 @@ def read_header(path: Path) -> Header:
 
 def read_metadata(path: Path) -> dict[str, str]:
     """The safetensors metadata of a weights file."""
-    if not path.is_file():
+    if not is_file(path):
         raise WeightsError(no_such_file(path))
     try:
         with safe_open(path, framework="np") as file:

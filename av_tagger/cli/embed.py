@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+from av_tagger.cli.help import counted
 from av_tagger.cli.options import TalkOptions, command
 from av_tagger.flags import RunFlags, argument, option, required, same
 
@@ -43,7 +44,8 @@ def _embed(options: EmbedOptions) -> int:
     write_embeddings(rows, options.output, embedder.name)
     if not options.quiet:
         seconds = sum(len(values) for values in rows.values())
-        counts = f"{len(rows)} files, {seconds} embeddings of {embedder.width} numbers"
+        what = f"{counted(len(rows), 'file')}, {counted(seconds, 'embedding')}"
+        counts = f"{what} of {embedder.width} numbers"
         errors.print(f"wrote {options.output}: {counts} by {embedder.name}", soft_wrap=True)
     return 1 if failed else 0
 

@@ -27,7 +27,7 @@ class EvaluateOptions:
     )
     task: str = option("a", "a: tags per clip; b: events per second.", metavar="a|b")
     compare: Path | None = option(
-        None, "Older predictions: tests whether the difference is real (paired).", metavar="OLD"
+        None, "Older predictions; a paired test says whether the difference is real.", metavar="OLD"
     )
     event_scores: bool = option(
         False, "Task b: also collar-based F1, and PSDS of results with --detail (extra events)."

@@ -74,6 +74,11 @@ def _write_rows(formatter: Any, title: str, rows: Rows) -> None:
             formatter.write(f"  {head:{left}s}  {line}".rstrip() + "\n")
 
 
+def counted(count: int, noun: str) -> str:
+    """`1 file`, `2 files`."""
+    return f"{count} {noun}" + ("" if count == 1 else "s")
+
+
 def wrapped(text: str, width: int) -> list[str]:
     """Lines broken at spaces only; longer words stay whole."""
     return textwrap.wrap(text, max(20, width), break_on_hyphens=False, break_long_words=False)

@@ -14,6 +14,7 @@ import typer
 
 from av_tagger.cli import (
     analyse,
+    arena,
     batch,
     bench,
     classes,
@@ -164,6 +165,7 @@ COMMANDS: dict[str, Callable[..., Any] | dict[str, Callable[..., Any]]] = {
     "report": report.report,
     "evaluate": evaluate.evaluate,
     "tune": tune.tune,
+    "arena": arena.arena,
     "train": train.train,
     "vote": vote.vote,
     "recipes": recipes.recipes,

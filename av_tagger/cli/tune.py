@@ -148,6 +148,7 @@ def _show_summary(tuning: Tuning, output: Path, console: Console) -> None:
     if len(tuning.branches) > 1:
         better = ", ".join(tuning.eye_beats_ear) or "none"
         lines.append(f"Classes in which the eye beats the ear: {better}")
+        lines.append(tuning.looking_line)
     fitted = f"{100 * tuning.fitted.f1:.1f}"
     lines.append(f"F1 on the fitted clips: {fitted} (optimistic; use the held-out F1)")
     if tuning.never:

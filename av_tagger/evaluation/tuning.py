@@ -12,7 +12,7 @@ from av_tagger.evaluation.labelled import Floats, LabelledScores, labelled_score
 from av_tagger.evaluation.predictions import matched, read_predictions
 from av_tagger.evaluation.reliability import Reliability, reliability
 from av_tagger.evaluation.truth import read_truth
-from av_tagger.evaluation.uncertainty import held_out_lines
+from av_tagger.evaluation.uncertainty import held_out_lines, looking
 from av_tagger.fusion.calibrate import CalibratedRow, calibrate, check_choice, with_scales
 from av_tagger.fusion.cross import Honest, cross_validate
 from av_tagger.fusion.fit import FITS, DevelopmentScores, FitSettings, FusionFitter
@@ -43,6 +43,7 @@ class Tuning:
     seen: int = 0
     remarks: tuple[str, ...] = ()
     intervals: tuple[str, ...] = ()  # in words, of the held-out figures
+    looking: Mapping[str, Mapping[str, int]] = field(default_factory=dict)  # helped, misled
     scales: Mapping[str, str] = field(default_factory=dict)  # by class: platt, isotonic or none
     calibration: Mapping[str, Reliability] = field(default_factory=dict)  # held-out: before, after
 
@@ -77,6 +78,14 @@ class Tuning:
         return tuple(float(weight) for weight in weights)
 
     @property
+    def looking_line(self) -> str:
+        """How often looking helped and misled, and the classes in which it misled more."""
+        helped, misled = (sum(r[k] for r in self.looking.values()) for k in ("helped", "misled"))
+        worse = [label for label, r in self.looking.items() if r["misled"] > r["helped"]]
+        more = f"; more often misled: {', '.join(worse)}" if worse else ""
+        return f"Looking corrected {helped} decisions of the ear and spoiled {misled}{more}"
+
+    @property
     def calibration_lines(self) -> list[str]:
         """Held-out calibration error before and after, and how many classes got which scale."""
         counts = Counter(self.scales.values())
@@ -101,6 +110,7 @@ class Tuning:
             "points": {name: _averages(c) for name, c in self.points.items()},
             "methods": {name: counts.f1 for name, counts in self.methods.items()},
             "intervals": list(self.intervals),
+            "looking": {label: dict(row) for label, row in self.looking.items()},
             "scales": dict(self.scales),
             "calibration": {name: r.as_json() for name, r in self.calibration.items()},
             "trusts_eye": list(self.eye_beats_ear),
@@ -169,6 +179,7 @@ def tune(
         seen=int(np.isfinite(data.seen).any(1).sum()),
         remarks=(*real.remarks, *_mixed(read.branches)),
         intervals=held_out_lines(held_out.said, data.truth, data.groups),
+        looking=looking(held_out.said, data.truth, data.labels),
         scales=_names(calibrated, data.labels),
         calibration=_reliabilities(held_out.scores, calibrated["both"].held_out, data),
     )

@@ -122,6 +122,16 @@ def held_out_lines(
     )
 
 
+def looking(
+    said: Mapping[str, Bools], truth: Bools, labels: Sequence[str]
+) -> dict[str, dict[str, int]]:
+    """Per class: held-out decisions of the ear that fusion corrected or spoiled."""
+    heard, fused = (said[name] == truth for name in ("heard", "fused"))
+    helped, misled = (fused & ~heard).sum(0), (heard & ~fused).sum(0)
+    rows = zip(labels, helped, misled, strict=True)
+    return {label: {"helped": int(h), "misled": int(m)} for label, h, m in rows}
+
+
 @dataclass(frozen=True)
 class Comparison:
     """New predictions against old ones on the same clips: differences are new minus old."""

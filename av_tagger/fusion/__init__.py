@@ -18,6 +18,7 @@ from av_tagger.fusion.weighing import (
     Weighing,
     WeightedFusion,
 )
+from av_tagger.path_checks import exists
 from av_tagger.weights import folders
 
 if TYPE_CHECKING:
@@ -50,7 +51,7 @@ def load_fusion(source: Path | str, labels: Sequence[str], strict: bool = False)
     if str(source) in FUSIONS:
         return FUSIONS[str(source)](tuple(labels))
     path = Path(source)
-    if path.suffix.casefold() not in (".json", ".toml") and not path.exists():
+    if path.suffix.casefold() not in (".json", ".toml") and not exists(path):
         raise UsageError(
             f"there is no fusion {str(source)!r}; {did_you_mean(str(source), FUSIONS)}; "
             "or give a fusion file (.json, .toml)"

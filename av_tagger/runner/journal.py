@@ -179,8 +179,8 @@ class Journal:
             db.execute(sql.DROP_BROKEN.format(digest="digest"))
 
     def check(self) -> None:
-        """DamagedJournal if the structure of the file is broken."""
-        (found,) = self._read("PRAGMA main.quick_check(1)")[0]
+        """DamagedJournal if the file is broken; an index that misses a row would hide a result."""
+        (found,) = self._read("PRAGMA main.integrity_check(1)")[0]
         if found != "ok":
             disk = "error code=" in found  # it could not be read, which says nothing about it
             kind = sqlite3.OperationalError if disk else sqlite3.DatabaseError
@@ -329,6 +329,9 @@ class Journal:
                 raise StorageError(f"{path}: {reason}; {remedy}") from error
             remedy = advice or "run the same command again, which saves what can be read of it"
             raise DamagedJournal(f"{path}: the journal is damaged ({error}); {remedy}") from error
+        except UnicodeDecodeError as error:  # SQLite's message quotes a damaged name
+            remedy = advice or "run the same command again, which saves what can be read of it"
+            raise DamagedJournal(f"{path}: the journal is damaged; {remedy}") from error
         except OSError as error:
             raise StorageError(
                 f"{path}: the journal cannot be used ({error.strerror or error}); {remedy}"

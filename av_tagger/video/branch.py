@@ -27,7 +27,6 @@ from av_tagger.scores import BranchInfo, KeyFrame, Scores, Status
 from av_tagger.settings import check_range
 from av_tagger.stages import stage
 from av_tagger.video.assign import Assignment, How, rectify
-from av_tagger.video.cuts import cuts_of
 from av_tagger.video.imagenet import short
 from av_tagger.video.reasons import Reasons
 from av_tagger.video.words import RuleName
@@ -168,6 +167,8 @@ class SparseEye:
 
     def see(self, clips: Sequence[Frames]) -> list[Scores]:
         """Features, key frames and recognition, each in one batched call over all clips."""
+        from av_tagger.video.cuts import cuts_of  # torch; settings are read without it
+
         films = [clip for clip in clips if len(clip)]
         if not films:
             return [Scores.silent(self.labels, Status.NO_TRACK) for _ in clips]

@@ -17,6 +17,7 @@ from av_tagger.errors import (
     missing_library,
 )
 from av_tagger.labels import ClassList
+from av_tagger.path_checks import is_file
 from av_tagger.scores import BranchInfo, Status
 from av_tagger.video import fetch
 from av_tagger.video.branch import EyeSettings
@@ -178,7 +179,7 @@ def _recogniser(settings: EyeSettings, advice: list[str]) -> NetworkSource | Non
 
 def _weights(given: Path | None, files: tuple[str, ...], name: str) -> WeightsRef:
     given = None if given is None else fetch.given_file(given)
-    if given is not None and not given.is_file():
+    if given is not None and not is_file(given):
         raise WeightsError(no_such_file(given))
     path = given or fetch.find(*files)
     if path is not None:
@@ -212,7 +213,7 @@ def _vectors(settings: EyeSettings, advice: list[str]) -> WordsSource | None:
     path = fetch.find_words() if settings.words is None else fetch.given_file(settings.words)
     if path is None:
         return None
-    if not path.is_file():
+    if not is_file(path):
         raise WeightsError(no_such_file(path))
     try:
         _check_gensim()

@@ -46,6 +46,7 @@ def test_the_tables_fit_80_columns(run: tuple[Path, Path], tmp_path: Path, av_ta
         "10 clips of the ground truth have no scores; not used",
         "95 % interval over 195 recordings",
         "fused minus ear only +0.",
+        "Looking corrected ",
         "held-out calibration of the fused scores (classes: ",
         "after: calibration error 0.",
     ):

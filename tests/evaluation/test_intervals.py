@@ -12,11 +12,13 @@ import pytest
 from av_tagger.evaluation.intervals import (
     Resamples,
     mean_over_classes,
+    recordings_of,
     resampled_ap,
     resampled_f1,
 )
 from av_tagger.evaluation.predictions import Prediction, Predictions
-from av_tagger.evaluation.uncertainty import compare, swap_test, uncertainty
+from av_tagger.evaluation.truth import read_truth
+from av_tagger.evaluation.uncertainty import compare, looking, swap_test, uncertainty
 from av_tagger.metrics import Counts, class_average_precision
 
 LABELS = ("Car", "Bus")
@@ -69,6 +71,23 @@ def test_weighted_average_precision_is_that_of_repeated_clips() -> None:
 def test_a_class_without_positives_is_left_out_of_the_mean() -> None:
     values = np.array([[0.5, math.nan], [math.nan, math.nan]])
     np.testing.assert_array_equal(mean_over_classes(values), [0.5, 0.0])
+
+
+def test_the_recordings_of_a_manifest_are_used(tmp_path: Path) -> None:
+    rows = [f"c{i}.wav,Car,take {i // 4}" for i in range(8)]
+    (tmp_path / "t.csv").write_text("\n".join(["file,labels,recording", *rows]) + "\n")
+    found = read_truth(tmp_path / "t.csv")
+    assert recordings_of(list(found.tags), found.recordings) == ("take 0",) * 4 + ("take 1",) * 4
+
+
+def test_looking_helps_or_misleads_per_class() -> None:
+    truth = np.array([[1, 1], [1, 0], [0, 0]], np.bool_)
+    heard = np.array([[0, 1], [0, 0], [0, 0]], np.bool_)
+    fused = np.array([[1, 0], [0, 0], [0, 1]], np.bool_)
+    assert looking({"heard": heard, "fused": fused}, truth, LABELS) == {
+        "Car": {"helped": 1, "misled": 0},
+        "Bus": {"helped": 0, "misled": 2},
+    }
 
 
 def test_few_recordings_have_no_interval() -> None:

@@ -127,6 +127,11 @@ def test_the_contact_sheet_shows_each_key_frame(tagged: Tagged) -> None:
     assert "electric locomotive  0.42" in figure.axes[0].texts[0].get_text()
 
 
+def test_rows_of_a_heat_map_carry_their_names() -> None:
+    figure = plots.heat(np.zeros((4, 2)), "t", "", "frames", ("Bus", "Car"))
+    assert [tick.get_text() for tick in figure.axes[0].get_yticklabels()] == ["Bus", "Car"]
+
+
 def test_heat_confusion_and_cost_show_their_tables() -> None:
     table = np.arange(6).reshape(3, 2)
     assert plots.heat(table, "t", "y").axes[0].images[0].get_array().tolist() == table.T.tolist()

@@ -257,8 +257,32 @@ def flipped(folder: Path, paths: list[Path], tmp_path: Path, seed: int) -> None:
 
 
 def test_flipped_bits(folder: Path, paths: list[Path], tmp_path: Path) -> None:
-    for seed in range(25):
+    for seed in (*range(20), 1039, 1401):
         flipped(folder, paths, tmp_path, seed)
+
+
+def test_a_damaged_index_hides_no_result(folder: Path, paths: list[Path], tmp_path: Path) -> None:
+    """Each place where the key of a result is stored, in the table and in its indexes."""
+    with closing(sqlite3.connect(folder / "journal.sqlite")) as db:
+        (key,) = db.execute("SELECT key FROM results WHERE id = 5").fetchone()
+    data = (folder / "journal.sqlite").read_bytes()
+    places = [n for n in range(len(data)) if data.startswith(key, n)]
+    assert len(places) >= 2, "in the table and in its index"
+    for number, place in enumerate(places):
+        copy = tmp_path / f"copy{number}"
+        shutil.copytree(folder, copy)
+        flip(copy / "journal.sqlite", place, random.Random(number))
+        go(copy, paths)
+        assert table(copy) == table(folder), f"byte {place}"
+
+
+def test_a_damaged_name_in_the_schema_is_damage(folder: Path, paths: list[Path]) -> None:
+    """SQLite quotes it in a message that is no UTF-8."""
+    before = table(folder)
+    path = folder / "journal.sqlite"
+    path.write_bytes(path.read_bytes().replace(b"CREATE TABLE results", b"CREATE TABLE r\xd5sults"))
+    assert go(folder, paths).repair.damaged is not None
+    assert table(folder) == before
 
 
 @pytest.mark.slow

@@ -77,13 +77,24 @@ def _spectrogram(axes: Axes, waveform: Waveform) -> None:
     axes.set(yticks=[], ylabel="mel bands")
 
 
-def heat(table: ArrayLike, title: str, ylabel: str, xlabel: str = "frames") -> Figure:
-    """Any (frames, rows) table over time, such as log-mel features; bright is high."""
+def heat(
+    table: ArrayLike,
+    title: str,
+    ylabel: str,
+    xlabel: str = "frames",
+    names: Sequence[str] = (),
+) -> Figure:
+    """Any (frames, rows) table over time, such as log-mel features; bright is high.
+
+    With `names` each row carries its name, such as that of a class.
+    """
     values = np.asarray(table, dtype=np.float64).T
-    with single(9.0, 2.6) as (figure, axes):
+    with single(9.0, max(2.6, 0.2 * len(names))) as (figure, axes):
         style = {"origin": "lower", "aspect": "auto", "interpolation": "nearest"}
         image = axes.imshow(values, cmap="magma", **style)  # type: ignore[arg-type]
         axes.set(title=title, xlabel=xlabel, ylabel=ylabel)
+        if names:
+            axes.set_yticks(range(len(names)), names, fontsize=8)
         tidy_bar(figure, image, axes, pad=0.01)
     return figure
 
