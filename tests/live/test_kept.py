@@ -72,6 +72,7 @@ def test_yamnet_computes_each_patch_once() -> None:
     assert patches <= 2 * 28 + 2
 
 
+@pytest.mark.slow
 def test_efficientat_hears_windows_as_a_whole() -> None:
     torch.manual_seed(0)
     compare(KnownEar("efficientat.mn04", EFFICIENTAT, EfficientAT(0.4)), 12.0, 1.0)
