@@ -19,11 +19,9 @@ if TYPE_CHECKING:
 
 def _tune(options: TuneOptions) -> None:
     """Fit fusion weights and thresholds per class to results with known labels."""
-    if options.alarms is not None:
-        _tune_alarms(options, options.alarms)
-        return
     if options.truth is None:
-        raise UsageError("tune needs ground truth (--truth TABLE), or --alarms N for a journal")
+        _tune_alarms(options)
+        return
     from av_tagger.evaluation.report import without_nan
     from av_tagger.evaluation.tuning import tune as fit
     from av_tagger.fusion import write_fusion
@@ -51,11 +49,15 @@ def _tune(options: TuneOptions) -> None:
         _show(tuning, options.output, figures_console())
 
 
-def _tune_alarms(options: TuneOptions, per_hour: float) -> None:
+def _tune_alarms(options: TuneOptions) -> None:
     """Thresholds from a recorded day, as rules for `av-tag listen`."""
     from av_tagger.live.choose import as_rules, tune_alarms
 
-    tuning = tune_alarms(options.results, per_hour)
+    if options.alarms_per_hour is None:
+        raise UsageError(
+            "tune needs ground truth (--truth TABLE), or --alarms-per-hour for a journal"
+        )
+    tuning = tune_alarms(options.results, options.alarms_per_hour)
     same_name = options.output == Path("fusion.json")
     output = Path("alarms.toml") if same_name else options.output
     output.write_text(as_rules(tuning), encoding="utf-8")

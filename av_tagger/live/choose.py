@@ -38,7 +38,7 @@ class AlarmTuning:
 def tune_alarms(journal: Path, per_hour: float) -> AlarmTuning:
     """The lowest threshold of each class with at most `per_hour` events per hour."""
     if per_hour <= 0:
-        raise UsageError(f"--alarms is above 0, not {per_hour:g}")
+        raise UsageError(f"--alarms-per-hour is above 0, not {per_hour:g}")
     peaks, hours = _read(journal)
     choices = [_choice(label, found, per_hour * hours) for label, found in sorted(peaks.items())]
     return AlarmTuning(hours, tuple(choices))
