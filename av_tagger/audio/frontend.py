@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from av_tagger.audio.architecture import LogMelSettings
 
 LOWEST = 1e-30  # avoids log(0) where a paper has no floor
+CPU = "cpu"  # also within `torch.device("meta")`, where these operations import torch's compiler
 
 
 class LogMel(nn.Module):
@@ -40,7 +41,7 @@ class LogMel(nn.Module):
 
     def silence(self) -> Tensor:
         """(channels, bands): features of digital silence, for padding."""
-        quiet = self.compressed(torch.zeros(1, self.settings.mels))
+        quiet = self.compressed(torch.zeros(1, self.settings.mels, device=CPU))
         return torch.cat([quiet, torch.zeros_like(quiet)]) if self.settings.deltas else quiet
 
     def of_padded(self, x: Tensor) -> Tensor:
