@@ -27,7 +27,9 @@ class EvaluateOptions:
     )
     task: str = option("a", "a: tags per clip; b: events per second.", metavar="a|b")
     compare: Path | None = option(
-        None, "Older predictions: is the difference to them real? (paired)", metavar="OLD"
+        None,
+        "Older predictions: tests whether the difference to them is real (paired).",
+        metavar="OLD",
     )
     event_scores: bool = option(
         False, "Task b: also collar-based F1, and PSDS of results with --detail (extra events)."
