@@ -114,7 +114,10 @@ def test_a_dcase_list_becomes_submissions(
     assert go([listed, "--media", clips, "-o", tmp_path / "run", "--threshold", "0"], ear) == 1
     assert "failed (missing): ZZZZZZZZZZZ_0.000_10.000.wav" in capfd.readouterr().err
     tags = read_submission(tmp_path / "run" / "submission.task_a.tsv")
-    assert {row.key for row in tags} == {name[1:] for name in NAMES}
+    failed = {"ZZZZZZZZZZZ_0.000_10.000"}  # a bare name, so that its labels count as missed
+    assert {row.key for row in tags} == {name[1:] for name in NAMES} | failed
+    assert [row.label for row in tags if row.key in failed] == [None]
+    tags = [row for row in tags if row.key not in failed]
     assert {(row.start, row.end) for row in tags} == {(30.0, 40.0), (0.0, 10.0)}
     assert len(tags) == 34
     assert read_submission(tmp_path / "run" / "submission.task_b.tsv")
