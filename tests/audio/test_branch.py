@@ -152,9 +152,15 @@ def test_half_precision_gives_nearly_the_same() -> None:
     assert half.probabilities.dtype == np.float64
 
 
-@pytest.mark.parametrize("wrong", [{"overlap_seconds": 30.0}, {"batch_seconds": 0}])
-def test_windows_must_be_longer_than_their_overlap(wrong: dict[str, float]) -> None:
-    with pytest.raises(ValueError, match="longer than their overlap"):
+@pytest.mark.parametrize(
+    ("wrong", "reason"),
+    [
+        ({"overlap_seconds": 30.0}, "longer than their overlap"),
+        ({"batch_seconds": 0}, "must lie between"),
+    ],
+)
+def test_windows_must_be_longer_than_their_overlap(wrong: dict[str, float], reason: str) -> None:
+    with pytest.raises(ValueError, match=reason):
         EarSettings(**wrong)  # type: ignore[arg-type]
 
 

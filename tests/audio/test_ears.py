@@ -233,7 +233,8 @@ def test_what_would_be_better(own: Path, tmp_path: Path) -> None:
 
 def test_measured_figures_are_those_of_the_card() -> None:
     card = (ROOT / "weights" / "ear.md").read_text(encoding="utf-8")
-    rows = re.findall(r"^\| \**([a-z+]+)\**(?: \(mn04\))? \| \**(0\.\d{3})", card, re.MULTILINE)
+    table = card.partition("| ear | mean AP |")[2].partition("\n\n")[0]
+    rows = re.findall(r"^\| \**([a-z+]+)\**(?: \(mn04\))? \| \**(0\.\d{3})", table, re.MULTILINE)
     found = {"+".join(sorted(name.split("+"))): float(value) for name, value in rows}
     assert found == MEASURED
 

@@ -102,7 +102,7 @@ def test_d_prime_of_the_papers_follows_from_their_mean_auc(paper: str) -> None:
 
 def test_class_counts_of_small_are_those_of_its_table() -> None:
     text = PAGES["small"].read_text(encoding="utf-8")
-    table = text.split("### Table 1")[1].split("### Table 2")[0]
+    table = text.split("## Table 1")[1].split("## Table 2")[0]
     counts = [int(n.replace(",", "")) for n in re.findall(r"\| ([\d,]+) ", table)]
     assert len(counts) == 17
     assert max(counts) / min(counts) == pytest.approx(94, abs=0.5)  # SMALL §3.2: 1:94
