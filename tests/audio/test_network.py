@@ -159,7 +159,7 @@ def test_an_architecture_round_trips_through_json(architecture: EarArchitecture)
 @pytest.mark.parametrize(
     ("table", "message"),
     [
-        ({"classes": 0}, "margin not negative"),
+        ({"classes": 0}, "classes must lie between 1 and"),
         ({"classes": 3, "extractor": "crrn"}, "did you mean 'crnn'"),
         ({"classes": 3, "pooling": "maxx"}, "did you mean 'max'"),
         ({"classes": 3, "activation": "tanh"}, "activation is one of"),

@@ -237,6 +237,19 @@ def test_driver(run: Run) -> None:
     assert min(numbers(r'"runner_over_decode": ([\d.]+)', said.splitlines()[-1])) > 0
 
 
+def test_first(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    from av_tagger.bench import first
+
+    everything, kept = first.commands, ("import torch", "refused: unknown flag")
+    assert set(kept) < set(everything(Path("film.mp4"), "auto"))
+    monkeypatch.setattr(
+        first, "commands", lambda *words: {name: everything(*words)[name] for name in kept}
+    )
+    said = run("first", "--rounds", 1, "--seconds", 1)
+    assert numbers(r"import torch \| ([\d.]+) \|", said)[0] > 0
+    assert numbers(r"unknown flag \| [\d.]+ \| ([\d.]+) \|", said)[0] > 0
+
+
 def test_gpu(run: Run, tmp_path: Path) -> None:
     """Without a GPU on the CPU; a kind that cannot be made does not stop the others."""
     small = ("--device", "cpu", "--clips", 1, "--repeat", 2, "--rounds", 1, "--seconds", 1)
