@@ -169,6 +169,10 @@ def test_an_architecture_round_trips_through_json(architecture: EarArchitecture)
             "'cos'",
         ),
         (
+            {"classes": 3, "extractor_settings": {"channels": [2], "pools": [[0, 2]]}},
+            "pools must be positive",
+        ),
+        (
             {"classes": 3, "frontend": {"mels": 20}},
             "cannot be built: the pools leave nothing of 20 bands",
         ),

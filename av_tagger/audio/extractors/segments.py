@@ -32,6 +32,8 @@ class Vgg3Settings:
                 "one pool per group and at least one dense layer: "
                 f"{self.groups = }, {self.pools = }, {self.dense = }"
             )
+        if min(side for pool in self.pools for side in pool) < 1:
+            raise ValueError(f"pools must be positive: {self.pools = }")
         if self.frames < math.prod(time for time, _ in self.pools):
             raise ValueError(
                 f"the pools leave nothing of a segment: {self.frames = }, {self.pools = }"
