@@ -207,6 +207,7 @@ def as_on_windows(code: str, *words: object) -> str:
     done = subprocess.run(
         [sys.executable, "-c", AS_ON_WINDOWS + MSVCRT + code, *map(str, words)],
         cwd=ROOT,
+        env={**os.environ, "NUMBA_DISABLE_JIT": "1"},  # nothing is compiled into the package
         capture_output=True,
         text=True,
         check=False,

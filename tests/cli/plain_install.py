@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import sys
 import tomllib
 from contextlib import suppress
 from importlib.metadata import PackageNotFoundError, packages_distributions, requires
@@ -58,7 +59,9 @@ def hidden_modules() -> set[str]:
     return {
         module
         for module, distributions in packages_distributions().items()
-        if not module.startswith("_") and not allowed & set(map(normal, distributions))
+        if not module.startswith("_")
+        and module not in sys.stdlib_module_names  # old backports are on the index
+        and not allowed & set(map(normal, distributions))
     }
 
 

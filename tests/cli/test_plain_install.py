@@ -78,6 +78,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A video, a run with its ground truth, and a folder of labelled sounds."""
     folder = tmp_path_factory.mktemp("work")
     make_video(folder / "clip.mp4", seconds=1.0)
+    (folder / "clips.csv").write_text("file,labels\nclip.mp4,Train\n")
     (folder / "run").mkdir()
     run_folder(folder / "run", clips=60, missing=2)
     write_folders(folder / "concert")
@@ -100,6 +101,8 @@ def test_every_command_works(plain: PlainInstall, folder: Path) -> None:
         "report page": ["tag", video, *EAR, "--report", out / "page.html"],
         "annotate": ["tag", video, *EAR, "--annotate", out / "copy.mp4"],
         "batch": ["batch", video, *EAR, "-o", out / "batch"],
+        "listen": ["listen", video, "--pace", "fast", *EAR],
+        "arena": ["arena", video, "--truth", folder / "clips.csv", "--ears", "starter"],
         "demo": ["demo", "-o", out / "demo", *EAR],
         "report": ["report", run, "-o", out / "report", "--no-listen"],
         "evaluate": ["evaluate", run, *truth],
@@ -120,7 +123,7 @@ def test_every_command_works(plain: PlainInstall, folder: Path) -> None:
     for name, done in zip(commands, plain.run(*commands.values()), strict=True):
         assert done.code == 0, f"{name}: {done.err}"
         assert "Traceback" not in done.err, name
-    assert {name.split()[0] for name in commands} | {"embed", "bench"} >= set(COMMANDS)
+    assert {name.split()[0] for name in commands} | {"embed", "bench", "export"} >= set(COMMANDS)
     assert (out / "demo" / "demo.html").stat().st_size > 10_000
     assert (out / "copy.mp4").stat().st_size > 1000
 
@@ -131,6 +134,7 @@ def test_every_command_works(plain: PlainInstall, folder: Path) -> None:
         (["bench", "--clips", "1"], "needs librosa, which cannot be imported"),
         (["batch", "CLIP", "-o", "OUT", "--engine", "ray", *EAR], "--engine ray needs ray"),
         (["weights", "convert", "yamnet", "CLIP"], "h5py"),
+        (["export", "starter", "-o", "OUT"], "onnx"),
     ],
 )
 def test_a_missing_extra_is_one_sentence(

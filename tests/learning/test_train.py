@@ -277,11 +277,13 @@ def test_a_diverged_run_is_an_error_with_advice(
 ) -> None:
     recipe = tiny(
         "crnn-av",
-        "optimiser.lr=1e30",
+        "optimiser.lr=1e14",
+        "optimiser.weight_decay=1.0",
         "optimiser.clip=0.0",
         "length.epochs=1",
         "length.epoch_steps=9",
     )
+    recipe.architecture["extractor_settings"]["batch_norm"] = False  # it would rescale anything
     with pytest.raises(UsageError, match=r"lower --set optimiser\.lr"):
         train(recipe, pair, tmp_path / "run", CPU)
 
