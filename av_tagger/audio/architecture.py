@@ -50,7 +50,7 @@ class LogMelSettings:
     exact: bool = False  # STFT in float64: half the speed; float32 errs 50 dB below the peak
 
     def __post_init__(self) -> None:
-        check_range(self, 1, 1_000_000, "rate")
+        check_range(self, 100, 1_000_000, "rate")  # as of media
         check_range(self, 1, 1 << 16, "window", "hop", "fft")
         check_range(self, 1, 512, "mels")
         check_range(self, 0.0, 10.0, "power")

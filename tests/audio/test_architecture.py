@@ -46,7 +46,7 @@ def test_deltas_are_a_second_channel() -> None:
 @pytest.mark.parametrize(
     ("wrong", "message"),
     [
-        ({"rate": 0}, "rate must lie between 1 and"),
+        ({"rate": 0}, "rate must lie between 100 and"),
         ({"window": 0}, "window must lie between 1 and"),
         ({"hop": -1}, "hop must lie between 1 and"),
         ({"mels": 0}, "mels must lie between 1 and"),
