@@ -3,15 +3,15 @@ Ear against eye, class by class
 ===============================
 
 How much should the ear count for each class? ``FusionFitter`` fits a weight and thresholds per
-class to scores whose truth is known. The scores here are made up: the ear hears well, the eye
-sees some classes well and others not at all.
+class to scores whose truth is known, here for the linear fusion ``joint``. The scores are made up:
+the ear hears well, the eye sees some classes well and others not at all.
 """
 
 # %%
 import matplotlib.pyplot as plt
 import numpy as np
 
-from av_tagger.fusion.fit import FusionFitter
+from av_tagger.fusion.fit import FitSettings, FusionFitter
 
 random = np.random.default_rng(0)
 labels = ("Bus", "Train horn", "Screaming")
@@ -21,7 +21,7 @@ visible = np.array([0.45, 0.15, 0.0])  # how much the picture says about each cl
 seen = np.clip(truth * visible + random.normal(0.35, 0.15, truth.shape), 0, 1)
 
 # %%
-fusion = FusionFitter().fit(heard, seen, truth, labels).fusion_
+fusion = FusionFitter(FitSettings("joint")).fit(heard, seen, truth, labels).fusion_
 for label, weight in zip(labels, fusion.weights, strict=True):
     print(f"{label}: the ear counts {weight:.0%}")
 
