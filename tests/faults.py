@@ -169,8 +169,8 @@ class SqliteLayer:
     """A file layer over the real one; `disk` is asked before every step."""
 
     def __init__(self) -> None:
-        self.library, self.disk = _library(), FaultyDisk(Path("/nowhere"))
-        self.real = int(self.library.sqlite3_vfs_find(None))
+        self.sqlite, self.disk = _library(), FaultyDisk(Path("/nowhere"))
+        self.real = int(self.sqlite.sqlite3_vfs_find(None))
         self.copy = ctypes.create_string_buffer(ctypes.string_at(self.real, _VFS_BYTES))
         self.address = ctypes.addressof(self.copy)
         self.name = ctypes.create_string_buffer(b"faulty")
@@ -186,12 +186,12 @@ class SqliteLayer:
     @contextmanager
     def on(self, disk: FaultyDisk) -> Iterator[None]:
         self.disk = disk
-        self.library.sqlite3_vfs_register(self.address, 1)
+        self.sqlite.sqlite3_vfs_register(self.address, 1)
         try:
             yield
         finally:
-            self.library.sqlite3_vfs_unregister(self.address)
-            self.library.sqlite3_vfs_register(self.real, 1)
+            self.sqlite.sqlite3_vfs_unregister(self.address)
+            self.sqlite.sqlite3_vfs_register(self.real, 1)
 
     def _open(self, _: int, name: int, file: int, flags: int, out: int) -> int:
         path = os.fsdecode(ctypes.string_at(name)) if name else ""

@@ -27,6 +27,7 @@ def _demo(options: DemoOptions) -> int:
     from rich.text import Text
 
     from av_tagger.cli.console import Console
+    from av_tagger.cli.outputs import make_folder
     from av_tagger.cli.session import load_tagger
     from av_tagger.cli.show import show
     from av_tagger.media.write import write_video
@@ -37,7 +38,7 @@ def _demo(options: DemoOptions) -> int:
 
     console, errors = Console(), Console(stderr=True)
     video, page = options.output / "demo.mp4", options.output / "demo.html"
-    _make(options.output)
+    make_folder(options.output, "choose another folder with -o")
     tagger = load_tagger(options, options)
     make = clock_demo if LABEL in tagger.parts.labels else demo_scene
     scene, frames, fps = make(options.seed)
@@ -49,16 +50,6 @@ def _demo(options: DemoOptions) -> int:
     console.print(Text(f"ground truth: {truth}", style="dim"), soft_wrap=True)
     console.print(Text(f"video: {video}\npage:  {page}"), soft_wrap=True)
     return 0
-
-
-def _make(folder: Path) -> None:
-    from av_tagger.errors import StorageError, sentence
-
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        reason = f"cannot be made ({error.strerror})"
-        raise StorageError(sentence(folder, reason, "choose another folder with -o")) from error
 
 
 demo = command(DemoOptions, _demo)

@@ -77,7 +77,7 @@ def _annotate(outcomes: Sequence[Outcome], tagged: Sequence[Tagged], target: Pat
     if len(outcomes) == 1 and target.suffix and not target.is_dir():
         yield f"wrote {annotate(tagged[0], target)}"
         return
-    _make_folder(target)
+    make_folder(target)
     for name, one in zip(safe_names(t.clip for t in tagged), tagged, strict=True):
         try:
             yield f"wrote {annotate(one, target / f'{name}.mp4')}"
@@ -85,11 +85,12 @@ def _annotate(outcomes: Sequence[Outcome], tagged: Sequence[Tagged], target: Pat
             yield f"--annotate left out {error}"
 
 
-def _make_folder(folder: Path) -> None:
+def make_folder(folder: Path, remedy: str = "choose another folder") -> None:
+    """Make the folder; StorageError with `remedy` where that is impossible."""
     from av_tagger.errors import StorageError, sentence
 
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         reason = f"cannot be made ({error.strerror})"
-        raise StorageError(sentence(folder, reason, "choose another folder")) from error
+        raise StorageError(sentence(folder, reason, remedy)) from error

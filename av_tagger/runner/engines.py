@@ -157,7 +157,7 @@ class NvdecEngine:
     """
 
     def __init__(self, device: str) -> None:
-        self.library: Any = _library()
+        self.codec: Any = _library()
         self.gpu = int(device.partition(":")[2] or 0)
         self._decoder: Any = None
 
@@ -169,7 +169,7 @@ class NvdecEngine:
                 self._decoder = None
         if self._decoder is None:
             width, height = LARGEST
-            self._decoder = self.library.SimpleDecoder(
+            self._decoder = self.codec.SimpleDecoder(
                 str(path),
                 gpu_id=self.gpu,
                 use_device_memory=True,

@@ -90,7 +90,7 @@ class MicrophoneSource:
 
     name: str
     device: str
-    library: Any
+    portaudio: Any
     live: bool = True
 
     def items(self, request: DecodeRequest) -> Iterator[StreamItem]:
@@ -113,7 +113,7 @@ class MicrophoneSource:
 
         device = int(self.device) if self.device.isdigit() else self.device or None
         try:
-            return self.library.InputStream(
+            return self.portaudio.InputStream(
                 samplerate=rate,
                 channels=1,
                 dtype="float32",
@@ -121,6 +121,6 @@ class MicrophoneSource:
                 blocksize=int(rate * BLOCK_SECONDS),
                 callback=take,
             )
-        except (self.library.PortAudioError, ValueError) as error:
+        except (self.portaudio.PortAudioError, ValueError) as error:
             reason = f"cannot be opened ({' '.join(str(error).split())})"
             raise MediaError(self.name, reason, "see the devices in av-tag doctor") from error
