@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from rich.box import SIMPLE_HEAD
@@ -23,6 +25,7 @@ def show_hits(found: Found) -> None:
     if not found.hits:
         console.print("nothing was found")
         return
+    folder = _folder(found)
     several = len({hit.source for hit in found.hits}) > 1
     table = Table(box=SIMPLE_HEAD, padding=(0, 1, 0, 0), show_edge=False)
     table.add_column("score", justify="right", no_wrap=True)
@@ -33,10 +36,31 @@ def show_hits(found: Found) -> None:
     for hit in found.hits:
         run = [Text(visible(hit.source))] if several else []
         score = "" if hit.score is None else f"{hit.score:.2f}"
-        table.add_row(Text(score), *run, Text(visible(hit.file)), Text(visible(_when(hit))))
+        table.add_row(Text(score), *run, Text(_name(hit, folder)), Text(visible(_when(hit))))
     console.print(table)
+    if folder:
+        console.print(Text(visible(f"files in {folder}")), style="dim", soft_wrap=True)
     more = f", the best {len(found.hits):,} shown (-n N)" if found.total > len(found.hits) else ""
     console.print(f"{found.total:,} found{more}")
+
+
+def _folder(found: Found) -> str:
+    """The folder that all files have in common; empty where the whole paths are as short."""
+    parents = {str(Path(hit.file).parent) for hit in found.hits}
+    try:
+        common = os.path.commonpath(parents)
+    except ValueError:  # relative and absolute ones, or several drives
+        return ""
+    return "" if common in ("", ".", os.sep) else common
+
+
+def _name(hit: Hit, folder: str) -> str:
+    """The path below the common folder, with the part of the file if that was not the whole."""
+    name = os.path.relpath(hit.file, folder) if folder else hit.file
+    if (hit.start == 0 and hit.end is None) or hit.live:
+        return visible(name)
+    end = "end" if hit.end is None else f"{hit.end:g}"
+    return visible(f"{name} [{hit.start:g}–{end} s]")
 
 
 def _when(hit: Hit) -> str:

@@ -6,7 +6,7 @@ import mimetypes
 from collections.abc import Sequence
 from pathlib import Path
 
-from av_tagger.collection.search import FoundEvent, Hit
+from av_tagger.collection.search import Found, FoundEvent, Hit
 from av_tagger.collection.tables import date_of, media_of, whole_of
 from av_tagger.reports.html.markup import Html, document, h, join
 from av_tagger.reports.html.parts import base_of, clock, folded, shown_folder, two_digits

@@ -244,7 +244,7 @@ class _Parser:
             value = _number(self._here, self._text(f"a number after {token.word}"))
             if token.word == "OVER" and value > 1:
                 raise _wrong(token, "needs a probability from 0 to 1")
-            term = replace(term, **{token.word.lower(): value})
+            term = _limited(term, token.word, value)
         return term
 
     def _name(self) -> tuple[str]:
@@ -274,6 +274,12 @@ def _tokens(text: str) -> Iterator[_Token]:
         content = found["inner"] if quoted else found[kind]
         yield _Token(content, found.start(kind) + 1, quoted)
         at = found.end()
+
+
+def _limited(term: Term, word: str, value: float) -> Term:
+    if word == "LONGER":
+        return replace(term, longer=value)
+    return replace(term, shorter=value) if word == "SHORTER" else replace(term, over=value)
 
 
 def _number(token: _Token, text: str) -> float:

@@ -65,10 +65,9 @@ def read_columns(db: sqlite3.Connection, label: int) -> dict[str, Array]:
     """The columns of a label as arrays; ValueError if they do not fit each other."""
     parts = db.execute(READ_PARTS, (label,)).fetchall()
     found = {
-        name: np.concatenate([np.frombuffer(part[place], kind) for part in parts] or [[]])
+        name: np.concatenate([np.empty(0, kind), *(np.frombuffer(p[place], kind) for p in parts)])
         for place, (name, kind) in enumerate(TYPES.items())
     }
-    found = {name: column.astype(TYPES[name], copy=False) for name, column in found.items()}
     tags = {len(found[name]) for name in (CLIPS, VALUES)}
     events = {len(found[name]) for name in (EVENT_CLIPS, STARTS, ENDS)}
     if len(tags) > 1 or len(events) > 1:
@@ -81,14 +80,15 @@ class Rows:
 
     def __init__(self, db: sqlite3.Connection) -> None:
         self.db = db
-        self.labels = {text_of(n): i for n, i in db.execute("SELECT name, id FROM labels")}
+        rows = db.execute("SELECT name, id FROM labels")
+        self.labels: dict[str, int] = {text_of(name): number for name, number in rows}
         self.new: dict[int, Columns] = defaultdict(Columns)
 
     def label(self, name: str) -> int:
         """The number of a label; a new one if need be."""
         if name not in self.labels:
             added = self.db.execute("INSERT INTO labels (name) VALUES (?)", (bytes_of(name),))
-            self.labels[name] = int(added.lastrowid or 0)
+            self.labels[name] = added.lastrowid or 0
         return self.labels[name]
 
     def add_clip(
@@ -111,8 +111,8 @@ class Rows:
         """A result of schema 1: the clip, its tags, and their events."""
         clip = tagged.clip
         span = clip.start_seconds, clip.end_seconds, _finite(tagged.duration_seconds)
-        tags = [
-            [
+        tags: list[tuple[str, float, list[list[float]]]] = [
+            (
                 tag.label,
                 _finite(tag.probability) or 0.0,
                 [
@@ -120,7 +120,7 @@ class Rows:
                     for e in tag.events
                     if math.isfinite(e.start + e.end)
                 ],
-            ]
+            )
             for tag in tagged.tags
         ]
         number = self.add_clip(clip.name, span, moment, json.dumps(tags), digest)

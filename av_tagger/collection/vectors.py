@@ -163,8 +163,8 @@ def _write_short(folder: Path, count: int, width: int) -> float:
     """`axes.npy` and `short.npy`; returns what an int8 step stands for."""
     whole = np.load(folder / "whole.npy", mmap_mode="r") if count else np.empty((0, width))
     rng = np.random.default_rng(0)
-    some = np.sort(rng.choice(count, min(count, SAMPLE), replace=False)) if count else []
-    sample = np.asarray(whole[some], np.float32) if count else np.zeros((1, max(1, width)))
+    some = np.sort(rng.permutation(count)[:SAMPLE])
+    sample = np.asarray(whole[some], np.float32)
     # Without the mean taken off: cosines are products of the rows as they are.
     _, vectors = np.linalg.eigh(sample.T @ sample)
     axes = np.ascontiguousarray(vectors[:, ::-1][:, :SHORT], np.float32)
