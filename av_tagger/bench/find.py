@@ -43,6 +43,7 @@ EVENTS_PER_CLIP = 10
 CLIP_SECONDS = 60.0
 WIDTH = 1024  # of the embeddings of YAMNet
 GROUPS = 2000  # kinds of sounds among the embeddings
+DIRECTIONS = 256  # along which the embeddings vary
 SHOWN = 50  # hits of a query
 
 
@@ -70,17 +71,21 @@ def made_results(events: int) -> Iterator[str]:
 
 
 def made_rows(count: int) -> Iterator[Block]:
-    """Embeddings in groups, 100 seconds a file."""
+    """Embeddings in groups, 100 seconds a file: they vary along few directions much, as real ones.
+
+    The spread along the k-th direction is 1 / sqrt(k); every number has some noise of its own.
+    """
     rng = np.random.default_rng(1)
-    centres = rng.standard_normal((GROUPS, WIDTH), np.float32)
+    spread = (1 / np.sqrt(np.arange(1, DIRECTIONS + 1)))[:, None]
+    turn = (rng.standard_normal((DIRECTIONS, WIDTH)) * spread).astype(np.float32)
+    centres = rng.standard_normal((GROUPS, DIRECTIONS), np.float32)
     for start in range(0, count, BLOCK):
         numbers = np.arange(start, min(count, start + BLOCK))
         group = rng.integers(0, GROUPS, len(numbers))
-        values = np.maximum(
-            centres[group] + rng.standard_normal((len(numbers), WIDTH), np.float32), 0
-        )
-        names = np.char.add("films/", (numbers // 100).astype(str))
-        yield names, numbers % 100, values
+        inside = rng.standard_normal((len(numbers), DIRECTIONS), np.float32) / 2
+        values = (centres[group] + inside) @ turn
+        values += 0.05 * rng.standard_normal(values.shape, np.float32)
+        yield np.char.add("films/", (numbers // 100).astype(str)), numbers % 100, values
 
 
 def main(words: Sequence[str] | None = None) -> None:

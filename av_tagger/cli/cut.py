@@ -72,6 +72,7 @@ def _cut(options: CutCommandOptions) -> int:
     Uses the results of a run, or tags first. Copies without encoding where it can, and says where
     each cut is. The source is never changed.
     """
+    from av_tagger.cli.help import counted
     from av_tagger.cli.outputs import make_folder
     from av_tagger.cli.session import say
     from av_tagger.collection.parts import labels_of
@@ -83,18 +84,19 @@ def _cut(options: CutCommandOptions) -> int:
     for line in why:
         say(line, options)
     make_folder(options.output)
-    written = failed = 0
+    written = failed = without = 0
     for name, file in zip(_names(by_file), by_file, strict=True):
         try:
             films = _plan(request, by_file[file], labels, Path(file))
-            if not films:
-                say(f"{file}: no event of these classes, nothing to cut", options)
+            without += not films
             for film in _write(films, Path(file), name, options):
                 _show(film, file, options)
                 written += 1
         except AvTaggerError as error:
             say(str(error), options)
             failed += 1
+    if without:
+        say(f"{without} of {counted(len(by_file), 'file')}: no event of these classes", options)
     return NOTHING_WRITTEN if failed or not written else 0
 
 
@@ -228,10 +230,14 @@ def _show(film: CutFilm, source: str, options: CutCommandOptions) -> None:
 
 def _lines(film: CutFilm) -> Iterator[str]:
     """What became of each cut, in words."""
+    before = None
     for part in film.parts:
+        same, before = part.segment is before and before is not None, part.segment
         asked = f"{part.asked.start:.2f}–{part.asked.end:.2f} s"
         if part.segment is None:
             yield f"{asked}: left out, no key frame lies in it; --exact keeps it"
+        elif same:
+            yield f"{asked}: copied with the part before, no key frame lies between"
         elif not part.copied:
             yield f"{asked}: encoded again"
         else:

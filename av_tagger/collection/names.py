@@ -118,8 +118,8 @@ class Names:
         lower = {"and", "or", "not", "near"} & {word.casefold() for word in name.split()}
         if lower:
             hint = f"write {min(lower).upper()} in capital letters to join classes"
-        place = f"the query, character {term.place}"
-        return f"{place}: there is no class {name!r}" + (f"; {hint}" if hint else "")
+        place = f"the query, character {term.place}: " if term.place else ""
+        return f"{place}there is no class {name!r}" + (f"; {hint}" if hint else "")
 
 
 def _names(label: str) -> Iterator[str]:

@@ -117,7 +117,7 @@ def _ranked(events: Sequence[tuple[str, Event]]) -> list[Span]:
 def _term(text: str) -> Term:
     first, _, after = text.partition(" ")
     kinds = first.casefold() == "any" and bool(after.strip())
-    return Term(after.strip().strip('"') if kinds else text.strip('"'), kinds, place=1)
+    return Term(after.strip().strip('"') if kinds else text.strip('"'), kinds)
 
 
 def _slug(label: str) -> str:

@@ -236,7 +236,8 @@ class _Parser:
         if not first.is_name:
             raise _wrong(first, "expected the name of a class")
         any_kind = not first.quoted and first.text.casefold() == "any"
-        if any_kind and self.tokens[self.at + 1].is_name:
+        any_kind = any_kind and self.tokens[self.at + 1].is_name
+        if any_kind:
             self._take()
         term = Term(*self._name(), kinds=any_kind, place=first.place)
         while self._here.word in LIMITS:

@@ -104,23 +104,27 @@ class Selection:
 
     def _events(self, term: Term, label: int) -> tuple[Array, Array, Array]:
         """Clips, starts and ends of the events of a label within the limits of a class."""
+        columns, kept = self.columns(label), self._fits(term, label)
+        return columns[EVENT_CLIPS][kept], columns[STARTS][kept], columns[ENDS][kept]
+
+    def _fits(self, term: Term, label: int) -> Mask:
+        """Which events of a label are within the limits of a class."""
         columns = self.columns(label)
-        clips, starts, ends = (columns[name] for name in (EVENT_CLIPS, STARTS, ENDS))
-        lengths = ends - starts
-        kept = lengths >= term.longer - TINY
+        lengths = columns[ENDS] - columns[STARTS]
+        kept: Mask = lengths >= term.longer - TINY
         if term.shorter is not None:
             kept &= lengths <= term.shorter + TINY
         if term.over:
             probable = self._none()
             probable[columns[CLIPS][columns[VALUES] >= term.over]] = True
-            kept &= probable[clips]
-        return clips[kept], starts[kept], ends[kept]
+            kept &= probable[columns[EVENT_CLIPS]]
+        return kept
 
     def _of_near(self, near: Near) -> Mask:
         """Events of both classes on one time line, on which clips lie far apart.
 
         The number of events that reach an event is that of those which start before its end, less
-        those which end before its start.
+        those which end before its start. Events of both sides are not near themselves.
         """
         found, left, right = self._none(), self.numbers(near.left), self.numbers(near.right)
         others = [self._events(near.right, label) for label in right]
@@ -131,22 +135,11 @@ class Selection:
             clips, first, last = self._events(near.left, label)
             begun = np.searchsorted(starts, clips * STEP + last + reach, "right")
             over = np.searchsorted(ends, clips * STEP + first - reach, "left")
-            itself = self._is_right(near.right, label in right, (clips, last - first))
+            itself: Array = np.zeros(len(clips), np.bool_)
+            if label in right:
+                itself = self._fits(near.right, label)[self._fits(near.left, label)]
             found[clips[begun - over > itself]] = True
         return found
-
-    def _is_right(self, term: Term, same: bool, events: tuple[Array, Array]) -> Array:
-        """1 for events that are among the right side, too: they are not near themselves."""
-        clips, lengths = events
-        if not same:
-            return np.zeros(len(clips), np.int64)
-        fits = lengths >= term.longer - TINY
-        if term.shorter is not None:
-            fits &= lengths <= term.shorter + TINY
-        if term.over:
-            probable = self._of_term(Term(term.name, term.kinds, over=term.over))
-            fits &= probable[clips]
-        return fits.astype(np.int64)
 
     def _of_dates(self, node: Dated) -> Mask:
         """Days of the local time zone; what has no date matches none."""

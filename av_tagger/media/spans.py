@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 SHORTEST = 1e-3  # seconds; shorter parts are none
-LONGEST_HIGHLIGHT = 8.0  # seconds of one event in a reel
+SHORTEST_HIGHLIGHT, LONGEST_HIGHLIGHT = 1.0, 8.0  # seconds of one event in a reel
 
 
 @dataclass(frozen=True, order=True)
@@ -55,7 +55,7 @@ def reel(ranked: Sequence[Span], seconds: float, pad: float, length: float) -> l
     chosen: list[Span] = []
     for span in ranked:
         left = seconds - sum(s.seconds for s in chosen)
-        if left <= SHORTEST:
+        if left < min(SHORTEST_HIGHLIGHT, span.seconds) or left <= SHORTEST:
             break
         first = max(0.0, span.start - pad)
         most = min(length, span.end + pad, first + min(left, LONGEST_HIGHLIGHT))

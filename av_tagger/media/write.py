@@ -259,6 +259,8 @@ def _first_encoder() -> str:
 @contextlib.contextmanager
 def written(path: Path) -> Iterator[Path]:
     """A temporary file that replaces the target on success."""
+    if path.exists() and not path.is_file():
+        raise StorageError(f"{path}: is no file that can be replaced; name another one")
     try:
         handle, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".part", dir=path.parent)
         os.close(handle)
