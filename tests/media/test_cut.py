@@ -63,6 +63,10 @@ def chapter(start: int, end: int, title: str) -> Any:
     return {"id": 1, "start": start, "end": end, "time_base": base, "metadata": {"title": title}}
 
 
+def end_of(chapter: Any) -> float:
+    return float(chapter["end"] * chapter["time_base"])
+
+
 def flashes(path: Path) -> list[float]:
     """Times of white frames that follow dark ones."""
     found, before = [], False
@@ -188,10 +192,7 @@ def test_chapters_move_and_texts_stay(way: str, suffix: str, folder: Path, tmp_p
     cut_film(folder / f"h264{suffix}", target, spans, WAYS[way])
     with av.open(str(target)) as film:
         found = [
-            (
-                c["metadata"]["title"],
-                *(float(c[side] * c["time_base"]) for side in ("start", "end")),
-            )
+            (c["metadata"]["title"], float(c["start"] * c["time_base"]), end_of(c))
             for c in film.chapters()
         ]
         texts = {k.lower(): v for k, v in film.metadata.items()}
