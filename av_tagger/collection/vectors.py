@@ -161,10 +161,8 @@ def _with_head(folder: Path, name: str, shape: tuple[int, int]) -> None:
 
 def _write_short(folder: Path, count: int, width: int) -> float:
     """`axes.npy` and `short.npy`; returns what an int8 step stands for."""
-    whole = np.load(folder / "whole.npy", mmap_mode="r") if count else np.empty((0, width))
-    rng = np.random.default_rng(0)
-    some = np.sort(rng.permutation(count)[:SAMPLE])
-    sample = np.asarray(whole[some], np.float32)
+    some = np.sort(np.random.default_rng(0).permutation(count)[:SAMPLE])
+    sample = _read_rows(folder / "whole.npy", some, width)
     # Without the mean taken off: cosines are products of the rows as they are.
     _, vectors = np.linalg.eigh(sample.T @ sample)
     axes = np.ascontiguousarray(vectors[:, ::-1][:, :SHORT], np.float32)
@@ -177,6 +175,19 @@ def _write_short(folder: Path, count: int, width: int) -> float:
     short.flush()
     np.save(folder / "axes.npy", axes)
     return scale
+
+
+def _read_rows(path: Path, numbers: NDArray[Any], width: int) -> Floats:
+    """Some rows, read one by one: of a mapped file the pages around each would count as memory."""
+    found = np.empty((len(numbers), width), np.float32)
+    with path.open("rb") as file:
+        np.lib.format.read_magic(file)
+        np.lib.format.read_array_header_1_0(file)
+        head = file.tell()
+        for place, number in enumerate(numbers.tolist()):
+            file.seek(head + 2 * number * width)
+            found[place] = np.frombuffer(file.read(2 * width), "<f2")
+    return found
 
 
 def whole_blocks(folder: Path) -> Iterator[tuple[int, Floats]]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import zipfile
 import zlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Container, Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
 from typing import IO, TYPE_CHECKING, Any
 
@@ -117,11 +117,20 @@ def _blocks_parquet(path: Path, most: int) -> Iterator[Block]:
 
 def _ear_of_npz(path: Path) -> str:
     with path.open("rb") as file, np.load(file, allow_pickle=False) as stored:
+        _check_columns(stored)
         return str(stored["ear"]) if "ear" in stored else ""
 
 
+def _check_columns(known: Container[str]) -> None:
+    for name in COLUMNS:
+        if name not in known:
+            raise KeyError(name)
+
+
 def _ear_of_parquet(path: Path) -> str:
-    metadata = _pyarrow().read_schema(path).metadata or {}
+    schema = _pyarrow().read_schema(path)
+    _check_columns(schema.names)
+    metadata = schema.metadata or {}
     return str(metadata.get(EAR.encode(), b"").decode())
 
 

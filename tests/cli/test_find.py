@@ -126,7 +126,7 @@ def test_like_finds_the_same_sound(
     assert done.code == 0, done.err
     found = [json.loads(line) for line in done.lines]
     assert found[0]["file"] == str(files[1])
-    assert found[0]["score"] > 0.99
+    assert found[0]["score"] > max(0.9, found[1]["score"])
     assert found[0]["tags"] == [{"label": "Dog", "probability": 0.8}]
     limited = av_tag(
         "find", run, "PATH 2.wav", "--like", files[1], "--json", "--device", "cpu", "-q"
