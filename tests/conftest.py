@@ -7,6 +7,8 @@ import logging
 import os
 import shutil
 import socket
+import subprocess
+import sys
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -90,3 +92,23 @@ def no_logged_errors(caplog: pytest.LogCaptureFixture) -> Iterator[None]:
         if r.levelno >= logging.ERROR
     ]
     assert not logged, f"errors were logged: {logged}"
+
+
+@pytest.fixture
+def depths(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """A folder with files 1,500 levels below it, and beyond what a path can name."""
+    if sys.platform != "linux":
+        pytest.skip("other systems name no such paths")
+    top = tmp_path / "top"
+    top.mkdir()
+    (top / "a.wav").touch()
+    monkeypatch.chdir(top)
+    for level in range(2500):
+        if level == 1500:
+            Path("deep.wav").touch()
+        Path("d").mkdir()
+        os.chdir("d")
+    Path("lost.wav").touch()
+    yield top
+    os.chdir(tmp_path)
+    subprocess.run(["rm", "-rf", str(top)], check=True)
