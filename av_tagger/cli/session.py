@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import ExitStack
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from rich.text import Text
@@ -80,10 +81,15 @@ def say_used(branches: tuple[BranchInfo, BranchInfo], device: str, talk: TalkOpt
 
 
 def settings_of(models: ModelOptions) -> Config:
-    """Defaults, then the settings file, then the flags that were given."""
+    """Defaults, then the settings file, then the flags that were given.
+
+    For reports (--report, --detail) the eye also says where it sees what.
+    """
     from av_tagger.config import configure
 
-    return configure(models.config, models.given)
+    config = configure(models.config, models.given)
+    reported = getattr(models, "report", None) or getattr(models, "detail", False)
+    return replace(config, where=True) if reported else config
 
 
 def say(text: str, talk: TalkOptions, console: Console | None = None) -> None:

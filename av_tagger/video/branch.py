@@ -19,6 +19,7 @@ from av_tagger.protocols import (
     FrameFeatures,
     FrameRecogniser,
     KeyframeSelector,
+    LocatingRecogniser,
     Recogniser,
     Representatives,
     WordSpace,
@@ -28,6 +29,7 @@ from av_tagger.settings import check_range
 from av_tagger.stages import stage
 from av_tagger.video.assign import Assignment, How, rectify
 from av_tagger.video.imagenet import short
+from av_tagger.video.locate import located
 from av_tagger.video.reasons import Reasons
 from av_tagger.video.words import RuleName
 
@@ -60,6 +62,7 @@ class EyeSettings:
     recogniser_weights: Path | None = None  # the same for the recogniser
     words: Path | None = None  # a file of GloVe vectors
     pictures: bool = True  # keep a small JPEG of each key frame
+    where: bool = False  # say where in the key frame the evidence of a class is seen
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "precision", parse_precision(self.precision, PRECISIONS))
@@ -193,7 +196,8 @@ class SparseEye:
     ) -> list[Images | None]:
         """RGB key frames of each clip, where they are kept or the recogniser reads them."""
         recogniser = self.parts.recogniser
-        if not self.settings.pictures and (recogniser is None or _reads_frames(recogniser)):
+        wanted = self.settings.pictures or self.settings.where
+        if not wanted and (recogniser is None or _reads_frames(recogniser)):
             return [None] * len(films)
         return [film.rgb(pick.rows) for film, pick in zip(films, chosen, strict=True)]
 
@@ -232,6 +236,11 @@ class SparseEye:
         if objects is None or self.parts.words is None:
             return replace(Scores.silent(self.labels, self.status), keyframes=keyframes)
         probabilities, evidence = self._reasons.explain(objects, seconds)
+        recogniser = self.parts.recogniser
+        if self.settings.where and pictures is not None and _can_locate(recogniser):
+            evidence = located(
+                evidence, recogniser, self._reasons.names, objects, seconds, pictures
+            )
         return Scores(
             self.labels, probabilities, self.status, evidence=evidence, keyframes=keyframes
         )
@@ -239,6 +248,10 @@ class SparseEye:
 
 def _reads_frames(recogniser: Recogniser) -> TypeGuard[FrameRecogniser]:
     return isinstance(recogniser, FrameRecogniser) and recogniser.reads_frames
+
+
+def _can_locate(recogniser: Recogniser | None) -> TypeGuard[LocatingRecogniser]:
+    return isinstance(recogniser, LocatingRecogniser)
 
 
 def small_jpeg(image: Images, side: int = PICTURE_SIDE) -> bytes:

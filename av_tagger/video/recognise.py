@@ -16,8 +16,9 @@ from torch import Tensor, nn
 from av_tagger.clip import Frames, Images, Rows
 from av_tagger.errors import UsageError, WeightsError, did_you_mean, missing_library, sentence
 from av_tagger.networks import MicroBatch, folded, upload
-from av_tagger.scores import BranchInfo, Status
+from av_tagger.scores import BranchInfo, Heat, Status
 from av_tagger.state_file import AGAIN, check_finite, read_state, safetensors_shapes
+from av_tagger.video.activation import activation_maps, central_area, heat_of
 from av_tagger.video.alexnet import Geometry
 from av_tagger.video.card_frames import CardFrames, joined
 from av_tagger.video.features import Compute
@@ -125,13 +126,29 @@ class NetworkRecogniser:
 
     @torch.no_grad()
     def _forward(self, x: Tensor) -> Tensor:
+        probabilities: Tensor = self.network(self._input(x)).float().softmax(dim=1)
+        return probabilities
+
+    def _input(self, x: Tensor) -> Tensor:
+        """Prepared pictures as the network takes them."""
         x = upload(x, self.how.device)
         geometry = self.classifier.geometry
         if geometry is not None and x.dtype == torch.uint8:
             x = normalised(x, geometry)
-        x = x.to(self.how.dtype, memory_format=torch.channels_last)
-        probabilities: Tensor = self.network(x).float().softmax(dim=1)
-        return probabilities
+        return x.to(self.how.dtype, memory_format=torch.channels_last)
+
+    def where(self, image: Images, objects: Sequence[int]) -> list[Heat | None]:
+        """Where in a picture each object is seen; None where this network has no such map."""
+        geometry = self.classifier.geometry
+        if geometry is None or not objects:
+            return [None] * len(objects)
+        x = self._input(by_pillow(image[None], geometry))
+        maps = activation_maps(self.network, x, objects)
+        if maps is None:
+            return [None] * len(objects)
+        height, width = image.shape[:2]
+        area = central_area(height, width, geometry.resize, geometry.crop)
+        return [heat_of(one, area) for one in maps]
 
 
 def _together(films: list[Frames], rows: list[Rows]) -> Frames:

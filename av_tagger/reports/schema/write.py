@@ -16,6 +16,7 @@ from av_tagger.scores import (
     ClassScore,
     Evidence,
     Failed,
+    Heat,
     KeyFrame,
     Outcome,
     RunInfo,
@@ -26,6 +27,8 @@ from av_tagger.scores import (
 
 _PROBABILITY_DIGITS = 6
 _SECONDS_DIGITS = 3
+_PLACE_DIGITS = 3  # of shares of a picture
+_HEAT_DIGITS = 2
 _ACTIVITY_DIGITS = 4  # for display; keeps an hour of 17 classes under 5 MB
 
 
@@ -107,7 +110,16 @@ def _tag(tag: Tag) -> Document:
 
 def _evidence(e: Evidence) -> Document:
     numbers = {"probability": _probability(e.probability), "similarity": _probability(e.similarity)}
-    return {"time": _seconds(e.seconds), "object": e.object, **numbers}
+    found: Document = {"time": _seconds(e.seconds), "object": e.object, **numbers}
+    return found if e.where is None else found | {"where": _heat(e.where)}
+
+
+def _heat(heat: Heat) -> Document:
+    return {
+        "area": [_finite(v, _PLACE_DIGITS) for v in heat.area],
+        "box": [_finite(v, _PLACE_DIGITS) for v in heat.box],
+        "grid": [[_finite(v, _HEAT_DIGITS) for v in row] for row in heat.grid],
+    }
 
 
 def _shot(shot: Shot) -> Document:
