@@ -23,6 +23,7 @@ from av_tagger.video.alexnet import Geometry
 from av_tagger.video.card_frames import CardFrames, joined
 from av_tagger.video.features import Compute
 from av_tagger.video.imagenet import object_names
+from av_tagger.video.lite import GEOMETRY, meta_lite2
 from av_tagger.video.pixels import by_pillow, prepare_rgb, rgb_pixels
 
 FEWEST_WEIGHTS = 16  # a filter
@@ -37,7 +38,7 @@ class Classifier:
     """A network without its weights, and how it wants to look at pictures."""
 
     network: nn.Module
-    transform: Transform
+    transform: Transform | None  # None where the geometry says it all
     objects: tuple[str, ...]
     short_side: int  # what the transform resizes to: more pixels do not help
     geometry: Geometry | None = None  # the transform as plain steps, which can run in batches
@@ -110,6 +111,7 @@ class NetworkRecogniser:
         """By the library's own steps, picture by picture: for a transform that is not plain."""
         from PIL import Image
 
+        assert self.classifier.transform is not None
         return self.classifier.transform(Image.fromarray(image))
 
     def _probabilities(self, pictures: Sequence[Tensor]) -> Floats:
@@ -222,10 +224,16 @@ def load_strictly(network: nn.Module, path: Path) -> None:
 
 
 def put_strictly(network: nn.Module, state: dict[str, Tensor], path: Path) -> None:
-    """These tensors of a file become those of the network; all must be finite numbers."""
+    """These tensors of a file become those of the network, which may be on the meta device; all
+    must be finite numbers.
+    """
     check_finite(path, state)
+    places = network.state_dict()
+    empty = any(place.is_meta for place in places.values())
+    if empty:
+        state = {k: v.to(places[k].dtype) if k in places else v for k, v in state.items()}
     try:
-        network.load_state_dict(state, strict=True)
+        network.load_state_dict(state, strict=True, assign=empty)
     except RuntimeError as error:
         reason = " ".join(str(error).split())[:200]
         remedy = "choose the network these weights were made for"
@@ -256,6 +264,11 @@ def _without_background(value: Tensor, expected: Tensor | None) -> Tensor:
         and len(value) == len(expected) + 1
     )
     return value[1:] if extra and len(value) == 1001 else value
+
+
+def lite2_classifier() -> Classifier:
+    """EfficientNet-Lite2, which needs no library of networks; on the meta device."""
+    return Classifier(meta_lite2(), None, object_names(), GEOMETRY.resize, GEOMETRY)
 
 
 def _of_timm(architecture: str) -> Classifier:
