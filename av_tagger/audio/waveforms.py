@@ -127,3 +127,15 @@ def per_second(values: Numbers, rate: float) -> Numbers:
         found = values[seconds == second]
         means.append(found.mean(axis=0) if len(found) else means[-1])
     return np.stack(means).astype(np.float32)
+
+
+def merge_rows(timeline: Numbers, values: Numbers, first: int) -> None:
+    """Write frames into a timeline of NaN; where windows overlap, the maximum is kept."""
+    room = timeline[first : first + len(values)]
+    np.fmax(room, values[: len(room)], out=room)
+
+
+def filled_rows(timeline: Numbers) -> Numbers:
+    """NaN rows get the values of the last row before them: the end after the last whole frame."""
+    known = np.maximum.accumulate(np.where(np.isnan(timeline[:, 0]), 0, np.arange(len(timeline))))
+    return timeline[known]

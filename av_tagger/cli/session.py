@@ -53,7 +53,8 @@ def build_tagger(plan: Plan, talk: TalkOptions) -> Tagger:
 
     console = Console(stderr=True)
     warm_up(plan.config.decoder)
-    find_device(plan.config.device)  # refused before anything is printed
+    if plan.needs_torch:
+        find_device(plan.config.device)  # refused before anything is printed
     say_advice(plan, talk)
     with console.status("loading", spinner="dots"):
         tagger = plan.build(say=lambda text: say(text, talk, console))
