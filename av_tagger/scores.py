@@ -26,6 +26,18 @@ class Status(StrEnum):
     OFF = "off"
 
 
+Box = tuple[float, float, float, float]  # left, top, right, bottom: shares of the picture
+
+
+@dataclass(frozen=True)
+class Heat:
+    """Where in a key frame an object is seen: class activation on a coarse grid."""
+
+    grid: tuple[tuple[float, ...], ...]  # rows from top to bottom; 1 at the highest
+    area: Box  # the part of the picture that the recogniser saw and the grid covers
+    box: Box  # around the highest activation
+
+
 @dataclass(frozen=True)
 class Evidence:
     """Why the eye has a class: the object, when it was seen, how similar its name is."""
@@ -34,6 +46,7 @@ class Evidence:
     object: str
     probability: float  # of the object in that key frame, as in `KeyFrame.objects`
     similarity: float  # how strongly its name stands for the class
+    where: Heat | None = field(default=None, repr=False)  # in that key frame, on request
 
 
 @dataclass(frozen=True)

@@ -14,6 +14,7 @@ from av_tagger.evaluation.keys import keys_of
 from av_tagger.labels import ClassList, SoundClass, dcase2017
 
 _COLUMNS = "file, labels[, start, end][, unknown]"
+_UNKNOWN = ("unknown", "ambiguous")  # a clip with either is left out
 
 
 @dataclass(frozen=True)
@@ -101,7 +102,8 @@ def _row(path: Path, line: int, row: Mapping[str, str | None]) -> _Row:
     except ValueError as error:
         raise TableError(path, line, "has no times 0 <= start < end", _COLUMNS) from error
     recording = (row.get("recording") or row.get("source") or "").strip()
-    return _Row(line, clip, _split(row.get("labels")), _split(row.get("unknown")), recording)
+    unknown = tuple(name for key in _UNKNOWN for name in _split(row.get(key)))
+    return _Row(line, clip, _split(row.get("labels")), unknown, recording)
 
 
 def _split(cell: str | None) -> tuple[str, ...]:

@@ -351,6 +351,20 @@ def test_live(run: Run) -> None:
     assert numbers(r"drift ([\d.]+) s", said)[0] <= 0.1
 
 
+@pytest.mark.slow
+def test_live_starts(run: Run) -> None:
+    said = run("live", "--minutes", 0, "--starts", 1)
+    assert numbers(r"at most ([\d.]+) MB, with torch", said)[0] > 100
+    assert numbers(r"([\d.]+) s to the first prediction", said)[0] > 0
+
+
+def test_live_film(run: Run, tmp_path: Path) -> None:
+    clip = make_video(tmp_path / "a.mp4", 12.0)
+    said = run("live", "--minutes", 0, "--film", clip)
+    assert "the same; scores differ" in said
+    assert numbers(r"differ by at most ([\d.e-]+)", said)[0] <= 1e-5
+
+
 def test_sandbox(run: Run, tmp_path: Path) -> None:
     clip = make_video(tmp_path / "a.mp4")
     said = run("sandbox", clip, "--rounds", 1)
