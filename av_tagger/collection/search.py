@@ -15,7 +15,7 @@ from av_tagger.collection.index import AGAIN, Index
 from av_tagger.collection.names import Meaning
 from av_tagger.collection.query import And, Near, Node, Or, Term
 from av_tagger.collection.rows import Array, bytes_of, text_of
-from av_tagger.collection.select import TINY, MeaningOf, ClipChoice
+from av_tagger.collection.select import TINY, ClipChoice, MeaningOf
 from av_tagger.errors import StorageError, sentence
 
 HEAD = "SELECT name, start, finish, duration, moment, detail FROM clips WHERE id = ?"

@@ -28,7 +28,7 @@ VERSION = 1
 SHORT = 96  # coordinates of a short row
 SAMPLE = 20_000  # rows that the axes are computed from
 CANDIDATES = 1000  # short rows whose exact cosine is computed
-BLOCK = 16_384  # rows in memory at once
+BLOCK = 4096  # rows in memory at once
 FOLDER_SUFFIX = ".like"
 AGAIN = "delete the folder; it is made again"
 

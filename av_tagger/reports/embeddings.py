@@ -65,7 +65,7 @@ def made_by(path: Path) -> str:
         return (_ear_of_npz if path.suffix == ".npz" else _ear_of_parquet)(path)
 
 
-def stream_embeddings(path: Path, most: int = 16_384) -> Iterator[Block]:
+def stream_embeddings(path: Path, most: int = 4096) -> Iterator[Block]:
     """Files, seconds and values of at most so many rows at a time, in the order of the file."""
     check_target(path)
     with _readable(path):
