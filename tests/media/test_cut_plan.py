@@ -55,9 +55,8 @@ class FakeFilm:
 
 GROUPS = st.lists(st.integers(1, 40), min_size=1, max_size=8)
 TIMES = st.floats(0, 12).map(lambda t: round(t, 2))
-SPANS = st.lists(
-    st.tuples(TIMES, TIMES).map(lambda t: Span(min(t), max(t))), min_size=1, max_size=5
-)
+PAIRS = st.tuples(TIMES, TIMES).map(lambda t: Span(min(t), max(t)))
+SPANS = st.lists(PAIRS, min_size=1, max_size=5)
 
 
 def inside(film: FakeFilm, spans: list[Span]) -> list[Span]:
@@ -141,10 +140,7 @@ def test_packets_without_times_or_lengths_do_no_harm() -> None:
 
 def test_exact_plans_are_what_was_asked_for() -> None:
     parts = exact_plan([Span(1, 2), Span(5, 5.5)], Fraction(1, 2))
-    places = [p.segment.place for p in parts if p.segment is not None]
-    assert places == [0, 1]
-    assert [p.segment.start for p in parts if p.segment is not None] == [
-        Fraction(3, 2),
-        Fraction(11, 2),
-    ]
+    segments = [p.segment for p in parts if p.segment is not None]
+    assert [s.place for s in segments] == [0, 1]
+    assert [s.start for s in segments] == [Fraction(3, 2), Fraction(11, 2)]
     assert [p.got for p in parts] == [p.asked for p in parts]
