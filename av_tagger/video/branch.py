@@ -244,11 +244,10 @@ class SparseEye:
             silent = Scores.silent(self.labels, self.status)
             return replace(silent, keyframes=keyframes, cuts=cuts)
         probabilities, evidence = self._reasons.explain(objects, seconds)
-        recogniser = self.parts.recogniser
-        if self.settings.where and pictures is not None and _can_locate(recogniser):
-            evidence = located(
-                evidence, recogniser, self._reasons.names, objects, seconds, pictures
-            )
+        recogniser = self.parts.recogniser if self.settings.where else None
+        if isinstance(recogniser, LocatingRecogniser) and pictures is not None:
+            names = self._reasons.names
+            evidence = located(evidence, recogniser, names, objects, seconds, pictures)
         return Scores(
             self.labels,
             probabilities,
@@ -262,10 +261,6 @@ class SparseEye:
 def _frame_recogniser(recogniser: Recogniser | None) -> FrameRecogniser | None:
     reads = isinstance(recogniser, FrameRecogniser) and recogniser.reads_frames
     return cast("FrameRecogniser", recogniser) if reads else None
-
-
-def _can_locate(recogniser: Recogniser | None) -> TypeGuard[LocatingRecogniser]:
-    return isinstance(recogniser, LocatingRecogniser)
 
 
 def small_jpeg(image: Images, side: int = PICTURE_SIDE) -> bytes:

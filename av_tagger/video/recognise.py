@@ -24,7 +24,7 @@ from av_tagger.video.card_frames import rgb_on, together
 from av_tagger.video.features import Compute
 from av_tagger.video.imagenet import object_names
 from av_tagger.video.lite import GEOMETRY, meta_lite2
-from av_tagger.video.pixels import by_pillow, prepare_rgb, rgb_pixels
+from av_tagger.video.pixels import by_pillow, prepare_rgb
 
 FEWEST_WEIGHTS = 16  # a filter
 MODES = ("bilinear", "bicubic")  # that torch resizes as Pillow does
