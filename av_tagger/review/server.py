@@ -5,6 +5,7 @@ from __future__ import annotations
 import hmac
 import json
 import secrets
+import sys
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -79,6 +80,8 @@ class _Http(ThreadingHTTPServer):
 
     def handle_error(self, request: Any, client_address: Any) -> None:
         """A browser that closes a connection early is no error."""
+        if not isinstance(sys.exception(), OSError):
+            super().handle_error(request, client_address)
 
 
 class _Handler(BaseHTTPRequestHandler):
@@ -104,7 +107,7 @@ class _Handler(BaseHTTPRequestHandler):
             body = self._routed(routes)
         except AvTaggerError as error:
             body = Body.of_json({"error": str(error)}, 422)
-        except (ValueError, TypeError, KeyError):
+        except (ValueError, TypeError, LookupError):
             body = Body.of_text("the request cannot be read", 400)
         self._send(body)
 

@@ -116,7 +116,8 @@ def _weights(units: Sequence[ReviewUnit], states: Sequence[UnitState]) -> Floats
 def _refusal(
     advice: ThresholdAdvice, units: Sequence[ReviewUnit], states: Sequence[UnitState], groups: int
 ) -> str:
-    far = [s for u, s in zip(units, states, strict=True) if abs(u.margin) > _range(units, states)]
+    reach = _range(units, states)
+    far = [s for u, s in zip(units, states, strict=True) if abs(u.margin) > reach]
     drawn = sum(s.present is not None and s.sample == "random" for s in far)
     missing = [
         f"{FEWEST - count} more {word}"

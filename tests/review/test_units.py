@@ -12,7 +12,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from av_tagger.clip import Clip
 from av_tagger.collection.sources import IndexSource, sources_of
 from av_tagger.reports.schema import as_line
 from av_tagger.review import units
