@@ -21,7 +21,7 @@ from av_tagger.collection.names import Names
 from av_tagger.collection.query import parse
 from av_tagger.collection.search import Found, search
 from av_tagger.collection.sources import sources_of
-from av_tagger.collection.vectors import BLOCK, VectorIndex, build
+from av_tagger.collection.vectors import BLOCK, VectorIndex, build, whole_blocks
 from av_tagger.labels import audioset
 from av_tagger.reports.embeddings import Block
 from av_tagger.reports.schema import as_line
@@ -100,9 +100,10 @@ def main(words: Sequence[str] | None = None) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         if chosen.events:
             bench_words(folder, chosen.events, chosen.rounds)
+            print(f"peak memory {peak_mebibytes():.0f} MB")
         if chosen.rows:
             bench_like(folder, chosen.rows, chosen.rounds)
-    print(f"peak memory {peak_mebibytes():.0f} MB")
+            print(f"peak memory {peak_mebibytes():.0f} MB")
 
 
 def bench_words(folder: Path, events: int, rounds: int) -> None:
@@ -163,12 +164,7 @@ def noise(rng: np.random.Generator) -> np.ndarray:
 
 def recall(index: VectorIndex, query: np.ndarray) -> float:
     """The share of the exact nearest rows that a search returns."""
-    exact = np.concatenate(
-        [
-            np.asarray(index.whole[at : at + BLOCK], np.float32) @ query
-            for at in range(0, len(index), BLOCK)
-        ]
-    )
+    exact = np.concatenate([block @ query for _, block in whole_blocks(index.folder)])
     best = index.rows[np.argsort(-exact)[:SHOWN]].tolist()
     found = {(n.file, n.second) for n in index.nearest(query, SHOWN)}
     return sum((index.files[f], s) in found for f, s in best) / max(1, len(best))

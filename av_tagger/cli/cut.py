@@ -17,7 +17,6 @@ if TYPE_CHECKING:
     from av_tagger.media.cut import CutFilm
     from av_tagger.scores import Outcome, Tagged
 
-NOTHING_WRITTEN = 1
 WHAT = "What to cut"
 STATED = 0.05  # seconds of difference between what was asked for and what was cut
 
@@ -84,20 +83,19 @@ def _cut(options: CutCommandOptions) -> int:
     for line in why:
         say(line, options)
     make_folder(options.output)
-    written = failed = without = 0
+    failed = without = 0
     for name, file in zip(_names(by_file), by_file, strict=True):
         try:
             films = _plan(request, by_file[file], labels, Path(file))
             without += not films
             for film in _write(films, Path(file), name, options):
                 _show(film, file, options)
-                written += 1
         except AvTaggerError as error:
             say(str(error), options)
             failed += 1
     if without:
         say(f"{without} of {counted(len(by_file), 'file')}: no event of these classes", options)
-    return NOTHING_WRITTEN if failed or not written else 0
+    return 1 if failed else 0
 
 
 def _request(options: CutCommandOptions) -> CutRequest:

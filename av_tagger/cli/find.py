@@ -17,8 +17,6 @@ if TYPE_CHECKING:
     from av_tagger.collection.query import Node
     from av_tagger.collection.search import Found
 
-NOTHING_FOUND = 1
-
 
 @dataclass(frozen=True, kw_only=True)
 class FindOptions(TalkOptions):
@@ -70,7 +68,7 @@ def _find(options: FindOptions) -> int:
             found = _by_sound(indexes, node, runs, options, why)
     title = query or f"like {options.like.name if options.like else ''}"
     _show(title, found, why, options)
-    return 0 if found.hits else NOTHING_FOUND
+    return 0
 
 
 def _runs_and_query(options: FindOptions) -> tuple[list[str], str]:

@@ -28,7 +28,7 @@ CHANGE = "UPDATE clips SET start = ?, finish = ?, duration = ?, detail = ? WHERE
 
 
 @dataclass
-class Scene:
+class LiveScene:
     """The clip that takes the next events."""
 
     clip: int
@@ -71,7 +71,7 @@ class _Update:
     def __init__(self, db: sqlite3.Connection, journal: Path) -> None:
         self.db, self.rows, self.journal = db, Rows(db), journal
         row = db.execute(LATEST).fetchone()
-        self.scene = None if row is None else Scene(row[0], row[1], row[2], json.loads(row[3]))
+        self.scene = None if row is None else LiveScene(row[0], row[1], row[2], json.loads(row[3]))
         self.new = 0
 
     def run(self, lines: sqlite3.Connection) -> int:
@@ -107,12 +107,12 @@ class _Update:
         columns.add_event(scene.clip, start, end)
         self.new += 1
 
-    def _scene_for(self, line: dict[str, Any], start: float) -> Scene:
+    def _scene_for(self, line: dict[str, Any], start: float) -> LiveScene:
         if self.scene is None or not self.scene.takes(start):
             self._store()
             span, wall = (start, start, 0.0), _number(line, "wall")
             clip = self.rows.add_clip(str(self.journal), span, wall, "[]")
-            self.scene = Scene(clip, start, start, [])
+            self.scene = LiveScene(clip, start, start, [])
         return self.scene
 
     def _store(self) -> None:

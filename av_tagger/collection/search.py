@@ -15,7 +15,7 @@ from av_tagger.collection.index import AGAIN, Index
 from av_tagger.collection.names import Meaning
 from av_tagger.collection.query import And, Near, Node, Or, Term
 from av_tagger.collection.rows import Array, bytes_of, text_of
-from av_tagger.collection.select import TINY, MeaningOf, Selection
+from av_tagger.collection.select import TINY, MeaningOf, QueryRunner
 from av_tagger.errors import StorageError, sentence
 
 HEAD = "SELECT name, start, finish, duration, moment, detail FROM clips WHERE id = ?"
@@ -64,9 +64,9 @@ def search(indexes: Sequence[Index], node: Node, meaning: MeaningOf, limit: int)
     ranked: list[tuple[float, int, int]] = []
     for place, index in enumerate(indexes):
         with _readable(index):
-            selection = Selection(index, meaning)
-            clips = selection.clips(node)
-            scores = selection.scores(node)[clips]
+            runner = QueryRunner(index, meaning)
+            clips = runner.clips(node)
+            scores = runner.scores(node)[clips]
         total += len(clips)
         rows = _best(scores, limit).tolist()
         ranked += [(-float(scores[row]), place, int(clips[row])) for row in rows]
@@ -80,7 +80,7 @@ def matching_files(indexes: Sequence[Index], node: Node, meaning: MeaningOf) -> 
     files: set[str] = set()
     for index in indexes:
         with _readable(index):
-            clips = Selection(index, meaning).clips(node)
+            clips = QueryRunner(index, meaning).clips(node)
             wanted = set(clips.tolist())
             names = index.db.execute("SELECT id, name FROM clips")
             files.update(text_of(name) for clip, name in names if clip in wanted)

@@ -34,7 +34,7 @@ _LITERAL = str.maketrans({"\\": "\\\\", "%": "\\%", "_": "\\_"})
 OF_PATH = "SELECT rowid FROM paths WHERE path LIKE ? AND path LIKE ? ESCAPE '\\'"
 
 
-class Selection:
+class QueryRunner:
     """One query on one index: which clips match, and how well."""
 
     def __init__(self, index: Index, meaning: MeaningOf) -> None:

@@ -171,12 +171,23 @@ def _write_short(folder: Path, count: int, width: int) -> float:
     scale = float(np.abs(sample @ axes).max() or 1.0) / 127
     shape = (count, axes.shape[1])
     short = np.lib.format.open_memmap(folder / "short.npy", "w+", np.int8, shape)
-    for start in range(0, count, BLOCK):
-        block = np.asarray(whole[start : start + BLOCK], np.float32) @ axes
-        short[start : start + BLOCK] = np.clip(np.round(block / scale), -127, 127)
+    for start, block in whole_blocks(folder):
+        coordinates = np.round(block @ axes / scale)
+        short[start : start + len(block)] = np.clip(coordinates, -127, 127)
     short.flush()
     np.save(folder / "axes.npy", axes)
     return scale
+
+
+def whole_blocks(folder: Path) -> Iterator[tuple[int, Floats]]:
+    """First number and rows of one block of `whole.npy` after the other, read and not mapped."""
+    with (folder / "whole.npy").open("rb") as file:
+        np.lib.format.read_magic(file)
+        (count, width), _, _ = np.lib.format.read_array_header_1_0(file)
+        for start in range(0, count, BLOCK):
+            rows = min(BLOCK, count - start)
+            block = np.frombuffer(file.read(2 * rows * width), "<f2").reshape(rows, width)
+            yield start, block.astype(np.float32)
 
 
 def _unit(rows: Floats) -> Floats:

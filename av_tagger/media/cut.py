@@ -40,7 +40,6 @@ FORMATS = {
     ".ogg": "ogg",
     ".opus": "opus",
 }
-SOUND_ALONE = {".wav", ".flac", ".mp3", ".m4a", ".ogg", ".opus"}
 ANY_CODEC = ".mkv"  # holds whatever can be decoded
 OF_THE_CONTAINER = {"major_brand", "minor_version", "compatible_brands", "encoder"}
 
@@ -101,7 +100,10 @@ def cut_film(
         if not segments:
             why = "no key frame lies in what is to be kept"
             raise MediaError(source, why, "use --exact, which encodes the film again")
-        with written(target) as temporary, _opened(temporary, target) as out:
+        with (
+            written(target) as temporary,
+            _opened(temporary, target, tracks, exact=options.exact) as out,
+        ):
             out.metadata.update(_texts(container.metadata))
             out.set_chapters(moved_chapters(container.chapters(), segments))
             container.seek(0)
@@ -112,8 +114,12 @@ def cut_film(
     return CutFilm(target, tuple(parts), tuple(notes))
 
 
-def _opened(temporary: Path, target: Path) -> Any:
-    return av.open(str(temporary), "w", format=FORMATS[target.suffix.lower()])
+def _opened(temporary: Path, target: Path, tracks: Tracks, *, exact: bool) -> Any:
+    """The new film; FFmpeg has a muxer of its own for Opus in Ogg."""
+    name = FORMATS[target.suffix.lower()]
+    if name == "ogg" and (exact or codec_name(tracks.audio) == "opus"):
+        name = "opus"
+    return av.open(str(temporary), "w", format=name)
 
 
 def _texts(metadata: dict[str, str]) -> dict[str, str]:

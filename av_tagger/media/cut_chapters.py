@@ -9,6 +9,7 @@ from typing import Any
 from av_tagger.media.cut_plan import Segment
 
 BASE = Fraction(1, 1000)
+LEAST = Fraction(1, 2)  # seconds; less of a longer chapter is a remainder of its neighbour's cut
 
 
 def moved_chapters(chapters: Sequence[Any], segments: Sequence[Segment]) -> list[Any]:
@@ -18,7 +19,9 @@ def moved_chapters(chapters: Sequence[Any], segments: Sequence[Segment]) -> list
         base = Fraction(chapter["time_base"])
         pieces = [_moved(chapter["start"] * base, chapter["end"] * base, s) for s in segments]
         left = [piece for piece in pieces if piece is not None]
-        if left:
+        if sum(end - start for start, end in left) >= min(
+            LEAST, (chapter["end"] - chapter["start"]) * base
+        ):
             found.append(
                 {
                     "id": len(found) + 1,

@@ -21,7 +21,7 @@ SOUND_ENCODERS = {
     ".wav": "pcm_s16le",
     ".flac": "flac",
     ".mp3": "libmp3lame",
-    ".ogg": "libvorbis",
+    ".ogg": "libopus",
     ".opus": "libopus",
 }  # all others: AAC
 CHUNK = 8192  # samples of silence at once
