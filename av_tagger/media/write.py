@@ -57,7 +57,7 @@ def write_video(
 ) -> Path:
     """Pictures (height, width, 3) uint8 RGB and mono samples as an mp4; written atomically."""
     with (
-        _written(path) as temporary,
+        written_whole(path) as temporary,
         av.open(str(temporary), "w", format=container_of(path)) as out,
     ):
         pictures: _PictureWriter | None = None
@@ -90,7 +90,7 @@ def copy_with_pictures(source: Path, target: Path, draw: Draw) -> Path:
                 source, "has no video track to draw on", "ask for another kind of report"
             )
         with (
-            _written(target) as temporary,
+            written_whole(target) as temporary,
             av.open(str(temporary), "w", format=container_of(target)) as out,
         ):
             _Copy(container, out, draw, source, target).run()
@@ -257,7 +257,7 @@ def _first_encoder() -> str:
 
 
 @contextlib.contextmanager
-def _written(path: Path) -> Iterator[Path]:
+def written_whole(path: Path) -> Iterator[Path]:
     """A temporary file that replaces the target on success."""
     try:
         handle, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".part", dir=path.parent)
