@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from av_tagger.dcase import SoundEvent, parse_name, public_name, read_strong
+from av_tagger.dcase import SoundEvent, parse_name, public_name
 from av_tagger.errors import UsageError, did_you_mean
 from av_tagger.evaluation.detection import EventScores, score_events
 from av_tagger.evaluation.event_scores import CollarScores, collar_scores, psds
@@ -32,7 +32,7 @@ from av_tagger.evaluation.predictions import (
 )
 from av_tagger.evaluation.ranking import Ranking, curves, rank
 from av_tagger.evaluation.tagging import TagScores, confusion, label_matrix, score_tags
-from av_tagger.evaluation.truth import WeakTruth, read_truth
+from av_tagger.evaluation.truth import WeakTruth, read_true_events, read_truth
 from av_tagger.evaluation.uncertainty import Comparison, Uncertainty, compare, uncertainty
 from av_tagger.labels import dcase2017
 
@@ -189,7 +189,7 @@ def evaluate_events(
     predictions: Path, truth: Path, classes: ClassList, *, event_scores: bool = False
 ) -> EventReport:
     """With `event_scores` also collar-based F1, and PSDS where the results have activity."""
-    real = read_strong(truth, classes)
+    real = read_true_events(truth, classes)
     read = matched(read_predictions(predictions, classes), real)
     events = {name: clip.events for name, clip in read.clips.items()}
     scores = score_events(real, events, classes.labels)

@@ -1,4 +1,4 @@
-"""Reading ground truth of tags: a weak list of DCASE, or the manifest that training takes."""
+"""Reading ground truth: a list of DCASE, a manifest as for training, or corrected labels."""
 
 from __future__ import annotations
 
@@ -8,8 +8,9 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from av_tagger.annotations import AnnotatedFile, is_annotation, labels_of, read_annotations
 from av_tagger.clip import Clip
-from av_tagger.dcase import read_weak
+from av_tagger.dcase import SoundEvent, read_strong, read_weak
 from av_tagger.errors import TableError, UsageError
 from av_tagger.evaluation.keys import keys_of
 from av_tagger.labels import ClassList, SoundClass, dcase2017
@@ -40,11 +41,14 @@ class WeakTruth:
 
 
 def read_truth(path: Path, classes: ClassList | None = None, *, partly: bool = False) -> WeakTruth:
-    """The truth of a table.
+    """The truth of a table, or of corrected labels.
 
-    Without classes, those of a manifest are its own labels, and those of a DCASE list are the 17
-    of DCASE 2017. Clips with unknown labels are left out; with `partly` only if none is known.
+    Without classes, those of a manifest or of corrected labels are its own labels, and those of a
+    DCASE list are the 17 of DCASE 2017. Clips with unknown labels are left out; with `partly` only
+    if none is known.
     """
+    if is_annotation(path):
+        return _corrected(path, classes)
     if not is_manifest(path):
         classes = classes or dcase2017()
         return WeakTruth(read_weak(path, classes), classes)
@@ -67,6 +71,47 @@ def read_truth(path: Path, classes: ClassList | None = None, *, partly: bool = F
         raise UsageError(f"{path}: has no clip whose labels are all known")
     partial = {key: names for key, names in unknown.items() if names and key not in out}
     return WeakTruth(kept, classes, len(out), True, recordings, partial)
+
+
+def read_true_events(path: Path, classes: ClassList) -> dict[str, tuple[SoundEvent, ...]]:
+    """True events by clip key, of a strong list of DCASE or of corrected labels."""
+    if not is_annotation(path):
+        return read_strong(path, classes)
+    files = read_annotations(path)
+    keys = keys_of([Clip(Path(file.media)) for file in files])
+    return {
+        key: tuple(
+            SoundEvent(_class(path, sound.label, classes), sound.start, sound.end)
+            for sound in file.sounds
+        )
+        for key, file in zip(keys, files, strict=True)
+    }
+
+
+def _corrected(path: Path, classes: ClassList | None) -> WeakTruth:
+    """What was marked in a file is all that sounds in it."""
+    files = read_annotations(path)
+    classes = classes or _classes_marked(path, files)
+    keys = keys_of([Clip(Path(file.media)) for file in files])
+    tags = {
+        key: tuple(dict.fromkeys(_class(path, label, classes) for label in file.labels))
+        for key, file in zip(keys, files, strict=True)
+    }
+    return WeakTruth(tags, classes)
+
+
+def _classes_marked(path: Path, files: Sequence[AnnotatedFile]) -> ClassList:
+    names = labels_of(files)
+    if not names:
+        raise UsageError(f"{path}: has no label; name the classes with --classes")
+    return ClassList(tuple(SoundClass(name) for name in names))
+
+
+def _class(path: Path, name: str, classes: ClassList) -> str:
+    try:
+        return classes.find(name).label
+    except UsageError as error:
+        raise UsageError(f"{path}: {error}") from error
 
 
 def is_manifest(path: Path) -> bool:
