@@ -59,7 +59,7 @@ def bytes_of(text: str) -> bytes:
 
 def text_of(data: object) -> str:
     if not isinstance(data, bytes):  # SQLite has no strict columns
-        raise ValueError(f"{data!r} is no name")
+        raise TypeError(f"{data!r} is no name")
     return data.decode("utf-8", "surrogateescape")
 
 
