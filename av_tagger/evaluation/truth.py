@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -26,19 +27,23 @@ class WeakTruth:
     left_out: int = 0  # clips with labels of which nothing is known
     manifest: bool = False
     recordings: Mapping[str, str] = field(default_factory=dict)  # by clip key, where known
+    unknown: Mapping[str, frozenset[str]] = field(default_factory=dict)  # labels, by clip key
 
     @property
     def remarks(self) -> tuple[str, ...]:
-        if not self.left_out:
-            return ()
-        return (f"clips with unknown labels, left out: {self.left_out}",)
+        lines = []
+        if self.left_out:
+            lines.append(f"clips with unknown labels, left out: {self.left_out}")
+        if pairs := sum(map(len, self.unknown.values())):
+            lines.append(f"unknown labels of single classes, not scored: {pairs}")
+        return tuple(lines)
 
 
-def read_truth(path: Path, classes: ClassList | None = None) -> WeakTruth:
+def read_truth(path: Path, classes: ClassList | None = None, *, partly: bool = False) -> WeakTruth:
     """The truth of a table.
 
     Without classes, those of a manifest are its own labels, and those of a DCASE list are the 17
-    of DCASE 2017.
+    of DCASE 2017. Clips with unknown labels are left out; with `partly` only if none is known.
     """
     if not is_manifest(path):
         classes = classes or dcase2017()
@@ -48,16 +53,20 @@ def read_truth(path: Path, classes: ClassList | None = None) -> WeakTruth:
     keys = keys_of([row.clip for row in rows])
     tags: dict[str, tuple[str, ...]] = {}
     recordings = {key: row.recording for key, row in zip(keys, rows, strict=True) if row.recording}
-    unknown: set[str] = set()
+    unknown: dict[str, frozenset[str]] = {}
     for key, row in zip(keys, rows, strict=True):
         if row.unknown:
-            unknown.add(key)
+            unknown[key] = unknown.get(key, frozenset()).union(_known(row.unknown, classes))
         labels = [_label(path, row, name, classes) for name in row.labels]
         tags[key] = tuple(dict.fromkeys((*tags.get(key, ()), *labels)))
-    kept = {key: labels for key, labels in tags.items() if key not in unknown}
+    unknown = {key: names.difference(tags[key]) for key, names in unknown.items()}
+    everything = len(classes.labels) if partly else 0
+    out = {key for key, names in unknown.items() if len(names) >= everything}
+    kept = {key: labels for key, labels in tags.items() if key not in out}
     if not kept:
         raise UsageError(f"{path}: has no clip whose labels are all known")
-    return WeakTruth(kept, classes, len(unknown), True, recordings)
+    partial = {key: names for key, names in unknown.items() if names and key not in out}
+    return WeakTruth(kept, classes, len(out), True, recordings, partial)
 
 
 def is_manifest(path: Path) -> bool:
@@ -108,6 +117,13 @@ def _row(path: Path, line: int, row: Mapping[str, str | None]) -> _Row:
 
 def _split(cell: str | None) -> tuple[str, ...]:
     return tuple(name.strip() for name in (cell or "").split("|") if name.strip())
+
+
+def _known(names: Sequence[str], classes: ClassList) -> Iterator[str]:
+    """Labels of the classes that are scored."""
+    for name in names:
+        with suppress(UsageError):
+            yield classes.find(name).label
 
 
 def _label(path: Path, row: _Row, name: str, classes: ClassList) -> str:
