@@ -71,7 +71,7 @@ class _Update:
     def __init__(self, db: sqlite3.Connection, journal: Path) -> None:
         self.db, self.rows, self.journal = db, Rows(db), journal
         row = db.execute(LATEST).fetchone()
-        self.scene = None if row is None else LiveScene(*row[:3], tags=json.loads(row[3]))
+        self.scene = None if row is None else LiveScene(row[0], row[1], row[2], json.loads(row[3]))
         self.new = 0
 
     def run(self, lines: sqlite3.Connection) -> int:
