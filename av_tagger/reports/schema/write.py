@@ -105,7 +105,12 @@ def _tag(tag: Tag) -> Document:
             for e in tag.events
         ],
         "evidence": [_evidence(e) for e in tag.evidence],
+        **_mark(tag.mark),
     }
+
+
+def _mark(mark: str) -> Document:
+    return {"mark": mark} if mark else {}
 
 
 def _evidence(e: Evidence) -> Document:
@@ -128,9 +133,11 @@ def _shot(shot: Shot) -> Document:
 
 
 def _class_score(score: ClassScore) -> Document:
-    return {
-        name: _probability(getattr(score, name)) for name in ("fused", "heard", "seen", "threshold")
-    }
+    names = ("fused", "heard", "seen", "threshold")
+    row: Document = {name: _probability(getattr(score, name)) for name in names}
+    if score.ear_threshold is not None:
+        row["ear_threshold"] = _probability(score.ear_threshold)
+    return row | _mark(score.mark)
 
 
 def _branch(branch: BranchInfo) -> Document:
