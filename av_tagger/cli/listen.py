@@ -27,11 +27,13 @@ def _listen(options: ListenOptions) -> int:
     from av_tagger.live.run import LiveRun
     from av_tagger.live.sources import make_source
     from av_tagger.live.sources.reopen import reopened
+    from av_tagger.live.threads import use_threads
 
     source = make_source(options.source, _source_settings(options))
     check(options)
     settings = _live_settings(options)
     tagger = load_tagger(options, options)
+    use_threads(tagger.parts.ear, options.threads)
     alarms = _alarms(options, tagger.parts.labels)
     if alarms.rules.waits or alarms.update_seconds:
         settings = replace(settings, update_seconds=options.hop)

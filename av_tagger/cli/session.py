@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from contextlib import ExitStack
 from dataclasses import replace
 from typing import TYPE_CHECKING
@@ -53,7 +54,8 @@ def build_tagger(plan: Plan, talk: TalkOptions) -> Tagger:
 
     console = Console(stderr=True)
     warm_up(plan.config.decoder)
-    find_device(plan.config.device)  # refused before anything is printed
+    if plan.needs_torch:
+        find_device(plan.config.device)  # refused before anything is printed
     say_advice(plan, talk)
     with console.status("loading", spinner="dots"):
         tagger = plan.build(say=lambda text: say(text, talk, console))
@@ -61,6 +63,20 @@ def build_tagger(plan: Plan, talk: TalkOptions) -> Tagger:
     if talk.verbose and (chosen := getattr(tagger.parts.eye, "arithmetic", "")):
         console.print(Text(f"chosen for this machine: {chosen}", style="dim"), soft_wrap=True)
     return tagger
+
+
+def one_core_each(tagger: Tagger) -> Tagger:
+    """On a processor, windows are scored side by side with one thread each, as `batch` does.
+
+    Networks as small as these lose more by sharing a layer among threads than they gain.
+    """
+    from av_tagger.systems import available_cores
+
+    torch = sys.modules.get("torch")
+    if torch is None or not tagger.parts.run.device.startswith("cpu"):
+        return tagger
+    torch.set_num_threads(1)
+    return tagger.with_threads(available_cores())
 
 
 def say_advice(plan: Plan, talk: TalkOptions) -> None:

@@ -43,7 +43,7 @@ def _tag(options: TagOptions) -> int:
     """
     from av_tagger.cli.inputs import at_hand, gather, say_skipped
     from av_tagger.cli.outputs import check_outputs, check_targets, write_outputs
-    from av_tagger.cli.session import build_tagger, plan_of, say
+    from av_tagger.cli.session import build_tagger, one_core_each, plan_of, say
     from av_tagger.scores import Failed
 
     _check(options)
@@ -58,7 +58,7 @@ def _tag(options: TagOptions) -> int:
         return 1
     plan = plan_of(options, options)
     with at_hand(found, offline=plan.config.offline, quiet=options.quiet) as jobs:
-        tagger = build_tagger(plan, options)
+        tagger = one_core_each(build_tagger(plan, options))
         outcomes = list(_outcomes(jobs, tagger, show, options))
         for line in write_outputs(outcomes, options):
             say(line, options)

@@ -16,6 +16,7 @@ from av_tagger.live.sources.base import (
     SoundBlock,
     StreamBroken,
     StreamItem,
+    StreamLost,
     StreamNote,
     StreamOpened,
 )
@@ -91,6 +92,9 @@ class LiveRun:
                 self._open(sound=sound, pictures=pictures)
             case StreamNote(text):
                 self._emit([LiveLine(LineKind.NOTE, self.listener.time, text=text)])
+            case StreamLost(seconds, text):
+                self.gaps += 1
+                self._emit(self.listener.gap(seconds, text))
             case StreamBroken(text):
                 self._break(text)
 

@@ -124,13 +124,14 @@ class DecodeProcess:
         if self.files >= RECYCLE_AFTER:
             self.close()
         self.files += 1
-        answer = self._ask(
-            clip.path, limit_seconds, "open", self.factory, self.backend, clip, request
-        )
+        answer = self._ask(clip, limit_seconds, "open", self.factory, self.backend, clip, request)
         while isinstance(answer, Media):
+            ended = answer.is_last
             yield answer
             del answer  # its memory can be reused while the next window is decoded
-            answer = self._ask(clip.path, limit_seconds, "next")
+            if ended:
+                return
+            answer = self._ask(clip, limit_seconds, "next")
 
     def probe(self, path: Path, limit_seconds: float = LIMIT_SECONDS) -> MediaInfo:
         """What the container says about the file."""
@@ -144,16 +145,17 @@ class DecodeProcess:
         self, target: str, *arguments: Any, path: Path, limit_seconds: float = LIMIT_SECONDS
     ) -> Any:
         """Run `package.module:function` in the process; `path` is the file that errors name."""
-        return self._ask(path, limit_seconds, "call", target, arguments)[1]
+        return self._ask(Clip(path), limit_seconds, "call", target, arguments)[1]
 
-    def _ask(self, path: Path, limit_seconds: float, verb: str, *rest: Any) -> Any:
+    def _ask(self, clip: Clip, limit_seconds: float, verb: str, *rest: Any) -> Any:
+        path = clip.path
         self.start()
         assert self.channel is not None
         try:
             self.channel.settimeout(limit_seconds)
             released = [self.mapped.released.popleft() for _ in range(len(self.mapped.released))]
             send(self.channel, (verb, limit_seconds, released, *rest))
-            answer = receive(self.channel, self.mapped)
+            answer = receive(self.channel, self.mapped, clip)
         except TimeoutError as error:
             self.close()
             reason = f"took longer than {limit_seconds:g} s to decode and was given up"

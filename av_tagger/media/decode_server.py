@@ -11,6 +11,7 @@ import traceback
 from collections.abc import Callable, Iterator
 from typing import Any
 
+from av_tagger.clip import Media
 from av_tagger.errors import AvTaggerError, MediaError
 from av_tagger.media import sandbox
 from av_tagger.media.transport import SharedBlocks, receive, send
@@ -52,6 +53,8 @@ class DecodeServer:
             answer = self.answer_or_error(verb, rest)
             set_alarm(0)
             send(self.channel, answer, self.memory)
+            if isinstance(answer, Media) and answer.is_last:
+                self.windows = iter(())  # closes the file: the client does not ask again
             del answer  # frees its block as soon as the client releases it, too
 
     def answer_or_error(self, verb: str, rest: list[Any]) -> Any:

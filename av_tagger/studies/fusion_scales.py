@@ -7,8 +7,9 @@
 VIDEOS.csv: columns file, labels, source, note. For what is heard with evidence of the eye, for what
 is heard without any (`unseen`), and for the eye alone, one of: the scores as they
 are; one Platt scale for all classes; a scale per class where it has enough positives, else the one
-for all. The lowest log loss on sources left out decides. The row `ear` keeps its scores, which the
-ear's own file has calibrated. Thresholds move along: no decision changes.
+for all. The lowest log loss on sources left out decides, if it is lower also where unknown labels
+are read as absent. The row `ear` keeps its scores, which the ear's own file has calibrated.
+Thresholds move along: no decision changes.
 """
 
 from __future__ import annotations
@@ -39,7 +40,7 @@ Bools = NDArray[np.bool_]
 LABELS = dcase2017().labels
 AS_IS = ScoreScale()
 CLAIMED = 0.1
-OWN = 30  # positives of a class below which it has no scale of its own
+OWN = 30  # positives (of a class) below which there is no scale (of its own)
 DIGITS = 6  # of thresholds
 Found = tuple[ScoreScale, ...]  # per class
 
@@ -74,7 +75,8 @@ class Chosen:
 def one_for_all(table: Table, which: Bools) -> Found:
     known = table.known & which[:, None]
     truth = table.truth[known] > 0
-    scale = AS_IS if truth.all() or not truth.any() else fit_platt(table.scores[known], truth)
+    enough = truth.sum() >= OWN and not truth.all()
+    scale = fit_platt(table.scores[known], truth) if enough else AS_IS
     return tuple(scale for _ in range(table.truth.shape[1]))
 
 
@@ -96,7 +98,11 @@ def apply(scales: Found, scores: Floats) -> Floats:
 
 
 def choose(table: Table) -> Chosen:
-    """By log loss of scores whose scale never saw their source."""
+    """By log loss of scores whose scale never saw their source.
+
+    A scale is taken only if it is better under both readings of unknown labels: left out, and
+    absent. Objects in view often have unknown labels, so the two can disagree.
+    """
     everything = np.ones(len(table.sources), np.bool_)
     held = {"as they are": table.scores}
     for name, fit in KINDS.items():
@@ -105,8 +111,14 @@ def choose(table: Table) -> Chosen:
             mine = table.sources == source
             out[mine] = apply(fit(table, ~mine), table.scores[mine])
         held[name] = out
-    losses = {name: _figures(scores, table)[0] for name, scores in held.items()}
-    best = min(losses, key=lambda name: losses[name])
+    absent = replace(table, truth=np.nan_to_num(table.truth))
+    losses = {
+        name: (_figures(scores, table)[0], _figures(scores, absent)[0])
+        for name, scores in held.items()
+    }
+    plain = losses["as they are"]
+    better = [n for n, loss in losses.items() if loss[0] < plain[0] and loss[1] < plain[1]]
+    best = min(better, key=lambda name: losses[name][0], default="as they are")
     count = table.truth.shape[1]
     scales = KINDS[best](table, everything) if best in KINDS else (AS_IS,) * count
     return Chosen(best, scales, _figures(table.scores, table), _figures(held[best], table))

@@ -105,6 +105,9 @@ def test_every_command_works(plain: PlainInstall, folder: Path) -> None:
         "arena": ["arena", video, "--truth", folder / "clips.csv", "--ears", "starter"],
         "demo": ["demo", "-o", out / "demo", *EAR],
         "report": ["report", run, "-o", out / "report", "--no-listen"],
+        "find": ["find", run, "any vehicle", "--html", out / "found.html"],
+        "index": ["index", run],
+        "cut": ["cut", video, "--reel", "1", *EAR, "-o", out / "cut"],
         "evaluate": ["evaluate", run, *truth],
         "tune": ["tune", run, *truth, "-o", out / "fusion.json", "--folds", "2"],
         "train": [

@@ -49,7 +49,7 @@ def test_every_class_name_of_a_page_has_a_style_and_the_reverse(written: str) ->
 
 
 def test_every_name_that_a_script_looks_up_is_in_a_page(written: str) -> None:
-    for script in ("page.js", "index.js", "arena.js"):
+    for script in ("page.js", "index.js", "arena.js", "find.js"):
         text = asset(script)
         for identifier in re.findall(r'getElementById\("(\w+)"\)', text):
             assert f'id="{identifier}"' in written, f"{script}: {identifier}"

@@ -180,4 +180,6 @@ def _read_dcase(source: Path, classes: ClassList, media: Path) -> ExampleSet:
     found = dcase.find_clips(listed, [media])
     reason = f"{source} lists it, but there is no such file below {media}"
     skipped = [SkippedEntry(clip.key, "missing", reason) for clip in found.missing]
+    closed = "this folder cannot be read"
+    skipped += [SkippedEntry(str(place), "unreadable folder", closed) for place in found.unreadable]
     return _present(classes, (Example(clip, row.labels) for row, clip in found.clips), skipped)

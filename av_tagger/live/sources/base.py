@@ -42,13 +42,23 @@ class StreamNote:
 
 
 @dataclass(frozen=True)
+class StreamLost:
+    """Sound that the source did not deliver, though it is still open; later times count it."""
+
+    seconds: float
+    text: str
+
+
+@dataclass(frozen=True)
 class StreamBroken:
     """The source broke off; it is opened again."""
 
     text: str
 
 
-StreamItem = StreamOpened | SoundBlock | TimedImage | PicturesPassed | StreamNote | StreamBroken
+StreamItem = (
+    StreamOpened | SoundBlock | TimedImage | PicturesPassed | StreamNote | StreamLost | StreamBroken
+)
 
 
 class StreamSource(Protocol):

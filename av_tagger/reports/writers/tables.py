@@ -90,7 +90,8 @@ def _clip(document: Row) -> Row:
     return {"file": document["file"], "clip_start": part.get("start"), "clip_end": part.get("end")}
 
 
-def _csv(columns: Sequence[str], rows: Iterator[Row], *, raw: bool) -> Iterator[str]:
+def csv_lines(columns: Sequence[str], rows: Iterator[Row], *, raw: bool) -> Iterator[str]:
+    """A table; unless `raw`, no cell can be taken for a formula."""
     yield _csv_line(columns)
     for row in rows:
         cells = ["" if row.get(column) is None else row[column] for column in columns]
@@ -110,11 +111,11 @@ def _csv_line(cells: Sequence[Any]) -> str:
 
 
 def tags_csv(outcomes: Iterable[Outcome], *, raw: bool = False) -> Iterator[str]:
-    return _csv(TAG_COLUMNS, tag_rows(outcomes), raw=raw)
+    return csv_lines(TAG_COLUMNS, tag_rows(outcomes), raw=raw)
 
 
 def events_csv(outcomes: Iterable[Outcome], *, raw: bool = False) -> Iterator[str]:
-    return _csv(EVENT_COLUMNS, event_rows(outcomes), raw=raw)
+    return csv_lines(EVENT_COLUMNS, event_rows(outcomes), raw=raw)
 
 
 @dataclass(frozen=True)
