@@ -37,6 +37,9 @@ class TuneOptions:
     calibrate: str = option(
         "auto", "Probabilities per class: auto, platt, isotonic or none.", metavar="NAME"
     )
+    diagram: Path | None = option(
+        None, "Draw the held-out reliability before and after.", metavar="FILE.svg"
+    )
     precision: float | None = option(
         None, "Thresholds that guarantee this precision of each class on new clips.", group=HOLDS
     )

@@ -15,6 +15,7 @@ from av_tagger.errors import UsageError, did_you_mean
 from av_tagger.evaluation.detection import EventScores, score_events
 from av_tagger.evaluation.event_scores import CollarScores, collar_scores, psds
 from av_tagger.evaluation.labelled import LabelledScores, labelled_scores
+from av_tagger.evaluation.modality import Counted, modality_counts
 from av_tagger.evaluation.official import (
     OfficialScores,
     OfficialTable,
@@ -64,6 +65,7 @@ class TagReport:
     scored: dict[str, int] = field(default_factory=dict)  # clips of the truth, by branch
     remarks: tuple[str, ...] = ()
     comparison: Comparison | None = None
+    modality: Counted = field(default_factory=dict)  # by class; empty without ear and eye
 
     @property
     def unused(self) -> tuple[str, ...]:
@@ -83,6 +85,7 @@ class TagReport:
             "confusion": self.confusion,
             "curves": self.curves,
             "intervals": self.uncertainty.as_json(),
+            "looking": self.modality,
             "comparison": None if self.comparison is None else self.comparison.as_json(),
         }
 
@@ -176,6 +179,7 @@ def evaluate_tags(
         scored,
         (*found.remarks, *_remarks(read)),
         None if before is None else compare(before, read, real, classes.labels, found.recordings),
+        modality_counts(read, found),
     )
 
 

@@ -15,8 +15,12 @@ from av_tagger.errors import TableError, UsageError
 from av_tagger.evaluation.keys import keys_of
 from av_tagger.labels import ClassList, SoundClass, dcase2017
 
-_COLUMNS = "file, labels[, start, end][, unknown]"
+_COLUMNS = "file, labels[, start, end][, unknown][, audible][, visible]"
+NONE = "-"  # in `audible` or `visible`: no class; an empty cell says nothing
 _UNKNOWN = ("unknown", "ambiguous")  # a clip with either is left out
+
+
+Labels = Mapping[str, tuple[str, ...]]  # by clip key
 
 
 @dataclass(frozen=True)
@@ -29,6 +33,8 @@ class WeakTruth:
     manifest: bool = False
     recordings: Mapping[str, str] = field(default_factory=dict)  # by clip key, where known
     unknown: Mapping[str, frozenset[str]] = field(default_factory=dict)  # labels, by clip key
+    audible: Labels = field(default_factory=dict)  # what can be heard, where a column says it
+    visible: Labels = field(default_factory=dict)  # what is in view, where a column says it
 
     @property
     def remarks(self) -> tuple[str, ...]:
@@ -70,7 +76,15 @@ def read_truth(path: Path, classes: ClassList | None = None, *, partly: bool = F
     if not kept:
         raise UsageError(f"{path}: has no clip whose labels are all known")
     partial = {key: names for key, names in unknown.items() if names and key not in out}
-    return WeakTruth(kept, classes, len(out), True, recordings, partial)
+    told = {
+        name: {
+            key: tuple(_label(path, row, label, classes) for label in found)
+            for key, row in zip(keys, rows, strict=True)
+            if key in kept and (found := row.told[name]) is not None
+        }
+        for name in ("audible", "visible")
+    }
+    return WeakTruth(kept, classes, len(out), True, recordings, partial, **told)
 
 
 def read_true_events(path: Path, classes: ClassList) -> dict[str, tuple[SoundEvent, ...]]:
@@ -132,6 +146,7 @@ class _Row:
     labels: tuple[str, ...]
     unknown: tuple[str, ...]
     recording: str = ""  # clips of one recording are not independent
+    told: Mapping[str, tuple[str, ...] | None] = field(default_factory=dict)  # audible, visible
 
 
 def _rows(path: Path) -> Iterator[_Row]:
@@ -157,7 +172,14 @@ def _row(path: Path, line: int, row: Mapping[str, str | None]) -> _Row:
         raise TableError(path, line, "has no times 0 <= start < end", _COLUMNS) from error
     recording = (row.get("recording") or row.get("source") or "").strip()
     unknown = tuple(name for key in _UNKNOWN for name in _split(row.get(key)))
-    return _Row(line, clip, _split(row.get("labels")), unknown, recording)
+    told = {name: _told(row.get(name)) for name in ("audible", "visible")}
+    return _Row(line, clip, _split(row.get("labels")), unknown, recording, told)
+
+
+def _told(cell: str | None) -> tuple[str, ...] | None:
+    """None: nothing is known."""
+    found = _split(cell)
+    return () if found == (NONE,) else found or None
 
 
 def _split(cell: str | None) -> tuple[str, ...]:
