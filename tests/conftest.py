@@ -7,6 +7,8 @@ import logging
 import os
 import shutil
 import socket
+import subprocess
+import sys
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -21,14 +23,20 @@ SHARED = ROOT.parent / "shared"
 os.environ.setdefault("MPLBACKEND", "Agg")
 
 
+SLOW_SECONDS = 3600  # a slow test's limit
+
+
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--slow", action="store_true", help="also run the tests that take minutes")
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     for item in items:
-        if item.get_closest_marker("slow") and not config.getoption("--slow"):
-            item.add_marker(pytest.mark.skip(reason="takes minutes; run with --slow"))
+        if item.get_closest_marker("slow"):
+            if not config.getoption("--slow"):
+                item.add_marker(pytest.mark.skip(reason="takes minutes; run with --slow"))
+            elif item.get_closest_marker("timeout") is None:
+                item.add_marker(pytest.mark.timeout(SLOW_SECONDS))
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:
@@ -90,3 +98,23 @@ def no_logged_errors(caplog: pytest.LogCaptureFixture) -> Iterator[None]:
         if r.levelno >= logging.ERROR
     ]
     assert not logged, f"errors were logged: {logged}"
+
+
+@pytest.fixture
+def depths(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """A folder with files 1,500 levels below it, and beyond what a path can name."""
+    if sys.platform != "linux":
+        pytest.skip("other systems name no such paths")
+    top = tmp_path / "top"
+    top.mkdir()
+    (top / "a.wav").touch()
+    monkeypatch.chdir(top)
+    for level in range(2500):
+        if level == 1500:
+            Path("deep.wav").touch()
+        Path("d").mkdir()
+        os.chdir("d")
+    Path("lost.wav").touch()
+    yield top
+    os.chdir(tmp_path)
+    subprocess.run(["rm", "-rf", str(top)], check=True)

@@ -15,6 +15,7 @@ import time
 import weakref
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -149,13 +150,15 @@ class Live:
 
 class Decoder:
     """Makes windows from names: `slow` sleeps, `bad` fails, `two` and `long` have more windows,
-    `die` ends the process.
+    `die` ends the process. Names with "-late" wait until the file `gate` is there.
     """
 
     in_process = False
 
-    def __init__(self, live: Live | None = None, delay: float = 0.0) -> None:
-        self.live, self.delay = live, delay
+    def __init__(
+        self, live: Live | None = None, delay: float = 0.0, gate: Path | None = None
+    ) -> None:
+        self.live, self.delay, self.gate = live, delay, gate
 
     def windows(self, clip: Clip, request: DecodeRequest, limit_seconds: float) -> Iterator[Media]:
         name = clip.path.name
@@ -163,6 +166,8 @@ class Decoder:
             raise MediaError(clip.path, "is broken", "repair it")
         if "die" in name:
             os.kill(os.getpid(), signal.SIGKILL)
+        while self.gate is not None and "-late" in name and not self.gate.exists():
+            time.sleep(0.01)
         for n in range(20 if "long" in name else 2 if "two" in name else 1):
             time.sleep(0.2 if "slow" in name else self.delay)
             media = window(clip, float(n))
@@ -182,9 +187,11 @@ class FakeWorkerFactory:
 
     delay: float = 0.0
     fingerprint: str = "fake"
+    gate: Path | None = None
 
     def __call__(self) -> Worker:
-        return Worker(tagger(fingerprint=self.fingerprint), lambda: Decoder(delay=self.delay))
+        decoder = partial(Decoder, delay=self.delay, gate=self.gate)
+        return Worker(tagger(fingerprint=self.fingerprint), decoder)
 
 
 @dataclass(frozen=True)

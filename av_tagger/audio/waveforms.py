@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import cache
 from math import gcd
 from typing import TypeVar
 
 import numpy as np
+from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
 from av_tagger.clip import Waveform
@@ -16,6 +18,7 @@ from av_tagger.errors import MediaError
 
 T = TypeVar("T")
 Numbers = NDArray[np.float32]
+LOBES, KAISER_BETA = 10, 5.0  # of the resampling filter: zero crossings per side, window shape
 
 
 @dataclass(frozen=True)
@@ -50,11 +53,40 @@ def resampled(waveform: Waveform, rate: int) -> Waveform:
     """The same sound at another rate (polyphase filter)."""
     if waveform.rate == rate or not len(waveform.samples):
         return replace(waveform, rate=rate)
-    from scipy.signal import resample_poly
-
     common = gcd(waveform.rate, rate)
-    samples = resample_poly(waveform.samples, rate // common, waveform.rate // common)
-    return replace(waveform, samples=samples.astype(np.float32), rate=rate)
+    samples = polyphase(waveform.samples, rate // common, waveform.rate // common)
+    return replace(waveform, samples=samples, rate=rate)
+
+
+def polyphase(samples: Numbers, up: int, down: int) -> Numbers:
+    """Resample by up / down: as scipy's `resample_poly`, whose import takes longer than a clip."""
+    taps = _lowpass(up, down)
+    middle, count = len(taps) // 2, -(-len(samples) * up // down)
+    found = np.empty(count, np.float32)
+    for phase in range(min(up, count)):
+        # outputs phase, phase + up, ...: all with the same taps, `down` samples apart
+        newest, first_tap = divmod(phase * down + middle, up)
+        own = taps[first_tap::up][::-1]
+        size = (count - 1 - phase) // up + 1
+        begin = newest + 1 - len(own)
+        end = begin + (size - 1) * down + len(own)
+        padded = np.pad(
+            samples[max(begin, 0) : end], (max(-begin, 0), max(end - len(samples), 0))
+        ).astype(np.float32)
+        rows = sliding_window_view(padded, len(own))[::down]
+        found[phase::up] = np.einsum("nk,k->n", rows[:size], own)
+    return found
+
+
+@cache
+def _lowpass(up: int, down: int) -> Numbers:
+    """A windowed sinc at the lower of the two Nyquist frequencies, with a gain of `up`."""
+    widest = max(up, down)
+    n = np.arange(-LOBES * widest, LOBES * widest + 1)
+    taps = np.sinc(n / widest) * np.kaiser(len(n), KAISER_BETA)
+    taps = taps / taps.sum() * up
+    found: Numbers = taps.astype(np.float32)
+    return found
 
 
 def in_batches(
@@ -95,3 +127,15 @@ def per_second(values: Numbers, rate: float) -> Numbers:
         found = values[seconds == second]
         means.append(found.mean(axis=0) if len(found) else means[-1])
     return np.stack(means).astype(np.float32)
+
+
+def merge_rows(timeline: Numbers, values: Numbers, first: int) -> None:
+    """Write frames into a timeline of NaN; where windows overlap, the maximum is kept."""
+    room = timeline[first : first + len(values)]
+    np.fmax(room, values[: len(room)], out=room)
+
+
+def filled_rows(timeline: Numbers) -> Numbers:
+    """NaN rows get the values of the last row before them: the end after the last whole frame."""
+    known = np.maximum.accumulate(np.where(np.isnan(timeline[:, 0]), 0, np.arange(len(timeline))))
+    return timeline[known]

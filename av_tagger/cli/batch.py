@@ -28,20 +28,21 @@ def _batch(options: BatchOptions) -> int:
     )
     from av_tagger.cli.console import Console
     from av_tagger.cli.progress import progress_bar
-    from av_tagger.runner.run import run
+    from av_tagger.runner.run import RunRequest, reserve, run
 
     console = Console(stderr=True, highlight=False)
     formats = _check(options)
     skipped: list[Path] = []
-    request, engine = _request(options, console, skipped)
-    try:
-        with progress_bar(
-            "tagging", "clips", console=console, quiet=options.quiet, log=True
-        ) as bar:
-            summary = run(request, engine, lambda c: bar(c.done + c.failed, c.total, c.failed))
-    except KeyboardInterrupt:
-        show_interrupted(console, request)
-        return INTERRUPTED
+    with reserve(RunRequest(options.output, (), "", _selection(options), options.fresh)):
+        request, engine = _request(options, console, skipped)
+        try:
+            with progress_bar(
+                "tagging", "clips", console=console, quiet=options.quiet, log=True
+            ) as bar:
+                summary = run(request, engine, lambda c: bar(c.done + c.failed, c.total, c.failed))
+        except KeyboardInterrupt:
+            show_interrupted(console, request)
+            return INTERRUPTED
     show_summary(console, summary, quiet=options.quiet, skipped=skipped)
     show_written(console, _write_formats(formats, summary), quiet=options.quiet)
     if options.profile:
@@ -56,7 +57,6 @@ def _check(options: BatchOptions) -> tuple[str, ...]:
     from av_tagger.media.paths import exists, is_folder
     from av_tagger.reports.writers import check_formats
     from av_tagger.runner.engines import MODES
-    from av_tagger.runner.run import RunRequest, check_folder
     from av_tagger.runner.sources import check_inputs
 
     formats = () if options.format is None else check_formats(options.format.split(","))
@@ -75,7 +75,6 @@ def _check(options: BatchOptions) -> tuple[str, ...]:
         raise UsageError(
             "--devices starts one process per device; leave out --processes and --engine ray"
         )
-    check_folder(RunRequest(options.output, (), "", _selection(options), options.fresh))
     return formats
 
 
@@ -100,7 +99,7 @@ def _shard(text: str | None) -> tuple[int, int]:
 def _request(
     options: BatchOptions, console: Console, skipped: list[Path]
 ) -> tuple[RunRequest, Engine]:
-    """Find a first clip, then load networks. With --detail, results without it are made again.
+    """Find a first clip, then load networks. With --detail or --where, all results have these.
 
     While the run lists its clips, files that are not media are appended to `skipped`.
     """
@@ -115,8 +114,9 @@ def _request(
     found = at_least_one(items(options.inputs, options.media or (), skipped, remark))
     engine, fingerprint = ENGINES[options.engine](options, console)
     fingerprint += "+detail" if wants_detail(options) else ""
+    fingerprint += "+where" if options.given.get("where") else ""
     selection = _selection(options)
-    return RunRequest(options.output, found, fingerprint, selection, options.fresh), engine
+    return RunRequest(options.output, found, fingerprint, selection, options.fresh, True), engine
 
 
 def _write_formats(formats: Sequence[str], summary: Summary) -> Counter[str]:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import sys
 from contextlib import ExitStack
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from rich.text import Text
@@ -52,7 +54,8 @@ def build_tagger(plan: Plan, talk: TalkOptions) -> Tagger:
 
     console = Console(stderr=True)
     warm_up(plan.config.decoder)
-    find_device(plan.config.device)  # refused before anything is printed
+    if plan.needs_torch:
+        find_device(plan.config.device)  # refused before anything is printed
     say_advice(plan, talk)
     with console.status("loading", spinner="dots"):
         tagger = plan.build(say=lambda text: say(text, talk, console))
@@ -60,6 +63,20 @@ def build_tagger(plan: Plan, talk: TalkOptions) -> Tagger:
     if talk.verbose and (chosen := getattr(tagger.parts.eye, "arithmetic", "")):
         console.print(Text(f"chosen for this machine: {chosen}", style="dim"), soft_wrap=True)
     return tagger
+
+
+def one_core_each(tagger: Tagger) -> Tagger:
+    """On a processor, windows are scored side by side with one thread each, as `batch` does.
+
+    Networks as small as these lose more by sharing a layer among threads than they gain.
+    """
+    from av_tagger.systems import available_cores
+
+    torch = sys.modules.get("torch")
+    if torch is None or not tagger.parts.run.device.startswith("cpu"):
+        return tagger
+    torch.set_num_threads(1)
+    return tagger.with_threads(available_cores())
 
 
 def say_advice(plan: Plan, talk: TalkOptions) -> None:
@@ -80,10 +97,15 @@ def say_used(branches: tuple[BranchInfo, BranchInfo], device: str, talk: TalkOpt
 
 
 def settings_of(models: ModelOptions) -> Config:
-    """Defaults, then the settings file, then the flags that were given."""
+    """Defaults, then the settings file, then the flags that were given.
+
+    For reports (--report, --detail) the eye also says where it sees what.
+    """
     from av_tagger.config import configure
 
-    return configure(models.config, models.given)
+    config = configure(models.config, models.given)
+    reported = getattr(models, "report", None) or getattr(models, "detail", False)
+    return replace(config, where=True) if reported else config
 
 
 def say(text: str, talk: TalkOptions, console: Console | None = None) -> None:

@@ -36,6 +36,8 @@ class FoundClips:
     missing: tuple[ListedClip, ...]
     by_length: tuple[ListedClip, ...] = ()
     """Files named like whole videos but as long as the clip: taken for the cut clip."""
+    unreadable: tuple[Path, ...] = ()
+    """Folders that could not be read: what is in them counts as missing."""
 
 
 @dataclass(frozen=True)
@@ -73,7 +75,8 @@ def find_clips(
     """
     listed = tuple(rows)
     wanted = _Wanted.of(listed)
-    best = _index(wanted, folders)
+    unreadable: list[Path] = []
+    best = _index(wanted, folders, unreadable)
     clips: list[tuple[ListedClip, Clip]] = []
     missing: list[ListedClip] = []
     by_length: list[ListedClip] = []
@@ -89,7 +92,7 @@ def find_clips(
             clips.append((row, Clip(chosen.path)))
         else:
             clips.append((row, _clip(row, chosen)))
-    return FoundClips(tuple(clips), tuple(missing), tuple(by_length))
+    return FoundClips(tuple(clips), tuple(missing), tuple(by_length), tuple(unreadable))
 
 
 def _is_cut(row: ListedClip, path: Path, wanted: _Wanted, length: Length | None) -> bool:
@@ -112,9 +115,11 @@ def _clip(row: ListedClip, candidate: _Candidate) -> Clip:
     return Clip(candidate.path)
 
 
-def _index(wanted: _Wanted, folders: Sequence[Path]) -> dict[str, _Candidate]:
+def _index(
+    wanted: _Wanted, folders: Sequence[Path], unreadable: list[Path]
+) -> dict[str, _Candidate]:
     best: dict[str, _Candidate] = {}
-    for path in _files(folders):
+    for path in _files(folders, unreadable):
         for slot, whole in _slots(path, wanted):
             sound = path.suffix[1:].casefold() in _AUDIO
             rank = (int(_is_empty(path)), int(sound), int(whole), str(path))
@@ -144,20 +149,39 @@ def _slots(path: Path, wanted: _Wanted) -> Iterator[tuple[str, bool]]:
             return
 
 
-def _files(folders: Sequence[Path]) -> Iterator[Path]:
-    """Files in the folders and below them, also behind links; each folder once."""
-    visited: set[str] = set()
+def _files(folders: Sequence[Path], unreadable: list[Path]) -> Iterator[Path]:
+    """Files in the folders and below them, also behind links; each folder once, by name.
+
+    Not recursive, as folders may be nested thousands deep.
+    """
+    visited: set[tuple[int, int]] = set()
     for folder in folders:
         if not folder.is_dir():
             raise UsageError(f"{folder}: is not a folder; name the folders of the clips")
-        for where, below, names in os.walk(folder, followlinks=True):
-            real = os.path.realpath(where)
-            if real in visited:
-                below.clear()
+        waiting = [folder]
+        while waiting:
+            place = waiting.pop()
+            try:
+                below, names = _listing(place, visited)
+            except OSError:
+                unreadable.append(place)
                 continue
-            visited.add(real)
-            below.sort()
-            yield from (Path(where, name) for name in sorted(names) if _may_be_media(name))
+            yield from (place / name for name in names if _may_be_media(name))
+            waiting += [place / name for name in reversed(below)]
+
+
+def _listing(folder: Path, visited: set[tuple[int, int]]) -> tuple[list[str], list[str]]:
+    """The names of the folders and of the files in a folder; none if it was visited."""
+    status = folder.stat()
+    if (status.st_dev, status.st_ino) in visited:
+        return [], []
+    visited.add((status.st_dev, status.st_ino))
+    below: list[str] = []
+    names: list[str] = []
+    with os.scandir(folder) as entries:
+        for entry in entries:
+            (below if entry.is_dir() else names).append(entry.name)
+    return sorted(below), sorted(names)
 
 
 def _may_be_media(name: str) -> bool:

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from av_tagger.errors import StorageError, UsageError
+from av_tagger.media.paths import exists
 from av_tagger.reports.schema import from_json
 from av_tagger.runner.job import Item
 from av_tagger.runner.journal import NAME as JOURNAL
@@ -38,6 +39,7 @@ class RunRequest:
     fingerprint: str  # of all that changes results
     selection: Selection = field(default_factory=Selection)
     fresh: bool = False
+    reserved: bool = False  # the caller is within `reserve`
 
 
 @dataclass(frozen=True)
@@ -61,7 +63,9 @@ def run(request: RunRequest, engine: Engine, show: ShowCounts | None = None) -> 
     """Results appear as they come; at the end, also after Ctrl-C, the table is sorted."""
     began, profiler = time.monotonic(), Profiler()
     folder = folder_of(request)
-    with _locked(folder), ExitStack() as stack:
+    with ExitStack() as stack:
+        if not request.reserved:
+            stack.enter_context(_locked(folder))
         with profiler.of("plan"):
             journal, repair = open_journal(folder, fresh=request.fresh)
             stack.enter_context(journal)
@@ -164,22 +168,27 @@ def _outcome(document: str, journal: Path) -> Outcome:
         raise StorageError(f"{journal}: a result cannot be read: {error}") from error
 
 
-def check_folder(request: RunRequest) -> None:
-    """Refuse a folder that another run uses, that cannot exist, or whose journal is not ours.
+@contextmanager
+def reserve(request: RunRequest) -> Iterator[None]:
+    """Lock the folder of a run before networks are loaded, so that a second start ends at once.
 
-    Called before networks are loaded; creates nothing.
+    Refuses a folder that cannot exist or whose journal is not ours. A new folder in which no run
+    began is removed at the end.
     """
     folder = folder_of(request)
-    try:
-        used_before = (folder / LOCK).exists()
-        has_journal = (folder / JOURNAL).exists() and not request.fresh
-    except OSError as error:
-        reason = f"cannot be used ({error.strerror})"
-        raise StorageError(f"{folder}: {reason}; choose another folder with -o") from error
-    if used_before:
-        with _locked(folder), suppress(DamagedJournal):  # which the run repairs
-            if has_journal:
+    created = [place for place in (folder, *folder.parents) if not exists(place)]
+    with _locked(folder):
+        if (folder / JOURNAL).exists() and not request.fresh:
+            with suppress(DamagedJournal):  # which the run repairs
                 Journal(folder).close()
+        try:
+            yield
+        finally:
+            if created and [path.name for path in folder.iterdir()] == [LOCK]:
+                with suppress(OSError):  # an open file cannot be removed on Windows
+                    (folder / LOCK).unlink()
+                    for place in created:
+                        place.rmdir()
 
 
 @contextmanager

@@ -124,6 +124,8 @@ def _official(path: Path, media: Sequence[Path], say: Say | None) -> Iterator[It
     result = find_clips(rows, media, _seconds)
     if say is not None and result.by_length:
         say(_taken(path, [row.key for row in result.by_length]))
+    if say is not None and result.unreadable:
+        say(_unreadable(result.unreadable))
     found = {row.key: clip for row, clip in result.clips}
     for row in rows:
         name = public_name(row.key)
@@ -137,6 +139,11 @@ def _seconds(path: Path) -> float | None:
         return probe(path).duration_seconds
     except AvTaggerError:
         return None
+
+
+def _unreadable(folders: Sequence[Path]) -> str:
+    more = f" and {len(folders) - 1} more" if len(folders) > 1 else ""
+    return f"{folders[0]}{more}: cannot be read; clips in there count as missing"
 
 
 def _taken(path: Path, keys: Sequence[str]) -> str:

@@ -19,6 +19,7 @@ from av_tagger.protocols import (
     FrameFeatures,
     FrameRecogniser,
     KeyframeSelector,
+    LocatingRecogniser,
     Recogniser,
     Representatives,
     WordSpace,
@@ -28,6 +29,7 @@ from av_tagger.settings import check_range
 from av_tagger.stages import stage
 from av_tagger.video.assign import Assignment, How, rectify
 from av_tagger.video.imagenet import short
+from av_tagger.video.locate import located
 from av_tagger.video.reasons import Reasons
 from av_tagger.video.still import merge_still
 from av_tagger.video.words import RuleName
@@ -62,6 +64,7 @@ class EyeSettings:
     words: Path | None = None  # a file of GloVe vectors
     still: float = 0.0  # of 255; frames that change less share their features (may change tags)
     pictures: bool = True  # keep a small JPEG of each key frame
+    where: bool = False  # say where in the key frame the evidence of a class is seen
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "precision", parse_precision(self.precision, PRECISIONS))
@@ -199,7 +202,8 @@ class SparseEye:
     ) -> list[Images | None]:
         """RGB key frames of each clip, where they are kept or the recogniser reads them."""
         recogniser = self.parts.recogniser
-        if not self.settings.pictures and (recogniser is None or self._of_frames is not None):
+        wanted = self.settings.pictures or self.settings.where
+        if not wanted and (recogniser is None or self._of_frames is not None):
             return [None] * len(films)
         return [film.rgb(pick.rows) for film, pick in zip(films, chosen, strict=True)]
 
@@ -240,6 +244,10 @@ class SparseEye:
             silent = Scores.silent(self.labels, self.status)
             return replace(silent, keyframes=keyframes, cuts=cuts)
         probabilities, evidence = self._reasons.explain(objects, seconds)
+        recogniser = self.parts.recogniser if self.settings.where else None
+        if isinstance(recogniser, LocatingRecogniser) and pictures is not None:
+            names = self._reasons.names
+            evidence = located(evidence, recogniser, names, objects, seconds, pictures)
         return Scores(
             self.labels,
             probabilities,

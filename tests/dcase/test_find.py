@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING
 
 import pytest
@@ -151,3 +152,28 @@ def test_linked_folders_are_searched_once(tmp_path: Path) -> None:
     (tmp_path / "disk" / "round").symlink_to(tmp_path / "media", target_is_directory=True)
     found = find_clips(listed(ROW), [tmp_path / "media"])
     assert found.clips[0][1].path == tmp_path / "media" / "link" / f"{ROW}.wav"
+
+
+def test_folders_nested_thousands_deep(depths: Path) -> None:
+    """What a path can name is found, the rest is missing, and the first such folder is known."""
+    found = find_clips(listed("a", "deep", "lost"), [depths])
+    assert [clip.path.name for _, clip in found.clips] == ["a.wav", "deep.wav"]
+    assert [row.key for row in found.missing] == ["lost"]
+    assert len(found.unreadable) == 1
+
+
+def test_a_folder_that_cannot_be_read_is_reported(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    put(tmp_path, f"good/{ROW}.wav", "closed/other.wav")
+    scan = os.scandir
+
+    def refuse(place: Path) -> object:
+        if place.name == "closed":
+            raise PermissionError(place)
+        return scan(place)
+
+    monkeypatch.setattr(os, "scandir", refuse)
+    found = find_clips(listed(ROW), [tmp_path])
+    assert len(found.clips) == 1
+    assert found.unreadable == (tmp_path / "closed",)

@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import os
-import subprocess
-import sys
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -109,26 +106,6 @@ def test_an_unreadable_folder_within_costs_that_entry_only(
     assert find_media([folder]) == find_media([folder.parent / f"{folder.name}*"]) == found
     with pytest.raises(MediaError, match="er: this folder cannot be read"):
         check_path(found[-1])
-
-
-@pytest.fixture
-def depths(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    """A folder with files 1,500 levels below it, and beyond what a path can name."""
-    if sys.platform != "linux":
-        pytest.skip("other systems name no such paths")
-    top = tmp_path / "top"
-    top.mkdir()
-    (top / "a.wav").touch()
-    monkeypatch.chdir(top)
-    for level in range(2500):
-        if level == 1500:
-            Path("deep.wav").touch()
-        Path("d").mkdir()
-        os.chdir("d")
-    Path("lost.wav").touch()
-    yield top
-    os.chdir(tmp_path)
-    subprocess.run(["rm", "-rf", str(top)], check=True)
 
 
 def test_folders_nested_thousands_deep(depths: Path) -> None:

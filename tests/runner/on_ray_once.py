@@ -1,6 +1,9 @@
 """Run by test_on_ray.py in its own process, as Ray warns and forks: one run on a small cluster.
 
 on_ray_once.py RUN FOLDER plain|node ACTORS -> one line of JSON
+
+With `node` a node is killed when 20 files are done; files with "-late" in their names wait until
+the lost actor has been replaced.
 """
 
 from __future__ import annotations
@@ -94,14 +97,18 @@ def main() -> None:
     with ExitStack() as stack:
         engine = RayEngine(FakeWorkerFactory(0.02), CONCURRENCY, "fake", None, actors, SMALL)
         doomed: list[int] = []
+        gate = folder.parent / "replaced"
         if kind == "node":
             address, second = stack.enter_context(two_nodes())
-            engine = RayEngine(FakeWorkerFactory(0.05), CONCURRENCY, "fake", address, actors)
+            factory = FakeWorkerFactory(0.02, gate=gate)
+            engine = RayEngine(factory, CONCURRENCY, "fake", address, actors)
             doomed = [raylet_of(second)]
 
         def watch(counts: RunCounts) -> None:
             if counts.done >= 20 and doomed:
                 os.kill(doomed.pop(), signal.SIGKILL)
+            if engine.started > actors:
+                gate.touch()
 
         began = time.monotonic()
         summary = run(

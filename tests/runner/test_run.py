@@ -27,7 +27,7 @@ from av_tagger.runner.concurrency import Concurrency
 from av_tagger.runner.job import Item, Record
 from av_tagger.runner.journal import Journal, RunCounts
 from av_tagger.runner.local import InProcessEngine
-from av_tagger.runner.run import RunRequest, Summary, check_folder, run
+from av_tagger.runner.run import RunRequest, Summary, reserve, run
 from av_tagger.runner.selection import Selection
 from av_tagger.runner.worker import Worker
 from av_tagger.scores import Failed
@@ -338,24 +338,37 @@ def test_two_runs_in_one_folder_are_refused(tmp_path: Path) -> None:
         )
 
 
-def test_a_folder_in_use_is_refused_without_starting(tmp_path: Path) -> None:
+def test_a_reserved_folder_is_refused_to_others_and_runs_once(tmp_path: Path) -> None:
     paths = touch(tmp_path / "in", ["1.mp4"])
-    request = RunRequest(tmp_path / "run", (), "")
-    check_folder(request)
-    assert not request.folder.exists()
+    engine = InProcessEngine(FakeWorkerFactory()(), CONCURRENCY)
+    mine = RunRequest(tmp_path / "new" / "run", items(paths), "fake", reserved=True)
+    with reserve(mine):
+        other = RunRequest(mine.folder, items(paths), "fake")
+        with pytest.raises(UsageError, match="another run uses this folder"), reserve(other):
+            pytest.fail("reserved twice")
+        with pytest.raises(UsageError, match="another run uses this folder"):
+            run(other, engine)
+        assert run(mine, engine).counts.done == 1
+    assert (mine.folder / "results.jsonl").exists()
+    with reserve(other):
+        pass
+    with (
+        pytest.raises(StorageError, match=r"too long.*choose another folder with -o"),
+        reserve(RunRequest(tmp_path / ("x" * 300), (), "")),
+    ):
+        pytest.fail("a folder that cannot exist")
 
-    def second(_: RunCounts) -> None:
-        check_folder(request)
 
-    with pytest.raises(UsageError, match="another run uses this folder"):
-        run(
-            RunRequest(tmp_path / "run", items(paths), "fake"),
-            InProcessEngine(FakeWorkerFactory()(), CONCURRENCY),
-            second,
-        )
-    check_folder(request)
-    with pytest.raises(StorageError, match=r"too long.*choose another folder with -o"):
-        check_folder(RunRequest(tmp_path / ("x" * 300), (), ""))
+def test_a_new_folder_without_a_run_is_removed(tmp_path: Path) -> None:
+    request = RunRequest(tmp_path / "new" / "run", (), "")
+    with pytest.raises(UsageError, match="wrong class"), reserve(request):
+        raise UsageError("wrong class")
+    assert list(tmp_path.iterdir()) == []
+    request.folder.mkdir(parents=True)
+    (request.folder / "mine.txt").touch()
+    with reserve(request):
+        pass
+    assert (request.folder / "mine.txt").exists()
 
 
 def test_nothing_to_do_is_an_error(tmp_path: Path) -> None:

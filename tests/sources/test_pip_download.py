@@ -60,19 +60,25 @@ def test_pip_is_called_as_documented(
 
 
 def test_progress_is_what_arrives(tmp_path: Path, fake_pip: Callable[[str], None]) -> None:
-    fake_pip("""
+    """The program writes a thousand bytes more when the last thousand have been reported."""
+    fake_pip(f"""
         say("Collecting toy==1")
         with (scratch / "part").open("wb") as file:
-            for _ in range(5):
-                file.write(b"x" * 1000); file.flush(); time.sleep(0.1)
+            for n in range(1, 6):
+                file.write(b"x" * 1000); file.flush()
+                while not (Path({str(tmp_path)!r}) / str(n * 1000)).exists():
+                    time.sleep(0.01)
         (scratch / "part").rename(dest / "toy-1-py3-none-any.whl")
     """)
     seen: list[int] = []
-    path = download_wheel("toy==1", tmp_path / "down", seen.append)
+
+    def report(size: int) -> None:
+        seen.append(size)
+        (tmp_path / str(size)).touch()
+
+    path = download_wheel("toy==1", tmp_path / "down", report)
     assert path.stat().st_size == 5000
-    assert len(seen) >= 2
-    assert seen == sorted(set(seen))
-    assert set(seen) <= {1000, 2000, 3000, 4000, 5000}
+    assert seen == [1000, 2000, 3000, 4000, 5000]
 
 
 def test_an_endless_wheel_is_cut_off(tmp_path: Path, fake_pip: Callable[[str], None]) -> None:

@@ -29,7 +29,7 @@ class SkippedEntry:
     """An entry of the data that cannot be used, and why."""
 
     name: str  # the file, or the table and its line
-    kind: str  # missing, empty, broken, mislabelled, unreadable row
+    kind: str  # missing, empty, broken, mislabelled, unreadable row or folder
     reason: str
 
 

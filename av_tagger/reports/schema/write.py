@@ -16,6 +16,7 @@ from av_tagger.scores import (
     ClassScore,
     Evidence,
     Failed,
+    Heat,
     KeyFrame,
     Outcome,
     RunInfo,
@@ -27,6 +28,8 @@ from av_tagger.scores import (
 _is_finite = math.isfinite
 _PROBABILITY_DIGITS = 6
 _SECONDS_DIGITS = 3
+_PLACE_DIGITS = 3  # of shares of a picture
+_HEAT_DIGITS = 2
 _ENCODER = json.JSONEncoder(allow_nan=False)
 _ACTIVITY_DIGITS = 4  # for display; keeps an hour of 17 classes under 5 MB
 
@@ -116,12 +119,26 @@ def _tag(tag: Tag) -> Document:
             for e in tag.events
         ],
         "evidence": [_evidence(e) for e in tag.evidence],
+        **_mark(tag.mark),
     }
+
+
+def _mark(mark: str) -> Document:
+    return {"mark": mark} if mark else {}
 
 
 def _evidence(e: Evidence) -> Document:
     numbers = {"probability": _probability(e.probability), "similarity": _probability(e.similarity)}
-    return {"time": _seconds(e.seconds), "object": e.object, **numbers}
+    found: Document = {"time": _seconds(e.seconds), "object": e.object, **numbers}
+    return found if e.where is None else found | {"where": _heat(e.where)}
+
+
+def _heat(heat: Heat) -> Document:
+    return {
+        "area": [_finite(v, _PLACE_DIGITS) for v in heat.area],
+        "box": [_finite(v, _PLACE_DIGITS) for v in heat.box],
+        "grid": [[_finite(v, _HEAT_DIGITS) for v in row] for row in heat.grid],
+    }
 
 
 def _shot(shot: Shot) -> Document:
@@ -130,12 +147,15 @@ def _shot(shot: Shot) -> Document:
 
 
 def _class_score(score: ClassScore) -> Document:
-    return {
+    row: Document = {
         "fused": _probability(score.fused),
         "heard": _probability(score.heard),
         "seen": _probability(score.seen),
         "threshold": _probability(score.threshold),
     }
+    if score.ear_threshold is not None:
+        row["ear_threshold"] = _probability(score.ear_threshold)
+    return row | _mark(score.mark) if score.mark else row
 
 
 def _branch(branch: BranchInfo) -> Document:
