@@ -41,8 +41,9 @@ class LogitFusion(Weighing):
     def thresholds(self, heard: Scores, seen: Scores) -> NDArray[np.float64]:
         """`both` for every class that was heard, if the eye could look, whatever it found."""
         looked = np.array([seen.status in LOOKED])
-        (row,) = self._thresholds(heard.probabilities[None], seen.probabilities[None], looked)
-        return row
+        rows = self._thresholds(heard.probabilities[None], seen.probabilities[None], looked)
+        first: Floats = rows[0]
+        return first
 
     def decide(self, heard: Floats, seen: Floats) -> NDArray[np.bool_]:
         """Takes it that the eye could look at every clip."""
