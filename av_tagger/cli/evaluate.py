@@ -22,7 +22,8 @@ class EvaluateOptions:
         "PREDICTIONS", "A submission, JSON lines of results, or a run's folder."
     )
     truth: Path = required(
-        "Ground truth: tab-separated file, start, end, label; or a manifest file,labels.",
+        "Ground truth: tab-separated file, start, end, label; or a manifest file,labels; or"
+        " corrected labels of Audacity, Label Studio, ELAN or CSV.",
         metavar="TABLE",
     )
     task: str = option("a", "a: tags per clip; b: events per second.", metavar="a|b")

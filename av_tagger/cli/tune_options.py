@@ -15,8 +15,8 @@ class TuneOptions:
     results: Path = argument("RESULTS", "JSON lines from av-tag --json, or a run's folder.")
     truth: Path | None = option(
         None,
-        "Ground truth: tab-separated file, start, end, label; or a manifest file,labels."
-        " Not for a journal.",
+        "Ground truth: tab-separated file, start, end, label; or a manifest file,labels; or"
+        " corrected labels of Audacity, Label Studio, ELAN or CSV. Not for a journal.",
         metavar="TABLE",
     )
     output: Path = option(

@@ -90,6 +90,27 @@ def matched(read: Predictions, truth: Iterable[str]) -> Predictions:
     return replace(read, clips=clips, failed=failed, renamed=renamed)
 
 
+def without_unknown(read: Predictions, unknown: Mapping[str, frozenset[str]]) -> Predictions:
+    """Predictions without the tags, events and scores whose truth is unknown."""
+    clips = {
+        k: _without(clip, unknown[k]) if k in unknown else clip for k, clip in read.clips.items()
+    }
+    return replace(read, clips=clips)
+
+
+def _without(clip: Prediction, labels: frozenset[str]) -> Prediction:
+    scores = {
+        branch: {label: math.nan if label in labels else p for label, p in row.items()}
+        for branch, row in clip.scores.items()
+    }
+    return replace(
+        clip,
+        tags=tuple(label for label in clip.tags if label not in labels),
+        events=tuple(event for event in clip.events if event.label not in labels),
+        scores=scores,
+    )
+
+
 def shorter_than_named(read: Predictions) -> tuple[str, ...]:
     """Clips of which less was decoded than their name says."""
     lengths = [(key, parse_name(key), clip.seconds) for key, clip in read.clips.items()]

@@ -10,7 +10,7 @@ import numpy as np
 
 from av_tagger.evaluation.labelled import Floats, LabelledScores, labelled_scores
 from av_tagger.evaluation.modality import Counted, modality_lines, sight_counts
-from av_tagger.evaluation.predictions import matched, read_predictions
+from av_tagger.evaluation.predictions import matched, read_predictions, without_unknown
 from av_tagger.evaluation.reliability import Reliability, reliability
 from av_tagger.evaluation.truth import WeakTruth, read_truth
 from av_tagger.evaluation.uncertainty import held_out_lines, looking
@@ -148,10 +148,13 @@ def tune(
     `scale`: auto, platt, isotonic or none, the calibration of the fused scores per class.
     """
     check_choice(scale)
-    real = read_truth(truth, classes)
+    real = read_truth(truth, classes, partly=True)
     read = read_predictions(results, real.classes, others=real.manifest)
     data = labelled_scores(
-        matched(read, real.tags), real.tags, real.classes.labels, real.recordings
+        without_unknown(matched(read, real.tags), real.unknown),
+        real.tags,
+        real.classes.labels,
+        real.recordings,
     )
     table = DevelopmentScores.of(data.heard, data.seen, data.truth, data.labels)
     fusion = FusionFitter(settings).fit(data.heard, data.seen, data.truth, data.labels).fusion_
