@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TypeGuard, TypeVar, cast, overload
+from typing import TypeGuard, cast, overload
 
 import numpy as np
 from numpy.typing import NDArray
 
+from av_tagger.ahead import in_threads, one_ahead
 from av_tagger.audio.events import EventSettings, ending_by, find_events
 from av_tagger.clip import Clip, Media
 from av_tagger.errors import AvTaggerError, MediaError, UsageError
+from av_tagger.fusion.marks import marked
 from av_tagger.media.remote import Source, at_hand, named
 from av_tagger.ontology import fold
 from av_tagger.protocols import AudioBranch, DecodeRequest, Fusion, PictureBranch, VideoBranch
@@ -39,7 +40,6 @@ from av_tagger.stitching import align, best_windows, class_scores, stitch
 Open = Callable[[Clip, DecodeRequest], Iterator[Media]]
 
 OFF = BranchInfo(Status.OFF, "none")
-T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -75,6 +75,7 @@ class Parts:
     fold: bool = False  # leave out tags that another tag tells more exactly: Animal, beside Dog
     offline: bool = False  # addresses are refused
     by_shot: bool = False  # events are the shots of the film that have the tag
+    threads: int = 1  # of ear and eye on the windows of one clip; each runs in one of them
 
 
 class Tagger:
@@ -93,6 +94,10 @@ class Tagger:
         """The same tagger, for results that keep no pictures of key frames: these cost time."""
         eye = self.parts.eye
         return Tagger(replace(self.parts, eye=eye.without_pictures())) if _can_omit(eye) else self
+
+    def with_threads(self, threads: int) -> Tagger:
+        """The same tagger, with so many threads for the windows of one clip."""
+        return Tagger(replace(self.parts, threads=threads))
 
     # A str is a path, never an iterable of letters.
     @overload
@@ -134,15 +139,25 @@ class Tagger:
                 raise type(error)(clip.name, error.reason, error.remedy) from error
 
     def _tag_one(self, clip: Clip, watch: Watch | None = None) -> Tagged:
-        """While a window is scored, the next one is decoded."""
+        """While windows are scored, the next one is decoded."""
         began = time.perf_counter()
         window_results: list[WindowResult] = []
         with closing(one_ahead(self.parts.open(clip, self.parts.request))) as windows:
-            for window in windows:
-                window_results += self.score([window])
+            for window, result in self._scored(windows):
+                window_results.append(result)
                 if watch is not None:
-                    watch(window, window_results[-1])
+                    watch(window, result)
         return self.merge_windows(clip, window_results, time.perf_counter() - began)
+
+    def _scored(self, windows: Iterator[Media]) -> Iterator[tuple[Media, WindowResult]]:
+        """Each window with its scores; ear and eye run in threads of their own if there are."""
+        if self.parts.threads == 1:
+            yield from ((window, self.score([window])[0]) for window in windows)
+            return
+        branches = (lambda w: self.hear([w]), lambda w: self.see([w]))
+        with closing(in_threads(windows, branches, self.parts.threads)) as done:
+            for window, (heard, seen) in done:
+                yield window, self.weigh([window], heard, seen)[0]
 
     def score(self, windows: Sequence[Media]) -> list[WindowResult]:
         """Scores of a batch of windows, of one clip or of many."""
@@ -181,12 +196,14 @@ class Tagger:
             [(t.start_seconds, t.end_seconds) for t in window_results],
         )
         start, end = window_results[0].start_seconds, window_results[-1].end_seconds
-        fused = np.stack([t.fused.probabilities for t in window_results])
-        thresholds = np.stack([t.thresholds for t in window_results])
-        heard = np.stack([t.heard.probabilities for t in window_results])
-        seen = np.stack([t.seen.probabilities for t in window_results])
+        fused = np.array([t.fused.probabilities for t in window_results])
+        thresholds = np.array([t.thresholds for t in window_results])
+        heard = np.array([t.heard.probabilities for t in window_results])
+        seen = np.array([t.seen.probabilities for t in window_results])
         best = best_windows(fused, thresholds)
         found = class_scores(best, fused, heard, seen, thresholds)
+        pairs = [(window_results[i].heard, window_results[i].seen) for i in best]
+        found = marked(found, pairs, self.parts.fusion, self.parts.ear_thresholds)
         scores = dict(zip(self.parts.labels, found, strict=True))
         tagged = [label for label, score in scores.items() if score.fused >= score.threshold]
         shown = fold(tagged) if self.parts.fold else frozenset(tagged)
@@ -273,7 +290,16 @@ class Tagger:
         label: str, window_result: WindowResult, score: ClassScore, events: tuple[Event, ...]
     ) -> Tag:
         evidence = window_result.seen.evidence.get(label, ())
-        return Tag(label, score.fused, score.threshold, score.heard, score.seen, events, evidence)
+        return Tag(
+            label,
+            score.fused,
+            score.threshold,
+            score.heard,
+            score.seen,
+            events,
+            evidence,
+            score.mark,
+        )
 
 
 def _shots(window_results: Sequence[WindowResult]) -> list[tuple[float, float]]:
@@ -297,11 +323,9 @@ def _naming_the_file(windows: Sequence[Media]) -> Iterator[None]:
 def _all_keyframes(window_results: Sequence[WindowResult]) -> tuple[KeyFrame, ...]:
     """Key frames of all windows in order of time; their weights sum to one."""
     many = sum(bool(t.seen.keyframes) for t in window_results)
-    frames = (
-        replace(frame, weight=frame.weight / many)
-        for t in window_results
-        for frame in t.seen.keyframes
-    )
+    frames = [frame for t in window_results for frame in t.seen.keyframes]
+    if many > 1:
+        frames = [replace(frame, weight=frame.weight / many) for frame in frames]
     return tuple(sorted(frames, key=lambda frame: frame.seconds))
 
 
@@ -311,9 +335,9 @@ def _with_status(
     """The branch with its status on this clip: that of all windows, or DEGRADED if they differ."""
     if branch is None:
         return OFF
-    if all(s is statuses[0] for s in statuses):
-        return replace(branch.info, status=statuses[0])
-    return replace(branch.info, status=Status.DEGRADED)
+    same = all(s is statuses[0] for s in statuses)
+    info, status = branch.info, statuses[0] if same else Status.DEGRADED
+    return info if info.status is status else replace(info, status=status)
 
 
 def _can_omit(eye: VideoBranch | None) -> TypeGuard[PictureBranch]:
@@ -323,13 +347,3 @@ def _can_omit(eye: VideoBranch | None) -> TypeGuard[PictureBranch]:
 def _is_one(inputs: object) -> bool:
     """An open file, or an array, which is refused with a sentence, and no list of inputs."""
     return hasattr(inputs, "read") or hasattr(inputs, "__array__")
-
-
-def one_ahead(items: Iterator[T]) -> Generator[T, None, None]:
-    """The same items, each made by a thread while the caller still works on the one before."""
-    with ThreadPoolExecutor(1, "decode ahead") as pool:
-        coming = pool.submit(next, items, None)
-        while (item := coming.result()) is not None:
-            coming = pool.submit(next, items, None)
-            yield item
-            del item

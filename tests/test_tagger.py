@@ -24,7 +24,7 @@ from av_tagger.scores import (
     Tagged,
 )
 from av_tagger.stitching import align, stitch
-from av_tagger.tagger import Parts, Tagger, WindowResult, one_ahead
+from av_tagger.tagger import Parts, Tagger, WindowResult
 from tests.fakes import LABELS, RATE, LoudEar, RedEye, fusion
 
 
@@ -209,29 +209,19 @@ def test_windows_are_watched_as_they_come() -> None:
     assert seen == [(0, 10), (9, 19)]
 
 
-def test_the_next_window_is_made_while_one_is_used() -> None:
-    made: list[int] = []
-
-    def windows() -> Iterator[int]:
-        for n in range(1, 4):
-            made.append(n)
-            yield n
-
-    ahead = one_ahead(windows())
-    assert next(ahead) == 1
-    assert list(ahead) == [2, 3]
-    assert made == [1, 2, 3]
-
-
-def test_an_error_of_the_decoder_is_raised_where_it_belongs() -> None:
-    def windows() -> Iterator[int]:
-        yield 1
-        raise MediaError("a.mp4", "is broken")
-
-    ahead = one_ahead(windows())
-    assert next(ahead) == 1
-    with pytest.raises(MediaError, match="is broken"):
-        next(ahead)
+@pytest.mark.parametrize("threads", [2, 5])
+def test_threads_change_nothing(threads: int) -> None:
+    windows = [window(k, k + 10, loud=(k + 1, k + 3), red=20 * k) for k in range(7)]
+    alone = tagger_of({"a.mp4": windows})
+    seen: list[float] = []
+    many = alone.with_threads(threads)
+    (found,) = many.stream([Path("a.mp4")], lambda media, _: seen.append(media.start_seconds))
+    (expected,) = alone.stream([Path("a.mp4")])
+    assert isinstance(found, Tagged)
+    assert isinstance(expected, Tagged)
+    assert (found.tags, found.scores) == (expected.tags, expected.scores)
+    assert seen == sorted(seen)
+    assert len(seen) == 7
 
 
 def test_an_open_file_is_tagged(tmp_path: Path) -> None:

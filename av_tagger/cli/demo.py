@@ -28,7 +28,7 @@ def _demo(options: DemoOptions) -> int:
 
     from av_tagger.cli.console import Console
     from av_tagger.cli.outputs import make_folder
-    from av_tagger.cli.session import load_tagger
+    from av_tagger.cli.session import load_tagger, one_core_each
     from av_tagger.cli.show import show
     from av_tagger.media.write import write_video
     from av_tagger.reports.html import write_page
@@ -39,7 +39,7 @@ def _demo(options: DemoOptions) -> int:
     console, errors = Console(), Console(stderr=True)
     video, page = options.output / "demo.mp4", options.output / "demo.html"
     make_folder(options.output, "choose another folder with -o")
-    tagger = load_tagger(options, options)
+    tagger = one_core_each(load_tagger(options, options))
     make = clock_demo if LABEL in tagger.parts.labels else demo_scene
     scene, frames, fps = make(options.seed)
     write_video(video, frames, fps, scene.samples, scene.rate)

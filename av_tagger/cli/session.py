@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import sys
 from contextlib import ExitStack
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from rich.text import Text
@@ -63,6 +65,20 @@ def build_tagger(plan: Plan, talk: TalkOptions) -> Tagger:
     return tagger
 
 
+def one_core_each(tagger: Tagger) -> Tagger:
+    """On a processor, windows are scored side by side with one thread each, as `batch` does.
+
+    Networks as small as these lose more by sharing a layer among threads than they gain.
+    """
+    from av_tagger.systems import available_cores
+
+    torch = sys.modules.get("torch")
+    if torch is None or not tagger.parts.run.device.startswith("cpu"):
+        return tagger
+    torch.set_num_threads(1)
+    return tagger.with_threads(available_cores())
+
+
 def say_advice(plan: Plan, talk: TalkOptions) -> None:
     """Print what was expected and is not used to stderr: once a day, or with --verbose."""
     from av_tagger.cli.once import is_due
@@ -81,10 +97,15 @@ def say_used(branches: tuple[BranchInfo, BranchInfo], device: str, talk: TalkOpt
 
 
 def settings_of(models: ModelOptions) -> Config:
-    """Defaults, then the settings file, then the flags that were given."""
+    """Defaults, then the settings file, then the flags that were given.
+
+    For reports (--report, --detail) the eye also says where it sees what.
+    """
     from av_tagger.config import configure
 
-    return configure(models.config, models.given)
+    config = configure(models.config, models.given)
+    reported = getattr(models, "report", None) or getattr(models, "detail", False)
+    return replace(config, where=True) if reported else config
 
 
 def say(text: str, talk: TalkOptions, console: Console | None = None) -> None:

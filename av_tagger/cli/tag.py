@@ -43,7 +43,7 @@ def _tag(options: TagOptions) -> int:
     """
     from av_tagger.cli.inputs import at_hand, gather, say_skipped
     from av_tagger.cli.outputs import check_outputs, check_targets, write_outputs
-    from av_tagger.cli.session import build_tagger, plan_of, say
+    from av_tagger.cli.session import build_tagger, one_core_each, plan_of, say
     from av_tagger.scores import Failed
 
     _check(options)
@@ -58,7 +58,7 @@ def _tag(options: TagOptions) -> int:
         return 1
     plan = plan_of(options, options)
     with at_hand(found, offline=plan.config.offline, quiet=options.quiet) as jobs:
-        tagger = build_tagger(plan, options)
+        tagger = one_core_each(build_tagger(plan, options))
         outcomes = list(_outcomes(jobs, tagger, show, options))
         for line in write_outputs(outcomes, options):
             say(line, options)
@@ -74,12 +74,19 @@ def _check(options: TagOptions) -> None:
 
 def _outcomes(jobs: Jobs, tagger: Tagger, show: Printer, options: TagOptions) -> Iterator[Outcome]:
     """Tag one file after another; each is shown as soon as it is done."""
+    for outcome in tag_jobs(jobs, tagger, quiet=options.quiet, partial=options.partial):
+        show(outcome)
+        yield outcome
+
+
+def tag_jobs(
+    jobs: Jobs, tagger: Tagger, *, quiet: bool = False, partial: bool = False
+) -> Iterator[Outcome]:
+    """Tag one file after another, with a progress bar for each."""
     from av_tagger.cli.progress import SECONDS, ProgressBars
 
-    with ProgressBars(SECONDS, quiet=options.quiet, log=True) as bars:
-        for outcome in jobs.outcomes(tagger, _Watch(bars, options.partial)):
-            show(outcome)
-            yield outcome
+    with ProgressBars(SECONDS, quiet=quiet, log=True) as bars:
+        yield from jobs.outcomes(tagger, _Watch(bars, partial))
 
 
 @dataclass

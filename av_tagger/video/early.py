@@ -15,15 +15,15 @@ from torch import Tensor, nn
 
 from av_tagger.networks import folded
 from av_tagger.video.alexnet import Geometry
-from av_tagger.video.efficientnet import LITE2, load_published
+from av_tagger.video.efficientnet import load_published
 from av_tagger.video.eye_source import EARLY_BLOCKS, EARLY_SIDE
 from av_tagger.video.features import Compute, NetworkFeatures
 from av_tagger.video.folded import Normalised
-from av_tagger.video.recognise import timm_network
+from av_tagger.video.lite import HALF, SHARE, meta_lite2
 
 
 class EarlyBlocks(nn.Module):
-    """The stem and the first blocks of an EfficientNet of timm."""
+    """The stem and the first blocks of an EfficientNet with timm's names."""
 
     def __init__(self, network: nn.Module, blocks: int = EARLY_BLOCKS) -> None:
         super().__init__()
@@ -39,11 +39,9 @@ def early_features(
     path: Path, how: Compute, blocks: int = EARLY_BLOCKS, side: int = EARLY_SIDE
 ) -> NetworkFeatures:
     """From the weights of EfficientNet-Lite2; always float32, as depthwise filters need it."""
-    network, config = timm_network(LITE2)
+    network = meta_lite2()
     load_published(network, path)
-    geometry = Geometry(
-        int(side / config["crop_pct"]), side, tuple(config["mean"]), tuple(config["std"])
-    )
+    geometry = Geometry(int(side / SHARE), side, HALF, HALF)
     layers = Normalised(EarlyBlocks(network, blocks), geometry)
     name = f"efficientnet_lite2 block {blocks} at {side}"
     return NetworkFeatures(name, layers, geometry, replace(how, dtype=torch.float32, int8=False))

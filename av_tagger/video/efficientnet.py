@@ -7,13 +7,13 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 
 from av_tagger.errors import WeightsError, sentence
 from av_tagger.state_file import AGAIN, read_state
 from av_tagger.video.recognise import load_strictly, put_strictly, timm_network
 
-LITE2 = "tf_efficientnet_lite2"  # its name in timm
 COUNTER = "num_batches_tracked"  # of batch normalisation; of use in training only
 
 
@@ -57,5 +57,5 @@ def renamed(state: Mapping[str, Tensor], network: nn.Module, name: str) -> dict[
             reason = f"{their} {tuple(value.shape)} is not {our} {tuple(expected.shape)}"
             raise WeightsError(sentence(name, f"does not fit the network ({reason})", AGAIN))
     values = dict(zip(ours, theirs.values(), strict=True))
-    counters = {key: value for key, value in network.state_dict().items() if key.endswith(COUNTER)}
-    return {**values, **counters}
+    counters = [key for key in network.state_dict() if key.endswith(COUNTER)]
+    return {**values, **{key: torch.tensor(0) for key in counters}}

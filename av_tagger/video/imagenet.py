@@ -2,17 +2,43 @@
 
 from __future__ import annotations
 
+import importlib.util
 from collections.abc import Sequence
 from functools import cache
+from pathlib import Path
 
 from av_tagger.errors import UsageError, missing_library
 
+IMAGENET = 1000  # classes of ImageNet-1k
+
 
 @cache
-def object_names(count: int = 1000) -> tuple[str, ...]:
+def _of_files() -> tuple[tuple[str, ...], ...]:
+    """WordNet ids, names and definitions from timm's text files; empty if they are not there.
+
+    Importing timm takes seconds.
+    """
+    try:
+        spec = importlib.util.find_spec("timm")
+        folder = Path(((spec and spec.submodule_search_locations) or [""])[0]) / "data" / "_info"
+        read = {name: (folder / f"imagenet_{name}.txt").read_text("utf-8") for name in FILES}
+        ids, *tables = (read[name].splitlines() for name in FILES)
+        columns = [dict(line.split("\t", 1) for line in table) for table in tables]
+        return (tuple(ids), *(tuple(column[i] for i in ids) for column in columns))
+    except (OSError, ValueError, KeyError):
+        return ()
+
+
+FILES = ("synsets", "synset_to_lemma", "synset_to_definition")
+
+
+@cache
+def object_names(count: int = IMAGENET) -> tuple[str, ...]:
     """WordNet's names of the classes of ImageNet, synonyms between commas, in the order of every
     classifier of that size.
     """
+    if count == IMAGENET and (quick := _of_files()):
+        return quick[1]
     try:
         from timm.data import ImageNetInfo, infer_imagenet_subset
     except Exception as error:  # a broken installation can fail in any way
@@ -41,6 +67,8 @@ def definitions(objects: Sequence[str]) -> tuple[str, ...]:
 
 @cache
 def _definitions() -> tuple[str, ...]:
+    if quick := _of_files():
+        return quick[2]
     from timm.data import ImageNetInfo
 
     detailed = ImageNetInfo().label_descriptions(detailed=True)
@@ -51,6 +79,8 @@ def _definitions() -> tuple[str, ...]:
 @cache
 def synsets() -> tuple[str, ...]:
     """The WordNet ids of the 1000 classes, such as n02701002."""
+    if quick := _of_files():
+        return quick[0]
     object_names()  # says what is missing
     from timm.data import ImageNetInfo
 

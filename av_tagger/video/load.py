@@ -17,7 +17,7 @@ from av_tagger.protocols import Recogniser, WordSpace
 from av_tagger.video.alexnet import ARCHITECTURES, Geometry, load_convolutions
 from av_tagger.video.branch import EyeParts, EyeSettings, SparseEye
 from av_tagger.video.early import early_features
-from av_tagger.video.efficientnet import LITE2, load_published
+from av_tagger.video.efficientnet import load_published
 from av_tagger.video.eye_source import DAY_ONE, EyeSource, NetworkSource, WordsSource, features_name
 from av_tagger.video.features import CPU_BATCH, GPU_BATCH, THUMBNAIL, Compute, NetworkFeatures
 from av_tagger.video.folded import Folded, Normalised, Thumbnail
@@ -26,7 +26,7 @@ from av_tagger.video.precision import choose, has_int8
 from av_tagger.video.quantised import Quantised, works
 from av_tagger.video.recognise import (
     NetworkRecogniser,
-    build_classifier,
+    lite2_classifier,
     load_recogniser,
     load_strictly,
     timm_network,
@@ -137,7 +137,7 @@ def build_recogniser(source: NetworkSource, compute: Compute) -> NetworkRecognis
     assert source.file is not None
     path, filename = source.file.here(), source.file.filename
     if source.name == DAY_ONE:
-        classifier = build_classifier(LITE2)
+        classifier = lite2_classifier()
         load_published(classifier.network, path)
         return NetworkRecogniser(DAY_ONE, classifier, compute, filename)
     return load_recogniser(source.name, path, compute, filename)

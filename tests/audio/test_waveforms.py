@@ -7,7 +7,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from av_tagger.audio.waveforms import Numbers, WaveformSegment, check_waveforms, in_batches
+from av_tagger.audio.waveforms import (
+    Numbers,
+    WaveformSegment,
+    check_waveforms,
+    in_batches,
+    polyphase,
+)
 from av_tagger.clip import Waveform
 
 
@@ -85,3 +91,15 @@ def test_the_first_wrong_rate_is_named() -> None:
     waves = [Waveform(np.zeros(4, np.float32), rate) for rate in (8000, 16_000)]
     with pytest.raises(ValueError, match=r"needs 8000 Hz, the waveform has 16000 Hz: request"):
         check_waveforms(waves, 8000)
+
+
+@pytest.mark.parametrize(("up", "down"), [(4, 5), (1, 2), (5, 8), (5, 4), (160, 441), (1, 3)])
+@pytest.mark.parametrize("length", [1, 2, 100, 20_001])
+def test_resampling_is_that_of_scipy(up: int, down: int, length: int) -> None:
+    from scipy.signal import resample_poly
+
+    samples = np.random.default_rng(0).standard_normal(length).astype(np.float32)
+    expected = resample_poly(samples, up, down)
+    found = polyphase(samples, up, down)
+    assert found.dtype == np.float32
+    np.testing.assert_allclose(found, expected, rtol=0, atol=2e-6)

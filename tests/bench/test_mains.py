@@ -237,6 +237,15 @@ def test_driver(run: Run) -> None:
     assert min(numbers(r'"runner_over_decode": ([\d.]+)', said.splitlines()[-1])) > 0
 
 
+def test_find(run: Run, tmp_path: Path) -> None:
+    said = run("find", "--events", 400, "--rows", 600, "--rounds", 2, "--folder", tmp_path)
+    assert said.startswith("400 events of 40 clips")
+    assert len(numbers(r"([\d,]+) hits", said)) == 10
+    assert min(numbers(r"like: 600 rows +([\d.]+) ms", said)) > 0
+    assert numbers(r"like: ([\d.]+) of the 50 nearest", said)[0] > 0.9
+    assert min(numbers(r"peak memory (\d+) MB", said)) > 20
+
+
 def test_first(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     from av_tagger.bench import first
 

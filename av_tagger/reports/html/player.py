@@ -68,6 +68,12 @@ def _source(path: Path, target: Path, kind: str, options: PageOptions) -> str:
     if limit and full.is_file() and full.stat().st_size <= limit:
         data = base64.b64encode(full.read_bytes()).decode("ascii")
         return f"data:{kind or 'video/mp4'};base64,{data}"
+    return media_link(path, target)
+
+
+def media_link(path: Path, target: Path) -> str:
+    """A link to a media file, relative to the page."""
+    full = path.absolute()
     try:
         relative = os.path.relpath(full, target.absolute().parent)
     except ValueError:  # on another drive
