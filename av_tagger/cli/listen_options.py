@@ -19,6 +19,12 @@ class ListenOptions(ModelOptions, TalkOptions):
         "mic, mic:NAME, camera:NAME, a URL (rtsp, http, udp, ...), a file, or - for standard"
         " input. Default: mic.",
     )
+    camera: str | None = option(
+        None,
+        "Pictures for the sound of a microphone: a device, or its number.",
+        metavar="NAME",
+        group=SOURCE,
+    )
     pace: str = option(
         "real", "Read a file as it plays, or fast.", metavar="real|fast", group=SOURCE
     )

@@ -50,6 +50,11 @@ class TuneOptions:
         " listen as RESULTS: alarm rules with at most so many events per hour and class.",
         group=HOLDS,
     )
+    all_alarms_per_hour: float | None = option(
+        None,
+        "With a journal of av-tag listen: at most so many events per hour of all classes together.",
+        group=HOLDS,
+    )
     confidence: float = option(0.95, "Confidence of the guarantee, for each class.", group=HOLDS)
     where_possible: bool = option(
         False, "Switch off classes with too few clips instead of refusing.", group=HOLDS
