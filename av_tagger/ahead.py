@@ -1,4 +1,4 @@
-"""Iterators that work ahead in threads: the next item is made while the caller uses the one before."""
+"""Iterators that work ahead in threads, while the caller uses what is there."""
 
 from __future__ import annotations
 

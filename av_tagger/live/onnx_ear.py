@@ -88,6 +88,8 @@ def _session(path: Path, threads: int) -> Any:
 def _facts(path: Path, session: Any) -> dict[str, Any]:
     stored = session.get_modelmeta().custom_metadata_map.get(KEY)
     if stored is None:
-        raise WeightsError(sentence(path, "is no ear", "make one with av-tag export EAR -o FILE"))
+        raise WeightsError(
+            sentence(path, "is not an exported ear", "make one with av-tag export EAR -o FILE")
+        )
     facts: dict[str, Any] = json.loads(stored)
     return facts

@@ -9,7 +9,6 @@ from pathlib import Path
 
 from av_tagger.errors import UsageError, missing_library
 
-
 IMAGENET = 1000  # classes of ImageNet-1k
 
 
@@ -21,7 +20,7 @@ def _of_files() -> tuple[tuple[str, ...], ...]:
     """
     try:
         spec = importlib.util.find_spec("timm")
-        folder = Path((spec and spec.submodule_search_locations or [""])[0]) / "data" / "_info"
+        folder = Path(((spec and spec.submodule_search_locations) or [""])[0]) / "data" / "_info"
         read = {name: (folder / f"imagenet_{name}.txt").read_text("utf-8") for name in FILES}
         ids, *tables = (read[name].splitlines() for name in FILES)
         columns = [dict(line.split("\t", 1) for line in table) for table in tables]

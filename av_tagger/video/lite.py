@@ -74,7 +74,7 @@ class FirstBlock(nn.Module):
         return found
 
 
-class Block(nn.Module):
+class InvertedResidual(nn.Module):
     """MBConv: more channels, a depthwise convolution, fewer channels, and the way around."""
 
     def __init__(self, channels: int, out: int, kernel: int, stride: int) -> None:
@@ -100,8 +100,8 @@ class EfficientNetLite2(nn.Module):
         width = STEM // 2
         stages = [nn.Sequential(FirstBlock(STEM, width))]
         for kernel, stride, out, count in STAGES:
-            first = Block(width, out, kernel, stride)
-            rest = [Block(out, out, kernel, 1) for _ in range(count - 1)]
+            first = InvertedResidual(width, out, kernel, stride)
+            rest = [InvertedResidual(out, out, kernel, 1) for _ in range(count - 1)]
             stages.append(nn.Sequential(first, *rest))
             width = out
         self.blocks = nn.Sequential(*stages)
