@@ -1,4 +1,4 @@
-"""Iterators that work ahead in threads, while the caller uses what is there."""
+"""Iterators that work ahead in threads: the next item is made while the last one is used."""
 
 from __future__ import annotations
 

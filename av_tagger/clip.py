@@ -221,3 +221,4 @@ class Media:
     notes: tuple[str, ...] = ()  # what could not be read: the track is then degraded
     remarks: tuple[str, ...] = ()  # no loss of quality, such as another decoder
     total_seconds: float | None = None  # of the whole clip, as its container declares it
+    is_last: bool = False  # no window of the clip follows; False: not known

@@ -65,6 +65,7 @@ class Config(RunFlags):
     def eye_settings(self) -> EyeSettings:
         """The eye's settings: int8 with `--fast`, the paper's mapping with `--fusion paper`."""
         eye = self.eye.as_in_the_paper() if self.fusion == "paper" else self.eye
+        eye = replace(eye, where=eye.where or self.where)
         fast = self.fast and eye.precision == "auto"
         return replace(eye, precision="int8") if fast else eye
 
@@ -78,7 +79,8 @@ class Config(RunFlags):
         for name in ("ear", "only", "device", "classes", "fusion", "backend", "offline", "preset"):
             table.pop(name)
         table["media"].pop("limit_seconds")
-        for name in ("pictures", "network_weights", "recogniser_weights", "words"):
+        table.pop("where")
+        for name in ("pictures", "where", "network_weights", "recogniser_weights", "words"):
             table["eye"].pop(name)
         if self.by == "event":  # as in results of versions without this setting
             table.pop("by")

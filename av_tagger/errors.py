@@ -23,6 +23,7 @@ from pathlib import Path
 
 CONTROL = re.compile(r"[\x00-\x09\x0b-\x1f\x7f-\x9f]")  # all but the end of a line
 LONG_WORD = re.compile(r"[^\s/]{300,}")  # longer than any name of a file
+LONG_QUOTE = re.compile(r"'[^'/]{300,}'")  # a name with spaces, not a path
 
 
 class AvTaggerError(Exception):
@@ -32,6 +33,7 @@ class AvTaggerError(Exception):
 
     def __init__(self, text: str = "") -> None:
         short = LONG_WORD.sub(lambda word: f"{word[0][:60]}...", text)
+        short = LONG_QUOTE.sub(lambda quote: f"{quote[0][:60]}...'", short)
         super().__init__(CONTROL.sub(lambda c: f"\\x{ord(c[0]):02x}", short))
 
 

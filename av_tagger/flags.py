@@ -118,6 +118,11 @@ class RunFlags:
         metavar="event|shot",
         group=MODELS,
     )
+    where: bool = option(
+        False,
+        "Say where in the picture the objects are that speak for a tag. On with --report.",
+        group=MODELS,
+    )
     fast: bool = option(
         False,
         "Faster: sample 8 fps and use int8 frame features. May change tags.",

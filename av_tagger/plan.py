@@ -14,9 +14,8 @@ from av_tagger import preset
 from av_tagger.audio import ears
 from av_tagger.audio.calibration import column_of
 from av_tagger.audio.combination import STARTER, calibration_of, part_names
-from av_tagger.audio.ear_source import EarSource
+from av_tagger.audio.ear_source import COMBINED, EarSource
 from av_tagger.audio.header import Header
-from av_tagger.audio.load import COMBINED
 from av_tagger.config import Config, configure
 from av_tagger.devices import check_device_name, find_device
 from av_tagger.errors import UsageError
@@ -101,6 +100,11 @@ class Plan:
         )
 
     @property
+    def needs_torch(self) -> bool:
+        """Exported ears without an eye are computed by onnxruntime alone."""
+        return self.eye is not None or (self.ear is not None and self.ear.needs_torch)
+
+    @property
     def fold(self) -> bool:
         """Whether tags that another tag makes more specific are left out: Animal beside Dog."""
         return self.config.classes in (None, "all") and len(self.classes) >= AUDIOSET_LIKE
@@ -113,7 +117,9 @@ class Plan:
 
     def build(self, device: str | None = None, say: Say | None = None) -> Tagger:
         """Load the networks; `device` replaces that of the settings."""
-        place = str(find_device(device or self.config.device))
+        place = "cpu"
+        if self.needs_torch:
+            place = str(find_device(device or self.config.device))
         ear = None if self.ear is None else ears.load(self.ear, place, self.config.hearing)
         eye = None if self.eye is None else eyes.load(self.eye, self.classes, place)
         mark = self.fingerprint
@@ -243,7 +249,7 @@ def _fusion(config: Config, classes: ClassList, ear: EarSource | None) -> Weighi
         return load_fusion("logit", labels)
     if ear.kind != COMBINED and ear.header is not None:
         return _with_thresholds(ear.header, labels)
-    path = file_for_ear(ear.name)
+    path = file_for_ear(ear.calibrated_as)
     fusion = load_fusion(path, labels)
     return _completed(fusion, ear, labels if path.name == LOGIT else fusion.neutral)
 
@@ -252,7 +258,7 @@ def _completed(fusion: Weighing, ear: EarSource | None, which: tuple[str, ...]) 
     """These classes get the thresholds of the ear's calibration, if it has one."""
     if ear is None or ear.kind != COMBINED:
         return fusion
-    calibration = calibration_of(part_names(ear.name))
+    calibration = calibration_of(part_names(ear.calibrated_as))
     columns = column_of(fusion.labels, calibration.labels)
     own = np.isin(fusion.labels, which) & (columns >= 0)
     known = calibration.thresholds["f1"][columns]
@@ -275,7 +281,8 @@ def _with_thresholds(header: Header, labels: tuple[str, ...]) -> Weighing:
     own = np.array([label in taught for label in labels])
     rows = rows if header.thresholds.both else replace(rows, both=rows.ear)
     assert isinstance(fusion, LogitFusion)
-    return replace(fusion, rows=rows, gain=np.where(own, 0.0, fusion.gain))
+    scales = None if header.thresholds.eye else fusion.scales  # else of thresholds on that scale
+    return replace(fusion, rows=rows, scales=scales, gain=np.where(own, 0.0, fusion.gain))
 
 
 def _rows_of(header: Header, fusion: Weighing) -> Thresholds:
@@ -297,4 +304,7 @@ def _numbers(fusion: Weighing) -> dict[str, Any]:
     shares = ("weights", "gain", "against")
     kept = {name: np.asarray(getattr(fusion, name, [])).tolist() for name in shares}
     family = getattr(fusion, "family", ())
-    return rows | kept | {"kind": type(fusion).__name__, "family": list(family)}
+    found = rows | kept | {"kind": type(fusion).__name__, "family": list(family)}
+    if fusion.scales is not None:
+        found["scales"] = [fusion.scales.columns(k) for k in range(len(fusion.labels))]
+    return found

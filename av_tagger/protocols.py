@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from av_tagger.clip import Clip, Frames, Media, MediaInfo, Waveform
-from av_tagger.scores import BranchInfo, Outcome, Scores
+from av_tagger.scores import BranchInfo, Heat, Outcome, Scores
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -174,6 +174,15 @@ class FrameRecogniser(Recogniser, Protocol):
         self, films: Sequence[Frames], rows: Sequence[NDArray[np.int64]]
     ) -> NDArray[np.float32]:
         """(rows of all films, objects) probabilities."""
+        ...
+
+
+@runtime_checkable
+class LocatingRecogniser(Recogniser, Protocol):
+    """A recogniser that knows where in a picture it sees an object."""
+
+    def where(self, image: NDArray[np.uint8], objects: Sequence[int]) -> list[Heat | None]:
+        """One per object; None where the network has no map of it."""
         ...
 
 

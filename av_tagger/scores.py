@@ -13,6 +13,7 @@ from av_tagger.clip import Clip
 
 Probabilities = NDArray[np.float64]
 
+HEARD_NOT_SEEN, SEEN_SILENT = "heard, not seen", "seen, silent"  # marks
 SMALLEST = 1e-7  # probability whose log odds are still told apart
 
 
@@ -26,6 +27,18 @@ class Status(StrEnum):
     OFF = "off"
 
 
+Box = tuple[float, float, float, float]  # left, top, right, bottom: shares of the picture
+
+
+@dataclass(frozen=True)
+class Heat:
+    """Where in a key frame an object is seen: class activation on a coarse grid."""
+
+    grid: tuple[tuple[float, ...], ...]  # rows from top to bottom; 1 at the highest
+    area: Box  # the part of the picture that the recogniser saw and the grid covers
+    box: Box  # around the highest activation
+
+
 @dataclass(frozen=True)
 class Evidence:
     """Why the eye has a class: the object, when it was seen, how similar its name is."""
@@ -34,6 +47,7 @@ class Evidence:
     object: str
     probability: float  # of the object in that key frame, as in `KeyFrame.objects`
     similarity: float  # how strongly its name stands for the class
+    where: Heat | None = field(default=None, repr=False)  # in that key frame, on request
 
 
 @dataclass(frozen=True)
@@ -107,6 +121,7 @@ class Tag:
     seen: float | None
     events: tuple[Event, ...] = ()
     evidence: tuple[Evidence, ...] = ()
+    mark: str = ""  # where ear and eye disagree; see `fusion.marks`
 
 
 @dataclass(frozen=True)
@@ -117,11 +132,18 @@ class ClassScore:
     heard: float | None
     seen: float | None
     threshold: float
+    mark: str = ""  # where ear and eye disagree
+    ear_threshold: float | None = None  # of `heard` alone, where that is another than `threshold`
 
     @property
     def known(self) -> bool:
         """Whether ear or eye gave the class a score."""
         return self.heard is not None or self.seen is not None
+
+    @property
+    def ear_limit(self) -> float:
+        """The threshold of `heard` alone."""
+        return self.threshold if self.ear_threshold is None else self.ear_threshold
 
     @property
     def margin(self) -> float:

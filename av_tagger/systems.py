@@ -145,7 +145,9 @@ def anonymous_file() -> int:
 
 def send_with_files(channel: socket.socket, data: bytes, descriptors: Sequence[int]) -> None:
     """Send bytes and open files to another process."""
-    socket.send_fds(channel, [data], descriptors)
+    sent = socket.send_fds(channel, [data], descriptors) if descriptors else 0
+    if sent < len(data):
+        channel.sendall(memoryview(data)[sent:])
 
 
 def receive_with_files(channel: socket.socket, size: int) -> tuple[bytes, list[int]]:

@@ -16,6 +16,7 @@ from av_tagger.ahead import in_threads, one_ahead
 from av_tagger.audio.events import EventSettings, ending_by, find_events
 from av_tagger.clip import Clip, Media
 from av_tagger.errors import AvTaggerError, MediaError, UsageError
+from av_tagger.fusion.marks import marked
 from av_tagger.media.remote import Source, at_hand, named
 from av_tagger.ontology import fold
 from av_tagger.protocols import AudioBranch, DecodeRequest, Fusion, PictureBranch, VideoBranch
@@ -195,12 +196,14 @@ class Tagger:
             [(t.start_seconds, t.end_seconds) for t in window_results],
         )
         start, end = window_results[0].start_seconds, window_results[-1].end_seconds
-        fused = np.stack([t.fused.probabilities for t in window_results])
-        thresholds = np.stack([t.thresholds for t in window_results])
-        heard = np.stack([t.heard.probabilities for t in window_results])
-        seen = np.stack([t.seen.probabilities for t in window_results])
+        fused = np.array([t.fused.probabilities for t in window_results])
+        thresholds = np.array([t.thresholds for t in window_results])
+        heard = np.array([t.heard.probabilities for t in window_results])
+        seen = np.array([t.seen.probabilities for t in window_results])
         best = best_windows(fused, thresholds)
         found = class_scores(best, fused, heard, seen, thresholds)
+        pairs = [(window_results[i].heard, window_results[i].seen) for i in best]
+        found = marked(found, pairs, self.parts.fusion, self.parts.ear_thresholds)
         scores = dict(zip(self.parts.labels, found, strict=True))
         tagged = [label for label, score in scores.items() if score.fused >= score.threshold]
         shown = fold(tagged) if self.parts.fold else frozenset(tagged)
@@ -287,7 +290,16 @@ class Tagger:
         label: str, window_result: WindowResult, score: ClassScore, events: tuple[Event, ...]
     ) -> Tag:
         evidence = window_result.seen.evidence.get(label, ())
-        return Tag(label, score.fused, score.threshold, score.heard, score.seen, events, evidence)
+        return Tag(
+            label,
+            score.fused,
+            score.threshold,
+            score.heard,
+            score.seen,
+            events,
+            evidence,
+            score.mark,
+        )
 
 
 def _shots(window_results: Sequence[WindowResult]) -> list[tuple[float, float]]:
@@ -311,11 +323,9 @@ def _naming_the_file(windows: Sequence[Media]) -> Iterator[None]:
 def _all_keyframes(window_results: Sequence[WindowResult]) -> tuple[KeyFrame, ...]:
     """Key frames of all windows in order of time; their weights sum to one."""
     many = sum(bool(t.seen.keyframes) for t in window_results)
-    frames = (
-        replace(frame, weight=frame.weight / many)
-        for t in window_results
-        for frame in t.seen.keyframes
-    )
+    frames = [frame for t in window_results for frame in t.seen.keyframes]
+    if many > 1:
+        frames = [replace(frame, weight=frame.weight / many) for frame in frames]
     return tuple(sorted(frames, key=lambda frame: frame.seconds))
 
 
@@ -325,9 +335,9 @@ def _with_status(
     """The branch with its status on this clip: that of all windows, or DEGRADED if they differ."""
     if branch is None:
         return OFF
-    if all(s is statuses[0] for s in statuses):
-        return replace(branch.info, status=statuses[0])
-    return replace(branch.info, status=Status.DEGRADED)
+    same = all(s is statuses[0] for s in statuses)
+    info, status = branch.info, statuses[0] if same else Status.DEGRADED
+    return info if info.status is status else replace(info, status=status)
 
 
 def _can_omit(eye: VideoBranch | None) -> TypeGuard[PictureBranch]:

@@ -23,14 +23,20 @@ SHARED = ROOT.parent / "shared"
 os.environ.setdefault("MPLBACKEND", "Agg")
 
 
+SLOW_SECONDS = 3600  # a slow test's limit
+
+
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--slow", action="store_true", help="also run the tests that take minutes")
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     for item in items:
-        if item.get_closest_marker("slow") and not config.getoption("--slow"):
-            item.add_marker(pytest.mark.skip(reason="takes minutes; run with --slow"))
+        if item.get_closest_marker("slow"):
+            if not config.getoption("--slow"):
+                item.add_marker(pytest.mark.skip(reason="takes minutes; run with --slow"))
+            elif item.get_closest_marker("timeout") is None:
+                item.add_marker(pytest.mark.timeout(SLOW_SECONDS))
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:

@@ -67,6 +67,9 @@ def test_words_that_no_name_can_have_are_cut_short() -> None:
     assert str(UsageError(f"{path}: is wrong")) == f"{path}: is wrong"
     assert str(UsageError("a\x1b[31m\nb\x9b")) == "a\\x1b[31m\nb\\x9b"
     assert str(UsageError(f"there is no {'x' * 5000!r}")) == f"there is no '{'x' * 59}..."
+    assert str(UsageError(f"class {'Dog bark' * 300!r} is twice")) == (
+        f"class '{('Dog bark' * 8)[:59]}...' is twice"
+    )
 
 
 def test_words_of_others_are_one_short_line() -> None:

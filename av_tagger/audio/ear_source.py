@@ -8,6 +8,9 @@ from av_tagger.audio.header import Header
 from av_tagger.scores import BranchInfo
 from av_tagger.weights_ref import WeightsRef
 
+COMBINED = "combined"  # the kind of ears behind a calibration
+ONNX = "onnx"  # the kind of exported ears
+
 
 @dataclass(frozen=True)
 class EarSource:
@@ -22,6 +25,7 @@ class EarSource:
     header: Header | None = None  # of an ear that `av-tag train` made
     parts: tuple[EarSource, ...] = ()  # ears that this one is built on
     digest: str = ""  # of the calibration, of a combined ear
+    exported: str = ""  # the calibrated ear that an ONNX file was made of
     fallback: str = ""  # used instead where a file cannot be downloaded
     reason: str = ""  # why this ear, for `av-tag doctor`
     advice: tuple[str, ...] = ()  # said before tagging: what was expected and is not used
@@ -30,6 +34,18 @@ class EarSource:
     def all_parts(self) -> tuple[EarSource, ...]:
         """This source and everything that it is built on."""
         return (self, *(found for part in self.parts for found in part.all_parts))
+
+    @property
+    def calibrated_as(self) -> str:
+        """The name that finds its calibration and fusion file."""
+        return self.exported or self.name
+
+    @property
+    def needs_torch(self) -> bool:
+        """Exported ears are computed by onnxruntime."""
+        if self.kind in (ONNX, COMBINED):
+            return any(part.needs_torch for part in self.parts)
+        return True
 
     @property
     def is_here(self) -> bool:

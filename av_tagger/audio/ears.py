@@ -23,12 +23,14 @@ from av_tagger.audio.combination import (
     has_calibration,
     part_names,
 )
-from av_tagger.audio.ear_source import EarSource
+from av_tagger.audio.ear_source import COMBINED, EarSource
 from av_tagger.audio.ensemble_file import FILE as ENSEMBLE
 from av_tagger.audio.ensemble_file import read_ensemble
+from av_tagger.audio.exported import exported_source
 from av_tagger.audio.header import KEY, EarThresholds, Header, parse_header, read_metadata
 from av_tagger.audio.known.families import FAMILIES
-from av_tagger.audio.load import COMBINED, VGGISH, cannot_listen, fetch_weights, load, unusable
+from av_tagger.audio.load import VGGISH, cannot_listen, fetch_weights, load, unusable
+from av_tagger.audio.onnx_ear import SUFFIX
 from av_tagger.audio.settings import EarSettings
 from av_tagger.catalogue import CATALOGUE
 from av_tagger.errors import AvTaggerError, UsageError, WeightsError, did_you_mean, sentence
@@ -73,13 +75,13 @@ def resolve(name: str | Path, *, offline: bool = False, calibrated: bool = False
     text, path = str(name), Path(name)
     if text == "auto":
         return _best(offline=offline)
+    if path.suffix == SUFFIX:
+        return exported_source(path, calibrated=calibrated)
     names = part_names(text)
     if len(names) > 1 or (calibrated and has_calibration(names)):
         return _combined(names, offline=offline)
-    if is_dir(path):
-        return _of_folder(path, text)
-    if is_file(path) or path.suffix in (".safetensors", ".pt"):
-        return _of_file(path, text)
+    if is_dir(path) or is_file(path) or path.suffix in (".safetensors", ".pt"):
+        return _of_folder(path, text) if is_dir(path) else _of_file(path, text)
     given = full_name(text)
     entry = SHORT.get(given, given)
     if entry in EMBEDDERS:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from av_tagger import weights
 from av_tagger.audio.combination import YAMNET, calibration_of, part_names
-from av_tagger.audio.ear_source import EarSource
+from av_tagger.audio.ear_source import COMBINED, ONNX, EarSource
 from av_tagger.audio.ensemble_file import read_ensemble
 from av_tagger.audio.header import Header
 from av_tagger.audio.known.families import FAMILIES
@@ -26,7 +26,6 @@ if TYPE_CHECKING:
     from av_tagger.protocols import AudioBranch
 
 VGGISH = "vggish"  # embeddings only
-COMBINED = "combined"  # the kind of ears behind a calibration
 
 
 def load(
@@ -110,7 +109,7 @@ def _load_combined(
 ) -> AudioBranch:
     from av_tagger.audio.combined import CombinedEar
 
-    calibration = calibration_of(part_names(source.name))
+    calibration = calibration_of(part_names(source.calibrated_as))
     if calibration.digest != source.digest:
         raise WeightsError(
             f"the calibration of {source.name} is not that of this run; "
@@ -124,6 +123,15 @@ def _load_combined(
         for part in source.parts
     ]
     return CombinedEar(parts, calibration)
+
+
+def _load_exported(
+    source: EarSource, device: torch.device | str, settings: EarSettings
+) -> AudioBranch:
+    from av_tagger.audio.onnx_ear import OnnxEar
+
+    del device, settings  # onnxruntime on the CPU, in the float32 of the file
+    return OnnxEar(source.file.here())
 
 
 def _load_published(
@@ -148,4 +156,5 @@ LOADERS: dict[str, Callable[[EarSource, torch.device | str, EarSettings], AudioB
     "trained": _load_trained,
     "embedded": _load_embedded,
     "ensemble": _load_ensemble,
+    ONNX: _load_exported,
 }

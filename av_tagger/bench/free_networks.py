@@ -97,8 +97,11 @@ class FreeRecogniser(NetworkRecogniser):
     def reads_frames(self) -> bool:
         return True
 
-    def _prepared(self, film: Frames) -> Tensor:
-        return torch.zeros((len(film), 3, 1, 1), dtype=torch.uint8)
+    def _prepared(self, films: Sequence[Frames], rows: Sequence[Rows]) -> Tensor:
+        """Key frames are looked up, as a card is told to copy them from page-locked memory."""
+        images = [torch.from_numpy(film.images) for film in films]
+        chosen = [one[row] for one, picked in zip(images, rows, strict=True) for row in picked]
+        return torch.zeros((len(chosen), 3, 1, 1), dtype=torch.uint8)
 
 
 class FreeEar(MilEar):

@@ -1,11 +1,15 @@
-"""Live listening: processor time, latency, equality with plain windows, and a long run.
+"""Live listening: processor time, latency, equality with plain windows, start, and a long run.
 
     python -m av_tagger.bench.live [--ear starter] [--minutes 5] [--real 60] [--hours 24]
+                                   [--starts 5] [--film FILE]
 
 The stream is made: a sound of a known class every ten seconds over quiet noise. Processor time is
 that of this process on one thread. `--real` plays it in real time and measures from the onset of
 a sound to its `open` line. `--hours` is simulated with an ear that measures loudness, with 20
-disconnections of 5 s: memory, lost events, and the drift of times.
+disconnections of 5 s: memory, lost events, and the drift of times. `--starts` starts `av-tag
+listen` in processes of their own, and measures to the first prediction, with the memory at its
+end; `--ear` may be an exported ear. `--film`: the processor time of ear and eye on a film, whose
+key frames are compared with those of `av-tag FILE`.
 """
 
 from __future__ import annotations
@@ -17,6 +21,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from av_tagger.bench.live_runs import film, starts
 from av_tagger.bench.measure import parser, run_main
 from av_tagger.clip import Clip, Media, Samples, Waveform
 from av_tagger.fusion import load_fusion
@@ -205,8 +210,14 @@ def main(argv: Sequence[str] | None = None) -> None:
     options.add_argument("--minutes", type=float, default=5.0)
     options.add_argument("--real", type=float, default=0.0, help="seconds in real time")
     options.add_argument("--hours", type=float, default=0.0, help="hours, simulated")
+    options.add_argument("--starts", type=int, default=0, help="processes to start")
+    options.add_argument("--film", type=Path, nargs="*", default=[], help="films, with the eye")
     given = options.parse_args(argv)
     torch.set_num_threads(1)
+    if given.starts:
+        starts(given.ear, given.starts)
+    for path in given.film:
+        film(load(ear=given.ear, device="cpu"), path)
     if given.minutes or given.real:
         tagger = load(ear=given.ear, only="ear", device="cpu")
         if given.minutes:

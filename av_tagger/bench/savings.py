@@ -37,6 +37,9 @@ VARIANTS: dict[str, dict[str, Any]] = {
     REFERENCE: {"precision": "float32"},
     "bfloat16": {"precision": "bfloat16"},
     "int8": {"precision": "int8"},
+    "still 0.5": {"precision": "bfloat16", "still": 0.5},
+    "still 1": {"precision": "bfloat16", "still": 1.0},
+    "still 2": {"precision": "bfloat16", "still": 2.0},
     "8 a second": {"precision": "bfloat16", "frame_rate": 8.0},
 }
 

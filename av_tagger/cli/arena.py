@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 import sys
 import tempfile
 from collections.abc import Iterator, Sequence
@@ -15,7 +16,7 @@ from av_tagger.cli.options import command
 from av_tagger.flags import argument, option, required
 
 if TYPE_CHECKING:
-    from av_tagger.bench.arena import Standing
+    from av_tagger.bench.arena import ArenaSettings, Standing
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,8 +34,18 @@ class ArenaOptions:
         "Also degrade the sound for ears alone, comma-separated, or all: see the docs.",
         metavar="LIST",
     )
+    variant_clips: int = option(
+        0, "Degrade only N clips, drawn with a fixed seed. 0: all.", metavar="N"
+    )
     output: Path | None = option(
-        None, "Keep the results of every contestant in this folder.", "-o", "--output"
+        None,
+        "Keep all results, arena.json and arena.html here; a second run goes on from them.",
+        "-o",
+        "--output",
+        metavar="FOLDER",
+    )
+    card: Path | None = option(
+        None, "Write the table as a section of a model card.", metavar="FILE.md"
     )
     json: bool = option(False, "Print everything as JSON on stdout, and nothing else there.")
 
@@ -42,28 +53,72 @@ class ArenaOptions:
 def _arena(options: ArenaOptions) -> None:
     """Compare every ear, eye and fusion of this machine on clips with known labels."""
     from av_tagger.bench.arena import run_arena
-    from av_tagger.bench.degrade import OVERLAP, VARIANTS
-    from av_tagger.evaluation.report import without_nan
     from av_tagger.media.find import find_media
 
-    variants = _split(options.variants)
-    if variants == ["all"]:
-        variants = [*VARIANTS, OVERLAP]
-    clips = find_media(options.clips)
-    found = []
+    settings, clips = _settings(options), find_media(options.clips)
     with _folder(options.output) as folder:
-        for one in run_arena(clips, options.truth, variants, _split(options.ears), folder):
-            print(f"done: {one.contestant.name}", file=sys.stderr)
-            found.append(one)
+        found = list(run_arena(clips, options.truth, settings, folder, _say))
+    text = _as_json(found)
+    _write(text, options)
     if options.json:
-        text = json.dumps([without_nan(one.as_json()) for one in found], ensure_ascii=False)
-        sys.stdout.write(text + "\n")
+        sys.stdout.write(text)
     else:
         _show(found)
 
 
-def _split(words: str | None) -> list[str]:
-    return [word.strip() for word in (words or "").split(",") if word.strip()]
+def _settings(options: ArenaOptions) -> ArenaSettings:
+    from av_tagger.bench.arena import ArenaSettings
+    from av_tagger.bench.degrade import OVERLAP, VARIANTS
+
+    variants = _split(options.variants)
+    if variants == ("all",):
+        variants = (*(name for name in VARIANTS if name != "clean"), OVERLAP)
+    return ArenaSettings(variants, _split(options.ears), options.variant_clips)
+
+
+def _say(name: str) -> None:
+    print(f"{name} ...", file=sys.stderr)
+
+
+def _as_json(found: Sequence[Standing]) -> str:
+    """What a page and a card are made of."""
+    from av_tagger.evaluation.report import without_nan
+
+    rows = [without_nan(one.as_json()) for one in found]
+    return json.dumps(rows, ensure_ascii=False) + "\n"
+
+
+def _write(text: str, options: ArenaOptions) -> None:
+    from av_tagger.reports.arena import arena_card, arena_page, put_section
+    from av_tagger.reports.files import write_text
+
+    rows = json.loads(text)
+    if options.output is not None:
+        write_text(options.output / "arena.json", [text])
+        write_text(options.output / "arena.html", [arena_page(rows)])
+    if options.card is not None:
+        section = arena_card(rows, _command(options))
+        write_text(options.card, [put_section(options.card, section)])
+
+
+def _command(options: ArenaOptions) -> str:
+    """As typed, with the last name of absolute paths only."""
+    words = ["av-tag arena", *map(_shown, options.clips), "--truth", _shown(options.truth)]
+    chosen = {"--ears": options.ears, "--variants": options.variants}
+    for name, value in chosen.items():
+        words += [name, shlex.quote(value)] if value else []
+    if options.variant_clips:
+        words += ["--variant-clips", str(options.variant_clips)]
+    return " ".join(words)
+
+
+def _shown(path: str | Path) -> str:
+    absolute = Path(path).is_absolute()
+    return shlex.quote(Path(path).name if absolute else str(path))
+
+
+def _split(words: str | None) -> tuple[str, ...]:
+    return tuple(word.strip() for word in (words or "").split(",") if word.strip())
 
 
 @contextmanager
@@ -79,16 +134,36 @@ def _show(found: Sequence[Standing]) -> None:
     from av_tagger.cli.tables import figures_console, print_line, print_table
 
     console = figures_console()
-    heads = ("contestant", "mAP", "95 %", "F1", "95 %", "ECE", "x", "MB")
+    heads = ("contestant", "mAP", "95 %", "F1", "95 %", "ECE", "x", "MiB")
     print_table(console, "Arena", heads, [_row(one) for one in found])
     print_line(console, "mAP, F1: at shipped thresholds, intervals by recording")
     print_line(console, "ECE: calibration error of scores of 0.1 or more")
-    print_line(console, "x: seconds of clips per second of processor time; MB: peak memory")
-    for one in found:
-        for name, c in one.variants.items():
-            f1 = f"F1 {c.f1.value:+.3f} {c.f1.bounds}"
-            ap = "" if c.mean_ap is None else f", mAP {c.mean_ap.value:+.3f} {c.mean_ap.bounds}"
-            print_line(console, f"{one.contestant.name}, {name}: {f1}{ap}")
+    print_line(console, "x: seconds of clips per second of processor time; MiB: peak memory")
+    _show_losses([one for one in found if one.variants])
+
+
+def _show_losses(found: Sequence[Standing]) -> None:
+    """Rows: variants; columns: contestants by number, so that many fit."""
+    from av_tagger.cli.tables import figures_console, print_line, print_table
+
+    if not found:
+        return
+    console = figures_console()
+    names = list(dict.fromkeys(name for one in found for name in one.variants))
+    heads = ("variant", *(str(i) for i in range(1, len(found) + 1)))
+    rows = [(name, *(_loss(one, name) for one in found)) for name in names]
+    print_table(console, "Change of F1 by degraded sound", heads, rows)
+    for i, one in enumerate(found, 1):
+        print_line(console, f"{i}: {one.contestant.name}")
+    clips = max(c.clips for one in found for c in one.variants.values())
+    print_line(console, f"*: 95 % interval excludes 0; {clips} clips, paired with the clean sound")
+
+
+def _loss(one: Standing, name: str) -> str:
+    found = one.variants.get(name)
+    if found is None:
+        return ""
+    return f"{found.f1.value:+.2f}{'*' if found.f1.excludes_zero else ' '}"
 
 
 def _row(one: Standing) -> tuple[str, ...]:
@@ -102,7 +177,7 @@ def _row(one: Standing) -> tuple[str, ...]:
         _short(one.figures.micro.low, one.figures.micro.high),
         "" if found is None else f"{found.ece_claimed:.2f}",
         f"{one.cost.speed:.1f}",
-        f"{one.cost.memory / 1e6:.0f}",
+        f"{one.cost.memory:.0f}",
     )
 
 

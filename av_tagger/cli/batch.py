@@ -99,7 +99,7 @@ def _shard(text: str | None) -> tuple[int, int]:
 def _request(
     options: BatchOptions, console: Console, skipped: list[Path]
 ) -> tuple[RunRequest, Engine]:
-    """Find a first clip, then load networks. With --detail, results without it are made again.
+    """Find a first clip, then load networks. With --detail or --where, all results have these.
 
     While the run lists its clips, files that are not media are appended to `skipped`.
     """
@@ -114,6 +114,7 @@ def _request(
     found = at_least_one(items(options.inputs, options.media or (), skipped, remark))
     engine, fingerprint = ENGINES[options.engine](options, console)
     fingerprint += "+detail" if wants_detail(options) else ""
+    fingerprint += "+where" if options.given.get("where") else ""
     selection = _selection(options)
     return RunRequest(options.output, found, fingerprint, selection, options.fresh, True), engine
 

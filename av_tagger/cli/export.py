@@ -11,7 +11,7 @@ from av_tagger.flags import argument, option
 
 @dataclass(frozen=True, kw_only=True)
 class ExportOptions:
-    ear: str = argument("EAR", "starter, efficientat:mn10, a weights file or a run.")
+    ear: str = argument("EAR", "starter, yamnet, efficientat:mn10, a weights file or a run.")
     output: Path = option(
         Path("ear.onnx"), "The file to write.", "-o", "--output", metavar="FILE.onnx"
     )
@@ -20,10 +20,11 @@ class ExportOptions:
 
 def _export(options: ExportOptions) -> None:
     """Write an ear with its front end as an ONNX file, and check it against torch."""
-    from av_tagger.audio.ears import load_ear
+    from av_tagger.audio.ears import fetched, load, resolve
     from av_tagger.live.export import export_ear
 
-    ear = load_ear(options.ear, "cpu", offline=options.offline)
+    source = resolve(options.ear, offline=options.offline, calibrated=True)
+    ear = load(fetched(source, offline=options.offline), "cpu")
     done = export_ear(ear, options.output)
     print(
         f"wrote {done.path} ({done.bytes / 1e6:.1f} MB), differs from torch by at most"

@@ -43,6 +43,9 @@ class ListenOptions(ModelOptions, TalkOptions):
     look: float = option(
         5.0, "Seconds between two looks of the eye.", metavar="SECONDS", low=0.5, group=WHEN
     )
+    threads: int = option(
+        1, "Threads of the networks; more answer sooner, and cost more.", low=1, group=WHEN
+    )
     alarms: Path | None = option(
         None,
         "Rules per class: minimum duration, hold-off, threshold, quiet hours.",
@@ -75,7 +78,7 @@ class ListenOptions(ModelOptions, TalkOptions):
     )
     keep: Path | None = option(
         None,
-        "Keep the sound around each event in this folder. Without it nothing is recorded.",
+        "Keep the clip around each event in this folder. Without it nothing is recorded.",
         metavar="FOLDER",
         group=KEEP,
     )

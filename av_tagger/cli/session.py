@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from contextlib import ExitStack
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from rich.text import Text
@@ -53,7 +54,8 @@ def build_tagger(plan: Plan, talk: TalkOptions) -> Tagger:
 
     console = Console(stderr=True)
     warm_up(plan.config.decoder)
-    find_device(plan.config.device)  # refused before anything is printed
+    if plan.needs_torch:
+        find_device(plan.config.device)  # refused before anything is printed
     say_advice(plan, talk)
     with console.status("loading", spinner="dots"):
         tagger = plan.build(say=lambda text: say(text, talk, console))
@@ -95,10 +97,15 @@ def say_used(branches: tuple[BranchInfo, BranchInfo], device: str, talk: TalkOpt
 
 
 def settings_of(models: ModelOptions) -> Config:
-    """Defaults, then the settings file, then the flags that were given."""
+    """Defaults, then the settings file, then the flags that were given.
+
+    For reports (--report, --detail) the eye also says where it sees what.
+    """
     from av_tagger.config import configure
 
-    return configure(models.config, models.given)
+    config = configure(models.config, models.given)
+    reported = getattr(models, "report", None) or getattr(models, "detail", False)
+    return replace(config, where=True) if reported else config
 
 
 def say(text: str, talk: TalkOptions, console: Console | None = None) -> None:

@@ -78,9 +78,21 @@ class Curves:
         }
 
 
-def rank(scores: Floats, truth: Bools, labels: Sequence[str]) -> Ranking:
-    """Both tables are (clips, classes). Clips without a score (NaN) rank last."""
-    ap, auc = class_average_precision(scores, truth), class_roc_auc(scores, truth)
+def rank(
+    scores: Floats, truth: Bools, labels: Sequence[str], known: Bools | None = None
+) -> Ranking:
+    """All tables are (clips, classes). Clips without a score (NaN) rank last.
+
+    Pairs that are not `known` take no part.
+    """
+    if known is None or known.all():
+        ap, auc = class_average_precision(scores, truth), class_roc_auc(scores, truth)
+        return Ranking(tuple(labels), ap, auc)
+    columns = [(scores[mask, k, None], truth[mask, k, None]) for k, mask in enumerate(known.T)]
+    ap, auc = (
+        np.array([float(metric(s, y)[0]) for s, y in columns])
+        for metric in (class_average_precision, class_roc_auc)
+    )
     return Ranking(tuple(labels), ap, auc)
 
 

@@ -8,12 +8,14 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import NDArray
 
-from av_tagger.dcase import SoundEvent, parse_name, public_name, read_strong
+from av_tagger.dcase import SoundEvent, parse_name, public_name
 from av_tagger.errors import UsageError, did_you_mean
 from av_tagger.evaluation.detection import EventScores, score_events
 from av_tagger.evaluation.event_scores import CollarScores, collar_scores, psds
 from av_tagger.evaluation.labelled import LabelledScores, labelled_scores
+from av_tagger.evaluation.modality import Counted, modality_counts
 from av_tagger.evaluation.official import (
     OfficialScores,
     OfficialTable,
@@ -27,10 +29,11 @@ from av_tagger.evaluation.predictions import (
     matched,
     read_predictions,
     shorter_than_named,
+    without_unknown,
 )
 from av_tagger.evaluation.ranking import Ranking, curves, rank
 from av_tagger.evaluation.tagging import TagScores, confusion, label_matrix, score_tags
-from av_tagger.evaluation.truth import read_truth
+from av_tagger.evaluation.truth import WeakTruth, read_true_events, read_truth
 from av_tagger.evaluation.uncertainty import Comparison, Uncertainty, compare, uncertainty
 from av_tagger.labels import dcase2017
 
@@ -62,6 +65,7 @@ class TagReport:
     scored: dict[str, int] = field(default_factory=dict)  # clips of the truth, by branch
     remarks: tuple[str, ...] = ()
     comparison: Comparison | None = None
+    modality: Counted = field(default_factory=dict)  # by class; empty without ear and eye
 
     @property
     def unused(self) -> tuple[str, ...]:
@@ -81,6 +85,7 @@ class TagReport:
             "confusion": self.confusion,
             "curves": self.curves,
             "intervals": self.uncertainty.as_json(),
+            "looking": self.modality,
             "comparison": None if self.comparison is None else self.comparison.as_json(),
         }
 
@@ -150,19 +155,19 @@ def evaluate_tags(
     predictions: Path, truth: Path, classes: ClassList | None = None, old: Path | None = None
 ) -> TagReport:
     """`old`: predictions to compare with."""
-    found = read_truth(truth, classes)
+    found = read_truth(truth, classes, partly=True)
     real, classes = found.tags, found.classes
-    read = matched(read_predictions(predictions, classes, others=found.manifest), real)
+    read = _known_of(predictions, found)
     tags = {name: clip.tags for name, clip in read.clips.items()}
     scores = score_tags(real, tags, classes.labels)
     table = confusion(
         label_matrix(real.values(), classes.labels),
         label_matrix((tags.get(name, ()) for name in real), classes.labels),
     )
-    rankings, drawn, scored = _ranked(read, real, classes)
+    rankings, drawn, scored = _ranked(read, found)
     before = None
     if old is not None:
-        before = matched(read_predictions(old, classes, others=found.manifest), real)
+        before = _known_of(old, found)
     return TagReport(
         scores,
         len(read.failed),
@@ -174,14 +179,21 @@ def evaluate_tags(
         scored,
         (*found.remarks, *_remarks(read)),
         None if before is None else compare(before, read, real, classes.labels, found.recordings),
+        modality_counts(read, found),
     )
+
+
+def _known_of(predictions: Path, truth: WeakTruth) -> Predictions:
+    """Under the keys of the truth, without what the truth does not know."""
+    read = read_predictions(predictions, truth.classes, others=truth.manifest)
+    return without_unknown(matched(read, truth.tags), truth.unknown)
 
 
 def evaluate_events(
     predictions: Path, truth: Path, classes: ClassList, *, event_scores: bool = False
 ) -> EventReport:
     """With `event_scores` also collar-based F1, and PSDS where the results have activity."""
-    real = read_strong(truth, classes)
+    real = read_true_events(truth, classes)
     read = matched(read_predictions(predictions, classes), real)
     events = {name: clip.events for name, clip in read.clips.items()}
     scores = score_events(real, events, classes.labels)
@@ -253,17 +265,26 @@ def without_nan(value: Any) -> Any:
 
 
 def _ranked(
-    read: Predictions, real: Mapping[str, tuple[str, ...]], classes: ClassList
+    read: Predictions, truth: WeakTruth
 ) -> tuple[dict[str, Ranking], dict[str, Any], dict[str, int]]:
     """Rankings by branch, curves of the fused scores by label, and scored clips by branch."""
     if not read.has_scores:
         return {}, {}, {}
-    table: LabelledScores = labelled_scores(read, real, classes.labels)
+    classes = truth.classes
+    table: LabelledScores = labelled_scores(read, truth.tags, classes.labels)
+    known = _known_pairs(table, truth)
     scored = {b: int(np.isfinite(getattr(table, b)).any(1).sum()) for b in BRANCHES}
     used = [b for b, clips in scored.items() if clips]
-    rankings = {b: rank(getattr(table, b), table.truth, table.labels) for b in used}
+    rankings = {b: rank(getattr(table, b), table.truth, table.labels, known) for b in used}
     drawn = {
-        label: curves(table.fused[:, k], table.truth[:, k]).as_json()
+        label: curves(table.fused[known[:, k], k], table.truth[known[:, k], k]).as_json()
         for k, label in enumerate(classes.labels)
     }
     return rankings, drawn, scored
+
+
+def _known_pairs(table: LabelledScores, truth: WeakTruth) -> NDArray[np.bool_]:
+    """(clips, classes) pairs of which the truth is known."""
+    none: frozenset[str] = frozenset()
+    rows = [truth.unknown.get(name, none) for name in table.names]
+    return np.array([[label not in row for label in table.labels] for row in rows], np.bool_)

@@ -2,91 +2,34 @@
 
 from __future__ import annotations
 
+import copy
 import json
-import math
 import warnings
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, cast
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from av_tagger.audio.branch import MilEar
+from av_tagger.audio.combined import CombinedEar
 from av_tagger.audio.frontend import LogMel
-from av_tagger.audio.known import efficientat
+from av_tagger.audio.known import yamnet
 from av_tagger.audio.known.ear import KnownEar, narrower
-from av_tagger.audio.known.efficientat import EfficientAT, KaldiMel
+from av_tagger.audio.known.efficientat import EfficientAT
+from av_tagger.audio.known.yamnet import YAMNet
+from av_tagger.audio.onnx_ear import INPUT, KEY, OUTPUTS, MeanOf, OnnxEar, OnnxFacts
 from av_tagger.clip import Waveform
 from av_tagger.errors import StorageError, UsageError, missing_library
-from av_tagger.live.onnx_ear import INPUT, KEY, OUTPUTS, OnnxEar
+from av_tagger.live.plain_networks import PlainKaldiMel, PlainLogMel, PlainPatches
 from av_tagger.protocols import AudioBranch
+from av_tagger.settings import to_table
 
 WINDOW_SECONDS = 10.0
 TOLERANCE = 1e-4
-
-
-class RealSpectrum(nn.Module):
-    """(B, samples) to (B, frames, bins) of the squared STFT, as a convolution: no complex numbers.
-
-    Frame t reads `fft` samples from t x `hop` on.
-    """
-
-    basis: Tensor
-
-    def __init__(self, window: Tensor, fft: int, hop: int) -> None:
-        super().__init__()
-        self.bins, self.hop = fft // 2 + 1, hop
-        n, k = np.arange(fft), np.arange(self.bins)[:, None]
-        left = (fft - len(window)) // 2
-        padded = np.zeros(fft)
-        padded[left : left + len(window)] = window.double().numpy()
-        angles = 2 * math.pi * ((n * k) % fft) / fft
-        basis = np.concatenate([np.cos(angles), -np.sin(angles)]) * padded
-        self.register_buffer("basis", torch.from_numpy(basis.astype(np.float32))[:, None])
-
-    def forward(self, x: Tensor) -> Tensor:
-        parts = F.conv1d(x[:, None], self.basis, stride=self.hop).square()
-        return (parts[:, : self.bins] + parts[:, self.bins :]).transpose(1, 2)
-
-
-class PlainLogMel(nn.Module):
-    """`LogMel` without complex numbers."""
-
-    def __init__(self, front: LogMel) -> None:
-        super().__init__()
-        s = front.settings
-        if s.deltas:
-            raise UsageError("ears with delta features cannot be exported yet")
-        self.front, self.power, self.settings = front, s.power, s
-        self.spectrum = RealSpectrum(front.window, s.fft, s.hop)
-
-    def silence(self) -> Tensor:
-        return self.front.silence()
-
-    def forward(self, waveforms: Tensor) -> Tensor:
-        energy = self.spectrum(self.front.padded(waveforms))
-        energy = energy if self.power == 2.0 else energy.pow(self.power / 2)
-        return self.front.compressed(energy @ self.front.filters).unsqueeze(1)
-
-
-class PlainKaldiMel(nn.Module):
-    """EfficientAT's `KaldiMel` without complex numbers."""
-
-    def __init__(self, front: KaldiMel) -> None:
-        super().__init__()
-        self.front = front
-        self.spectrum = RealSpectrum(front.window, efficientat.FFT, efficientat.HOP)
-
-    def forward(self, waveforms: Tensor) -> Tensor:
-        x = waveforms[:, 1:] - 0.97 * waveforms[:, :-1]
-        edge = efficientat.FFT // 2
-        power = self.spectrum(F.pad(x[:, None], (edge, edge), mode="reflect")[:, 0])
-        mel = self.front.filters @ power.transpose(1, 2)
-        features: Tensor = (((mel + 1e-5).log() + 4.5) / 5).unsqueeze(1)
-        return features
+PATCH_SAMPLES = (yamnet.PATCH - 1) * yamnet.HOP + yamnet.WINDOW
 
 
 class ExportedNetwork(nn.Module):
@@ -101,7 +44,7 @@ class ExportedNetwork(nn.Module):
             network = _known(cast("nn.Module", ear.network))
         else:
             raise UsageError(
-                f"{ear.info.model}: only single ears can be exported; give starter,"
+                f"{ear.info.model}: only single ears can be exported; give starter, yamnet,"
                 " efficientat:mn10 or a run"
             )
         self.network = network.cpu().eval()
@@ -123,12 +66,12 @@ def _front(ear: MilEar) -> LogMel:
 def _known(network: nn.Module) -> nn.Module:
     if isinstance(network, EfficientAT):
         return _copy(network, frontend=PlainKaldiMel(network.frontend))
+    if isinstance(network, YAMNet):
+        return _copy(network, frontend=PlainPatches(network.frontend))
     raise UsageError(f"{type(network).__name__}: this network cannot be exported yet")
 
 
 def _copy(module: nn.Module, **children: nn.Module) -> nn.Module:
-    import copy
-
     twin = copy.copy(module)
     twin.__dict__["_modules"] = {**module.__dict__["_modules"], **children}
     return copy.deepcopy(twin)
@@ -144,13 +87,18 @@ class ExportCheck:
 
 
 def export_ear(ear: AudioBranch, path: Path, seconds: float = WINDOW_SECONDS) -> ExportCheck:
-    """Write the ear as an ONNX file and compare the two on noise and tones; WeightsError beyond
+    """Write the ear as an ONNX file and compare the two on noise and tones; StorageError beyond
     1e-4.
+
+    Of one ear behind its calibration the file holds the ear, and the name of the calibration.
     """
     try:
         import onnx
     except ImportError as error:
         raise missing_library("Export needs", "onnx", error, "onnx") from error
+    calibrated = ""
+    if isinstance(ear, CombinedEar) and len(ear.parts) == 1:
+        calibrated, ear = ear.calibration.name, ear.parts[0]
     network = ExportedNetwork(ear)
     samples = window_samples(ear, seconds)
     with warnings.catch_warnings(), torch.no_grad():
@@ -166,7 +114,8 @@ def export_ear(ear: AudioBranch, path: Path, seconds: float = WINDOW_SECONDS) ->
         )
     model = onnx.load(str(path))
     entry = model.metadata_props.add()
-    entry.key, entry.value = KEY, json.dumps(_facts(ear, network, samples))
+    facts = replace(_facts(ear, network, samples), exported=calibrated)
+    entry.key, entry.value = KEY, json.dumps(to_table(facts))
     onnx.save(model, str(path))
     return check_export(ear, path)
 
@@ -198,19 +147,24 @@ def check_export(ear: AudioBranch, path: Path) -> ExportCheck:
     return ExportCheck(path, worst, path.stat().st_size)
 
 
-def _facts(ear: AudioBranch, network: ExportedNetwork, samples: int) -> dict[str, Any]:
-    with torch.no_grad():
-        _, frames = network(torch.zeros(1, samples))
-    rate = frames.shape[1] * ear.rate / samples
+def _facts(ear: AudioBranch, network: ExportedNetwork, samples: int) -> OnnxFacts:
+    facts = OnnxFacts(
+        name=ear.info.weights or ear.info.model,
+        labels=ear.labels,
+        rate=ear.rate,
+        frame_rate=_frame_rate(ear),
+        samples=samples,
+    )
     if isinstance(ear, KnownEar):
-        rate = ear.family.frame_rate
-    if isinstance(ear, MilEar):
-        rate = ear.rate / ear.instance_samples
-    return {
-        "name": ear.info.weights or ear.info.model,
-        "labels": list(ear.labels),
-        "rate": ear.rate,
-        "frame_rate": rate,
-        "samples": samples,
-        "raised": narrower(ear.labels) if isinstance(ear, KnownEar) else [],
-    }
+        mean = MeanOf(PATCH_SAMPLES, yamnet.PATCH_HOP * yamnet.HOP)
+        known = isinstance(network.network, YAMNet)
+        return replace(facts, raised=tuple(narrower(ear.labels)), mean=mean if known else None)
+    header = cast("MilEar", ear).header
+    return replace(facts, header=json.dumps(to_table(header)))
+
+
+def _frame_rate(ear: AudioBranch) -> float:
+    if isinstance(ear, KnownEar):
+        return ear.family.frame_rate
+    assert isinstance(ear, MilEar)
+    return ear.rate / ear.instance_samples

@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 
 from av_tagger.clip import Frames
 from av_tagger.live.memory import Kept, chunk_of
+from av_tagger.live.threads import exported_parts
 from av_tagger.protocols import AudioBranch, FrameFeatures, Recogniser, VideoBranch
 from av_tagger.scores import BranchInfo
 
@@ -132,8 +133,9 @@ def _torch_is_loaded() -> bool:
 
 def _grids(ear: AudioBranch | None) -> list[tuple[Fraction, Fraction]]:
     """Grid and frame of each part, in seconds."""
-    if not _torch_is_loaded():
-        return []
+    exported = [Fraction(e.facts.frame_rate).limit_denominator(1000) for e in exported_parts(ear)]
+    if exported or not _torch_is_loaded():
+        return [(1 / rate, 1 / rate) for rate in exported]
     from av_tagger.audio.branch import MilEar
     from av_tagger.audio.combined import CombinedEar
     from av_tagger.audio.ensemble import EnsembleEar

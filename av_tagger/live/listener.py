@@ -17,6 +17,7 @@ from av_tagger.live.hysteresis import Change, Hysteresis
 from av_tagger.live.kept import grid_of, kept_ear, kept_eye
 from av_tagger.live.lines import LineKind, LiveLine
 from av_tagger.live.schedule import FileWindows, RollingWindows, WindowSchedule, WindowSpan
+from av_tagger.live.threads import exported_parts
 from av_tagger.live.timeline import GrowingTimeline
 from av_tagger.protocols import DecodeRequest
 from av_tagger.scores import Scores, Status
@@ -279,9 +280,13 @@ def _schedule(parts: Parts, settings: LiveSettings) -> WindowSchedule:
     if settings.windows == "file":
         return FileWindows(parts.request.window_seconds, parts.request.overlap_seconds)
     grid, frame = grid_of(parts.ear)
+    window = settings.window_seconds
+    exported = [ear.window / ear.rate for ear in exported_parts(parts.ear)]
+    if exported:  # windows of the one length that the network knows; nothing is kept
+        window, grid = min(window, *exported), settings.hop_seconds
     coarse = frame if frame > SHORT_FRAME else min(frame, 0.1)
     lookahead = coarse if settings.lookahead_seconds is None else settings.lookahead_seconds
-    return RollingWindows(settings.window_seconds, settings.hop_seconds, lookahead, grid)
+    return RollingWindows(window, settings.hop_seconds, lookahead, grid)
 
 
 def _known(value: float) -> float | None:

@@ -13,7 +13,8 @@ import numpy as np
 
 from av_tagger.clip import Images
 
-SPARE = 2  # free blocks kept for the next window; the others are returned to the system
+SPARE = 2  # free blocks kept for the next window, or as many as were just in use together
+RECENT = 16  # windows in which they were; other free blocks are returned to the system
 LARGEST = 2.0  # a free block more than this many times too large is kept for a larger need
 ROUND = 1 << 20  # bytes; sizes are rounded up to this, so that similar clips share blocks
 
@@ -36,6 +37,8 @@ class Blocks:
         self._make = make or (lambda size: Block(np.empty(size, np.uint8), size))
         self._spare: list[Block] = []
         self._freed: deque[Block] = deque()  # by finalizers, which run in any thread at any time
+        self._used = 0
+        self._recent: deque[int] = deque(maxlen=RECENT)  # blocks in use with each of the last ones
         self._lock = threading.Lock()
 
     def allocate(self, shape: Shape) -> Images:
@@ -61,11 +64,14 @@ class Blocks:
     def _find(self, size: int) -> Block:
         while self._freed:
             self._spare.append(self._freed.popleft())
+            self._used -= 1
         fitting = [
             block for block in self._spare if size <= block.size <= max(LARGEST * size, ROUND)
         ]
         if fitting:
             best = min(fitting, key=lambda block: block.size)
             self._spare.remove(best)
-        del self._spare[:-SPARE]
+        self._used += 1
+        self._recent.append(self._used)
+        del self._spare[: -max(SPARE, max(self._recent) - self._used)]
         return best if fitting else self._make(-(-size // ROUND) * ROUND)

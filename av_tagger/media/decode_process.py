@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import os
+import pickle
 import signal
 import socket
 import subprocess
 import sys
 from collections.abc import Iterator, Sequence
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, Self
 
@@ -125,12 +127,15 @@ class DecodeProcess:
             self.close()
         self.files += 1
         answer = self._ask(
-            clip.path, limit_seconds, "open", self.factory, self.backend, clip, request
+            clip, limit_seconds, "open", self.factory, self.backend, clip, _pickled(request)
         )
         while isinstance(answer, Media):
+            ended = answer.is_last
             yield answer
             del answer  # its memory can be reused while the next window is decoded
-            answer = self._ask(clip.path, limit_seconds, "next")
+            if ended:
+                return
+            answer = self._ask(clip, limit_seconds, "next")
 
     def probe(self, path: Path, limit_seconds: float = LIMIT_SECONDS) -> MediaInfo:
         """What the container says about the file."""
@@ -144,16 +149,17 @@ class DecodeProcess:
         self, target: str, *arguments: Any, path: Path, limit_seconds: float = LIMIT_SECONDS
     ) -> Any:
         """Run `package.module:function` in the process; `path` is the file that errors name."""
-        return self._ask(path, limit_seconds, "call", target, arguments)[1]
+        return self._ask(Clip(path), limit_seconds, "call", target, arguments)[1]
 
-    def _ask(self, path: Path, limit_seconds: float, verb: str, *rest: Any) -> Any:
+    def _ask(self, clip: Clip, limit_seconds: float, verb: str, *rest: Any) -> Any:
+        path = clip.path
         self.start()
         assert self.channel is not None
         try:
             self.channel.settimeout(limit_seconds)
             released = [self.mapped.released.popleft() for _ in range(len(self.mapped.released))]
             send(self.channel, (verb, limit_seconds, released, *rest))
-            answer = receive(self.channel, self.mapped)
+            answer = receive(self.channel, self.mapped, clip)
         except TimeoutError as error:
             self.close()
             reason = f"took longer than {limit_seconds:g} s to decode and was given up"
@@ -180,6 +186,12 @@ class DecodeProcess:
             reason = f"its decoder was killed from outside ({how}), perhaps for lack of memory"
             return DecoderKilled(path, reason, "free memory and run the same command again")
         return MediaError(path, f"its decoder crashed ({how})", CHECK)
+
+
+@lru_cache(maxsize=8)
+def _pickled(request: DecodeRequest) -> bytes:
+    """Most files are opened with the same request."""
+    return pickle.dumps(request)
 
 
 def _environment() -> dict[str, str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import os
+import pickle
 import signal
 import socket
 import sys
@@ -11,6 +12,7 @@ import traceback
 from collections.abc import Callable, Iterator
 from typing import Any
 
+from av_tagger.clip import Media
 from av_tagger.errors import AvTaggerError, MediaError
 from av_tagger.media import sandbox
 from av_tagger.media.transport import SharedBlocks, receive, send
@@ -52,6 +54,8 @@ class DecodeServer:
             answer = self.answer_or_error(verb, rest)
             set_alarm(0)
             send(self.channel, answer, self.memory)
+            if isinstance(answer, Media) and answer.is_last:
+                self.windows = iter(())  # closes the file: the client does not ask again
             del answer  # frees its block as soon as the client releases it, too
 
     def answer_or_error(self, verb: str, rest: list[Any]) -> Any:
@@ -75,7 +79,7 @@ class DecodeServer:
         if verb == "open":
             target, name, clip, request = rest
             backend = import_target(target)(name, self.memory.allocate)
-            self.windows = backend.windows(clip, request)
+            self.windows = backend.windows(clip, pickle.loads(request))  # noqa: S301 - our own
         media = next(self.windows, None)
         return ("end",) if media is None else media
 

@@ -82,13 +82,14 @@ class PictureTrack(Track):
         last = self.clock.last
         expected = last + self.period if math.isfinite(last) else max(0.0, self.clip.start_seconds)
         seconds = self.clock.tick(self.stamp(frame), expected, back=1.0)
+        seconds = 0.0 if -1e-6 <= seconds < 0 else seconds
         if seconds <= last:  # times must rise
             seconds = last + min(self.period, 1e-3)
         self.clock.last = seconds
         bad = bool(frame.is_corrupt)
         self.damaged += bad
         if self.clip.start_seconds - 1e-6 <= seconds < self.end and self._is_candidate(seconds):
-            return (Picture(max(0.0, seconds), self.painter.paint(frame), bad),)
+            return (Picture(seconds, self.painter.paint(frame), bad),)
         return (Skipped(seconds),) if seconds >= self.end else ()
 
     def _is_candidate(self, seconds: float) -> bool:

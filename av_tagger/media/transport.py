@@ -1,8 +1,9 @@
-"""Windows between processes: pictures in shared memory, mapped once; everything else pickled."""
+"""Windows between processes: pictures and sound in shared memory, mapped once."""
 
 from __future__ import annotations
 
 import itertools
+import math
 import mmap
 import os
 import pickle
@@ -11,16 +12,18 @@ import struct
 import weakref
 from collections import deque
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, replace
-from typing import Any
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NamedTuple
 
 import numpy as np
 
-from av_tagger.clip import Frames, Images, Media
+from av_tagger.clip import Clip, ColourMatrix, Frames, Images, Media, Waveform
 from av_tagger.media.blocks import Block, Blocks, Shape
 from av_tagger.systems import anonymous_file, receive_with_files, send_with_files
 
 LARGE, MOST_ARRAYS = 1 << 16, 255  # bytes of an array that is worth a message of its own
+SAMPLE, ALIGNED = 4, 64  # bytes of a sample, and where samples in a block begin
 PageLock = Callable[[int, int], Callable[[], object] | None]  # address, bytes -> its undo
 HEADER = struct.Struct("<QBB")  # bytes of pickle that follow, file descriptors, arrays
 LENGTH = struct.Struct("<Q")  # bytes of an array that follows the pickle
@@ -94,15 +97,35 @@ def _close_block(descriptor: int, name: int, gone: deque[int]) -> None:
     gone.append(name)
 
 
-@dataclass(frozen=True)
-class _PackedWindow:
-    """A window whose pictures are in a block."""
+class _PackedSound(NamedTuple):
+    """Samples in the block of a window."""
 
-    media: Media  # without its frames
-    name: int  # of the block
+    offset: int  # bytes from the start of the block
+    length: int  # samples
+    rate: int
+    start_seconds: float
+
+
+class _PackedFrames(NamedTuple):
+    """Pictures at the start of the block of a window; small arrays as bytes."""
+
     shape: Shape
-    rest: tuple[Any, ...]  # the other fields of the frames
+    times: bytearray
+    damaged: int
+    luma: tuple[float, float, bool] | None
+    first_equal: bytearray | None
+
+
+class _PackedWindow(NamedTuple):
+    """A window whose arrays are in a block; numbers and bytes only, which pickle quickly."""
+
+    name: int  # of the block
     gone: list[int]  # names of blocks to unmap
+    clip: tuple[str, float, float | None, str]
+    span: tuple[float, float]
+    sound: _PackedSound | Waveform | None
+    frames: _PackedFrames | None
+    rest: tuple[Any, ...]  # the other fields of the window
 
 
 class LockedMap(mmap.mmap):
@@ -126,16 +149,21 @@ class MappedBlocks:
         self.released: deque[int] = deque()  # names of blocks that the sender may reuse
         self._mapped: dict[int, LockedMap] = {}
 
-    def unpack(self, packed: _PackedWindow, descriptors: list[int]) -> Media:
+    def unpack(self, packed: _PackedWindow, descriptors: list[int], clip: Clip | None) -> Media:
+        """The window; `clip` is the one that was asked for: it need not be made again."""
         for name in packed.gone:
             self._mapped.pop(name, None)  # arrays that still exist keep the mapping alive
         if descriptors:
             self._mapped[packed.name] = self._map(descriptors[0])
-        size = int(np.prod(packed.shape, dtype=np.int64))
-        array = np.frombuffer(memoryview(self._mapped[packed.name]), np.uint8)
-        weakref.finalize(array, self.released.append, packed.name).atexit = False
-        return replace(
-            packed.media, frames=Frames(array[:size].reshape(packed.shape), *packed.rest)
+        memory = np.frombuffer(memoryview(self._mapped[packed.name]), np.uint8)
+        weakref.finalize(memory, self.released.append, packed.name).atexit = False
+        path, start, end, source = packed.clip
+        return Media(
+            clip or Clip(Path(path), start, end, source),
+            *packed.span,
+            _waveform(packed.sound, memory),
+            None if packed.frames is None else _frames(packed.frames, memory),
+            *packed.rest,
         )
 
     def _map(self, descriptor: int) -> LockedMap:
@@ -146,24 +174,81 @@ class MappedBlocks:
         return mapped
 
 
+def _waveform(sound: _PackedSound | Waveform | None, memory: Images) -> Waveform | None:
+    if not isinstance(sound, _PackedSound):
+        return sound
+    end = sound.offset + SAMPLE * sound.length
+    return Waveform(memory[sound.offset : end].view(np.float32), sound.rate, sound.start_seconds)
+
+
+def _frames(packed: _PackedFrames, memory: Images) -> Frames:
+    return Frames(
+        memory[: math.prod(packed.shape)].reshape(packed.shape),
+        np.frombuffer(packed.times, np.float64),
+        packed.damaged,
+        None if packed.luma is None else ColourMatrix(*packed.luma),
+        None if packed.first_equal is None else np.frombuffer(packed.first_equal, np.int64),
+    )
+
+
 def _address(images: Images) -> int:
     return int(images.__array_interface__["data"][0])
 
 
+def _pack(media: Media, memory: SharedBlocks) -> tuple[_PackedWindow, SharedBlock] | None:
+    """The window with its arrays in one block: samples lie behind the pictures.
+
+    None for a window without pictures whose samples are so few that they are simply pickled.
+    """
+    frames, waveform = media.frames, media.waveform
+    if frames is None and (waveform is None or waveform.samples.nbytes < LARGE):
+        return None
+    if frames is not None:
+        block = memory.share(frames.images)
+    elif waveform is not None:
+        block = memory.share(memory.allocate((waveform.samples.nbytes,)))
+    offset = 0 if frames is None else -(-frames.images.nbytes // ALIGNED) * ALIGNED
+    clip = media.clip
+    rest = (media.notes, media.remarks, media.total_seconds, media.is_last)
+    packed = _PackedWindow(
+        block.name,
+        memory.names_to_unmap(),
+        (str(clip.path), clip.start_seconds, clip.end_seconds, clip.source),
+        (media.start_seconds, media.end_seconds),
+        None if waveform is None else _put_sound(waveform, block, offset),
+        None if frames is None else _pack_frames(frames),
+        rest,
+    )
+    return packed, block
+
+
+def _put_sound(waveform: Waveform, block: Block, offset: int) -> _PackedSound | Waveform:
+    """Copy the samples into the block; where they do not fit they are sent as they are."""
+    samples = waveform.samples
+    if offset + samples.nbytes > block.size:
+        return waveform
+    np.frombuffer(block.memory, np.float32, len(samples), offset)[:] = samples
+    return _PackedSound(offset, len(samples), waveform.rate, waveform.start_seconds)
+
+
+def _pack_frames(frames: Frames) -> _PackedFrames:
+    luma, first = frames.luma, frames.first_equal
+    return _PackedFrames(
+        frames.images.shape,
+        bytearray(frames.times.tobytes()),
+        frames.damaged,
+        None if luma is None else (luma.red, luma.blue, luma.full),
+        None if first is None else bytearray(first.tobytes()),
+    )
+
+
 def send(channel: socket.socket, message: Any, memory: SharedBlocks | None = None) -> None:
     descriptors: list[int] = []
-    if isinstance(message, Media) and message.frames is not None and memory is not None:
-        frames = message.frames
-        block = memory.share(frames.images)
-        descriptors = memory.descriptors_for(block)
-        rest = (frames.times, frames.damaged, frames.luma, frames.first_equal)
-        message = _PackedWindow(
-            replace(message, frames=None),
-            block.name,
-            frames.images.shape,
-            rest,
-            memory.names_to_unmap(),
-        )
+    if isinstance(message, Media) and memory is not None:
+        packed = _pack(message, memory)
+        if packed is not None:
+            message, block = packed
+            descriptors = memory.descriptors_for(block)
     arrays: list[pickle.PickleBuffer] = []  # sent from where they are, not through the pickle
 
     def keep_in_band(buffer: pickle.PickleBuffer) -> bool:
@@ -174,15 +259,20 @@ def send(channel: socket.socket, message: Any, memory: SharedBlocks | None = Non
 
     body = pickle.dumps(message, protocol=5, buffer_callback=keep_in_band)
     head = HEADER.pack(len(body), len(descriptors), len(arrays))
-    send_with_files(channel, head, descriptors)
-    channel.sendall(body)
+    # At once: the receiver wakes up only once, and finds the whole message.
+    send_with_files(channel, head + body, descriptors)
     for array in arrays:
         channel.sendall(LENGTH.pack(array.raw().nbytes))
         channel.sendall(array.raw())
 
 
-def receive(channel: socket.socket, mapped: MappedBlocks | None = None) -> Any:
-    """The next message; EOFError when the other process is gone."""
+def receive(
+    channel: socket.socket, mapped: MappedBlocks | None = None, clip: Clip | None = None
+) -> Any:
+    """The next message; EOFError when the other process is gone.
+
+    `clip` is what was asked for, if anything: a window gets it instead of a copy.
+    """
     head, descriptors = receive_with_files(channel, HEADER.size)
     try:
         head += _exactly(channel, HEADER.size - len(head)) if head else b""
@@ -195,7 +285,7 @@ def receive(channel: socket.socket, mapped: MappedBlocks | None = None) -> Any:
         ]
         message = pickle.loads(body, buffers=arrays)  # noqa: S301 - our own process
         return (
-            (mapped or MappedBlocks()).unpack(message, descriptors)
+            (mapped or MappedBlocks()).unpack(message, descriptors, clip)
             if isinstance(message, _PackedWindow)
             else message
         )

@@ -205,7 +205,7 @@ class Windows:
         if last is not None:
             notes = (*last.notes, *self.notes)
             self.notes = []
-            yield replace(last, notes=notes)
+            yield replace(last, notes=notes, is_last=True)
 
     def _note(self, text: str) -> None:
         if text not in self.noted:

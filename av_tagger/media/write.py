@@ -57,13 +57,13 @@ def write_video(
 ) -> Path:
     """Pictures (height, width, 3) uint8 RGB and mono samples as an mp4; written atomically."""
     with (
-        _written(path) as temporary,
+        written_whole(path) as temporary,
         av.open(str(temporary), "w", format=container_of(path)) as out,
     ):
-        pictures: _PictureWriter | None = None
+        pictures: PictureWriter | None = None
         sound = None if samples is None or not len(samples) else _SoundWriter(out, samples, rate)
         for number, image in enumerate(images):
-            pictures = pictures or _PictureWriter(out, image, fps)
+            pictures = pictures or PictureWriter(out, image, fps)
             pictures.write(image, number / fps)
             if sound is not None:
                 sound.until((number + 1) / fps)
@@ -90,7 +90,7 @@ def copy_with_pictures(source: Path, target: Path, draw: Draw) -> Path:
                 source, "has no video track to draw on", "ask for another kind of report"
             )
         with (
-            _written(target) as temporary,
+            written_whole(target) as temporary,
             av.open(str(temporary), "w", format=container_of(target)) as out,
         ):
             _Copy(container, out, draw, source, target).run()
@@ -105,7 +105,7 @@ class _Copy:
         self.tracks = pick_tracks(container)
         self.origin = origin_of(container, self.tracks)
         self.painter = Painter(self.tracks.video.codec_context, None)  # type: ignore[union-attr]
-        self.pictures: _PictureWriter | None = None
+        self.pictures: PictureWriter | None = None
         self.sound = (
             None if self.tracks.audio is None else _template(out, self.tracks.audio, target)
         )
@@ -140,7 +140,7 @@ class _Copy:
                 continue
             image = self.draw(np.ascontiguousarray(self.painter.paint(frame)), seconds)
             rate = self.tracks.video.average_rate  # type: ignore[union-attr]
-            self.pictures = self.pictures or _PictureWriter(self.out, image, float(rate or 25))
+            self.pictures = self.pictures or PictureWriter(self.out, image, float(rate or 25))
             self.pictures.write(image, seconds)
 
     def _pass_on(self) -> None:
@@ -176,7 +176,7 @@ def _template(out: Any, stream: Any, target: Path) -> Any:
     return out.add_stream_from_template(stream)
 
 
-class _PictureWriter:
+class PictureWriter:
     """Encodes pictures; odd sizes are padded by a row or column, as H.264 needs even ones."""
 
     def __init__(self, out: Any, first: Images, fps: float) -> None:
@@ -257,8 +257,10 @@ def _first_encoder() -> str:
 
 
 @contextlib.contextmanager
-def _written(path: Path) -> Iterator[Path]:
+def written_whole(path: Path) -> Iterator[Path]:
     """A temporary file that replaces the target on success."""
+    if path.exists() and not path.is_file():
+        raise StorageError(f"{path}: is no file that can be replaced; name another one")
     try:
         handle, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".part", dir=path.parent)
         os.close(handle)

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import math
 import zipfile
-from collections.abc import Mapping
-from contextlib import suppress
-from typing import TYPE_CHECKING, Any
+import zlib
+from collections.abc import Container, Iterator, Mapping
+from contextlib import ExitStack, contextmanager, suppress
+from typing import IO, TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,6 +18,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 Rows = Mapping[str, NDArray[np.float32]]  # file: (seconds, width)
+Block = tuple[NDArray[Any], NDArray[Any], NDArray[Any]]  # files, seconds, values
 
 EAR = "av_tagger.ear"  # key of Parquet's metadata
 COLUMNS = ("file", "second", "embedding")
@@ -57,17 +60,95 @@ def read_embeddings(path: Path) -> dict[str, NDArray[np.float32]]:
 
 def made_by(path: Path) -> str:
     """The ear that made the embeddings, as `--ear` takes it; empty if unknown."""
-    return _read(path)[3]
+    check_target(path)
+    with _readable(path):
+        return (_ear_of_npz if path.suffix == ".npz" else _ear_of_parquet)(path)
+
+
+def stream_embeddings(path: Path, most: int = 4096) -> Iterator[Block]:
+    """Files, seconds and values of at most so many rows at a time, in the order of the file."""
+    check_target(path)
+    with _readable(path):
+        yield from (_blocks_npz if path.suffix == ".npz" else _blocks_parquet)(path, most)
+
+
+def _blocks_npz(path: Path, most: int) -> Iterator[Block]:
+    """The arrays of the archive side by side, without unpacking any of them as a whole."""
+    with zipfile.ZipFile(path) as archive, ExitStack() as stack:
+        members = [stack.enter_context(archive.open(f"{name}.npy")) for name in COLUMNS]
+        heads = [_head_of(member) for member in members]
+        if len({shape[0] for shape, _ in heads}) != 1:
+            raise ValueError("its arrays have different lengths")
+        for start in range(0, heads[0][0][0], most):
+            rows = min(most, heads[0][0][0] - start)
+            files, seconds, values = (
+                _take(member, (rows, *shape[1:]), dtype)
+                for member, (shape, dtype) in zip(members, heads, strict=True)
+            )
+            yield files, seconds, values
+
+
+def _head_of(member: IO[bytes]) -> tuple[tuple[int, ...], np.dtype[Any]]:
+    version = np.lib.format.read_magic(member)
+    read = np.lib.format.read_array_header_1_0
+    shape, fortran, dtype = (read if version == (1, 0) else np.lib.format.read_array_header_2_0)(
+        member
+    )
+    if fortran or dtype.hasobject or not shape:
+        raise ValueError("an array in it is not stored row by row")
+    return shape, dtype
+
+
+def _take(member: IO[bytes], shape: tuple[int, ...], dtype: np.dtype[Any]) -> NDArray[Any]:
+    size = math.prod(shape) * dtype.itemsize
+    data = member.read(size)
+    if len(data) != size:
+        raise ValueError("an array in it is cut short")
+    return np.frombuffer(data, dtype).reshape(shape)
+
+
+def _blocks_parquet(path: Path, most: int) -> Iterator[Block]:
+    for batch in _pyarrow().ParquetFile(path).iter_batches(most, columns=list(COLUMNS)):
+        files, seconds, vectors = (batch.column(name) for name in COLUMNS)
+        values = vectors.flatten().to_numpy(zero_copy_only=False).astype(np.float32)
+        names = np.array(files.to_pylist())
+        yield names, seconds.to_numpy(zero_copy_only=False), values.reshape(len(vectors), -1)
+
+
+def _ear_of_npz(path: Path) -> str:
+    with path.open("rb") as file, np.load(file, allow_pickle=False) as stored:
+        _check_columns(stored)
+        return str(stored["ear"]) if "ear" in stored else ""
+
+
+def _check_columns(known: Container[str]) -> None:
+    for name in COLUMNS:
+        if name not in known:
+            raise KeyError(name)
+
+
+def _ear_of_parquet(path: Path) -> str:
+    schema = _pyarrow().read_schema(path)
+    _check_columns(schema.names)
+    metadata = schema.metadata or {}
+    return str(metadata.get(EAR.encode(), b"").decode())
 
 
 def _read(path: Path) -> tuple[NDArray[np.str_], NDArray[np.int64], NDArray[np.float32], str]:
     check_target(path)
+    with _readable(path):
+        return _read_npz(path) if path.suffix == ".npz" else _read_parquet(path)
+
+
+@contextmanager
+def _readable(path: Path) -> Iterator[None]:
+    """What is wrong with a file of embeddings, as one sentence."""
     remedy = "make one with av-tag embed"
     if not path.is_file():
         raise UsageError(sentence(path, "no such file", remedy))
     try:
-        return _read_npz(path) if path.suffix == ".npz" else _read_parquet(path)
-    except (OSError, EOFError, ValueError, KeyError, zipfile.BadZipFile) as error:
+        yield
+    except (OSError, EOFError, ValueError, KeyError, zipfile.BadZipFile, zlib.error) as error:
         raise UsageError(
             sentence(path, f"has no columns {', '.join(COLUMNS)} ({error})", remedy)
         ) from error

@@ -9,7 +9,8 @@ from av_tagger.systems import available_cores, physical_memory
 
 GIB = 1 << 30
 MOST_DECODERS = 64
-GPU_BATCH = 8  # windows; a GPU is filled by about 2000 frames
+GPU_BATCH = 16  # windows; a GPU is filled by half of them, the driving process saves its own time
+GATHER_SECONDS = 2.0  # a GPU, and the process that drives it, do more per second in full batches
 CPU_BATCH = 1  # a core is busy with one, and its scores then do not depend on its neighbours
 
 
@@ -22,14 +23,15 @@ class Concurrency:
     threads: int = 0  # per inference thread, inside the networks
     batch: int = 0  # windows per call of the networks
     memory_bytes: int = 0  # of decoded windows that wait or are being scored
-    ahead: int = 64  # clips that may be started beyond the oldest unfinished one
+    ahead: int = 128  # clips that may be started beyond the oldest unfinished one
     window_limit: float = 120.0  # seconds to decode one window
     clip_limit: float = 3600.0  # seconds to decode one clip
     detail: bool = False  # keep curves and pictures in the documents
+    gather_seconds: float = 0.0  # that a thread waits for a full batch
 
     def __post_init__(self) -> None:
         counts = (self.decoders, self.inference_threads, self.threads, self.batch)
-        if min(*counts, self.memory_bytes) < 0 or self.ahead < 1:
+        if min(*counts, self.memory_bytes, self.gather_seconds) < 0 or self.ahead < 1:
             raise ValueError(f"counts must not be negative, and `ahead` at least 1: {self}")
         if self.window_limit <= 0 or self.clip_limit <= 0:
             raise ValueError(
@@ -53,6 +55,7 @@ def for_machine(concurrency: Concurrency, device: str, sharing: int = 1) -> Conc
         "inference_threads": 2 if gpu else cores,
         "threads": max(1, cores // 4) if gpu else 1,
         "batch": GPU_BATCH if gpu else CPU_BATCH,
+        "gather_seconds": GATHER_SECONDS if gpu else 0.0,
         "memory_bytes": max(GIB // 2, share),
     }
     undecided: dict[str, Any] = {

@@ -8,13 +8,13 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from pathlib import Path
 
 from av_tagger.clip import Media
-from av_tagger.errors import AvTaggerError, StorageError, TimedOut
+from av_tagger.errors import AvTaggerError, TimedOut
 from av_tagger.media import Decoder
 from av_tagger.runner.clip_problem import ClipProblem, is_out_of_memory, problem_of
 from av_tagger.runner.concurrency import Concurrency
+from av_tagger.runner.disks import check_disk
 from av_tagger.runner.job import CRASH, Job, Record, failure, record, suspect
 from av_tagger.runner.job_shelf import JobShelf
 from av_tagger.runner.profiler import Profiler
@@ -24,6 +24,7 @@ from av_tagger.tagger import WindowResult
 
 MOST_EVENTS = 64  # events handled before finished clips are looked for again
 LOOK_AHEAD = 4  # jobs per engine from which the largest files go to the engines
+GATHERED = 4  # batches of clips that may be started, or threads do not wait for a full one
 MOST_DEFECTS = 20  # clips in a row that fail with a bug: more end the run with the traceback
 
 
@@ -91,6 +92,8 @@ class Flow:
             concurrency.inference_threads,
             usual_cost(worker.tagger.parts.request),
         )
+        if concurrency.ahead >= GATHERED * concurrency.batch > GATHERED:
+            self.queue.gather_seconds = concurrency.gather_seconds
         self._events: queue.SimpleQueue[ScoredWindow | Decoded | ThreadEnded] = queue.SimpleQueue()
         self._turn, self._source = threading.Condition(), threading.Lock()
         self._finished = 0  # clips whose records have been yielded
@@ -102,6 +105,7 @@ class Flow:
     def records(self, jobs: Iterator[Job]) -> Iterator[list[Record]]:
         """Records in groups, as they become known. Closing the iterator ends all threads."""
         engines = self.worker.engines
+        self._decoding = self.concurrency.decoders + len(engines)
         self._jobs = JobShelf(jobs, 1 + LOOK_AHEAD * len(engines))
         self._engines = deque(engines)
         threads = [
@@ -152,6 +156,10 @@ class Flow:
                 self._decode_one(decoder, *claimed)
         finally:
             decoder.close()
+        with self._source:
+            self._decoding -= 1
+            if not self._decoding:
+                self.queue.complete()
         self._events.put(ThreadEnded())
 
     def _next_job(self, *, large: bool) -> tuple[int, Job] | None:
@@ -188,7 +196,7 @@ class Flow:
                 del media
                 self._check_limit(decoder, job, seconds)
         except AvTaggerError as error:
-            self._check_disk(job)
+            check_disk(job)
             trace = getattr(error, "traceback", "")  # of a bug in the decoding process
             problem = ClipProblem(error.kind, str(error), traceback=trace)
         if not self._stopping:
@@ -204,17 +212,6 @@ class Flow:
             decoder.interrupt()
             reason = f"took longer than {limit:g} s to decode and was given up"
             raise TimedOut(job.clip.path, reason, "raise --time-limit if the file is sound")
-
-    @staticmethod
-    def _check_disk(job: Job) -> None:
-        """A missing file fails alone; if its folder is gone or empty, the disk is: StorageError."""
-        path = job.clip.path
-        if not job.was_there or _exists(path) or _has_entries(path.parent):
-            return
-        raise StorageError(
-            f"{path.parent}: was there when the run began and is gone; "
-            "bring it back and run the same command again"
-        )
 
     # In the inference threads.
 
@@ -332,17 +329,3 @@ def _ended(event: ThreadEnded) -> int:
     if event.error is not None:
         raise event.error
     return 1
-
-
-def _exists(path: Path) -> bool:
-    try:
-        return path.exists()
-    except OSError:  # a stale handle, a broken disk
-        return False
-
-
-def _has_entries(folder: Path) -> bool:
-    try:
-        return any(True for _ in folder.iterdir())
-    except OSError:
-        return False

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-import numpy as np
-
 from av_tagger.clip import Clip
 from av_tagger.reports.schema import as_line
 from av_tagger.scores import Failed, Outcome
@@ -52,8 +50,7 @@ def record(job: Job, outcome: Outcome, seconds: float, *, detail: bool = False) 
     """The document has no run time, which clips of a batch share: results must be reproducible."""
     if isinstance(outcome, Failed):
         return Record(job.position, FAILED, outcome.kind, "", "", seconds, as_line(outcome))
-    timeless = replace(outcome, run=replace(outcome.run, seconds=np.nan))
-    line = as_line(timeless, detail=detail)
+    line = as_line(outcome, detail=detail, timed=False)
     return Record(
         job.position, DONE, "", str(outcome.ear.status), str(outcome.eye.status), seconds, line
     )

@@ -65,7 +65,7 @@ def _claims(journal: Journal, owner: str, flow: Flow) -> Iterator[Job]:
     """Few at a time, so that all processes finish together and a death makes few suspects."""
     while True:
         with flow.profiler.of("claim"):
-            jobs = journal.claim(owner, max(2, flow.concurrency.decoders))
+            jobs = journal.claim(owner, max(2, flow.concurrency.decoders, flow.concurrency.batch))
         if not jobs:
             return
         yield from jobs

@@ -8,9 +8,9 @@ import socket
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from typing import NamedTuple, Self
 
 MOST_SPANS = 4000  # the last ones are kept for the chart
 NETWORKS = ("hear", "see")
@@ -40,8 +40,7 @@ WAITING = {
 ONLY_PROCESS, DRIVER = "here", "driver"  # owners of profiles that are no worker processes
 
 
-@dataclass(frozen=True)
-class StageSpan:
+class StageSpan(NamedTuple):
     """What one thread did from when to when, in seconds of the run."""
 
     stage: str
@@ -58,13 +57,6 @@ class Stage:
     times: int = 0
     threads: set[str] = field(default_factory=set)
     cpu: float = 0.0  # CPU seconds of its threads
-
-
-@dataclass
-class Lap:
-    """How long a block took; set when it has ended."""
-
-    seconds: float = 0.0
 
 
 class Profiler:
@@ -84,21 +76,12 @@ class Profiler:
         self._lock = threading.Lock()
         self._cpu = _cpu_seconds()
 
-    @contextmanager
-    def of(self, stage: str, own_stage: str | None = None) -> Iterator[Lap]:
-        """`own_stage` gets this thread's CPU time if another process does the work of `stage`."""
-        lap = Lap()
-        begin, own = self.clock(), self.cpu_clock()
-        self._enter(stage, begin)
-        try:
-            yield lap
-        finally:
-            end, own = self.clock(), self.cpu_clock() - own
-            lap.seconds = end - begin
-            self._leave(stage, begin, end)
-            self._add(stage, lap.seconds - (own if own_stage else 0.0), 0.0 if own_stage else own)
-            if own_stage:
-                self._add(own_stage, own, own)
+    def of(self, stage: str, own_stage: str | None = None) -> Lap:
+        """A block of a stage: `with profiler.of("decode"):`.
+
+        `own_stage` gets this thread's CPU time if another process does the work of `stage`.
+        """
+        return Lap(self, stage, own_stage)
 
     def restart_cpu(self) -> None:
         """Leave out the CPU time of the start-up."""
@@ -125,27 +108,52 @@ class Profiler:
             }
         )
 
-    def _enter(self, stage: str, now: float) -> None:
+    def enter(self, stage: str, now: float) -> None:
+        """A thread begins a stage."""
         if stage in PRODUCTIVE:
             with self._lock:
                 self._since = self._since if self._working else now
                 self._working += 1
 
-    def _leave(self, stage: str, begin: float, end: float) -> None:
+    def leave(self, span: StageSpan, sums: Sequence[tuple[str, float, float]]) -> None:
+        """A thread ends a stage: stages with their seconds and CPU seconds are added up."""
         with self._lock:
-            thread = threading.current_thread().name
-            self.spans.append(StageSpan(stage, thread, begin - self.began, end - self.began))
-            if stage in PRODUCTIVE:
+            self.spans.append(span)
+            if span.stage in PRODUCTIVE:
                 self._working -= 1
-                self.productive += 0.0 if self._working else end - self._since
+                self.productive += 0.0 if self._working else span.end + self.began - self._since
+            for name, seconds, cpu in sums:
+                stage = self.stages.setdefault(name, Stage())
+                stage.seconds += seconds
+                stage.times += 1
+                stage.cpu += cpu
+                stage.threads.add(span.thread)
 
-    def _add(self, stage: str, seconds: float, cpu: float) -> None:
-        with self._lock:
-            sums = self.stages.setdefault(stage, Stage())
-            sums.seconds += seconds
-            sums.times += 1
-            sums.cpu += cpu
-            sums.threads.add(threading.current_thread().name)
+
+class Lap:
+    """One block of a stage in one thread; `seconds` is set when it has ended."""
+
+    __slots__ = ("_begin", "_cpu", "_own_stage", "_profiler", "_stage", "seconds")
+
+    def __init__(self, profiler: Profiler, stage: str, own_stage: str | None) -> None:
+        self._profiler, self._stage, self._own_stage = profiler, stage, own_stage
+        self.seconds = self._begin = self._cpu = 0.0
+
+    def __enter__(self) -> Self:
+        profiler = self._profiler
+        self._begin, self._cpu = profiler.clock(), profiler.cpu_clock()
+        profiler.enter(self._stage, self._begin)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        profiler, begin = self._profiler, self._begin
+        end, own = profiler.clock(), profiler.cpu_clock() - self._cpu
+        self.seconds = end - begin
+        thread, began = threading.current_thread().name, profiler.began
+        sums = [(self._stage, self.seconds, own)]
+        if self._own_stage:
+            sums = [(self._stage, self.seconds - own, 0.0), (self._own_stage, own, own)]
+        profiler.leave(StageSpan(self._stage, thread, begin - began, end - began), sums)
 
 
 def _cpu_seconds() -> tuple[float, float]:

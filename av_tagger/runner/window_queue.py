@@ -16,6 +16,7 @@ SECOND = 1.0  # of audio
 RECOGNISED = 75.0  # four key frames in Inception-v4
 MEGABYTE = 1.0  # of pictures that are copied and resized
 USUAL_RATE, USUAL_BYTES = 24.0, 640 * 360 * 3 // 2  # frames per second, bytes per frame
+FULL = 0.95  # of its budget; a part of a window more would not fit
 MOST_SHARE = 4  # a batch has at most this many times `batch` windows, however short they are
 
 
@@ -78,60 +79,97 @@ class WindowQueue:
         self.most_bytes, self.most_windows = most_bytes, most_windows
         self.batch, self.inference_threads, self.usual = batch, inference_threads, usual
         self.budget = batch * (usual or 1.0)  # cost of a batch
+        self.gather_seconds = 0.0  # that a thread waits for a full batch
         self.count = self.bytes = self.peak = 0
         self._waiting: deque[Window] = deque()
-        self._changed = threading.Condition()
-        self._closed = False
+        self._spent = 0.0  # cost of what waits
+        self._lock = threading.Lock()
+        self._news = threading.Condition(self._lock)  # for inference threads
+        self._room = threading.Condition(self._lock)  # for decoders
+        self._blocked = 0  # decoders that wait for room
+        self._complete = self._closed = False
 
     def put(self, window: Window) -> bool:
         """Wait until the window fits; False if the queue was closed."""
         self._cost(window)  # computed once, and not under the lock
-        with self._changed:
-            self._changed.wait_for(lambda: self._closed or self._fits(window.size))
+        with self._lock:
+            if not self._fits(window.size):
+                self._wait_for_room(window.size)
             if self._closed:
                 return False
             self._waiting.append(window)
+            self._spent += self._cost(window)
             self.count += 1
             self.bytes += window.size
             self.peak = max(self.peak, self.count)
-            self._changed.notify_all()
+            if not self.gather_seconds or len(self._waiting) == 1 or self._is_enough():
+                self._news.notify()
             return True
 
     def take(self) -> list[Window]:
         """Up to a batch of windows, at most a thread's share; empty if the queue was closed.
 
-        It waits for the first window but not for a full batch, and leaves work to other threads.
+        It waits for the first window, and `gather_seconds` for a full batch while decoders go on.
+        Where it does not gather, it leaves work to other threads.
         """
-        with self._changed:
-            self._changed.wait_for(lambda: self._closed or self._waiting)
-            if self._closed:
-                return []
-            share = sum(map(self._cost, self._waiting)) / self.inference_threads
-            taken, spent = [self._waiting.popleft()], 0.0
-            while self._waiting and len(taken) < MOST_SHARE * self.batch:
-                spent += self._cost(taken[-1])
-                if spent >= share or spent + self._cost(self._waiting[0]) > self.budget:
-                    break
-                taken.append(self._waiting.popleft())
-            return taken
+        with self._lock:
+            while True:  # another thread may have taken all in the meantime
+                self._news.wait_for(lambda: self._closed or self._waiting)
+                if self.gather_seconds:
+                    self._news.wait_for(self._is_enough, self.gather_seconds)
+                if self._closed:
+                    return []
+                if self._waiting:
+                    return self._batch()
+
+    def _batch(self) -> list[Window]:
+        share = self._spent / (1 if self.gather_seconds else self.inference_threads)
+        taken, spent = [self._waiting.popleft()], 0.0
+        while self._waiting and len(taken) < MOST_SHARE * self.batch:
+            spent += self._cost(taken[-1])
+            if spent >= share or spent + self._cost(self._waiting[0]) > self.budget:
+                break
+            taken.append(self._waiting.popleft())
+        self._spent = sum(map(self._cost, self._waiting))
+        return taken
 
     def shrink(self, cost: float) -> None:
         """Later batches cost at most this much: a larger one did not fit into memory."""
-        with self._changed:
+        with self._lock:
             self.budget = min(self.budget, cost)
 
     def leave(self, count: int, size: int) -> None:
         """Windows that were scored no longer count."""
-        with self._changed:
+        with self._lock:
             self.count -= count
             self.bytes -= size
-            self._changed.notify_all()
+            self._room.notify_all()
+
+    def complete(self) -> None:
+        """No more windows come: nothing is worth waiting for."""
+        with self._lock:
+            self._complete = True
+            self._news.notify_all()
 
     def close(self) -> None:
-        with self._changed:
+        with self._lock:
             self._closed = True
             self._waiting.clear()
-            self._changed.notify_all()
+            self._news.notify_all()
+            self._room.notify_all()
+
+    def _wait_for_room(self, size: int) -> None:
+        self._blocked += 1
+        self._news.notify_all()
+        self._room.wait_for(lambda: self._closed or self._fits(size))
+        self._blocked -= 1
+
+    def _is_enough(self) -> bool:
+        """A full batch; or all there is, where decoders wait for room or have ended."""
+        if self._closed or self._complete or self._blocked:
+            return True
+        full = len(self._waiting) >= MOST_SHARE * self.batch
+        return full or self._spent >= FULL * self.budget
 
     def _cost(self, window: Window) -> float:
         return 1.0 if self.usual is None else window.cost

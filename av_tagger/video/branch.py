@@ -7,7 +7,7 @@ import io
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Literal, TypeGuard
+from typing import Literal, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,6 +19,7 @@ from av_tagger.protocols import (
     FrameFeatures,
     FrameRecogniser,
     KeyframeSelector,
+    LocatingRecogniser,
     Recogniser,
     Representatives,
     WordSpace,
@@ -28,7 +29,9 @@ from av_tagger.settings import check_range
 from av_tagger.stages import stage
 from av_tagger.video.assign import Assignment, How, rectify
 from av_tagger.video.imagenet import short
+from av_tagger.video.locate import located
 from av_tagger.video.reasons import Reasons
+from av_tagger.video.still import merge_still
 from av_tagger.video.words import RuleName
 
 PICTURE_SIDE = 320  # pixels of the longer side of a kept picture
@@ -59,7 +62,9 @@ class EyeSettings:
     network_weights: Path | None = None  # None: looked for in the weights folders
     recogniser_weights: Path | None = None  # the same for the recogniser
     words: Path | None = None  # a file of GloVe vectors
+    still: float = 0.0  # of 255; frames that change less share their features (may change tags)
     pictures: bool = True  # keep a small JPEG of each key frame
+    where: bool = False  # say where in the key frame the evidence of a class is seen
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "precision", parse_precision(self.precision, PRECISIONS))
@@ -68,6 +73,7 @@ class EyeSettings:
         check_range(self, 1e-3, 1000.0, "frame_rate")
         check_range(self, 0.0, 1.0, "floor")
         check_range(self, 1e-6, 1e6, "temperature")
+        check_range(self, 0.0, 255.0, "still")
 
     @property
     def sharing(self) -> Assignment:
@@ -110,6 +116,8 @@ class SparseEye:
             names = [short(name) for name in parts.recogniser.objects]
         if parts.recogniser is not None and parts.words is not None:
             similarity = parts.words.similarity(parts.recogniser.objects, self._labels)
+        # Once: `isinstance` of a protocol looks at every name.
+        self._of_frames = _frame_recogniser(parts.recogniser)
         self._reasons = Reasons(self._labels, names, similarity, settings.sharing, settings.keep)
 
     def without_pictures(self) -> SparseEye:
@@ -173,7 +181,9 @@ class SparseEye:
         if not films:
             return [Scores.silent(self.labels, Status.NO_TRACK) for _ in clips]
         with stage("features"):
-            features = self.parts.features.describe(films)
+            still = self.settings.still
+            moving = [merge_still(film, still) for film in films] if still else films
+            features = self.parts.features.describe(moving)
         with stage("key frames"):
             chosen = self.parts.selector.select(features, self.settings.keyframes)
         with stage("recognise"):
@@ -181,8 +191,7 @@ class SparseEye:
             objects = self._recognise(films, chosen, pictures)
         with stage("words"):
             cuts = cuts_of(features, [film.times for film in films])
-            scores = map(self._score, films, chosen, objects, pictures)
-            seen = iter([replace(s, cuts=c) for s, c in zip(scores, cuts, strict=True)])
+            seen = iter(list(map(self._score, films, chosen, objects, pictures, cuts)))
         return [
             next(seen) if len(clip) else Scores.silent(self.labels, Status.NO_TRACK)
             for clip in clips
@@ -193,7 +202,8 @@ class SparseEye:
     ) -> list[Images | None]:
         """RGB key frames of each clip, where they are kept or the recogniser reads them."""
         recogniser = self.parts.recogniser
-        if not self.settings.pictures and (recogniser is None or _reads_frames(recogniser)):
+        wanted = self.settings.pictures or self.settings.where
+        if not wanted and (recogniser is None or self._of_frames is not None):
             return [None] * len(films)
         return [film.rgb(pick.rows) for film, pick in zip(films, chosen, strict=True)]
 
@@ -209,8 +219,8 @@ class SparseEye:
             return [None] * len(films)
         rows = [pick.rows for pick in chosen]
         found = (
-            recogniser.recognise_frames(films, rows)
-            if _reads_frames(recogniser)
+            self._of_frames.recognise_frames(films, rows)
+            if self._of_frames is not None
             else recogniser.recognise([i for group in pictures if group is not None for i in group])
         )
         ends = np.cumsum([len(group) for group in rows])[:-1]
@@ -222,6 +232,7 @@ class SparseEye:
         chosen: Representatives,
         objects: NDArray[np.float64] | None,
         pictures: Images | None,
+        cuts: tuple[float, ...],
     ) -> Scores:
         seconds = film.times[chosen.rows]
         none: list[tuple[tuple[str, float], ...]] = [()] * len(seconds)
@@ -230,15 +241,26 @@ class SparseEye:
         jpegs = [None] * len(seconds) if kept is None else [small_jpeg(image) for image in kept]
         keyframes = tuple(map(KeyFrame, seconds.tolist(), chosen.weights.tolist(), named, jpegs))
         if objects is None or self.parts.words is None:
-            return replace(Scores.silent(self.labels, self.status), keyframes=keyframes)
+            silent = Scores.silent(self.labels, self.status)
+            return replace(silent, keyframes=keyframes, cuts=cuts)
         probabilities, evidence = self._reasons.explain(objects, seconds)
+        recogniser = self.parts.recogniser if self.settings.where else None
+        if isinstance(recogniser, LocatingRecogniser) and pictures is not None:
+            names = self._reasons.names
+            evidence = located(evidence, recogniser, names, objects, seconds, pictures)
         return Scores(
-            self.labels, probabilities, self.status, evidence=evidence, keyframes=keyframes
+            self.labels,
+            probabilities,
+            self.status,
+            evidence=evidence,
+            keyframes=keyframes,
+            cuts=cuts,
         )
 
 
-def _reads_frames(recogniser: Recogniser) -> TypeGuard[FrameRecogniser]:
-    return isinstance(recogniser, FrameRecogniser) and recogniser.reads_frames
+def _frame_recogniser(recogniser: Recogniser | None) -> FrameRecogniser | None:
+    reads = isinstance(recogniser, FrameRecogniser) and recogniser.reads_frames
+    return cast("FrameRecogniser", recogniser) if reads else None
 
 
 def small_jpeg(image: Images, side: int = PICTURE_SIDE) -> bytes:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any, cast
 
 import numpy as np
@@ -11,6 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from av_tagger.clip import Frames, Images, Rows
+from av_tagger.networks import upload
 from av_tagger.video.pixels import converted, split_planes
 
 
@@ -47,12 +49,42 @@ def card_frames(images: Tensor, like: Frames) -> CardFrames:
     return CardFrames(pixels, like.times, like.damaged, like.luma, repeats_of(images))
 
 
-def joined(films: list[CardFrames], rows: list[Rows]) -> CardFrames:
-    """Some rows of films of one form, as one film."""
-    pixels: Any = torch.cat(
-        [film.on_card[chosen] for film, chosen in zip(films, rows, strict=True)]
-    )
-    return replace(films[0], images=pixels, times=np.zeros(len(pixels)), first_equal=None)
+def together(films: Sequence[Frames], rows: Sequence[Rows]) -> Frames:
+    """Some rows of films of one form in main memory, as one film."""
+    count = sum(map(len, rows))
+    images, end = np.empty((count, *films[0].images.shape[1:]), np.uint8), 0
+    for film, chosen in zip(films, rows, strict=True):
+        end += len(chosen)
+        np.take(film.images, chosen, 0, images[end - len(chosen) : end], "clip")
+    return Frames(images, np.zeros(count), luma=films[0].luma)
+
+
+def rgb_on(films: Sequence[Frames], rows: Sequence[Rows], device: torch.device) -> Tensor:
+    """(n, 3, height, width) uint8 of some rows of films of one form, converted on the device."""
+    pixels, luma = _gathered(films, rows, device), films[0].luma
+    return pixels.permute(0, 3, 1, 2) if luma is None else converted(split_planes(pixels), luma)
+
+
+def _gathered(films: Sequence[Frames], rows: Sequence[Rows], device: torch.device) -> Tensor:
+    """Those pictures as they were decoded; the card reads page-locked memory by itself."""
+    cards = [film.on_card for film in films if isinstance(film, CardFrames)]
+    if len(cards) == len(films):
+        return torch.cat([images[chosen] for images, chosen in zip(cards, rows, strict=True)])
+    images = [torch.from_numpy(film.images) for film in films]
+    if all(one.is_pinned() for one in images):
+        return copied(images, rows, device)
+    return upload(torch.from_numpy(together(films, rows).images), device)
+
+
+def copied(films: Sequence[Tensor], rows: Sequence[Rows], device: torch.device) -> Tensor:
+    """Some rows of stacks of pictures, each copied from where it lies."""
+    shape = (sum(map(len, rows)), *films[0].shape[1:])
+    out = torch.empty(shape, dtype=films[0].dtype, device=device)
+    place = iter(out.unbind())
+    for film, chosen in zip(films, rows, strict=True):
+        for row in chosen.tolist():
+            next(place).copy_(film[row], non_blocking=True)
+    return out
 
 
 def repeats_of(images: Tensor) -> NDArray[np.int64]:

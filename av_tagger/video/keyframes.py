@@ -8,7 +8,6 @@ from functools import partial
 from typing import Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
@@ -120,9 +119,11 @@ class _Selector:
         chosen: dict[int, Representatives] = {}
         for n in sorted({len(D) for D in matrices}):  # clips of equal length share one solver call
             at = [i for i, D in enumerate(matrices) if len(D) == n]
-            stack = torch.stack([matrices[i] for i in at])
+            stack = np.empty((len(at), n, n))
+            for place, i in enumerate(at):
+                stack[place] = matrices[i].numpy()
             solve = _solver(self.name, "inf")
-            found = solve.count(checked(_numpy(stack)), checked_count(count), self.fill, device)
+            found = solve.count(checked(stack), checked_count(count), self.fill, device)
             chosen.update(zip(at, found, strict=True))
         return [chosen[i] for i in range(len(matrices))]
 

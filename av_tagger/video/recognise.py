@@ -16,14 +16,15 @@ from torch import Tensor, nn
 from av_tagger.clip import Frames, Images, Rows
 from av_tagger.errors import UsageError, WeightsError, did_you_mean, missing_library, sentence
 from av_tagger.networks import MicroBatch, folded, upload
-from av_tagger.scores import BranchInfo, Status
+from av_tagger.scores import BranchInfo, Heat, Status
 from av_tagger.state_file import AGAIN, check_finite, read_state, safetensors_shapes
+from av_tagger.video.activation import activation_maps, central_area, heat_of
 from av_tagger.video.alexnet import Geometry
-from av_tagger.video.card_frames import CardFrames, joined
+from av_tagger.video.card_frames import rgb_on, together
 from av_tagger.video.features import Compute
 from av_tagger.video.imagenet import object_names
 from av_tagger.video.lite import GEOMETRY, meta_lite2
-from av_tagger.video.pixels import by_pillow, prepare_rgb, rgb_pixels
+from av_tagger.video.pixels import by_pillow, prepare_rgb
 
 FEWEST_WEIGHTS = 16  # a filter
 MODES = ("bilinear", "bicubic")  # that torch resizes as Pillow does
@@ -93,17 +94,17 @@ class NetworkRecogniser:
         pixels: list[Tensor] = [torch.empty(0)] * len(films)
         for group in _alike([(type(f), f.images.shape[1:], f.luma) for f in films]):
             ends = np.cumsum([len(rows[i]) for i in group]).tolist()
-            found = self._prepared(_together([films[i] for i in group], [rows[i] for i in group]))
+            found = self._prepared([films[i] for i in group], [rows[i] for i in group])
             for i, part in zip(group, found.tensor_split(ends[:-1]), strict=True):
                 pixels[i] = part
         return self._probabilities([picture for part in pixels for picture in part])
 
-    def _prepared(self, film: Frames) -> Tensor:
-        """(n, 3, crop, crop) uint8; on another device than the CPU after one copy to it."""
+    def _prepared(self, films: Sequence[Frames], rows: Sequence[Rows]) -> Tensor:
+        """(n, 3, crop, crop) uint8 of some rows of films of one form, on the device."""
         assert self.classifier.geometry is not None
         if self.how.device.type == "cpu":
-            return by_pillow(film.rgb(), self.classifier.geometry)
-        pixels = rgb_pixels(film, np.arange(len(film)), self.how.device)
+            return by_pillow(together(films, rows).rgb(), self.classifier.geometry)
+        pixels = rgb_on(films, rows, self.how.device)
         return prepare_rgb(pixels, self.classifier.geometry)
 
     def _transformed(self, image: Images) -> Tensor:
@@ -127,25 +128,29 @@ class NetworkRecogniser:
 
     @torch.no_grad()
     def _forward(self, x: Tensor) -> Tensor:
+        probabilities: Tensor = self.network(self._input(x)).float().softmax(dim=1)
+        return probabilities
+
+    def _input(self, x: Tensor) -> Tensor:
+        """Prepared pictures as the network takes them."""
         x = upload(x, self.how.device)
         geometry = self.classifier.geometry
         if geometry is not None and x.dtype == torch.uint8:
             x = normalised(x, geometry)
-        x = x.to(self.how.dtype, memory_format=torch.channels_last)
-        probabilities: Tensor = self.network(x).float().softmax(dim=1)
-        return probabilities
+        return x.to(self.how.dtype, memory_format=torch.channels_last)
 
-
-def _together(films: list[Frames], rows: list[Rows]) -> Frames:
-    """Some rows of films of one form, as one film."""
-    if all(isinstance(film, CardFrames) for film in films):
-        return joined([film for film in films if isinstance(film, CardFrames)], rows)
-    count = sum(map(len, rows))
-    images, end = np.empty((count, *films[0].images.shape[1:]), np.uint8), 0
-    for film, chosen in zip(films, rows, strict=True):
-        end += len(chosen)
-        np.take(film.images, chosen, 0, images[end - len(chosen) : end], "clip")
-    return Frames(images, np.zeros(count), luma=films[0].luma)
+    def where(self, image: Images, objects: Sequence[int]) -> list[Heat | None]:
+        """Where in a picture each object is seen; None where this network has no such map."""
+        geometry = self.classifier.geometry
+        if geometry is None or not objects:
+            return [None] * len(objects)
+        x = self._input(by_pillow(image[None], geometry))
+        maps = activation_maps(self.network, x, objects)
+        if maps is None:
+            return [None] * len(objects)
+        height, width = image.shape[:2]
+        area = central_area(height, width, geometry.resize, geometry.crop)
+        return [heat_of(one, area) for one in maps]
 
 
 def normalised(x: Tensor, geometry: Geometry) -> Tensor:

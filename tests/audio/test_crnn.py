@@ -80,6 +80,7 @@ def test_relu_after_pooling_equals_relu_before_it() -> None:
     ("wrong", "message"),
     [
         ({"channels": (8,)}, "one pool per convolution"),
+        ({"channels": (8, 0, 8, 8)}, "channels must be positive"),
         ({"kernel": (2, 3)}, "kernel sides must be odd"),
         ({"dropout": 1.0}, "dropout must be in"),
     ],

@@ -12,8 +12,9 @@ from typing import Any, Self
 import numpy as np
 import pytest
 
-from av_tagger.bench import arena
-from av_tagger.bench.arena import Contestant, check_variants, contestants, run_arena
+from av_tagger.bench import arena, arena_run
+from av_tagger.bench.arena import ArenaSettings, contestants, run_arena
+from av_tagger.bench.arena_run import CHUNK, Contestant
 from av_tagger.clip import Clip
 from av_tagger.errors import AvTaggerError, UsageError
 from av_tagger.scores import BranchInfo, ClassScore, RunInfo, Status, Tag, Tagged
@@ -51,6 +52,15 @@ class WithEye(ToneEar):
     parts = SimpleNamespace(ear=None, eye=object())
 
 
+def a_plan(build: Any, **parts: Any) -> Any:
+    return SimpleNamespace(build=build, fingerprint="1", **parts)
+
+
+def put_plan(monkeypatch: pytest.MonkeyPatch, plan: Callable[[Contestant, str], Any]) -> None:
+    for module in (arena, arena_run):
+        monkeypatch.setattr(module, "plan_of", plan)
+
+
 class InThisProcess:
     """Stands in for a pool of one process."""
 
@@ -71,15 +81,15 @@ class InThisProcess:
 def clips(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[Path]:
     """Names of clips with truth.csv beside them; only the ear `starter` is here."""
 
-    def plan(contestant: Contestant, classes: str, offline: bool = True) -> Any:
+    def plan(contestant: Contestant, classes: str) -> Any:
         if contestant.flags.get("ear") != "starter" or "fusion" in contestant.flags:
             raise AvTaggerError("not here")
-        return SimpleNamespace(build=ToneEar, ear=SimpleNamespace(is_here=True), eye=None)
+        return a_plan(ToneEar, ear=SimpleNamespace(is_here=True), eye=None)
 
-    monkeypatch.setattr(arena, "_plan", plan)
+    put_plan(monkeypatch, plan)
     monkeypatch.setattr(arena, "ProcessPoolExecutor", InThisProcess)
     sound = (0.3 * np.sin(np.arange(64_000) / 20)).astype(np.float32)
-    monkeypatch.setattr(arena, "sound_of", lambda path: sound)
+    monkeypatch.setattr(arena_run, "sound_of", lambda path: sound)
     paths = [tmp_path / f"c{i}.wav" for i in range(CLIPS)]
     rows = [f"{p.name},{LABELS[i % 2]}" for i, p in enumerate(paths)]
     (tmp_path / "truth.csv").write_text("\n".join(["file,labels", *rows]) + "\n")
@@ -89,12 +99,13 @@ def clips(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[Path]:
 
 
 def test_a_standing_has_figures_and_losses(clips: list[Path], tmp_path: Path) -> None:
-    variants = ["noise 0 dB", "volume -20 dB", "overlap"]
-    (one,) = run_arena(clips, tmp_path / "truth.csv", variants, (), tmp_path / "out")
+    settings = ArenaSettings(("noise 0 dB", "volume -20 dB", "overlap"))
+    (one,) = run_arena(clips, tmp_path / "truth.csv", settings, tmp_path / "out")
     assert one.contestant.name == "ear starter"
     assert one.figures.micro.value == 1.0
     assert one.cost.duration == 10.0 * CLIPS
-    assert one.cost.memory > 1e6
+    assert one.cost.memory > 10  # MiB
+    assert one.clips == CLIPS
     losses = {name: c.f1.value for name, c in one.variants.items()}
     assert losses["noise 0 dB"] == -1.0
     assert losses["volume -20 dB"] == 0.0
@@ -111,7 +122,8 @@ def test_the_table_fits_80_columns(
     done = av_tag(*words)
     assert done.code == 0
     assert "ear starter" in done.out
-    assert "ear starter, noise 0 dB: F1 -1.000" in done.out
+    assert "noise 0 dB" in done.out
+    assert "-1.00*" in done.out
     assert max(map(len, done.lines)) <= 80
     rows = json.loads(av_tag(*words, "--json").out)
     assert rows[0]["variants"]["noise 0 dB"]["micro_f1"]["difference"] == -1.0
@@ -120,13 +132,15 @@ def test_the_table_fits_80_columns(
 def test_an_eye_has_a_standing_without_variants(
     clips: list[Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def plan(contestant: Contestant, classes: str, offline: bool = True) -> Any:
+    def plan(contestant: Contestant, classes: str) -> Any:
         if contestant.flags.get("only") != "eye":
             raise AvTaggerError("not here")
-        return SimpleNamespace(build=WithEye, ear=None, eye=object())
+        return a_plan(WithEye, ear=None, eye=object())
 
-    monkeypatch.setattr(arena, "_plan", plan)
-    (one,) = run_arena(clips, tmp_path / "truth.csv", ["noise 0 dB"], (), tmp_path / "out")
+    put_plan(monkeypatch, plan)
+    films = [path.with_suffix(".mp4") for path in clips]
+    settings = ArenaSettings(("noise 0 dB",))
+    (one,) = run_arena(films, tmp_path / "truth.csv", settings, tmp_path / "out")
     assert (one.contestant.name, one.variants) == ("eye", {})
 
 
@@ -137,7 +151,77 @@ def test_only_what_is_here_takes_part(clips: list[Path]) -> None:
 
 def test_unknown_variants_and_empty_machines_are_refused(clips: list[Path], tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="there is no variant 'noise 5 dB'; did you mean"):
-        check_variants(["noise 5 dB"])
-    assert check_variants([]) == ()
+        ArenaSettings(("noise 5 dB",))
+    with pytest.raises(UsageError, match="-1 clips cannot be degraded"):
+        ArenaSettings(sample=-1)
+    assert ArenaSettings().with_clean == ()
+    settings = ArenaSettings(ears=("yamnet",))
     with pytest.raises(UsageError, match="no ear and no eye is on this machine"):
-        list(run_arena(clips, tmp_path / "truth.csv", (), ["yamnet"], tmp_path / "out"))
+        list(run_arena(clips, tmp_path / "truth.csv", settings, tmp_path / "out"))
+
+
+def test_a_sample_is_drawn_with_a_fixed_seed(clips: list[Path], tmp_path: Path) -> None:
+    settings = ArenaSettings(("noise 0 dB",), sample=12)
+    assert settings.drawn(clips) == settings.drawn(clips)
+    assert set(settings.drawn(clips)) < set(clips)
+    assert ArenaSettings(sample=99).drawn(clips) == tuple(clips)
+    (one,) = run_arena(clips, tmp_path / "truth.csv", settings, tmp_path / "out")
+    assert one.variants["noise 0 dB"].clips == 12
+    assert one.clips == CLIPS
+
+
+def test_a_killed_run_goes_on_where_it_was(
+    clips: list[Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An unfinished chunk is tagged again, finished ones are not, and figures are the same."""
+    tagged: list[str] = []
+    place = tmp_path / "out" / "ear-starter"
+
+    class Dies(ToneEar):
+        def stream(self, clips: Sequence[Clip]) -> Iterator[Tagged]:
+            for outcome in super().stream(clips):
+                tagged.append(outcome.clip.path.name)
+                if len(tagged) == CHUNK + 5:
+                    raise KeyboardInterrupt
+                yield outcome
+
+    def plan(contestant: Contestant, classes: str) -> Any:
+        if contestant.flags != {"ear": "starter", "only": "ear"}:
+            raise AvTaggerError("not here")
+        return a_plan(Dies, ear=SimpleNamespace(is_here=True), eye=None)
+
+    put_plan(monkeypatch, plan)
+    with pytest.raises(KeyboardInterrupt):
+        list(run_arena(clips, tmp_path / "truth.csv", ArenaSettings(), tmp_path / "out"))
+    with (place / "files.jsonl").open("a") as file:  # a part of the chunk was written, too
+        file.write('{"schema": 1, "file": "half a li')
+    list(run_arena(clips, tmp_path / "truth.csv", ArenaSettings(), tmp_path / "out"))
+    assert tagged[CHUNK + 5 :] == [c.name for c in clips[CHUNK:]]
+    assert len((place / "files.jsonl").read_text().splitlines()) == CLIPS
+    list(run_arena(clips, tmp_path / "truth.csv", ArenaSettings(), tmp_path / "out"))
+    assert len(tagged) == CHUNK + 5 + CLIPS - CHUNK, "nothing is tagged a third time"
+    clips[0].write_bytes(b"another file")
+    (one,) = run_arena(clips, tmp_path / "truth.csv", ArenaSettings(), tmp_path / "out")
+    assert len(tagged) == CHUNK + 5 + CLIPS - CHUNK + CLIPS, "a changed clip: all over again"
+    assert one.figures.micro.value == 1.0
+
+
+def test_the_folder_gets_a_page_and_the_card_a_section(
+    clips: list[Path],
+    tmp_path: Path,
+    av_tag: AvTag,  # noqa: F811
+) -> None:
+    card = tmp_path / "card.md"
+    card.write_text("# An ear\n\nWhat it is.\n")
+    words = ("arena", *clips, "--truth", tmp_path / "truth.csv", "-o", tmp_path / "out")
+    for _ in range(2):
+        assert av_tag(*words, "--card", card, "--variants", "noise 0 dB").code == 0
+    text = card.read_text()
+    assert text.startswith("# An ear\n\nWhat it is.\n")
+    assert text.count("Measured on 40 clips of 40 recordings by") == 1
+    assert "| noise 0 dB | -1.00 [-1.00, -1.00] |" in text
+    assert "--truth truth.csv" in text
+    assert str(tmp_path) not in text
+    page = (tmp_path / "out" / "arena.html").read_text()
+    assert "ear starter" in page
+    assert str(tmp_path) not in page

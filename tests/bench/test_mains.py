@@ -237,6 +237,15 @@ def test_driver(run: Run) -> None:
     assert min(numbers(r'"runner_over_decode": ([\d.]+)', said.splitlines()[-1])) > 0
 
 
+def test_find(run: Run, tmp_path: Path) -> None:
+    said = run("find", "--events", 400, "--rows", 600, "--rounds", 2, "--folder", tmp_path)
+    assert said.startswith("400 events of 40 clips")
+    assert len(numbers(r"([\d,]+) hits", said)) == 10
+    assert min(numbers(r"like: 600 rows +([\d.]+) ms", said)) > 0
+    assert numbers(r"like: ([\d.]+) of the 50 nearest", said)[0] > 0.9
+    assert min(numbers(r"peak memory (\d+) MB", said)) > 20
+
+
 def test_first(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     from av_tagger.bench import first
 
@@ -340,6 +349,20 @@ def test_live(run: Run) -> None:
     assert numbers(r"largest difference ([\d.e-]+) ", said)[0] <= 1e-5
     assert numbers(r"(\d+) gaps, \d+ events, 0 lost", said) == [20]
     assert numbers(r"drift ([\d.]+) s", said)[0] <= 0.1
+
+
+@pytest.mark.slow
+def test_live_starts(run: Run) -> None:
+    said = run("live", "--minutes", 0, "--starts", 1)
+    assert numbers(r"at most ([\d.]+) MB, with torch", said)[0] > 100
+    assert numbers(r"([\d.]+) s to the first prediction", said)[0] > 0
+
+
+def test_live_film(run: Run, tmp_path: Path) -> None:
+    clip = make_video(tmp_path / "a.mp4", 12.0)
+    said = run("live", "--minutes", 0, "--film", clip)
+    assert "the same; scores differ" in said
+    assert numbers(r"differ by at most ([\d.e-]+)", said)[0] <= 1e-5
 
 
 def test_sandbox(run: Run, tmp_path: Path) -> None:

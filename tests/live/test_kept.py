@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import cast
 
@@ -16,7 +17,7 @@ from av_tagger.audio.header import Header
 from av_tagger.audio.known.ear import KnownEar
 from av_tagger.audio.known.efficientat import EfficientAT
 from av_tagger.audio.known.families import EFFICIENTAT, YAMNET
-from av_tagger.audio.known.yamnet import YAMNet
+from av_tagger.audio.known.yamnet import Layer, YAMNet
 from av_tagger.audio.network import build_network
 from av_tagger.clip import Frames, Samples, Waveform
 from av_tagger.live.kept import KeptFeatures, KeptRecogniser, grid_of, kept_ear
@@ -28,13 +29,18 @@ from av_tagger.scores import BranchInfo, Status
 
 
 def yamnet() -> KnownEar:
+    """Random weights that keep the size of activations, so that scores depend on the sound."""
     torch.manual_seed(0)
-    return KnownEar("yamnet", YAMNET, YAMNet())
+    network = YAMNet()
+    with torch.no_grad():
+        for layer in network.layers:
+            cast("Layer", layer).conv.weight.mul_(6**0.5)
+    return KnownEar("yamnet", YAMNET, network)
 
 
 def noise(rate: int, seconds: float) -> Samples:
     rng = np.random.default_rng(0)
-    loud = np.repeat(rng.random(round(seconds * 2)), -(-rate // 2))[: round(rate * seconds)]
+    loud = np.repeat(rng.random(math.ceil(seconds * 2)), -(-rate // 2))[: round(rate * seconds)]
     return (rng.standard_normal(round(rate * seconds)) * 0.2 * loud).astype(np.float32)
 
 

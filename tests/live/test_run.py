@@ -19,6 +19,7 @@ from av_tagger.live.sources.base import (
     SoundBlock,
     StreamBroken,
     StreamItem,
+    StreamLost,
     StreamNote,
     StreamOpened,
 )
@@ -185,3 +186,21 @@ def test_every_line_is_as_the_schema_says() -> None:
     assert "seen" not in as_document(out.lines[-1])
     wrong = {"event": "close", "label": "Train", "start": 1.0, "peak": 0.5, "number": 1}
     assert not validator.is_valid(wrong)
+
+
+def test_sound_that_a_source_lost_is_a_gap_line() -> None:
+    def items() -> Iterator[StreamItem]:
+        yield from blocks(sound((5.0, 8.0), seconds=8.0))
+        yield StreamLost(2.0, "mic: is too slow")
+        yield SoundBlock(sound((3.0, 5.0), seconds=7.0), 10.0)
+
+    live, out = run(items())
+    assert shortly(out.lines) == [
+        (LineKind.OPEN, 5.0, None),
+        (LineKind.CLOSE, 5.0, 8.0),
+        (LineKind.GAP, 8.0, 10.0),
+        (LineKind.OPEN, 13.0, None),
+        (LineKind.CLOSE, 13.0, 15.0),
+        (LineKind.END, 17.0, None),
+    ]
+    assert (out.lines[2].text, live.gaps) == ("mic: is too slow", 1)

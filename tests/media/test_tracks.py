@@ -146,6 +146,14 @@ def test_two_frames_never_have_the_same_time() -> None:
     assert len(set(times)) == 5
 
 
+def test_frames_within_a_microsecond_before_second_0_rise_too() -> None:
+    track = pictures(origin=5e-7)
+    track.base = 2e-7
+    times = times_of(all_of(track, [packet(shown(n)) for n in range(4)]))
+    assert times[0] == 0.0
+    assert sorted(set(times)) == times
+
+
 def test_frames_without_stamps_follow_at_the_frame_rate() -> None:
     events = all_of(pictures(), [packet(shown(n)) for n in (0, None, None)])
     assert times_of(events) == pytest.approx([0.0, 0.04, 0.08])

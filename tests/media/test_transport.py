@@ -8,6 +8,7 @@ import pickle
 import socket
 import threading
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +16,7 @@ import pytest
 
 from av_tagger.clip import Clip, ColourMatrix, Frames, Media, Waveform
 from av_tagger.media import transport
+from av_tagger.media.blocks import ROUND
 from av_tagger.media.transport import MappedBlocks, SharedBlocks, receive, send
 
 Pair = tuple[socket.socket, socket.socket]
@@ -268,3 +270,69 @@ def test_an_end_within_an_array_is_an_end_of_file(pair: Pair) -> None:
     server.close()
     with pytest.raises(EOFError):
         receive(client)
+
+
+def test_sound_lies_behind_the_pictures_in_the_same_block(pair: Pair) -> None:
+    server, client = pair
+    memory, mapped = SharedBlocks(), MappedBlocks()
+    images = memory.allocate((3, 10, 7, 3))  # an odd number of bytes
+    images[...] = 7
+    samples = np.arange(100_000, dtype=np.float32)
+    media = replace(media_with(images), waveform=Waveform(samples, 8000, 2.5), is_last=True)
+    send(server, media, memory)
+    found = receive(client, mapped)
+    (block,) = memory.shared.values()
+    assert isinstance(found, Media)
+    assert found.is_last
+    assert found.frames is not None
+    assert found.waveform is not None
+    assert (found.waveform.rate, found.waveform.start_seconds) == (8000, 2.5)
+    np.testing.assert_array_equal(found.waveform.samples, samples)
+    np.testing.assert_array_equal(found.frames.images, images)
+    own = np.frombuffer(block.memory, np.uint8)  # type: ignore[call-overload]
+    own[:] = 0
+    assert not found.waveform.samples.any(), "the same memory, not a copy"
+    sound = found.waveform
+    del found, own
+    gc.collect()
+    assert list(mapped.released) == [], "the sound still lies there"
+    assert not sound.samples.any()
+
+
+def test_sound_alone_comes_in_a_block_too(pair: Pair) -> None:
+    server, client = pair
+    memory, mapped = SharedBlocks(), MappedBlocks()
+    samples = np.linspace(-1, 1, 160_000).astype(np.float32)
+    send(server, replace(media_with(np.zeros((1, 2, 2, 3), np.uint8)), frames=None), memory)
+    assert receive(client, mapped).waveform.samples.tolist() == [0.5] * 5
+    assert memory.shared == {}, "a few samples are simply sent"
+    plain = Media(Clip(Path("a.wav")), 0.0, 10.0, Waveform(samples[::2], 8000), None)
+    send(server, plain, memory)
+    found = receive(client, mapped)
+    np.testing.assert_array_equal(found.waveform.samples, samples[::2])
+    assert len(memory.shared) == 1
+    del found
+    gc.collect()
+    assert len(mapped.released) == 1
+
+
+def test_sound_that_does_not_fit_behind_the_pictures_is_sent(pair: Pair) -> None:
+    server, client = pair
+    memory, mapped = SharedBlocks(), MappedBlocks()
+    images = memory.allocate((1, ROUND // 3, 1, 3))  # nearly the whole block
+    samples = np.ones(1000, np.float32)
+    send(server, replace(media_with(images), waveform=Waveform(samples, 100)), memory)
+    found = receive(client, mapped)
+    np.testing.assert_array_equal(found.waveform.samples, samples)
+
+
+def test_a_window_gets_the_clip_that_was_asked_for(pair: Pair) -> None:
+    server, client = pair
+    memory, mapped = SharedBlocks(), MappedBlocks()
+    clip = Clip(Path("b.mp4"), 1.0, 3.0, "https://example.org/b.mp4")
+    media = replace(media_with(memory.allocate((1, 4, 4, 3))), clip=clip)
+    for asked in (None, clip):
+        send(server, media, memory)
+        assert receive(client, mapped, asked).clip == clip
+    send(server, media, memory)
+    assert receive(client, mapped, clip).clip is clip

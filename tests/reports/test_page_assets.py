@@ -8,12 +8,15 @@ from pathlib import Path
 
 import pytest
 
+from av_tagger.reports.arena import arena_page
 from av_tagger.reports.html import write_page, write_site
 from av_tagger.reports.html.markup import asset
-from av_tagger.scores import KeyFrame, Outcome, Tagged
+from av_tagger.scores import SEEN_SILENT, KeyFrame, Outcome, Tagged
+from tests.reports.test_arena_page import ROW
+from tests.reports.test_heat import HEAT
 
 SET_BY_SCRIPTS = {"on", "item", "file", "tags", "chip", "more", "wanted", "message", "length"}
-SET_BY_SCRIPTS |= {"asked", "zoomed"}  # by a key, and by the zoom
+SET_BY_SCRIPTS |= {"asked", "zoomed", "unplaced"}  # by a key, by the zoom, by "Show where"
 FEW_CLASSES = {"filter"}  # is there with many classes only
 
 
@@ -23,6 +26,11 @@ def written(sample: list[Outcome], tagged: Tagged, tmp_path: Path) -> str:
     write_site(sample, tmp_path)
     without_picture = replace(tagged, keyframes=(KeyFrame(1.0, 1.0),))
     write_page(without_picture, tmp_path / "page.html", spectrogram=b"\x89PNG not drawn")
+    tag = tagged.tags[1]
+    evidence = tuple(replace(e, where=HEAT) for e in tag.evidence)
+    placed = replace(tagged, tags=(replace(tag, evidence=evidence, mark=SEEN_SILENT),))
+    write_page(placed, tmp_path / "placed.html")
+    (tmp_path / "arena.html").write_text(arena_page([ROW]))
     pages = "".join(path.read_text() for path in tmp_path.rglob("*.html"))
     return re.sub(r"<(style|script)>.*?</\1>", "", pages, flags=re.DOTALL)
 
@@ -41,7 +49,7 @@ def test_every_class_name_of_a_page_has_a_style_and_the_reverse(written: str) ->
 
 
 def test_every_name_that_a_script_looks_up_is_in_a_page(written: str) -> None:
-    for script in ("page.js", "index.js"):
+    for script in ("page.js", "index.js", "arena.js", "find.js"):
         text = asset(script)
         for identifier in re.findall(r'getElementById\("(\w+)"\)', text):
             assert f'id="{identifier}"' in written, f"{script}: {identifier}"

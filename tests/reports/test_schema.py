@@ -34,6 +34,7 @@ from av_tagger.scores import (
     Event,
     Evidence,
     Failed,
+    Heat,
     KeyFrame,
     Outcome,
     RunInfo,
@@ -69,7 +70,13 @@ def activities(draw: st.DrawFn, classes: int) -> Activity:
 
 
 events = st.builds(lambda a, b, peak: Event(min(a, b), max(a, b), peak), seconds, seconds, share)
-evidence = st.builds(Evidence, seconds, text, share, share)
+cell = st.integers(0, 100).map(lambda n: n / 100)
+grids = st.integers(1, 3).flatmap(
+    lambda n: st.lists(st.tuples(*[cell] * n), min_size=1, max_size=3).map(tuple)
+)
+boxes = st.just((0.125, 0.0, 0.875, 1.0)) | st.just((0.0, 0.25, 0.0, 0.25))
+heats = st.builds(Heat, grids, boxes, boxes)
+evidence = st.builds(Evidence, seconds, text, share, share, st.none() | heats)
 branches = st.builds(BranchInfo, st.sampled_from(Status), text, st.none() | text)
 keyframes = st.builds(
     KeyFrame,

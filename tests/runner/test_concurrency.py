@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from av_tagger.runner import concurrency as module
 from av_tagger.runner.concurrency import (
     CPU_BATCH,
+    GATHER_SECONDS,
     GIB,
     GPU_BATCH,
     MOST_DECODERS,
@@ -28,6 +31,7 @@ def test_a_cpu_has_one_inference_thread_per_core() -> None:
     found = for_machine(Concurrency(), "cpu")
     assert (found.inference_threads, found.threads, found.decoders) == (16, 1, 16)
     assert (found.batch, found.memory_bytes) == (CPU_BATCH, 4 * GIB)
+    assert found.gather_seconds == 0.0
 
 
 @pytest.mark.usefixtures("machine")
@@ -35,6 +39,7 @@ def test_a_gpu_has_two_inference_threads() -> None:
     found = for_machine(Concurrency(), "cuda:0")
     assert (found.inference_threads, found.threads, found.decoders) == (2, 4, 16)
     assert (found.batch, found.memory_bytes) == (GPU_BATCH, 8 * GIB)
+    assert found.gather_seconds == GATHER_SECONDS, "it fills its batches"
 
 
 @pytest.mark.usefixtures("machine")
@@ -50,9 +55,8 @@ def test_given_numbers_are_kept() -> None:
     given = Concurrency(3, 5, 7, 9, 11)
     assert for_machine(given, "cpu") == given
     assert for_machine(Concurrency(decoders=3), "cpu").decoders == 3
-    assert for_machine(for_machine(Concurrency(), "cpu"), "cuda") == for_machine(
-        Concurrency(), "cpu"
-    )
+    chosen = replace(for_machine(Concurrency(), "cpu"), gather_seconds=1.0)
+    assert for_machine(chosen, "cuda") == chosen
 
 
 def test_even_a_large_machine_has_a_bounded_number_of_decoders(
@@ -81,5 +85,5 @@ def test_impossible_numbers_are_refused(wrong: dict[str, int], words: str) -> No
 def test_the_numbers_are_described_in_one_line() -> None:
     assert describe(for_machine(Concurrency(decoders=1), "cuda:0"), "cuda:0") == (
         "1 decoding process, 2 inference threads with 4 threads each on cuda:0, "
-        "batches of 8 windows, at most 8.0 GiB of decoded windows"
+        "batches of 16 windows, at most 8.0 GiB of decoded windows"
     )

@@ -187,3 +187,68 @@ def test_a_shrunken_queue_gives_smaller_batches_and_never_none() -> None:
     assert len(queue.take()) == 4, "it never grows again"
     queue.shrink(1.0)
     assert len(queue.take()) == 1
+
+
+def gathering(limit: int = 100, batch: int = 3) -> WindowQueue:
+    """Its threads wait for a full batch much longer than a test takes."""
+    queue = WindowQueue(1 << 30, limit, batch, inference_threads=2)
+    queue.gather_seconds = 1000.0
+    return queue
+
+
+def take_later(queue: WindowQueue) -> tuple[threading.Thread, list[list[Window]]]:
+    taken: list[list[Window]] = []
+    thread = threading.Thread(target=lambda: taken.append(queue.take()))
+    thread.start()
+    return thread, taken
+
+
+def test_a_gathering_queue_waits_for_a_full_batch() -> None:
+    queue, made = gathering(), windows(4)
+    thread, taken = take_later(queue)
+    for one in made[:2]:
+        assert queue.put(one)
+    thread.join(0.05)
+    assert taken == []
+    assert queue.put(made[2])
+    thread.join(TIMEOUT)
+    assert taken == [made[:3]], "a whole batch for one thread"
+
+
+def test_gathering_ends_when_no_more_windows_come() -> None:
+    queue, made = gathering(), windows(2)
+    thread, taken = take_later(queue)
+    for one in made:
+        assert queue.put(one)
+    queue.complete()
+    thread.join(TIMEOUT)
+    assert taken == [made]
+
+
+def test_gathering_ends_when_decoders_wait_for_room() -> None:
+    queue, made = gathering(limit=2), windows(3)
+    thread, taken = take_later(queue)
+    putting = [put_later(queue, one)[0] for one in made]
+    thread.join(TIMEOUT)
+    assert len(taken[0]) == 2
+    queue.leave(2, sum(one.size for one in taken[0]))
+    for one in putting:
+        one.join(TIMEOUT)
+    assert queue.count == 1
+
+
+def test_gathering_ends_in_time_and_when_the_queue_is_closed() -> None:
+    queue, (one,) = gathering(), windows(1)
+    queue.gather_seconds = 0.01
+    assert queue.put(one)
+    assert queue.take() == [one], "no second one came"
+    thread, taken = take_later(queue)
+    assert queue.put(one)
+    thread.join(TIMEOUT)
+    assert taken == [[one]]
+    queue.gather_seconds = 1000.0
+    thread, taken = take_later(queue)
+    assert queue.put(one)
+    queue.close()
+    thread.join(TIMEOUT)
+    assert taken == [[]]

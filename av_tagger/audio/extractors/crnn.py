@@ -31,6 +31,8 @@ class CrnnSettings:
     def __post_init__(self) -> None:
         if len(self.channels) != len(self.pools) or not self.channels:
             raise ValueError(f"one pool per convolution: {self.channels = }, {self.pools = }")
+        if min(self.channels) < 1:
+            raise ValueError(f"channels must be positive: {self.channels = }")
         if min(side for pool in self.pools for side in pool) < 1:
             raise ValueError(f"pools must be positive: {self.pools = }")
         if any(k % 2 == 0 for k in self.kernel):

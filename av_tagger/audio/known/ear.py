@@ -18,7 +18,9 @@ from av_tagger.audio.waveforms import (
     Numbers,
     WaveformSegment,
     check_waveforms,
+    filled_rows,
     in_batches,
+    merge_rows,
     per_second,
 )
 from av_tagger.clip import Waveform
@@ -75,8 +77,8 @@ class KnownEar:
         rows = in_batches(segments, self._padded_length, BATCH_SAMPLES, self._embed)
         timelines = [self._timeline(w, self.network.width) for w in waveforms]
         for segment, values in zip(segments, rows, strict=True):
-            _merge(timelines[segment.owner], values, self._first_frame(segment.start))
-        return [per_second(_filled(t), self.family.frame_rate) for t in timelines]
+            merge_rows(timelines[segment.owner], values, self._first_frame(segment.start))
+        return [per_second(filled_rows(t), self.family.frame_rate) for t in timelines]
 
     def _segments(self, waveforms: Sequence[Waveform]) -> list[WaveformSegment]:
         check_waveforms(waveforms, self.rate)
@@ -121,9 +123,9 @@ class KnownEar:
             return Scores.silent(self.labels, Status.NO_TRACK)
         timeline = self._timeline(waveform, len(self.labels))
         for start, _, frames in parts:
-            _merge(timeline, frames, self._first_frame(start))
+            merge_rows(timeline, frames, self._first_frame(start))
         bags = np.stack([bag for _, bag, _ in parts]).astype(np.float64)
-        activity = Activity(_filled(timeline), self.family.frame_rate, waveform.start_seconds)
+        activity = Activity(filled_rows(timeline), self.family.frame_rate, waveform.start_seconds)
         return Scores(self.labels, bags.max(axis=0), activity=activity)
 
 
@@ -141,18 +143,6 @@ def narrower(labels: tuple[str, ...]) -> list[tuple[int, int]]:
     pairs = [(c.label, by_id[id_]) for c in audioset() for id_ in c.also]
     position = {label: k for k, label in enumerate(labels)}
     return [(position[a], position[b]) for a, b in pairs if {a, b} <= position.keys()]
-
-
-def _merge(timeline: Numbers, values: Numbers, first: int) -> None:
-    """Write frames into a timeline of NaN; where windows overlap, the maximum is kept."""
-    room = timeline[first : first + len(values)]
-    np.fmax(room, values[: len(room)], out=room)
-
-
-def _filled(timeline: Numbers) -> Numbers:
-    """NaN rows get the values of the last row before them: the end after the last whole frame."""
-    known = np.maximum.accumulate(np.where(np.isnan(timeline[:, 0]), 0, np.arange(len(timeline))))
-    return timeline[known]
 
 
 def widened(name: str, family: Family, network: Network, head: EmbeddingHead) -> Family:

@@ -8,6 +8,7 @@ from typing import Protocol
 
 from av_tagger.clip import Samples
 from av_tagger.live.buffers import TimedImage
+from av_tagger.live.templates import TrackTemplates
 from av_tagger.protocols import DecodeRequest
 
 
@@ -28,6 +29,25 @@ class SoundBlock:
 
 
 @dataclass(frozen=True)
+class StreamTracks:
+    """The tracks of a container that was opened, for outputs that keep its packets."""
+
+    tracks: TrackTemplates
+
+
+@dataclass(frozen=True)
+class StreamPacket:
+    """A packet of a container as it came: `data` is still encoded."""
+
+    track: int  # position in `StreamTracks`
+    data: bytes
+    seconds: float  # when it is shown
+    decoded: float  # when it is decoded: rises in a track
+    duration: float
+    key: bool  # decoding can begin here
+
+
+@dataclass(frozen=True)
 class PicturesPassed:
     """Frames up to this time were not needed."""
 
@@ -42,13 +62,34 @@ class StreamNote:
 
 
 @dataclass(frozen=True)
+class StreamLost:
+    """Sound that the source did not deliver, though it is still open; later times count it."""
+
+    seconds: float
+    text: str
+
+
+@dataclass(frozen=True)
 class StreamBroken:
     """The source broke off; it is opened again."""
 
     text: str
 
 
-StreamItem = StreamOpened | SoundBlock | TimedImage | PicturesPassed | StreamNote | StreamBroken
+StreamItem = (
+    StreamOpened
+    | SoundBlock
+    | TimedImage
+    | PicturesPassed
+    | StreamTracks
+    | StreamPacket
+    | StreamNote
+    | StreamLost
+    | StreamBroken
+)
+
+
+Recorded = SoundBlock | StreamTracks | StreamPacket  # what outputs may keep
 
 
 class StreamSource(Protocol):

@@ -13,13 +13,21 @@ import numpy as np
 
 from av_tagger.clip import Samples
 from av_tagger.errors import MediaError, missing_library
-from av_tagger.live.sources.base import SoundBlock, StreamItem, StreamOpened, StreamSource
+from av_tagger.live.sources.base import (
+    SoundBlock,
+    StreamItem,
+    StreamLost,
+    StreamOpened,
+    StreamSource,
+)
 from av_tagger.live.sources.container import READ_SECONDS, ContainerSource
 from av_tagger.protocols import DecodeRequest
 
 SOUND_DEVICES = {"linux": ("alsa", "pulse"), "darwin": ("avfoundation",), "win32": ("dshow",)}
 CAMERA_DEVICES = {"linux": ("v4l2", "video4linux2"), "darwin": ("avfoundation",)}
 BLOCK_SECONDS = 0.05
+QUEUE_BLOCKS = 400  # 20 s wait for a tagger that is slow
+TOO_SLOW = "this machine is too slow to listen to all of it"
 
 
 def microphone(name: str) -> StreamSource:
@@ -33,7 +41,7 @@ def microphone(name: str) -> StreamSource:
     return ContainerSource(name or "default", live=True, format=kind)
 
 
-def camera(name: str) -> StreamSource:
+def camera(name: str) -> ContainerSource:
     """A camera by device, such as /dev/video0, or its number; empty: the first."""
     kind = _format_here(CAMERA_DEVICES)
     if kind is None:
@@ -84,6 +92,29 @@ def _sounddevice() -> Any | None:
     return sounddevice
 
 
+class BlockQueue:
+    """Blocks from the audio callback to the reader; a full queue counts what it drops."""
+
+    def __init__(self, most: int) -> None:
+        self._blocks: queue.Queue[Samples | int] = queue.Queue(most)
+        self._lost = 0  # samples since the last block that was taken
+
+    def put(self, samples: Samples) -> None:
+        """Never waits: the audio callback must return at once."""
+        room = self._blocks.maxsize - self._blocks.qsize()
+        if room < (2 if self._lost else 1):
+            self._lost += len(samples)
+            return
+        if self._lost:
+            self._blocks.put_nowait(self._lost)
+            self._lost = 0
+        self._blocks.put_nowait(samples)
+
+    def get(self, timeout: float) -> Samples | int:
+        """The next block, or how many samples were dropped before it; `queue.Empty`."""
+        return self._blocks.get(timeout=timeout)
+
+
 @dataclass
 class MicrophoneSource:
     """A microphone through PortAudio."""
@@ -92,24 +123,28 @@ class MicrophoneSource:
     device: str
     portaudio: Any
     live: bool = True
+    queue_blocks: int = QUEUE_BLOCKS
 
     def items(self, request: DecodeRequest) -> Iterator[StreamItem]:
-        rate, blocks = request.audio_rate or 16_000, queue.Queue[Samples](maxsize=400)
-        yield StreamOpened(sound=True, pictures=False)
+        rate, blocks = request.audio_rate or 16_000, BlockQueue(self.queue_blocks)
         sent = 0
         with self._stream(rate, blocks):
+            yield StreamOpened(sound=True, pictures=False)
             while True:
                 try:
-                    samples = blocks.get(timeout=READ_SECONDS)
+                    block = blocks.get(READ_SECONDS)
                 except queue.Empty:
                     raise MediaError(self.name, "sends no sound", "check the device") from None
-                yield SoundBlock(samples, sent / rate)
-                sent += len(samples)
+                if isinstance(block, int):
+                    yield StreamLost(block / rate, f"{self.name}: {TOO_SLOW}")
+                    sent += block
+                else:
+                    yield SoundBlock(block, sent / rate)
+                    sent += len(block)
 
-    def _stream(self, rate: int, blocks: queue.Queue[Samples]) -> Any:
+    def _stream(self, rate: int, blocks: BlockQueue) -> Any:
         def take(data: Any, *_: Any) -> None:
-            if not blocks.full():
-                blocks.put_nowait(np.array(data[:, 0], np.float32))
+            blocks.put(np.array(data[:, 0], np.float32))
 
         device = int(self.device) if self.device.isdigit() else self.device or None
         try:

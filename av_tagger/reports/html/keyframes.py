@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
+from av_tagger.reports.html.heat import overlay, toggle
 from av_tagger.reports.html.markup import Html, h, join
 from av_tagger.reports.html.parts import (
     MATCH,
@@ -35,8 +36,10 @@ def keyframe_cards(tagged: Tagged, lanes: list[Lane]) -> Html:
     shown, rest = sorted(ranked[:FRAMES_SHOWN]), sorted(ranked[FRAMES_SHOWN:])
     cards = [_card(frames[i], links.get(i, []), colours) for i in shown]
     legend = f"match: {MATCH}. The small number of an object is its probability in the key frame."
+    placed = any(e.where is not None for group in links.values() for e, _ in group)
     return join(
         [
+            toggle() if placed else None,
             h("ol", {"class": "keyframes"}, cards),
             folded(len(rest), h("ul", {"class": "times"}, [_line(frames[i]) for i in rest])),
             h("p", {"class": "keys"}, legend) if links else None,
@@ -70,7 +73,7 @@ def _card(keyframe: KeyFrame, links: Links, colours: dict[str, int]) -> Html:
     return h(
         "li",
         None,
-        _shot(keyframe),
+        _shot(keyframe, overlay(links, colours)),
         h("p", {"class": "weight"}, f"stands for {100 * keyframe.weight:.0f} % of the clip")
         if math.isfinite(keyframe.weight)
         else None,
@@ -81,8 +84,8 @@ def _card(keyframe: KeyFrame, links: Links, colours: dict[str, int]) -> Html:
     )
 
 
-def _shot(keyframe: KeyFrame) -> Html:
-    """The picture as a button that moves the player there."""
+def _shot(keyframe: KeyFrame, heat: Html | None) -> Html:
+    """The picture as a button that moves the player there; above it where objects are seen."""
     names = ", ".join(name for name, _ in keyframe.objects[:3]) or "nothing recognised"
     picture = (
         h("img", {"src": data_uri(keyframe.picture), "alt": f"key frame: {names}"})
@@ -93,6 +96,7 @@ def _shot(keyframe: KeyFrame) -> Html:
         "button",
         {"type": "button", "class": "shot", "data-seek": f"{keyframe.seconds:.3f}"},
         picture,
+        heat if keyframe.picture else None,
         h("span", {"class": "stamp"}, clock(keyframe.seconds)),
     )
 

@@ -64,8 +64,8 @@ def document(title: str, script: str, body: Html) -> Html:
     policy = "; ".join(
         (
             "default-src 'none'",
-            f"script-src {_allowed(script_text)}",
-            f"style-src {_allowed(style_text)}",
+            f"script-src {allowed(script_text)}",
+            f"style-src {allowed(style_text)}",
             "img-src data:",
             "media-src 'self' file: data:",
             "base-uri 'none'",
@@ -92,6 +92,6 @@ def asset(name: str) -> str:
     return (files("av_tagger") / "resources" / "report" / name).read_text(encoding="utf-8")
 
 
-def _allowed(text: str) -> str:
+def allowed(text: str) -> str:
     digest = base64.b64encode(hashlib.sha256(text.encode("utf-8")).digest()).decode("ascii")
     return f"'sha256-{digest}'"

@@ -75,6 +75,12 @@ def _source(clip: Clip, target: Path, kind: str, options: PageOptions) -> str | 
         return f"data:{kind or 'video/mp4'};base64,{data}"
     if clip.source:
         return None
+    return media_link(clip.path, target)
+
+
+def media_link(path: Path, target: Path) -> str:
+    """A link to a media file, relative to the page."""
+    full = path.absolute()
     try:
         relative = os.path.relpath(full, target.absolute().parent)
     except ValueError:  # on another drive

@@ -8,8 +8,10 @@ from pathlib import Path
 from typing import NoReturn
 
 from av_tagger.errors import StorageError, TableError, UsageError
+from av_tagger.reports.schema.day import SUFFIX, read_day
 from av_tagger.reports.schema.partial import PARTIAL
 from av_tagger.reports.schema.read import Document, from_json
+from av_tagger.reports.schema.write import as_json
 from av_tagger.scores import Outcome
 
 RESULTS = "results.jsonl"  # the name that a run gives its results
@@ -18,15 +20,17 @@ RESULTS = "results.jsonl"  # the name that a run gives its results
 def read_results(path: Path) -> Iterator[tuple[int, Document, Outcome]]:
     """Line number, object and outcome of each line; a last line without a line end is ignored.
 
-    Such a line is still being written. Empty lines and partial results are skipped.
+    Such a line is still being written. Empty lines and partial results are skipped. A journal of
+    `av-tag listen` (.sqlite) is one result.
     """
+    if path.suffix == SUFFIX:
+        result = read_day(path)
+        yield 1, as_json(result), result
+        return
     for number, document in _documents(path):
-        if isinstance(document, dict) and PARTIAL in document:
-            continue
-        try:
-            yield number, document, from_json(document)
-        except UsageError as error:
-            raise TableError(path, number, str(error)) from error
+        outcome = _outcome(path, number, document)
+        if outcome is not None:
+            yield number, document, outcome
 
 
 def read_outcomes(path: Path) -> Iterator[Outcome]:
@@ -48,22 +52,46 @@ def find_results(path: Path) -> Path:
     return path
 
 
-def _documents(path: Path) -> Iterator[tuple[int, Document]]:
+def read_lines(path: Path) -> Iterator[tuple[int, bytes]]:
+    """Number and bytes of each line that is not empty."""
     try:
         with path.open("rb") as file:
             for number, line in enumerate(file, 1):
-                if not line.strip():
-                    continue
-                try:
-                    yield number, json.loads(line, parse_constant=_refuse)
-                except (ValueError, RecursionError) as error:
-                    if not line.endswith(b"\n"):
-                        return
-                    raise TableError(path, number, f"is not JSON ({_reason(error)})") from error
+                if line.strip():
+                    yield number, line
     except OSError as error:
         raise StorageError(
             f"{path}: cannot be read ({error.strerror}); name a file that av-tag --json wrote"
         ) from error
+
+
+def parse_line(path: Path, number: int, line: bytes) -> Outcome | None:
+    """The outcome in a line; None for a partial result and for a last line without line end."""
+    for document in _parsed(path, number, line):
+        return _outcome(path, number, document)
+    return None
+
+
+def _documents(path: Path) -> Iterator[tuple[int, Document]]:
+    return ((n, document) for n, line in read_lines(path) for document in _parsed(path, n, line))
+
+
+def _parsed(path: Path, number: int, line: bytes) -> Iterator[Document]:
+    """The object in a line; nothing for a line that is still being written."""
+    try:
+        yield json.loads(line, parse_constant=_refuse)
+    except (ValueError, RecursionError) as error:
+        if line.endswith(b"\n"):
+            raise TableError(path, number, f"is not JSON ({_reason(error)})") from error
+
+
+def _outcome(path: Path, number: int, document: Document) -> Outcome | None:
+    if isinstance(document, dict) and PARTIAL in document:
+        return None
+    try:
+        return from_json(document)
+    except UsageError as error:
+        raise TableError(path, number, str(error)) from error
 
 
 def _reason(error: ValueError | RecursionError) -> str:

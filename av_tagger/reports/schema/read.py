@@ -34,11 +34,13 @@ from av_tagger.reports.schema.values import (
 )
 from av_tagger.scores import (
     Activity,
+    Box,
     BranchInfo,
     ClassScore,
     Event,
     Evidence,
     Failed,
+    Heat,
     KeyFrame,
     Outcome,
     RunInfo,
@@ -53,6 +55,7 @@ UNKNOWN = "unknown"  # ear, eye or run of a result that does not name them
 
 Document = dict[str, Any]
 
+SIDES = ("left", "top", "right", "bottom")
 _PICTURES = ("data:image/jpeg;base64,", "data:image/png;base64,")
 _PROBABILITY = "a number from 0 to 1, or null"
 
@@ -138,7 +141,12 @@ def _tag(tag: Object, where: str) -> Tag:
         seen=maybe_probability(tag, "seen", where),
         events=tuple(_event(e, at) for e, at in objects(tag, "events", where)),
         evidence=tuple(_evidence(e, at) for e, at in objects(tag, "evidence", where)),
+        mark=_mark(tag, where),
     )
+
+
+def _mark(row: Object, where: str) -> str:
+    return text(row, "mark", where) if row.get("mark") is not None else ""
 
 
 def _event(event: Object, where: str) -> Event:
@@ -163,7 +171,35 @@ def _evidence(evidence: Object, where: str) -> Evidence:
         object=text(evidence, "object", where),
         probability=probability(evidence, "probability", where),
         similarity=number(evidence, "similarity", where, low=-1, high=1),
+        where=_heat(object_of(evidence, "where", where), f"{where}where.")
+        if evidence.get("where") is not None
+        else None,
     )
+
+
+def _heat(heat: Object, where: str) -> Heat:
+    rows = list_of(heat, "grid", where)
+    grid = tuple(_shares(row, f"{where}grid[{n}]") for n, row in enumerate(rows))
+    if len({len(row) for row in grid}) != 1:
+        raise UsageError(f"{where}grid has no rows of equal length; expected at least one")
+    area, box = (_box(list_of(heat, name, where), where + name) for name in ("area", "box"))
+    return Heat(grid, area, box)
+
+
+def _box(values: object, where: str) -> Box:
+    found = _shares(values, where)
+    if len(found) != len(SIDES) or found[0] > found[2] or found[1] > found[3]:
+        raise wrong(where, values, f"{', '.join(SIDES)} as shares of the picture")
+    return found[0], found[1], found[2], found[3]
+
+
+def _shares(values: object, where: str) -> tuple[float, ...]:
+    """Numbers from 0 to 1."""
+    if not isinstance(values, list) or not all(type(v) in (int, float) for v in values):
+        raise wrong(where, values, "a list of numbers from 0 to 1")
+    if any(not 0 <= v <= 1 for v in values):
+        raise wrong(where, values, "a list of numbers from 0 to 1")
+    return tuple(map(float, values))
 
 
 def _class_score(row: Object, where: str) -> ClassScore:
@@ -172,6 +208,8 @@ def _class_score(row: Object, where: str) -> ClassScore:
         heard=maybe_probability(row, "heard", where),
         seen=maybe_probability(row, "seen", where),
         threshold=_threshold(row, where),
+        mark=_mark(row, where),
+        ear_threshold=maybe_probability(row, "ear_threshold", where),
     )
 
 

@@ -16,6 +16,7 @@ from av_tagger.scores import (
     ClassScore,
     Evidence,
     Failed,
+    Heat,
     KeyFrame,
     Outcome,
     RunInfo,
@@ -24,8 +25,12 @@ from av_tagger.scores import (
     Tagged,
 )
 
+_is_finite = math.isfinite
 _PROBABILITY_DIGITS = 6
 _SECONDS_DIGITS = 3
+_PLACE_DIGITS = 3  # of shares of a picture
+_HEAT_DIGITS = 2
+_ENCODER = json.JSONEncoder(allow_nan=False)
 _ACTIVITY_DIGITS = 4  # for display; keeps an hour of 17 classes under 5 MB
 
 
@@ -57,12 +62,21 @@ def as_json(
     return document
 
 
-def as_line(outcome: Outcome, *, detail: bool = False, spectrogram: bytes | None = None) -> str:
-    """The object as one line of JSON, without line end.
+def as_line(
+    outcome: Outcome,
+    *,
+    detail: bool = False,
+    spectrogram: bytes | None = None,
+    timed: bool = True,
+) -> str:
+    """The object as one line of JSON, without line end; `timed`: with the seconds that it took.
 
     Pure ASCII, so that file names that are not valid UTF-8 survive any encoding.
     """
-    return json.dumps(as_json(outcome, detail=detail, spectrogram=spectrogram), allow_nan=False)
+    document = as_json(outcome, detail=detail, spectrogram=spectrogram)
+    if not timed and "run" in document:
+        document["run"]["seconds"] = None
+    return _ENCODER.encode(document)
 
 
 def _finite(value: float | None, digits: int) -> float | None:
@@ -76,7 +90,10 @@ def _seconds(value: float | None) -> float | None:
 
 
 def _probability(value: float | None) -> float | None:
-    return _finite(value, _PROBABILITY_DIGITS)
+    """As `_finite`: of the hundred numbers of a result nearly all are probabilities."""
+    if value is None or not _is_finite(value):
+        return None
+    return round(float(value), _PROBABILITY_DIGITS) + 0.0
 
 
 def _head(clip: Clip) -> Document:
@@ -102,12 +119,26 @@ def _tag(tag: Tag) -> Document:
             for e in tag.events
         ],
         "evidence": [_evidence(e) for e in tag.evidence],
+        **_mark(tag.mark),
     }
+
+
+def _mark(mark: str) -> Document:
+    return {"mark": mark} if mark else {}
 
 
 def _evidence(e: Evidence) -> Document:
     numbers = {"probability": _probability(e.probability), "similarity": _probability(e.similarity)}
-    return {"time": _seconds(e.seconds), "object": e.object, **numbers}
+    found: Document = {"time": _seconds(e.seconds), "object": e.object, **numbers}
+    return found if e.where is None else found | {"where": _heat(e.where)}
+
+
+def _heat(heat: Heat) -> Document:
+    return {
+        "area": [_finite(v, _PLACE_DIGITS) for v in heat.area],
+        "box": [_finite(v, _PLACE_DIGITS) for v in heat.box],
+        "grid": [[_finite(v, _HEAT_DIGITS) for v in row] for row in heat.grid],
+    }
 
 
 def _shot(shot: Shot) -> Document:
@@ -116,9 +147,15 @@ def _shot(shot: Shot) -> Document:
 
 
 def _class_score(score: ClassScore) -> Document:
-    return {
-        name: _probability(getattr(score, name)) for name in ("fused", "heard", "seen", "threshold")
+    row: Document = {
+        "fused": _probability(score.fused),
+        "heard": _probability(score.heard),
+        "seen": _probability(score.seen),
+        "threshold": _probability(score.threshold),
     }
+    if score.ear_threshold is not None:
+        row["ear_threshold"] = _probability(score.ear_threshold)
+    return row | _mark(score.mark) if score.mark else row
 
 
 def _branch(branch: BranchInfo) -> Document:

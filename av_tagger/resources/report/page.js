@@ -173,6 +173,13 @@
     event.preventDefault();
   });
 
+  const places = document.getElementById("where");
+  places?.addEventListener("click", () => {
+    const shown = places.getAttribute("aria-pressed") !== "true";
+    places.setAttribute("aria-pressed", shown);
+    places.closest("section").classList.toggle("unplaced", !shown);
+  });
+
   const table = document.getElementById("table");
   table.tHead.addEventListener("click", (event) => {
     const head = event.target.closest("th");

@@ -9,14 +9,18 @@ from numpy.typing import NDArray
 
 from av_tagger.video.sparse_coding.problem import Matrix, Rows, cost
 
+_BLOCK = 32  # rows at a time, which stay in a core's cache
 _ROUNDING = 4e-15  # a few ulp: no bound may exceed the optimum by rounding
 
 
 def gains(D: Matrix, v: NDArray[np.float64]) -> NDArray[np.float64]:
     """rho_i = sum_j max(0, v_j - d_ij): what row i is worth when column j pays v_j."""
-    room = v - D
-    np.maximum(room, 0.0, out=room)
-    return np.asarray(room.sum(axis=1))
+    rho, room = np.empty(len(D)), np.empty((min(len(D), _BLOCK), len(v)))
+    for begin in range(0, len(D), _BLOCK):
+        part = D[begin : begin + _BLOCK]
+        block = np.subtract(v, part, out=room[: len(part)])
+        np.maximum(block, 0.0, out=block).sum(axis=1, out=rho[begin : begin + _BLOCK])
+    return rho
 
 
 def _careful(bound: float, v: NDArray[np.float64], rho: NDArray[np.float64]) -> float:

@@ -34,6 +34,16 @@ def _compiled(signature: str) -> Callable[[F], F]:
     return jit
 
 
+@_compiled("float64(float64[:, ::1])")
+def _most(D: Matrix) -> float:
+    """The largest entry, column by column: such a loop vectorises, that of `D.max()` does not."""
+    columns = D[0].copy()
+    for i in range(len(D)):
+        for j in range(len(columns)):
+            columns[j] = max(columns[j], D[i, j])
+    return float(columns.max())
+
+
 @_compiled("float64(float64[:, ::1], int64[::1], int64[::1], float64[::1], float64[::1])")
 def _nearest_two(D: Matrix, rows: Rows, near: Rows, d1: Vector, d2: Vector) -> float:
     n, count = len(D), len(rows)
@@ -47,7 +57,7 @@ def _nearest_two(D: Matrix, rows: Rows, near: Rows, d1: Vector, d2: Vector) -> f
             elif d < d2[j]:
                 d2[j] = d
     if count == 1:
-        d2[:] = 2.0 * D.max() + 1.0
+        d2[:] = 2.0 * _most(D) + 1.0
     total = 0.0
     for j in range(n):
         total += d1[j]
@@ -62,23 +72,22 @@ def _swap_costs(  # buffers that are filled
     D: Matrix, rows: Rows, near: Rows, d1: Vector, d2: Vector, total: float, change: Matrix
 ) -> None:
     n, count = len(D), len(rows)
-    order = np.argsort(
-        near, kind="mergesort"
-    )  # columns cluster by cluster, so that the inner sums need no scatter
-    a, b = d1[order], d2[order]
-    starts = np.searchsorted(near[order], np.arange(count + 1))
+    mine = np.zeros((count, n))  # 1 for the columns of each row: sums need no scatter
+    for j in range(n):
+        mine[near[j], j] = 1.0
+    removed = np.empty(n)
     for i in range(n):
         gain = 0.0
+        for j in range(n):
+            d = D[i, j]
+            close = min(d, d1[j])
+            gain += close
+            removed[j] = min(d, d2[j]) - close
         for m in range(count):
             removal = 0.0
-            for p in range(starts[m], starts[m + 1]):
-                d = D[i, order[p]]
-                close = min(d, a[p])
-                gain += close
-                removal += min(d, b[p]) - close
-            change[i, m] = removal
-        for m in range(count):
-            change[i, m] += gain - total
+            for j in range(n):
+                removal += mine[m, j] * removed[j]
+            change[i, m] = removal + gain - total
     for m in range(count):
         change[rows[m], :] = np.inf
 
@@ -130,9 +139,7 @@ def _gains(D: Matrix, v: Vector, rho: Vector) -> None:
 @_compiled("void(float64[:, ::1], int64[::1])")
 def _greedy(D: Matrix, rows: Rows) -> None:
     rho = np.empty(len(D))
-    reach = np.full(
-        len(D), 2.0 * D.max() + 1.0
-    )  # above every d, so that the first pick is the least row sum
+    reach = np.full(len(D), 2.0 * _most(D) + 1.0)  # above every d: first the least row sum
     for m in range(len(rows)):
         _gains(D, reach, rho)
         rho[rows[:m]] = -1.0

@@ -119,8 +119,9 @@ def pick(
     effort = effort or Effort()
     b, n, _ = batch.shape
     hard = [i for i in range(b) if n > count and batch[i].max() > 0.0]
-    scaled = [normalised(batch[i]) for i in hard]
-    found = form(np.stack([D for D, _ in scaled]), count, effort) if hard else []
+    stack = np.empty((len(hard), n, n))
+    scaled = [normalised(batch[i], stack[row]) for row, i in enumerate(hard)]
+    found = form(stack, count, effort) if hard else []
     proven = {
         i: _proven(D, scale, rows, v, effort)
         for i, (D, scale), (rows, v) in zip(hard, scaled, found, strict=True)

@@ -16,6 +16,8 @@ Matrix = NDArray[np.float64]  # (n, n): row i represents column j at cost d_ij
 Rows = NDArray[np.int64]
 Norm = Literal["inf", "l2"]
 
+TINY, HUGE = 1e-150, 1e150  # between them a sum of all entries stays in the range of a double
+
 
 @dataclass(frozen=True)
 class Effort:
@@ -71,16 +73,21 @@ def checked_count(count: int) -> int:
     return int(count)
 
 
-def normalised(D: Matrix) -> tuple[Matrix, float]:
-    """D over its mean: tiny or huge units make solvers call a wrong answer optimal."""
+def normalised(D: Matrix, out: Matrix | None = None) -> tuple[Matrix, float]:
+    """D over its mean: tiny or huge units make solvers call a wrong answer optimal.
+
+    The result is written into `out`, if there is one.
+    """
     top = float(D.max())
+    out = np.empty(D.shape) if out is None else out
     if top == 0.0:
-        return D, 1.0
-    scale = top * float(
-        np.mean(D / top)
-    )  # in two steps, so that neither 1e-300 nor 1e300 leaves the range of a double
-    scale = max(scale, np.finfo(float).tiny)
-    return np.ascontiguousarray(D / scale), scale
+        out[:] = D
+        return out, 1.0
+    if TINY < top < HUGE:
+        scale = float(D.mean())
+    else:  # in two steps, so that neither 1e-300 nor 1e300 leaves the range of a double
+        scale = max(top * float(np.divide(D, top, out=out).mean()), np.finfo(float).tiny)
+    return np.divide(D, scale, out=out), scale
 
 
 def assign(D: Matrix, rows: Rows) -> tuple[Rows, NDArray[np.float64]]:

@@ -1,0 +1,1 @@
+"""Many results together: an index over runs and live journals, queries, and similar sounds."""

@@ -1,0 +1,1 @@
+"""The review loop: uncertain results are played and answered; answers become labels."""
