@@ -100,5 +100,5 @@ def _read(journal: Path) -> tuple[dict[str, list[float]], float]:
         raise StorageError(f"{journal}: {reason}") from error
     hours = max(spans) / 3600
     if not hours:
-        raise UsageError(f"{journal}: holds nothing; listen for a day first")
+        raise UsageError(f"{journal}: is empty; listen for a day first")
     return peaks, hours
