@@ -102,6 +102,7 @@ def shell(tmp_path_factory: pytest.TempPathFactory) -> Shell:
     script.chmod(0o755)
     work = folder / "work"
     make_video(work / "video.mp4", seconds=3.0)
+    (work / "talk.en.srt").write_text("1\n00:00:00,100 --> 00:00:01,000\nHello.\n")
     rows = []
     for number in range(12):
         name = f"clips/{number}.wav"
