@@ -230,45 +230,6 @@ def test_a_wrong_file_of_the_right_size_does_not_pass_as_fetched(
     assert weights.fetch("toy") == path
 
 
-def picky(path: Path) -> None:
-    """What stands for the content check of an entry without a checksum."""
-    if not path.read_bytes().startswith(b"good"):
-        raise WeightsError(f"{path}: is not good; fetch it again")
-
-
-@pytest.mark.parametrize("content", [b"bad", b"good"])
-def test_a_wrong_file_without_checksum_does_not_pass_as_fetched(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, content: bytes
-) -> None:
-    file = WeightsFile("toy", "toy.pt", TOY.urls, check="tests.test_weights:picky")
-    monkeypatch.setattr(weights, "CATALOGUE", {"toy": file})
-    path = tmp_path / "cache" / "weights" / "toy.pt"
-    path.parent.mkdir(parents=True)
-    path.write_bytes(content)
-    download.record_sha256(path)
-    if content == b"good":
-        assert weights.fetch("toy") == path
-        return
-    with pytest.raises(WeightsError, match="cannot be reached"):  # it is downloaded again
-        weights.fetch("toy")
-    own = tmp_path / "own" / "toy.pt"
-    own.parent.mkdir()
-    own.write_bytes(content)
-    with pytest.raises(WeightsError, match="is damaged or incomplete"):  # a user's is kept
-        weights.fetch("toy")
-
-
-def test_a_wrong_file_of_the_right_size_does_not_pass_as_fetched(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    known(monkeypatch, sha256=SHA, size=len(CONTENT))
-    path = put(tmp_path / "cache" / "weights", CONTENT[:-1] + b"\xff")
-    with pytest.raises(WeightsError, match="cannot be reached"):
-        weights.fetch("toy")
-    path.write_bytes(CONTENT)
-    assert weights.fetch("toy") == path
-
-
 def test_unknown_names_get_a_suggestion() -> None:
     with pytest.raises(UsageError, match="did you mean 'toy'"):
         weights.locate("toi")

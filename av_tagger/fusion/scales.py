@@ -59,7 +59,8 @@ class ScoreScale:
             return probabilities
         if self.points:
             x, y = np.array(self.points, np.float64).T
-            return np.interp(probabilities, y, x)
+            scores: Floats = np.interp(probabilities, y, x)
+            return scores
         slope = 1.0 / self.slope
         return ScoreScale(slope, -self.intercept * slope)(probabilities)
 

@@ -172,43 +172,6 @@ def test_a_damaged_table_of_words_makes_way_for_names(
     assert source.advice[0].startswith(f"{table}: is not a table of similarities")
 
 
-def test_damaged_weights_cost_their_part_of_the_eye(own: Path) -> None:
-    """As a damaged ear makes way for another; what was asked for by name is an error."""
-    alexnet(own / fetch.CONVOLUTIONS).write_bytes(b"damaged")
-    network = mobilenet(own / "mobile.safetensors")
-    (own / "inception_v4.tf_in1k.safetensors").write_bytes(network.read_bytes()[:5000])
-    eye = load(resolve(EyeSettings(), dcase2017()), dcase2017())
-    assert eye.status is Status.NO_WEIGHTS
-    features, recogniser = eye.advice[-2:]
-    assert features.startswith(f"{own / fetch.CONVOLUTIONS}: cannot be read as weights")
-    assert "inception_v4.tf_in1k.safetensors: cannot be read as weights" in recogniser
-    assert recogniser.endswith("; the eye works without it")
-    for settings in (EyeSettings(network="alexnet"), EyeSettings(recogniser="inception_v4")):
-        with pytest.raises(WeightsError, match="cannot be read as weights"):
-            load(resolve(settings, dcase2017()), dcase2017())
-
-
-def test_weights_that_are_no_numbers_are_damaged(own: Path) -> None:
-    path = mobilenet(own / "mobilenetv3_small_050.safetensors")
-    state = load_file(path)
-    state[sorted(state)[0]].fill_(float("nan"))
-    save_file(state, path)
-    settings = EyeSettings(network="thumbnail", recogniser="mobilenetv3_small_050")
-    with pytest.raises(WeightsError, match="holds numbers that are not finite"):
-        load(resolve(settings, dcase2017()), dcase2017())
-
-
-def test_a_damaged_table_of_words_makes_way_for_names(
-    own: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    table = own / fetch.TABLE
-    table.write_bytes(b"damaged")
-    source = resolve(EyeSettings(), dcase2017())
-    assert source.words is not None
-    assert source.words.kind != "table"
-    assert source.advice[0].startswith(f"{table}: is not a table of similarities")
-
-
 def test_a_selector_without_its_library_is_refused(
     own: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
