@@ -109,6 +109,7 @@ def test_every_command_works(plain: PlainInstall, folder: Path) -> None:
         "index": ["index", run],
         "cut": ["cut", video, "--reel", "1", *EAR, "-o", out / "cut"],
         "evaluate": ["evaluate", run, *truth],
+        "review": ["review", run, "--summary"],
         "tune": ["tune", run, *truth, "-o", out / "fusion.json", "--folds", "2"],
         "train": [
             *("train", TINY, "--data", concert, "--classes", "data", "--hold-out", "0.3"),
