@@ -281,7 +281,8 @@ def _with_thresholds(header: Header, labels: tuple[str, ...]) -> Weighing:
     own = np.array([label in taught for label in labels])
     rows = rows if header.thresholds.both else replace(rows, both=rows.ear)
     assert isinstance(fusion, LogitFusion)
-    return replace(fusion, rows=rows, gain=np.where(own, 0.0, fusion.gain))
+    scales = None if header.thresholds.eye else fusion.scales  # else of thresholds on that scale
+    return replace(fusion, rows=rows, scales=scales, gain=np.where(own, 0.0, fusion.gain))
 
 
 def _rows_of(header: Header, fusion: Weighing) -> Thresholds:
@@ -303,4 +304,7 @@ def _numbers(fusion: Weighing) -> dict[str, Any]:
     shares = ("weights", "gain", "against")
     kept = {name: np.asarray(getattr(fusion, name, [])).tolist() for name in shares}
     family = getattr(fusion, "family", ())
-    return rows | kept | {"kind": type(fusion).__name__, "family": list(family)}
+    found = rows | kept | {"kind": type(fusion).__name__, "family": list(family)}
+    if fusion.scales is not None:
+        found["scales"] = [fusion.scales.columns(k) for k in range(len(fusion.labels))]
+    return found

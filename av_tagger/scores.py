@@ -13,6 +13,7 @@ from av_tagger.clip import Clip
 
 Probabilities = NDArray[np.float64]
 
+HEARD_NOT_SEEN, SEEN_SILENT = "heard, not seen", "seen, silent"  # marks
 SMALLEST = 1e-7  # probability whose log odds are still told apart
 
 
@@ -120,6 +121,7 @@ class Tag:
     seen: float | None
     events: tuple[Event, ...] = ()
     evidence: tuple[Evidence, ...] = ()
+    mark: str = ""  # where ear and eye disagree; see `fusion.marks`
 
 
 @dataclass(frozen=True)
@@ -130,11 +132,18 @@ class ClassScore:
     heard: float | None
     seen: float | None
     threshold: float
+    mark: str = ""  # where ear and eye disagree
+    ear_threshold: float | None = None  # of `heard` alone, where that is another than `threshold`
 
     @property
     def known(self) -> bool:
         """Whether ear or eye gave the class a score."""
         return self.heard is not None or self.seen is not None
+
+    @property
+    def ear_limit(self) -> float:
+        """The threshold of `heard` alone."""
+        return self.threshold if self.ear_threshold is None else self.ear_threshold
 
     @property
     def margin(self) -> float:

@@ -16,6 +16,7 @@ from av_tagger.ahead import in_threads, one_ahead
 from av_tagger.audio.events import EventSettings, ending_by, find_events
 from av_tagger.clip import Clip, Media
 from av_tagger.errors import AvTaggerError, MediaError, UsageError
+from av_tagger.fusion.marks import marked
 from av_tagger.media.remote import Source, at_hand, named
 from av_tagger.ontology import fold
 from av_tagger.protocols import AudioBranch, DecodeRequest, Fusion, PictureBranch, VideoBranch
@@ -201,6 +202,8 @@ class Tagger:
         seen = np.array([t.seen.probabilities for t in window_results])
         best = best_windows(fused, thresholds)
         found = class_scores(best, fused, heard, seen, thresholds)
+        pairs = [(window_results[i].heard, window_results[i].seen) for i in best]
+        found = marked(found, pairs, self.parts.fusion, self.parts.ear_thresholds)
         scores = dict(zip(self.parts.labels, found, strict=True))
         tagged = [label for label, score in scores.items() if score.fused >= score.threshold]
         shown = fold(tagged) if self.parts.fold else frozenset(tagged)
@@ -287,7 +290,16 @@ class Tagger:
         label: str, window_result: WindowResult, score: ClassScore, events: tuple[Event, ...]
     ) -> Tag:
         evidence = window_result.seen.evidence.get(label, ())
-        return Tag(label, score.fused, score.threshold, score.heard, score.seen, events, evidence)
+        return Tag(
+            label,
+            score.fused,
+            score.threshold,
+            score.heard,
+            score.seen,
+            events,
+            evidence,
+            score.mark,
+        )
 
 
 def _shots(window_results: Sequence[WindowResult]) -> list[tuple[float, float]]:

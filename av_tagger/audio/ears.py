@@ -23,13 +23,14 @@ from av_tagger.audio.combination import (
     has_calibration,
     part_names,
 )
-from av_tagger.audio.ear_source import COMBINED, ONNX, EarSource
+from av_tagger.audio.ear_source import COMBINED, EarSource
 from av_tagger.audio.ensemble_file import FILE as ENSEMBLE
 from av_tagger.audio.ensemble_file import read_ensemble
+from av_tagger.audio.exported import exported_source
 from av_tagger.audio.header import KEY, EarThresholds, Header, parse_header, read_metadata
 from av_tagger.audio.known.families import FAMILIES
 from av_tagger.audio.load import VGGISH, cannot_listen, fetch_weights, load, unusable
-from av_tagger.audio.onnx_ear import SUFFIX, read_facts
+from av_tagger.audio.onnx_ear import SUFFIX
 from av_tagger.audio.settings import EarSettings
 from av_tagger.catalogue import CATALOGUE
 from av_tagger.errors import AvTaggerError, UsageError, WeightsError, did_you_mean, sentence
@@ -75,7 +76,7 @@ def resolve(name: str | Path, *, offline: bool = False, calibrated: bool = False
     if text == "auto":
         return _best(offline=offline)
     if path.suffix == SUFFIX:
-        return _exported(path, calibrated=calibrated)
+        return exported_source(path, calibrated=calibrated)
     names = part_names(text)
     if len(names) > 1 or (calibrated and has_calibration(names)):
         return _combined(names, offline=offline)
@@ -241,31 +242,6 @@ def _of_file(path: Path, given: str) -> EarSource:
         parse_header(path, read_metadata(path))  # says that it is not an ear
     remedy = "give a file such as mn10_as_mAP_471.pt, or fetch it again: av-tag weights fetch"
     raise WeightsError(sentence(path, "cannot be read as weights of a known ear", remedy))
-
-
-def _exported(path: Path, *, calibrated: bool) -> EarSource:
-    """An ear of `av-tag export`, with the calibration of the ear that it was made of."""
-    file, facts = of_file(path), read_facts(path)
-    name = str(path.resolve())
-    header = None
-    if facts.header:
-        header, _ = parse_header(path, {KEY: facts.header})
-    info = BranchInfo(Status.OK, f"{facts.name} in onnxruntime", path.name)
-    source = EarSource(name, ONNX, info, file, facts.rate, facts.labels, header)
-    names = part_names(facts.exported) if facts.exported else ()
-    if not (calibrated and names and has_calibration(names)):
-        return source
-    calibration = calibration_of(names)
-    return replace(
-        source,
-        kind=COMBINED,
-        info=BranchInfo(Status.OK, calibration.name, path.name),
-        labels=calibration.labels,
-        header=None,
-        parts=(source,),
-        digest=calibration.digest,
-        exported=facts.exported,
-    )
 
 
 def _names(path: Path) -> bytes:

@@ -148,7 +148,7 @@ def bench_like(folder: Path, rows: int, rounds: int) -> None:
     index = VectorIndex(place)
     rng = np.random.default_rng(2)
     chosen = np.sort(rng.choice(len(index), min(rounds, len(index)), replace=False))
-    asked = [index.whole[row].astype(np.float32) + noise(rng) for row in chosen]
+    asked = [row + noise(rng) for row in index.whole(chosen)]
     index.nearest(asked[0], SHOWN)
     times = [_timed(partial(index.nearest, query, SHOWN)) for query in asked]
     median, worst = (1000 * f(times) for f in (statistics.median, max))

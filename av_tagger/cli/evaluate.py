@@ -22,7 +22,8 @@ class EvaluateOptions:
         "PREDICTIONS", "A submission, JSON lines of results, or a run's folder."
     )
     truth: Path = required(
-        "Ground truth: tab-separated file, start, end, label; or a manifest file,labels.",
+        "Ground truth: tab-separated file, start, end, label; or a manifest file,labels; or"
+        " corrected labels of Audacity, Label Studio, ELAN or CSV.",
         metavar="TABLE",
     )
     task: str = option("a", "a: tags per clip; b: events per second.", metavar="a|b")
@@ -37,6 +38,9 @@ class EvaluateOptions:
     json: bool = option(False, "Print everything as JSON on stdout, and nothing else there.")
     output: Path | None = option(
         None, "Also write everything to this JSON file.", "-o", "--output", metavar="FILE.json"
+    )
+    diagram: Path | None = option(
+        None, "Task a: draw the reliability diagrams of heard and fused.", metavar="FILE.svg"
     )
 
 
@@ -56,13 +60,27 @@ def _evaluate(options: EvaluateOptions) -> None:
         old=options.compare,
         event_scores=options.event_scores,
     )
-    text = json.dumps(without_nan(report.as_json()), ensure_ascii=False, allow_nan=False) + "\n"
+    content = without_nan(report.as_json())
+    if options.diagram is not None:
+        draw(content.get("intervals", {}).get("calibration", {}), options.diagram)
+    text = json.dumps(content, ensure_ascii=False, allow_nan=False) + "\n"
     if options.output:
         write_text(options.output, [text])
     if options.json:
         sys.stdout.write(text)
     else:
         _show(report)
+
+
+def draw(calibration: dict[str, Any], target: Path) -> None:
+    """Reliability diagrams, one per name, side by side."""
+    from av_tagger.errors import UsageError
+    from av_tagger.reports.files import write_text
+    from av_tagger.reports.reliability import reliability_svg
+
+    if not calibration:
+        raise UsageError(f"{target}: nothing to draw; reliability needs scores of task a")
+    write_text(target, [reliability_svg(calibration)])
 
 
 def _show(report: TagReport | EventReport | OfficialReport) -> None:
@@ -87,6 +105,7 @@ NOT_USED = {
 
 def _show_tags(report: TagReport, console: Console) -> None:
     from av_tagger.cli.tables import print_line, print_table
+    from av_tagger.evaluation.modality import modality_lines
 
     content = report.as_json()
     ranking = content["ranking"].get("fused", {"classes": {}})["classes"]
@@ -109,7 +128,8 @@ def _show_tags(report: TagReport, console: Console) -> None:
         print_line(console, f"{branch}: {NOT_USED[branch]}")
     compared = [] if report.comparison is None else report.comparison.lines()
     u = report.uncertainty
-    for line in (*u.lines(), *u.reliability_lines(), *compared):
+    looked = modality_lines(report.modality)
+    for line in (*u.lines(), *u.reliability_lines(), *looked, *compared):
         print_line(console, line)
     _coverage(console, content)
     if report.repeated:

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from av_tagger.live.alarms import AlarmFilter
     from av_tagger.live.listener import LiveSettings
     from av_tagger.live.sources import SourceSettings
+    from av_tagger.live.sources.base import StreamSource
 
 T = TypeVar("T")
 
@@ -39,7 +40,7 @@ def _listen(options: ListenOptions) -> int:
         settings = replace(settings, update_seconds=options.hop)
     listener = Listener(tagger, settings)
     walled = source.live or options.pace == "real"
-    say(_kept_text(options), options)
+    say(_kept_text(options, source), options)
     run = LiveRun(listener, make_outputs(options, listener), alarms, walled=walled)
     with _sigterm_as_interrupt():
         run.run(reopened(source, listener.request))
@@ -55,6 +56,7 @@ def _source_settings(options: ListenOptions) -> SourceSettings:
         rate=options.rate,
         format=options.format,
         channels=options.channels,
+        packets=options.keep is not None,
     )
 
 
@@ -87,12 +89,15 @@ def _alarms(options: ListenOptions, labels: tuple[str, ...]) -> AlarmFilter:
     return AlarmFilter(rules, options.updates)
 
 
-def _kept_text(options: ListenOptions) -> str:
+def _kept_text(options: ListenOptions, source: StreamSource) -> str:
     """What stays of the stream when it is over."""
     if options.keep is None:
         return "nothing is recorded: sound and pictures are dropped as they are scored"
-    muted = ", speech silenced" if options.mute_speech else ""
-    return f"the sound around each event is kept in {options.keep}{muted}; pictures are not"
+    what, muted = "the sound around each event is kept", ", speech silenced"
+    if getattr(source, "packets", False):
+        what = "sound and pictures of the source around each event are kept as they came"
+        muted = ", speech silenced and the sound encoded again"
+    return f"{what} in {options.keep}{muted if options.mute_speech else ''}"
 
 
 @contextmanager

@@ -78,7 +78,7 @@ class ListenOptions(ModelOptions, TalkOptions):
     )
     keep: Path | None = option(
         None,
-        "Keep the sound around each event in this folder. Without it nothing is recorded.",
+        "Keep the clip around each event in this folder. Without it nothing is recorded.",
         metavar="FOLDER",
         group=KEEP,
     )

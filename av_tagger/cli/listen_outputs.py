@@ -11,8 +11,8 @@ from av_tagger.errors import UsageError
 if TYPE_CHECKING:
     from av_tagger.cli.listen_options import ListenOptions
     from av_tagger.live.listener import Listener
-    from av_tagger.live.outputs.day import StreamHead
     from av_tagger.live.run import LiveOutput
+    from av_tagger.reports.schema.day import StreamHead
 
 
 def check(options: ListenOptions) -> None:
@@ -63,7 +63,7 @@ def _screen(options: ListenOptions) -> LiveOutput:
 
 def _files(options: ListenOptions, listener: Listener) -> list[LiveOutput]:
     from av_tagger.live.outputs.files import DailyJournal, GrowingCaptions
-    from av_tagger.live.outputs.keep import SPEECH, KeepSettings, KeptSound
+    from av_tagger.live.outputs.keep import SPEECH, KeepSettings, KeptClips
 
     outputs: list[LiveOutput] = []
     if options.vtt is not None:
@@ -79,13 +79,13 @@ def _files(options: ListenOptions, listener: Listener) -> list[LiveOutput]:
         settings = KeepSettings(
             options.keep, options.before, options.after, limit, options.mute_speech
         )
-        outputs.append(KeptSound(settings, listener.rate))
+        outputs.append(KeptClips(settings, listener.rate))
     return outputs
 
 
 def _head(options: ListenOptions, listener: Listener) -> StreamHead:
-    from av_tagger.live.outputs.day import StreamHead
     from av_tagger.live.sources.container import shown
+    from av_tagger.reports.schema.day import StreamHead
 
     ear, eye = listener.tagger.branches
     return StreamHead(shown(options.source), ear, eye, listener.tagger.parts.run)

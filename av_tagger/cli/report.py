@@ -17,7 +17,9 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True)
 class ReportOptions(TalkOptions):
-    results: Path = argument("RESULTS", "JSON lines from av-tag --json, or a run's folder.")
+    results: Path = argument(
+        "RESULTS", "JSON lines from av-tag --json, a run's folder, or a journal of av-tag listen."
+    )
     output: Path = option(
         Path("report"), "Folder for index.html and the pages.", "-o", "--output", metavar="FOLDER"
     )

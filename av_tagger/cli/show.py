@@ -60,21 +60,21 @@ class Look:
 def table(tags: Sequence[Tag], look: Look) -> Table:
     """Probability, branch scores, events and evidence per tag; below the threshold: dimmed.
 
-    The column "why" is left out if no tag has evidence.
+    The column "why" is left out if no tag has evidence or a mark.
     """
     grid = Table(caption=MARKS if look.marks else None, caption_justify="left")
     grid.add_column("class" if look.marks else "tag", style="bold cyan")
     for name in ("probability", *(["threshold"] if look.thresholds else []), "heard", "seen"):
         grid.add_column(name, justify="right")
     grid.add_column("when")
-    explained = any(tag.evidence for tag in tags)
+    explained = any(tag.evidence or tag.mark for tag in tags)
     if explained:
         grid.add_column("why", overflow="fold")
     for tag in tags:
         is_tag = tag.probability >= tag.threshold
         limit = (_threshold(tag.threshold),) if look.thresholds else ()
         scores = (f"{tag.probability:.2f}", *limit, _score(tag.heard), _score(tag.seen))
-        reasons = (why(tag.evidence),) if explained else ()
+        reasons = (why(tag.evidence, tag.mark),) if explained else ()
         label = f"{'✓' if is_tag else ' '} {tag.label}" if look.marks else tag.label
         grid.add_row(label, *scores, when(tag.events), *reasons, style="" if is_tag else "dim")
     return grid
@@ -129,9 +129,10 @@ def span(start: float, end: float) -> str:
     return f"{clock(start).removesuffix(' s')}–{clock(end)}"
 
 
-def why(evidence: Sequence[Evidence]) -> str:
+def why(evidence: Sequence[Evidence], mark: str = "") -> str:
     shown = evidence[:EVIDENCE_SHOWN]
-    return ", ".join(f"{e.object} {e.probability:.2f} at {clock(e.seconds)}" for e in shown)
+    reasons = ", ".join(f"{e.object} {e.probability:.2f} at {clock(e.seconds)}" for e in shown)
+    return ": ".join(part for part in (visible(mark), reasons) if part)
 
 
 def clock(seconds: float) -> str:

@@ -74,12 +74,19 @@ def _check(options: TagOptions) -> None:
 
 def _outcomes(jobs: Jobs, tagger: Tagger, show: Printer, options: TagOptions) -> Iterator[Outcome]:
     """Tag one file after another; each is shown as soon as it is done."""
+    for outcome in tag_jobs(jobs, tagger, quiet=options.quiet, partial=options.partial):
+        show(outcome)
+        yield outcome
+
+
+def tag_jobs(
+    jobs: Jobs, tagger: Tagger, *, quiet: bool = False, partial: bool = False
+) -> Iterator[Outcome]:
+    """Tag one file after another, with a progress bar for each."""
     from av_tagger.cli.progress import SECONDS, ProgressBars
 
-    with ProgressBars(SECONDS, quiet=options.quiet, log=True) as bars:
-        for outcome in jobs.outcomes(tagger, _Watch(bars, options.partial)):
-            show(outcome)
-            yield outcome
+    with ProgressBars(SECONDS, quiet=quiet, log=True) as bars:
+        yield from jobs.outcomes(tagger, _Watch(bars, partial))
 
 
 @dataclass

@@ -32,8 +32,8 @@ class TrainOptions:
     recipe: str = argument("RECIPE", "A recipe's name (av-tag recipes) or a TOML file.")
     output: Path = required("Folder of the run.", "-o", "--output", metavar="FOLDER")
     data: list[Path] = required(
-        "Training clips: a manifest, a DCASE list or a folder with a sub-folder per class;"
-        " repeatable.",
+        "Training clips: a manifest, a DCASE list, a folder with a sub-folder per class, or"
+        " corrected labels of Audacity, Label Studio, ELAN or CSV; repeatable.",
         group=DATA,
     )
     valid: list[Path] | None = option(

@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from av_tagger.cli.evaluate import draw
 from av_tagger.cli.guarantee import guaranteed
 from av_tagger.cli.options import command
 from av_tagger.cli.tune_options import TuneOptions
@@ -40,8 +41,10 @@ def _tune(options: TuneOptions) -> None:
         scale=options.calibrate,
     )
     write_fusion(tuning.fusion, options.output)
+    figures = without_nan(tuning.as_json())
+    if options.diagram is not None:
+        draw(figures["calibration"], options.diagram)
     if options.json:
-        figures = without_nan(tuning.as_json())
         sys.stdout.write(json.dumps(figures, ensure_ascii=False, allow_nan=False) + "\n")
     else:
         from av_tagger.cli.tables import figures_console
@@ -150,7 +153,7 @@ def _show_summary(tuning: Tuning, output: Path, console: Console) -> None:
     if len(tuning.branches) > 1:
         better = ", ".join(tuning.eye_beats_ear) or "none"
         lines.append(f"Classes in which the eye beats the ear: {better}")
-        lines.append(tuning.looking_line)
+        lines += tuning.looking_lines
     fitted = f"{100 * tuning.fitted.f1:.1f}"
     lines.append(f"F1 on the fitted clips: {fitted} (optimistic; use the held-out F1)")
     if tuning.never:

@@ -15,8 +15,8 @@ class TuneOptions:
     results: Path = argument("RESULTS", "JSON lines from av-tag --json, or a run's folder.")
     truth: Path | None = option(
         None,
-        "Ground truth: tab-separated file, start, end, label; or a manifest file,labels."
-        " Not for a journal.",
+        "Ground truth: tab-separated file, start, end, label; or a manifest file,labels; or"
+        " corrected labels of Audacity, Label Studio, ELAN or CSV. Not for a journal.",
         metavar="TABLE",
     )
     output: Path = option(
@@ -36,6 +36,9 @@ class TuneOptions:
     compare: bool = option(False, "Also cross-validate every other method.")
     calibrate: str = option(
         "auto", "Probabilities per class: auto, platt, isotonic or none.", metavar="NAME"
+    )
+    diagram: Path | None = option(
+        None, "Draw the held-out reliability before and after.", metavar="FILE.svg"
     )
     precision: float | None = option(
         None, "Thresholds that guarantee this precision of each class on new clips.", group=HOLDS

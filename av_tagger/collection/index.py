@@ -180,7 +180,7 @@ def _storage(path: Path) -> Iterator[None]:
     except sqlite3.OperationalError as error:
         reason = f"the index cannot be used ({error})"
         raise StorageError(sentence(path, reason, "free some space, or delete it")) from error
-    except (sqlite3.Error, UnicodeError) as error:
+    except (sqlite3.Error, ValueError, TypeError) as error:
         raise StorageError(sentence(path, f"the index is damaged ({error})", AGAIN)) from error
     except OSError as error:
         reason = f"the index cannot be made ({error.strerror or error})"

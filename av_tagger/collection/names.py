@@ -12,6 +12,7 @@ from av_tagger.errors import UsageError, did_you_mean
 from av_tagger.labels import audioset, dcase2017
 
 NEAR_WORDS = 0.6  # cosine of two phrases that can mean the same
+MOST_LISTED = 8  # classes in a sentence
 MOST_NEAR = 3  # classes that one phrase may stand for
 _BRACKETS = re.compile(r"\s*\([^)]*\)")
 _WORD = re.compile(r"[^\W_]+")
@@ -140,4 +141,6 @@ def _words(text: str) -> set[str]:
 
 
 def _listed(labels: Collection[str]) -> str:
-    return "; ".join(sorted(labels))
+    names = sorted(labels)
+    more = len(names) - MOST_LISTED
+    return "; ".join(names[:MOST_LISTED]) + (f" and {more} more" if more > 0 else "")

@@ -57,8 +57,10 @@ def bytes_of(text: str) -> bytes:
     return text.encode("utf-8", "surrogateescape")
 
 
-def text_of(data: bytes) -> str:
-    return bytes(data).decode("utf-8", "surrogateescape")
+def text_of(data: object) -> str:
+    if not isinstance(data, bytes):  # SQLite has no strict columns
+        raise TypeError(f"{data!r} is no name")
+    return data.decode("utf-8", "surrogateescape")
 
 
 def read_columns(db: sqlite3.Connection, label: int) -> dict[str, Array]:

@@ -28,7 +28,7 @@ VERSION = 1
 SHORT = 96  # coordinates of a short row
 SAMPLE = 20_000  # rows that the axes are computed from
 CANDIDATES = 1000  # short rows whose exact cosine is computed
-BLOCK = 16_384  # rows in memory at once
+BLOCK = 4096  # rows in memory at once
 FOLDER_SUFFIX = ".like"
 AGAIN = "delete the folder; it is made again"
 
@@ -51,11 +51,11 @@ class VectorIndex:
             facts = json.loads((folder / "facts.json").read_text("utf-8"))
             self.ear, self.scale = str(facts["ear"]), float(facts["scale"])
             self.files: list[str] = json.loads((folder / "files.json").read_text("ascii"))
-            self.axes, self.rows, self.short, self.whole = (
+            self.axes, self.rows, self.short = (
                 np.load(folder / f"{name}.npy", mmap_mode="r", allow_pickle=False)
-                for name in ("axes", "rows", "short", "whole")
+                for name in ("axes", "rows", "short")
             )
-            if len({len(self.rows), len(self.short), len(self.whole)}) != 1:
+            if len({len(self.rows), len(self.short), _rows_in(folder)}) != 1:
                 raise ValueError("arrays of different lengths")
 
     def __len__(self) -> int:
@@ -64,6 +64,11 @@ class VectorIndex:
     @property
     def width(self) -> int:
         return int(self.axes.shape[0])
+
+    def whole(self, numbers: NDArray[Any]) -> Floats:
+        """Some rows as they are stored: of length 1, to half precision."""
+        with _arrays(self.folder):
+            return _read_rows(self.folder / "whole.npy", numbers, self.width)
 
     def nearest(self, query: Floats, count: int, files: Collection[str] | None = None) -> Found:
         """The rows with the largest cosine, best first; of `files` alone where they are given."""
@@ -80,7 +85,7 @@ class VectorIndex:
         most = min(max(CANDIDATES, 2 * count), len(near))
         best = np.sort(np.argpartition(-near, most - 1)[:most]) if most else np.empty(0, np.int64)
         best = best[np.isfinite(near[best])]
-        exact = _unit(self.whole[best].astype(np.float32)) @ query
+        exact = _unit(self.whole(best)) @ query
         order = np.argsort(-exact, kind="stable")[:count]
         return [
             Neighbour(self.files[f], int(s), float(c))
@@ -161,10 +166,8 @@ def _with_head(folder: Path, name: str, shape: tuple[int, int]) -> None:
 
 def _write_short(folder: Path, count: int, width: int) -> float:
     """`axes.npy` and `short.npy`; returns what an int8 step stands for."""
-    whole = np.load(folder / "whole.npy", mmap_mode="r") if count else np.empty((0, width))
-    rng = np.random.default_rng(0)
-    some = np.sort(rng.permutation(count)[:SAMPLE])
-    sample = np.asarray(whole[some], np.float32)
+    some = np.sort(np.random.default_rng(0).permutation(count)[:SAMPLE])
+    sample = _read_rows(folder / "whole.npy", some, width)
     # Without the mean taken off: cosines are products of the rows as they are.
     _, vectors = np.linalg.eigh(sample.T @ sample)
     axes = np.ascontiguousarray(vectors[:, ::-1][:, :SHORT], np.float32)
@@ -177,6 +180,26 @@ def _write_short(folder: Path, count: int, width: int) -> float:
     short.flush()
     np.save(folder / "axes.npy", axes)
     return scale
+
+
+def _rows_in(folder: Path) -> int:
+    with (folder / "whole.npy").open("rb") as file:
+        np.lib.format.read_magic(file)
+        shape, _, _ = np.lib.format.read_array_header_1_0(file)
+        return int(shape[0])
+
+
+def _read_rows(path: Path, numbers: NDArray[Any], width: int) -> Floats:
+    """Some rows, read one by one: of a mapped file the pages around each would count as memory."""
+    found = np.empty((len(numbers), width), np.float32)
+    with path.open("rb") as file:
+        np.lib.format.read_magic(file)
+        np.lib.format.read_array_header_1_0(file)
+        head = file.tell()
+        for place, number in enumerate(numbers.tolist()):
+            file.seek(head + 2 * number * width)
+            found[place] = np.frombuffer(file.read(2 * width), "<f2")
+    return found
 
 
 def whole_blocks(folder: Path) -> Iterator[tuple[int, Floats]]:

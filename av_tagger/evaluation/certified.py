@@ -85,9 +85,23 @@ class Certified:
         }[goal.kind]
         return (
             f"Every class that is not switched off has {words} with {100 * goal.confidence:g} %"
-            f" confidence (all at once: {100 * self.together:.0f} %), by {METHODS[goal.kind]} on"
-            f" {self.test_clips} clips, one per recording. Assumption: new clips come from the"
-            " same distribution as these."
+            f" confidence, by {METHODS[goal.kind]} on {self.test_clips} clips, one per recording."
+            f" {self._at_once} Assumption: new clips come from the same distribution as these."
+        )
+
+    @property
+    def _at_once(self) -> str:
+        """What holds for all classes together, and what would."""
+        count = len(self.classes) - len(self.failed)
+        if count < 2:
+            return "That is one class."
+        alone = 1.0 - self.goal.delta / count
+        known = f"with at least {100 * self.together:.0f} % confidence"
+        together = known if self.together > 0 else "with no known confidence"
+        return (
+            f"All {count} classes at once hold it {together}"
+            f" (union bound); for {100 * self.goal.confidence:g} % at once give --confidence"
+            f" {math.ceil(alone * 1e4) / 1e4:g}."
         )
 
     def as_json(self) -> dict[str, Any]:

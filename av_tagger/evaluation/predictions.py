@@ -13,7 +13,7 @@ from av_tagger.dcase.names import SAME_LENGTH, parse_start, video_ids
 from av_tagger.errors import TableError, UsageError, did_you_mean
 from av_tagger.evaluation.keys import in_folder, keys_of
 from av_tagger.reports.schema import find_results, read_results
-from av_tagger.scores import Failed, Tag, Tagged
+from av_tagger.scores import Failed, Status, Tag, Tagged
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -33,6 +33,7 @@ class Prediction:
     scores: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
     """By branch, then by label; NaN where a branch has no opinion. Empty for submissions."""
     seconds: float = 0.0  # length; 0 where it is unknown
+    by_ear: tuple[str, ...] | None = None  # what the ear alone says; None: not heard and seen
 
 
 @dataclass(frozen=True)
@@ -222,6 +223,18 @@ def _prediction(tagged: Tagged, known: set[str]) -> Prediction:
         events=tuple(_events(tags, tagged.clip.start_seconds)),
         scores=scores if tagged.scores else {},
         seconds=tagged.duration_seconds,
+        by_ear=_by_ear(tagged, known),
+    )
+
+
+def _by_ear(tagged: Tagged, known: set[str]) -> tuple[str, ...] | None:
+    """Decisions of the ear alone, of clips that the eye could look at, too."""
+    if not {tagged.ear.status, tagged.eye.status} <= {Status.OK, Status.DEGRADED}:
+        return None
+    return tuple(
+        label
+        for label, score in tagged.scores.items()
+        if label in known and score.heard is not None and score.heard >= score.ear_limit
     )
 
 

@@ -10,11 +10,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from av_tagger.dcase import SoundEvent, parse_name, public_name, read_strong
+from av_tagger.dcase import SoundEvent, parse_name, public_name
 from av_tagger.errors import UsageError, did_you_mean
 from av_tagger.evaluation.detection import EventScores, score_events
 from av_tagger.evaluation.event_scores import CollarScores, collar_scores, psds
 from av_tagger.evaluation.labelled import LabelledScores, labelled_scores
+from av_tagger.evaluation.modality import Counted, modality_counts
 from av_tagger.evaluation.official import (
     OfficialScores,
     OfficialTable,
@@ -32,7 +33,7 @@ from av_tagger.evaluation.predictions import (
 )
 from av_tagger.evaluation.ranking import Ranking, curves, rank
 from av_tagger.evaluation.tagging import TagScores, confusion, label_matrix, score_tags
-from av_tagger.evaluation.truth import WeakTruth, read_truth
+from av_tagger.evaluation.truth import WeakTruth, read_true_events, read_truth
 from av_tagger.evaluation.uncertainty import Comparison, Uncertainty, compare, uncertainty
 from av_tagger.labels import dcase2017
 
@@ -64,6 +65,7 @@ class TagReport:
     scored: dict[str, int] = field(default_factory=dict)  # clips of the truth, by branch
     remarks: tuple[str, ...] = ()
     comparison: Comparison | None = None
+    modality: Counted = field(default_factory=dict)  # by class; empty without ear and eye
 
     @property
     def unused(self) -> tuple[str, ...]:
@@ -83,6 +85,7 @@ class TagReport:
             "confusion": self.confusion,
             "curves": self.curves,
             "intervals": self.uncertainty.as_json(),
+            "looking": self.modality,
             "comparison": None if self.comparison is None else self.comparison.as_json(),
         }
 
@@ -176,6 +179,7 @@ def evaluate_tags(
         scored,
         (*found.remarks, *_remarks(read)),
         None if before is None else compare(before, read, real, classes.labels, found.recordings),
+        modality_counts(read, found),
     )
 
 
@@ -189,7 +193,7 @@ def evaluate_events(
     predictions: Path, truth: Path, classes: ClassList, *, event_scores: bool = False
 ) -> EventReport:
     """With `event_scores` also collar-based F1, and PSDS where the results have activity."""
-    real = read_strong(truth, classes)
+    real = read_true_events(truth, classes)
     read = matched(read_predictions(predictions, classes), real)
     events = {name: clip.events for name, clip in read.clips.items()}
     scores = score_events(real, events, classes.labels)

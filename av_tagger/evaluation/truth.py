@@ -1,4 +1,4 @@
-"""Reading ground truth of tags: a weak list of DCASE, or the manifest that training takes."""
+"""Reading ground truth: a list of DCASE, a manifest as for training, or corrected labels."""
 
 from __future__ import annotations
 
@@ -8,14 +8,19 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from av_tagger.annotations import AnnotatedFile, is_annotation, labels_of, read_annotations
 from av_tagger.clip import Clip
-from av_tagger.dcase import read_weak
+from av_tagger.dcase import SoundEvent, read_strong, read_weak
 from av_tagger.errors import TableError, UsageError
 from av_tagger.evaluation.keys import keys_of
 from av_tagger.labels import ClassList, SoundClass, dcase2017
 
-_COLUMNS = "file, labels[, start, end][, unknown]"
+_COLUMNS = "file, labels[, start, end][, unknown][, audible][, visible]"
+NONE = "-"  # in `audible` or `visible`: no class; an empty cell says nothing
 _UNKNOWN = ("unknown", "ambiguous")  # a clip with either is left out
+
+
+Labels = Mapping[str, tuple[str, ...]]  # by clip key
 
 
 @dataclass(frozen=True)
@@ -28,6 +33,8 @@ class WeakTruth:
     manifest: bool = False
     recordings: Mapping[str, str] = field(default_factory=dict)  # by clip key, where known
     unknown: Mapping[str, frozenset[str]] = field(default_factory=dict)  # labels, by clip key
+    audible: Labels = field(default_factory=dict)  # what can be heard, where a column says it
+    visible: Labels = field(default_factory=dict)  # what is in view, where a column says it
 
     @property
     def remarks(self) -> tuple[str, ...]:
@@ -40,11 +47,14 @@ class WeakTruth:
 
 
 def read_truth(path: Path, classes: ClassList | None = None, *, partly: bool = False) -> WeakTruth:
-    """The truth of a table.
+    """The truth of a table, or of corrected labels.
 
-    Without classes, those of a manifest are its own labels, and those of a DCASE list are the 17
-    of DCASE 2017. Clips with unknown labels are left out; with `partly` only if none is known.
+    Without classes, those of a manifest or of corrected labels are its own labels, and those of a
+    DCASE list are the 17 of DCASE 2017. Clips with unknown labels are left out; with `partly` only
+    if none is known.
     """
+    if is_annotation(path):
+        return _corrected(path, classes)
     if not is_manifest(path):
         classes = classes or dcase2017()
         return WeakTruth(read_weak(path, classes), classes)
@@ -66,7 +76,56 @@ def read_truth(path: Path, classes: ClassList | None = None, *, partly: bool = F
     if not kept:
         raise UsageError(f"{path}: has no clip whose labels are all known")
     partial = {key: names for key, names in unknown.items() if names and key not in out}
-    return WeakTruth(kept, classes, len(out), True, recordings, partial)
+    told = {
+        name: {
+            key: tuple(_label(path, row, label, classes) for label in found)
+            for key, row in zip(keys, rows, strict=True)
+            if key in kept and (found := row.told[name]) is not None
+        }
+        for name in ("audible", "visible")
+    }
+    return WeakTruth(kept, classes, len(out), True, recordings, partial, **told)
+
+
+def read_true_events(path: Path, classes: ClassList) -> dict[str, tuple[SoundEvent, ...]]:
+    """True events by clip key, of a strong list of DCASE or of corrected labels."""
+    if not is_annotation(path):
+        return read_strong(path, classes)
+    files = read_annotations(path)
+    keys = keys_of([Clip(Path(file.media)) for file in files])
+    return {
+        key: tuple(
+            SoundEvent(_class(path, sound.label, classes), sound.start, sound.end)
+            for sound in file.sounds
+        )
+        for key, file in zip(keys, files, strict=True)
+    }
+
+
+def _corrected(path: Path, classes: ClassList | None) -> WeakTruth:
+    """What was marked in a file is all that sounds in it."""
+    files = read_annotations(path)
+    classes = classes or _classes_marked(path, files)
+    keys = keys_of([Clip(Path(file.media)) for file in files])
+    tags = {
+        key: tuple(dict.fromkeys(_class(path, label, classes) for label in file.labels))
+        for key, file in zip(keys, files, strict=True)
+    }
+    return WeakTruth(tags, classes)
+
+
+def _classes_marked(path: Path, files: Sequence[AnnotatedFile]) -> ClassList:
+    names = labels_of(files)
+    if not names:
+        raise UsageError(f"{path}: has no label; name the classes with --classes")
+    return ClassList(tuple(SoundClass(name) for name in names))
+
+
+def _class(path: Path, name: str, classes: ClassList) -> str:
+    try:
+        return classes.find(name).label
+    except UsageError as error:
+        raise UsageError(f"{path}: {error}") from error
 
 
 def is_manifest(path: Path) -> bool:
@@ -87,6 +146,7 @@ class _Row:
     labels: tuple[str, ...]
     unknown: tuple[str, ...]
     recording: str = ""  # clips of one recording are not independent
+    told: Mapping[str, tuple[str, ...] | None] = field(default_factory=dict)  # audible, visible
 
 
 def _rows(path: Path) -> Iterator[_Row]:
@@ -112,7 +172,14 @@ def _row(path: Path, line: int, row: Mapping[str, str | None]) -> _Row:
         raise TableError(path, line, "has no times 0 <= start < end", _COLUMNS) from error
     recording = (row.get("recording") or row.get("source") or "").strip()
     unknown = tuple(name for key in _UNKNOWN for name in _split(row.get(key)))
-    return _Row(line, clip, _split(row.get("labels")), unknown, recording)
+    told = {name: _told(row.get(name)) for name in ("audible", "visible")}
+    return _Row(line, clip, _split(row.get("labels")), unknown, recording, told)
+
+
+def _told(cell: str | None) -> tuple[str, ...] | None:
+    """None: nothing is known."""
+    found = _split(cell)
+    return () if found == (NONE,) else found or None
 
 
 def _split(cell: str | None) -> tuple[str, ...]:

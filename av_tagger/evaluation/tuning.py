@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from av_tagger.evaluation.labelled import Floats, LabelledScores, labelled_scores
+from av_tagger.evaluation.modality import Counted, modality_lines, sight_counts
 from av_tagger.evaluation.predictions import matched, read_predictions, without_unknown
 from av_tagger.evaluation.reliability import Reliability, reliability
-from av_tagger.evaluation.truth import read_truth
+from av_tagger.evaluation.truth import WeakTruth, read_truth
 from av_tagger.evaluation.uncertainty import held_out_lines, looking
 from av_tagger.fusion.calibrate import CalibratedRow, calibrate, check_choice, with_scales
 from av_tagger.fusion.cross import Honest, cross_validate
@@ -78,12 +79,9 @@ class Tuning:
         return tuple(float(weight) for weight in weights)
 
     @property
-    def looking_line(self) -> str:
+    def looking_lines(self) -> list[str]:
         """How often looking helped and misled, and the classes in which it misled more."""
-        helped, misled = (sum(r[k] for r in self.looking.values()) for k in ("helped", "misled"))
-        worse = [label for label, r in self.looking.items() if r["misled"] > r["helped"]]
-        more = f"; more often misled: {', '.join(worse)}" if worse else ""
-        return f"Looking corrected {helped} decisions of the ear and spoiled {misled}{more}"
+        return modality_lines(self.looking)
 
     @property
     def calibration_lines(self) -> list[str]:
@@ -182,10 +180,17 @@ def tune(
         seen=int(np.isfinite(data.seen).any(1).sum()),
         remarks=(*real.remarks, *_mixed(read.branches)),
         intervals=held_out_lines(held_out.said, data.truth, data.groups),
-        looking=looking(held_out.said, data.truth, data.labels),
+        looking=_looked(held_out, data, real),
         scales=_names(calibrated, data.labels),
         calibration=_reliabilities(held_out.scores, calibrated["both"].held_out, data),
     )
+
+
+def _looked(held_out: Honest, data: LabelledScores, real: WeakTruth) -> Counted:
+    """Held-out decisions; of silent sights where the truth has a column `visible`."""
+    counts = looking(held_out.said, data.truth, data.labels)
+    sights = sight_counts(held_out.said["fused"], data.names, real)
+    return {label: row | sights.get(label, {}) for label, row in counts.items()}
 
 
 def _only(names: Sequence[str]) -> str:

@@ -7,12 +7,14 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
+from av_tagger.fusion.scales import UNSEEN
 from av_tagger.fusion.thresholds import Floats
 from av_tagger.fusion.weighing import Weighing
 from av_tagger.scores import Scores, Status
 
 NEUTRAL_GAIN, NEUTRAL_AGAINST = 2.0, 0.0  # of a class that nothing was fitted for
 CERTAIN = 1e-7  # probabilities are kept this far from 0 and 1
+EVIDENCE = 0.05  # what is seen below counts as nothing seen, for the choice of a scale
 LOOKED = (Status.OK, Status.DEGRADED)
 
 
@@ -38,18 +40,32 @@ class LogitFusion(Weighing):
 
     def thresholds(self, heard: Scores, seen: Scores) -> NDArray[np.float64]:
         """`both` for every class that was heard, if the eye could look, whatever it found."""
-        heard_row = self.rows.both if seen.status in LOOKED else self.rows.ear
-        return np.where(np.isfinite(heard.probabilities), heard_row, self.rows.eye)
+        looked = np.array([seen.status in LOOKED])
+        (row,) = self._thresholds(heard.probabilities[None], seen.probabilities[None], looked)
+        return row
 
     def decide(self, heard: Floats, seen: Floats) -> NDArray[np.bool_]:
         """Takes it that the eye could look at every clip."""
-        rows = np.where(np.isfinite(heard), self.rows.both, self.rows.eye)
-        said: NDArray[np.bool_] = self.scaled(heard, seen, np.ones(len(heard), np.bool_)) >= rows
+        looked = np.ones(len(heard), np.bool_)
+        limits = self._thresholds(heard, seen, looked)
+        said: NDArray[np.bool_] = self.scaled(heard, seen, looked) >= limits
         return said
 
+    def _thresholds(self, heard: Floats, seen: Floats, looked: NDArray[np.bool_]) -> Floats:
+        """(clips, classes), on the scale of the scores that they are compared with."""
+        both = self.rows.both
+        split = self.scales is not None and self.scales.unseen
+        unseen = self.scales.unseen_thresholds(both) if self.scales and split else both
+        limits = np.stack([both, self.rows.ear, self.rows.eye, unseen])
+        rows = self.row_of(heard, seen, looked)
+        picked: Floats = limits[rows, np.arange(len(self.labels))]
+        return picked
+
     def row_of(self, heard: Floats, seen: Floats, looked: NDArray[np.bool_]) -> NDArray[np.int64]:
-        del seen  # no evidence is no missing eye
-        return np.where(np.isfinite(heard), np.where(looked, 0, 1)[:, None], 2)
+        """3: heard, and looked for without any evidence, where that has a scale of its own."""
+        split = self.scales is not None and self.scales.unseen
+        both = np.where(np.nan_to_num(seen) < EVIDENCE, UNSEEN, 0) if split else 0
+        return np.where(np.isfinite(heard), np.where(looked[:, None], both, 1), 2)
 
 
 def shift(fusion: LogitFusion, seen: Floats) -> Floats:

@@ -1,9 +1,10 @@
 """Scales: one rising curve per class that turns fused scores into calibrated probabilities.
 
 A fusion file holds them in readable form, for each row of thresholds: `both_scale`, `ear_scale` and
-`eye_scale`, each either `[slope, intercept]` of the log-odds (Platt scaling) or `[[score,
-probability], ...]`, linear between the points (isotonic regression). A class without one keeps its
-scores.
+`eye_scale`; and `unseen_scale` for what was heard while the eye looked and found no evidence (by
+default as `both_scale`). Each is either `[slope, intercept]` of the log-odds (Platt scaling) or
+`[[score, probability], ...]`, linear between the points (isotonic regression). A class without one
+keeps its scores.
 """
 
 from __future__ import annotations
@@ -24,7 +25,9 @@ Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 
 ROWS = ("both", "ear", "eye")
-KEYS = tuple(f"{row}_scale" for row in ROWS)
+UNSEEN = len(ROWS)  # index of the row without evidence, which has no thresholds of its own
+NAMES = (*ROWS, "unseen")
+KEYS = tuple(f"{row}_scale" for row in NAMES)
 CERTAIN = 1e-7  # probabilities are kept this far from 0 and 1
 LARGEST = 1e6
 
@@ -38,7 +41,9 @@ class ScoreScale:
     points: tuple[tuple[float, float], ...] = ()
 
     def __call__(self, scores: Floats) -> Floats:
-        """NaN stays NaN."""
+        """NaN stays NaN. A scale of slope 1 and intercept 0 changes nothing."""
+        if self.changes_nothing:
+            return scores
         if self.points:
             x, y = np.array(self.points, np.float64).T
             mapped: Floats = np.interp(scores, x, y)
@@ -47,6 +52,20 @@ class ScoreScale:
         z = self.slope * (np.log(p) - np.log1p(-p)) + self.intercept
         small = np.exp(-np.abs(z))
         return np.where(z >= 0, 1.0, small) / (1.0 + small) + 0.0 * scores
+
+    def inverse(self, probabilities: Floats) -> Floats:
+        """The scores of these probabilities."""
+        if self.changes_nothing:
+            return probabilities
+        if self.points:
+            x, y = np.array(self.points, np.float64).T
+            return np.interp(probabilities, y, x)
+        slope = 1.0 / self.slope
+        return ScoreScale(slope, -self.intercept * slope)(probabilities)
+
+    @property
+    def changes_nothing(self) -> bool:
+        return not self.points and (self.slope, self.intercept) == (1.0, 0.0)
 
     def as_list(self) -> list[Any]:
         return [list(p) for p in self.points] if self.points else [self.slope, self.intercept]
@@ -59,11 +78,12 @@ class Scales:
     both: tuple[ScoreScale | None, ...] = field(default=())
     ear: tuple[ScoreScale | None, ...] = field(default=())
     eye: tuple[ScoreScale | None, ...] = field(default=())
+    unseen: tuple[ScoreScale | None, ...] = field(default=())
 
     def apply(self, scores: Floats, rows: Ints) -> Floats:
-        """`scores` (clips, classes), `rows` the same shape: index into ROWS."""
+        """`scores` (clips, classes), `rows` the same shape: index into NAMES."""
         out = scores.copy()
-        for r, name in enumerate(ROWS):
+        for r, name in enumerate(NAMES):
             for k, scale in enumerate(getattr(self, name)):
                 mine = rows[..., k] == r
                 if scale is not None and mine.any():
@@ -78,9 +98,18 @@ class Scales:
                 out[k] = scale(values[k : k + 1])[0]
         return out
 
+    def unseen_thresholds(self, both: Floats) -> Floats:
+        """Thresholds of the row `both` on the scale without evidence."""
+        out = both.copy()
+        for k, (one, other) in enumerate(zip(self.both, self.unseen, strict=True)):
+            if both[k] <= 1:
+                score = both[k : k + 1] if one is None else one.inverse(both[k : k + 1])
+                out[k] = (score if other is None else other(score))[0]
+        return out
+
     def columns(self, k: int) -> dict[str, list[Any]]:
         """What a fusion file says of class k."""
-        found = {f"{row}_scale": getattr(self, row) for row in ROWS}
+        found = {f"{row}_scale": getattr(self, row) for row in NAMES}
         return {key: s[k].as_list() for key, s in found.items() if len(s) > k and s[k] is not None}
 
 
@@ -91,8 +120,10 @@ def read_scales(
     by_label = {str(row.get("label")): row for row in rows}
     columns = {
         row: tuple(_scale(path, label, key, by_label.get(label, {}).get(key)) for label in labels)
-        for row, key in zip(ROWS, KEYS, strict=True)
+        for row, key in zip(NAMES, KEYS, strict=True)
     }
+    if not any(columns["unseen"]):
+        columns["unseen"] = ()
     return Scales(**columns) if any(s for c in columns.values() for s in c) else None
 
 

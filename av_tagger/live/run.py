@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Protocol
 
 from av_tagger.live.alarms import AlarmFilter
@@ -13,12 +13,15 @@ from av_tagger.live.lines import LineKind, LiveLine, at_wall
 from av_tagger.live.listener import Listener
 from av_tagger.live.sources.base import (
     PicturesPassed,
+    Recorded,
     SoundBlock,
     StreamBroken,
     StreamItem,
     StreamLost,
     StreamNote,
     StreamOpened,
+    StreamPacket,
+    StreamTracks,
 )
 
 
@@ -27,18 +30,25 @@ class LiveOutput(Protocol):
 
     def take(self, line: LiveLine) -> None: ...
 
-    def hear(self, block: SoundBlock) -> Iterable[LiveLine]:
-        """Sound of the stream, for outputs that keep it; lines say what was kept."""
+    def record(self, item: Recorded) -> Iterable[LiveLine]:
+        """Sound and packets of the stream, for outputs that keep them; lines say what was kept."""
+        ...
+
+    def settle(self) -> Iterable[LiveLine]:
+        """The stream has ended: lines about what was still to be kept."""
         ...
 
     def close(self) -> None: ...
 
 
 class PlainOutput:
-    """An output that keeps no sound and has nothing to close."""
+    """An output that keeps nothing of the stream and has nothing to close."""
 
-    def hear(self, block: SoundBlock) -> Iterable[LiveLine]:
-        del block
+    def record(self, item: Recorded) -> Iterable[LiveLine]:
+        del item
+        return ()
+
+    def settle(self) -> Iterable[LiveLine]:
         return ()
 
     def close(self) -> None:
@@ -72,6 +82,8 @@ class LiveRun:
         finally:
             if self._broken is None:
                 self._emit(self.listener.finish())
+            for output in self.outputs:
+                self._emit(output.settle())
             self._emit([self._end(stopped or "the source has ended")])
             for output in self.outputs:
                 output.close()
@@ -80,14 +92,18 @@ class LiveRun:
         match item:
             case SoundBlock(samples, seconds):
                 self._clock(seconds)
-                for output in self.outputs:
-                    self._emit(output.hear(SoundBlock(samples, self._base + seconds)))
+                self._record(SoundBlock(samples, self._base + seconds))
                 self._emit(self.listener.hear(samples, self._base + seconds))
             case TimedImage(seconds, image, luma):
                 self._clock(seconds)
                 self._emit(self.listener.see(TimedImage(self._base + seconds, image, luma)))
             case PicturesPassed(seconds):
                 self._emit(self.listener.passed(self._base + seconds))
+            case StreamTracks():
+                self._record(item)
+            case StreamPacket(_, _, seconds, decoded):
+                shifted = replace(item, seconds=self._base + seconds, decoded=self._base + decoded)
+                self._record(shifted)
             case StreamOpened(sound, pictures):
                 self._open(sound=sound, pictures=pictures)
             case StreamNote(text):
@@ -97,6 +113,10 @@ class LiveRun:
                 self._emit(self.listener.gap(seconds, text))
             case StreamBroken(text):
                 self._break(text)
+
+    def _record(self, item: Recorded) -> None:
+        for output in self.outputs:
+            self._emit(output.record(item))
 
     def _open(self, *, sound: bool, pictures: bool) -> None:
         if self._broken is not None:

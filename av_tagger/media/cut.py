@@ -25,7 +25,7 @@ from av_tagger.media.opening import (
     pick_tracks,
 )
 from av_tagger.media.spans import Span
-from av_tagger.media.write import written
+from av_tagger.media.write import written_whole
 
 FORMATS = {
     ".mp4": "mp4",
@@ -101,7 +101,7 @@ def cut_film(
             why = "no key frame lies in what is to be kept"
             raise MediaError(source, why, "use --exact, which encodes the film again")
         with (
-            written(target) as temporary,
+            written_whole(target) as temporary,
             _opened(temporary, target, tracks, exact=options.exact) as out,
         ):
             out.metadata.update(_texts(container.metadata))

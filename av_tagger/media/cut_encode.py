@@ -144,7 +144,7 @@ class _Sound:
         self.stream, self.out = stream, out
         codec, context = SOUND_ENCODERS.get(target.suffix.lower(), "aac"), stream.codec_context
         self.rate = _written_rate(codec, context.sample_rate)
-        self.layout = context.layout.name if context.channels <= 2 else "stereo"
+        self.layout = "mono" if context.channels == 1 else "stereo"
         self.track = out.add_stream(codec, rate=self.rate, layout=self.layout)
         self.channels = self.track.codec_context.channels
         self.written = 0

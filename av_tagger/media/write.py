@@ -57,7 +57,7 @@ def write_video(
 ) -> Path:
     """Pictures (height, width, 3) uint8 RGB and mono samples as an mp4; written atomically."""
     with (
-        written(path) as temporary,
+        written_whole(path) as temporary,
         av.open(str(temporary), "w", format=container_of(path)) as out,
     ):
         pictures: PictureWriter | None = None
@@ -90,7 +90,7 @@ def copy_with_pictures(source: Path, target: Path, draw: Draw) -> Path:
                 source, "has no video track to draw on", "ask for another kind of report"
             )
         with (
-            written(target) as temporary,
+            written_whole(target) as temporary,
             av.open(str(temporary), "w", format=container_of(target)) as out,
         ):
             _Copy(container, out, draw, source, target).run()
@@ -257,7 +257,7 @@ def _first_encoder() -> str:
 
 
 @contextlib.contextmanager
-def written(path: Path) -> Iterator[Path]:
+def written_whole(path: Path) -> Iterator[Path]:
     """A temporary file that replaces the target on success."""
     if path.exists() and not path.is_file():
         raise StorageError(f"{path}: is no file that can be replaced; name another one")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import zipfile
 import zlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Container, Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
 from typing import IO, TYPE_CHECKING, Any
 
@@ -65,7 +65,7 @@ def made_by(path: Path) -> str:
         return (_ear_of_npz if path.suffix == ".npz" else _ear_of_parquet)(path)
 
 
-def stream_embeddings(path: Path, most: int = 16_384) -> Iterator[Block]:
+def stream_embeddings(path: Path, most: int = 4096) -> Iterator[Block]:
     """Files, seconds and values of at most so many rows at a time, in the order of the file."""
     check_target(path)
     with _readable(path):
@@ -117,11 +117,20 @@ def _blocks_parquet(path: Path, most: int) -> Iterator[Block]:
 
 def _ear_of_npz(path: Path) -> str:
     with path.open("rb") as file, np.load(file, allow_pickle=False) as stored:
+        _check_columns(stored)
         return str(stored["ear"]) if "ear" in stored else ""
 
 
+def _check_columns(known: Container[str]) -> None:
+    for name in COLUMNS:
+        if name not in known:
+            raise KeyError(name)
+
+
 def _ear_of_parquet(path: Path) -> str:
-    metadata = _pyarrow().read_schema(path).metadata or {}
+    schema = _pyarrow().read_schema(path)
+    _check_columns(schema.names)
+    metadata = schema.metadata or {}
     return str(metadata.get(EAR.encode(), b"").decode())
 
 

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from av_tagger.clip import Clip
 
 _LONGEST = 80  # characters; three bytes each still fit the 255 bytes of common file systems
+_FORMULA = ("=", "+", "-", "@", "\t", "\r")  # a spreadsheet runs a cell that begins so
+_NO_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 _RESERVED = re.compile(r"(?i)(con|prn|aux|nul|com\d|lpt\d)(\..*)?")  # names of devices on Windows
 
 
@@ -56,6 +58,21 @@ def one_line(text: str) -> str:
     return " ".join("".join(c if unicodedata.category(c) != "Cc" else " " for c in text).split())
 
 
+def xml_text(text: str) -> str:
+    """Text without the characters that XML 1.0 cannot hold; the XML library escapes the others."""
+    return _NO_XML.sub("?", text)
+
+
+def utf8(text: str) -> str:
+    """Text without lone surrogates, which have no form in UTF-8."""
+    return text.encode("utf-8", "replace").decode("utf-8")
+
+
+def no_formula(cell: str) -> str:
+    """A cell of a table that no spreadsheet takes for a formula: with a `'` in front."""
+    return f"'{cell}" if cell.startswith(_FORMULA) else cell
+
+
 def safe_names(clips: Iterable[Clip]) -> list[str]:
     """A file name without suffix per clip, unique also on case-insensitive file systems.
 
@@ -84,7 +101,11 @@ def _part(clip: Clip) -> str:
 
 
 def _digits(clip: Clip) -> str:
-    return hashlib.sha256(clip.name.encode("utf-8", "surrogateescape")).hexdigest()[:8]
+    try:
+        name = clip.name.encode("utf-8", "surrogateescape")
+    except UnicodeEncodeError:  # no name of a file, but a text that a result may hold
+        name = clip.name.encode("utf-8", "surrogatepass")
+    return hashlib.sha256(name).hexdigest()[:8]
 
 
 def _numbered(names: list[str]) -> list[str]:

@@ -16,14 +16,11 @@ import csv
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 
+from av_tagger.protocols import LocatingRecogniser
 from av_tagger.scores import Box, Heat
-
-if TYPE_CHECKING:
-    from av_tagger.protocols import LocatingRecogniser
 
 MIDDLE = (0.5, 0.5)
 SMALL = 0.4  # of the picture: the middle is no good guess
@@ -137,7 +134,7 @@ def main(words: Sequence[str] | None = None) -> None:
         recogniser=arguments.recogniser, recogniser_weights=arguments.weights, network="thumbnail"
     )
     recogniser = load_eye(settings, dcase2017()).parts.recogniser
-    if recogniser is None or not hasattr(recogniser, "where"):
+    if not isinstance(recogniser, LocatingRecogniser):
         raise SystemExit("this recogniser does not say where it sees something")
     found = list(locate(recogniser, arguments.pictures, read_boxes(arguments.boxes)))
     print("\n".join(lines(found)))

@@ -58,28 +58,33 @@ class Reasons:
             given = summarise(objects, self.keep)[seen, None] * self._shares[seen]
             probabilities = given.sum(axis=0).clip(0.0, 1.0)
         best = objects[:, seen].argmax(axis=0)  # the key frame in which each object is seen best
-        times, sight = seconds[best], objects[best, seen]
         told = np.flatnonzero(probabilities > 0)
-        order = np.argsort(-given[:, told], axis=0, kind="stable")[:MOST_EVIDENCE]
+        parts = given[:, told]
+        order = np.argsort(-parts, axis=0, kind="stable")[:MOST_EVIDENCE]
+        # Plain numbers from here on: single values of arrays are slow to get.
+        tables = (
+            order,
+            np.take_along_axis(parts, order, axis=0) > 0,
+            self.similarity[seen[order], told],
+        )
+        columns = zip(told.tolist(), *(table.T.tolist() for table in tables), strict=True)
+        places, times, sight = seen.tolist(), seconds[best].tolist(), objects[best, seen].tolist()
         return probabilities, {
             self.labels[k]: tuple(
-                Evidence(
-                    float(times[i]),
-                    self.names[seen[i]],
-                    float(sight[i]),
-                    float(self.similarity[seen[i], k]),
-                )
-                for i in order[:, column]
-                if given[i, k] > 0
+                Evidence(times[i], self.names[places[i]], sight[i], near)
+                for i, speaks, near in zip(rows, speak, similar, strict=True)
+                if speaks
             )
-            for column, k in enumerate(told.tolist())
+            for k, rows, speak, similar in columns
         }
 
     def named(self, objects: Floats) -> list[tuple[tuple[str, float], ...]]:
         """The most probable objects of each key frame."""
         seen = np.flatnonzero(objects.any(axis=0))
-        order = np.argsort(-objects[:, seen], axis=1, kind="stable")[:, :MOST_OBJECTS]
+        shown = objects[:, seen]
+        order = np.argsort(-shown, axis=1, kind="stable")[:, :MOST_OBJECTS]
+        values = np.take_along_axis(shown, order, axis=1).tolist()
         return [
-            tuple((self.names[seen[o]], float(row[seen[o]])) for o in best if row[seen[o]] > 0)
-            for row, best in zip(objects, order, strict=True)
+            tuple((self.names[o], value) for o, value in zip(best, row, strict=True) if value > 0)
+            for best, row in zip(seen[order].tolist(), values, strict=True)
         ]

@@ -11,9 +11,12 @@ import torch
 
 from av_tagger.audio.known.efficientat import EfficientAT
 from av_tagger.cli.main import main
+from av_tagger.live.lines import LineKind, LiveLine
+from av_tagger.live.outputs.files import DailyJournal
 from tests.assets import Audio, make_audio, tone
 from tests.cli.conftest import AvTag
 from tests.collection.made import result, write_run
+from tests.collection.test_live import HEAD
 
 
 @pytest.fixture
@@ -126,9 +129,61 @@ def test_like_finds_the_same_sound(
     assert done.code == 0, done.err
     found = [json.loads(line) for line in done.lines]
     assert found[0]["file"] == str(files[1])
-    assert found[0]["score"] > 0.99
+    assert found[0]["score"] > max(0.9, found[1]["score"])
     assert found[0]["tags"] == [{"label": "Dog", "probability": 0.8}]
     limited = av_tag(
         "find", run, "PATH 2.wav", "--like", files[1], "--json", "--device", "cpu", "-q"
     )
     assert [json.loads(line)["file"] for line in limited.lines] == [str(files[2])]
+
+
+def test_runs_and_live_journals_together(run: Path, tmp_path: Path, av_tag: AvTag) -> None:
+    journal = DailyJournal(tmp_path / "live", HEAD, lambda: "2026-03-01")
+    for number, label in enumerate(("Dog", "Ambulance (siren)", "Dog")):
+        start = 100.0 * number
+        journal.take(
+            LiveLine(
+                LineKind.CLOSE, start, start + 2, label, 0.6, number=number, wall=1.8e9 + start
+            )
+        )
+    done = av_tag("find", run, tmp_path / "live", "any siren", "--json", "-q")
+    found = [json.loads(line) for line in done.lines]
+    assert [one["score"] for one in found] == [0.9, 0.6, 0.5]
+    assert found[1]["file"] == str(journal.path)
+    assert found[1]["clip"] == {"start": 100.0, "end": 102.0}
+    assert found[1]["date"].startswith("2027-01-1")
+    journal.take(LiveLine(LineKind.CLOSE, 900.0, 901.0, "Dog", 0.6, number=9))
+    journal.close()
+    done = av_tag("find", run, tmp_path / "live", "dog", "-n", 99)
+    assert "5 found" in done.out
+    assert "2026-03-01.sqlite" in done.err.replace("\n", "")
+    assert "indexed 1 new event of" in " ".join(done.err.split())
+    assert "1 scene" not in av_tag("index", tmp_path / "live", "-q").err
+
+
+def test_a_query_of_free_words_says_why(
+    run: Path, tmp_path: Path, av_tag: AvTag, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    weights = tmp_path / "weights"
+    weights.mkdir()
+    rows = {"police": [1, 0], "car": [0.9, 0.1], "patrol": [1, 0.1], "dog": [0, 1]}
+    lines = (f"{word} {' '.join(map(str, row))}\n" for word, row in rows.items())
+    (weights / "glove.6B.300d.txt").write_text("".join(lines))
+    monkeypatch.setenv("AV_TAGGER_WEIGHTS", str(weights))
+    done = av_tag("find", run, "patrol", "--json")
+    assert done.code == 0, done.err
+    assert [json.loads(line)["score"] for line in done.lines] == [0.9, 0.5]
+    said = " ".join(done.err.split())
+    assert "patrol: near by word vectors to Police car (siren) (" in said
+
+
+def test_a_page_of_many_hits_is_asked_for(run: Path, tmp_path: Path, av_tag: AvTag) -> None:
+    results = [result(f"films/{n}.mp4", {"Dog": [(1, 2)]}, n / 100) for n in range(60)]
+    many = write_run(tmp_path / "many", results)
+    done = av_tag("find", many, "dog", "--html", tmp_path / "a.html", "-n", 50, "-q")
+    assert done.code == 0
+    page = (tmp_path / "a.html").read_text()
+    assert page.count("<video") == 50
+    assert "60 found, the best 50 here" in page
+    assert "films/59.mp4" in page
+    assert "films/9.mp4" not in page

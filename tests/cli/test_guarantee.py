@@ -73,3 +73,20 @@ def test_wrong_goals_are_one_sentence(
     done = av_tag("tune", run[0], "--truth", run[1], *words)
     assert (done.code, done.out) == (2, "")
     assert sentence in done.err
+
+
+def test_what_holds_for_all_classes_at_once_is_said(
+    run: tuple[Path, Path], tmp_path: Path, av_tag: AvTag
+) -> None:
+    """The union bound, and the confidence per class that gives the asked one for all."""
+    words = ("tune", run[0], "--truth", run[1], "-o", tmp_path / "f.json", "--recall", 0.7)
+    first = av_tag(*words, "--confidence", 0.99, "--json")
+    content = json.loads(first.out)
+    assert content["confidence_together"] == pytest.approx(1 - 17 * 0.01)
+    assert (
+        "All 17 classes at once hold it with at least 83 % confidence (union bound)"
+        in (content["statement"])
+    )
+    assert "for 99 % at once give --confidence 0.9995." in content["statement"]
+    bold = json.loads(av_tag(*words, "--confidence", 0.9, "--json").out)["statement"]
+    assert "All 17 classes at once hold it with no known confidence" in bold

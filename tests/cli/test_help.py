@@ -75,7 +75,8 @@ def test_groups_stand_before_general_options(av_tag: AvTag) -> None:
 def test_required_flags_and_defaults_are_shown(av_tag: AvTag) -> None:
     out = " ".join(av_tag("tune", "--help").out.split())
     scored = " ".join(av_tag("evaluate", "--help").out.split())
-    assert "start, end, label; or a manifest file,labels. (required)" in scored
+    assert "start, end, label; or a manifest file,labels;" in scored
+    assert "Label Studio, ELAN or CSV. (required)" in scored
     assert "ear or eye. Default: logit." in out
     assert "Folds of the cross-validation. Default: 5." in out
     assert out.count("Default: the 17 of DCASE 2017") == 1

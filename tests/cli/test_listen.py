@@ -74,6 +74,32 @@ def test_the_windows_of_the_file_give_the_events_of_the_file(av_tag: AvTag, sire
     assert live
 
 
+def test_journal_report_and_kept_clips(av_tag: AvTag, siren: Path, tmp_path: Path) -> None:
+    flags = sure_enough(av_tag, siren)
+    folders = ("--journal", tmp_path / "days", "--keep", tmp_path / "kept")
+    done = av_tag("listen", siren, "--pace", "fast", "--json", *folders, *flags)
+    found = documents(done.lines)
+    labels = {d["label"] for d in found if d["event"] == "close"}
+    kept = [d for d in found if d["event"] == "kept"]
+    assert {d["label"] for d in kept} == labels
+    assert {Path(d["text"]).suffix for d in kept} == {".wav"}
+    assert found[-1]["event"] == "end"
+    (day,) = (tmp_path / "days").glob("*.sqlite")
+    done = av_tag("report", day, "-o", tmp_path / "report", "-q")
+    assert (done.code, done.err) == (0, "")
+    pages = "".join(p.read_text("utf-8") for p in (tmp_path / "report").rglob("*.html"))
+    assert all(label.partition(",")[0] in pages for label in labels)
+
+
+def test_it_says_what_is_kept(av_tag: AvTag, siren: Path, tmp_path: Path) -> None:
+    flags = ("--ear", "starter", "--only", "ear", "--offline", "--pace", "fast")
+    done = av_tag("listen", siren, *flags)
+    assert "nothing is recorded" in done.err
+    done = av_tag("listen", siren, "--keep", tmp_path / "kept", *flags)
+    said = " ".join(done.err.split())
+    assert f"around each event are kept as they came in {tmp_path / 'kept'}" in said
+
+
 def test_plain_lines_fit_eighty_columns(av_tag: AvTag, siren: Path) -> None:
     flags = sure_enough(av_tag, siren)
     done = av_tag("listen", siren, "--pace", "fast", "--seconds", *flags)

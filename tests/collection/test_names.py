@@ -11,6 +11,7 @@ from av_tagger.collection.names import Names
 from av_tagger.collection.query import Term
 from av_tagger.collection.word_closeness import word_closeness
 from av_tagger.errors import UsageError
+from av_tagger.labels import audioset
 
 AMBULANCE, FIRE, POLICE = (
     "Ambulance (siren)",
@@ -41,6 +42,14 @@ def test_kinds_are_those_of_the_ontology() -> None:
     assert "Siren and its kinds" in why("siren", kinds=True)
     assert labels("animal", kinds=True) == ("Dog",)
     assert labels("dog", kinds=True) == ("Dog",)
+
+
+def test_of_many_kinds_the_first_are_listed() -> None:
+    many = Names(frozenset({*HERE, *(c.label for c in audioset())}))
+    meaning = many.meaning(Term("animal", kinds=True))
+    assert len(meaning.labels) > 50
+    assert meaning.why.count(";") == 7
+    assert f"and {len(meaning.labels) - 8} more (Animal and its kinds)" in meaning.why
 
 
 def test_a_class_without_results_stands_for_its_kinds() -> None:

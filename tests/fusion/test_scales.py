@@ -142,3 +142,45 @@ def test_damaged_scales_are_one_sentence(value: object, words: str, tmp_path: Pa
 def test_an_unknown_calibration_is_refused() -> None:
     with pytest.raises(UsageError, match="did you mean 'platt'"):
         check_choice("plat")
+
+
+def test_the_inverse_gives_the_scores_back() -> None:
+    p = np.linspace(0.01, 0.99, 50)
+    points = ScoreScale(points=((0.0, 0.01), (0.3, 0.5), (1.0, 0.98)))
+    for scale in (ScoreScale(1.7, -0.4), points, ScoreScale()):
+        np.testing.assert_allclose(scale.inverse(scale(p)), p, atol=1e-9)
+
+
+def test_without_evidence_another_scale_and_its_threshold() -> None:
+    """The eye looked and found nothing: `unseen_scale`; without one, `both_scale`."""
+    labels = ("Bus", "Car")
+    fusion = build("logit", labels, {}, neutral=labels)
+    low, high = ScoreScale(1.0, -2.0), ScoreScale(1.0, 2.0)
+    scales = Scales(both=(high,) * 2, ear=(None,) * 2, eye=(None,) * 2, unseen=(low,) * 2)
+    moved = fusion.with_thresholds(both=scales.thresholds("both", fusion.rows.both))
+    split = replace(moved, scales=scales)
+    heard = Scores(labels, np.array([0.5, 0.5]))
+    seen = Scores(labels, np.array([np.nan, 0.2]))
+    (found,) = split.fuse([heard], [seen])
+    (plain,) = fusion.fuse([heard], [seen])
+    expected = [float(s(plain.probabilities[[k]])[0]) for k, s in enumerate((low, high))]
+    np.testing.assert_allclose(found.probabilities, expected)
+    limits = split.thresholds(heard, seen)
+    assert limits[0] < 0.5 < limits[1]
+    np.testing.assert_array_equal(
+        found.probabilities >= limits, plain.probabilities >= fusion.thresholds(heard, seen)
+    )
+    off = Scores.silent(labels, Status.OFF)
+    np.testing.assert_array_equal(split.thresholds(heard, off), fusion.rows.ear)
+
+
+def test_a_file_keeps_the_scale_without_evidence(tmp_path: Path) -> None:
+    labels = ("Bus",)
+    fusion = replace(
+        build("logit", labels, {}, neutral=labels),
+        scales=Scales((ScoreScale(2.0, 1.0),), (ScoreScale(),), (None,), (ScoreScale(0.5, -1.0),)),
+    )
+    write_fusion(fusion, tmp_path / "f.json")
+    again = read_fusion(tmp_path / "f.json", labels)
+    assert again.scales == fusion.scales
+    assert '"unseen_scale": [0.5, -1.0]' in (tmp_path / "f.json").read_text()

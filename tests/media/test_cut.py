@@ -135,6 +135,7 @@ def test_copies_begin_at_key_frames_and_say_so(way: str, folder: Path, tmp_path:
     assert all(part.copied for part in film.parts)
     if way == "copied":
         assert [start for start, _ in got] == [1.0, 4.0]
+        assert all(p.got.end <= p.asked.end + 4 * FRAME for p in film.parts)
         assert all(p.got.start <= p.asked.start and p.got.end >= p.asked.end for p in film.parts)
     else:
         assert [start for start, _ in got] == [2.0, 5.0]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zipfile
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +11,13 @@ import pyarrow.parquet as pq
 import pytest
 
 from av_tagger.errors import StorageError, UsageError
-from av_tagger.reports.embeddings import check_target, made_by, read_embeddings, write_embeddings
+from av_tagger.reports.embeddings import (
+    check_target,
+    made_by,
+    read_embeddings,
+    stream_embeddings,
+    write_embeddings,
+)
 
 ROWS = {
     "b/clip.mp4": np.arange(12, dtype=np.float32).reshape(3, 4),
@@ -89,3 +96,77 @@ def test_missing_files_and_columns(tmp_path: Path) -> None:
     np.savez(tmp_path / "other.npz", x=np.zeros(3))
     with pytest.raises(UsageError, match="has no columns file, second, embedding"):
         made_by(tmp_path / "other.npz")
+
+
+@pytest.mark.parametrize("suffix", [".npz", ".parquet"])
+@pytest.mark.parametrize("most", [1, 4, 100])
+def test_a_stream_has_the_same_rows(tmp_path: Path, suffix: str, most: int) -> None:
+    path = tmp_path / f"rows{suffix}"
+    write_embeddings(ROWS, path)
+    blocks = list(stream_embeddings(path, most))
+    assert all(1 <= len(files) <= most for files, _, _ in blocks)
+    rows = [
+        (str(name), int(second), row.tolist())
+        for files, seconds, values in blocks
+        for name, second, row in zip(files, seconds, values, strict=True)
+    ]
+    assert rows == [(f, s, row.tolist()) for f, v in ROWS.items() for s, row in enumerate(v)]
+
+
+def spoilt(path: Path, **arrays: np.ndarray) -> Path:
+    """An archive with the three columns, of which some are replaced."""
+    usual = {
+        "file": np.array(["a", "b"]),
+        "second": np.arange(2),
+        "embedding": np.ones((2, 3), np.float32),
+    }
+    with zipfile.ZipFile(path, "w") as archive:
+        for name, array in (usual | arrays).items():
+            with archive.open(f"{name}.npy", "w") as member:
+                np.lib.format.write_array(member, array, allow_pickle=True)
+    return path
+
+
+@pytest.mark.parametrize(
+    ("arrays", "reason"),
+    [
+        ({"second": np.arange(3)}, "different lengths"),
+        ({"embedding": np.asfortranarray(np.ones((2, 3)))}, "not stored row by row"),
+        ({"file": np.array(["a", None], object)}, "not stored row by row"),
+        ({"second": np.array(5)}, "not stored row by row"),
+    ],
+)
+def test_a_stream_of_arrays_that_are_no_columns(
+    arrays: dict[str, np.ndarray], reason: str, tmp_path: Path
+) -> None:
+    path = spoilt(tmp_path / "rows.npz", **arrays)
+    with pytest.raises(UsageError, match=reason):
+        list(stream_embeddings(path))
+
+
+def test_a_stream_of_a_file_that_is_none(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="no such file; make one with av-tag embed"):
+        list(stream_embeddings(tmp_path / "rows.npz"))
+    (tmp_path / "rows.parquet").write_bytes(b"PAR1 nothing")
+    for read in (made_by, lambda path: list(stream_embeddings(path))):
+        with pytest.raises(UsageError, match="has no columns file, second, embedding"):
+            read(tmp_path / "rows.parquet")
+    pq.write_table(pa.table({"x": [1]}), tmp_path / "rows.parquet")
+    with pytest.raises(UsageError, match="has no columns"):
+        made_by(tmp_path / "rows.parquet")
+
+
+def test_a_stream_that_is_cut_short(tmp_path: Path) -> None:
+    """The head of the array promises more rows than there are."""
+    head = {"descr": "<f4", "fortran_order": False, "shape": (2, 3)}
+    path = spoilt(tmp_path / "rows.npz")
+    with zipfile.ZipFile(path) as archive:
+        kept = {name: archive.read(name) for name in archive.namelist()}
+    with zipfile.ZipFile(path, "w") as archive:
+        for name in ("file.npy", "second.npy"):
+            archive.writestr(name, kept[name])
+        with archive.open("embedding.npy", "w") as member:
+            np.lib.format.write_array_header_1_0(member, head)
+            member.write(b"\0" * 20)
+    with pytest.raises(UsageError, match="cut short"):
+        list(stream_embeddings(path))

@@ -13,7 +13,7 @@ from av_tagger.errors import UsageError
 from av_tagger.reports.html import PageOptions
 from av_tagger.reports.html.page import page
 from av_tagger.reports.schema import as_json, from_json
-from av_tagger.scores import Heat, Tagged
+from av_tagger.scores import SEEN_SILENT, Heat, Tagged
 
 HEAT = Heat(((0.0, 0.5), (1.0, 0.02)), (0.25, 0.0, 0.75, 1.0), (0.25, 0.5, 0.5, 1.0))
 
@@ -73,3 +73,29 @@ def test_the_page_draws_it_over_the_key_frame(placed: Tagged, tagged: Tagged) ->
     without = str(page(tagged, tagged.clip.path, None, PageOptions()))
     assert 'class="heat"' not in without
     assert 'id="where"' not in without
+
+
+def test_marks_are_in_json_page_and_table(tagged: Tagged) -> None:
+    from rich.console import Console
+
+    from av_tagger.cli.show import Look, table
+
+    horn, bus = tagged.tags
+    silent = replace(bus, mark=SEEN_SILENT)
+    score = replace(tagged.scores["Bus"], mark=SEEN_SILENT, ear_threshold=0.3)
+    marked = replace(tagged, tags=(horn, silent), scores=tagged.scores | {"Bus": score})
+    document = json.loads(json.dumps(as_json(marked)))
+    assert "mark" not in document["tags"][0]
+    assert document["tags"][1]["mark"] == "seen, silent"
+    assert document["scores"]["Bus"]["ear_threshold"] == 0.3
+    again = from_json(document)
+    assert isinstance(again, Tagged)
+    assert again.tags == marked.tags
+    assert again.scores["Bus"] == score
+    text = str(page(marked, marked.clip.path, None, PageOptions()))
+    assert text.count("seen, silent</p>") == 1
+    assert text.count("seen, silent</small>") == 1
+    console = Console(width=100)
+    with console.capture() as captured:
+        console.print(table(marked.tags, Look()))
+    assert "seen, silent: trolleybus" in " ".join(captured.get().split())

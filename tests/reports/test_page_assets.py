@@ -11,7 +11,7 @@ import pytest
 from av_tagger.reports.arena import arena_page
 from av_tagger.reports.html import write_page, write_site
 from av_tagger.reports.html.markup import asset
-from av_tagger.scores import KeyFrame, Outcome, Tagged
+from av_tagger.scores import SEEN_SILENT, KeyFrame, Outcome, Tagged
 from tests.reports.test_arena_page import ROW
 from tests.reports.test_heat import HEAT
 
@@ -28,7 +28,7 @@ def written(sample: list[Outcome], tagged: Tagged, tmp_path: Path) -> str:
     write_page(without_picture, tmp_path / "page.html", spectrogram=b"\x89PNG not drawn")
     tag = tagged.tags[1]
     evidence = tuple(replace(e, where=HEAT) for e in tag.evidence)
-    placed = replace(tagged, tags=(replace(tag, evidence=evidence),))
+    placed = replace(tagged, tags=(replace(tag, evidence=evidence, mark=SEEN_SILENT),))
     write_page(placed, tmp_path / "placed.html")
     (tmp_path / "arena.html").write_text(arena_page([ROW]))
     pages = "".join(path.read_text() for path in tmp_path.rglob("*.html"))

@@ -42,6 +42,9 @@ EXPECTED = {
     "parquet": ["results.tags.parquet", "results.events.parquet"],
     "dcase": ["results.subtask_a.tsv", "results.subtask_b.tsv", "results.subtask_b.txt"],
     "rttm": ["results.rttm"],
+    "label-studio": ["results.label-studio.json"],
+    "coco": ["results.coco.json"],
+    "yolo": ["results.frames.yolo.txt", "results.yolo.names"],
     **{
         name: [
             f"{stem}{suffix}"
@@ -60,6 +63,13 @@ EXPECTED = {
             "srt": ".srt",
             "vtt-scores": ".scores.vtt",
             "srt-scores": ".scores.srt",
+            "edl": ".edl",
+            "fcpxml": ".fcpxml",
+            "premiere": ".premiere.xml",
+            "otio": ".otio",
+            "ffmetadata": ".ffmetadata",
+            "chapters": ".chapters.txt",
+            "losslesscut": ".losslesscut.csv",
         }.items()
     },
 }
@@ -87,6 +97,8 @@ def test_files_equal_the_golden_files(name: str, sample: list[Outcome], tmp_path
     written = write_all([name], sample, tmp_path)
     assert [p.name for p in written] == EXPECTED[name]
     assert sorted(p.name for p in tmp_path.iterdir()) == sorted(EXPECTED[name])
+    if name == "otio":  # schema versions depend on the library; its own reader is a test of its own
+        return
     if name == "json-detail":  # pictures depend on the version of the library that draws them
         assert list(map(type, read_outcomes(written[0]))) == list(map(type, sample))
         return

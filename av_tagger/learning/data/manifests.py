@@ -1,4 +1,4 @@
-"""Readers of labelled clips: manifests (CSV), DCASE lists, scene meta files, folders per class."""
+"""Readers of labelled clips: manifests, DCASE lists, scene files, folders, label files."""
 
 from __future__ import annotations
 
@@ -8,12 +8,15 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 from av_tagger import dcase
+from av_tagger.annotations import AnnotatedFile, is_annotation, labels_of, read_annotations
+from av_tagger.annotations.formats import MEDIA
 from av_tagger.clip import Clip
 from av_tagger.errors import TableError, UsageError, did_you_mean
 from av_tagger.labels import ClassList, SoundClass
 from av_tagger.learning.data.examples import Example, ExampleSet, SkippedEntry
 from av_tagger.learning.data.scenes import is_meta, read_meta, read_scenes, root_of
 
+SHORTEST_SECONDS = 1.0  # of the clip of a marked sound
 NO_CLASS = ("none", "negative", "negatives", "background")  # folders of clips without any class
 
 
@@ -22,6 +25,9 @@ def read_examples(source: Path, classes: ClassList, media: Path | None = None) -
 
     `media` is the folder of the files that a table lists; default: the folder of the table.
     """
+    if is_annotation(source):
+        folder = source if source.is_dir() else source.parent
+        return _read_corrected(source, classes, media or folder)
     if source.is_dir():
         return _read_folders(source, classes)
     if not source.is_file():
@@ -46,6 +52,8 @@ def classes_in(sources: Sequence[Path]) -> ClassList:
 
 
 def _names_in(source: Path) -> set[str]:
+    if is_annotation(source):
+        return set(labels_of(read_annotations(source)))
     if is_meta(source):
         return {row.scene for row in read_meta(source)}
     if source.is_dir():
@@ -142,6 +150,42 @@ def _present(
         else:
             kept.append(example)
     return ExampleSet(classes, tuple(kept), tuple(skipped))
+
+
+# Corrected labels: a clip per marked sound
+
+
+def _read_corrected(source: Path, classes: ClassList, media: Path) -> ExampleSet:
+    """A clip per marked sound, with all labels that sound in it; a file without any is one clip."""
+    examples: list[Example] = []
+    skipped: list[SkippedEntry] = []
+    for file in read_annotations(source):
+        path = _found(file.media, media)
+        try:
+            examples += _sound_clips(file, path, classes)
+        except UsageError as error:
+            skipped.append(SkippedEntry(f"{source} ({file.media})", "mislabelled", str(error)))
+    return _present(classes, _merged(examples), skipped)
+
+
+def _sound_clips(file: AnnotatedFile, path: Path, classes: ClassList) -> Iterator[Example]:
+    if not file.sounds:
+        yield Example(Clip(path), ())
+    for sound in file.sounds:
+        start, end = sound.start, max(sound.end, sound.start + SHORTEST_SECONDS)
+        names = [s.label for s in file.sounds if (s.start < end and s.end > start) or s == sound]
+        yield Example(Clip(path, start, end), _canonical(names, classes))
+
+
+def _found(name: str, media: Path) -> Path:
+    """The media file where the labels say, else the one of that name, with or without suffix."""
+    for path in (Path(name), media / name, media / Path(name).name):
+        if path.is_file():
+            return path
+    stem = re.escape(Path(name).name)
+    beside = sorted(media.iterdir()) if media.is_dir() else []
+    same = [p for p in beside if p.suffix.lower() in MEDIA and re.fullmatch(stem, p.stem)]
+    return same[0] if len(same) == 1 else media / name
 
 
 # Folders named by class

@@ -8,10 +8,10 @@ import subprocess
 import threading
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 
 from av_tagger.live.lines import LineKind, LiveLine, as_document
-from av_tagger.live.sources.base import SoundBlock
+from av_tagger.live.run import PlainOutput
 
 ALARMS = (LineKind.OPEN, LineKind.CLOSE)
 QUEUE_LINES = 10_000
@@ -22,7 +22,7 @@ Deliver = Callable[[bytes], None]
 Complain = Callable[[str], None]
 
 
-class Delivery:
+class Delivery(PlainOutput):
     """Each event as JSON to `deliver`. What fails is tried again, in order, with growing pauses.
 
     `tries`: after so many an event is given up; None: never, until the stream has ended.
@@ -46,10 +46,6 @@ class Delivery:
             self._queue.put_nowait(json.dumps(as_document(line), allow_nan=False).encode())
         except queue.Full:
             self.lost += 1
-
-    def hear(self, block: SoundBlock) -> Iterable[LiveLine]:
-        del block
-        return ()
 
     def close(self) -> None:
         """Wait a little for what is still to be delivered."""

@@ -10,22 +10,10 @@ from pathlib import Path
 
 from av_tagger.errors import StorageError
 from av_tagger.live.lines import LineKind, LiveLine, as_document
-from av_tagger.live.outputs.day import StreamHead, write_day
 from av_tagger.live.run import PlainOutput
+from av_tagger.reports.schema import as_line
+from av_tagger.reports.schema.day import SUFFIX, TABLES, StreamHead, day_of
 
-SCHEMA = """
-CREATE TABLE IF NOT EXISTS lines (
-    id INTEGER PRIMARY KEY,
-    wall REAL,
-    kind TEXT NOT NULL,
-    label TEXT,
-    start REAL NOT NULL,
-    end REAL,
-    peak REAL,
-    document TEXT NOT NULL
-);
-CREATE INDEX IF NOT EXISTS lines_by_label ON lines (label, start);
-"""
 KEPT_KINDS = (
     LineKind.OPEN,
     LineKind.CLOSE,
@@ -95,13 +83,20 @@ class DailyJournal(PlainOutput):
 
     @property
     def path(self) -> Path:
-        return self.folder / f"{self._day}.sqlite"
+        return self.folder / f"{self._day}{SUFFIX}"
 
     def close(self) -> None:
         if self._db is not None:
-            write_day(self._db, self.path.with_suffix(".jsonl"), self.head)
+            self._write_result(self._db)
             self._db.close()
             self._db = None
+
+    def _write_result(self, database: sqlite3.Connection) -> None:
+        """Replace the result of the day."""
+        path = self.path.with_suffix(".jsonl")
+        temporary = path.with_suffix(".part")
+        temporary.write_text(as_line(day_of(database, self.path)) + "\n", "ascii")
+        temporary.replace(path)
 
     def _open(self) -> sqlite3.Connection:
         """The database of today; a new one after midnight."""
@@ -114,7 +109,9 @@ class DailyJournal(PlainOutput):
             self.folder.mkdir(parents=True, exist_ok=True)
             self._db = sqlite3.connect(self.path)
             self._db.execute("PRAGMA journal_mode = WAL")
-            self._db.executescript(SCHEMA)
+            self._db.executescript(TABLES)
+            with self._db:
+                self._db.execute("INSERT INTO head VALUES (?)", (self.head.as_text(),))
         except (OSError, sqlite3.Error) as error:
             raise StorageError(f"{self.path}: cannot be written ({error})") from error
         return self._db

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
 from av_tagger.errors import MediaError, UsageError, missing_library
 from av_tagger.live.lines import LineKind, LiveLine, as_document
-from av_tagger.live.sources.base import SoundBlock
+from av_tagger.live.run import PlainOutput
 
 DISCOVERY = "homeassistant"
 KEEP_ALIVE, OPEN_SECONDS = 30, 10.0
@@ -46,7 +45,7 @@ def parse_address(url: str) -> MqttAddress:
     return MqttAddress(parts.hostname, port, prefix, user, password, tls)
 
 
-class MqttOutput:
+class MqttOutput(PlainOutput):
     """ON and OFF per class under PREFIX/CLASS/state, each event as JSON under PREFIX/event.
 
     The broker says `offline` under PREFIX/status when this program is gone. What is said while the
@@ -72,10 +71,6 @@ class MqttOutput:
         self._client.publish(f"{self.address.prefix}/event", document, qos=1)
         state = "ON" if line.kind is LineKind.OPEN else "OFF"
         self._client.publish(self._topic(line.label), state, qos=1, retain=True)
-
-    def hear(self, block: SoundBlock) -> Iterable[LiveLine]:
-        del block
-        return ()
 
     def close(self) -> None:
         info = self._client.publish(f"{self.address.prefix}/status", "offline", qos=1, retain=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import BinaryIO, Literal
 
@@ -26,6 +26,7 @@ class SourceSettings:
     rate: int | None = None  # Hz of raw PCM on standard input; None: a container
     format: str = "s16le"  # of raw PCM
     channels: int = 1
+    packets: bool = False  # give the packets of containers, too
 
     def __post_init__(self) -> None:
         if self.pace not in ("real", "fast"):
@@ -44,12 +45,14 @@ def make_source(
     if kind == "mic":
         return microphone(rest)
     if kind == "camera":
-        return camera(rest)
+        return replace(camera(rest), packets=settings.packets)
     if colon and rest.startswith("//"):
         if kind not in URLS:
             raise UsageError(f"{name}: cannot be listened to; known: {', '.join(URLS)}")
-        return ContainerSource(name, live=True, options=_options(kind))
-    return ContainerSource(str(_file(name)), live=False, paced=settings.pace == "real")
+        options = _options(kind)
+        return ContainerSource(name, live=True, options=options, packets=settings.packets)
+    paced = settings.pace == "real"
+    return ContainerSource(str(_file(name)), live=False, paced=paced, packets=settings.packets)
 
 
 def _file(name: str) -> Path:
@@ -69,7 +72,8 @@ def _options(kind: str) -> dict[str, str]:
 
 def _standard_input(stream: BinaryIO, settings: SourceSettings) -> StreamSource:
     if settings.rate is None:
-        return ContainerSource("standard input", live=False, file=stream)
+        name, packets = "standard input", settings.packets
+        return ContainerSource(name, live=False, file=stream, packets=packets)
     return PcmSource(stream, settings.rate, settings.format, settings.channels)
 
 

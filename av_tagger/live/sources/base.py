@@ -8,6 +8,7 @@ from typing import Protocol
 
 from av_tagger.clip import Samples
 from av_tagger.live.buffers import TimedImage
+from av_tagger.live.templates import TrackTemplates
 from av_tagger.protocols import DecodeRequest
 
 
@@ -25,6 +26,25 @@ class SoundBlock:
 
     samples: Samples
     seconds: float
+
+
+@dataclass(frozen=True)
+class StreamTracks:
+    """The tracks of a container that was opened, for outputs that keep its packets."""
+
+    tracks: TrackTemplates
+
+
+@dataclass(frozen=True)
+class StreamPacket:
+    """A packet of a container as it came: `data` is still encoded."""
+
+    track: int  # position in `StreamTracks`
+    data: bytes
+    seconds: float  # when it is shown
+    decoded: float  # when it is decoded: rises in a track
+    duration: float
+    key: bool  # decoding can begin here
 
 
 @dataclass(frozen=True)
@@ -57,8 +77,19 @@ class StreamBroken:
 
 
 StreamItem = (
-    StreamOpened | SoundBlock | TimedImage | PicturesPassed | StreamNote | StreamLost | StreamBroken
+    StreamOpened
+    | SoundBlock
+    | TimedImage
+    | PicturesPassed
+    | StreamTracks
+    | StreamPacket
+    | StreamNote
+    | StreamLost
+    | StreamBroken
 )
+
+
+Recorded = SoundBlock | StreamTracks | StreamPacket  # what outputs may keep
 
 
 class StreamSource(Protocol):

@@ -22,7 +22,10 @@ from av_tagger.live.sources.base import (
     StreamItem,
     StreamNote,
     StreamOpened,
+    StreamPacket,
+    StreamTracks,
 )
+from av_tagger.live.templates import TrackTemplates
 from av_tagger.media.clock import Clock
 from av_tagger.media.opening import (
     BROKEN,
@@ -76,6 +79,7 @@ class ContainerSource:
     file: BinaryIO | None = None
     format: str | None = None  # of FFmpeg, such as v4l2
     options: dict[str, str] = field(default_factory=dict)
+    packets: bool = False  # also give the packets of all tracks, for outputs that keep them
     sleep: Callable[[float], None] = time.sleep
 
     def items(self, request: DecodeRequest) -> Iterator[StreamItem]:
@@ -97,7 +101,8 @@ class ContainerSource:
             raise MediaError(shown(self.name), *_why(error)) from error
 
     def _read(self, container: Any, request: DecodeRequest) -> Iterator[StreamItem]:
-        tracks = _wanted(pick_tracks(container), request)
+        found = pick_tracks(container)
+        tracks = _wanted(found, request)
         for text in tracks.notes:
             yield StreamNote(text)
         if tracks.audio is None and tracks.video is None:
@@ -105,17 +110,26 @@ class ContainerSource:
                 shown(self.name), "has no track that can be used", "check --only and the source"
             )
         yield StreamOpened(tracks.audio is not None, tracks.video is not None)
+        kept = None
+        if self.packets:
+            kept = TrackTemplates([s for s in (found.audio, found.video) if s is not None])
+            yield StreamTracks(kept)
         began = time.monotonic()
-        for item in self._items(container, tracks, request):
+        for item in self._items(container, tracks, request, kept):
             if self.paced and isinstance(item, SoundBlock | TimedImage):
                 self._wait(item, began)
             yield item
 
     def _items(
-        self, container: Any, tracks: Tracks, request: DecodeRequest
+        self,
+        container: Any,
+        tracks: Tracks,
+        request: DecodeRequest,
+        kept: TrackTemplates | None,
     ) -> Iterator[StreamItem]:
         readers = self._readers(container, tracks, request)
-        packets = container.demux([s for s in (tracks.audio, tracks.video) if s is not None])
+        places = {} if kept is None else kept.places
+        packets = container.demux([container.streams[n] for n in {*readers, *places}])
         while True:
             try:
                 packet = next(packets, None)
@@ -125,7 +139,13 @@ class ContainerSource:
                 raise MediaError(shown(self.name), f"broke off ({describe(error)})") from error
             if packet is None:
                 break
-            reader = readers[packet.stream.index]
+            index = packet.stream.index
+            if index in places:
+                timed = readers.get(index) or next(iter(readers.values()))
+                yield from _copied(packet, places[index], timed)
+            if index not in readers:
+                continue
+            reader = readers[index]
             yield from _as_items(reader.take(packet), request)
             if isinstance(reader, PictureTrack) and math.isfinite(reader.clock.last):
                 yield PicturesPassed(reader.clock.last)
@@ -155,6 +175,20 @@ class ContainerSource:
         ahead = item.seconds - (time.monotonic() - began)
         if ahead > 0:
             self.sleep(ahead)
+
+
+def _copied(packet: Any, track: int, reader: SoundTrack | PictureTrack) -> Iterator[StreamPacket]:
+    """The packet with the times that its decoded sound or pictures get."""
+    stamp = packet.dts if packet.pts is None else packet.pts
+    if not packet.size or stamp is None or not packet.time_base:
+        return
+    base, shift = float(packet.time_base), reader.clock.shift - reader.origin
+    seconds = stamp * base + shift
+    decoded = seconds if packet.dts is None else packet.dts * base + shift
+    duration = float((packet.duration or 0) * base)
+    yield StreamPacket(
+        track, bytes(packet), seconds, min(decoded, seconds), duration, packet.is_keyframe
+    )
 
 
 def _as_items(events: Iterator[Event], request: DecodeRequest) -> Iterator[StreamItem]:

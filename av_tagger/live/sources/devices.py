@@ -41,7 +41,7 @@ def microphone(name: str) -> StreamSource:
     return ContainerSource(name or "default", live=True, format=kind)
 
 
-def camera(name: str) -> StreamSource:
+def camera(name: str) -> ContainerSource:
     """A camera by device, such as /dev/video0, or its number; empty: the first."""
     kind = _format_here(CAMERA_DEVICES)
     if kind is None:

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 
 from av_tagger.labels import audioset, dcase2017
 from av_tagger.ontology import below, fold
-from av_tagger.reports.writers.base import occurrences
 from av_tagger.scores import Status
 
 if TYPE_CHECKING:
@@ -60,6 +59,7 @@ def sound_captions(
     """The captions of a result in order of time.
 
     Without `leave_out`, all classes but places and silence; a parent is left out beside its kind.
+    A tag without events was seen and not heard: it has no caption.
     """
     shown = fold({tag.label for tag in tagged.tags} - NO_SOUNDS - set(leave_out))
     captions = [
@@ -104,7 +104,7 @@ class _Sound:
     def _events(self) -> list[tuple[float, float]]:
         """Start and end in seconds; pauses shorter than `pause` are bridged."""
         merged: list[tuple[float, float]] = []
-        times = sorted((e.start, e.end) for e in occurrences(self.tagged, self.tag))
+        times = sorted((e.start, e.end) for e in self.tag.events)
         for start, end in times:
             if merged and start - merged[-1][1] < self.settings.pause:
                 merged[-1] = (merged[-1][0], max(end, merged[-1][1]))
@@ -126,8 +126,6 @@ class _Sound:
     def _is_off_screen(self, start: float, end: float) -> bool:
         """Heard, not seen, and the eye looked at pictures in which the source could be seen."""
         if self.tagged.eye.status is not Status.OK or not _has_a_visible_form(self.tag.label):
-            return False
-        if self.tag.heard is None or not self.tag.events:
             return False
         first, last = start - self.settings.look, end + self.settings.look
         frames = [k for k in self.tagged.keyframes if first <= k.seconds <= last]

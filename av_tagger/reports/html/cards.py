@@ -12,6 +12,7 @@ from av_tagger.reports.html.parts import (
     folded,
     has_both,
     is_known,
+    marked,
     meter,
     seek_button,
     two_digits,
@@ -69,6 +70,7 @@ def _card(tag: Tag, colour: int, number: int, *, both: bool) -> Html:
         "li",
         {"class": f"card c{colour}", "data-lane": number},
         h("div", {"class": "title"}, h("h3", None, tag.label), h("span", None, probability)),
+        marked(tag.mark),
         h("dl", {"class": "heard-seen"}, _bar("heard", tag.heard), _bar("seen", tag.seen))
         if both
         else None,

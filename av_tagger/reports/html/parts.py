@@ -9,11 +9,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from av_tagger.reports.html.markup import Child, Html, h
+from av_tagger.scores import HEARD_NOT_SEEN, SEEN_SILENT
 
 if TYPE_CHECKING:
     from av_tagger.scores import Evidence, Tagged
 
 OBJECT_PROBABILITY = "probability of the object in the key frame"
+MEANING = {
+    HEARD_NOT_SEEN: "the sound alone reaches its threshold; no key frame shows such a thing",
+    SEEN_SILENT: "a key frame shows it; the sound alone stays below its threshold",
+}
 MATCH = "how strongly the object stands for the sound; 1: by its name or definition"
 
 
@@ -45,6 +50,13 @@ def is_known(value: float | None) -> bool:
 
 def two_digits(value: float | None) -> str:
     return "–" if value is None or not math.isfinite(value) else f"{value:.2f}"
+
+
+def marked(mark: str) -> Html | None:
+    """Where ear and eye disagree, with what that means when the pointer rests on it."""
+    if not mark:
+        return None
+    return h("p", {"class": "disagree", "title": MEANING.get(mark)}, mark)
 
 
 def named(value: float | None, name: str) -> Html:

@@ -6,7 +6,7 @@ import math
 from typing import TYPE_CHECKING
 
 from av_tagger.reports.html.markup import Html, h, join
-from av_tagger.reports.html.parts import has_both, is_known, meter, two_digits
+from av_tagger.reports.html.parts import MEANING, has_both, is_known, meter, two_digits
 
 if TYPE_CHECKING:
     from av_tagger.scores import ClassScore, Tagged
@@ -59,11 +59,14 @@ def _head(name: str, kind: str, order: str) -> Html:
 
 def _row(label: str, score: ClassScore, tagged: bool, *, both: bool) -> Html:
     mark = [" ", h("span", {"class": "mark"}, "tag")] if tagged else None
+    apart = (
+        [" ", h("small", {"title": MEANING.get(score.mark)}, score.mark)] if score.mark else None
+    )
     bar = meter(score.fused, score.threshold) if is_known(score.fused) else None
     return h(
         "tr",
         {"class": "tagged" if tagged else None},
-        h("th", {"scope": "row"}, label, mark),
+        h("th", {"scope": "row"}, label, mark, apart),
         [_cell(score.heard), _cell(score.seen)] if both else None,
         _cell(score.fused, bar),
         _cell(score.threshold),

@@ -26,6 +26,10 @@ A file that failed: `{"schema": 1, "file": ..., "error": {"kind", "message"}}`.
   list, and `"spectrogram"`. Pictures are data URIs.
 - `"partial": {"start", "end", "tags"}` in place of `tags`, on demand: the tags of one window of a
   file that is still being tagged. Readers of results skip such lines.
+- `"mark"` of a tag or a score, present only where ear and eye disagree: `heard, not seen` (the ear
+  alone reaches its threshold, and no key frame shows such a thing) or `seen, silent` (a key frame
+  shows it, and the ear alone stays below). `"ear_threshold"` of a score: that of `heard` alone,
+  where another threshold decided.
 - `evidence` has `"where": {"area", "box", "grid"}` on request: where in the key frame the object is
   seen. `area` and `box` are [left, top, right, bottom] as shares of the picture; `grid` holds rows
   of the class activation over the area, 1 at its highest, and `box` is around that.

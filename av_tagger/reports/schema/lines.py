@@ -8,8 +8,10 @@ from pathlib import Path
 from typing import NoReturn
 
 from av_tagger.errors import StorageError, TableError, UsageError
+from av_tagger.reports.schema.day import SUFFIX, read_day
 from av_tagger.reports.schema.partial import PARTIAL
 from av_tagger.reports.schema.read import Document, from_json
+from av_tagger.reports.schema.write import as_json
 from av_tagger.scores import Outcome
 
 RESULTS = "results.jsonl"  # the name that a run gives its results
@@ -18,8 +20,13 @@ RESULTS = "results.jsonl"  # the name that a run gives its results
 def read_results(path: Path) -> Iterator[tuple[int, Document, Outcome]]:
     """Line number, object and outcome of each line; a last line without a line end is ignored.
 
-    Such a line is still being written. Empty lines and partial results are skipped.
+    Such a line is still being written. Empty lines and partial results are skipped. A journal of
+    `av-tag listen` (.sqlite) is one result.
     """
+    if path.suffix == SUFFIX:
+        result = read_day(path)
+        yield 1, as_json(result), result
+        return
     for number, document in _documents(path):
         outcome = _outcome(path, number, document)
         if outcome is not None:

@@ -141,7 +141,12 @@ def _tag(tag: Object, where: str) -> Tag:
         seen=maybe_probability(tag, "seen", where),
         events=tuple(_event(e, at) for e, at in objects(tag, "events", where)),
         evidence=tuple(_evidence(e, at) for e, at in objects(tag, "evidence", where)),
+        mark=_mark(tag, where),
     )
+
+
+def _mark(row: Object, where: str) -> str:
+    return text(row, "mark", where) if row.get("mark") is not None else ""
 
 
 def _event(event: Object, where: str) -> Event:
@@ -203,6 +208,8 @@ def _class_score(row: Object, where: str) -> ClassScore:
         heard=maybe_probability(row, "heard", where),
         seen=maybe_probability(row, "seen", where),
         threshold=_threshold(row, where),
+        mark=_mark(row, where),
+        ear_threshold=maybe_probability(row, "ear_threshold", where),
     )
 
 

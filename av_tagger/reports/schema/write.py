@@ -119,7 +119,12 @@ def _tag(tag: Tag) -> Document:
             for e in tag.events
         ],
         "evidence": [_evidence(e) for e in tag.evidence],
+        **_mark(tag.mark),
     }
+
+
+def _mark(mark: str) -> Document:
+    return {"mark": mark} if mark else {}
 
 
 def _evidence(e: Evidence) -> Document:
@@ -142,12 +147,15 @@ def _shot(shot: Shot) -> Document:
 
 
 def _class_score(score: ClassScore) -> Document:
-    return {
+    row: Document = {
         "fused": _probability(score.fused),
         "heard": _probability(score.heard),
         "seen": _probability(score.seen),
         "threshold": _probability(score.threshold),
     }
+    if score.ear_threshold is not None:
+        row["ear_threshold"] = _probability(score.ear_threshold)
+    return row | _mark(score.mark) if score.mark else row
 
 
 def _branch(branch: BranchInfo) -> Document:

@@ -6,8 +6,21 @@ from typing import TYPE_CHECKING
 
 from av_tagger.errors import UsageError, did_you_mean
 from av_tagger.reports.files import safe_names
-from av_tagger.reports.writers import captions, dcase_tsv, elan, events, jams_file, tables
+from av_tagger.reports.writers import (
+    captions,
+    chapters,
+    datasets,
+    dcase_tsv,
+    editors,
+    edl,
+    elan,
+    events,
+    jams_file,
+    otio_file,
+    tables,
+)
 from av_tagger.reports.writers.base import TextWriter, only_tagged
+from av_tagger.reports.writers.timeline import TimelineSettings, TimelineWriter
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -15,7 +28,7 @@ if TYPE_CHECKING:
 
     from av_tagger.protocols import Outcomes
 
-AnyWriter = TextWriter | tables.ParquetWriter
+AnyWriter = TextWriter | tables.ParquetWriter | TimelineWriter
 
 
 def check_formats(formats: Iterable[str]) -> tuple[str, ...]:
@@ -33,20 +46,30 @@ def check_formats(formats: Iterable[str]) -> tuple[str, ...]:
 
 
 def write_all(
-    formats: Iterable[str], outcomes: Outcomes, folder: Path, name: str = "results"
+    formats: Iterable[str],
+    outcomes: Outcomes,
+    folder: Path,
+    name: str = "results",
+    timeline: TimelineSettings | None = None,
 ) -> list[Path]:
     """Write every format into the folder; returns the written files.
 
     A format writes either one file per result, named after its media file, or one file `name`.
     """
-    return [path for _, path in write_each(formats, outcomes, folder, name)]
+    return [path for _, path in write_each(formats, outcomes, folder, name, timeline)]
 
 
 def write_each(
-    formats: Iterable[str], outcomes: Outcomes, folder: Path, name: str = "results"
+    formats: Iterable[str],
+    outcomes: Outcomes,
+    folder: Path,
+    name: str = "results",
+    timeline: TimelineSettings | None = None,
 ) -> Iterator[tuple[AnyWriter, Path]]:
     """As `write_all`, but lazily, file by file. One result is in memory at a time."""
     writers = [writer for format_ in check_formats(formats) for writer in WRITERS[format_]]
+    if timeline is not None:
+        writers = [w.at(timeline) if isinstance(w, TimelineWriter) else w for w in writers]
     for writer in writers:
         if not writer.each:
             writer.write(outcomes, path := folder / f"{name}{writer.suffix}")
@@ -81,4 +104,14 @@ WRITERS: dict[str, tuple[AnyWriter, ...]] = {
     "srt": (captions.SRT,),
     "vtt-scores": (captions.VTT_SCORES,),
     "srt-scores": (captions.SRT_SCORES,),
+    "edl": (edl.EDL,),
+    "fcpxml": (editors.FCPXML,),
+    "premiere": (editors.XMEML,),
+    "otio": (otio_file.OTIO,),
+    "ffmetadata": (chapters.FFMETADATA,),
+    "chapters": (chapters.CHAPTER_TEXT,),
+    "losslesscut": (datasets.LOSSLESSCUT,),
+    "label-studio": (datasets.LABEL_STUDIO,),
+    "coco": (datasets.COCO,),
+    "yolo": (datasets.YOLO, datasets.YOLO_NAMES),
 }

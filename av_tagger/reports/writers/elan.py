@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import mimetypes
-import re
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 from xml.etree import ElementTree as ET
 
+from av_tagger.reports.files import xml_text
 from av_tagger.reports.writers.base import TextWriter, occurrences, only_tagged
 
 if TYPE_CHECKING:
@@ -16,8 +16,6 @@ if TYPE_CHECKING:
 
     from av_tagger.scores import Outcome, Tag, Tagged
 
-# Characters that XML 1.0 cannot hold.
-_NO_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 _XSI = "http://www.w3.org/2001/XMLSchema-instance"
 
 
@@ -74,7 +72,7 @@ def _document(tagged: Tagged) -> ET.Element:
 def _header(path: Path) -> ET.Element:
     header = ET.Element("HEADER", MEDIA_FILE="", TIME_UNITS="milliseconds")
     kind = mimetypes.guess_type(path.name)[0] or "application/octet-stream"
-    full = _text(str(path.absolute()).encode("utf-8", "replace").decode("utf-8"))
+    full = xml_text(str(path.absolute()).encode("utf-8", "replace").decode("utf-8"))
     ET.SubElement(
         header,
         "MEDIA_DESCRIPTOR",
@@ -88,7 +86,7 @@ def _header(path: Path) -> ET.Element:
 def _tiers(root: ET.Element, tagged: Tagged, names: dict[tuple[str, int, int], str]) -> None:
     number = 0
     for tag in tagged.tags:
-        tier = ET.SubElement(root, "TIER", LINGUISTIC_TYPE_REF="sound", TIER_ID=_text(tag.label))
+        tier = ET.SubElement(root, "TIER", LINGUISTIC_TYPE_REF="sound", TIER_ID=xml_text(tag.label))
         for n, event in enumerate(occurrences(tagged, tag)):
             number += 1
             refs = {
@@ -108,10 +106,6 @@ def _spans(tagged: Tagged, tag: Tag) -> list[tuple[int, int]]:
     """Start and end in milliseconds; ELAN does not show annotations of length zero."""
     events = [(round(e.start * 1000), round(e.end * 1000)) for e in occurrences(tagged, tag)]
     return [(start, max(end, start + 1)) for start, end in events]
-
-
-def _text(text: str) -> str:
-    return _NO_XML.sub("?", text)
 
 
 ELAN = TextWriter(".eaf", elan, each=True)

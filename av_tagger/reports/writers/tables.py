@@ -19,7 +19,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from av_tagger.errors import missing_library
-from av_tagger.reports.files import whole
+from av_tagger.reports.files import no_formula, utf8, whole
 from av_tagger.reports.schema import as_json, as_line
 from av_tagger.reports.writers.base import TextWriter
 from av_tagger.scores import Failed, Outcome
@@ -47,7 +47,6 @@ TAG_COLUMNS = (
 )
 EVENT_COLUMNS = (*CLIP_COLUMNS, "label", "start", "end", "peak")
 _TEXT = {"file", "label", "objects", "error"}  # columns of text; all others are numbers
-_FORMULA = ("=", "+", "-", "@", "\t", "\r")  # a spreadsheet runs a cell that begins so
 ROW_GROUP = 1024  # rows of Parquet in memory; 4096 would take 18 MB more
 
 
@@ -100,7 +99,7 @@ def csv_lines(columns: Sequence[str], rows: Iterator[Row], *, raw: bool) -> Iter
 
 def _neutral(cell: Any) -> Any:
     """Text that cannot be a formula; numbers as they are."""
-    return f"'{cell}" if isinstance(cell, str) and cell.startswith(_FORMULA) else cell
+    return no_formula(cell) if isinstance(cell, str) else cell
 
 
 def _csv_line(cells: Sequence[Any]) -> str:
@@ -147,7 +146,7 @@ def _arrow_type(arrow: Any, column: str) -> Any:
 
 
 def _utf8(value: Any) -> Any:
-    return value.encode("utf-8", "replace").decode("utf-8") if isinstance(value, str) else value
+    return utf8(value) if isinstance(value, str) else value
 
 
 def _pyarrow() -> tuple[Any, Any]:

@@ -24,15 +24,15 @@ from rich.console import Console
 
 from av_tagger.errors import MediaError, StorageError, UsageError
 from av_tagger.live.lines import LineKind, LiveLine
-from av_tagger.live.outputs.day import StreamHead
 from av_tagger.live.outputs.delivery import Delivery, command_output, webhook_output
 from av_tagger.live.outputs.files import DailyJournal, GrowingCaptions
-from av_tagger.live.outputs.keep import KeepSettings, KeptSound
+from av_tagger.live.outputs.keep import KeepSettings, KeptClips
 from av_tagger.live.outputs.mqtt import MqttOutput, parse_address, slug
 from av_tagger.live.outputs.text import JsonLines, PlainLines, as_text
 from av_tagger.live.outputs.view import LiveView, bar
 from av_tagger.live.sources.base import SoundBlock
-from av_tagger.reports.schema import read_outcomes
+from av_tagger.reports.schema import as_line, read_outcomes
+from av_tagger.reports.schema.day import StreamHead
 from av_tagger.scores import BranchInfo, Evidence, RunInfo, Status, Tagged
 
 OPENED = LiveLine(
@@ -218,6 +218,9 @@ def test_the_journal_has_a_file_per_day_and_a_result_that_reports_read(tmp_path:
     for day in days:
         (result,) = read_outcomes(tmp_path / f"{day}.jsonl")
         assert isinstance(result, Tagged)
+        (same,) = read_outcomes(tmp_path / f"{day}.sqlite")
+        assert as_line(same) == as_line(result)
+        assert (result.ear, result.run) == (HEAD.ear, HEAD.run)
         (tag,) = result.tags
         assert (tag.label, tag.events[0].start, tag.events[0].end) == ("Train horn", 65.2, 68.4)
 
@@ -232,6 +235,26 @@ def test_a_journal_goes_on_after_a_restart(tmp_path: Path) -> None:
     assert len(result.tags[0].events) == 2
 
 
+def test_a_journal_is_read_while_it_is_written(tmp_path: Path) -> None:
+    journal = DailyJournal(tmp_path, HEAD, lambda: "day")
+    journal.take(CLOSED)
+    (result,) = read_outcomes(tmp_path / "day.sqlite")
+    journal.close()
+    assert isinstance(result, Tagged)
+    assert [t.label for t in result.tags] == ["Train horn"]
+
+
+def test_files_that_are_no_journals(tmp_path: Path) -> None:
+    path = tmp_path / "x.sqlite"
+    path.write_text("no database, but long enough to be read as one " * 20)
+    with pytest.raises(StorageError, match="cannot be read as a journal"):
+        list(read_outcomes(path))
+    with closing(sqlite3.connect(tmp_path / "other.sqlite")) as other:
+        other.execute("CREATE TABLE x (y)")
+    with pytest.raises(StorageError, match="no such table"):
+        list(read_outcomes(tmp_path / "other.sqlite"))
+
+
 def test_a_journal_that_cannot_be_written(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(StorageError, match="cannot be written"):
@@ -243,20 +266,20 @@ def test_a_journal_that_cannot_be_written(tmp_path: Path) -> None:
 RATE = 1000
 
 
-def keep(tmp_path: Path, *, limit: int = 1 << 30, mute: bool = False) -> KeptSound:
-    return KeptSound(KeepSettings(tmp_path / "kept", 2.0, 3.0, limit, mute), RATE)
+def keep(tmp_path: Path, *, limit: int = 1 << 30, mute: bool = False) -> KeptClips:
+    return KeptClips(KeepSettings(tmp_path / "kept", 2.0, 3.0, limit, mute), RATE)
 
 
-def heard(output: KeptSound, first: int, last: int) -> list[LiveLine]:
+def heard(output: KeptClips, first: int, last: int) -> list[LiveLine]:
     """Seconds of sound whose level tells the time."""
     lines: list[LiveLine] = []
     for second in range(first, last):
         samples = np.full(RATE, second / 1000, np.float32)
-        lines += output.hear(SoundBlock(samples, float(second)))
+        lines += output.record(SoundBlock(samples, float(second)))
     return lines
 
 
-def happens(output: KeptSound, start: float, end: float, label: str = "Siren", n: int = 1) -> None:
+def happens(output: KeptClips, start: float, end: float, label: str = "Siren", n: int = 1) -> None:
     output.take(LiveLine(LineKind.OPEN, start, label=label, peak=0.9, number=n))
     output.take(LiveLine(LineKind.CLOSE, start, end, label, 0.9, number=n))
 
@@ -322,7 +345,7 @@ def test_a_full_disk_is_a_note(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     def full(*_: object) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("av_tagger.live.outputs.keep.write_wav", full)
+    monkeypatch.setattr(Path, "write_bytes", full)
     output = keep(tmp_path)
     heard(output, 0, 12)
     happens(output, 10.0, 11.0)

@@ -1,4 +1,4 @@
-"""A day of the journal as one result of schema 1, which `av-tag report` and exports read."""
+"""A day of the journal of `av-tag listen`, an SQLite file, as one result of schema 1."""
 
 from __future__ import annotations
 
@@ -7,16 +7,33 @@ import json
 import sqlite3
 from collections import defaultdict
 from collections.abc import Iterable
-from dataclasses import dataclass
+from contextlib import closing
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 from av_tagger.clip import Clip
-from av_tagger.reports.schema import as_line
-from av_tagger.scores import BranchInfo, ClassScore, Event, Evidence, RunInfo, Tag, Tagged
+from av_tagger.errors import StorageError, UsageError
+from av_tagger.scores import BranchInfo, ClassScore, Event, Evidence, RunInfo, Status, Tag, Tagged
 
+SUFFIX = ".sqlite"
+TABLES = """
+CREATE TABLE IF NOT EXISTS lines (
+    id INTEGER PRIMARY KEY,
+    wall REAL,
+    kind TEXT NOT NULL,
+    label TEXT,
+    start REAL NOT NULL,
+    end REAL,
+    peak REAL,
+    document TEXT NOT NULL
+);
+CREATE INDEX IF NOT EXISTS lines_by_label ON lines (label, start);
+CREATE TABLE IF NOT EXISTS head (document TEXT NOT NULL);
+"""
 CLOSED = "SELECT document FROM lines WHERE kind = 'close' ORDER BY id"
 LENGTH = "SELECT max(coalesce(end, start)) FROM lines"
+HEAD = "SELECT document FROM head ORDER BY rowid DESC LIMIT 1"
 
 
 @dataclass(frozen=True)
@@ -28,14 +45,38 @@ class StreamHead:
     eye: BranchInfo
     run: RunInfo
 
+    def as_text(self) -> str:
+        return json.dumps(asdict(self), default=str)
 
-def write_day(database: sqlite3.Connection, path: Path, head: StreamHead) -> None:
-    """Replace the file of the day; times are seconds of the day where the wall clock is known."""
+
+def head_of(text: str) -> StreamHead:
+    """The reverse of `as_text`."""
+    table = json.loads(text)
+    ear, eye = (
+        BranchInfo(Status(t["status"]), t["model"], t.get("weights"))
+        for t in (table["ear"], table["eye"])
+    )
+    return StreamHead(table["source"], ear, eye, RunInfo(**table["run"]))
+
+
+def read_day(path: Path) -> Tagged:
+    """The result of a journal, also while it is being written."""
+    try:
+        with closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)) as database:
+            return day_of(database, path)
+    except (sqlite3.Error, ValueError, LookupError, TypeError) as error:
+        reason = f"cannot be read as a journal of av-tag listen ({error})"
+        raise StorageError(f"{path}: {reason}; name a file that --journal wrote") from error
+
+
+def day_of(database: sqlite3.Connection, path: Path) -> Tagged:
+    """The result of an open journal; times are seconds of the day where the time is known."""
     documents = [json.loads(text) for (text,) in database.execute(CLOSED)]
     (length,) = database.execute(LENGTH).fetchone()
-    temporary = path.with_suffix(".part")
-    temporary.write_text(as_line(result_of(documents, length or 0.0, head)) + "\n", "ascii")
-    temporary.replace(path)
+    head = database.execute(HEAD).fetchone()
+    if head is None:
+        raise UsageError(f"{path}: holds no run; listen with --journal first")
+    return result_of(documents, length or 0.0, head_of(head[0]))
 
 
 def result_of(documents: Iterable[dict[str, Any]], length: float, head: StreamHead) -> Tagged:
