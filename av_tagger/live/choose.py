@@ -82,7 +82,8 @@ def _threshold(peaks: Sequence[float], budget: float) -> float | None:
     ordered, most = sorted(peaks, reverse=True), int(budget + 1e-9)
     if len(ordered) <= most:
         return None
-    return min(1.0, round(ordered[most] + 10**-DIGITS, DIGITS))
+    step: float = 10.0**-DIGITS
+    return min(1.0, round(ordered[most] + step, DIGITS))
 
 
 def _read(journal: Path) -> tuple[dict[str, list[float]], float]:
