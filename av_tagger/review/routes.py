@@ -12,7 +12,7 @@ from av_tagger.review.answers import ReviewAnswer
 from av_tagger.review.bodies import Body, FileBody
 from av_tagger.review.media_files import may_be_served, sound_of, type_of
 from av_tagger.review.new_fusion import write_suggested
-from av_tagger.review.page import review_page
+from av_tagger.review.page import ICON, review_page
 from av_tagger.review.server import Asked, Routes
 from av_tagger.review.session import ReviewSession
 from av_tagger.review.thresholds import ThresholdAdvice, advise
@@ -37,6 +37,7 @@ class ReviewRoutes:
     def table(self) -> Routes:
         get = {
             "": self._page,
+            "icon": lambda _: Body.of(ICON.encode(), "image/svg+xml"),
             "questions": self._questions,
             "media": self._media,
             "sound": self._sound,
