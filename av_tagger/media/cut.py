@@ -31,7 +31,6 @@ FORMATS = {
     ".mp4": "mp4",
     ".m4v": "mp4",
     ".mov": "mov",
-    ".3gp": "3gp",
     ".mkv": "matroska",
     ".webm": "webm",
     ".wav": "wav",
