@@ -140,7 +140,7 @@ def _copy(
             )
     copies = {}
     for stream in streams:
-        copies[stream.index] = out.add_stream_from_template(stream)
+        copies[stream.index] = _track_like(out, stream)
         copies[stream.index].metadata.update(_texts(stream.metadata))
     lead = tracks.video if tracks.video is not None else tracks.audio
     mover = _Mover(lead.index, segments)  # type: ignore[union-attr]
@@ -149,6 +149,14 @@ def _copy(
             packet.stream = copies[packet.stream_index]
             out.mux(packet)
     return left_out(container, copied=True)
+
+
+def _track_like(out: Any, stream: Any) -> Any:
+    """An output track for the same packets; where the decoder is no encoder, without a codec."""
+    try:
+        return out.add_stream_from_template(stream)
+    except ValueError:  # such as UnknownCodecError of AV1's decoder
+        return out.add_stream_from_template(stream, opaque=True)
 
 
 class _Mover:

@@ -7,7 +7,7 @@ from pathlib import Path
 import av
 import pytest
 
-from av_tagger.errors import AvTaggerError
+from av_tagger.errors import AvTaggerError, StorageError
 from av_tagger.media.cut import CutFilm, CutOptions, cut_film, seconds_of_film, suffix_for
 from av_tagger.media.opening import open_container, pick_tracks
 from av_tagger.media.spans import Span
@@ -55,7 +55,11 @@ def cut_thirds(source: Path, folder: Path, *, exact: bool) -> CutFilm:
 def test_a_real_film_is_cut(source: Path, exact: bool, tmp_path: Path) -> None:
     if exact and seconds_of_film(source) > LONGEST:
         pytest.skip("would take minutes")
-    film = cut_thirds(source, tmp_path, exact=exact)
+    try:
+        film = cut_thirds(source, tmp_path, exact=exact)
+    except StorageError:  # a codec that no container of ours holds, such as H.263
+        assert (source.suffix, exact) == (".3gp", False)
+        return
     segments = list(dict.fromkeys(p.segment for p in film.parts if p.segment is not None))
     length = float(sum(s.end - s.start for s in segments))
     found = ends(film.path)
