@@ -82,7 +82,7 @@ def _threshold(peaks: Sequence[float], budget: float) -> float | None:
     ordered, most = sorted(peaks, reverse=True), int(budget + 1e-9)
     if len(ordered) <= most:
         return None
-    return min(1.0, round(ordered[most] + 10**-DIGITS, DIGITS))
+    return float(min(1.0, round(ordered[most] + 10.0**-DIGITS, DIGITS)))
 
 
 def _read(journal: Path) -> tuple[dict[str, list[float]], float]:
