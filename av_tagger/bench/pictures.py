@@ -1,9 +1,9 @@
-"""Draw the pictures of the documentation: fusion figures, a result page, an annotated frame.
+"""Draw the pictures of the documentation: fusion figures, pages, an annotated frame.
 
     python -m av_tagger.bench.pictures notebooks/pictures [VIDEO]
 
-The fusion figures come from simulated scores; page and frame from VIDEO or the demo scene. The page
-needs a Chromium; without one page.png is left as it is.
+The fusion figures come from simulated scores; pages and frame from VIDEO or the demo scene. Pages
+need a Chromium; without one page.png and review.png are left as they are.
 """
 
 from __future__ import annotations
@@ -12,20 +12,32 @@ import contextlib
 import shutil
 import subprocess
 import tempfile
-from collections.abc import Sequence
+import threading
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from av_tagger.bench.measure import parser, run_main
+from av_tagger.collection.sources import sources_of
 from av_tagger.fusion import load_fusion
 from av_tagger.fusion.fit import FitSettings, FusionFitter
 from av_tagger.labels import dcase2017
 from av_tagger.reports import plots
 from av_tagger.reports.explore import FusionExplorer
 from av_tagger.reports.html import write_page
+from av_tagger.reports.schema import as_line
 from av_tagger.reports.simulated import simulated_scores
+from av_tagger.reports.spectrogram import draw_clip
+from av_tagger.review.answers import AnswerLog
+from av_tagger.review.media_files import MediaFiles
+from av_tagger.review.pictures import PictureReader
+from av_tagger.review.routes import ReviewRoutes
+from av_tagger.review.server import ReviewServer
+from av_tagger.review.session import ReviewSession
+from av_tagger.review.training import HeadTraining
+from av_tagger.review.units import read_units
 
 if TYPE_CHECKING:
     from av_tagger.scores import Tagged
@@ -38,8 +50,8 @@ CLASSES = (
     "Motorcycle",
     "Car passing by",
 )
-WIDTH, HEIGHT = 1280, 1010  # of the browser window
-PICTURES = ("annotated", "class_f1", "page", "weights")
+SIZE = (1280, 1010)  # of the browser window
+PICTURES = ("annotated", "class_f1", "page", "review", "weights")
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 FLAGS = [
     "--headless",
@@ -60,6 +72,7 @@ def draw_all(folder: Path, video: Path | None = None) -> None:
     with tempfile.TemporaryDirectory() as scratch, contextlib.chdir(scratch):
         tagged = tag(video or make_demo(Path("films") / "street.mp4"))
         draw_page(tagged, folder, Path(scratch))
+        draw_review(tagged, folder, Path(scratch))
         draw_frame(tagged, folder / "annotated.png")
     for picture in (
         folder / f"{name}.png" for name in PICTURES if (folder / f"{name}.png").exists()
@@ -115,22 +128,49 @@ def tag(video: Path) -> Tagged:
 
 def draw_page(tagged: Tagged, folder: Path, scratch: Path) -> None:
     """A screenshot of the result page, where there is a browser."""
-    browser = next(filter(None, map(shutil.which, BROWSERS)), None)
-    if browser is None:
-        print("page.png is left as it is: there is no Chromium on this machine")
-        return
     page = scratch / "page.html"
     write_page(tagged, page)
-    size = f"--window-size={WIDTH},{HEIGHT}"
-    target = (folder / "page.png").absolute()
-    command = [
-        browser,
-        *FLAGS,
-        size,
-        f"--user-data-dir={scratch / 'profile'}",
-        f"--screenshot={target}",
-        page.as_uri(),
-    ]
+    shoot(page.as_uri(), folder / "page.png", scratch)
+
+
+def draw_review(tagged: Tagged, folder: Path, scratch: Path) -> None:
+    """A screenshot of a review, served on this machine."""
+    run = scratch / "run"
+    run.mkdir()
+    line = as_line(tagged, detail=True, spectrogram=draw_clip(tagged.clip))
+    (run / "results.jsonl").write_text(line + "\n", encoding="ascii")
+    with served(run) as address:
+        shoot(address, folder / "review.png", scratch)
+
+
+@contextlib.contextmanager
+def served(run: Path) -> Iterator[str]:
+    """The address of a review that ends with the block."""
+    session = ReviewSession(
+        read_units(sources_of([str(run)])),
+        AnswerLog.open(run / "review"),
+        MediaFiles([run]),
+        PictureReader([run / "results.jsonl"]),
+    )
+    server = ReviewServer(ReviewRoutes(session, HeadTraining(run)).table())
+    thread = threading.Thread(target=server.serve)
+    thread.start()
+    try:
+        yield server.address
+    finally:
+        server.stop()
+        thread.join()
+        session.log.close()
+
+
+def shoot(address: str, target: Path, scratch: Path, size: tuple[int, int] = SIZE) -> None:
+    """A picture of a page; nothing where there is no browser."""
+    browser = next(filter(None, map(shutil.which, BROWSERS)), None)
+    if browser is None:
+        print(f"{target.name} is left as it is: there is no Chromium on this machine")
+        return
+    places = [f"--user-data-dir={scratch / 'profile'}", f"--screenshot={target.absolute()}"]
+    command = [browser, *FLAGS, f"--window-size={size[0]},{size[1]}", *places, address]
     subprocess.run(command, check=True, capture_output=True, timeout=120)  # noqa: S603 - our own page
 
 

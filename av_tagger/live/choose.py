@@ -82,7 +82,8 @@ def _threshold(peaks: Sequence[float], budget: float) -> float | None:
     ordered, most = sorted(peaks, reverse=True), int(budget + 1e-9)
     if len(ordered) <= most:
         return None
-    return float(min(1.0, round(ordered[most] + 10.0**-DIGITS, DIGITS)))
+    step: float = 10.0**-DIGITS
+    return min(1.0, round(ordered[most] + step, DIGITS))
 
 
 def _read(journal: Path) -> tuple[dict[str, list[float]], float]:
@@ -100,5 +101,5 @@ def _read(journal: Path) -> tuple[dict[str, list[float]], float]:
         raise StorageError(f"{journal}: {reason}") from error
     hours = max(spans) / 3600
     if not hours:
-        raise UsageError(f"{journal}: holds nothing; listen for a day first")
+        raise UsageError(f"{journal}: is empty; listen for a day first")
     return peaks, hours

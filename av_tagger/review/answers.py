@@ -109,7 +109,8 @@ class AnswerLog:
             self._file = None
 
     def _write(self, line: Mapping[str, Any]) -> None:
-        assert self._file is not None, "opened for reading"
+        if self._file is None:
+            raise UsageError("the review has ended; start it again")
         data = (json.dumps(line, allow_nan=False) + "\n").encode("ascii")
         where = self._file.tell()
         try:

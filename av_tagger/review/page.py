@@ -7,6 +7,10 @@ from functools import cache
 
 from av_tagger.reports.html.markup import Html, allowed, asset, data_block, h, join
 
+ICON = (
+    '<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 16 16">'
+    '<path d="M2 10v-4M6 14V2M10 11V5M14 9V7" stroke="#2f6fde" stroke-width="2"/></svg>'
+)
 SCRIPT, STYLE = "review.js", "review.css"
 KEYS = (
     ("Y", "yes"),
@@ -46,6 +50,7 @@ def review_page(labels: Sequence[str], reviewer: str) -> str:
         h("meta", {"charset": "utf-8"}),
         h("meta", {"name": "viewport", "content": "width=device-width, initial-scale=1"}),
         h("meta", {"name": "color-scheme", "content": "light dark"}),
+        h("link", {"rel": "icon", "href": "icon"}),
         h("title", None, "av-tag review"),
         Html(f"<style>{asset(STYLE)}</style>"),
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import subprocess
+import urllib.request
 from dataclasses import replace
 from pathlib import Path
 
@@ -14,7 +15,7 @@ from av_tagger.bench import pictures
 from av_tagger.bench.clips import film
 from av_tagger.clip import Clip
 from av_tagger.media import make_backend
-from av_tagger.scores import Event, Tag, Tagged
+from av_tagger.scores import ClassScore, Event, Tag, Tagged
 from tests.assets import level_at, make_video
 from tests.fakes import tagger, window
 
@@ -79,6 +80,22 @@ def test_the_page_is_opened_in_the_browser_that_is_found(
     assert command[0] == f"/bin/{pictures.BROWSERS[0]}"
     assert f"--screenshot={tmp_path / 'page.png'}" in command
     assert "Siren" in (tmp_path / "page.html").read_text()
+
+
+def test_a_review_is_served_for_its_picture(
+    video: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pages: list[str] = []
+
+    def shoot(address: str, target: Path, scratch: Path) -> None:
+        with urllib.request.urlopen(address + "questions", timeout=30) as answer:
+            pages.append(answer.read().decode())
+
+    monkeypatch.setattr(pictures, "shoot", shoot)
+    made = tagged(video, Event(0.2, 0.6, 0.9))
+    scores = {"Siren": ClassScore(0.9, 0.9, None, 0.3)}
+    pictures.draw_review(replace(made, scores=scores, activity=None), tmp_path, tmp_path)
+    assert '"label": "Siren"' in pages[0]
 
 
 def test_fusion_figures_are_drawn(tmp_path: Path) -> None:

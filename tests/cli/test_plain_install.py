@@ -111,6 +111,7 @@ def test_every_command_works(plain: PlainInstall, folder: Path) -> None:
         "caption": ["caption", video, *EAR, "-o", out / "clip.vtt"],
         "handover": ["handover", run, "-o", out / "markers", "--format", "edl,fcpxml"],
         "evaluate": ["evaluate", run, *truth],
+        "review": ["review", run, "--summary"],
         "tune": ["tune", run, *truth, "-o", out / "fusion.json", "--folds", "2"],
         "train": [
             *("train", TINY, "--data", concert, "--classes", "data", "--hold-out", "0.3"),

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from av_tagger.errors import UsageError
 from av_tagger.evaluation.intervals import (
     Resamples,
     mean_over_classes,
@@ -19,6 +20,7 @@ from av_tagger.evaluation.intervals import (
 from av_tagger.evaluation.predictions import Prediction, Predictions
 from av_tagger.evaluation.truth import read_truth
 from av_tagger.evaluation.uncertainty import compare, looking, swap_test, uncertainty
+from av_tagger.labels import ClassList, SoundClass
 from av_tagger.metrics import Counts, class_average_precision
 
 LABELS = ("Car", "Bus")
@@ -78,6 +80,17 @@ def test_the_recordings_of_a_manifest_are_used(tmp_path: Path) -> None:
     (tmp_path / "t.csv").write_text("\n".join(["file,labels,recording", *rows]) + "\n")
     found = read_truth(tmp_path / "t.csv")
     assert recordings_of(list(found.tags), found.recordings) == ("take 0",) * 4 + ("take 1",) * 4
+
+
+def test_unknown_labels_of_single_classes_leave_the_others_of_the_clip(tmp_path: Path) -> None:
+    rows = ["a.wav,Car,,Bus|Bicycle", "b.wav,,,Car|Bus", "c.wav,Bus,,Bus"]
+    (tmp_path / "t.csv").write_text("\n".join(["file,labels,recording,unknown", *rows]) + "\n")
+    partly = read_truth(tmp_path / "t.csv", partly=True)
+    assert dict(partly.tags) == {"a": ("Car",), "c": ("Bus",)}
+    assert dict(partly.unknown) == {"a": frozenset({"Bus"})}, "of the classes that are scored"
+    assert partly.left_out == 1, "nothing is known of b"
+    with pytest.raises(UsageError, match="whose labels are all known"):
+        read_truth(tmp_path / "t.csv", ClassList((SoundClass("Car"), SoundClass("Bus"))))
 
 
 def test_looking_helps_or_misleads_per_class() -> None:

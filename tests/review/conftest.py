@@ -124,4 +124,4 @@ def run(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def served(run: Path) -> Iterator[Served]:
-    yield from serve(session_of(run))
+    yield from serve(session_of(run, classes=("Skateboard", "Train horn")))

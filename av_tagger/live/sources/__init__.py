@@ -47,7 +47,9 @@ def make_source(
     if name == STDIN:
         return _standard_input((stdin or _stdin)(), settings)
     if kind == "mic":
-        return _microphone(rest, settings.camera)
+        sound = microphone(rest)
+        paired = settings.camera is not None
+        return PairedSource(sound, camera(settings.camera or "")) if paired else sound
     if kind == "camera":
         return replace(camera(rest), packets=settings.packets)
     if colon and rest.startswith("//"):
@@ -57,13 +59,6 @@ def make_source(
         return ContainerSource(name, live=True, options=options, packets=settings.packets)
     paced = settings.pace == "real"
     return ContainerSource(str(_file(name)), live=False, paced=paced, packets=settings.packets)
-
-
-def _microphone(name: str, pictures: str | None) -> StreamSource:
-    """Alone, or with a camera."""
-    if pictures is None:
-        return microphone(name)
-    return PairedSource(microphone(name), camera(pictures))
 
 
 def _file(name: str) -> Path:

@@ -11,7 +11,7 @@ from functools import cache
 from importlib.resources import files
 from typing import Any
 
-_VOID = {"img", "input", "meta"}  # in HTML; SVG elements are always closed
+_VOID = {"img", "input", "link", "meta"}  # in HTML; SVG elements are always closed
 
 
 class Html(str):

@@ -4,6 +4,7 @@
   const data = JSON.parse(document.getElementById("data").textContent);
   const at = (id) => document.getElementById(id);
   const players = at("players"), other = at("other"), summary = at("summary");
+  const WAITS = "Press Space to play: the browser waits for a key.";
   const name = (q) => `${q.key}/${q.part}`;
   let queue = [];  // the first one is asked
   let unsent = [];  // names of questions whose answers are on their way
@@ -60,7 +61,8 @@
     });
     element.addEventListener("error", () => {
       if (!decoded) return element.replaceWith(media(q, true)), show();
-      if (queue[0] && name(queue[0]) === name(q)) complain(new Error("This file cannot be played; S skips it."));
+      element.broken = true;
+      show();
     });
     return element;
   }
@@ -74,13 +76,14 @@
       element.hidden = i > 0;
       element.muted = muted;
       if (i > 0) element.pause();
+      else if (element.broken) complain(new Error("This file cannot be played; S skips it."));
       else if (element.paused) play(element);
     });
   }
 
   function play(element) {
-    element.play().then(() => complain(), (error) => {
-      if (error.name === "NotAllowedError") complain(new Error("Press Space to play: the browser waits for a key."));
+    element.play().then(() => { if (at("error").textContent === WAITS) complain(); }, (error) => {
+      if (error.name === "NotAllowedError") complain(new Error(WAITS));
     });
   }
 
@@ -98,6 +101,7 @@
 
   function draw() {
     const q = queue[0];
+    complain();
     at("asked").textContent = q ? `${q.label}?` : loaded ? "Nothing is left to ask." : "";
     for (const id of ["file", "scores", "pictures", "spectrogram"]) at(id).replaceChildren();
     at("spectrogram").hidden = !q || !q.spectrogram;
