@@ -27,10 +27,10 @@ _RESERVED = re.compile(r"(?i)(con|prn|aux|nul|com\d|lpt\d)(\..*)?")  # names of 
 @contextmanager
 def whole(path: Path) -> Iterator[Path]:
     """A temporary path beside `path` that replaces it if the block succeeds, else is deleted."""
-    if path.exists() and not (path.is_file() or path.is_dir()):  # it would be replaced by a file
-        raise StorageError(f"{path}: is a device or a pipe; name a file to write")
     temporary = path.with_name(f".{path.name[:_LONGEST]}.{os.getpid()}.part")
     try:
+        if path.exists() and not (path.is_file() or path.is_dir()):  # a file would replace it
+            raise StorageError(f"{path}: is a device or a pipe; name a file to write")
         path.parent.mkdir(parents=True, exist_ok=True)
         yield temporary
         temporary.replace(path)
