@@ -139,9 +139,10 @@ def without_unreadable(jobs: Jobs, decoder: str) -> Jobs:
     from av_tagger.media import probe
 
     def opened(item: Item) -> Item:
+        if isinstance(item, Failed) or item.source:
+            return item
         try:
-            if isinstance(item, Clip) and not item.source:
-                probe(item.path, backend=decoder)
+            probe(item.path, backend=decoder)
         except TimedOut:
             return item  # a slow disk: tagging has a longer limit
         except MediaError as error:
