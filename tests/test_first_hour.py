@@ -33,7 +33,7 @@ NOT_RUN = {  # commands of the pages that this test leaves out, and why
     r"--variants all": "runs for many minutes",
 }
 REFUSED = {  # commands that the few clips of this test are too few for, and what they answer
-    r"--precision 0\.9|--recall 0\.8|--alarms-per-hour": "too few",
+    r"--precision 0\.9|--recall 0\.8|--alarms-per-hour": "cannot be guaranteed",
 }
 EAR = re.compile(r"--ear (\S+)")
 
@@ -96,7 +96,10 @@ def shell(tmp_path_factory: pytest.TempPathFactory) -> Shell:
     for name in ("bin", "weights", "work", "work/clips"):
         (folder / name).mkdir()
     torch.manual_seed(0)
-    save_file(YAMNet().state_dict(), folder / "weights" / "yamnet.safetensors")
+    quiet = YAMNet()
+    with torch.no_grad():
+        quiet.logits.bias -= 8.0  # random weights would tag everything
+    save_file(quiet.state_dict(), folder / "weights" / "yamnet.safetensors")
     script = folder / "bin" / "av-tag"
     script.write_text(f'#!/bin/sh\nexec "{sys.executable}" -m av_tagger "$@"\n')
     script.chmod(0o755)

@@ -139,7 +139,7 @@ def without_unreadable(jobs: Jobs, decoder: str) -> Jobs:
     from av_tagger.media import probe
 
     def opened(item: Item) -> Item:
-        if not isinstance(item, Clip) or item.source:
+        if isinstance(item, Failed) or item.source:
             return item
         try:
             probe(item.path, backend=decoder)
