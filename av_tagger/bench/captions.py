@@ -49,7 +49,7 @@ def made_film(hours: float, seed: int = 0) -> tuple[Tagged, str]:
 
 
 def main(words: Sequence[str] | None = None) -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = argparse.ArgumentParser("python -m av_tagger.bench.captions", description=__doc__)
     parser.add_argument("--hours", type=float, default=2.0, help="length of the made film")
     parser.add_argument("--repeats", type=int, default=5)
     options = parser.parse_args(words)

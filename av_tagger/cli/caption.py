@@ -159,6 +159,7 @@ def _merged(
 
 def _written(merged: Merged, target: Path | None) -> str:
     """Write the captions, and say how many there are."""
+    from av_tagger.cli.help import counted
     from av_tagger.reports.captioning import render_subtitles, write_subtitles
     from av_tagger.reports.captioning.subtitles import VTT, as_format
 
@@ -167,11 +168,13 @@ def _written(merged: Merged, target: Path | None) -> str:
     else:
         write_subtitles(merged.file, target)
     counts = {
-        "sound captions": merged.placed,
         "in cues of dialogue": merged.shared,
         "left out for lack of room": len(merged.left_out),
     }
-    told = [f"{n} {what}" for what, n in counts.items() if n or what == "sound captions"]
+    told = [
+        counted(merged.placed, "sound caption"),
+        *(f"{n} {what}" for what, n in counts.items() if n),
+    ]
     return f"{'wrote ' + str(target) + ': ' if target else ''}{', '.join(told)}"
 
 

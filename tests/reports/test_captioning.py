@@ -255,6 +255,19 @@ def test_a_caption_without_a_pause_becomes_a_line_or_is_left_out() -> None:
     assert merge_captions([replace(siren, start=0, end=10)], replace(SETTINGS, shift=0.0), quick)
 
 
+def test_a_sound_continues_only_where_its_caption_was_shown() -> None:
+    talk = dialogue((0, 4000, "One line\nand another."), (9000, 20_000, "Bye."))
+    first = SoundCaption(1000, 2000, "[dog barking]", 0.9, "Dog")
+    again = SoundCaption(5000, 6000, "[dog barking continues]", 0.9, "Dog", "[dog barking]")
+    hidden = merge_captions([first, again], SETTINGS, talk)
+    assert [c.text for c in hidden.file.cues][1:2] == ["[dog barking]"]
+    assert [c.text for c in hidden.left_out] == ["[dog barking]"]
+    shown_before = merge_captions([first, again], SETTINGS)
+    assert [c.text for c in shown_before.file.cues] == ["[dog barking]", "[dog barking continues]"]
+    found = sound_captions(result(tag("Dog", (1, 2), (9, 10))), caption_words(), SETTINGS)
+    assert [(c.label, c.first) for c in found] == [("Dog", ""), ("Dog", "[dog barking]")]
+
+
 def test_long_sounds_short_sounds_and_the_end_of_the_film() -> None:
     long = merge_captions([SoundCaption(1000, 60_000, "[rain falling]")], SETTINGS)
     assert shown(long.file) == [(1000, 8000, "[rain falling]")]

@@ -71,9 +71,11 @@ class _Merger:
         self.longest_cue = max((c.end - c.start for c in file.cues), default=0)
         self.left_out: list[SoundCaption] = []
         self.shared = 0
+        self.told: set[str] = set()  # classes whose sound has a caption and may "continue"
 
-    def add(self, group: list[SoundCaption]) -> None:
+    def add(self, captions: Sequence[SoundCaption]) -> None:
         """Place a group in one cue; one caption less at a time where it does not fit."""
+        group = [self._as_told(caption) for caption in captions]
         texts, left = same_text(group), list[str]()
         while texts:
             lines = self._lines(texts)
@@ -84,10 +86,21 @@ class _Merger:
                 insort(self.taken, span)
                 break
             left.append(texts.pop())
+        self.told |= {c.label for c in group if c.text in texts}
         for text in reversed(left):
             caption = next(c for c in group if c.text == text)
-            if not self._share(caption):
+            if self._share(caption):
+                self.told.add(caption.label)
+            else:
                 self.left_out.append(caption)
+
+    def _as_told(self, caption: SoundCaption) -> SoundCaption:
+        """A sound "continues" only where its caption before was shown."""
+        if not caption.first:
+            self.told.discard(caption.label)
+        elif caption.label not in self.told:
+            return replace(caption, text=caption.first, first="")
+        return caption
 
     def _lines(self, texts: Sequence[str]) -> list[str] | None:
         """At most `lines` lines of bounded length; None where several captions do not fit."""

@@ -47,6 +47,8 @@ class SoundCaption:
     end: int
     text: str
     probability: float = 1.0
+    label: str = ""
+    first: str = ""  # of one that "continues": the text where the caption before found no room
 
 
 def sound_captions(
@@ -96,10 +98,16 @@ class _Sound:
         for start, end in self._events():
             again = start - ended < self.settings.repeat
             if not again or not continued or start - shown >= self.settings.remind:
-                text = self.words.say(self.tag.label, *self._patterns(start, end, again=again))
-                yield SoundCaption(_ms(start), _ms(end), text, self.tag.probability)
+                yield self._caption(start, end, again=again)
                 shown, continued = start, again
             ended = end
+
+    def _caption(self, start: float, end: float, *, again: bool) -> SoundCaption:
+        label, first = self.tag.label, ""
+        text = self.words.say(label, *self._patterns(start, end))
+        if again:
+            text, first = self.words.say(label, "@continues"), text
+        return SoundCaption(_ms(start), _ms(end), text, self.tag.probability, label, first)
 
     def _events(self) -> list[tuple[float, float]]:
         """Start and end in seconds; pauses shorter than `pause` are bridged."""
@@ -112,9 +120,7 @@ class _Sound:
                 merged.append((start, end))
         return merged
 
-    def _patterns(self, start: float, end: float, *, again: bool) -> tuple[str, ...]:
-        if again:
-            return ("@continues",)
+    def _patterns(self, start: float, end: float) -> tuple[str, ...]:
         level = float("nan") if self.levels is None else self.levels.relative_db(start, end)
         unseen = self._is_off_screen(start, end)
         if level <= self.settings.faint:
