@@ -265,7 +265,7 @@
   };
   const keys = { y: "yes", n: "no", s: "skip", u: "undo", c: "another class", " ": "play again", m: "mute", t: "thresholds" };
   document.addEventListener("keydown", (event) => {
-    const busy = other.open || summary.open || event.target.tagName === "INPUT";
+    const busy = other.open || summary.open || event.target === at("reviewer");
     const action = actions[keys[event.key.toLowerCase()]];
     if (busy || !action || event.ctrlKey || event.metaKey || event.altKey || event.repeat) return;
     event.preventDefault();
