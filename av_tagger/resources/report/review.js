@@ -49,6 +49,7 @@
     const offset = decoded ? q.start : 0;
     element.dataset.name = name(q);
     element.preload = "auto";
+    if (q.keyframes.length) element.poster = `keyframe/${q.key}/0`;
     element.controls = true;
     element.hidden = true;
     element.from = q.start - offset;
