@@ -94,7 +94,7 @@ class RunFlags:
     classes: str | None = option(
         None,
         "Classes to tag: a file with one class per line, names or ids joined by ';', or all."
-        " Default: the 17 of DCASE 2017 task 4.",
+        " Default: those of the ear, or of the ground truth.",
         metavar="CLASSES",
         group=MODELS,
     )

@@ -174,7 +174,7 @@ def read_classes(path: Path) -> ClassList:
 def _from_toml(text: str) -> ClassList:
     rows = tomllib.loads(text).get("class", [])
     if not isinstance(rows, list):
-        raise UsageError("`class` is no list of tables; begin every class with [[class]]")
+        raise UsageError("`class` is not a list of tables; begin every class with [[class]]")
     return ClassList(tuple(_sound_class(row, n) for n, row in enumerate(rows, 1)))
 
 

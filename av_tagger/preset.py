@@ -24,10 +24,10 @@ def applied(config: Config) -> Config:
         return config
     for name, allowed in (("fusion", ("auto", "paper")), ("fast", (False,)), ("only", (None,))):
         if getattr(config, name) not in allowed:
-            raise UsageError(f"--preset paper decides about {name}; leave out --{name}")
+            raise UsageError(f"--preset paper sets {name} itself; leave out --{name}")
     if config.threshold is not None or config.classes is not None:
         name = "threshold" if config.threshold is not None else "classes"
-        raise UsageError(f"--preset paper decides about {name}; leave out --{name}")
+        raise UsageError(f"--preset paper sets {name} itself; leave out --{name}")
     eye = replace(
         config.eye,
         network=_alexnet(config.eye.network),
@@ -74,7 +74,7 @@ def _alexnet(name: str) -> str:
     if name in (GROUPED, PLAIN):
         return name
     if name != "auto":
-        raise UsageError(f"--preset paper looks with AlexNet, not with {name!r}")
+        raise UsageError(f"--preset paper uses the frame features of AlexNet, not of {name!r}")
     return GROUPED if find(*network_files(GROUPED)) is not None else PLAIN
 
 

@@ -7,6 +7,7 @@ import os
 import re
 import subprocess
 import sys
+import time
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -27,6 +28,12 @@ NOT_RUN = {  # commands of the pages that this test leaves out, and why
     r"weights fetch": "downloads",
     r"av-tag train (?!own-classes)|av-tag vote|--ear VOTE|--preset paper": "trains for minutes",
     r"av-tag evaluate RESULTS|submission\.csv": "needs the results of these",
+    r"^[A-Z]+=": "sets a variable for these",
+    r"av-tag listen(?! video)": "needs a microphone or a stream",
+    r"--variants all": "runs for many minutes",
+}
+REFUSED = {  # commands that the few clips of this test are too few for, and what they answer
+    r"--precision 0\.9|--recall 0\.8|--alarms-per-hour": "too few",
 }
 EAR = re.compile(r"--ear (\S+)")
 
@@ -95,6 +102,7 @@ def shell(tmp_path_factory: pytest.TempPathFactory) -> Shell:
     script.chmod(0o755)
     work = folder / "work"
     make_video(work / "video.mp4", seconds=3.0)
+    (work / "talk.en.srt").write_text("1\n00:00:00,100 --> 00:00:01,000\nHello.\n")
     rows = []
     for number in range(12):
         name = f"clips/{number}.wav"
@@ -105,6 +113,9 @@ def shell(tmp_path_factory: pytest.TempPathFactory) -> Shell:
     labels = dcase2017().labels
     truth = [f"{n}.wav\t0.000\t1.000\t{labels[n % 17]}" for n in range(12)]
     (work / "groundtruth.csv").write_text("\n".join(truth) + "\n")
+    (work / "labels.csv").write_text((work / "groundtruth.csv").read_text())
+    for name in ("NEW", "OLD"):
+        (work / name).symlink_to("RUN")
     return Shell(folder)
 
 
@@ -124,9 +135,13 @@ def test_the_pages_have_commands() -> None:
 def test_every_command_of_the_pages_works(shell: Shell) -> None:
     problems = []
     for command in wanted():
+        began = time.perf_counter()
         done = shell(command)
         said = done.stdout + done.stderr
-        if done.returncode or "Traceback" in said:
+        print(f"$ {command}    # {time.perf_counter() - began:.1f} s\n{said}")
+        refusal = next((REFUSED[p] for p in REFUSED if re.search(p, command)), None)
+        wrong = done.returncode != 0 if refusal is None else refusal not in said
+        if wrong or "Traceback" in said:
             problems.append(f"{command}: exit {done.returncode}\n{said[-2000:]}")
         problems += [f"{command}: wider than {COLUMNS}: {line}" for line in too_wide(said)]
     assert not problems, "\n\n".join(problems)

@@ -192,7 +192,7 @@ def test_key_frames_are_those_of_the_cpu() -> None:
 
 def test_engines_of_the_card_decode_as_the_cores(tmp_path: Path) -> None:
     if importlib.util.find_spec(LIBRARY) is None:
-        pytest.skip(f"{LIBRARY} is not installed: pip install 'av-tagger[nvdec]'")
+        pytest.skip(f"{LIBRARY} is not installed: pip install {LIBRARY}")
     engine = NvdecEngine("cuda")
     for codec, size in (("h264", (640, 360)), ("h264", (1280, 720)), ("hevc", (1280, 720))):
         path = make_clip(tmp_path / f"{codec}.{size[1]}.mp4", codec, size, 3.0)

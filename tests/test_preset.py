@@ -106,11 +106,11 @@ def test_the_settings_are_those_of_the_paper() -> None:
 @pytest.mark.parametrize(
     ("flags", "said"),
     [
-        ({"fusion": "max"}, "decides about fusion; leave out --fusion"),
-        ({"fast": True}, "decides about fast; leave out --fast"),
-        ({"only": "ear"}, "decides about only; leave out --only"),
-        ({"threshold": 0.5}, "decides about threshold; leave out --threshold"),
-        ({"classes": "all"}, "decides about classes; leave out --classes"),
+        ({"fusion": "max"}, "sets fusion itself; leave out --fusion"),
+        ({"fast": True}, "sets fast itself; leave out --fast"),
+        ({"only": "ear"}, "sets only itself; leave out --only"),
+        ({"threshold": 0.5}, "sets threshold itself; leave out --threshold"),
+        ({"classes": "all"}, "sets classes itself; leave out --classes"),
     ],
 )
 def test_flags_that_contradict_are_refused(flags: dict[str, object], said: str) -> None:

@@ -33,7 +33,7 @@ class AnalyseOptions:
     store: Path | None = option(
         None, "Folder for decoded sound. Default: the cache.", metavar="FOLDER"
     )
-    clips: int = option(0, "At most so many clips of --data. Default: all.", low=0)
+    clips: int = option(0, "At most N clips of --data. Default: all.", low=0)
     assumption: str = option(
         "", "MIL assumption of the device table: pooling, smi, cmi or tmi:N. Default: the run's."
     )

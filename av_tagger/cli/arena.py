@@ -170,7 +170,7 @@ def _row(one: Standing) -> tuple[str, ...]:
     ap = one.figures.mean_ap.get("fused")
     found = one.figures.calibration.get("fused")
     return (
-        one.contestant.name,
+        one.contestant.name.replace("efficientat:", ""),
         "" if ap is None else f"{ap.value:.2f}",
         "" if ap is None else _short(ap.low, ap.high),
         f"{one.figures.micro.value:.2f}",

@@ -116,7 +116,7 @@ def _plan(options: ModelOptions) -> Iterator[Finding]:
     try:
         plan = make_plan(settings_of(options), download=False)
     except AvTaggerError as error:
-        yield Finding("plan", "a run would end at once", (str(error),))
+        yield Finding("plan", "a run would stop with this error", (str(error),))
         return
     yield from _ear(plan)
     yield from _eye(plan.eye)

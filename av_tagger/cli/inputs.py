@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from av_tagger.tagger import Tagger, Watch
 
 STDIN = "-"
+MOST_OPENED = 4  # files that are opened before networks are loaded
 Item = Clip | Failed
 
 
@@ -120,15 +121,37 @@ def _clips(word: str, skipped: list[Path]) -> Iterator[Clip]:
 
 
 def _checked(clip: Clip) -> Item:
-    """`Failed` for a missing, empty or special file: no network need be loaded to say so."""
-    from av_tagger.media.paths import check_path
+    """`Failed` for a missing, empty or special file, or a text: no network is loaded to say so."""
+    from av_tagger.media.paths import check_path, refuse_text
 
     try:
         if not clip.source:
             check_path(clip.path)
+            refuse_text(clip.path)
     except AvTaggerError as error:
         return Failed(clip, error.kind, str(error))
     return clip
+
+
+def without_unreadable(jobs: Jobs, decoder: str) -> Jobs:
+    """Opens a few files before networks are loaded: what cannot be read is `Failed` at once."""
+    from av_tagger.errors import MediaError, TimedOut
+    from av_tagger.media import probe
+
+    def opened(item: Item) -> Item:
+        if not isinstance(item, Clip) or item.source:
+            return item
+        try:
+            probe(item.path, backend=decoder)
+        except TimedOut:
+            return item  # a slow disk: tagging has a longer limit
+        except MediaError as error:
+            return Failed(item, error.kind, str(error))
+        return item
+
+    if len(jobs) > MOST_OPENED:
+        return jobs
+    return replace(jobs, items=tuple(map(opened, jobs.items)))
 
 
 Say = Callable[[str], None]

@@ -57,6 +57,7 @@ def _source_settings(options: ListenOptions) -> SourceSettings:
         format=options.format,
         channels=options.channels,
         packets=options.keep is not None,
+        camera=options.camera,
     )
 
 

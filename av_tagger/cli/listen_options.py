@@ -19,6 +19,12 @@ class ListenOptions(ModelOptions, TalkOptions):
         "mic, mic:NAME, camera:NAME, a URL (rtsp, http, udp, ...), a file, or - for standard"
         " input. Default: mic.",
     )
+    camera: str | None = option(
+        None,
+        "Pictures for the sound of a microphone: a device, or its number.",
+        metavar="NAME",
+        group=SOURCE,
+    )
     pace: str = option(
         "real", "Read a file as it plays, or fast.", metavar="real|fast", group=SOURCE
     )
@@ -63,7 +69,7 @@ class ListenOptions(ModelOptions, TalkOptions):
     )
     mqtt: str | None = option(
         None,
-        "Tell a broker, and Home Assistant behind it: mqtt://user:password@host/name.",
+        "Publish to an MQTT broker and Home Assistant: mqtt://user:password@host/name.",
         metavar="URL",
         group=OUTPUT,
     )
@@ -102,7 +108,7 @@ class ListenOptions(ModelOptions, TalkOptions):
     seconds: bool = option(False, "Also a line per second with the best classes.", group=OUTPUT)
     updates: float = option(
         0.0,
-        "Also a line per event that goes on, every so many seconds.",
+        "Also a line per open event, every N seconds.",
         metavar="SECONDS",
         low=0.0,
         group=OUTPUT,

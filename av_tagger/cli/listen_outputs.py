@@ -22,11 +22,11 @@ def check(options: ListenOptions) -> None:
     if options.mqtt is not None:
         parse_address(options.mqtt)
     if options.webhook is not None and not options.webhook.startswith(("http://", "https://")):
-        raise UsageError(f"{options.webhook}: is no address of a webhook; write http://...")
+        raise UsageError(f"{options.webhook}: is not the address of a webhook; write http://...")
     if options.on_event is not None and not _words(options.on_event):
         raise UsageError("--on-event needs a program")
     if options.mute_speech and options.keep is None:
-        raise UsageError("--mute-speech is about kept clips; add --keep FOLDER")
+        raise UsageError("--mute-speech applies to kept clips; add --keep FOLDER")
 
 
 def make_outputs(options: ListenOptions, listener: Listener) -> list[LiveOutput]:

@@ -66,7 +66,8 @@ def _name(hit: Hit, folder: str) -> str:
 def _when(hit: Hit) -> str:
     """`Siren 1.0–4.2 s, 7.0–8.1 s; Car horn 5.0–5.5 s`; without events the whole clip's tags."""
     if not hit.events:
-        return "; ".join(label for label, _ in hit.tags[:EVENTS_SHOWN]) or "no tags"
+        labels = hit.asked or tuple(label for label, _ in hit.tags)
+        return "; ".join(labels[:EVENTS_SHOWN]) or "no tags"
     by_label: dict[str, list[FoundEvent]] = {}
     for event in hit.events:
         by_label.setdefault(event.label, []).append(event)

@@ -41,7 +41,7 @@ def _tag(options: TagOptions) -> int:
 
     Files that do not exist and wrong names are refused before any network is loaded.
     """
-    from av_tagger.cli.inputs import at_hand, gather, say_skipped
+    from av_tagger.cli.inputs import at_hand, gather, say_skipped, without_unreadable
     from av_tagger.cli.outputs import check_outputs, check_targets, write_outputs
     from av_tagger.cli.session import build_tagger, one_core_each, plan_of, say
     from av_tagger.scores import Failed
@@ -52,11 +52,13 @@ def _tag(options: TagOptions) -> int:
     check_targets(options, len(found))
     say_skipped(found, partial(say, talk=options))
     show = _printer(options)
+    if not found.all_failed:
+        plan = plan_of(options, options)
+        found = without_unreadable(found, plan.config.decoder)
     if found.all_failed:
         for failure in found.failures:
             show(failure)
         return 1
-    plan = plan_of(options, options)
     with at_hand(found, offline=plan.config.offline, quiet=options.quiet) as jobs:
         tagger = one_core_each(build_tagger(plan, options))
         outcomes = list(_outcomes(jobs, tagger, show, options))

@@ -48,7 +48,7 @@ class TrainOptions:
         group=DATA,
     )
     folds: int = option(
-        0, "Cross-validation with so many folds of the training clips.", low=0, group=DATA
+        0, "Cross-validation with N folds of the training clips.", low=0, group=DATA
     )
     background: list[Path] | None = option(
         None,
@@ -83,7 +83,7 @@ class TrainOptions:
         "Change a setting of the recipe: optimiser.lr=0.05; repeatable.",
         metavar="KEY=VALUE",
     )
-    seeds: int = option(1, "Train so often, each time with another seed.", low=1)
+    seeds: int = option(1, "Train N times, each with another seed.", low=1)
     init: Path | None = option(
         None,
         "Start from the weights of this run; from a run on embeddings with their network.",

@@ -56,18 +56,18 @@ def _tune_alarms(options: TuneOptions) -> None:
     """Thresholds from a recorded day, as rules for `av-tag listen`."""
     from av_tagger.live.choose import as_rules, tune_alarms
 
-    if options.alarms_per_hour is None:
+    if options.alarms_per_hour is None and options.all_alarms_per_hour is None:
         raise UsageError(
             "tune needs ground truth (--truth TABLE), or --alarms-per-hour for a journal"
         )
-    tuning = tune_alarms(options.results, options.alarms_per_hour)
+    tuning = tune_alarms(options.results, options.alarms_per_hour, options.all_alarms_per_hour)
     same_name = options.output == Path("fusion.json")
     output = Path("alarms.toml") if same_name else options.output
     output.write_text(as_rules(tuning), encoding="utf-8")
     for c in tuning.choices:
         limit = "no threshold" if c.threshold is None else f"threshold {c.threshold:.4f}"
         print(f"{c.label:<40.40} {c.kept:5d} of {c.events:5d} events, {limit}")
-    print(f"wrote {output}, from {tuning.hours:.2f} h of recording")
+    print(f"wrote {output}, from {tuning.hours:.2f} h of recording: {tuning.kept} events are left")
 
 
 def _show(tuning: Tuning, output: Path, console: Console) -> None:

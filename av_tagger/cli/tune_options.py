@@ -46,8 +46,13 @@ class TuneOptions:
     recall: float | None = option(None, "Thresholds that guarantee this recall.", group=HOLDS)
     alarms_per_hour: float | None = option(
         None,
-        "Thresholds that guarantee at most so many false tags per hour. With a journal of av-tag"
-        " listen as RESULTS: alarm rules with at most so many events per hour and class.",
+        "Thresholds that guarantee at most N false tags per hour. With a journal of av-tag"
+        " listen as RESULTS: alarm rules with at most N events per hour and class.",
+        group=HOLDS,
+    )
+    all_alarms_per_hour: float | None = option(
+        None,
+        "With a journal of av-tag listen: at most so many events per hour of all classes together.",
         group=HOLDS,
     )
     confidence: float = option(0.95, "Confidence of the guarantee, for each class.", group=HOLDS)

@@ -13,7 +13,7 @@ import numpy as np
 
 from av_tagger.collection.index import AGAIN, Index
 from av_tagger.collection.names import Meaning
-from av_tagger.collection.query import And, Near, Node, Or, Term
+from av_tagger.collection.query import And, Near, Node, Or, Term, terms
 from av_tagger.collection.rows import Array, bytes_of, text_of
 from av_tagger.collection.select import TINY, MeaningOf, QueryRunner
 from av_tagger.errors import StorageError, sentence
@@ -48,6 +48,7 @@ class Hit:
     tags: tuple[tuple[str, float], ...]
     events: tuple[FoundEvent, ...]  # that matched
     live: bool = False
+    asked: tuple[str, ...] = ()  # its tags that the query asked for
 
 
 @dataclass(frozen=True)
@@ -124,7 +125,10 @@ def _hit(index: Index, clip: int, score: float, node: Node, meaning: MeaningOf) 
     matched = sorted((e for e in events if e in chosen), key=lambda e: (e.start, e.end))
     head = index.source.given, text_of(name), start, finish, duration, moment
     best = tuple(sorted(tags, key=lambda tag: -tag[1]))
-    return Hit(*head, None if score < 0 else score, best, tuple(matched), index.source.live)
+    wanted = {label for t in terms(node, wanted_only=True) for label in meaning(t).labels}
+    asked = tuple(label for label, _ in best if label in wanted)
+    known = None if score < 0 else score
+    return Hit(*head, known, best, tuple(matched), index.source.live, asked)
 
 
 def _matching(

@@ -70,7 +70,7 @@ def playlist(hits: Iterable[Hit], target: Path) -> Iterator[str]:
 
 def whole_of(hit: Hit) -> FoundEvent:
     """The whole clip, for a tag that was seen and has no events."""
-    label = hit.tags[0][0] if hit.tags else ""
+    label = next(iter((*hit.asked, *(label for label, _ in hit.tags))), "")
     end = hit.end if hit.end is not None else hit.start + (hit.duration or 0.0)
     return FoundEvent(label, hit.start, end, hit.score or 0.0)
 

@@ -57,7 +57,7 @@ class Predictions:
 def read_predictions(path: Path, classes: ClassList, *, others: bool = False) -> Predictions:
     """Predictions from a run's folder, JSON lines, or a tab-separated submission.
 
-    With `others`, results may have more classes than these; those are left out.
+    Classes of results beyond these are left out; without `others`, one must be among these.
     """
     file = find_results(path)
     if is_json(file):
@@ -172,8 +172,9 @@ def _from_json_lines(path: Path, classes: ClassList, *, others: bool) -> Predict
         if isinstance(outcome, Failed):
             found.append((outcome.clip, outcome.message))
             continue
-        foreign = {*(tag.label for tag in outcome.tags), *outcome.scores} - known
-        if not others:
+        named = {*(tag.label for tag in outcome.tags), *outcome.scores}
+        foreign = named - known
+        if not others and not named & known:
             _check_labels(path, number, foreign, known)
         left_out |= foreign
         branches["heard"].add(outcome.ear.name)

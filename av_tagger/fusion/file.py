@@ -178,7 +178,7 @@ def _no_key_twice(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     result = dict(pairs)
     if len(result) < len(pairs):
         keys = [key for key, _ in pairs]
-        raise ValueError(f"{next(key for key in keys if keys.count(key) > 1)!r} stands twice")
+        raise ValueError(f"{next(key for key in keys if keys.count(key) > 1)!r} is there twice")
     return result
 
 
@@ -217,7 +217,7 @@ def _classes(path: Path, rows: object, method: str) -> dict[str, Row]:
             )
         if label in table:
             raise WeightsError(
-                sentence(path, f"class {label!r} stands twice", "keep one of the two")
+                sentence(path, f"class {label!r} is there twice", "keep one of the two")
             )
         table[label] = _numbers(path, label, row, method)
     return table

@@ -41,7 +41,8 @@ class LogitFusion(Weighing):
     def thresholds(self, heard: Scores, seen: Scores) -> NDArray[np.float64]:
         """`both` for every class that was heard, if the eye could look, whatever it found."""
         looked = np.array([seen.status in LOOKED])
-        (row,) = self._thresholds(heard.probabilities[None], seen.probabilities[None], looked)
+        of_one = self._thresholds(heard.probabilities[None], seen.probabilities[None], looked)
+        row: Floats = of_one[0]
         return row
 
     def decide(self, heard: Floats, seen: Floats) -> NDArray[np.bool_]:

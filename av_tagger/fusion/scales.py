@@ -59,7 +59,8 @@ class ScoreScale:
             return probabilities
         if self.points:
             x, y = np.array(self.points, np.float64).T
-            return np.interp(probabilities, y, x)
+            scores: Floats = np.interp(probabilities, y, x)
+            return scores
         slope = 1.0 / self.slope
         return ScoreScale(slope, -self.intercept * slope)(probabilities)
 
@@ -131,7 +132,7 @@ def _scale(path: Path, label: str, key: str, value: object) -> ScoreScale | None
     if value is None:
         return None
     if not isinstance(value, list) or len(value) < 2:
-        raise _wrong(path, label, key, "is no list")
+        raise _wrong(path, label, key, "is not a list")
     if all(_is_number(v) for v in value) and len(value) == 2:
         if value[0] <= 0:
             raise _wrong(path, label, key, "does not rise")

@@ -82,7 +82,9 @@ def hours(text: str, where: str = "quiet hours") -> tuple[dt.time, dt.time]:
     try:
         begin, end = (dt.time.fromisoformat(part.strip()) for part in text.split("-"))
     except ValueError as error:
-        raise UsageError(f"{where}: {text!r} is no time span; write it as 22:00-06:00") from error
+        raise UsageError(
+            f"{where}: {text!r} is not a time span; write it as 22:00-06:00"
+        ) from error
     return begin, end
 
 

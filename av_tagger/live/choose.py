@@ -33,20 +33,42 @@ class AlarmTuning:
 
     hours: float
     choices: tuple[AlarmChoice, ...]
+    common: float | None = None  # threshold of all classes together
+
+    @property
+    def kept(self) -> int:
+        return sum(choice.kept for choice in self.choices)
 
 
-def tune_alarms(journal: Path, per_hour: float) -> AlarmTuning:
-    """The lowest threshold of each class with at most `per_hour` events per hour."""
-    if per_hour <= 0:
-        raise UsageError(f"--alarms-per-hour is above 0, not {per_hour:g}")
+def tune_alarms(journal: Path, per_hour: float | None, in_all: float | None = None) -> AlarmTuning:
+    """The lowest thresholds with at most `per_hour` events per hour of each class.
+
+    `in_all`: and at most so many of all classes together, by a threshold that all of them share.
+    """
+    for name, value in (("--alarms-per-hour", per_hour), ("--all-alarms-per-hour", in_all)):
+        if value is not None and value <= 0:
+            raise UsageError(f"{name} is above 0, not {value:g}")
     peaks, hours = _read(journal)
-    choices = [_choice(label, found, per_hour * hours) for label, found in sorted(peaks.items())]
-    return AlarmTuning(hours, tuple(choices))
+    own = {
+        label: None if per_hour is None else _threshold(found, per_hour * hours)
+        for label, found in peaks.items()
+    }
+    passed = [p for label, found in peaks.items() for p in found if p >= (own[label] or 0.0)]
+    common = None if in_all is None else _threshold(passed, in_all * hours)
+    choices = []
+    for label, found in sorted(peaks.items()):
+        limits = [t for t in (own[label], common) if t is not None]
+        threshold = max(limits, default=None)
+        kept = sum(p >= (threshold or 0.0) for p in found)
+        choices.append(AlarmChoice(label, len(found), kept, threshold))
+    return AlarmTuning(hours, tuple(choices), common)
 
 
 def as_rules(tuning: AlarmTuning) -> str:
     """The text of a file for `av-tag listen --alarms`."""
-    blocks = [f"# from {tuning.hours:.2f} h of recording"]
+    blocks = [f"# from {tuning.hours:.2f} h of recording, {tuning.kept} events are left"]
+    if tuning.common is not None:
+        blocks.append(f"[usual]  # classes that were not heard\nthreshold = {tuning.common}")
     blocks += [
         f'[classes."{c.label}"]  # {c.kept} of {c.events} events\nthreshold = {c.threshold}'
         for c in tuning.choices
@@ -55,12 +77,13 @@ def as_rules(tuning: AlarmTuning) -> str:
     return "\n\n".join(blocks) + "\n"
 
 
-def _choice(label: str, peaks: Sequence[float], budget: float) -> AlarmChoice:
+def _threshold(peaks: Sequence[float], budget: float) -> float | None:
+    """The lowest threshold that at most `budget` peaks reach; None: all of them may."""
     ordered, most = sorted(peaks, reverse=True), int(budget + 1e-9)
     if len(ordered) <= most:
-        return AlarmChoice(label, len(ordered), len(ordered), None)
-    threshold = min(1.0, round(ordered[most] + 10**-DIGITS, DIGITS))
-    return AlarmChoice(label, len(ordered), sum(p >= threshold for p in ordered), threshold)
+        return None
+    step: float = 10.0**-DIGITS
+    return min(1.0, round(ordered[most] + step, DIGITS))
 
 
 def _read(journal: Path) -> tuple[dict[str, list[float]], float]:
@@ -78,5 +101,5 @@ def _read(journal: Path) -> tuple[dict[str, list[float]], float]:
         raise StorageError(f"{journal}: {reason}") from error
     hours = max(spans) / 3600
     if not hours:
-        raise UsageError(f"{journal}: holds nothing; listen for a day first")
+        raise UsageError(f"{journal}: is empty; listen for a day first")
     return peaks, hours

@@ -14,7 +14,7 @@ import av.error
 from av.stream import Disposition
 
 from av_tagger.errors import MediaError
-from av_tagger.media.paths import check_path
+from av_tagger.media.paths import check_path, refuse_text
 
 # What FFmpeg and PyAV raise on broken input.
 BROKEN = (
@@ -32,7 +32,6 @@ LENIENT: dict[str, Any] = (
     {"metadata_errors": "replace"} if int(av.__version__.split(".")[0]) < 19 else {}
 )
 CHECK = "check that it plays in another player, or download it again"
-SNIFF_BYTES = 512
 MIN_RATE, MAX_RATE = 100, 1_000_000  # Hz; other sampling rates are broken headers
 MAX_CHANNELS, MAX_PLANES = 512, 64  # of interleaved and of planar samples: limits of FFmpeg
 MAX_PIXELS = 1 << 28  # of a picture, such as 16384 x 16384
@@ -60,19 +59,6 @@ def open_container(path: Path) -> Any:
         raise MediaError(path, *why_unreadable(path, error)) from error
 
 
-def refuse_text(path: Path) -> None:
-    """FFmpeg would take some texts for CD graphics, and playlists for the files they name."""
-    try:
-        with path.open("rb") as file:
-            head = file.read(SNIFF_BYTES)
-    except OSError as problem:
-        raise MediaError(path, f"cannot be read ({problem})", "check its permissions") from problem
-    if looks_like_text(head):
-        raise MediaError(
-            path, "is text, not media, whatever its name says", "name a video or sound file"
-        )
-
-
 def why_unreadable(path: Path, error: Exception) -> tuple[str, str]:
     """Reason and remedy, from the top-level boxes of an mp4 file."""
     boxes = top_boxes(path)
@@ -95,18 +81,6 @@ def describe(error: BaseException) -> str:
         return "its headers contradict each other"
     words = getattr(error, "strerror", None) or str(error) or type(error).__name__
     return " ".join(str(words).split())
-
-
-def looks_like_text(head: bytes) -> bool:
-    if b"\0" in head:
-        return False
-    printable = sum(byte >= 32 or byte in b"\t\n\r\f" for byte in head)
-    try:
-        head.decode("utf-8")
-    except UnicodeDecodeError as error:
-        if error.start < len(head) - 4:  # the last character may be cut
-            return False
-    return printable >= 0.95 * len(head)
 
 
 def top_boxes(path: Path, most: int = 64) -> set[str]:

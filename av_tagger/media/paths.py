@@ -9,6 +9,8 @@ from pathlib import Path
 
 from av_tagger.errors import MediaError
 
+SNIFF_BYTES = 512  # that say whether a file is text
+
 
 def exists(path: Path) -> bool:
     """False also for paths that are too long; `Path.exists` raises for them."""
@@ -59,3 +61,28 @@ def _why_no_file(folder: Path) -> tuple[str, str]:
             return "is a folder, not a media file", "name a file in it"
     except OSError as error:
         return f"this folder cannot be read ({error.strerror})", "check its permissions"
+
+
+def refuse_text(path: Path) -> None:
+    """FFmpeg would take some texts for CD graphics, and playlists for the files they name."""
+    try:
+        with path.open("rb") as file:
+            head = file.read(SNIFF_BYTES)
+    except OSError as problem:
+        raise MediaError(path, f"cannot be read ({problem})", "check its permissions") from problem
+    if looks_like_text(head):
+        raise MediaError(
+            path, "is text, not media, whatever its name says", "name a video or sound file"
+        )
+
+
+def looks_like_text(head: bytes) -> bool:
+    if b"\0" in head:
+        return False
+    printable = sum(byte >= 32 or byte in b"\t\n\r\f" for byte in head)
+    try:
+        head.decode("utf-8")
+    except UnicodeDecodeError as error:
+        if error.start < len(head) - 4:  # the last character may be cut
+            return False
+    return printable >= 0.95 * len(head)

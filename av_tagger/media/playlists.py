@@ -24,7 +24,7 @@ def read_playlist(path: Path) -> list[str]:
         reason = f"the playlist cannot be read ({error.strerror})"
         raise MediaError(path, reason, "check its permissions") from error
     if len(data) > MOST_BYTES or b"\0" in data:
-        raise MediaError(path, "is no playlist", "name a text file with one file per line")
+        raise MediaError(path, "is not a playlist", "name a text file with one file per line")
     text = _text(data)
     if STREAM in text:
         remedy = f"join it into one file first: ffmpeg -i {path.name} -c copy film.mkv"

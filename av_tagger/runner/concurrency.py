@@ -9,7 +9,7 @@ from av_tagger.systems import available_cores, physical_memory
 
 GIB = 1 << 30
 MOST_DECODERS = 64
-GPU_BATCH = 16  # windows; a GPU is filled by half of them, the driving process saves its own time
+GPU_BATCH = 8  # windows; a GPU is filled by about 2000 frames
 GATHER_SECONDS = 2.0  # a GPU, and the process that drives it, do more per second in full batches
 CPU_BATCH = 1  # a core is busy with one, and its scores then do not depend on its neighbours
 
@@ -23,7 +23,7 @@ class Concurrency:
     threads: int = 0  # per inference thread, inside the networks
     batch: int = 0  # windows per call of the networks
     memory_bytes: int = 0  # of decoded windows that wait or are being scored
-    ahead: int = 128  # clips that may be started beyond the oldest unfinished one
+    ahead: int = 64  # clips that may be started beyond the oldest unfinished one
     window_limit: float = 120.0  # seconds to decode one window
     clip_limit: float = 3600.0  # seconds to decode one clip
     detail: bool = False  # keep curves and pictures in the documents

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from av_tagger.clip import Clip, Frames, Media
-from av_tagger.errors import AvTaggerError, MediaError, MissingExtra, UsageError
+from av_tagger.errors import AvTaggerError, MediaError, MissingExtra, UsageError, missing_library
 from av_tagger.media import Decoder
 from av_tagger.protocols import DecodeRequest
 
@@ -198,10 +198,7 @@ def _library() -> Any:
     try:
         return importlib.import_module(LIBRARY)
     except ImportError as error:
-        raise MissingExtra(
-            f"--decode nvdec needs {LIBRARY} ({error}); "
-            "pip install 'av-tagger[nvdec]', or use --decode cores"
-        ) from error
+        raise missing_library("--decode nvdec needs", LIBRARY, error, "nvdec") from error
 
 
 def engines_of(mode: str, device: str) -> list[Callable[[], CardEngine]]:

@@ -23,6 +23,7 @@ from av_tagger.runner.worker import InferenceThread, Worker
 from av_tagger.tagger import WindowResult
 
 MOST_EVENTS = 64  # events handled before finished clips are looked for again
+PAUSE_SECONDS = 0.02  # of the thread that merges and records
 LOOK_AHEAD = 4  # jobs per engine from which the largest files go to the engines
 GATHERED = 4  # batches of clips that may be started, or threads do not wait for a full one
 MOST_DEFECTS = 20  # clips in a row that fail with a bug: more end the run with the traceback
@@ -269,8 +270,9 @@ class Flow:
                 yield ready
 
     def _next_events(self) -> list[ScoredWindow | Decoded | ThreadEnded]:
-        """Wait for the next event; take more that have already arrived."""
+        """Wait for the next event, and a moment for more: one transaction records them all."""
         events = [self._events.get()]
+        time.sleep(PAUSE_SECONDS)
         while len(events) < MOST_EVENTS:
             try:
                 events.append(self._events.get_nowait())

@@ -93,7 +93,7 @@ class Journal:
         known = set(sql.RESULT_COLUMNS.split(", "))
         if (tables or schema != "main") and not known <= self._columns(schema):
             raise StorageError(
-                f"{path}: is a database, but no journal of av-tag; move it away, or choose "
+                f"{path}: is a database, but not a journal of av-tag; move it away, or choose "
                 "another folder with -o"
             )
 

@@ -191,7 +191,7 @@ def _one(D: Dissimilarities) -> Matrix:
 
 def _checked_lambda(lambda_: float) -> float:
     if not (np.isfinite(lambda_) and lambda_ >= 0):
-        raise UsageError(f"lambda is a finite number from 0 on, not {lambda_!r}")
+        raise UsageError(f"lambda must be a finite number of at least 0, not {lambda_!r}")
     return float(lambda_)
 
 
@@ -199,7 +199,7 @@ def _at(solve: _Solver, D: Matrix, lambda_: float) -> Coding:
     """The program at lambda, solved in units of D's mean and answered in units of D."""
     if solve.penalty is None:
         raise UsageError(
-            "this baseline knows no lambda; use solver 'sparse' or 'cvxpy', or give a count alone"
+            "this baseline has no lambda; use solver 'sparse' or 'cvxpy', or give a count alone"
         )
     scaled, scale = normalised(D)
     found = solve.penalty(scaled, lambda_ / scale)

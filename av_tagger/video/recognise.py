@@ -237,7 +237,7 @@ def check_inception_v4(path: Path) -> None:
     expected = {name: tuple(tensor.shape) for name, tensor in network.state_dict().items()}
     found = safetensors_shapes(path)
     if found != expected:
-        reason = "is no safetensors file" if found is None else "is not Inception-v4"
+        reason = "is not a safetensors file" if found is None else "is not Inception-v4"
         raise WeightsError(sentence(path, reason, AGAIN))
 
 

@@ -55,7 +55,7 @@ def read_words(path: Path, needed: Collection[str]) -> dict[str, NDArray[np.floa
             words = file.get_tensor(WORDS).tobytes().split(b"\n")
             rows = file.get_slice(VECTORS)
             if rows.get_shape()[0] != len(words):
-                raise WeightsError(sentence(path, "has not one vector per word", AGAIN))
+                raise WeightsError(sentence(path, "does not have one vector per word", AGAIN))
             found = [(i, word) for i, word in enumerate(words) if word in wanted]
             return {word.decode(): rows[i : i + 1][0] for i, word in found}
     except (SafetensorError, OSError, UnicodeDecodeError) as error:

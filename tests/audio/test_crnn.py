@@ -91,7 +91,7 @@ def test_wrong_settings_are_refused(wrong: dict[str, object], message: str) -> N
 
 
 def test_pools_that_leave_no_band_are_refused() -> None:
-    with pytest.raises(ValueError, match="leave nothing of 40 bands"):
+    with pytest.raises(ValueError, match="leaves none of the 40 bands"):
         Crnn(FeatureShape(1, 40, 200.0), CrnnSettings())
 
 

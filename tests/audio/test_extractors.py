@@ -262,9 +262,9 @@ def test_residual_norm_removes_offsets_of_bands() -> None:
     [
         ("dense", {"context": 2}, "odd"),
         ("dense", {"width": (3,)}, "did you mean 'widths'"),
-        ("vgg3", {"frames": 3}, "leave nothing"),
-        ("fuse", {"channels": (4,) * 6}, "nothing of 16 bands"),
-        ("vgg-like", {"channels": (4,) * 6}, "nothing of 16 bands"),
+        ("vgg3", {"frames": 3}, "leaves nothing"),
+        ("fuse", {"channels": (4,) * 6}, "none of the 16 bands"),
+        ("vgg-like", {"channels": (4,) * 6}, "none of the 16 bands"),
         ("resnet", {"blocks": (1, 1)}, "number of blocks and channels per group"),
         ("bc-resnet", {"parts": 3}, "not a multiple"),
         ("bilstm", {"layers": 0}, "positive"),

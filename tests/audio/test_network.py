@@ -174,7 +174,7 @@ def test_an_architecture_round_trips_through_json(architecture: EarArchitecture)
         ),
         (
             {"classes": 3, "frontend": {"mels": 20}},
-            "cannot be built: the pools leave nothing of 20 bands",
+            "cannot be built: pooling leaves none of the 20 bands",
         ),
         (
             {"classes": 3, "frontend": {}, "features": {"channels": 1, "bands": 60, "rate": 1.0}},

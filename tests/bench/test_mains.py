@@ -291,6 +291,13 @@ def test_savings_without_films(run: Run, tmp_path: Path) -> None:
         run("savings", tmp_path, "--network", "thumbnail", "--variants", "float32")
 
 
+def test_captions_of_a_made_film(run: Run) -> None:
+    said = run("captions", "--hours", 0.1, "--repeats", 1)
+    assert numbers(r"(\d+) lines of dialogue", said) == [75]
+    assert numbers(r"(\d+) placed", said)[0] > 0
+    assert numbers(r"write: ([\d.]+) s", said)[0] >= 0
+
+
 def test_scaling(run: Run) -> None:
     small = ("--clips", 2, "--seconds", 1, "--size", "96x64", "--rounds", 1)
     said = run("scaling", *small, "--free", "--no-ray")

@@ -110,7 +110,7 @@ def test_classes_fusion_and_fingerprint() -> None:
 
 def test_a_run_that_would_be_refused() -> None:
     plan = found(ear="startr", offline=True)["plan"]
-    assert plan.found == "a run would end at once"
+    assert plan.found == "a run would stop with this error"
     assert "did you mean 'starter'" in plan.advice[0]
 
 

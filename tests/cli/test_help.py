@@ -79,7 +79,7 @@ def test_required_flags_and_defaults_are_shown(av_tag: AvTag) -> None:
     assert "Label Studio, ELAN or CSV. (required)" in scored
     assert "ear or eye. Default: logit." in out
     assert "Folds of the cross-validation. Default: 5." in out
-    assert out.count("Default: the 17 of DCASE 2017") == 1
+    assert out.count("Default: those of the ear, or of the ground truth.") == 1
 
 
 def test_a_group_without_a_member_shows_its_page(av_tag: AvTag) -> None:

@@ -12,7 +12,7 @@ from typing import Any, cast
 
 import pytest
 
-from av_tagger.cli.inputs import Jobs, at_hand, gather, say_skipped
+from av_tagger.cli.inputs import Jobs, at_hand, gather, say_skipped, without_unreadable
 from av_tagger.clip import Clip
 from av_tagger.errors import UsageError
 from av_tagger.scores import Failed
@@ -55,6 +55,20 @@ class Echo:
     def stream(self, clips: list[Clip], watch: object = None) -> object:
         self.seen += clips
         yield from clips
+
+
+def test_a_text_is_refused_before_anything_is_loaded(tmp_path: Path) -> None:
+    (tmp_path / "wrong.mp4").write_text("this is not a film\n")
+    (failed,) = gather([str(tmp_path / "wrong.mp4")]).failures
+    assert "is text, not media" in failed.message
+
+
+def test_a_few_files_are_opened_before_networks_are_loaded(tmp_path: Path) -> None:
+    make_audio(tmp_path / "good.wav", seconds=0.5)
+    (tmp_path / "noise.mp4").write_bytes(bytes(range(256)) * 40)
+    jobs = without_unreadable(gather([str(tmp_path)]), "pyav")
+    assert [item.clip.name for item in jobs.failures] == [str(tmp_path / "noise.mp4")]
+    assert len(jobs) == 2
 
 
 def names(jobs: Jobs) -> list[str]:

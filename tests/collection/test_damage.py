@@ -19,7 +19,7 @@ from av_tagger.collection.query import parse
 from av_tagger.collection.search import Found, matching_files, search
 from av_tagger.collection.sources import sources_of
 from av_tagger.errors import AvTaggerError, StorageError
-from av_tagger.live.outputs.files import SCHEMA
+from av_tagger.reports.schema.day import TABLES
 from tests import ROOT
 from tests.collection.made import random_results, result, write_run
 
@@ -105,7 +105,7 @@ def test_strange_lines_of_a_journal_are_left_out(kind: str, tmp_path: Path) -> N
     day = tmp_path / "2026-03-01.sqlite"
     good = {"label": "Cat", "start": 3, "end": 4, "peak": 0.5}
     with closing(sqlite3.connect(day)) as db:
-        db.executescript(SCHEMA)
+        db.executescript(TABLES)
         rows = [(kind, x if isinstance(x, str) else json.dumps(x)) for x in STRANGE]
         rows.append(("close", json.dumps(good)))
         db.executemany("INSERT INTO lines (kind, start, document) VALUES (?, 0, ?)", rows)
@@ -117,7 +117,7 @@ def test_strange_lines_of_a_journal_are_left_out(kind: str, tmp_path: Path) -> N
 def test_a_journal_that_is_damaged_is_one_sentence(tmp_path: Path) -> None:
     day = tmp_path / "2026-03-01.sqlite"
     with closing(sqlite3.connect(day)) as db:
-        db.executescript(SCHEMA)
+        db.executescript(TABLES)
         row = ("close", json.dumps({"label": "Dog", "start": 1, "end": 2}))
         db.executemany("INSERT INTO lines (kind, start, document) VALUES (?, 0, ?)", [row] * 2000)
         db.commit()

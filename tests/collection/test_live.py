@@ -14,8 +14,8 @@ from av_tagger.collection.search import Hit, search
 from av_tagger.collection.sources import sources_of
 from av_tagger.collection.tables import media_of
 from av_tagger.live.lines import LineKind, LiveLine
-from av_tagger.live.outputs.day import StreamHead
 from av_tagger.live.outputs.files import DailyJournal
+from av_tagger.reports.schema.day import StreamHead
 from tests.collection.made import BRANCH, RUN
 
 HEAD = StreamHead("rtsp://camera", BRANCH, BRANCH, RUN)

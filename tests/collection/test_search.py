@@ -6,6 +6,7 @@ import datetime as dt
 import fnmatch
 import os
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -13,8 +14,9 @@ import pytest
 from av_tagger.collection.index import Index
 from av_tagger.collection.names import Names
 from av_tagger.collection.query import And, Dated, Near, Node, Not, Or, PathLike, Term, parse
-from av_tagger.collection.search import Found, search
+from av_tagger.collection.search import Found, FoundEvent, search
 from av_tagger.collection.sources import sources_of
+from av_tagger.collection.tables import whole_of
 from av_tagger.scores import Event, Tagged
 from tests.collection.made import random_results, result, write_run
 
@@ -146,6 +148,19 @@ def test_hits_show_the_events_that_matched(find: Search, tmp_path: Path) -> None
     assert times("dog NEAR/1 cat") == [("Dog", 1), ("Cat", 3)]
     assert times("dog SHORTER 2 AND NOT accordion") == [("Dog", 1)]
     assert times("NOT accordion") == []
+
+
+def test_a_tag_without_events_is_named_by_what_was_asked_for(find: Search, tmp_path: Path) -> None:
+    """Seen and not heard: the best tag of the clip is another one."""
+    one = result("a.mp4", {"Music": [(0, 9)], "Dog": []}, 0.9)
+    less = [replace(tag, probability=0.5) if tag.label == "Dog" else tag for tag in one.tags]
+    run = write_run(tmp_path / "run", [replace(one, tags=tuple(less))])
+    (hit,) = find("dog", run).hits
+    assert (hit.asked, hit.events, hit.score) == (("Dog",), (), 0.5)
+    assert whole_of(hit) == FoundEvent("Dog", 0.0, 60.0, 0.5)
+    (hit,) = find("NOT cat", run).hits
+    assert hit.asked == ()
+    assert whole_of(hit).label == "Music"
 
 
 def test_dates_are_days_of_the_file_here(find: Search, tmp_path: Path) -> None:

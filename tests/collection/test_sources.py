@@ -10,13 +10,13 @@ import pytest
 
 from av_tagger.collection.sources import read_only, sources_of
 from av_tagger.errors import UsageError
-from av_tagger.live.outputs.files import SCHEMA
+from av_tagger.reports.schema.day import TABLES
 from tests.collection.made import result, write_run
 
 
 def make_day(path: Path) -> Path:
     with closing(sqlite3.connect(path)) as db:
-        db.executescript(SCHEMA)
+        db.executescript(TABLES)
     return path
 
 

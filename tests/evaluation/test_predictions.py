@@ -95,8 +95,8 @@ def document(**changes: Any) -> dict[str, Any]:
 @pytest.mark.parametrize(
     ("line", "says"),
     [
-        (document(tags=[{"label": "Dog", "probability": 0.5}]), "'Dog' is not a class"),
-        (document(tags=[{"label": "Cra", "probability": 0.5}]), "did you mean 'Car'"),
+        (document(tags=[{"label": "Dog", "probability": 0.5}], scores={}), "'Dog' is not a class"),
+        (document(tags=[{"label": "Cra", "probability": 0.5}], scores={}), "did you mean 'Car'"),
         (
             document(tags=[{"label": "Car", "probability": 1.5}]),
             "tags[0].probability is 1.5; expected a number from 0 to 1",
@@ -108,7 +108,7 @@ def document(**changes: Any) -> dict[str, Any]:
         ),
         (document(scores={"Car": 0.5}), "scores['Car'] is 0.5; expected an object"),
         (document(scores=[]), "scores is []; expected an object"),
-        (document(scores={"Dog": {}}), "'Dog' is not a class"),
+        (document(tags=[], scores={"Dog": {}}), "'Dog' is not a class"),
         (document(tags="Car"), "tags is 'Car'; expected a list"),
         (
             document(tags=[{"label": "Car", "events": [{"start": 2, "end": 1}]}]),
@@ -130,6 +130,15 @@ def test_a_malformed_line_is_named(line: object, says: str, tmp_path: Path) -> N
     with pytest.raises(TableError, match=re.escape(says)) as caught:
         read_predictions(path, CLASSES)
     assert caught.value.line == 2
+
+
+def test_results_with_more_classes_are_scored_on_those_of_the_truth(tmp_path: Path) -> None:
+    """An ear with 527 classes and a ground truth of 17: no error, the others are named."""
+    both = [{"label": "Car", "probability": 0.9}, {"label": "Dog", "probability": 0.8}]
+    path = lines(tmp_path / "r.jsonl", document(tags=both))
+    read = read_predictions(path, CLASSES)
+    assert [p.tags for p in read.clips.values()] == [("Car",)]
+    assert read.left_out == ("Dog",)
 
 
 def test_missing_and_empty_files(tmp_path: Path) -> None:

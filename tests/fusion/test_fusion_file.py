@@ -115,7 +115,7 @@ def changed(key: str, value: object, row: int | None = None) -> dict[str, Any]:
         (changed("ear", "high", row=0), "'ear' of class 'Car' is 'high'"),
         (changed("both", None, row=0), "class 'Car' has no 'both'"),
         (changed("label", None, row=1), "class 2 has no label"),
-        (changed("label", "Car", row=1), "class 'Car' stands twice"),
+        (changed("label", "Car", row=1), "class 'Car' is there twice"),
         (changed("eye", 3, row=1), "'eye' of class 'Bus' is 3"),
     ],
 )

@@ -121,7 +121,7 @@ def test_a_clip_without_pictures_has_the_scale_of_the_ear() -> None:
 @pytest.mark.parametrize(
     ("value", "words"),
     [
-        ("steep", "is no list"),
+        ("steep", "is not a list"),
         ([0.0, 1.0], "does not rise"),
         ([[0.0, 0.5], [1.0, 0.5]], "does not rise within 0 and 1"),
         ([[0.0, 0.5], [1.0, 1.5]], "does not rise within 0 and 1"),

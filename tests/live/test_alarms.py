@@ -113,7 +113,7 @@ def test_a_file_of_rules(tmp_path: Path) -> None:
     [
         ("[classes.Sirene]\n", "there is no class 'Sirene'; did you mean 'Siren'"),
         ("silent = []\n", "there is no setting 'silent'"),
-        ('quiet = ["night"]\n', "'night' is no time span; write it as 22:00-06:00"),
+        ('quiet = ["night"]\n', "'night' is not a time span; write it as 22:00-06:00"),
         ("[usual]\nminimum = 1\n", "minimum"),
         ("[usual]\nminimum_seconds = -1.0\n", "not negative"),
     ],

@@ -55,6 +55,22 @@ def test_the_rules_can_be_read(journal: Path, tmp_path: Path) -> None:
     assert rules.of("Bus").threshold is None
 
 
+def test_all_classes_together(journal: Path, tmp_path: Path) -> None:
+    tuning = tune_alarms(journal, None, 1.0)
+    bus, siren = tuning.choices
+    assert tuning.common == pytest.approx(0.8001)
+    assert (bus.kept, siren.kept, tuning.kept) == (1, 1, 2)
+    both = tune_alarms(journal, 2.0, 2.0)
+    assert both.common == pytest.approx(0.6001)
+    assert [c.kept for c in both.choices] == [1, 3]
+    assert tune_alarms(journal, 1.0, 5.0).common is None
+    path = tmp_path / "alarms.toml"
+    path.write_text(as_rules(tuning))
+    rules = read_rules(path, (*PEAKS, "Train"))
+    limits = [rules.of(label).threshold for label in ("Bus", "Siren", "Train")]
+    assert limits == [tuning.common] * 3
+
+
 def test_what_is_no_journal(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="no such file"):
         tune_alarms(tmp_path / "no.sqlite", 1.0)

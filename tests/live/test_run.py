@@ -204,3 +204,19 @@ def test_sound_that_a_source_lost_is_a_gap_line() -> None:
         (LineKind.END, 17.0, None),
     ]
     assert (out.lines[2].text, live.gaps) == ("mic: is too slow", 1)
+
+
+def test_a_clock_of_the_machine_that_jumps_moves_no_event() -> None:
+    clock = Ticking()
+
+    def items() -> Iterator[StreamItem]:
+        for n, item in enumerate(blocks(sound((5.0, 7.0), seconds=10), clock)):
+            if n == 30:
+                clock.seconds -= 3600.0  # set back by an hour
+            yield item
+
+    _, out = run(items(), clock)
+    assert shortly(out.lines)[:2] == [(LineKind.OPEN, 5.0, None), (LineKind.CLOSE, 5.0, 7.0)]
+    assert [x.wall - x.start for x in out.lines if x.wall is not None] == [
+        pytest.approx(1000.1, abs=1e-6)
+    ] * 3

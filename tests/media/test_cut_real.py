@@ -68,19 +68,20 @@ def test_a_real_film_is_cut(source: Path, exact: bool, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("exact", [False, True], ids=["copied", "exact"])
 def test_odd_files_are_cut_or_refused_in_one_sentence(exact: bool, tmp_path: Path) -> None:
-    cut = refused = 0
+    cut = 0
+    refusals: list[str] = []
     for source in ODD:
         try:
             if seconds_of_film(source) > LONGEST:
                 continue
             film = cut_thirds(source, tmp_path, exact=exact)
         except AvTaggerError as error:
-            refused += 1
-            assert str(error).count("\n") == 0
+            refusals.append(str(error))
         else:
             cut += 1
             assert film.path.stat().st_size > 0
             film.path.unlink()
         assert list(tmp_path.iterdir()) == []
     assert cut > 20
-    assert refused > 20
+    assert len(refusals) > 20
+    assert [text for text in refusals if "\n" in text] == []

@@ -19,12 +19,10 @@ from av_tagger.clip import Clip
 from av_tagger.errors import MediaError
 from av_tagger.media import make_backend, opening
 from av_tagger.media.opening import (
-    SNIFF_BYTES,
     Tracks,
     codec_name,
     describe,
     duration_of,
-    looks_like_text,
     open_container,
     origin_of,
     pick_tracks,
@@ -32,6 +30,7 @@ from av_tagger.media.opening import (
     why_implausible,
     why_unreadable,
 )
+from av_tagger.media.paths import SNIFF_BYTES, looks_like_text
 from av_tagger.protocols import DecodeRequest
 from tests.assets import make_audio, make_video
 

@@ -159,6 +159,22 @@ def test_the_media_can_be_embedded(tagged: Tagged, tmp_path: Path) -> None:
     assert read(film, tmp_path, embed=True, embed_limit=3).all("video")[0]["src"] == "film.mp4"
 
 
+def test_the_copy_of_an_address_is_in_the_page(tagged: Tagged, tmp_path: Path) -> None:
+    """It is deleted after tagging: a link to it would be dead."""
+    copy = tmp_path / "copy.mp4"
+    copy.write_bytes(b"film")
+    address = "https://host/film.mp4"
+    found = replace(tagged, clip=replace(tagged.clip, path=copy, source=address))
+    (player,) = read(found, tmp_path).all("video")
+    assert str(player["src"]).startswith("data:video/mp4;base64,")
+    copy.unlink()
+    (player,) = read(found, tmp_path).all("video")
+    assert "src" not in player
+    (lost,) = [p for p in read(found, tmp_path).all("p") if p.get("id") == "lost"]
+    assert "hidden" not in lost
+    assert address in " ".join(read(found, tmp_path).texts)
+
+
 def test_hostile_names_labels_and_notes_are_escaped(tagged: Tagged, tmp_path: Path) -> None:
     tag = Tag(HOSTILE, 0.9, 0.1, 0.9, 0.1, (Event(1, 2, 0.9),), (Evidence(1, HOSTILE, 0.5, 0.5),))
     bad = replace(

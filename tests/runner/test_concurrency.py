@@ -85,5 +85,5 @@ def test_impossible_numbers_are_refused(wrong: dict[str, int], words: str) -> No
 def test_the_numbers_are_described_in_one_line() -> None:
     assert describe(for_machine(Concurrency(decoders=1), "cuda:0"), "cuda:0") == (
         "1 decoding process, 2 inference threads with 4 threads each on cuda:0, "
-        "batches of 16 windows, at most 8.0 GiB of decoded windows"
+        "batches of 8 windows, at most 8.0 GiB of decoded windows"
     )

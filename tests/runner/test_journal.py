@@ -244,7 +244,7 @@ def test_a_database_of_another_program_is_named_and_left_alone(
         db.execute("CREATE TABLE results (name TEXT)")
     before = path.read_bytes()
     for attempt in (lambda: Journal(tmp_path), lambda: journal.adopt(path)):
-        with pytest.raises(StorageError, match="no journal of av-tag"):
+        with pytest.raises(StorageError, match="not a journal of av-tag"):
             attempt()
     assert path.read_bytes() == before
 

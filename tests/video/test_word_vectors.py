@@ -83,7 +83,7 @@ def test_other_files(tmp_path: Path) -> None:
     with pytest.raises(WeightsError, match="is not a file of word vectors"):
         read_words(path, {"siren"})
     save_file({"vectors": VECTORS, "words": np.frombuffer(b"one\ntwo", np.uint8)}, path)
-    with pytest.raises(WeightsError, match="has not one vector per word"):
+    with pytest.raises(WeightsError, match="does not have one vector per word"):
         read_words(path, {"one"})
     save_file({"vectors": VECTORS}, path)
     assert not holds_all_words(path)

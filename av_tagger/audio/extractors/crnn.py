@@ -59,7 +59,7 @@ class Crnn(Extractor):
         super().__init__(shape, settings)
         left = settings.bands_left(shape.bands)
         if left < 1:
-            raise ValueError(f"the pools leave nothing of {shape.bands} bands: {settings.pools = }")
+            raise ValueError(f"pooling leaves none of the {shape.bands} bands: {settings.pools = }")
         self.stride, self.width = settings.stride, 2 * settings.units
         self.convolutions = nn.Sequential(*_blocks(shape.channels, settings)).to(
             memory_format=torch.channels_last

@@ -112,7 +112,7 @@ def bands_left(bands: int, factor: int) -> int:
     """Bands that remain after pooling by `factor`."""
     left = bands // factor
     if left < 1:
-        raise ValueError(f"the pools leave nothing of {bands} bands")
+        raise ValueError(f"pooling leaves none of the {bands} bands")
     return left
 
 

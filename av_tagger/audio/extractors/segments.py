@@ -36,7 +36,7 @@ class Vgg3Settings:
             raise ValueError(f"pools must be positive: {self.pools = }")
         if self.frames < math.prod(time for time, _ in self.pools):
             raise ValueError(
-                f"the pools leave nothing of a segment: {self.frames = }, {self.pools = }"
+                f"pooling leaves nothing of a segment: {self.frames = }, {self.pools = }"
             )
 
     def cells(self, bands: int) -> int:
@@ -57,7 +57,7 @@ class Vgg3(Extractor):
         super().__init__(shape, settings)
         cells = settings.cells(shape.bands)
         if cells < 1:
-            raise ValueError(f"the pools leave nothing of {shape.bands} bands: {settings.pools = }")
+            raise ValueError(f"pooling leaves none of the {shape.bands} bands: {settings.pools = }")
         self.stride, self.width = settings.frames, settings.dense[-1]
         self.convolutions = nn.Sequential(*_groups(shape.channels, settings))
         sides = zip(

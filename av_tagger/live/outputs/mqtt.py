@@ -32,7 +32,7 @@ def parse_address(url: str) -> MqttAddress:
     parts = urlsplit(url)
     if parts.scheme not in ("mqtt", "mqtts") or not parts.hostname:
         raise UsageError(
-            f"{url}: is no broker; write it as mqtt://host or mqtt://user:pw@host/name"
+            f"{url}: is not a broker; write it as mqtt://host or mqtt://user:pw@host/name"
         )
     tls = parts.scheme == "mqtts"
     try:

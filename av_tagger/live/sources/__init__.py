@@ -12,6 +12,7 @@ from av_tagger.errors import UsageError
 from av_tagger.live.sources.base import StreamSource
 from av_tagger.live.sources.container import ContainerSource
 from av_tagger.live.sources.devices import camera, microphone
+from av_tagger.live.sources.paired import PairedSource
 from av_tagger.live.sources.pcm import FORMATS, PcmSource
 
 URLS = ("rtsp", "rtsps", "rtmp", "http", "https", "udp", "rtp", "srt", "tcp")
@@ -27,6 +28,7 @@ class SourceSettings:
     format: str = "s16le"  # of raw PCM
     channels: int = 1
     packets: bool = False  # give the packets of containers, too
+    camera: str | None = None  # gives the pictures to the sound of a microphone
 
     def __post_init__(self) -> None:
         if self.pace not in ("real", "fast"):
@@ -40,10 +42,14 @@ def make_source(
 ) -> StreamSource:
     """`mic`, `mic:NAME`, `camera:NAME`, a URL, `-` (standard input) or a file."""
     kind, colon, rest = name.partition(":")
+    if settings.camera is not None and kind != "mic":
+        raise UsageError("--camera goes with a microphone: av-tag listen mic --camera 0")
     if name == STDIN:
         return _standard_input((stdin or _stdin)(), settings)
     if kind == "mic":
-        return microphone(rest)
+        sound = microphone(rest)
+        paired = settings.camera is not None
+        return PairedSource(sound, camera(settings.camera or "")) if paired else sound
     if kind == "camera":
         return replace(camera(rest), packets=settings.packets)
     if colon and rest.startswith("//"):

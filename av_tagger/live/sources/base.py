@@ -95,8 +95,11 @@ Recorded = SoundBlock | StreamTracks | StreamPacket  # what outputs may keep
 class StreamSource(Protocol):
     """A place where sound and pictures come from; `live`: it goes on by itself."""
 
-    name: str
-    live: bool
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def live(self) -> bool: ...
 
     def items(self, request: DecodeRequest) -> Iterator[StreamItem]:
         """Open the source and read it to its end; MediaError if it breaks."""

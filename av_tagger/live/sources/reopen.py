@@ -49,7 +49,22 @@ class ReadAhead:
                     raise item
                 yield item
         finally:
-            self._stopped.set()
+            self.stop()
+
+    def ready(self) -> Iterator[StreamItem | None]:
+        """What is there, without waiting; None: the source has ended."""
+        while True:
+            try:
+                item = self._items.get_nowait()
+            except queue.Empty:
+                return
+            if isinstance(item, BaseException):
+                raise item
+            yield item
+
+    def stop(self) -> None:
+        """Nothing is read any more."""
+        self._stopped.set()
 
     def _next(self) -> StreamItem | BaseException | None:
         limit = self.stall_seconds if self.source.live else None

@@ -17,6 +17,7 @@ from av_tagger.reports.schema import data_uri
 from av_tagger.scores import Status
 
 if TYPE_CHECKING:
+    from av_tagger.clip import Clip
     from av_tagger.scores import Tagged
 
 
@@ -36,21 +37,22 @@ def player(tagged: Tagged, target: Path, options: PageOptions) -> Html:
     path = tagged.clip.path
     kind = mimetypes.guess_type(path.name)[0] or ""
     sound_only = tagged.eye.status is Status.NO_TRACK or kind.startswith("audio/")
+    source = _source(tagged.clip, target, kind, options)
     attributes = {
         "id": "media",
         "controls": True,
         "preload": "metadata",
         "playsinline": True,
-        "src": _source(path, target, kind, options),
+        "src": source,
         "poster": None if sound_only else _poster(tagged),
     }
-    where = str(Path(shown_folder(path)) / path.name)
+    where = tagged.clip.source or str(Path(shown_folder(path)) / path.name)
     lost = ["This browser cannot play the file, or it is not at ", h("code", None, where), "."]
     return h(
         "div",
         {"class": "player"},
         h("audio" if sound_only else "video", attributes, ""),
-        h("p", {"id": "lost", "hidden": True}, lost),
+        h("p", {"id": "lost", "hidden": source is not None}, lost),
     )
 
 
@@ -61,14 +63,19 @@ def _poster(tagged: Tagged) -> str | None:
     return data_uri(best.picture) if best is not None and best.picture is not None else None
 
 
-def _source(path: Path, target: Path, kind: str, options: PageOptions) -> str:
-    """A data URI, or a link relative to the page."""
-    full = path.absolute()
-    limit = options.embed_limit if options.embed else options.embed_small
+def _source(clip: Clip, target: Path, kind: str, options: PageOptions) -> str | None:
+    """A data URI, or a link relative to the page.
+
+    The copy of an address will be deleted: it is inside the page, or there is None.
+    """
+    full, whole = clip.path.absolute(), options.embed or bool(clip.source)
+    limit = options.embed_limit if whole else options.embed_small
     if limit and full.is_file() and full.stat().st_size <= limit:
         data = base64.b64encode(full.read_bytes()).decode("ascii")
         return f"data:{kind or 'video/mp4'};base64,{data}"
-    return media_link(path, target)
+    if clip.source:
+        return None
+    return media_link(clip.path, target)
 
 
 def media_link(path: Path, target: Path) -> str:

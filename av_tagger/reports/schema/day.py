@@ -87,7 +87,7 @@ def result_of(documents: Iterable[dict[str, Any]], length: float, head: StreamHe
     tags = [_tag(label, found) for label, found in by_label.items()]
     ends = [event.end for tag in tags for event in tag.events]
     return Tagged(
-        clip=Clip(Path(head.source)),
+        clip=Clip(Path(head.source), source=head.source if "://" in head.source else ""),
         duration_seconds=max([length, *ends]),
         tags=tuple(sorted(tags, key=lambda tag: -tag.probability)),
         scores={t.label: ClassScore(t.probability, t.heard, t.seen, t.threshold) for t in tags},

@@ -69,7 +69,7 @@ def checked(D: NDArray[np.generic]) -> Matrix:
 
 def checked_count(count: int) -> int:
     if isinstance(count, bool) or not isinstance(count, (int, np.integer)) or count < 1:
-        raise UsageError(f"the number of representatives is an integer from 1 on, not {count!r}")
+        raise UsageError(f"count must be an integer of at least 1, not {count!r}")
     return int(count)
 
 

@@ -63,7 +63,7 @@ def _solver(name: str, norm: Norm) -> str:
         )
     if name not in _SOLVERS:
         raise UsageError(
-            f"cvxpy is used with no solver {name!r} here; {did_you_mean(name, _SOLVERS)}"
+            f"cvxpy's solver {name!r} is not supported here; {did_you_mean(name, _SOLVERS)}"
         )
     if name == "highs" and norm == "l2":
         raise UsageError(

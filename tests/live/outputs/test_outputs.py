@@ -14,7 +14,7 @@ import threading
 import time
 import wave
 from collections.abc import Iterator
-from contextlib import closing
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -375,15 +375,14 @@ def free_port() -> int:
         return int(free.getsockname()[1])
 
 
-@pytest.fixture
-def broker(tmp_path: Path) -> Iterator[int]:
+@contextmanager
+def mosquitto(folder: Path, port: int) -> Iterator[None]:
     """A real broker on this machine."""
     pytest.importorskip("paho.mqtt.client", reason="paho-mqtt is not installed")
     program = shutil.which("mosquitto", path="/usr/sbin:/usr/local/sbin:/usr/bin:/usr/local/bin")
     if program is None:
         pytest.skip("mosquitto is not installed")
-    port = free_port()
-    config = tmp_path / "mosquitto.conf"
+    config = folder / "mosquitto.conf"
     config.write_text(f"listener {port} 127.0.0.1\nallow_anonymous true\n")
     with subprocess.Popen([program, "-c", str(config)], stderr=subprocess.DEVNULL) as server:
         for _ in range(100):
@@ -392,8 +391,56 @@ def broker(tmp_path: Path) -> Iterator[int]:
                 break
             except OSError:
                 time.sleep(0.05)
+        try:
+            yield
+        finally:
+            server.terminate()
+
+
+@pytest.fixture
+def broker(tmp_path: Path) -> Iterator[int]:
+    port = free_port()
+    with mosquitto(tmp_path, port):
         yield port
-        server.terminate()
+
+
+def retained(port: int, last: str) -> dict[str, str]:
+    """What the broker keeps, once it has `last`."""
+    import paho.mqtt.client as paho
+
+    got: dict[str, str] = {}
+    done = threading.Event()
+
+    def on_message(_: Any, __: Any, message: Any) -> None:
+        got[message.topic] = message.payload.decode()
+        if last in got:
+            done.set()
+
+    reader = paho.Client(paho.CallbackAPIVersion.VERSION2)
+    reader.on_message = on_message
+    reader.connect("127.0.0.1", port)
+    reader.subscribe("porch/#", qos=1)
+    reader.loop_start()
+    assert done.wait(30)
+    time.sleep(0.2)  # what else is kept
+    reader.disconnect()
+    reader.loop_stop()
+    return got
+
+
+def test_a_broker_that_goes_away_gets_what_was_said_meanwhile(tmp_path: Path) -> None:
+    port = free_port()
+    with mosquitto(tmp_path, port):
+        output = MqttOutput(parse_address(f"mqtt://127.0.0.1:{port}/porch"), ("Train horn", "Bus"))
+        output.take(OPENED)
+        assert retained(port, "porch/train_horn/state")["porch/train_horn/state"] == "ON"
+    output.take(CLOSED)
+    output.take(LiveLine(LineKind.OPEN, 70.0, label="Bus", peak=0.9, number=2))
+    with mosquitto(tmp_path, port):
+        got = retained(port, "porch/bus/state")
+        assert (got["porch/train_horn/state"], got["porch/bus/state"]) == ("OFF", "ON")
+        output.close()
+        assert retained(port, "porch/status")["porch/status"] == "offline"
 
 
 def test_a_real_broker(broker: int) -> None:

@@ -2,19 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import threading
+import time
+from collections.abc import Callable, Iterator
 from types import SimpleNamespace
-from typing import Any, Self
+from typing import Any, Self, TypeVar
 
 import numpy as np
 import pytest
 
 from av_tagger.clip import Samples
-from av_tagger.errors import MediaError
-from av_tagger.live.sources import devices
-from av_tagger.live.sources.base import SoundBlock, StreamLost, StreamOpened
+from av_tagger.errors import MediaError, UsageError
+from av_tagger.live.buffers import TimedImage
+from av_tagger.live.sources import SourceSettings, devices, make_source, paired
+from av_tagger.live.sources.base import (
+    PicturesPassed,
+    SoundBlock,
+    StreamItem,
+    StreamLost,
+    StreamOpened,
+)
 from av_tagger.live.sources.devices import BlockQueue, MicrophoneSource, device_lines
+from av_tagger.live.sources.paired import PairedSource
 from av_tagger.protocols import DecodeRequest
+
+T = TypeVar("T")
 
 RATE = 1000
 REQUEST = DecodeRequest(audio_rate=RATE, short_side=None)
@@ -176,3 +188,88 @@ def test_a_machine_whose_libraries_read_no_devices(here: Callable[..., None]) ->
         devices.camera("0")
     with pytest.raises(Exception, match="sounddevice"):
         devices.microphone("")
+
+
+# A microphone and a camera together.
+
+
+class FakeCamera:
+    """A live source of pictures: `scripts` are what it sends, one list per opening."""
+
+    name, live = "/dev/video0", True
+
+    def __init__(self, *scripts: list[StreamItem | Exception]) -> None:
+        self.scripts = list(scripts)
+        self.sent = threading.Event()
+
+    def items(self, request: DecodeRequest) -> Iterator[StreamItem]:
+        assert request.audio_rate is None
+        yield StreamOpened(sound=False, pictures=True)
+        for item in self.scripts.pop(0):
+            if isinstance(item, Exception):
+                raise item
+            yield item
+        self.sent.set()
+        threading.Event().wait()  # goes on without pictures; a daemon thread
+
+
+def image(seconds: float) -> TimedImage:
+    return TimedImage(seconds, np.zeros((4, 4, 3), np.uint8))
+
+
+BOTH = DecodeRequest(audio_rate=RATE, short_side=4)
+
+
+def next_of(items: Iterator[StreamItem], kind: type[T]) -> T:
+    return next(i for i in items if isinstance(i, kind))
+
+
+def test_pictures_get_the_time_of_the_sound() -> None:
+    portaudio, eye = FakePortAudio(), FakeCamera([image(100.0), image(100.5)])
+    items = PairedSource(microphone(portaudio), eye).items(BOTH)
+    assert next(items) == StreamOpened(sound=True, pictures=True)
+    assert eye.sent.wait(10)
+    portaudio.deliver(0.1)
+    assert next_of(items, SoundBlock).seconds == 0.0
+    times = [next_of(items, TimedImage).seconds for _ in range(2)]
+    assert times == [0.05, pytest.approx(0.051)]
+    passed = next_of(items, PicturesPassed)
+    assert passed.seconds >= times[-1]
+    portaudio.deliver(0.1)
+    assert next_of(items, SoundBlock).seconds == 0.05
+    assert next_of(items, PicturesPassed).seconds == 0.1
+    items.close()  # type: ignore[attr-defined]
+
+
+def heard_until_it_breaks(items: Iterator[StreamItem], portaudio: FakePortAudio) -> None:
+    """Ends after a minute at the latest."""
+    for _ in range(6000):
+        portaudio.deliver(0.1)
+        next_of(items, PicturesPassed)
+        time.sleep(0.01)
+
+
+def test_a_camera_that_breaks_or_sends_nothing_breaks_both(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    away = MediaError("/dev/video0", "is away")
+    portaudio = FakePortAudio()
+    items = PairedSource(microphone(portaudio), FakeCamera([away])).items(BOTH)
+    next(items)
+    with pytest.raises(MediaError, match="/dev/video0: is away"):
+        heard_until_it_breaks(items, portaudio)
+    monkeypatch.setattr(paired, "READ_SECONDS", 1.0)
+    eye = FakeCamera([])
+    items = PairedSource(microphone(portaudio), eye).items(BOTH)
+    next(items)
+    with pytest.raises(MediaError, match="/dev/video0: sends no pictures"):
+        heard_until_it_breaks(items, portaudio)
+
+
+def test_a_camera_goes_with_a_microphone(here: Callable[..., None]) -> None:
+    here(FakePortAudio(), ("v4l2",))
+    source = make_source("mic:1", SourceSettings(camera="0"))
+    assert isinstance(source, PairedSource)
+    assert source.name == "mic:1 + /dev/video0"
+    with pytest.raises(UsageError, match="--camera goes with a microphone"):
+        make_source("-", SourceSettings(camera="0"))

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import http.server
 import io
+import itertools
 import shutil
 import socket
 import subprocess
+import threading
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -205,6 +210,97 @@ def _retried(url: str) -> list[StreamItem]:
     raise AssertionError("the server never listened")
 
 
+class LivePlaylist(http.server.SimpleHTTPRequestHandler):
+    """Serves the segments of a folder; the playlist grows by one with each request for it."""
+
+    asked = 0
+
+    def do_GET(self) -> None:
+        if not self.path.endswith(".m3u8"):
+            super().do_GET()
+            return
+        type(self).asked += 1
+        text = (Path(self.directory) / "live.m3u8").read_text()
+        head, *parts = text.replace("#EXT-X-ENDLIST\n", "").split("#EXTINF")
+        shown = parts[: 2 + self.asked]
+        body = "#EXTINF".join([head, *shown]) + "#EXT-X-ENDLIST\n" * (len(shown) == len(parts))
+        self.send_response(200)
+        self.send_header("Content-Type", "application/vnd.apple.mpegurl")
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body.encode())
+
+    def log_message(self, *_: Any) -> None:
+        """Silent."""
+
+
+@pytest.mark.skipif(shutil.which("ffmpeg") is None, reason="ffmpeg is not installed")
+def test_a_live_hls_stream(tmp_path: Path) -> None:
+    sound = tmp_path / "tone.wav"
+    make_audio(sound, 5.0, Audio("pcm"))
+    words = ["ffmpeg", "-v", "error", "-i", str(sound), "-c:a", "aac", "-f", "hls"]
+    words += ["-hls_time", "1", "-hls_list_size", "0", str(tmp_path / "live.m3u8")]
+    subprocess.run(words, check=True, timeout=60)
+    LivePlaylist.asked = 0
+    handler = partial(LivePlaylist, directory=str(tmp_path))
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        try:
+            url = f"http://127.0.0.1:{server.server_port}/live.m3u8"
+            items = list(make_source(url, FAST).items(REQUEST))
+        finally:
+            server.shutdown()
+            thread.join()
+    heard = sound_of(items)
+    assert LivePlaylist.asked > 1, "the playlist was not read again"
+    assert len(heard) / 16_000 == pytest.approx(5.0, abs=0.2)
+    assert np.sqrt(np.mean(heard[1600:-4800] ** 2)) == pytest.approx(0.354, abs=0.02)
+
+
+# Streams that are not as they should be.
+
+
+def test_a_stream_without_sound(tmp_path: Path) -> None:
+    film = make_video(tmp_path / "a.mp4", 2.0, audio=None)
+    request = DecodeRequest(audio_rate=16_000, short_side=64, frame_rate=2.0)
+    items = list(make_source(str(film), FAST).items(request))
+    assert items[0] == StreamOpened(sound=False, pictures=True)
+    assert sum(isinstance(i, TimedImage) for i in items) == 4
+    with pytest.raises(MediaError, match="has no track that can be used"):
+        list(make_source(str(film), FAST).items(REQUEST))
+
+
+def test_a_variable_frame_rate(tmp_path: Path) -> None:
+    film = make_video(tmp_path / "a.mkv", 4.0, vfr=True)
+    request = DecodeRequest(audio_rate=16_000, short_side=64, frame_rate=None)
+    source = ContainerSource(str(film), live=True)
+    live = [i.seconds for i in source.items(request) if isinstance(i, TimedImage)]
+    (media,) = make_backend("pyav").windows(Clip(film), request)
+    assert media.frames is not None
+    assert live == pytest.approx(media.frames.times.tolist(), abs=1e-6)
+    assert len({round(b - a, 3) for a, b in itertools.pairwise(live)}) > 1
+
+
+def test_a_camera_that_sends_nothing() -> None:
+    settings = ReopenSettings(stall_seconds=0.5)
+    with RtspServer(tone(1.0), silent=True) as server:
+        source = make_source(server.url, FAST)
+        with pytest.raises(MediaError, match=r"has sent nothing for 0\.5 s; check it"):
+            list(reopened(source, REQUEST, settings))
+
+
+def test_a_time_stamp_that_jumps_ahead_by_an_hour(tmp_path: Path) -> None:
+    for name, start in (("a.ts", 0.0), ("b.ts", 3600.0)):
+        make_video(tmp_path / name, 2.0, start=start)
+    both = tmp_path / "both.ts"
+    both.write_bytes(b"".join((tmp_path / n).read_bytes() for n in ("a.ts", "b.ts")))
+    items = list(ContainerSource(str(both), live=True).items(REQUEST))
+    blocks = [i for i in items if isinstance(i, SoundBlock)]
+    assert len(sound_of(items)) / 16_000 == pytest.approx(4.0, abs=0.3)
+    assert blocks[-1].seconds < 4.5
+
+
 # Sources that hang or fail.
 
 
@@ -223,8 +319,6 @@ class Scripted:
         yield StreamOpened(sound=True, pictures=False)
         yield SoundBlock(np.zeros(10, np.float32), 0.0)
         if script == "hang":
-            import threading
-
             threading.Event().wait(5)
 
 
