@@ -140,7 +140,7 @@ def detailed(tmp_path: Path) -> Iterator[Served]:
     """A hostile name, label and object; a spectrogram and a key frame; one file is no sound."""
     results = [
         tagged(tmp_path / "<b onclick=alert(1)>&'.wav", {HOSTILE: 0.55}),
-        tagged(tmp_path / "broken.wav", {"Bus": 0.5}),
+        tagged(tmp_path / "broken.wav", {"Bus": 0.6}),
     ]
     (tag,) = results[0].tags
     evidence = (Evidence(1.5, HOSTILE, 0.5, 0.9),)
