@@ -58,6 +58,7 @@ FLAGS = [
     "--no-sandbox",
     "--disable-gpu",
     "--hide-scrollbars",
+    "--autoplay-policy=no-user-gesture-required",
     "--no-first-run",
     "--virtual-time-budget=4000",
 ]

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import random
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from itertools import cycle
 from math import gcd
 
 from av_tagger.review.units import ReviewUnit
 
+BAND = 0.5  # log odds
 Drawn = tuple[ReviewUnit, str]  # and how it was drawn: uncertain or random
 
 
@@ -22,8 +23,7 @@ def draws(
     """
     rng = random.Random(seed)
     taken: set[str] = set()
-    near = _in_turn(units, lambda column: column.sort(key=lambda u: abs(u.margin)))
-    any_ = _in_turn(units, rng.shuffle)
+    near, any_ = iter(_nearest(units)), _in_turn(units, rng.shuffle)
     streams = {"uncertain": near, "random": any_}
     for sample in cycle(_pattern(percent)):
         unit = next((u for u in streams[sample] if u.key not in taken and not settled(u.key)), None)
@@ -41,10 +41,24 @@ def _pattern(percent: int) -> list[str]:
     return ["random" if is_random else "uncertain" for is_random in at]
 
 
+def _nearest(units: Sequence[ReviewUnit]) -> list[ReviewUnit]:
+    """Nearest first within a class; the classes take turns within bands of the margin.
+
+    Without bands, most turns would go to classes without a score near their threshold.
+    """
+    seen: Counter[tuple[str, int]] = Counter()
+    keyed = []
+    for unit in sorted(units, key=lambda u: (abs(u.margin), u.key)):
+        band = int(abs(unit.margin) / BAND)
+        keyed.append((band, seen[unit.label, band], unit))
+        seen[unit.label, band] += 1
+    return [unit for _, _, unit in sorted(keyed, key=lambda row: row[:2])]
+
+
 def _in_turn(
     units: Sequence[ReviewUnit], arrange: Callable[[list[ReviewUnit]], None]
 ) -> Iterator[ReviewUnit]:
-    """One unit of each class after the other, in the arranged order of the class."""
+    """One unit of each class after the other, in the order that `arrange` gives its list."""
     by_label: dict[str, list[ReviewUnit]] = defaultdict(list)
     for unit in units:
         by_label[unit.label].append(unit)

@@ -9,10 +9,10 @@ from typing import Any
 
 from av_tagger.errors import UsageError
 from av_tagger.review.answers import ReviewAnswer
-from av_tagger.review.bodies import FileBody, ResponseBody
 from av_tagger.review.media_files import may_be_served, sound_of, type_of
 from av_tagger.review.new_fusion import write_suggested
 from av_tagger.review.page import ICON, review_page
+from av_tagger.review.replies import FileReply, Reply
 from av_tagger.review.server import Asked, Routes
 from av_tagger.review.session import ReviewSession
 from av_tagger.review.thresholds import ThresholdAdvice, advise
@@ -37,7 +37,7 @@ class ReviewRoutes:
     def table(self) -> Routes:
         get = {
             "": self._page,
-            "icon": lambda _: ResponseBody.of(ICON.encode(), "image/svg+xml"),
+            "icon": lambda _: Reply.of(ICON.encode(), "image/svg+xml"),
             "questions": self._questions,
             "media": self._media,
             "sound": self._sound,
@@ -54,16 +54,16 @@ class ReviewRoutes:
         }
         return Routes(get, post)
 
-    def _page(self, _: Asked) -> ResponseBody:
+    def _page(self, _: Asked) -> Reply:
         page = review_page(self.session.labels, self.session.reviewer)
-        return ResponseBody.of(page.encode(), "text/html; charset=utf-8")
+        return Reply.of(page.encode(), "text/html; charset=utf-8")
 
-    def _questions(self, _: Asked) -> ResponseBody:
+    def _questions(self, _: Asked) -> Reply:
         return self._ahead()
 
-    def _ahead(self, **more: Any) -> ResponseBody:
+    def _ahead(self, **more: Any) -> Reply:
         questions, progress = self.session.questions(), self.session.progress()
-        return ResponseBody.of_json({"questions": questions, "progress": progress} | more)
+        return Reply.of_json({"questions": questions, "progress": progress} | more)
 
     def _unit(self, words: list[str]) -> ReviewUnit:
         unit = self.session.unit(words[0]) if words else None
@@ -78,47 +78,47 @@ class ReviewRoutes:
             raise UsageError("the file is not where the results say; give its folder with --media")
         return path
 
-    def _media(self, asked: Asked) -> ResponseBody:
+    def _media(self, asked: Asked) -> Reply:
         path = self._file(asked.words)
-        return FileBody(path=path, kind=type_of(path))
+        return FileReply(path=path, kind=type_of(path))
 
-    def _sound(self, asked: Asked) -> ResponseBody:
+    def _sound(self, asked: Asked) -> Reply:
         unit, path = self._unit(asked.words), self._file(asked.words)
         part = unit.parts[int(asked.words[1])]
-        return ResponseBody.of(sound_of(path, part), "audio/wav")
+        return Reply.of(sound_of(path, part), "audio/wav")
 
-    def _spectrogram(self, asked: Asked) -> ResponseBody:
+    def _spectrogram(self, asked: Asked) -> Reply:
         return _picture(self.session.pictures.of(self._unit(asked.words)).spectrogram)
 
-    def _keyframe(self, asked: Asked) -> ResponseBody:
+    def _keyframe(self, asked: Asked) -> Reply:
         frames = self.session.pictures.of(self._unit(asked.words)).keyframes
         number = int(asked.words[1])
         return _picture(frames[number].picture if 0 <= number < len(frames) else None)
 
-    def _answer(self, asked: Asked) -> ResponseBody:
+    def _answer(self, asked: Asked) -> Reply:
         known = {name: asked.fields[name] for name in ("key", "part", "answer")}
         more = {name: asked.fields.get(name, "") for name in ("other", "reviewer")}
         self.session.answer(ReviewAnswer(**known, **more))
         return self._ahead()
 
-    def _undo(self, _: Asked) -> ResponseBody:
+    def _undo(self, _: Asked) -> Reply:
         return self._ahead(undone=self.session.undo())
 
-    def _thresholds(self, _: Asked) -> ResponseBody:
-        return ResponseBody.of_json({"classes": [as_json(a) for a in advise(self.session.state)]})
+    def _thresholds(self, _: Asked) -> Reply:
+        return Reply.of_json({"classes": [as_json(a) for a in advise(self.session.state)]})
 
-    def _fusion(self, _: Asked) -> ResponseBody:
+    def _fusion(self, _: Asked) -> Reply:
         target = self.folder / FUSION
         advice = advise(self.session.state)
         changed = write_suggested(self.session.found, advice, self.fusion, target)
-        return ResponseBody.of_json({"written": str(target), "classes": [a.label for a in changed]})
+        return Reply.of_json({"written": str(target), "classes": [a.label for a in changed]})
 
-    def _train(self, _: Asked) -> ResponseBody:
+    def _train(self, _: Asked) -> Reply:
         self.session.write_tables()
-        return ResponseBody.of_json({"command": self.training.start(self.session.state)})
+        return Reply.of_json({"command": self.training.start(self.session.state)})
 
-    def _training(self, _: Asked) -> ResponseBody:
-        return ResponseBody.of_json(self.training.progress())
+    def _training(self, _: Asked) -> Reply:
+        return Reply.of_json(self.training.progress())
 
 
 def as_json(advice: ThresholdAdvice) -> dict[str, Any]:
@@ -127,8 +127,8 @@ def as_json(advice: ThresholdAdvice) -> dict[str, Any]:
     return {k: None if isinstance(v, float) and math.isnan(v) else v for k, v in values.items()}
 
 
-def _picture(content: bytes | None) -> ResponseBody:
+def _picture(content: bytes | None) -> Reply:
     if content is None:
-        return ResponseBody.of_text("there is no such picture", 404)
+        return Reply.of_text("there is no such picture", 404)
     kind = "image/png" if content.startswith(b"\x89PNG") else "image/jpeg"
-    return ResponseBody.of(content, kind)
+    return Reply.of(content, kind)

@@ -13,8 +13,8 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from av_tagger.errors import AvTaggerError, UsageError
-from av_tagger.review.bodies import FileBody, ResponseBody
 from av_tagger.review.page import policy
+from av_tagger.review.replies import FileReply, Reply
 
 HOST = "127.0.0.1"
 MOST_BYTES = 20_000  # of a request's body
@@ -29,7 +29,7 @@ class Asked:
     fields: dict[str, Any]
 
 
-Route = Callable[[Asked], ResponseBody]
+Route = Callable[[Asked], Reply]
 
 
 @dataclass(frozen=True)
@@ -106,12 +106,12 @@ class _Handler(BaseHTTPRequestHandler):
         try:
             body = self._routed(routes)
         except AvTaggerError as error:
-            body = ResponseBody.of_json({"error": str(error)}, 422)
+            body = Reply.of_json({"error": str(error)}, 422)
         except (ValueError, TypeError, LookupError):
-            body = ResponseBody.of_text("the request cannot be read", 400)
+            body = Reply.of_text("the request cannot be read", 400)
         self._send(body)
 
-    def _routed(self, routes: Mapping[str, Route]) -> ResponseBody:
+    def _routed(self, routes: Mapping[str, Route]) -> Reply:
         if not self._is_local():
             return self._refused("this server answers to 127.0.0.1 only", 421)
         token, *words = urlsplit(self.path).path.removeprefix("/").split("/")
@@ -125,9 +125,9 @@ class _Handler(BaseHTTPRequestHandler):
             return self._refused("there is no such page", 404)
         return route(Asked(words[1:], self._fields() if self.command == "POST" else {}))
 
-    def _refused(self, text: str, code: int = 403) -> ResponseBody:
+    def _refused(self, text: str, code: int = 403) -> Reply:
         self.close_connection = True  # a body may wait that was not read
-        return ResponseBody.of_text(text, code)
+        return Reply.of_text(text, code)
 
     def _is_local(self) -> bool:
         """Against names that an attacker lets point to this machine (DNS rebinding)."""
@@ -153,10 +153,10 @@ class _Handler(BaseHTTPRequestHandler):
             raise TypeError("an object is expected")
         return found
 
-    def _send(self, body: ResponseBody) -> None:
+    def _send(self, body: Reply) -> None:
         code, headers = body.code, dict(body.headers)
         pieces: Iterator[bytes]
-        if isinstance(body, FileBody):
+        if isinstance(body, FileReply):
             code, headers, pieces = body.part(self.headers.get("Range"))
         else:
             pieces = iter((body.content,))

@@ -139,3 +139,11 @@ def test_every_unit_is_drawn_once_and_settled_ones_are_not() -> None:
 def test_the_random_share_is_kept(percent: int, expected: int) -> None:
     first = islice(draws(many(), percent, lambda _: False), 20)
     assert sum(sample == "random" for _, sample in first) == expected
+
+
+def test_classes_far_from_their_thresholds_wait(tmp_path: Path) -> None:
+    scores = {"Bus": 0.52, "Aardvark": 0.05, "Zebra": 0.48}
+    units_found = found(tmp_path, *(tagged(Path(f"{i}.wav"), scores) for i in range(3)))
+    first = [u.label for u, _ in islice(draws(units_found, 0, lambda _: False), 9)]
+    assert set(first[:6]) == {"Bus", "Zebra"}
+    assert first[6:] == ["Aardvark"] * 3

@@ -49,6 +49,7 @@
     const offset = decoded ? q.start : 0;
     element.dataset.name = name(q);
     element.preload = "auto";
+    if (q.keyframes.length) element.poster = `keyframe/${q.key}/0`;
     element.controls = true;
     element.hidden = true;
     element.from = q.start - offset;
@@ -265,7 +266,7 @@
   };
   const keys = { y: "yes", n: "no", s: "skip", u: "undo", c: "another class", " ": "play again", m: "mute", t: "thresholds" };
   document.addEventListener("keydown", (event) => {
-    const busy = other.open || summary.open || event.target.tagName === "INPUT";
+    const busy = other.open || summary.open || event.target === at("reviewer");
     const action = actions[keys[event.key.toLowerCase()]];
     if (busy || !action || event.ctrlKey || event.metaKey || event.altKey || event.repeat) return;
     event.preventDefault();

@@ -1,4 +1,4 @@
-"""Bodies of answers: text, JSON, pictures, and files of which a part is asked for."""
+"""Replies of the server: text, JSON, pictures, and files of which a part is asked for."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ PIECE = 1 << 18  # bytes in memory at a time
 
 
 @dataclass(frozen=True)
-class ResponseBody:
+class Reply:
     """Content with its headers."""
 
     content: bytes = b""
@@ -23,21 +23,21 @@ class ResponseBody:
     headers: Mapping[str, str] = field(default_factory=dict)
 
     @classmethod
-    def of(cls, content: bytes, kind: str, code: int = 200) -> ResponseBody:
+    def of(cls, content: bytes, kind: str, code: int = 200) -> Reply:
         return cls(content, code, {"Content-Type": kind, "Content-Length": str(len(content))})
 
     @classmethod
-    def of_text(cls, text: str, code: int = 200) -> ResponseBody:
+    def of_text(cls, text: str, code: int = 200) -> Reply:
         return cls.of(text.encode(), "text/plain; charset=utf-8", code)
 
     @classmethod
-    def of_json(cls, data: Any, code: int = 200) -> ResponseBody:
+    def of_json(cls, data: Any, code: int = 200) -> Reply:
         text = json.dumps(data, ensure_ascii=True, allow_nan=False)
         return cls.of(text.encode("ascii"), "application/json", code)
 
 
 @dataclass(frozen=True)
-class FileBody(ResponseBody):
+class FileReply(Reply):
     """A file, of which browsers ask for parts: a jump in a film reads only what it plays."""
 
     path: Path = Path()
