@@ -36,6 +36,9 @@ def activation_maps(network: nn.Module, x: Tensor, objects: Sequence[int]) -> Fl
 
     pools = [m for m in network.modules() if type(m).__name__ in POOLS]
     handles = [m.register_forward_pre_hook(keep) for m in pools]
+    if not pools:  # a mean without a module: the last activations before the classifier
+        leaves = [m for m in network.modules() if not list(m.children())]
+        handles += [m.register_forward_hook(lambda _, __, out: inputs.append(out)) for m in leaves]
     try:
         scores = network(x)[0].float()
     finally:
