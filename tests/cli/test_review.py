@@ -28,9 +28,18 @@ def run(tmp_path: Path) -> Path:
     return write_run(tmp_path / "run", results)
 
 
+# SIGINT is ignored in background jobs, which is inherited.
+COMMAND = """
+import signal
+signal.signal(signal.SIGINT, signal.default_int_handler)
+from av_tagger.cli.main import main
+main()
+"""
+
+
 def start(run: Path) -> tuple[subprocess.Popen[str], str]:
     """The process and the address it printed."""
-    words = [sys.executable, "-m", "av_tagger", "review", str(run), "--no-open"]
+    words = [sys.executable, "-c", COMMAND, "review", str(run), "--no-open"]
     process = subprocess.Popen(
         words,
         env={**os.environ, "PYTHONPATH": str(ROOT)},
