@@ -156,7 +156,7 @@ def draw_find(folder: Path, scratch: Path) -> None:
     run, page = scratch / "streets", scratch / "find.html"
     if browser() is not None:
         write_films(write_run(run, STREETS), STREETS)
-        html = hits_page(QUERY, (), find_in(run, QUERY), page)
+        html: str = hits_page(QUERY, (), find_in(run, QUERY), page)
         html = html.replace('preload="none"', 'preload="auto"').replace('.mp4"', '.mp4#t=4"')
         write_text(page, [html])
     shoot(page.as_uri(), folder / "find.png", scratch)

@@ -104,7 +104,7 @@ def test_the_search_is_written_for_its_picture(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(pictures, "STREETS", (6, 7))
-    monkeypatch.setattr(pictures.shutil, "which", lambda name: f"/bin/{name}")
+    monkeypatch.setattr(pictures, "browser", lambda: "/bin/chromium")
     shot: list[tuple[str, Path]] = []
     monkeypatch.setattr(pictures, "shoot", lambda page, target, _: shot.append((page, target)))
     pictures.draw_find(tmp_path, tmp_path)
