@@ -2,8 +2,9 @@
 
     python -m av_tagger.bench.pictures notebooks/pictures [VIDEO]
 
-The fusion figures come from simulated scores; pages and frame from VIDEO or the demo scene. Pages
-need a Chromium; without one page.png and review.png are left as they are.
+The fusion figures come from simulated scores; pages and frame from VIDEO or the demo scene, the
+search from more demo scenes. Pages need a Chromium; without one find.png, page.png and review.png
+are left as they are.
 """
 
 from __future__ import annotations
@@ -19,13 +20,16 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from av_tagger.bench.demo_run import find_in, write_films, write_run
 from av_tagger.bench.measure import parser, run_main
+from av_tagger.collection.page import hits_page
 from av_tagger.collection.sources import sources_of
 from av_tagger.fusion import load_fusion
 from av_tagger.fusion.fit import FitSettings, FusionFitter
 from av_tagger.labels import dcase2017
 from av_tagger.reports import plots
 from av_tagger.reports.explore import FusionExplorer
+from av_tagger.reports.files import write_text
 from av_tagger.reports.html import write_page
 from av_tagger.reports.schema import as_line
 from av_tagger.reports.simulated import simulated_scores
@@ -51,7 +55,9 @@ CLASSES = (
     "Car passing by",
 )
 SIZE = (1280, 1010)  # of the browser window
-PICTURES = ("annotated", "class_f1", "page", "review", "weights")
+PICTURES = ("annotated", "class_f1", "find", "page", "review", "weights")
+QUERY = "any siren AND NOT bus"
+STREETS = (6, 7, 12, 13, 15)  # seeds of demo scenes: three match the query, two have a bus
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 FLAGS = [
     "--headless",
@@ -74,6 +80,7 @@ def draw_all(folder: Path, video: Path | None = None) -> None:
         tagged = tag(video or make_demo(Path("films") / "street.mp4"))
         draw_page(tagged, folder, Path(scratch))
         draw_review(tagged, folder, Path(scratch))
+        draw_find(folder, Path(scratch))
         draw_frame(tagged, folder / "annotated.png")
     for picture in (
         folder / f"{name}.png" for name in PICTURES if (folder / f"{name}.png").exists()
@@ -144,6 +151,17 @@ def draw_review(tagged: Tagged, folder: Path, scratch: Path) -> None:
         shoot(address, folder / "review.png", scratch)
 
 
+def draw_find(folder: Path, scratch: Path) -> None:
+    """A screenshot of what `av-tag find --html` writes; its players show the fourth second."""
+    run, page = scratch / "streets", scratch / "find.html"
+    if browser() is not None:
+        write_films(write_run(run, STREETS), STREETS)
+        html: str = hits_page(QUERY, (), find_in(run, QUERY), page)
+        html = html.replace('preload="none"', 'preload="auto"').replace('.mp4"', '.mp4#t=4"')
+        write_text(page, [html])
+    shoot(page.as_uri(), folder / "find.png", scratch)
+
+
 @contextlib.contextmanager
 def served(run: Path) -> Iterator[str]:
     """The address of a review that ends with the block."""
@@ -164,14 +182,19 @@ def served(run: Path) -> Iterator[str]:
         session.log.close()
 
 
+def browser() -> str | None:
+    """The path of a Chromium, if this machine has one."""
+    return next(filter(None, map(shutil.which, BROWSERS)), None)
+
+
 def shoot(address: str, target: Path, scratch: Path, size: tuple[int, int] = SIZE) -> None:
     """A picture of a page; nothing where there is no browser."""
-    browser = next(filter(None, map(shutil.which, BROWSERS)), None)
-    if browser is None:
+    program = browser()
+    if program is None:
         print(f"{target.name} is left as it is: there is no Chromium on this machine")
         return
     places = [f"--user-data-dir={scratch / 'profile'}", f"--screenshot={target.absolute()}"]
-    command = [browser, *FLAGS, f"--window-size={size[0]},{size[1]}", *places, address]
+    command = [program, *FLAGS, f"--window-size={size[0]},{size[1]}", *places, address]
     subprocess.run(command, check=True, capture_output=True, timeout=120)  # noqa: S603 - our own page
 
 

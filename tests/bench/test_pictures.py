@@ -1,11 +1,13 @@
-"""The pictures of the documentation: the frame of the event, the reduced colours, the page."""
+"""The pictures of the documentation: the frame of the event, the reduced colours, the pages."""
 
 from __future__ import annotations
 
+import re
 import subprocess
 import urllib.request
 from dataclasses import replace
 from pathlib import Path
+from urllib.parse import unquote
 
 import numpy as np
 import pytest
@@ -96,6 +98,22 @@ def test_a_review_is_served_for_its_picture(
     scores = {"Siren": ClassScore(0.9, 0.9, None, 0.3)}
     pictures.draw_review(replace(made, scores=scores, activity=None), tmp_path, tmp_path)
     assert '"label": "Siren"' in pages[0]
+
+
+def test_the_search_is_written_for_its_picture(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pictures, "STREETS", (6, 7))
+    monkeypatch.setattr(pictures, "browser", lambda: "/bin/chromium")
+    shot: list[tuple[str, Path]] = []
+    monkeypatch.setattr(pictures, "shoot", lambda page, target, _: shot.append((page, target)))
+    pictures.draw_find(tmp_path, tmp_path)
+    assert shot == [((tmp_path / "find.html").as_uri(), tmp_path / "find.png")]
+    page = (tmp_path / "find.html").read_text()
+    assert "1 found" in page, "street 07 has a siren and a bus"
+    (source,) = re.findall(r'src="([^"]+)#t=4"', page)
+    assert (tmp_path / unquote(source)).stat().st_size > 1000
+    assert 'preload="auto"' in page
 
 
 def test_fusion_figures_are_drawn(tmp_path: Path) -> None:
