@@ -60,6 +60,9 @@ class FrameRate:
         hours, minutes, seconds, frames = map(int, found.groups())
         if hours >= HOURS or minutes > 59 or seconds > 59 or frames >= self.nominal:
             raise UsageError(f"{timecode!r} is no timecode at {self.nominal} frames per second")
+        if minutes % 10 and seconds == 0 and frames < self._dropped:
+            first = f"{hours:02d}:{minutes:02d}:00;{self._dropped:02d}"
+            raise UsageError(f"{timecode!r} is no timecode: drop-frame skips it; use {first}")
         total = ((hours * 60 + minutes) * 60 + seconds) * self.nominal + frames
         whole_minutes = hours * 60 + minutes
         return total - self._dropped * (whole_minutes - whole_minutes // 10)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import json
 import threading
 from collections.abc import Iterator
 from functools import partial
@@ -12,12 +13,22 @@ from typing import Any, cast
 
 import pytest
 
-from av_tagger.cli.inputs import Jobs, at_hand, gather, say_skipped, without_unreadable
+from av_tagger import media
+from av_tagger.cli import session
+from av_tagger.cli.inputs import (
+    MOST_OPENED,
+    Jobs,
+    at_hand,
+    gather,
+    say_skipped,
+    without_unreadable,
+)
 from av_tagger.clip import Clip
-from av_tagger.errors import UsageError
+from av_tagger.errors import MediaError, TimedOut, UsageError
 from av_tagger.scores import Failed
 from av_tagger.tagger import Tagger
 from tests.assets import make_audio
+from tests.cli.conftest import AvTag
 
 
 class Quiet(SimpleHTTPRequestHandler):
@@ -69,6 +80,64 @@ def test_a_few_files_are_opened_before_networks_are_loaded(tmp_path: Path) -> No
     jobs = without_unreadable(gather([str(tmp_path)]), "pyav")
     assert [item.clip.name for item in jobs.failures] == [str(tmp_path / "noise.mp4")]
     assert len(jobs) == 2
+
+
+@pytest.fixture
+def probed(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Names of the files that are opened; one named "slow" runs out of time, "bad" is broken."""
+    opened: list[str] = []
+
+    def probe(path: Path, *, backend: str) -> None:
+        assert backend == "pyav"
+        opened.append(path.name)
+        if path.stem.startswith("slow"):
+            raise TimedOut(path, "took too long")
+        if path.stem.startswith("bad"):
+            raise MediaError(path, "is broken", "copy it again")
+
+    monkeypatch.setattr(media, "probe", probe)
+    return opened
+
+
+def test_a_file_on_a_slow_disk_is_left_to_the_tagger(probed: list[str]) -> None:
+    slow, bad = Clip(Path("slow.mp4")), Clip(Path("bad.mp4"))
+    kept, failed = without_unreadable(Jobs((slow, bad), (Path("notes.txt"),)), "pyav").items
+    assert kept is slow
+    assert failed == Failed(bad, "media", "bad.mp4: is broken; copy it again")
+    assert probed == ["slow.mp4", "bad.mp4"]
+
+
+def test_failed_inputs_and_addresses_are_not_opened(probed: list[str]) -> None:
+    gone = Failed(Clip(Path("bad.mp4")), "media", "there is no such file")
+    jobs = Jobs((gone, Clip.of("http://host/bad.mp4"), Clip(Path("stdin"), source="-")))
+    assert without_unreadable(jobs, "pyav") == jobs
+    assert probed == []
+
+
+@pytest.mark.parametrize("more", [0, 1])
+def test_many_files_are_not_opened_twice(more: int, probed: list[str]) -> None:
+    jobs = Jobs(tuple(Clip(Path(f"bad{n}.mp4")) for n in range(MOST_OPENED + more)))
+    found = without_unreadable(jobs, "pyav")
+    assert found.all_failed is (more == 0)
+    assert len(probed) == (0 if more else MOST_OPENED)
+    assert found.skipped == jobs.skipped
+    assert [i.clip if isinstance(i, Failed) else i for i in found.items] == list(jobs.items)
+
+
+def test_the_command_says_what_cannot_be_read_without_a_network(
+    tmp_path: Path, av_tag: AvTag, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def built(*_: object) -> None:
+        raise AssertionError
+
+    monkeypatch.setattr(session, "build_tagger", built)
+    (tmp_path / "text.mp4").write_text("this is not a film\n" * 50)
+    (tmp_path / "noise.mp4").write_bytes(bytes(range(256)) * 40)
+    done = av_tag(tmp_path / "text.mp4", tmp_path / "noise.mp4", "--offline", "--json")
+    assert done.code == 1
+    text, noise = (json.loads(line)["error"]["message"] for line in done.lines)
+    assert "text.mp4: is text, not media" in text
+    assert "noise.mp4" in noise
 
 
 def names(jobs: Jobs) -> list[str]:

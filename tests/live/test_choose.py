@@ -83,5 +83,5 @@ def test_what_is_no_journal(tmp_path: Path) -> None:
     with pytest.raises(StorageError, match="cannot be read as a journal"):
         tune_alarms(other, 1.0)
     DailyJournal(tmp_path, HEAD, lambda: "empty").close()
-    with pytest.raises(UsageError, match="holds nothing"):
+    with pytest.raises(UsageError, match="is empty; listen for a day first"):
         tune_alarms(tmp_path / "empty.sqlite", 1.0)
