@@ -8,7 +8,7 @@ DaVinci Resolve reads.
 """
 
 # %%
-# A result with the scene's true events, and its timeline at 25 frames per second:
+# A result with the scene's true times and made peaks, and its timeline at 25 frames per second:
 from pathlib import Path
 
 import matplotlib.pyplot as plt
