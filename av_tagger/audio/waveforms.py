@@ -46,7 +46,8 @@ def check_waveforms(waveforms: Sequence[Waveform], rate: int) -> None:
 
 def _is_finite(samples: Numbers) -> bool:
     """NaN and infinity show in the energy, which costs a third of looking at every sample."""
-    return bool(np.isfinite(np.dot(samples, samples)) or np.isfinite(samples).all())
+    with np.errstate(over="ignore"):
+        return bool(np.isfinite(np.dot(samples, samples)) or np.isfinite(samples).all())
 
 
 def resampled(waveform: Waveform, rate: int) -> Waveform:

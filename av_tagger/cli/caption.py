@@ -73,10 +73,7 @@ class CaptionOptions(ModelOptions, TalkOptions):
 
 
 def _caption(options: CaptionOptions) -> int:
-    """Write sound captions of a film, alone or merged into its subtitles.
-
-    av-tag caption film.mp4 --into talk.srt -o film.vtt
-    """
+    """Write sound captions of a film, alone or merged into its subtitles (--into)."""
     from av_tagger.cli.session import say
     from av_tagger.cli.stored_inputs import Request, outcomes_of, tagged_only
     from av_tagger.errors import UsageError

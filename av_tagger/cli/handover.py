@@ -50,10 +50,7 @@ class HandoverOptions(ModelOptions, TalkOptions):
 
 
 def _handover(options: HandoverOptions) -> int:
-    """Hand results over to video editors, players and labelling programs.
-
-    av-tag handover RUN -o markers --format edl,otio --fps 29.97df
-    """
+    """Hand results over to video editors, players and labelling programs."""
     from av_tagger.cli.session import say
     from av_tagger.cli.stored_inputs import Request, outcomes_of, tagged_only
     from av_tagger.errors import UsageError

@@ -187,7 +187,7 @@ ABSURD = [
     ({"extractor_settings": {"units": 65_000}}, r"the tensor .* where its architecture has"),
     ({"extractor_settings": {"layers": HUGE}}, "layers must lie between 0 and 64"),
     ({"extractor_settings": {"channels": [HUGE, 1]}}, "channels must lie between 0 and 65536"),
-    ({"extractor_settings": {"channels": [-1, 1]}}, "channels must lie between 0 and 65536"),
+    ({"extractor_settings": {"channels": [-1, 1]}}, "channels must be positive"),
     (
         {"extractor_settings": {"channels": [1] * 99, "pools": [[1, 1]] * 99}},
         "channels has more than 64 entries",
