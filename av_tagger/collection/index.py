@@ -42,6 +42,11 @@ CREATE INDEX IF NOT EXISTS columns_by_label ON columns (label);
 """
 PATHS = "CREATE VIRTUAL TABLE IF NOT EXISTS paths USING fts5(path, tokenize = 'trigram')"
 PLAIN_PATHS = "CREATE TABLE IF NOT EXISTS paths (path TEXT NOT NULL)"  # without FTS5
+# Virtual tables first: their own tables go with them.
+OLD_TABLES = """
+SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT LIKE 'sqlite_%'
+ORDER BY sql LIKE 'CREATE VIRTUAL%' DESC
+"""
 AGAIN = "delete it; it is made again"
 
 
@@ -60,30 +65,37 @@ class Index:
                 raise
 
     def _prepare(self) -> None:
+        """Two processes may do this at once: tables are made in one transaction."""
         self.db.execute("PRAGMA trusted_schema = OFF")
         self.db.execute(f"PRAGMA cache_size = -{CACHE_KIB}")
-        known = self.db.execute("PRAGMA application_id").fetchone()[0]
+        self.db.execute("PRAGMA synchronous = NORMAL")
+        if self._is_current():
+            return
+        with self._transaction():
+            if not self._is_current():
+                self._create()
+
+    def _is_current(self) -> bool:
+        """Whether the file has tables of this version; an error if it is not ours."""
         made = self.db.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]
-        if made and known != APPLICATION:
-            raise StorageError(
-                sentence(self.path, "is no index of av-tag", "move it away, then search again")
-            )
-        if made and self.db.execute("PRAGMA user_version").fetchone()[0] != VERSION:
-            self.db.close()
-            self.path.unlink()
-            self.db = sqlite3.connect(self.path, timeout=LOCK_SECONDS, isolation_level=None)
-            made = 0
-        if not made:
-            self._create()
+        if made and self.db.execute("PRAGMA application_id").fetchone()[0] != APPLICATION:
+            remedy = "move it away, then search again"
+            raise StorageError(sentence(self.path, "is no index of av-tag", remedy))
+        version = self.db.execute("PRAGMA user_version").fetchone()[0]
+        return bool(made) and version == VERSION
 
     def _create(self) -> None:
-        self.db.execute(f"PRAGMA application_id = {APPLICATION}")
-        self.db.execute("PRAGMA synchronous = NORMAL")
-        self.db.executescript(SCHEMA)
+        """Replace all tables, those of another version, too."""
+        tables = self.db.execute(OLD_TABLES).fetchall()
+        for (name,) in tables:
+            self.db.execute(f'DROP TABLE IF EXISTS "{name}"')
+        for statement in SCHEMA.split(";"):
+            self.db.execute(statement)
         try:
             self.db.execute(PATHS)
         except sqlite3.OperationalError:
             self.db.execute(PLAIN_PATHS)
+        self.db.execute(f"PRAGMA application_id = {APPLICATION}")
         self.db.execute(f"PRAGMA user_version = {VERSION}")
 
     def __enter__(self) -> Self:

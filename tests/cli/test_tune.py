@@ -192,7 +192,7 @@ def test_a_fusion_file_knows_its_ear_and_eye(tmp_path: Path, av_tag: AvTag) -> N
 
 
 def test_a_manifest_is_ground_truth(tmp_path: Path, av_tag: AvTag) -> None:
-    """As for training: file,labels; one name in two folders; clips with unknown labels left out."""
+    """As for training: file,labels; one name in two folders; unknown labels are not scored."""
     truth = tmp_path / "clips.csv"
     lines, rows = [], ["file,labels,unknown"]
     for n in range(40):
@@ -208,15 +208,15 @@ def test_a_manifest_is_ground_truth(tmp_path: Path, av_tag: AvTag) -> None:
     (tmp_path / "r.jsonl").write_text("\n".join(lines) + "\n")
     found = json.loads(av_tag("evaluate", tmp_path / "r.jsonl", "--truth", truth, "--json").out)
     assert list(found["classes"]) == ["Cat", "Dog"]
-    assert found["coverage"] == {"clips": 39, "answered": 39, "other": 1, "share": 1.0}
+    assert found["coverage"] == {"clips": 40, "answered": 40, "other": 0, "share": 1.0}
     assert found["micro"]["f1"] == 1.0
     assert found["remarks"] == [
-        "clips with unknown labels, left out: 1",
+        "unknown labels of single classes, not scored: 1",
         "results have 1 more classes, left out: Bark ...",
     ]
     words = ("tune", tmp_path / "r.jsonl", "--truth", truth, "-o", tmp_path / "f.json")
     tuned = json.loads(av_tag(*words, "--folds", 2, "--json").out)
-    assert (tuned["clips"], tuned["heard"], tuned["seen"]) == (39, 39, 0)
+    assert (tuned["clips"], tuned["heard"], tuned["seen"]) == (40, 40, 0)
     assert tuned["cross_validated"]["fused"]["f1"] == 1.0
 
 
