@@ -105,7 +105,7 @@ def test_both_limits_hold_and_the_shared_threshold_is_the_lowest(
 ) -> None:
     """Counted again on peaks of which many are equal."""
     rng, hours = np.random.default_rng(0), 4.0
-    peaks = {name: rng.integers(20, 99, 60).tolist() for name in ("Bus", "Siren", "Train")}
+    peaks = {name: rng.integers(20, 99, 40).tolist() for name in ("Bus", "Siren", "Train")}
     shares = {name: [p / 100 for p in found] for name, found in peaks.items()}
     tuning = tune_alarms(recorded(tmp_path, shares, hours), per_hour, in_all)
     assert tuning.common is not None
