@@ -98,29 +98,40 @@ def recorded(folder: Path, peaks: dict[str, list[float]], hours: float) -> Path:
     return folder / "made.sqlite"
 
 
+HOURS = 4.0
+
+
+@pytest.fixture(scope="module")
+def shares() -> dict[str, list[float]]:
+    """Peaks of which many are equal."""
+    rng = np.random.default_rng(0)
+    return {n: (rng.integers(20, 99, 40) / 100).tolist() for n in ("Bus", "Siren", "Train")}
+
+
+@pytest.fixture(scope="module")
+def busy(shares: dict[str, list[float]], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return recorded(tmp_path_factory.mktemp("busy"), shares, HOURS)
+
+
 @pytest.mark.parametrize("per_hour", [None, 2.5])
 @pytest.mark.parametrize("in_all", [0.4, 3.0, 6.9])
 def test_both_limits_hold_and_the_shared_threshold_is_the_lowest(
-    per_hour: float | None, in_all: float, tmp_path: Path
+    per_hour: float | None, in_all: float, busy: Path, shares: dict[str, list[float]]
 ) -> None:
-    """Counted again on peaks of which many are equal."""
-    rng, hours = np.random.default_rng(0), 4.0
-    peaks = {name: rng.integers(20, 99, 40).tolist() for name in ("Bus", "Siren", "Train")}
-    shares = {name: [p / 100 for p in found] for name, found in peaks.items()}
-    tuning = tune_alarms(recorded(tmp_path, shares, hours), per_hour, in_all)
+    tuning = tune_alarms(busy, per_hour, in_all)
     assert tuning.common is not None
     limits = {c.label: c.threshold for c in tuning.choices}
     kept = {n: sum(p >= (limits[n] or 0) for p in found) for n, found in shares.items()}
     assert {c.label: c.kept for c in tuning.choices} == kept
-    assert sum(kept.values()) == tuning.kept <= in_all * hours
+    assert sum(kept.values()) == tuning.kept <= in_all * HOURS
     assert all(limit is not None and limit >= tuning.common for limit in limits.values())
     if per_hour is not None:
-        assert max(kept.values()) <= per_hour * hours
-    alone = _by_label(tune_alarms(tmp_path / "made.sqlite", per_hour))
+        assert max(kept.values()) <= per_hour * HOURS
+    alone = _by_label(tune_alarms(busy, per_hour))
     own = {name: choice.threshold or 0 for name, choice in alone.items()}
     lower = tuning.common - 0.0002
     more = sum(p >= max(lower, own[n]) for n, found in shares.items() for p in found)
-    assert more > in_all * hours, "a lower one lets too many through"
+    assert more > in_all * HOURS, "a lower one lets too many through"
 
 
 def _by_label(tuning: AlarmTuning) -> dict[str, AlarmChoice]:
