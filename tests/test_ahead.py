@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import threading
+import time
+import weakref
 from collections.abc import Iterator
 
 import pytest
@@ -62,3 +65,92 @@ def test_an_error_of_a_job_is_raised() -> None:
 
     with pytest.raises(MediaError, match="holds no numbers"):
         list(in_threads(iter([1, 2]), [fail], 2))
+
+
+def test_a_window_is_made_before_it_is_asked_for() -> None:
+    second = threading.Event()
+
+    def windows() -> Iterator[int]:
+        yield 1
+        second.set()
+        yield 2
+
+    ahead = one_ahead(windows())
+    next(ahead)
+    assert second.wait(10), "while the first is in use"
+    ahead.close()
+
+
+def test_leaving_early_makes_one_more_item_at_most_and_leaves_no_thread() -> None:
+    made: list[int] = []
+
+    def windows() -> Iterator[int]:
+        for n in range(1, 100):
+            made.append(n)
+            yield n
+
+    ahead = one_ahead(windows())
+    assert [next(ahead), next(ahead)] == [1, 2]
+    ahead.close()
+    assert made in ([1, 2], [1, 2, 3])
+    assert not [t for t in threading.enumerate() if t.name.startswith("decode ahead")]
+
+
+def test_an_error_cancels_jobs_that_have_not_begun() -> None:
+    started: list[int] = []
+    both, never = threading.Barrier(3, timeout=10), threading.Event()
+
+    def job(n: int) -> int:
+        started.append(n)
+        both.wait()
+        never.wait(0.1)  # while the other jobs are cancelled
+        return n
+
+    def items() -> Iterator[int]:
+        yield 7
+        both.wait()
+        raise MediaError("a.mp4", "is broken")
+
+    with pytest.raises(MediaError, match="is broken"):
+        list(in_threads(items(), [job] * 5, 2))
+    assert started == [7, 7], "two threads, so three jobs were waiting"
+    assert not [t for t in threading.enumerate() if t.name.startswith("score")]
+
+
+class Item:
+    """Something that can be referred to weakly."""
+
+
+def gone(ref: weakref.ref[Item]) -> bool:
+    """Whether it is let go of; threads may take a moment."""
+    for _ in range(300):
+        if ref() is None:
+            return True
+        time.sleep(0.01)
+    return False
+
+
+def test_a_window_that_was_used_is_not_held_while_the_next_is_made() -> None:
+    found: list[bool] = []
+
+    def windows() -> Iterator[Item]:
+        first = Item()
+        ref = weakref.ref(first)
+        yield first
+        del first
+        found.append(gone(ref))
+        yield Item()
+
+    ahead = one_ahead(windows())
+    next(ahead)
+    next(ahead)
+    ahead.close()
+    assert found == [True]
+
+
+def test_an_item_that_was_handed_out_is_not_held() -> None:
+    done = in_threads((Item() for _ in range(3)), [lambda _: 0], 1)
+    for _ in range(3):
+        ref = weakref.ref(next(done)[0])
+        assert gone(ref)
+    assert next(done, None) is None

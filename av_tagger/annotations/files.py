@@ -43,8 +43,11 @@ def media_name(address: str) -> str:
 
     Also of files that Label Studio serves: `/data/local-files/?d=a/b.wav`.
     """
-    parts = urlsplit(address) if "://" in address or address.startswith("/data/") else None
-    if parts is None:
+    if "://" not in address and not address.startswith("/data/"):
+        return address
+    try:
+        parts = urlsplit(address)
+    except ValueError:  # such as http://[x/a.wav
         return address
     local = parse_qs(parts.query).get("d")
     path = local[0] if local else unquote(parts.path)

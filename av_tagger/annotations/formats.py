@@ -17,6 +17,7 @@ from av_tagger.errors import TableError
 AUDACITY = ".labels.txt"
 MEDIA = (".mp4", ".mkv", ".mov", ".webm", ".avi", ".wav", ".flac", ".mp3", ".ogg", ".m4a")
 _GUARDED = ("'=", "'+", "'-", "'@")  # as the format csv writes cells that look like formulas
+_SHOWN = 40  # characters of a cell in a message
 _ROW = "start, end and label, separated by tabs"
 _COLUMNS = "file, start, end, label"
 
@@ -46,7 +47,7 @@ def is_audacity(head: str) -> bool:
 def events_csv(path: Path, text: str) -> list[AnnotatedFile]:
     """A table with the columns file, start, end and label; a row without a label: no sound."""
     files = []
-    rows = csv.DictReader(io.StringIO(text, newline=""), delimiter=_delimiter(text))
+    rows = csv.DictReader(io.StringIO(text, newline=""), delimiter=_delimiter(text), strict=True)
     try:
         for number, row in enumerate(rows, 2):
             files.append(_event_row(path, number, row))
@@ -59,6 +60,8 @@ def _event_row(path: Path, number: int, row: Mapping[str, str | None]) -> Annota
     cells = {key: _unguarded((row.get(key) or "").strip()) for key in ("file", "label")}
     if not cells["file"]:
         raise TableError(path, number, "has no file name", _COLUMNS)
+    if row.get("label") is None and row.get("start"):
+        raise TableError(path, number, "ends before its label", _COLUMNS)
     if not cells["label"]:
         return AnnotatedFile(cells["file"])
     start, end = (_seconds(path, number, row.get(key) or "") for key in ("start", "end"))
@@ -80,12 +83,12 @@ def elan(path: Path, text: str) -> list[AnnotatedFile]:
     except ET.ParseError as error:
         raise TableError(path, error.position[0], f"is not XML ({error})") from error
     slots = {
-        slot.get("TIME_SLOT_ID", ""): int(value)
+        slot.get("TIME_SLOT_ID", ""): _seconds(path, 1, value) / 1000
         for slot in root.iter("TIME_SLOT")
         if (value := slot.get("TIME_VALUE", "")).isdecimal()
     }
     sounds = tuple(
-        _sound(path, 1, slots[first] / 1000, slots[last] / 1000, tier.get("TIER_ID", "").strip())
+        _sound(path, 1, slots[first], slots[last], tier.get("TIER_ID", "").strip())
         for tier in root.iter("TIER")
         for one in tier.iter("ALIGNABLE_ANNOTATION")
         if (first := one.get("TIME_SLOT_REF1", "")) in slots
@@ -118,6 +121,8 @@ def is_label_studio(head: str) -> bool:
 def _task(path: Path, number: int, task: Any) -> AnnotatedFile | None:
     if not isinstance(task, dict):
         raise TableError(path, number, "is no task (counted by tasks, not by lines)")
+    if not all(isinstance(a.get("result") or [], list) for a in _done(task)):
+        raise TableError(path, number, "has a result that is no list (counted by tasks)")
     values = list(_regions(task))
     if not values and "label" not in task and not _done(task):
         return None
@@ -146,10 +151,12 @@ def _regions(task: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
 
 
 def _region_sounds(path: Path, number: int, value: Mapping[str, Any]) -> Iterator[AnnotatedSound]:
-    names = value.get("labels") or ()
+    names = value.get("labels") or []
+    if not isinstance(names, list) or not all(isinstance(n, str) and n.strip() for n in names):
+        raise TableError(path, number, "has labels that are no list of names (counted by tasks)")
     start, end = (_seconds(path, number, str(value.get(key, ""))) for key in ("start", "end"))
     for name in names:
-        yield _sound(path, number, start, end, str(name).strip())
+        yield _sound(path, number, start, end, name.strip())
 
 
 def _sound(path: Path, number: int, start: float, end: float, label: str) -> AnnotatedSound:
@@ -160,7 +167,8 @@ def _sound(path: Path, number: int, start: float, end: float, label: str) -> Ann
 
 def _seconds(path: Path, number: int, cell: str) -> float:
     if not _is_number(cell):
-        raise TableError(path, number, f"has the time {cell!r}, which is no number of seconds")
+        reason = f"has the time {cell[:_SHOWN]!r}, which is no number of seconds"
+        raise TableError(path, number, reason)
     return float(cell.strip().replace(",", "."))
 
 

@@ -74,6 +74,8 @@ def _span(asked: str | None, size: int) -> tuple[int, int, int] | None:
     if not first:
         length = min(int(last), size)
         return (size - length, size - 1, 206) if length else None
+    if last and int(last) < int(first):
+        return 0, size - 1, 200
     end = min(int(last) if last else size - 1, size - 1)
     return (int(first), end, 206) if int(first) <= end else None
 

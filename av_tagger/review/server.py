@@ -107,7 +107,7 @@ class _Handler(BaseHTTPRequestHandler):
             body = self._routed(routes)
         except AvTaggerError as error:
             body = Reply.of_json({"error": str(error)}, 422)
-        except (ValueError, TypeError, LookupError):
+        except (ValueError, TypeError, LookupError, RecursionError):
             body = Reply.of_text("the request cannot be read", 400)
         self._send(body)
 
@@ -144,11 +144,11 @@ class _Handler(BaseHTTPRequestHandler):
         return self.headers.get("Origin") in origins and site in ("same-origin", "none") and json_
 
     def _fields(self) -> dict[str, Any]:
-        length = int(self.headers.get("Content-Length", ""))
-        if not 0 <= length <= MOST_BYTES:
-            self.close_connection = True
-            raise ValueError("too long")
-        found = json.loads(self.rfile.read(length))
+        length = self.headers.get("Content-Length", "")
+        if not (length.isdecimal() and len(length) <= 9 and int(length) <= MOST_BYTES):
+            self.close_connection = True  # what is not read is not the next request
+            raise ValueError("too long, or of unknown length")
+        found = json.loads(self.rfile.read(int(length)))
         if not isinstance(found, dict):
             raise TypeError("an object is expected")
         return found

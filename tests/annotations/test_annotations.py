@@ -68,6 +68,12 @@ SOUNDS = (
     AnnotatedSound(2.0, 4.0, BUS),
     AnnotatedSound(6.0, 7.25, HORN),
 )
+ELAN_SOUND = """<A><TIME_ORDER><TIME_SLOT TIME_SLOT_ID="a" TIME_VALUE="{start}"/>
+<TIME_SLOT TIME_SLOT_ID="b" TIME_VALUE="{end}"/></TIME_ORDER><TIER TIER_ID="Dog"><ANNOTATION>
+<ALIGNABLE_ANNOTATION TIME_SLOT_REF1="a" TIME_SLOT_REF2="b"/></ANNOTATION></TIER></A>"""
+LABEL_STUDIO_SOUND = (
+    '[{{"audio": "a.wav", "label": [{{"start": 0, "end": {end}, "labels": {labels}}}]}}]'
+)
 SPANS = ((HORN, 1.0, 2.5), (BUS, 2.0, 4.0), (HORN, 6.0, 7.25))
 
 
@@ -173,6 +179,26 @@ def test_label_studio_exports(tmp_path: Path) -> None:
         ("a.json", "[" * 100_000, "is not JSON"),
         ("a.json", '[{"label": [], "audio": 3}]', "names no media file"),
         ("a.labels.txt", b"\xff\xfe\x00", "is not UTF-8 text"),
+        ("a.labels.txt", "-1\t1\tDog\n", "line 1: ends at 1 s and starts at -1 s"),
+        ("a.csv", "file,start,end,label\na.wav,0,1,Dog\nb.wav,0", "line 3: ends before its label"),
+        ("a.csv", 'file,start,end,label\n"a.wav,0,1,Dog\n', "is not a table"),
+        ("a.csv", f"file,start,end,label\n{'a' * 200_000},0,1,Dog\n", "is not a table"),
+        ("a.csv", b"file,start,end,label\na.wav,0,1,\xff\n", "is not UTF-8 text"),
+        ("a.eaf", "", "is not XML"),
+        ("a.eaf", ELAN_SOUND.format(start="2000", end="1000"), "ends at 1 s and starts at 2 s"),
+        ("a.eaf", ELAN_SOUND.format(start="0", end="9" * 400), "has the time '9{40}', which"),
+        ("a.eaf", ELAN_SOUND.format(start="0", end="9" * 5000), "has the time '9{40}', which"),
+        (
+            "a.json",
+            '[{"audio": "a.wav", "annotations": [{"result": 5}]}]',
+            "a result that is no list",
+        ),
+        ("a.json", LABEL_STUDIO_SOUND.format(end="null", labels='["Dog"]'), "has the time 'None'"),
+        ("a.json", LABEL_STUDIO_SOUND.format(end="9" * 400, labels='["Dog"]'), "time '9{40}', wh"),
+        ("a.json", LABEL_STUDIO_SOUND.format(end="1", labels="5"), "labels that are no list"),
+        ("a.json", LABEL_STUDIO_SOUND.format(end="1", labels='"Dog"'), "labels that are no list"),
+        ("a.json", LABEL_STUDIO_SOUND.format(end="1", labels="[null]"), "labels that are no list"),
+        ("a.json", LABEL_STUDIO_SOUND.format(end="1", labels='[" "]'), "labels that are no list"),
     ],
 )
 def test_damaged_files_are_one_sentence(
@@ -180,8 +206,25 @@ def test_damaged_files_are_one_sentence(
 ) -> None:
     path = tmp_path / name
     path.write_bytes(text if isinstance(text, bytes) else text.encode())
-    with pytest.raises(TableError, match=sentence):
+    with pytest.raises(TableError, match=sentence) as caught:
         read_annotations(path)
+    said = str(caught.value)
+    assert said.startswith(f"{path}, line ")
+    assert "\n" not in said
+    assert len(said) < len(str(path)) + 200
+
+
+def test_a_wrong_address_of_a_media_file_stays_as_it_is(tmp_path: Path) -> None:
+    path = tmp_path / "a.json"
+    path.write_text('[{"audio": "http://[x/a.wav", "label": []}]')
+    assert read_annotations(path) == [AnnotatedFile("http://[x/a.wav")]
+
+
+def test_one_damaged_file_of_a_folder_is_named(tmp_path: Path) -> None:
+    (tmp_path / "a.labels.txt").write_text("0\t1\tDog\n")
+    (tmp_path / "b.eaf").write_text("<cut off")
+    with pytest.raises(TableError, match=r"b\.eaf, line 1: is not XML"):
+        read_annotations(tmp_path)
 
 
 def test_other_files_are_no_annotations(tmp_path: Path) -> None:

@@ -5,11 +5,12 @@ from __future__ import annotations
 import sqlite3
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from av_tagger.errors import StorageError, UsageError
 from av_tagger.live.alarms import read_rules
-from av_tagger.live.choose import as_rules, tune_alarms
+from av_tagger.live.choose import AlarmChoice, AlarmTuning, as_rules, tune_alarms
 from av_tagger.live.lines import LineKind, LiveLine
 from av_tagger.live.outputs.files import DailyJournal
 from tests.live.outputs.test_outputs import HEAD
@@ -85,3 +86,82 @@ def test_what_is_no_journal(tmp_path: Path) -> None:
     DailyJournal(tmp_path, HEAD, lambda: "empty").close()
     with pytest.raises(UsageError, match="is empty; listen for a day first"):
         tune_alarms(tmp_path / "empty.sqlite", 1.0)
+
+
+def recorded(folder: Path, peaks: dict[str, list[float]], hours: float) -> Path:
+    output = DailyJournal(folder, HEAD, lambda: "made")
+    for label, found in peaks.items():
+        for n, peak in enumerate(found):
+            output.take(LiveLine(LineKind.CLOSE, float(n), n + 1.0, label, peak, number=n + 1))
+    output.take(LiveLine(LineKind.END, hours * 3600, text="the source has ended"))
+    output.close()
+    return folder / "made.sqlite"
+
+
+HOURS = 4.0
+
+
+@pytest.fixture(scope="module")
+def shares() -> dict[str, list[float]]:
+    """Peaks of which many are equal."""
+    rng = np.random.default_rng(0)
+    return {n: (rng.integers(20, 99, 40) / 100).tolist() for n in ("Bus", "Siren", "Train")}
+
+
+@pytest.fixture(scope="module")
+def busy(shares: dict[str, list[float]], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return recorded(tmp_path_factory.mktemp("busy"), shares, HOURS)
+
+
+@pytest.mark.parametrize("per_hour", [None, 2.5])
+@pytest.mark.parametrize("in_all", [0.4, 3.0, 6.9])
+def test_both_limits_hold_and_the_shared_threshold_is_the_lowest(
+    per_hour: float | None, in_all: float, busy: Path, shares: dict[str, list[float]]
+) -> None:
+    tuning = tune_alarms(busy, per_hour, in_all)
+    assert tuning.common is not None
+    limits = {c.label: c.threshold for c in tuning.choices}
+    kept = {n: sum(p >= (limits[n] or 0) for p in found) for n, found in shares.items()}
+    assert {c.label: c.kept for c in tuning.choices} == kept
+    assert sum(kept.values()) == tuning.kept <= in_all * HOURS
+    assert all(limit is not None and limit >= tuning.common for limit in limits.values())
+    if per_hour is not None:
+        assert max(kept.values()) <= per_hour * HOURS
+    alone = _by_label(tune_alarms(busy, per_hour))
+    own = {name: choice.threshold or 0 for name, choice in alone.items()}
+    lower = tuning.common - 0.0002
+    more = sum(p >= max(lower, own[n]) for n, found in shares.items() for p in found)
+    assert more > in_all * HOURS, "a lower one lets too many through"
+
+
+def _by_label(tuning: AlarmTuning) -> dict[str, AlarmChoice]:
+    return {choice.label: choice for choice in tuning.choices}
+
+
+def test_one_loud_class_raises_the_threshold_of_all(tmp_path: Path) -> None:
+    peaks = {"Siren": [0.9, 0.91, 0.92, 0.93], "Bus": [0.5, 0.6]}
+    tuning = tune_alarms(recorded(tmp_path, peaks, 1.0), None, 3.0)
+    assert tuning.common == pytest.approx(0.9001)
+    assert {c.label: (c.kept, c.threshold) for c in tuning.choices} == {
+        "Bus": (0, tuning.common),
+        "Siren": (3, tuning.common),
+    }
+    rules = as_rules(tuning)
+    assert "1.00 h of recording, 3 events are left" in rules
+    assert "[usual]" in rules
+    own = tune_alarms(tmp_path / "made.sqlite", 3.0)
+    assert own.common is None
+    assert "[usual]" not in as_rules(own)
+    assert _by_label(own)["Bus"].threshold is None
+
+
+def test_peaks_of_1_pass_every_threshold_and_are_counted(tmp_path: Path) -> None:
+    """No threshold above 1 is a rule: what is left is told as it is."""
+    tuning = tune_alarms(recorded(tmp_path, {"Bus": [1.0] * 5 + [0.4]}, 1.0), None, 2.0)
+    assert (tuning.common, tuning.kept) == (1.0, 5)
+
+
+@pytest.mark.parametrize("limit", [0.0, -1.0])
+def test_a_limit_of_all_classes_is_above_0(limit: float, journal: Path) -> None:
+    with pytest.raises(UsageError, match="--all-alarms-per-hour is above 0, not"):
+        tune_alarms(journal, None, limit)

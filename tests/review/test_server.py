@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import socket
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -181,3 +182,37 @@ def test_answers_that_cannot_be_are_refused(served: Served, fields: object) -> N
 
 def test_a_long_body_is_not_read(served: Served) -> None:
     assert served.ask("answer", {"key": "x" * 30_000})[0] == 400
+
+
+BODY_AND_MORE = b'{"key": "a"}GET / HTTP/1.1\r\nHost: evil.example\r\n\r\n'
+
+
+def test_a_body_of_unknown_length_ends_the_connection(served: Served) -> None:
+    """Else the unread rest would be taken for the next request."""
+    for length in ("x", "-1", "1_0", "9" * 5000, "99999999", None):
+        answer = posted(served, length, BODY_AND_MORE)
+        assert answer.startswith(b"HTTP/1.1 400 "), length
+        assert answer.count(b"HTTP/1.1 ") == 1, length
+        assert b"Connection: close" in answer, length
+
+
+def test_a_body_that_is_no_json_is_refused(served: Served) -> None:
+    for body in (b"", b"{", b"\xff\xfe", b"[" * 19_000, b'{"key": ' * 2000):
+        answer = posted(served, str(len(body)), body)
+        assert answer.startswith(b"HTTP/1.1 400 "), body[:20]
+    assert served.ask("questions")[0] == 200
+    assert served.session.log.answers == {}
+
+
+def posted(served: Served, length: str | None, body: bytes) -> bytes:
+    """All that the server sends until it closes, or until the client has sent all it wants."""
+    lines = [
+        f"POST /{served.server.token}/answer HTTP/1.1",
+        f"Host: 127.0.0.1:{served.server.port}",
+        "Content-Type: application/json",
+        *([] if length is None else [f"Content-Length: {length}"]),
+    ]
+    with socket.create_connection(("127.0.0.1", served.server.port), timeout=10) as connection:
+        connection.sendall("\r\n".join([*lines, "", ""]).encode() + body)
+        connection.shutdown(socket.SHUT_WR)
+        return b"".join(iter(lambda: connection.recv(65536), b""))
