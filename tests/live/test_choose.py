@@ -155,6 +155,16 @@ def test_one_loud_class_raises_the_threshold_of_all(tmp_path: Path) -> None:
     assert _by_label(own)["Bus"].threshold is None
 
 
+def test_what_the_limit_of_a_class_stops_does_not_count_for_all(tmp_path: Path) -> None:
+    peaks = {"Siren": [0.9, 0.91, 0.92, 0.93], "Bus": [0.5, 0.6]}
+    tuning = tune_alarms(recorded(tmp_path, peaks, 1.0), 1.0, 2.0)
+    assert tuning.common is None
+    assert {c.label: (c.kept, c.threshold) for c in tuning.choices} == {
+        "Bus": (1, pytest.approx(0.5001)),
+        "Siren": (1, pytest.approx(0.9201)),
+    }
+
+
 def test_peaks_of_1_pass_every_threshold_and_are_counted(tmp_path: Path) -> None:
     """No threshold above 1 is a rule: what is left is told as it is."""
     tuning = tune_alarms(recorded(tmp_path, {"Bus": [1.0] * 5 + [0.4]}, 1.0), None, 2.0)
