@@ -298,5 +298,5 @@ def test_which_engines_a_run_has(
         engines_of("nvdeck", "cuda")
     monkeypatch.setitem(sys.modules, engines.LIBRARY, None)  # type: ignore[arg-type]
     assert count("auto", "cuda") == 0
-    with pytest.raises(MissingExtra, match="pip install PyNvVideoCodec .extra 'nvdec'"):
+    with pytest.raises(MissingExtra, match=r"pip install PyNvVideoCodec .extra 'nvdec'"):
         engines_of("nvdec", "cuda")
