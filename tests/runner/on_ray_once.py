@@ -8,6 +8,7 @@ the lost actor has been replaced.
 
 from __future__ import annotations
 
+import faulthandler
 import json
 import os
 import re
@@ -34,6 +35,7 @@ from tests.fakes import FakeWorkerFactory
 
 SMALL: dict[str, Any] = {"num_cpus": 2, "object_store_memory": 80 << 20}
 CONCURRENCY = Concurrency(2, 1, 1, 4, 1 << 20)
+HANGS_SECONDS = 90  # then it prints where it hangs, and ends
 START = (
     "start",
     "--block",
@@ -88,6 +90,7 @@ def two_nodes() -> Iterator[tuple[str, subprocess.Popen[bytes]]]:
 
 
 def main() -> None:
+    faulthandler.dump_traceback_later(HANGS_SECONDS, exit=True)
     folder, media, kind, actors = (
         Path(sys.argv[1]),
         Path(sys.argv[2]),
