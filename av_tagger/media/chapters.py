@@ -11,8 +11,8 @@ import av
 
 from av_tagger.errors import MediaError, MissingExtra, StorageError
 from av_tagger.media.containers import container_of
-from av_tagger.media.opening import BROKEN, CHECK, codec_name, open_container
-from av_tagger.media.write import written_whole
+from av_tagger.media.opening import CHECK, codec_name, open_container
+from av_tagger.media.write import packets_of, written_whole
 
 KINDS = ("video", "audio", "subtitle")
 MILLISECOND = Fraction(1, 1000)
@@ -81,14 +81,7 @@ def _chapter(number: int, chapter: TimedTitle) -> dict[str, Any]:
 
 def _copy_packets(container: Any, out: Any, tracks: dict[int, Any]) -> None:
     streams = [s for s in container.streams if s.index in tracks]
-    packets = container.demux(streams)
-    while True:
-        try:
-            packet = next(packets, None)
-        except BROKEN:  # leave out the rest of a damaged file, as in tagging
-            return
-        if packet is None:
-            return
+    for packet in packets_of(container, streams):
         if packet.dts is not None:
             packet.stream = tracks[packet.stream.index]
             out.mux(packet)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -15,7 +15,6 @@ from av_tagger.media.cut_chapters import moved_chapters
 from av_tagger.media.cut_encode import encode_parts, left_out
 from av_tagger.media.cut_plan import Part, Segment, copy_plan, exact_plan
 from av_tagger.media.opening import (
-    BROKEN,
     CHECK,
     Tracks,
     codec_name,
@@ -25,7 +24,7 @@ from av_tagger.media.opening import (
     pick_tracks,
 )
 from av_tagger.media.spans import Span
-from av_tagger.media.write import written_whole
+from av_tagger.media.write import packets_of, written_whole
 
 FORMATS = {
     ".mp4": "mp4",
@@ -144,7 +143,9 @@ def _copy(
         copies[stream.index].metadata.update(_texts(stream.metadata))
     lead = tracks.video if tracks.video is not None else tracks.audio
     mover = _Mover(lead.index, segments)  # type: ignore[union-attr]
-    for packet in _packets(container, streams):
+    for packet in packets_of(container, streams):
+        if not packet.size:  # the last packets only flush decoders
+            continue
         if mover.move(packet):
             packet.stream = copies[packet.stream_index]
             out.mux(packet)
@@ -194,16 +195,3 @@ class _Mover:
             if not leads and segment.start <= time < segment.end:
                 return segment
         return None
-
-
-def _packets(container: Any, streams: Sequence[Any]) -> Iterator[Any]:
-    packets = container.demux(list(streams))
-    while True:
-        try:
-            packet = next(packets, None)
-        except BROKEN:  # leave out the rest of a damaged file, as in tagging
-            return
-        if packet is None:
-            return
-        if packet.size:  # the last packets only flush decoders
-            yield packet

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import tempfile
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -118,7 +118,7 @@ class _Copy:
             for s in (video, self.tracks.audio if self.sound is not None else None)
             if s is not None
         ]
-        for packet in _packets(self.container, streams):
+        for packet in packets_of(self.container, streams):
             if packet.stream is video:
                 self._show(packet)
             elif packet.dts is not None:
@@ -155,8 +155,9 @@ class _Copy:
         self.waiting.clear()
 
 
-def _packets(container: Any, streams: list[Any]) -> Iterator[Any]:
-    packets = container.demux(streams)
+def packets_of(container: Any, streams: Sequence[Any]) -> Iterator[Any]:
+    """Packets up to the end or the first damage; the last ones are empty and flush decoders."""
+    packets = container.demux(list(streams))
     while True:
         try:
             packet = next(packets, None)
