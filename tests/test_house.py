@@ -30,7 +30,7 @@ LONGEST_FUNCTION = 60
 MEDIAN_FUNCTION = 9
 LONGEST_FILE = 350
 MOST_PARAMETERS = 7  # without self and cls
-LEAST_TESTS = 0.78  # lines of tests per line of the package; 1 is the aim
+LEAST_TESTS = 0.79  # lines of tests per line of the package; 1 is the aim
 
 # Words of an old private dictionary: "judge" had seven meanings, a "witness" was a branch,
 # "whole numbers" were int8, "hands" were threads.
