@@ -7,6 +7,7 @@ frames that covers real films best for its cost, see the table of `studies.frame
 from __future__ import annotations
 
 from dataclasses import replace
+
 import torch
 from torch import Tensor, nn
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -16,7 +17,7 @@ from av_tagger.video.branch import EyeSettings
 from av_tagger.video.early import early_features
 from av_tagger.video.efficientnet import load_published, read_lite2
 from av_tagger.video.eye_source import EARLY_BLOCKS, EARLY_SIDE
-from av_tagger.video.eyes import load_eye, load_features
+from av_tagger.video.eyes import load, load_eye, load_features, resolve
 from av_tagger.video.features import Compute, NetworkFeatures
 from av_tagger.video.lite import EfficientNetLite2, meta_lite2
 from av_tagger.video.recognise import NetworkRecogniser
@@ -105,3 +106,11 @@ def test_one_network_in_memory_sees_frames_and_recognises() -> None:
     assert isinstance(parts.recogniser, NetworkRecogniser)
     early = {weight.data_ptr() for weight in parts.features.network.parameters()}
     assert early < {weight.data_ptr() for weight in parts.recogniser.network.parameters()}
+
+
+@pytest.mark.parametrize("network", ["auto", "thumbnail"])
+def test_the_size_of_frames_is_known_before_the_eye_is_loaded(network: str) -> None:
+    source = resolve(EyeSettings(network=network), dcase2017())
+    assert source.short_side == load(source, dcase2017()).short_side
+    blind = replace(source, recogniser=None)
+    assert blind.short_side is None
