@@ -94,10 +94,6 @@ class Tagger:
         eye = self.parts.eye
         return Tagger(replace(self.parts, eye=eye.without_pictures())) if _can_omit(eye) else self
 
-    def with_open(self, open_clip: Open) -> Tagger:
-        """The same tagger, which opens clips with this function."""
-        return Tagger(replace(self.parts, open=open_clip))
-
     def with_threads(self, threads: int) -> Tagger:
         """The same tagger, with so many threads for the windows of one clip."""
         return Tagger(replace(self.parts, threads=threads))

@@ -57,6 +57,7 @@ def build_tagger(plan: Plan, talk: TalkOptions, first: Clip | None = None) -> Ta
     """
     from av_tagger.devices import find_device
     from av_tagger.media import warm_up
+    from av_tagger.tagger import Tagger
 
     console = Console(stderr=True)
     warm_up(plan.config.decoder)
@@ -68,7 +69,7 @@ def build_tagger(plan: Plan, talk: TalkOptions, first: Clip | None = None) -> Ta
         with console.status("loading", spinner="dots"):
             tagger = plan.build(say=lambda text: say(text, talk, console))
     if early is not None:
-        tagger = tagger.with_open(early)
+        tagger = Tagger(replace(tagger.parts, open=early))
     say_used(tagger.branches, tagger.parts.run.device, talk)
     if talk.verbose and (chosen := getattr(tagger.parts.eye, "arithmetic", "")):
         console.print(Text(f"chosen for this machine: {chosen}", style="dim"), soft_wrap=True)
