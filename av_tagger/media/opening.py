@@ -14,8 +14,7 @@ import av.error
 from av.stream import Disposition
 
 from av_tagger.errors import MediaError
-from av_tagger.media.paths import CHECK as CHECK
-from av_tagger.media.paths import check_path, refuse_text
+from av_tagger.media.paths import CHECK, check_path, refuse_text
 
 # What FFmpeg and PyAV raise on broken input.
 BROKEN = (
