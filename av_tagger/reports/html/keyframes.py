@@ -11,10 +11,11 @@ from av_tagger.reports.html.parts import (
     MATCH,
     OBJECT_PROBABILITY,
     clock,
-    evidence_chain,
     folded,
+    match,
     named,
     seek_button,
+    seen_object,
 )
 from av_tagger.reports.schema import data_uri
 
@@ -42,7 +43,7 @@ def keyframe_cards(tagged: Tagged, lanes: list[Lane]) -> Html:
             toggle() if placed else None,
             h("ol", {"class": "keyframes"}, cards),
             folded(len(rest), h("ul", {"class": "times"}, [_line(frames[i]) for i in rest])),
-            h("p", {"class": "keys"}, legend) if links else None,
+            h("p", {"class": "legend"}, legend) if links else None,
         ]
     )
 
@@ -77,7 +78,7 @@ def _card(keyframe: KeyFrame, links: Links, colours: dict[str, int]) -> Html:
         h("p", {"class": "weight"}, f"stands for {100 * keyframe.weight:.0f} % of the clip")
         if math.isfinite(keyframe.weight)
         else None,
-        h("ul", {"class": "chain"}, [_link(e, label, colours) for e, label in links])
+        h("ul", {"class": "chain"}, [_for(group, colours) for group in _by_object(links)])
         if links
         else None,
         h("ul", {"class": "objects"}, [_object(name, p) for name, p in others]) if others else None,
@@ -101,8 +102,27 @@ def _shot(keyframe: KeyFrame, heat: Html | None) -> Html:
     )
 
 
-def _link(evidence: Evidence, label: str, colours: dict[str, int]) -> Html:
-    return h("li", {"class": f"c{colours.get(label, 0)}"}, evidence_chain(evidence, label))
+def _by_object(links: Links) -> list[Links]:
+    """The links of each object, the most probable object first."""
+    groups: dict[str, Links] = {}
+    for evidence, label in links:
+        groups.setdefault(evidence.object, []).append((evidence, label))
+    return sorted(groups.values(), key=lambda group: -group[0][0].probability)
+
+
+def _for(links: Links, colours: dict[str, int]) -> Html:
+    """An object and the classes that it supports."""
+    classes = [
+        h(
+            "span",
+            {"class": f"class c{colours.get(label, 0)}"},
+            h("span", None, label),
+            " ",
+            match(evidence),
+        )
+        for evidence, label in links
+    ]
+    return h("li", None, seen_object(links[0][0]), h("span", {"class": "arrow"}, ""), classes)
 
 
 def _object(name: str, probability: float) -> Html:

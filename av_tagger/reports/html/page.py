@@ -40,7 +40,7 @@ _KEYS = (
     ("0", "whole timeline"),
     ("?", "these keys"),
 )
-_LEGEND = "Curves: activity, the probability per frame. Bars: events. Click to go there. "
+_LEGEND = "Curves: activity, the probability per frame. Bars: events. Click to go there."
 
 
 def page(tagged: Tagged, target: Path, spectrogram: bytes | None, options: PageOptions) -> Html:
@@ -134,7 +134,8 @@ def _branch(name: str, branch: BranchInfo) -> Html:
 
 def _keys() -> Html:
     keys = [h("span", None, h("kbd", None, key), f" {what} ") for key, what in _KEYS]
-    return h("p", {"class": "keys", "id": "keys"}, _LEGEND, keys)
+    legend = h("p", {"class": "legend"}, _LEGEND)
+    return join([legend, h("p", {"class": "keys", "id": "keys"}, keys)])
 
 
 def _footer(tagged: Tagged) -> Html:

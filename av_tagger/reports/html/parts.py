@@ -93,17 +93,15 @@ def meter(share: float, threshold: float | None = None) -> Html:
     )
 
 
-def evidence_chain(evidence: Evidence, label: str) -> list[Html]:
-    """The recognised object, how strongly it stands for the class, and the class."""
-    object_ = h(
-        "span",
-        {"class": "object"},
-        evidence.object,
-        " ",
-        named(evidence.probability, OBJECT_PROBABILITY),
-    )
-    match = h("small", {"title": MATCH}, f"match {two_digits(evidence.similarity)}")
-    return [object_, h("span", {"class": "arrow"}, match), h("span", {"class": "class"}, label)]
+def seen_object(evidence: Evidence) -> Html:
+    """A recognised object with its probability in the key frame."""
+    number = named(evidence.probability, OBJECT_PROBABILITY)
+    return h("span", {"class": "object"}, evidence.object, " ", number)
+
+
+def match(evidence: Evidence) -> Html:
+    """How strongly the object stands for the class."""
+    return h("small", {"title": MATCH}, f"match {two_digits(evidence.similarity)}")
 
 
 def folded(more: int, content: Child) -> Html | None:
