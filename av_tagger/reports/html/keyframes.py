@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from av_tagger.scores import Evidence, KeyFrame, Tagged
 
 FRAMES_SHOWN = 48
+OBJECTS_SHOWN = 2  # in a key frame, with the classes that they support
 
 Links = list[tuple["Evidence", str]]  # the evidence of a key frame, with the tag it is for
 
@@ -36,7 +37,10 @@ def keyframe_cards(tagged: Tagged, lanes: list[Lane]) -> Html:
     ranked = sorted(range(len(frames)), key=lambda i: (i not in links, -frames[i].weight))
     shown, rest = sorted(ranked[:FRAMES_SHOWN]), sorted(ranked[FRAMES_SHOWN:])
     cards = [_card(frames[i], links.get(i, []), colours) for i in shown]
-    legend = f"match: {MATCH}. The small number of an object is its probability in the key frame."
+    legend = (
+        "Under an object: the sounds that it speaks for. Its number is its probability in the key "
+        f"frame; match: {MATCH}."
+    )
     placed = any(e.where is not None for group in links.values() for e, _ in group)
     return join(
         [
@@ -78,9 +82,7 @@ def _card(keyframe: KeyFrame, links: Links, colours: dict[str, int]) -> Html:
         h("p", {"class": "weight"}, f"stands for {100 * keyframe.weight:.0f} % of the clip")
         if math.isfinite(keyframe.weight)
         else None,
-        h("ul", {"class": "chain"}, [_for(group, colours) for group in _by_object(links)])
-        if links
-        else None,
+        _supports(links, colours) if links else None,
         h("ul", {"class": "objects"}, [_object(name, p) for name, p in others]) if others else None,
     )
 
@@ -100,6 +102,13 @@ def _shot(keyframe: KeyFrame, heat: Html | None) -> Html:
         heat if keyframe.picture else None,
         h("span", {"class": "stamp"}, clock(keyframe.seconds)),
     )
+
+
+def _supports(links: Links, colours: dict[str, int]) -> Html:
+    """What the objects support; all but the first objects are folded."""
+    lines = [_for(group, colours) for group in _by_object(links)]
+    rest = folded(len(lines) - OBJECTS_SHOWN, h("ul", None, lines[OBJECTS_SHOWN:]))
+    return h("ul", {"class": "chain"}, lines[:OBJECTS_SHOWN], h("li", None, rest) if rest else None)
 
 
 def _by_object(links: Links) -> list[Links]:
@@ -122,7 +131,7 @@ def _for(links: Links, colours: dict[str, int]) -> Html:
         )
         for evidence, label in links
     ]
-    return h("li", None, seen_object(links[0][0]), h("span", {"class": "arrow"}, ""), classes)
+    return h("li", None, seen_object(links[0][0]), " ", classes)
 
 
 def _object(name: str, probability: float) -> Html:

@@ -285,6 +285,7 @@ def _axis(scale: Scale) -> Html:
                 "dx": 4 if _anchor(scale.percent(t)) == "start" else None,  # beside the playhead
                 "y": "45%",
                 "text-anchor": _anchor(scale.percent(t)),
+                "class": "odd" if round(t / step) % 2 else None,  # left out on narrow screens
             },
             clock(t, 1 if step < 1 else 0),
         )
