@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from av_tagger.audio.frame_times import TIMELINE_RATE, FrameTimes
 from av_tagger.audio.waveforms import check_waveforms, filled_rows, merge_rows
 from av_tagger.clip import Samples, Waveform
 from av_tagger.errors import UsageError, WeightsError, missing_library, sentence
@@ -41,12 +42,21 @@ class OnnxFacts:
     name: str
     labels: tuple[str, ...]
     rate: int  # Hz
-    frame_rate: float
+    frame_rate: float  # rows per second
     samples: int  # of a window
     raised: tuple[tuple[int, int], ...] = ()  # broad classes, and narrower ones that count for them
     mean: MeanOf | None = None  # None: the network's own bag
     exported: str = ""  # the ear it was made of, where that has a calibration: `starter`
     header: str = ""  # of a trained ear, as in its weights file
+    centre: float | None = None  # of a published ear: seconds, the middle of its first row
+
+    @property
+    def frames(self) -> FrameTimes | None:
+        """When its rows lie; None where they lie side by side and are the timeline themselves."""
+        centre = self.centre
+        if centre is None and self.mean is not None:  # exported before `centre` was written
+            centre = self.mean.hop / self.rate
+        return None if centre is None else FrameTimes(1 / self.frame_rate, centre)
 
 
 class OnnxEar:
@@ -84,14 +94,22 @@ class OnnxEar:
         if not len(wave.samples):
             return Scores.silent(self.labels, Status.NO_TRACK)
         count = max(1, -int(-len(wave.samples) * self.facts.frame_rate // self.rate))
-        timeline = np.full((count, len(self.labels)), np.nan, np.float32)
+        rows = np.full((count, len(self.labels)), np.nan, np.float32)
         bags = []
         for start in self._starts(len(wave.samples)):
             bag, frames = self._run(wave.samples[start : start + self.window])
-            merge_rows(timeline, frames, round(start * self.facts.frame_rate / self.rate))
+            merge_rows(rows, frames, round(start * self.facts.frame_rate / self.rate))
             bags.append(bag)
-        activity = Activity(filled_rows(timeline), self.facts.frame_rate, wave.start_seconds)
+        values, rate = self._timeline(rows, len(wave.samples) / self.rate)
+        activity = Activity(values, rate, wave.start_seconds)
         return Scores(self.labels, np.max(bags, axis=0).astype(np.float64), activity=activity)
+
+    def _timeline(self, rows: NDArray[np.float32], seconds: float) -> tuple[Samples, float]:
+        """(frames, classes), and their rate."""
+        frames = self.facts.frames
+        if frames is None:
+            return filled_rows(rows), self.facts.frame_rate
+        return frames.timeline(rows, seconds), TIMELINE_RATE
 
     def _starts(self, samples: int) -> list[int]:
         frame = self.rate / self.facts.frame_rate

@@ -158,13 +158,14 @@ def _facts(ear: AudioBranch, network: ExportedNetwork, samples: int) -> OnnxFact
     if isinstance(ear, KnownEar):
         mean = MeanOf(PATCH_SAMPLES, yamnet.PATCH_HOP * yamnet.HOP)
         known = isinstance(network.network, YAMNet)
-        return replace(facts, raised=tuple(narrower(ear.labels)), mean=mean if known else None)
+        pairs, centre = tuple(narrower(ear.labels)), ear.family.frames.centre
+        return replace(facts, raised=pairs, mean=mean if known else None, centre=centre)
     header = cast("MilEar", ear).header
     return replace(facts, header=json.dumps(to_table(header)))
 
 
 def _frame_rate(ear: AudioBranch) -> float:
     if isinstance(ear, KnownEar):
-        return ear.family.frame_rate
+        return ear.family.frames.rate
     assert isinstance(ear, MilEar)
     return ear.rate / ear.instance_samples

@@ -11,6 +11,7 @@ import torch
 from torch import nn
 
 from av_tagger.audio.calibration import HEAD, EmbeddingHead
+from av_tagger.audio.frame_times import TIMELINE_RATE
 from av_tagger.audio.known.families import Family
 from av_tagger.audio.known.files import Network
 from av_tagger.audio.known.yamnet import YAMNet
@@ -72,13 +73,14 @@ class KnownEar:
         return [self._scores(w, parts) for w, parts in zip(waveforms, own, strict=True)]
 
     def embed(self, waveforms: Sequence[Waveform]) -> list[Numbers]:
-        """(seconds, width) per waveform: the mean over the frames that start in each second."""
+        """(seconds, width) per waveform: the mean of the rows centred in each second."""
         segments = self._segments(waveforms)
         rows = in_batches(segments, self._padded_length, BATCH_SAMPLES, self._embed)
-        timelines = [self._timeline(w, self.network.width) for w in waveforms]
+        timelines = [self._no_rows(w, self.network.width) for w in waveforms]
         for segment, values in zip(segments, rows, strict=True):
-            merge_rows(timelines[segment.owner], values, self._first_frame(segment.start))
-        return [per_second(filled_rows(t), self.family.frame_rate) for t in timelines]
+            merge_rows(timelines[segment.owner], values, self._first_row(segment.start))
+        times = self.family.frames
+        return [per_second(filled_rows(t), times.rate, times.centre) for t in timelines]
 
     def _segments(self, waveforms: Sequence[Waveform]) -> list[WaveformSegment]:
         check_waveforms(waveforms, self.rate)
@@ -87,7 +89,7 @@ class KnownEar:
     def _windows(self, owner: int, samples: Numbers) -> Iterator[WaveformSegment]:
         """Windows that cover the waveform; the last ends with it and may overlap the one before."""
         window = self.family.window_samples
-        frame = round(self.rate / self.family.frame_rate)
+        frame = round(self.rate * self.family.frames.hop)
         if not len(samples):
             return
         latest = max(0, -(-(len(samples) - window) // frame) * frame)
@@ -110,22 +112,24 @@ class KnownEar:
             rows = self.network.embed(upload(torch.from_numpy(waves), self.device))
         return list(rows.float().cpu().numpy())
 
-    def _timeline(self, waveform: Waveform, width: int) -> Numbers:
-        """(frames, width) of NaN."""
-        frames = -int(-len(waveform.samples) * self.family.frame_rate // self.rate)
-        return np.full((max(1, frames), width), np.nan, np.float32)
+    def _no_rows(self, waveform: Waveform, width: int) -> Numbers:
+        """(rows, width) of NaN."""
+        rows = self.family.frames.count(len(waveform.samples) / self.rate)
+        return np.full((rows, width), np.nan, np.float32)
 
-    def _first_frame(self, sample: int) -> int:
-        return round(sample * self.family.frame_rate / self.rate)
+    def _first_row(self, sample: int) -> int:
+        return self.family.frames.row_at(sample / self.rate)
 
     def _scores(self, waveform: Waveform, parts: Sequence[tuple[int, Numbers, Numbers]]) -> Scores:
         if not parts:
             return Scores.silent(self.labels, Status.NO_TRACK)
-        timeline = self._timeline(waveform, len(self.labels))
+        rows = self._no_rows(waveform, len(self.labels))
         for start, _, frames in parts:
-            merge_rows(timeline, frames, self._first_frame(start))
+            merge_rows(rows, frames, self._first_row(start))
         bags = np.stack([bag for _, bag, _ in parts]).astype(np.float64)
-        activity = Activity(filled_rows(timeline), self.family.frame_rate, waveform.start_seconds)
+        seconds = len(waveform.samples) / self.rate
+        values = self.family.frames.timeline(rows, seconds)
+        activity = Activity(values, TIMELINE_RATE, waveform.start_seconds)
         return Scores(self.labels, bags.max(axis=0), activity=activity)
 
 
