@@ -39,7 +39,7 @@ class FrameTimes:
 
     def centres(self, rows: int) -> NDArray[np.float64]:
         """(rows,) seconds."""
-        return self.centre + np.arange(rows) * self.hop
+        return np.asarray(self.centre + np.arange(rows) * self.hop, np.float64)
 
     def timeline(self, rows: Numbers, seconds: float) -> Numbers:
         """(rows, classes) probabilities to (frames, classes) at `TIMELINE_RATE`.
@@ -58,7 +58,7 @@ class FrameTimes:
         share = ((middles - first) / (last - first)).clip(0, 1)[:, None]
         odds = _log_odds(rows[known])
         mixed = (1 - share) * odds[after - 1] + share * odds[after]
-        return (1 / (1 + np.exp(-mixed))).astype(np.float32)
+        return np.asarray(1 / (1 + np.exp(-mixed)), np.float32)
 
 
 def _log_odds(p: Numbers) -> NDArray[np.float64]:

@@ -90,6 +90,13 @@ def _lowpass(up: int, down: int) -> Numbers:
     return found
 
 
+def with_lead(samples: Numbers, first: int, end: int, lead: int) -> Numbers:
+    """Samples from `first` to `end` and those before them, mirrored where the sound starts."""
+    part = samples[max(0, first - lead) : end]
+    missing = max(0, lead - first)
+    return np.pad(part, (missing, 0), mode="reflect") if missing else part
+
+
 def in_batches(
     segments: Sequence[WaveformSegment],
     padded_length: Callable[[int], int],
@@ -117,17 +124,14 @@ def in_batches(
     return [found[i] for i in range(len(segments))]
 
 
-def per_second(values: Numbers, rate: float, first: float = 0.0) -> Numbers:
-    """Rows at `rate` per second to one row per second: the mean of those whose time is in it.
+def per_second(values: Numbers, rate: float) -> Numbers:
+    """Rows at `rate` per second to one row per second: the mean of those that start in it.
 
-    `first` is the time of row 0. Where rows are further apart than a second, the row before holds
-    on; there are as many seconds as if `first` were zero.
+    Where rows are further apart than a second, the row before holds on.
     """
-    times = np.arange(len(values)) / rate + 1e-6
-    last = int(times[-1])
-    seconds = np.minimum(np.floor(times + first).astype(int), last)
+    seconds = np.floor(np.arange(len(values)) / rate + 1e-6).astype(int)
     means: list[Numbers] = []
-    for second in range(last + 1):
+    for second in range(int(seconds[-1]) + 1):
         found = values[seconds == second]
         means.append(found.mean(axis=0) if len(found) else means[-1])
     return np.stack(means).astype(np.float32)

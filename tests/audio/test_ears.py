@@ -250,8 +250,10 @@ def test_facts_of_a_family_are_those_of_its_network() -> None:
     assert (efficientat.rate, efficientat.frames.hop) == (RATE, HOP * STRIDE / RATE)
     assert efficientat.labels == audioset().labels
     assert (yamnet.rate, yamnet.window_samples) == (YAMNET_RATE, filled(10 * YAMNET_RATE))
+    assert filled(yamnet.least_samples) == yamnet.least_samples
     assert yamnet.frames.hop == YAMNET_HOP * PATCH_HOP / YAMNET_RATE
-    assert yamnet.frames.centre == YAMNET_HOP * PATCH / 2 / YAMNET_RATE
+    assert yamnet.lead_samples == YAMNET_HOP * PATCH / 2
+    assert yamnet.frames.centre == 0
     for family, network in ((efficientat, EfficientAT(0.1)), (yamnet, YAMNet())):
         state = network.state_dict()
         assert family.tensor in state

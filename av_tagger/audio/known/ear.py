@@ -23,6 +23,7 @@ from av_tagger.audio.waveforms import (
     in_batches,
     merge_rows,
     per_second,
+    with_lead,
 )
 from av_tagger.clip import Waveform
 from av_tagger.devices import find_device
@@ -73,14 +74,13 @@ class KnownEar:
         return [self._scores(w, parts) for w, parts in zip(waveforms, own, strict=True)]
 
     def embed(self, waveforms: Sequence[Waveform]) -> list[Numbers]:
-        """(seconds, width) per waveform: the mean of the rows centred in each second."""
+        """(seconds, width) per waveform: the mean of the rows of each second."""
         segments = self._segments(waveforms)
         rows = in_batches(segments, self._padded_length, BATCH_SAMPLES, self._embed)
         timelines = [self._no_rows(w, self.network.width) for w in waveforms]
         for segment, values in zip(segments, rows, strict=True):
             merge_rows(timelines[segment.owner], values, self._first_row(segment.start))
-        times = self.family.frames
-        return [per_second(filled_rows(t), times.rate, times.centre) for t in timelines]
+        return [per_second(filled_rows(t), self.family.frames.rate) for t in timelines]
 
     def _segments(self, waveforms: Sequence[Waveform]) -> list[WaveformSegment]:
         check_waveforms(waveforms, self.rate)
@@ -88,14 +88,14 @@ class KnownEar:
 
     def _windows(self, owner: int, samples: Numbers) -> Iterator[WaveformSegment]:
         """Windows that cover the waveform; the last ends with it and may overlap the one before."""
-        window = self.family.window_samples
+        window, lead = self.family.window_samples, self.family.lead_samples
         frame = round(self.rate * self.family.frames.hop)
         if not len(samples):
             return
         latest = max(0, -(-(len(samples) - window) // frame) * frame)
         for start in range(0, max(1, len(samples) - frame), window):
             first = start if start + window <= len(samples) else latest
-            yield WaveformSegment(owner, first, samples[first : first + window])
+            yield WaveformSegment(owner, first, with_lead(samples, first, first + window, lead))
 
     def _padded_length(self, samples: int) -> int:
         return max(samples, self.family.least_samples)
@@ -103,6 +103,8 @@ class KnownEar:
     def _forward(self, waves: Numbers) -> list[tuple[Numbers, Numbers]]:
         with torch.inference_mode():
             bags, frames = self.network(upload(torch.from_numpy(waves), self.device))
+            if self.family.lead_samples:  # the published score is that of the other rows
+                bags = frames[:, 1:].mean(dim=1)
         pairs = zip(bags.cpu().numpy(), frames.cpu().numpy(), strict=True)
         known = self._narrower
         return [(raised(bag, known), raised(timeline, known)) for bag, timeline in pairs]

@@ -16,8 +16,9 @@ class Family:
     frames: FrameTimes  # of the rows that its networks give
     labels: tuple[str, ...]
     window_samples: int  # training length; longer sound is split into windows of this length
-    least_samples: int  # shorter sound is padded with zeros
+    least_samples: int  # shorter sound is padded with zeros, with its lead
     tensor: str = ""  # a name that only its weights files have
+    lead_samples: int = 0  # sound before a window, for one more row at its start
 
 
 NOT_IN_YAMNET = (  # AudioSet ids of the 527 labels that YAMNet leaves out
@@ -42,10 +43,13 @@ EFFICIENTAT = Family(
 
 YAMNET = Family(
     rate=16_000,
-    frames=FrameTimes(hop=160 * 48 / 16_000, centre=160 * 48 / 16_000),  # 0.96 s every 0.48 s
+    # A patch of 0.96 s every 0.48 s. With half a patch of lead the first is centred at 0 s, and
+    # says whether a sound was there from the start.
+    frames=FrameTimes(hop=160 * 48 / 16_000, centre=0.0),
+    lead_samples=160 * 48,
     labels=tuple(c.label for c in audioset() if c.id not in NOT_IN_YAMNET),
     window_samples=161_520,  # 10 s in whole patches
-    least_samples=1,
+    least_samples=160 * 48 + 15_600,  # two patches
     tensor="logits.weight",
 )
 
