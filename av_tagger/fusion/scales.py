@@ -12,6 +12,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -84,12 +85,21 @@ class Scales:
     def apply(self, scores: Floats, rows: Ints) -> Floats:
         """`scores` (clips, classes), `rows` the same shape: index into NAMES."""
         out = scores.copy()
-        for r, name in enumerate(NAMES):
-            for k, scale in enumerate(getattr(self, name)):
-                mine = rows[..., k] == r
-                if scale is not None and mine.any():
-                    out[..., k] = np.where(mine, scale(scores[..., k]), out[..., k])
+        for r, k, scale in self._effective:
+            mine = rows[..., k] == r
+            if mine.any():
+                out[..., k] = np.where(mine, scale(scores[..., k]), out[..., k])
         return out
+
+    @cached_property
+    def _effective(self) -> list[tuple[int, int, ScoreScale]]:
+        """(row, class, scale) of all scales that change a score."""
+        return [
+            (r, k, scale)
+            for r, name in enumerate(NAMES)
+            for k, scale in enumerate(getattr(self, name))
+            if scale is not None and not scale.changes_nothing
+        ]
 
     def thresholds(self, row: str, values: Floats) -> Floats:
         """Thresholds on the new scale; those above 1 (never) stay."""

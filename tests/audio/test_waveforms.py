@@ -15,6 +15,7 @@ from av_tagger.audio.waveforms import (
     polyphase,
 )
 from av_tagger.clip import Waveform
+from av_tagger.errors import MediaError
 
 
 class Recorder:
@@ -103,3 +104,10 @@ def test_resampling_is_that_of_scipy(up: int, down: int, length: int) -> None:
     found = polyphase(samples, up, down)
     assert found.dtype == np.float32
     np.testing.assert_allclose(found, expected, rtol=0, atol=2e-6)
+
+
+def test_samples_that_the_decoder_checked_are_not_checked_again() -> None:
+    known = Waveform(np.full(3, np.nan, np.float32), 8000, finite=True)
+    check_waveforms([known], 8000)
+    with pytest.raises(MediaError, match="NaN"):
+        check_waveforms([Waveform(known.samples, 8000)], 8000)

@@ -184,3 +184,17 @@ def test_a_file_keeps_the_scale_without_evidence(tmp_path: Path) -> None:
     again = read_fusion(tmp_path / "f.json", labels)
     assert again.scales == fusion.scales
     assert '"unseen_scale": [0.5, -1.0]' in (tmp_path / "f.json").read_text()
+
+
+def test_only_scales_that_change_scores_are_applied() -> None:
+    same, moved = ScoreScale(), ScoreScale(1.0, -1.0)
+    curve = ScoreScale(points=((0.0, 0.0), (0.5, 0.8), (1.0, 1.0)))
+    scales = Scales(both=(same, moved, None), ear=(curve, same, same), eye=(None, None, moved))
+    scores = np.random.default_rng(0).random((6, 3))
+    rows = np.array([[0, 0, 0], [1, 1, 1], [2, 2, 2]] * 2)
+    expected = scores.copy()
+    expected[rows[:, 0] == 0, 1] = moved(scores[rows[:, 0] == 0, 1])
+    expected[rows[:, 0] == 1, 0] = curve(scores[rows[:, 0] == 1, 0])
+    expected[rows[:, 0] == 2, 2] = moved(scores[rows[:, 0] == 2, 2])
+    np.testing.assert_allclose(scales.apply(scores, rows), expected, rtol=1e-12)
+    assert [(r, k) for r, k, _ in scales._effective] == [(0, 1), (1, 0), (2, 2)]
