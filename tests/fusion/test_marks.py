@@ -62,3 +62,23 @@ def test_scores_keep_mark_and_the_threshold_of_the_ear() -> None:
     alone = Scores.silent(LABELS, Status.OFF)
     (one,) = marked([ClassScore(0.5, 0.5, None, 0.6)], [(HEARD, alone)], FUSION, ROWS.ear)
     assert (one.mark, one.ear_threshold) == ("", None)
+
+
+def test_marks_are_made_once_per_window_and_only_changed_scores_are_new(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    other = replace(HEARD, probabilities=np.zeros(4))
+    pairs = [(HEARD, SEEN), (HEARD, SEEN), (other, SEEN), (other, SEEN)]
+    expected = [marks_of(FUSION, heard, SEEN)[k] for k, (heard, _) in enumerate(pairs)]
+    calls: list[Scores] = []
+
+    def counted(fusion: object, heard: Scores, seen: Scores) -> tuple[str, ...]:
+        calls.append(heard)
+        return marks_of(fusion, heard, seen)
+
+    monkeypatch.setattr("av_tagger.fusion.marks.marks_of", counted)
+    found = [ClassScore(0.5, 0.5, 0.5, 0.6)] * 4
+    answers = marked(found, pairs, FUSION, None)
+    assert [one.mark for one in answers] == expected
+    assert len(calls) == 2
+    assert all((new is old) == (new.mark == "") for new, old in zip(answers, found, strict=True))
