@@ -18,14 +18,15 @@ PAGE = (".html", ".htm")
 
 def check_outputs(options: OutputOptions) -> None:
     """Refuse wrong output flags before any file is searched for."""
-    from av_tagger.media.containers import check_film
-    from av_tagger.reports.writers import check_formats
-
     if options.format is not None:
+        from av_tagger.reports.writers import check_formats
+
         check_formats(options.format.split(","))
         if options.output is None:
             raise UsageError("--format needs a folder to write into; add -o FOLDER")
     if options.annotate is not None and options.annotate.suffix:
+        from av_tagger.media.containers import check_film
+
         check_film(options.annotate)
 
 
