@@ -42,9 +42,9 @@ def check_targets(options: OutputOptions, count: int) -> None:
 
 def write_outputs(outcomes: Sequence[Outcome], options: OutputOptions) -> Iterator[str]:
     """Write everything that the flags ask for; a line about each file, or why there is none."""
-    from av_tagger.reports.writers import write_all
-
     if options.output is not None:
+        from av_tagger.reports.writers import write_all
+
         formats = (options.format or "json").split(",")
         yield from (f"wrote {p}" for p in write_all(formats, outcomes, options.output))
     tagged = [o for o in outcomes if isinstance(o, Tagged)]

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import gc
 import sys
-from contextlib import ExitStack
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -14,6 +16,7 @@ from av_tagger.scores import BranchInfo
 if TYPE_CHECKING:
     from av_tagger.cli.options import ModelOptions, TalkOptions
     from av_tagger.cli.progress import ProgressBar
+    from av_tagger.clip import Clip
     from av_tagger.config import Config
     from av_tagger.plan import Plan
     from av_tagger.tagger import Tagger
@@ -45,22 +48,57 @@ def load_tagger(models: ModelOptions, talk: TalkOptions) -> Tagger:
     return build_tagger(plan_of(models, talk), talk)
 
 
-def build_tagger(plan: Plan, talk: TalkOptions) -> Tagger:
-    """Load the networks of a plan; its advice and what is used go to stderr."""
+def build_tagger(plan: Plan, talk: TalkOptions, first: Clip | None = None) -> Tagger:
+    """Load the networks of a plan; its advice and what is used go to stderr.
+
+    `first`: the clip that is tagged first, decoded meanwhile.
+    """
     from av_tagger.devices import find_device
     from av_tagger.media import warm_up
+    from av_tagger.tagger import Tagger
 
     console = stderr_console()
     warm_up(plan.config.decoder)
-    if plan.needs_torch:
-        find_device(plan.config.device)  # refused before anything is printed
-    say_advice(plan, talk)
-    with console.status("loading", spinner="dots"):
-        tagger = plan.build(say=lambda text: say(text, talk, console))
+    early = None if first is None else plan.decoding_early(first)
+    with no_collection():
+        if plan.needs_torch:
+            find_device(plan.config.device)  # refused before anything is printed
+        say_advice(plan, talk)
+        with console.status("loading", spinner="dots"):
+            tagger = plan.build(say=lambda text: say(text, talk, console))
+    if early is not None:
+        tagger = Tagger(replace(tagger.parts, open=early))
     say_used(tagger.branches, tagger.parts.run.device, talk)
     if talk.verbose and (chosen := getattr(tagger.parts.eye, "arithmetic", "")):
         console.say(f"chosen for this machine: {chosen}", QUIET)
     return tagger
+
+
+@contextmanager
+def no_collection() -> Iterator[None]:
+    """No garbage collection while modules and networks are loaded.
+
+    Each collection looks at all objects, of which torch alone makes hundreds of thousands. Those
+    that were made go to the oldest generation, which is seldom looked at.
+    """
+    if not gc.isenabled():
+        yield
+        return
+    gc.disable()
+    try:
+        yield
+        gc.freeze()
+        gc.unfreeze()
+    finally:
+        gc.enable()
+
+
+def start_decoder(models: ModelOptions) -> None:
+    """Start the decoding process, in the background, if the flags alone say which."""
+    from av_tagger.media import DEFAULT, warm_up
+
+    if models.config is None and models.given.get("decoder", DEFAULT) == DEFAULT:
+        warm_up()
 
 
 def one_core_each(tagger: Tagger) -> Tagger:

@@ -43,7 +43,14 @@ def _tag(options: TagOptions) -> int:
     """
     from av_tagger.cli.inputs import at_hand, gather, say_skipped, without_unreadable
     from av_tagger.cli.outputs import check_outputs, check_targets, write_outputs
-    from av_tagger.cli.session import build_tagger, one_core_each, plan_of, say, settings_of
+    from av_tagger.cli.session import (
+        build_tagger,
+        no_collection,
+        one_core_each,
+        plan_of,
+        say,
+        start_decoder,
+    )
     from av_tagger.scores import Failed
 
     _check(options)
@@ -53,14 +60,16 @@ def _tag(options: TagOptions) -> int:
     say_skipped(found, partial(say, talk=options))
     show = _printer(options)
     if not found.all_failed:
-        found = without_unreadable(found, settings_of(options).decoder)
+        start_decoder(options)
+        with no_collection():
+            plan = plan_of(options, options)
+        found = without_unreadable(found, plan.config.decoder)
     if found.all_failed:
         for failure in found.failures:
             show(failure)
         return 1
-    plan = plan_of(options, options)
     with at_hand(found, offline=plan.config.offline, quiet=options.quiet) as jobs:
-        tagger = one_core_each(build_tagger(plan, options))
+        tagger = one_core_each(build_tagger(plan, options, jobs.first))
         outcomes = list(_outcomes(jobs, tagger, show, options))
         for line in write_outputs(outcomes, options):
             say(line, options)

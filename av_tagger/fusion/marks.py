@@ -47,7 +47,8 @@ def marked(
 
     `pairs`: what was heard and seen in the window that decided the class.
     """
-    marks = {(id(heard), id(seen)): marks_of(fusion, heard, seen) for heard, seen in pairs}
+    windows = {(id(heard), id(seen)): (heard, seen) for heard, seen in pairs}
+    marks = {key: marks_of(fusion, heard, seen) for key, (heard, seen) in windows.items()}
     return [
         replace(
             score,

@@ -153,7 +153,7 @@ def test_the_console_script_is_declared() -> None:
     import tomllib
 
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
-    assert project["scripts"] == {"av-tag": "av_tagger.cli.main:main"}
+    assert project["scripts"] == {"av-tag": "av_tagger.__main__:main"}
 
 
 def test_exit_code_and_streams_of_a_process(tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from av_tagger.fusion import LogitFusion, MaxFusion, Thresholds
+from av_tagger.fusion import LogitFusion, MaxFusion, Thresholds, marks
 from av_tagger.fusion.marks import marked, marks_of
 from av_tagger.fusion.scales import Scales, ScoreScale
 from av_tagger.scores import HEARD_NOT_SEEN, SEEN_SILENT, ClassScore, Scores, Status
@@ -62,3 +62,20 @@ def test_scores_keep_mark_and_the_threshold_of_the_ear() -> None:
     alone = Scores.silent(LABELS, Status.OFF)
     (one,) = marked([ClassScore(0.5, 0.5, None, 0.6)], [(HEARD, alone)], FUSION, ROWS.ear)
     assert (one.mark, one.ear_threshold) == ("", None)
+
+
+def test_marks_are_computed_once_per_window(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Not once per class: with 521 classes that took longer than all networks."""
+    asked = []
+
+    def counted(*of: object) -> tuple[str, ...]:
+        asked.append(of)
+        return marks_of(*of)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(marks, "marks_of", counted)
+    found, other = [ClassScore(0.5, 0.5, None, 0.6)] * 4, replace(SEEN)
+    many = marked(
+        found, [(HEARD, SEEN), (HEARD, other), (HEARD, SEEN), (HEARD, other)], FUSION, None
+    )
+    assert [score.mark for score in many] == [HEARD_NOT_SEEN, SEEN_SILENT, "", ""]
+    assert len(asked) == 2

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import os
+import re
 from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -33,6 +34,12 @@ def shown_folder(path: Path, base: Path | None = None) -> str:
         return "" if parent == Path() else str(parent)
     below = base or parent.parent
     return str(parent.relative_to(below)) if parent.is_relative_to(below) else parent.name
+
+
+def breakable(name: str) -> list[str | Html]:
+    """A file name that may be broken after `_`, `-` and `.` where it is too long for a line."""
+    pieces = re.split(r"(?<=[_.-])(?=[^_.-])", name)
+    return [part for piece in pieces for part in (Html("<wbr>"), piece)][1:]
 
 
 def base_of(paths: Iterable[Path]) -> Path | None:
@@ -93,17 +100,15 @@ def meter(share: float, threshold: float | None = None) -> Html:
     )
 
 
-def evidence_chain(evidence: Evidence, label: str) -> list[Html]:
-    """The recognised object, how strongly it stands for the class, and the class."""
-    object_ = h(
-        "span",
-        {"class": "object"},
-        evidence.object,
-        " ",
-        named(evidence.probability, OBJECT_PROBABILITY),
-    )
-    match = h("small", {"title": MATCH}, f"match {two_digits(evidence.similarity)}")
-    return [object_, h("span", {"class": "arrow"}, match), h("span", {"class": "class"}, label)]
+def seen_object(evidence: Evidence) -> Html:
+    """A recognised object with its probability in the key frame."""
+    number = named(evidence.probability, OBJECT_PROBABILITY)
+    return h("span", {"class": "object"}, evidence.object, " ", number)
+
+
+def match(evidence: Evidence) -> Html:
+    """How strongly the object stands for the class."""
+    return h("small", {"title": MATCH}, f"match {two_digits(evidence.similarity)}")
 
 
 def folded(more: int, content: Child) -> Html | None:
