@@ -8,7 +8,9 @@ from collections.abc import Callable, Sequence
 from functools import cache, partial
 from typing import Any, TypeVar, cast
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_weights
 
@@ -77,6 +79,15 @@ def upload(values: Tensor, device: torch.device) -> Tensor:
         return values.to(device, non_blocking=True)
     staged = torch.empty(values.shape, dtype=values.dtype, pin_memory=True)
     return staged.copy_(values).to(device, non_blocking=True)
+
+
+def upload_rows(rows: Sequence[NDArray[np.float32]], length: int, device: torch.device) -> Tensor:
+    """(rows, length) on the device with zeros at the ends, without a copy on the CPU before."""
+    table = torch.empty((len(rows), length), device=device)
+    for place, row in zip(table, rows, strict=True):
+        place[: len(row)] = upload(torch.from_numpy(np.require(row, requirements="W")), device)
+        place[len(row) :] = 0.0
+    return table
 
 
 def download(values: Sequence[Tensor]) -> list[Tensor]:

@@ -4,13 +4,22 @@ from __future__ import annotations
 
 from types import SimpleNamespace
 
+import numpy as np
 import pytest
 import torch
 from torch import nn
 
 from av_tagger.audio.architecture import EarArchitecture
 from av_tagger.audio.network import build_network
-from av_tagger.networks import MicroBatch, download, folded, page_lock, quick_memory, upload
+from av_tagger.networks import (
+    MicroBatch,
+    download,
+    folded,
+    page_lock,
+    quick_memory,
+    upload,
+    upload_rows,
+)
 
 
 def test_folding_removes_norms_and_keeps_the_output() -> None:
@@ -122,3 +131,10 @@ def test_other_errors_and_hopeless_batches_are_raised() -> None:
     for size in (1, 7, 64):
         with pytest.raises(MemoryError):
             MicroBatch(size).run(never)
+
+
+def test_rows_of_any_length_are_laid_into_one_table() -> None:
+    fixed = np.arange(3, dtype=np.float32)
+    fixed.flags.writeable = False
+    table = upload_rows([fixed, np.ones(5, np.float32)], 5, torch.device("cpu"))
+    assert table.tolist() == [[0, 1, 2, 0, 0], [1, 1, 1, 1, 1]]

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from av_tagger.audio.bag_assumptions import assumed
 from av_tagger.audio.header import Header
@@ -21,7 +22,7 @@ from av_tagger.audio.waveforms import (
 from av_tagger.clip import Waveform
 from av_tagger.devices import find_device
 from av_tagger.errors import UsageError
-from av_tagger.networks import folded, quick_memory, upload
+from av_tagger.networks import folded, quick_memory, upload, upload_rows
 from av_tagger.scores import Activity, BranchInfo, Scores, Status
 
 
@@ -76,7 +77,7 @@ class MilEar:
         parts = [part for i, w in enumerate(waveforms) for part in self._parts(i, w.samples)]
         segments = [segment for segment, _ in parts]
         size = int(self.settings.batch_seconds * self.rate)
-        answers = in_batches(segments, self._padded_length, size, self._forward)
+        answers = in_batches(segments, self._padded_length, size, self._forward, self._stacked)
         own: list[list[tuple[Numbers, Numbers]]] = [[] for _ in waveforms]
         for (segment, kept), (bag, timeline) in zip(parts, answers, strict=True):
             own[segment.owner].append((bag, timeline[kept]))
@@ -88,7 +89,7 @@ class MilEar:
         parts = [part for i, w in enumerate(waveforms) for part in self._parts(i, w.samples)]
         size = int(self.settings.batch_seconds * self.rate)
         segments = [segment for segment, _ in parts]
-        rows = in_batches(segments, self._padded_length, size, self._embeddings)
+        rows = in_batches(segments, self._padded_length, size, self._embeddings, self._stacked)
         own: list[list[Numbers]] = [[] for _ in waveforms]
         for (segment, kept), row in zip(parts, rows, strict=True):
             own[segment.owner].append(row[kept])
@@ -127,19 +128,22 @@ class MilEar:
         """Whole frames: the front end pads with zeros at the end, so more zeros change nothing."""
         return self._front.frames(samples) * self._front.hop
 
-    def _forward(self, waves: Numbers) -> list[tuple[Numbers, Numbers]]:
+    def _stacked(self, waves: Sequence[Numbers], length: int) -> Tensor:
+        return upload_rows(waves, length, self.device)
+
+    def _forward(self, waves: Tensor) -> list[tuple[Numbers, Numbers]]:
         """Bag (classes,) and instance probabilities (instances, classes) of each waveform."""
         half = self.settings.precision == "bfloat16"
         with torch.inference_mode(), torch.autocast(self.device.type, torch.bfloat16, enabled=half):
-            heard = self.quick(self.quick.features(upload(torch.from_numpy(waves), self.device)))
+            heard = self.quick(self.quick.features(waves))
             bags = assumed(self.settings.assumption or self.header.assumption, heard)
         instances = heard.instances.float().cpu().numpy()
         return list(zip(bags.float().cpu().numpy(), instances, strict=True))
 
-    def _embeddings(self, waves: Numbers) -> list[Numbers]:
+    def _embeddings(self, waves: Tensor) -> list[Numbers]:
         """(instances, width) of each waveform."""
         with torch.inference_mode():
-            heard = self.quick(self.quick.features(upload(torch.from_numpy(waves), self.device)))
+            heard = self.quick(self.quick.features(waves))
         return list(heard.embeddings.float().cpu().numpy())
 
     def _scores(self, waveform: Waveform, parts: Sequence[tuple[Numbers, Numbers]]) -> Scores:

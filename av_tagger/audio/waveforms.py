@@ -7,13 +7,13 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
 from math import gcd
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
-from av_tagger.clip import Waveform
+from av_tagger.clip import Waveform, all_finite
 from av_tagger.errors import MediaError
 
 T = TypeVar("T")
@@ -38,16 +38,10 @@ def check_waveforms(waveforms: Sequence[Waveform], rate: int) -> None:
                 f"the ear needs {rate} Hz, the waveform has {w.rate} Hz: "
                 "request the ear's rate from the decoder"
             )
-        if not _is_finite(w.samples):
+        if not (w.finite or all_finite(w.samples)):
             where = f"waveform {i + 1} of {len(waveforms)}, from {w.start_seconds:g} s"
             reason = "contains samples that are NaN or infinite"
             raise MediaError(where, reason, "decode or record it again")
-
-
-def _is_finite(samples: Numbers) -> bool:
-    """NaN and infinity show in the energy, which costs a third of looking at every sample."""
-    with np.errstate(over="ignore"):
-        return bool(np.isfinite(np.dot(samples, samples)) or np.isfinite(samples).all())
 
 
 def resampled(waveform: Waveform, rate: int) -> Waveform:
@@ -101,10 +95,12 @@ def in_batches(
     segments: Sequence[WaveformSegment],
     padded_length: Callable[[int], int],
     batch_samples: int,
-    run: Callable[[Numbers], Sequence[T]],
+    run: Callable[[Any], Sequence[T]],
+    stack: Callable[[Sequence[Numbers], int], Any] | None = None,
 ) -> list[T]:
     """One result of `run` for each segment.
 
+    `stack` makes what `run` gets from the samples and their padded length: `zero_padded`.
     Segments of equal padded length share a batch (segments, samples) of about `batch_samples`; none
     is padded to the length of another, so results do not depend on the other segments.
     """
@@ -116,12 +112,17 @@ def in_batches(
         size = max(1, batch_samples // length)
         for begin in range(0, len(members), size):
             batch = members[begin : begin + size]
-            waves = np.empty((len(batch), length), np.float32)
-            for row, i in zip(waves, batch, strict=True):
-                count = len(segments[i].samples)
-                row[:count], row[count:] = segments[i].samples, 0.0
+            waves = (stack or zero_padded)([segments[i].samples for i in batch], length)
             found.update(zip(batch, run(waves), strict=True))
     return [found[i] for i in range(len(segments))]
+
+
+def zero_padded(waves: Sequence[Numbers], length: int) -> Numbers:
+    """(waves, length) samples."""
+    rows = np.empty((len(waves), length), np.float32)
+    for row, wave in zip(rows, waves, strict=True):
+        row[: len(wave)], row[len(wave) :] = wave, 0.0
+    return rows
 
 
 def per_second(values: Numbers, rate: float) -> Numbers:

@@ -111,7 +111,13 @@ class FreeEar(MilEar):
         header = Header("free", ARCHITECTURE, dcase2017().labels)
         super().__init__(build_network(ARCHITECTURE), header)
 
-    def _forward(self, waves: NDArray[np.float32]) -> list[tuple[NDArray[np.float32], ...]]:  # type: ignore[override]
+    def _stacked(self, waves: Sequence[NDArray[np.float32]], length: int) -> Tensor:
+        """Samples stay where they are, as a card is told to copy them from page-locked memory."""
+        for wave in waves:
+            torch.from_numpy(wave)
+        return torch.empty((len(waves), length))
+
+    def _forward(self, waves: Tensor) -> list[tuple[NDArray[np.float32], ...]]:  # type: ignore[override]
         instances = -(-waves.shape[1] // self.instance_samples)
         return [_heard(instances, len(self.labels))] * len(waves)
 

@@ -49,14 +49,13 @@ def marked(
     """
     windows = {(id(heard), id(seen)): (heard, seen) for heard, seen in pairs}
     marks = {key: marks_of(fusion, heard, seen) for key, (heard, seen) in windows.items()}
-    return [
-        replace(
-            score,
-            mark=marks[id(heard), id(seen)][k],
-            ear_threshold=_other(ear_thresholds, k, score, seen),
-        )
-        for k, (score, (heard, seen)) in enumerate(zip(found, pairs, strict=True))
-    ]
+    classes = []
+    for k, (score, (heard, seen)) in enumerate(zip(found, pairs, strict=True)):
+        mark = marks[id(heard), id(seen)][k]
+        limit = _other(ear_thresholds, k, score, seen)
+        same = mark == score.mark and limit == score.ear_threshold
+        classes.append(score if same else replace(score, mark=mark, ear_threshold=limit))
+    return classes
 
 
 def _other(rows: Floats | None, k: int, score: ClassScore, seen: Scores) -> float | None:

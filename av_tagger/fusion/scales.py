@@ -84,6 +84,7 @@ class _Curves:
 
     def __init__(self, scales: Sequence[ScoreScale | None]) -> None:
         moved = [(k, s) for k, s in enumerate(scales) if s is not None and not s.changes_nothing]
+        self.moves = bool(moved)  # any score
         lines = [(k, s) for k, s in moved if not s.points]
         self.isotonic = [(k, s) for k, s in moved if s.points]
         self.columns = [k for k, _ in lines]
@@ -113,9 +114,9 @@ class Scales:
         out = scores
         for r, curves in enumerate(self._curves):
             mine = rows == r
-            if mine.any():
+            if curves.moves and mine.any():
                 out = np.where(mine, curves(scores), out)
-        return out
+        return out.copy() if out is scores else out
 
     @cached_property
     def _curves(self) -> tuple[_Curves, ...]:

@@ -104,6 +104,7 @@ class _PackedSound(NamedTuple):
     length: int  # samples
     rate: int
     start_seconds: float
+    finite: bool
 
 
 class _PackedFrames(NamedTuple):
@@ -178,7 +179,8 @@ def _waveform(sound: _PackedSound | Waveform | None, memory: Images) -> Waveform
     if not isinstance(sound, _PackedSound):
         return sound
     end = sound.offset + SAMPLE * sound.length
-    return Waveform(memory[sound.offset : end].view(np.float32), sound.rate, sound.start_seconds)
+    samples = memory[sound.offset : end].view(np.float32)
+    return Waveform(samples, sound.rate, sound.start_seconds, sound.finite)
 
 
 def _frames(packed: _PackedFrames, memory: Images) -> Frames:
@@ -228,7 +230,8 @@ def _put_sound(waveform: Waveform, block: Block, offset: int) -> _PackedSound | 
     if offset + samples.nbytes > block.size:
         return waveform
     np.frombuffer(block.memory, np.float32, len(samples), offset)[:] = samples
-    return _PackedSound(offset, len(samples), waveform.rate, waveform.start_seconds)
+    rest = waveform.rate, waveform.start_seconds, waveform.finite
+    return _PackedSound(offset, len(samples), *rest)
 
 
 def _pack_frames(frames: Frames) -> _PackedFrames:

@@ -10,7 +10,7 @@ from functools import partial
 
 import numpy as np
 
-from av_tagger.clip import Clip, ColourMatrix, Frames, Images, Media, Samples, Waveform
+from av_tagger.clip import Clip, ColourMatrix, Frames, Images, Media, Samples, Waveform, all_finite
 from av_tagger.errors import MediaError
 from av_tagger.protocols import DecodeRequest
 from av_tagger.repeats import RepeatFinder
@@ -135,7 +135,9 @@ class _Window:
         samples = np.concatenate([s.samples for s in self.sounds])
         skip = max(0, _index(self.start, origin, rate) - first)
         samples = samples[skip : max(skip, _index(end, origin, rate) - first)]
-        return Waveform(samples, rate, origin + (first + skip) / rate) if len(samples) else None
+        if not len(samples):
+            return None
+        return Waveform(samples, rate, origin + (first + skip) / rate, all_finite(samples))
 
 
 def _index(seconds: float, origin: float, rate: int) -> int:

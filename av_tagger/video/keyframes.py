@@ -122,8 +122,8 @@ class _Selector:
             stack = np.empty((len(at), n, n))
             for place, i in enumerate(at):
                 stack[place] = matrices[i].numpy()
-            solve = _solver(self.name, "inf")
-            found = solve.count(checked(stack), checked_count(count), self.fill, device)
+            solve = _solver(self.name, "inf")  # distances are finite and not negative
+            found = solve.count(stack, checked_count(count), self.fill, device)
             chosen.update(zip(at, found, strict=True))
         return [chosen[i] for i in range(len(matrices))]
 

@@ -16,6 +16,7 @@ from av_tagger.audio.waveforms import (
     with_lead,
 )
 from av_tagger.clip import Waveform
+from av_tagger.errors import MediaError
 
 
 class Recorder:
@@ -113,3 +114,10 @@ def test_the_lead_of_a_window_is_the_sound_before_it_or_mirrored() -> None:
     assert with_lead(x, 1, 4, 3).tolist() == [2, 1, 0, 1, 2, 3]
     assert with_lead(x, 4, 12, 0).tolist() == x[4:].tolist()
     assert with_lead(x[:2], 0, 2, 4).tolist() == [0, 1, 0, 1, 0, 1]
+
+
+def test_samples_that_the_decoder_checked_are_not_checked_again() -> None:
+    known = Waveform(np.full(3, np.nan, np.float32), 8000, finite=True)
+    check_waveforms([known], 8000)
+    with pytest.raises(MediaError, match="NaN"):
+        check_waveforms([Waveform(known.samples, 8000)], 8000)

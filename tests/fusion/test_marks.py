@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from av_tagger.fusion import LogitFusion, MaxFusion, Thresholds, marks
+from av_tagger.fusion import LogitFusion, MaxFusion, Thresholds
 from av_tagger.fusion.marks import marked, marks_of
 from av_tagger.fusion.scales import Scales, ScoreScale
 from av_tagger.scores import HEARD_NOT_SEEN, SEEN_SILENT, ClassScore, Scores, Status
@@ -64,18 +64,21 @@ def test_scores_keep_mark_and_the_threshold_of_the_ear() -> None:
     assert (one.mark, one.ear_threshold) == ("", None)
 
 
-def test_marks_are_computed_once_per_window(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Not once per class: with 521 classes that took longer than all networks."""
-    asked = []
+def test_marks_are_made_once_per_window_and_only_changed_scores_are_new(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    other = replace(HEARD, probabilities=np.zeros(4))
+    pairs = [(HEARD, SEEN), (HEARD, SEEN), (other, SEEN), (other, SEEN)]
+    expected = [marks_of(FUSION, heard, SEEN)[k] for k, (heard, _) in enumerate(pairs)]
+    calls: list[Scores] = []
 
-    def counted(*of: object) -> tuple[str, ...]:
-        asked.append(of)
-        return marks_of(*of)  # type: ignore[arg-type]
+    def counted(fusion: object, heard: Scores, seen: Scores) -> tuple[str, ...]:
+        calls.append(heard)
+        return marks_of(fusion, heard, seen)
 
-    monkeypatch.setattr(marks, "marks_of", counted)
-    found, other = [ClassScore(0.5, 0.5, None, 0.6)] * 4, replace(SEEN)
-    many = marked(
-        found, [(HEARD, SEEN), (HEARD, other), (HEARD, SEEN), (HEARD, other)], FUSION, None
-    )
-    assert [score.mark for score in many] == [HEARD_NOT_SEEN, SEEN_SILENT, "", ""]
-    assert len(asked) == 2
+    monkeypatch.setattr("av_tagger.fusion.marks.marks_of", counted)
+    found = [ClassScore(0.5, 0.5, 0.5, 0.6)] * 4
+    answers = marked(found, pairs, FUSION, None)
+    assert [one.mark for one in answers] == expected
+    assert len(calls) == 2
+    assert all((new is old) == (new.mark == "") for new, old in zip(answers, found, strict=True))

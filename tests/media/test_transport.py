@@ -278,7 +278,8 @@ def test_sound_lies_behind_the_pictures_in_the_same_block(pair: Pair) -> None:
     images = memory.allocate((3, 10, 7, 3))  # an odd number of bytes
     images[...] = 7
     samples = np.arange(100_000, dtype=np.float32)
-    media = replace(media_with(images), waveform=Waveform(samples, 8000, 2.5), is_last=True)
+    waveform = Waveform(samples, 8000, 2.5, finite=True)
+    media = replace(media_with(images), waveform=waveform, is_last=True)
     send(server, media, memory)
     found = receive(client, mapped)
     (block,) = memory.shared.values()
@@ -286,7 +287,8 @@ def test_sound_lies_behind_the_pictures_in_the_same_block(pair: Pair) -> None:
     assert found.is_last
     assert found.frames is not None
     assert found.waveform is not None
-    assert (found.waveform.rate, found.waveform.start_seconds) == (8000, 2.5)
+    rest = (found.waveform.rate, found.waveform.start_seconds, found.waveform.finite)
+    assert rest == (8000, 2.5, True)
     np.testing.assert_array_equal(found.waveform.samples, samples)
     np.testing.assert_array_equal(found.frames.images, images)
     own = np.frombuffer(block.memory, np.uint8)  # type: ignore[call-overload]

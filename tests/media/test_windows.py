@@ -176,6 +176,7 @@ def test_late_sound_has_its_own_start() -> None:
     (media,) = cut(events, ContainerHints(True, True, 1.0, FPS))
     assert media.waveform is not None
     assert media.waveform.start_seconds == pytest.approx(0.4)
+    assert media.waveform.finite
     assert len(samples(media)) == 50
 
 

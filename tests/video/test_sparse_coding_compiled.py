@@ -88,6 +88,21 @@ def test_the_same_steps_as_numpy(search: room.Search) -> None:
             )  # an open gap is a long walk, and rounding leads it astray
 
 
+def test_the_worth_of_rows_in_both_forms(
+    search: room.Search, fresh: room.Compiled, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The compiled form is used for proofs, too, once it is loaded."""
+    D = points(1, 40)[0]
+    _, v = search(D, 3, 200, 1e-6)
+    numpy_form = fresh.gains(D, v)
+    assert fresh.gains is bounds.gains
+    fresh.load()
+    assert fresh.gains is not bounds.gains
+    np.testing.assert_allclose(fresh.gains(D, v), numpy_form, rtol=1e-12, atol=1e-12)
+    monkeypatch.setattr(bounds, "gains", lambda *_: pytest.fail("the compiled form is there"))
+    assert picking.pick(D[None], 3)[0].gap <= 1e-6
+
+
 def test_thousands_of_matrices_to_proof(search: room.Search) -> None:
     from itertools import combinations
 

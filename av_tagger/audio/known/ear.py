@@ -8,7 +8,7 @@ from typing import cast
 
 import numpy as np
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from av_tagger.audio.calibration import HEAD, EmbeddingHead
 from av_tagger.audio.frame_times import TIMELINE_RATE
@@ -29,7 +29,7 @@ from av_tagger.clip import Waveform
 from av_tagger.devices import find_device
 from av_tagger.errors import UsageError, WeightsError
 from av_tagger.labels import audioset
-from av_tagger.networks import folded, quick_memory, upload
+from av_tagger.networks import folded, quick_memory, upload_rows
 from av_tagger.scores import Activity, BranchInfo, Scores, Status
 
 BATCH_SAMPLES = 160 * 32_000  # per forward pass, bounds memory: 16 windows of 10 s
@@ -67,7 +67,9 @@ class KnownEar:
 
     def hear(self, waveforms: Sequence[Waveform]) -> list[Scores]:
         segments = self._segments(waveforms)
-        answers = in_batches(segments, self._padded_length, BATCH_SAMPLES, self._forward)
+        answers = in_batches(
+            segments, self._padded_length, BATCH_SAMPLES, self._forward, self._stacked
+        )
         own: list[list[tuple[int, Numbers, Numbers]]] = [[] for _ in waveforms]
         for segment, (bag, frames) in zip(segments, answers, strict=True):
             own[segment.owner].append((segment.start, bag, frames))
@@ -76,7 +78,7 @@ class KnownEar:
     def embed(self, waveforms: Sequence[Waveform]) -> list[Numbers]:
         """(seconds, width) per waveform: the mean of the rows of each second."""
         segments = self._segments(waveforms)
-        rows = in_batches(segments, self._padded_length, BATCH_SAMPLES, self._embed)
+        rows = in_batches(segments, self._padded_length, BATCH_SAMPLES, self._embed, self._stacked)
         timelines = [self._no_rows(w, self.network.width) for w in waveforms]
         for segment, values in zip(segments, rows, strict=True):
             merge_rows(timelines[segment.owner], values, self._first_row(segment.start))
@@ -100,18 +102,21 @@ class KnownEar:
     def _padded_length(self, samples: int) -> int:
         return max(samples, self.family.least_samples)
 
-    def _forward(self, waves: Numbers) -> list[tuple[Numbers, Numbers]]:
+    def _stacked(self, waves: Sequence[Numbers], length: int) -> Tensor:
+        return upload_rows(waves, length, self.device)
+
+    def _forward(self, waves: Tensor) -> list[tuple[Numbers, Numbers]]:
         with torch.inference_mode():
-            bags, frames = self.network(upload(torch.from_numpy(waves), self.device))
+            bags, frames = self.network(waves)
             if self.family.lead_samples:  # the published score is that of the other rows
                 bags = frames[:, 1:].mean(dim=1)
         pairs = zip(bags.cpu().numpy(), frames.cpu().numpy(), strict=True)
         known = self._narrower
         return [(raised(bag, known), raised(timeline, known)) for bag, timeline in pairs]
 
-    def _embed(self, waves: Numbers) -> list[Numbers]:
+    def _embed(self, waves: Tensor) -> list[Numbers]:
         with torch.inference_mode():
-            rows = self.network.embed(upload(torch.from_numpy(waves), self.device))
+            rows = self.network.embed(waves)
         return list(rows.float().cpu().numpy())
 
     def _no_rows(self, waveform: Waveform, width: int) -> Numbers:

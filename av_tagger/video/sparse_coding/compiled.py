@@ -23,10 +23,12 @@ from pathlib import Path
 from types import ModuleType
 
 from av_tagger.cache import folder as cache_folder
+from av_tagger.video.sparse_coding import bounds
 from av_tagger.video.sparse_coding.plain import Prices
 from av_tagger.video.sparse_coding.problem import Matrix, Rows
 
 Search = Callable[[Matrix, int, int, float], tuple[Rows, Prices]]
+Gains = Callable[[Matrix, Prices], Prices]
 PATIENCE_SECONDS = (
     0.5  # of plain numpy in this process before the compiled form is worth its import
 )
@@ -40,6 +42,7 @@ class Compiled:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._search: Search | None = None
+        self.gains: Gains = bounds.gains  # the compiled form once it is loaded
         self._spent = 0.0
         self._off = False
 
@@ -64,6 +67,7 @@ class Compiled:
         if self._search is None:
             kernel = _import()
             self._search = kernel.search if kernel else None
+            self.gains = kernel.gains if kernel else bounds.gains
             self._off = kernel is None
         return self._search
 

@@ -136,6 +136,13 @@ def _gains(D: Matrix, v: Vector, rho: Vector) -> None:
         rho[i] = total
 
 
+def gains(D: Matrix, v: Vector) -> Vector:
+    """As `bounds.gains`."""
+    rho = np.empty(len(D))
+    _gains(D, v, rho)
+    return rho
+
+
 @_compiled("void(float64[:, ::1], int64[::1])")
 def _greedy(D: Matrix, rows: Rows) -> None:
     rho = np.empty(len(D))

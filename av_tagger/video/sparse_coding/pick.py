@@ -13,7 +13,7 @@ import numpy as np
 
 from av_tagger.errors import MissingExtra
 from av_tagger.video.sparse_coding import plain
-from av_tagger.video.sparse_coding.bounds import certified, count_bound, gains, lambda_interval
+from av_tagger.video.sparse_coding.bounds import certified, count_bound, lambda_interval
 from av_tagger.video.sparse_coding.branch import finish
 from av_tagger.video.sparse_coding.compiled import Search, compiled
 from av_tagger.video.sparse_coding.plain import Prices
@@ -118,9 +118,10 @@ def pick(
     """
     effort = effort or Effort()
     b, n, _ = batch.shape
-    hard = [i for i in range(b) if n > count and batch[i].max() > 0.0]
+    tops = [float(D.max()) for D in batch] if n > count else [0.0] * b
+    hard = [i for i in range(b) if tops[i] > 0.0]
     stack = np.empty((len(hard), n, n))
-    scaled = [normalised(batch[i], stack[row]) for row, i in enumerate(hard)]
+    scaled = [normalised(batch[i], stack[row], tops[i]) for row, i in enumerate(hard)]
     found = form(stack, count, effort) if hard else []
     proven = {
         i: _proven(D, scale, rows, v, effort)
@@ -142,7 +143,7 @@ def _proven(D: Matrix, scale: float, rows: Rows, v: Prices, effort: Effort) -> C
     """The certificate, computed here from D and v whatever the search claimed, and completed by
     branching when a gap stays.
     """
-    rho = gains(D, v)
+    rho = compiled.gains(D, v)
     objective, lower = cost(D, rows), max(0.0, count_bound(D, v, len(rows), rho))
     if objective - lower > effort.tolerance * objective:
         better, branched = finish(D, rows, v, effort)

@@ -73,12 +73,14 @@ def checked_count(count: int) -> int:
     return int(count)
 
 
-def normalised(D: Matrix, out: Matrix | None = None) -> tuple[Matrix, float]:
+def normalised(
+    D: Matrix, out: Matrix | None = None, top: float | None = None
+) -> tuple[Matrix, float]:
     """D over its mean: tiny or huge units make solvers call a wrong answer optimal.
 
-    The result is written into `out`, if there is one.
+    The result is written into `out`, if there is one; `top` is the largest entry, if it is known.
     """
-    top = float(D.max())
+    top = float(D.max()) if top is None else top
     out = np.empty(D.shape) if out is None else out
     if top == 0.0:
         out[:] = D
