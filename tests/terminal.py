@@ -38,11 +38,17 @@ class Shown:
 
 
 def run(
-    command: Sequence[str], *, columns: int, folder: Path, environment: Mapping[str, str]
+    command: Sequence[str],
+    *,
+    columns: int,
+    folder: Path,
+    environment: Mapping[str, str],
+    interrupt_at: str | None = None,
 ) -> Shown:
     """Run a command whose stdin, stdout and stderr are a terminal of that width.
 
-    After LONGEST_SECONDS it is stopped with all that it started.
+    It is interrupted, as by Ctrl-C, once it has printed `interrupt_at`. After LONGEST_SECONDS it
+    is stopped with all that it started.
     """
     ours, theirs = pty.openpty()
     fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", ROWS, columns, 0, 0))
@@ -62,6 +68,9 @@ def run(
     pieces = []
     while piece := _read(ours):
         pieces.append(piece)
+        if interrupt_at is not None and interrupt_at.encode() in b"".join(pieces):
+            os.killpg(process.pid, signal.SIGINT)
+            interrupt_at = None
     code = process.wait()
     stop.cancel()
     os.close(ours)

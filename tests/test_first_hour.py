@@ -34,8 +34,12 @@ NOT_RUN = {  # commands of the pages that this test leaves out, and why
 }
 REFUSED = {  # commands that the few clips of this test are too few for, and what they answer
     r"--precision 0\.9|--recall 0\.8|--alarms-per-hour": "cannot be guaranteed",
+    r"--write-fusion": "no class has a threshold that is better on held-out recordings",
 }
-EAR = re.compile(r"--ear (\S+)")
+SERVERS = {  # commands that run until Ctrl-C, and what they print when they are ready
+    r"av-tag review RUN$": "review at",
+}
+
 
 pytestmark = [
     pytest.mark.slow,
@@ -77,7 +81,13 @@ class Shell:
             "AV_TAGGER_CACHE": str(self.folder / "cache"),
         }
         work = self.folder / "work"
-        return run(["bash", "-c", command], columns=COLUMNS, folder=work, environment=environment)
+        return run(
+            ["bash", "-c", command],
+            columns=COLUMNS,
+            folder=work,
+            environment=environment,
+            interrupt_at=next((SERVERS[p] for p in SERVERS if re.search(p, command)), None),
+        )
 
 
 @pytest.fixture(scope="module")
@@ -158,12 +168,11 @@ def test_every_command_of_the_pages_works(shell: Shell) -> None:
 
 
 SHOWN = [  # page, first words of a block, the command that prints such a block, lines to compare
-    ("README.md", "av-tag-demo", "av-tag demo", r"^av-tag-demo|^tag |─|^ground truth"),
     (
         "docs/tasks/cut.md",
         "wrote",
         "av-tag cut film.mp4 --keep 'Train' --threshold 0",
-        r"^wrote|copied",
+        r"^wrote",
     ),
     (
         "docs/tasks/find.md",
@@ -182,7 +191,7 @@ def test_pages_show_what_commands_print(
     done = shell(command)
     printed = {skeleton(line) for line in done.lines}
     expected = [line for line in shown_in(page, start) if re.search(lines, line)]
-    assert len(expected) >= 2
+    assert expected
     missing = [line for line in expected if skeleton(line) not in printed]
     assert not missing, done.text
 

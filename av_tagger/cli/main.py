@@ -38,6 +38,7 @@ from av_tagger.cli import (
     vote,
     weights,
 )
+from av_tagger.cli.completion import name_the_default
 from av_tagger.cli.help import Command, Group
 from av_tagger.cli.output import (
     CANNOT_WRITE,
@@ -83,6 +84,7 @@ def about(
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """The console script. A first word that names a command runs it; all else is for `tag`."""
+    name_the_default(os.environ, {*COMMANDS, *FLAGS})
     words = list(sys.argv[1:] if arguments is None else arguments) or ["--help"]
     if len(words) == 1 and isinstance(COMMANDS.get(words[0]), dict):
         words.append("--help")
