@@ -58,6 +58,7 @@ def commands() -> list[str]:
         text = page.read_text(encoding="utf-8")
         for block in re.findall(r"```(?:console|bash)\n(.*?)```", text, re.DOTALL):
             found.update(dict.fromkeys(line.split(" #")[0].strip() for line in block.splitlines()))
+        found.update(dict.fromkeys(re.findall(r"- run: (av-tag .*)", text)))  # of a workflow
     return [line for line in found if line]
 
 

@@ -24,7 +24,7 @@ LIBRARIES = {  # import name: (distribution, what it is for)
     "timm": ("timm", "the recognisers Inception-v4 and EfficientNet"),
     "av": ("av", "decoding"),
     "decord": ("decord", "the decoder decord"),
-    "cv2": ("opencv-python", "annotated videos and fast halving of large frames"),
+    "cv2": ("opencv-python-headless", "annotated videos and fast halving of large frames"),
     "gensim": ("gensim", "word vectors"),
     "cvxpy": ("cvxpy", "the reference solver of key frames"),
     "sklearn": ("scikit-learn", "stacked fusion, k-means key frames and t-SNE"),
