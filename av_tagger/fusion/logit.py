@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from functools import cache, cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -54,13 +55,17 @@ class LogitFusion(Weighing):
 
     def _thresholds(self, heard: Floats, seen: Floats, looked: NDArray[np.bool_]) -> Floats:
         """(clips, classes), on the scale of the scores that they are compared with."""
+        rows = self.row_of(heard, seen, looked)
+        picked: Floats = self._limits[rows, np.arange(len(self.labels))]
+        return picked
+
+    @cached_property
+    def _limits(self) -> Floats:
+        """(rows, classes) thresholds, in the order of `scales.NAMES`."""
         both = self.rows.both
         split = self.scales is not None and self.scales.unseen
         unseen = self.scales.unseen_thresholds(both) if self.scales and split else both
-        limits = np.stack([both, self.rows.ear, self.rows.eye, unseen])
-        rows = self.row_of(heard, seen, looked)
-        picked: Floats = limits[rows, np.arange(len(self.labels))]
-        return picked
+        return np.stack([both, self.rows.ear, self.rows.eye, unseen])
 
     def row_of(self, heard: Floats, seen: Floats, looked: NDArray[np.bool_]) -> NDArray[np.int64]:
         """3: heard, and looked for without any evidence, where that has a scale of its own."""
@@ -79,13 +84,17 @@ def shift(fusion: LogitFusion, seen: Floats) -> Floats:
 def rivals(evidence: Floats, family: tuple[str, ...]) -> Floats:
     """By how much another class of the same family is seen better; 0 without family."""
     surpassed = np.zeros_like(evidence)
-    names = np.array(family, dtype=str)
-    for name in dict.fromkeys(family):
-        if name:
-            mine = names == name
-            best = evidence[..., mine].max(axis=-1, keepdims=True)
-            surpassed[..., mine] = best - evidence[..., mine]
+    for mine in _members(tuple(family)):
+        own = evidence[..., mine]
+        surpassed[..., mine] = own.max(axis=-1, keepdims=True) - own
     return surpassed
+
+
+@cache
+def _members(family: tuple[str, ...]) -> list[NDArray[np.int64]]:
+    """The classes of each family."""
+    names = np.array(family, dtype=str)
+    return [np.flatnonzero(names == name) for name in dict.fromkeys(family) if name]
 
 
 def logit(probabilities: Floats) -> Floats:
