@@ -147,12 +147,13 @@ def _printer(options: TagOptions) -> Printer:
     """Prints one outcome: a JSON line with --json, otherwise a table."""
     from av_tagger.cli.console import stderr_console, stdout_console
     from av_tagger.cli.show import show
-    from av_tagger.reports.schema import as_line
     from av_tagger.scores import Failed
 
     console, errors = stdout_console(), stderr_console()
 
     def print_json(outcome: Outcome) -> None:
+        from av_tagger.reports.schema import as_line
+
         if isinstance(outcome, Failed) and not options.quiet:
             show(outcome, console, errors)
         sys.stdout.write(as_line(outcome) + "\n")
