@@ -145,7 +145,6 @@ def test_no_page_is_wider_than_a_phone(
     browser.open((page if name == "page" else index).as_uri(), (360, 800), phone=True)
     assert browser.js("innerWidth") == 360
     assert browser.js("document.documentElement.scrollWidth") <= 360
-    assert browser.complaints() == []
 
 
 def test_keys_move_and_play(shown: Any) -> None:
@@ -195,6 +194,18 @@ def test_an_embedded_film_plays(tagged: Tagged, film: Path, tmp_path: Path, brow
     browser.open((tmp_path / "page.html").as_uri())
     browser.wait("document.getElementById('media').readyState > 0")
     assert browser.js("document.getElementById('media').src").startswith("data:video/webm;base64,")
+    assert browser.js("document.getElementById('media').poster").startswith(
+        "data:image/jpeg;base64,"
+    )
+    outside = (
+        "[...document.querySelectorAll('[src], [href], [poster]')].flatMap(e =>"
+        " ['src', 'href', 'poster'].map(n => e.getAttribute(n)))"
+        ".filter(a => a && !a.startsWith('data:') && !a.startsWith('#'))"
+    )
+    assert browser.js(outside) == []
+    browser.js("document.getElementById('media').muted = true")
+    browser.js("void document.getElementById('media').play()")
+    browser.wait("document.getElementById('media').currentTime > 0.2")
     assert browser.complaints() == []
 
 

@@ -9,9 +9,12 @@ from typing import Any
 
 import pytest
 
+from av_tagger.collection.page import hits_page
+from av_tagger.collection.search import Found, FoundEvent, Hit
 from av_tagger.reports.arena import arena_page
 from av_tagger.reports.html import write_site
 from av_tagger.reports.html.markup import asset
+from av_tagger.review.page import review_page
 from av_tagger.scores import Outcome, Tagged
 from tests.reports.test_arena_page import ROW
 
@@ -107,11 +110,20 @@ class Outline(HTMLParser):
             self.nameless += [] if named or "shot" in what else [what]
 
 
+def found_page(folder: Path) -> str:
+    """The page of a search with one hit."""
+    event = FoundEvent("Dog", 1.0, 2.0, 0.9)
+    hit = Hit("run", "a_film.mp4", 0.0, None, 10.0, 0.0, 0.9, (("Dog", 0.9),), (event,))
+    return hits_page("dog", [], Found(1, (hit,)), folder / "find.html")
+
+
 @pytest.fixture
 def pages(sample: list[Outcome], tmp_path: Path) -> dict[str, str]:
     write_site(sample, tmp_path)
     made = {path.name: path.read_text() for path in tmp_path.rglob("*.html")}
     made["arena"] = arena_page([ROW])
+    made["find"] = found_page(tmp_path)
+    made["review"] = review_page(["Bus", "Car"], "me")
     return {
         name: re.sub(r"<(style|script)\b.*?</\1>", "", text, flags=re.DOTALL)
         for name, text in made.items()
@@ -119,7 +131,7 @@ def pages(sample: list[Outcome], tmp_path: Path) -> dict[str, str]:
 
 
 def test_headings_are_in_order_and_controls_have_names(pages: dict[str, str]) -> None:
-    assert len(pages) == 5
+    assert len(pages) == 7
     for name, text in pages.items():
         outline = Outline(text)
         assert outline.headings[0] == 1, name

@@ -129,6 +129,13 @@ class TestCards:
         assert "0:06.0 – 0:07.2 peak 0.60" in text
         assert "No single event: seen rather than heard." in text
 
+    def test_an_object_of_no_probability_is_no_reason(self, tagged: Tagged) -> None:
+        horn, bus = tagged.tags
+        faint = replace(bus.evidence[0], object="stopwatch", probability=0.004)
+        html = cards(replace(tagged, tags=(horn, replace(bus, evidence=(*bus.evidence, faint)))))
+        assert "minibus 0.34" in text_of(html)
+        assert "stopwatch" not in html
+
     def test_colours_follow_the_lanes(self, tagged: Tagged) -> None:
         tags = tuple(replace(tagged.tags[0], label=f"class {k}") for k in range(COLOURS + 1))
         scores = {tag.label: ClassScore(0.5, 0.5, None, 0.3) for tag in tags}

@@ -16,6 +16,7 @@ from av_tagger.reports.html.parts import (
     meter,
     seek_button,
     seen_object,
+    spoken_for,
     two_digits,
 )
 
@@ -67,6 +68,7 @@ def _card(tag: Tag, colour: int, number: int, *, both: bool) -> Html:
         " ",
         h("strong", None, two_digits(tag.probability)),
     ]
+    reasons = spoken_for(tag)[:EVIDENCE_SHOWN]
     return h(
         "li",
         {"class": f"card c{colour}", "data-lane": number},
@@ -76,9 +78,7 @@ def _card(tag: Tag, colour: int, number: int, *, both: bool) -> Html:
         if both
         else None,
         h("div", {"class": "times"}, _times(tag.events)),
-        h("ul", {"class": "chain"}, [_reason(e) for e in tag.evidence[:EVIDENCE_SHOWN]])
-        if tag.evidence
-        else None,
+        h("ul", {"class": "chain"}, [_reason(e) for e in reasons]) if reasons else None,
     )
 
 

@@ -16,6 +16,7 @@ from av_tagger.reports.html.parts import (
     named,
     seek_button,
     seen_object,
+    spoken_for,
 )
 from av_tagger.reports.schema import data_uri
 
@@ -62,7 +63,7 @@ def _links(tagged: Tagged) -> dict[int, Links]:
     """The evidence of all tags by the number of its key frame."""
     links: dict[int, Links] = {}
     for tag in tagged.tags:
-        for evidence in tag.evidence:
+        for evidence in spoken_for(tag):
             links.setdefault(_nearest(tagged, evidence), []).append((evidence, tag.label))
     return links
 

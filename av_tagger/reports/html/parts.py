@@ -13,7 +13,7 @@ from av_tagger.reports.html.markup import Child, Html, h
 from av_tagger.scores import HEARD_NOT_SEEN, SEEN_SILENT
 
 if TYPE_CHECKING:
-    from av_tagger.scores import Evidence, Tagged
+    from av_tagger.scores import Evidence, Tag, Tagged
 
 OBJECT_PROBABILITY = "probability of the object in the key frame"
 MEANING = {
@@ -98,6 +98,11 @@ def meter(share: float, threshold: float | None = None) -> Html:
         h("rect", width),
         h("line", {"x1": tick, "x2": tick, "y1": "0", "y2": "100%"}) if tick else None,
     )
+
+
+def spoken_for(tag: Tag) -> list[Evidence]:
+    """The evidence of a tag without objects that two digits would show as 0.00."""
+    return [e for e in tag.evidence if round(e.probability, 2) > 0]
 
 
 def seen_object(evidence: Evidence) -> Html:
