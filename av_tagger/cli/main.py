@@ -27,7 +27,8 @@ from av_tagger.errors import AvTaggerError
 USAGE = 2
 INTERRUPTED = 130
 NEAR = 0.75  # likeness of a mistyped command, 1 is the same
-FLAGS = ("-h", "--help", "--version", "--install-completion", "--show-completion")
+VERSION = "--version"
+FLAGS = ("-h", "--help", VERSION, "--install-completion", "--show-completion")
 HELP_FLAGS = {"help_option_names": ["-h", "--help"]}
 
 COMMANDS = Commands()
@@ -43,7 +44,7 @@ def _print_version(wanted: bool) -> None:
 
 def about(
     version: Annotated[
-        bool, typer.Option("--version", callback=_print_version, help="Show the version.")
+        bool, typer.Option(VERSION, callback=_print_version, help="Show the version.")
     ] = False,
 ) -> None:
     """Tell which sounds happen in a video, when, and why: from its sound and its pictures."""
@@ -74,8 +75,11 @@ def make_app(names: Iterable[str]) -> typer.Typer:
 
 def app(words: Sequence[str], **settings: Any) -> Any:
     """Run the words; all commands are imported only where they are listed or completed."""
-    alone = words and words[0] in COMMANDS and COMPLETING not in os.environ
-    return make_app(words[:1] if alone else COMMANDS)(words, **settings)
+    first = words[0] if words else ""
+    names: Iterable[str] = COMMANDS
+    if COMPLETING not in os.environ and first in (*COMMANDS, VERSION):
+        names = [first] if first != VERSION else []
+    return make_app(names)(words, **settings)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

@@ -55,6 +55,7 @@ def test_a_command_does_not_import_the_others() -> None:
     }  # `config` is also a module of the package
     assert not imported("tag", "--help") & others
     assert imported("tag", "--help") >= {"tag"}
+    assert not imported("--version") & {*others, "tag"}
 
 
 @pytest.mark.parametrize("word", ["--help", "tga"])
