@@ -83,7 +83,7 @@ class SoundBank:
     def part(self, draw: np.random.Generator, label: str, longest: float) -> Samples | None:
         """A sounding part of a random recording, faded at both ends; None if all are too short."""
         for _ in range(20):
-            x = recording(self.sounds[label][draw.integers(len(self.sounds[label]))])
+            x = recording(self.sounds[label][int(draw.integers(len(self.sounds[label])))])
             spans = sounding(x)
             if spans:
                 first, end = spans[draw.integers(len(spans))]
@@ -93,7 +93,7 @@ class SoundBank:
 
     def background(self, draw: np.random.Generator, seconds: float) -> Samples:
         """A street without any of the classes, repeated to this length."""
-        x = recording(self.backgrounds[draw.integers(len(self.backgrounds))])
+        x = recording(self.backgrounds[int(draw.integers(len(self.backgrounds)))])
         x = np.resize(x, round(seconds * RATE))
         return x / _rms(x)
 

@@ -124,7 +124,7 @@ class NetworkRecogniser:
         return probabilities
 
     def _in_batches(self, pictures: Tensor, size: int) -> Tensor:
-        found = [self._forward(part) for part in pictures.split(size)]
+        found = [self._forward(part) for part in torch.split(pictures, size)]
         return found[0] if len(found) == 1 else torch.cat(found)
 
     @torch.no_grad()
