@@ -14,7 +14,7 @@ import pytest
 import typer
 from typer.main import get_command
 
-from av_tagger.cli.main import app
+from av_tagger.cli.main import COMMANDS, make_app
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGES = [
@@ -48,7 +48,7 @@ def commands() -> Iterator[tuple[Path, list[str]]]:
 def known() -> dict[str, set[str]]:
     """Flags by command; "weights fetch" is a command of its own."""
     found: dict[str, set[str]] = {}
-    group = get_command(app)
+    group = get_command(make_app(COMMANDS))
     assert isinstance(group, typer.core.TyperGroup)
     for name, command in group.commands.items():
         nested = getattr(command, "commands", {})

@@ -6,39 +6,14 @@ import difflib
 import logging
 import os
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from typing import Annotated, Any
 
 import typer
 
-from av_tagger.cli import (
-    analyse,
-    arena,
-    batch,
-    bench,
-    caption,
-    classes,
-    config,
-    cut,
-    demo,
-    doctor,
-    embed,
-    evaluate,
-    export,
-    find,
-    handover,
-    listen,
-    recipes,
-    report,
-    review,
-    tag,
-    train,
-    tune,
-    vote,
-    weights,
-)
-from av_tagger.cli.completion import name_the_default
+from av_tagger.cli.commands import GROUPS, Commands
+from av_tagger.cli.completion import COMPLETING, name_the_default
 from av_tagger.cli.help import Command, Group
 from av_tagger.cli.output import (
     CANNOT_WRITE,
@@ -52,17 +27,11 @@ from av_tagger.errors import AvTaggerError
 USAGE = 2
 INTERRUPTED = 130
 NEAR = 0.75  # likeness of a mistyped command, 1 is the same
-FLAGS = ("-h", "--help", "--version", "--install-completion", "--show-completion")
+VERSION = "--version"
+FLAGS = ("-h", "--help", VERSION, "--install-completion", "--show-completion")
 HELP_FLAGS = {"help_option_names": ["-h", "--help"]}
 
-app = typer.Typer(
-    name="av-tag",
-    cls=Group,
-    context_settings=HELP_FLAGS,
-    pretty_exceptions_enable=False,
-    rich_markup_mode=None,
-    epilog="av-tag video.mp4 is short for av-tag tag video.mp4. Flags: av-tag tag --help",
-)
+COMMANDS = Commands()
 
 
 def _print_version(wanted: bool) -> None:
@@ -73,20 +42,51 @@ def _print_version(wanted: bool) -> None:
         raise typer.Exit
 
 
-@app.callback()
 def about(
     version: Annotated[
-        bool, typer.Option("--version", callback=_print_version, help="Show the version.")
+        bool, typer.Option(VERSION, callback=_print_version, help="Show the version.")
     ] = False,
 ) -> None:
     """Tell which sounds happen in a video, when, and why: from its sound and its pictures."""
+
+
+def make_app(names: Iterable[str]) -> typer.Typer:
+    """The command line with these commands."""
+    made = typer.Typer(
+        name="av-tag",
+        cls=Group,
+        context_settings=HELP_FLAGS,
+        pretty_exceptions_enable=False,
+        rich_markup_mode=None,
+        epilog="av-tag video.mp4 is short for av-tag tag video.mp4. Flags: av-tag tag --help",
+    )
+    made.callback()(about)
+    for name in names:
+        found = COMMANDS[name]
+        if isinstance(found, dict):
+            group = typer.Typer(cls=Group, help=GROUPS[name], rich_markup_mode=None)
+            for member, function in found.items():
+                group.command(member, cls=Command)(function)
+            made.add_typer(group, name=name)
+        else:
+            made.command(name, cls=Command)(found)
+    return made
+
+
+def app(words: Sequence[str], **settings: Any) -> Any:
+    """Run the words; all commands are imported only where they are listed or completed."""
+    first = words[0] if words else ""
+    names: Iterable[str] = COMMANDS
+    if COMPLETING not in os.environ and first in (*COMMANDS, VERSION):
+        names = [first] if first != VERSION else []
+    return make_app(names)(words, **settings)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """The console script. A first word that names a command runs it; all else is for `tag`."""
     name_the_default(os.environ, {*COMMANDS, *FLAGS})
     words = list(sys.argv[1:] if arguments is None else arguments) or ["--help"]
-    if len(words) == 1 and isinstance(COMMANDS.get(words[0]), dict):
+    if len(words) == 1 and words[0] in GROUPS:
         words.append("--help")
     if words[0] not in {*COMMANDS, *FLAGS}:
         if near := _mistyped(words[0]):
@@ -155,45 +155,4 @@ def _near_member(message: str, error: Any) -> str:
     return f"did you mean {near[0]!r}? " if near else ""
 
 
-def _group(name: str, members: dict[str, Callable[..., Any]], text: str) -> None:
-    group = typer.Typer(cls=Group, help=text, rich_markup_mode=None)
-    for member, function in members.items():
-        group.command(member, cls=Command)(function)
-    app.add_typer(group, name=name)
-
-
 logging.getLogger("av_tagger").addHandler(logging.NullHandler())
-
-COMMANDS: dict[str, Callable[..., Any] | dict[str, Callable[..., Any]]] = {
-    "tag": tag.tag,
-    "batch": batch.batch,
-    "listen": listen.listen,
-    "demo": demo.demo,
-    "report": report.report,
-    "find": find.find,
-    "index": find.index,
-    "review": review.review,
-    "cut": cut.cut,
-    "caption": caption.caption,
-    "handover": handover.handover,
-    "evaluate": evaluate.evaluate,
-    "tune": tune.tune,
-    "arena": arena.arena,
-    "train": train.train,
-    "vote": vote.vote,
-    "recipes": recipes.recipes,
-    "analyse": analyse.analyse,
-    "embed": embed.embed,
-    "export": export.export,
-    "bench": bench.bench,
-    "classes": classes.classes,
-    "config": config.config,
-    "doctor": doctor.doctor,
-    "weights": weights.MEMBERS,
-}
-
-for _name, _command in COMMANDS.items():
-    if isinstance(_command, dict):
-        _group(_name, _command, "List, download, check and convert weights files.")
-    else:
-        app.command(_name, cls=Command)(_command)
