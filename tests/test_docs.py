@@ -77,6 +77,29 @@ def test_commands_in_the_docs_exist() -> None:
     assert seen > 30
 
 
+OF_OTHERS = {  # flags that pages name alone: of pytest, docker, a program of the reader
+    "--slow",
+    "--gpus",
+    "--user",
+    "--loud",
+    "--repeat",
+}
+
+
+def test_flags_that_pages_name_alone_exist() -> None:
+    every = set().union(*known().values()) | {"--help", "--version"}
+    completion = {"--install-completion", "--show-completion"}
+    spans = [
+        (page.name, flag)
+        for page in pages()
+        for span in re.findall(r"`([^`\n]+)`", page.read_text(encoding="utf-8"))
+        if span.startswith("--")
+        for flag in re.findall(r"(?:^|\s)(--[a-z][a-z-]*)", span)
+    ]
+    assert len(spans) > 100
+    assert [s for s in spans if s[1] not in every | completion | OF_OTHERS] == []
+
+
 def test_the_table_of_floors_is_up_to_date() -> None:
     done = subprocess.run([sys.executable, ROOT / "docs" / "floors.py", "--check"], check=False)
     assert done.returncode == 0, "run: python docs/floors.py"
