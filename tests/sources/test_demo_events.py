@@ -70,7 +70,7 @@ def check_why(tag: Tag) -> None:
 
 
 def test_the_starter_is_on_time_where_it_finds_something() -> None:
-    """It hears a third of the classes of its demo; what it finds begins when it was made to."""
+    """It tags a third of what its demo makes; what it hears begins when it was made to."""
     find, onsets = finder("starter"), []
     for seed in SEEDS:
         scene, _, _ = demo_scene(seed)
