@@ -176,6 +176,9 @@ class Frames:
     def distinct(self) -> tuple[Rows, Rows]:
         """Rows of the frames that differ from all before them, and per frame its place in these."""
         known = first_equal(self.images) if self.first_equal is None else self.first_equal
+        every = np.arange(len(known))
+        if np.array_equal(known, every):
+            return every, every
         rows, places = np.unique(known, return_inverse=True)
         return rows, places.reshape(-1)
 

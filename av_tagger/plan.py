@@ -95,11 +95,11 @@ class Plan:
     def unscored(self) -> tuple[str, ...]:
         """Classes that neither ear nor eye can know: they never get a score."""
         heard = set() if self.ear is None else set(self.ear.labels)
-        eye = self.eye
-        sees = eye is not None and eye.recogniser is not None and eye.words is not None
-        return tuple(
-            c.label for c in self.classes if c.label not in heard and (c.words == () or not sees)
-        )
+        silent = [c for c in self.classes if c.label not in heard]
+        if self.eye is None or not silent:
+            return tuple(c.label for c in silent)
+        unseen = eyes.never_seen(self.eye, silent)
+        return tuple(c.label for c in silent if c.label in unseen)
 
     @property
     def needs_torch(self) -> bool:

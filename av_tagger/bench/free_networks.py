@@ -100,7 +100,7 @@ class FreeRecogniser(NetworkRecogniser):
     def _prepared(self, films: Sequence[Frames], rows: Sequence[Rows]) -> Tensor:
         """Key frames are looked up, as a card is told to copy them from page-locked memory."""
         images = [torch.from_numpy(film.images) for film in films]
-        chosen = [one[row] for one, picked in zip(images, rows, strict=True) for row in picked]
+        chosen = [one[i] for one, picked in zip(images, rows, strict=True) for i in picked.tolist()]
         return torch.zeros((len(chosen), 3, 1, 1), dtype=torch.uint8)
 
 

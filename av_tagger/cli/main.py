@@ -38,13 +38,14 @@ from av_tagger.cli import (
     vote,
     weights,
 )
+from av_tagger.cli.completion import name_the_default
 from av_tagger.cli.help import Command, Group
 from av_tagger.cli.output import (
     CANNOT_WRITE,
     CLOSED_PIPE,
     OutputError,
     guarded_output,
-    visible,
+    print_error,
 )
 from av_tagger.errors import AvTaggerError
 
@@ -82,13 +83,14 @@ def about(
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """The console script. `av-tag FILE ...` tags; a first word that names a command runs it."""
+    """The console script. A first word that names a command runs it; all else is for `tag`."""
+    name_the_default(os.environ, {*COMMANDS, *FLAGS})
     words = list(sys.argv[1:] if arguments is None else arguments) or ["--help"]
     if len(words) == 1 and isinstance(COMMANDS.get(words[0]), dict):
         words.append("--help")
     if words[0] not in {*COMMANDS, *FLAGS}:
         if near := _mistyped(words[0]):
-            print(f"av-tag: there is no command or file {words[0]!r}; {near}", file=sys.stderr)
+            print_error(f"there is no command or file {words[0]!r}; {near}")
             sys.exit(USAGE)
         words.insert(0, "tag")
     sys.exit(_run_guarded(words))
@@ -103,14 +105,15 @@ def _run_guarded(words: list[str]) -> int:
         if error.closed_pipe:
             return CLOSED_PIPE
         with suppress(OSError):
-            print(f"av-tag: standard output cannot be written ({error})", file=sys.stderr)
+            print_error(f"standard output cannot be written ({error})")
         return CANNOT_WRITE
 
 
 def _mistyped(word: str) -> str:
     """`did you mean 'doctor'?` for a word that is nearly a command and no file; else empty."""
     near = difflib.get_close_matches(word, COMMANDS, n=1, cutoff=NEAR)
-    if not near or not word.replace("-", "").isalpha() or os.path.lexists(word):
+    is_name = not word.startswith("-") and word.replace("-", "").isalpha()
+    if not near or not is_name or os.path.lexists(word):
         return ""
     return f"did you mean 'av-tag {near[0]}'? see av-tag --help"
 
@@ -120,10 +123,10 @@ def run(words: list[str]) -> int:
     try:
         result = app(words, standalone_mode=False, prog_name="av-tag")
     except AvTaggerError as error:
-        print("av-tag: " + visible(str(error), keep="\n"), file=sys.stderr)
+        print_error(str(error))
         return USAGE
     except KeyboardInterrupt:
-        print("av-tag: interrupted", file=sys.stderr)
+        print_error("interrupted")
         return INTERRUPTED
     except typer.Abort:
         return INTERRUPTED
@@ -140,8 +143,7 @@ def _usage_error(error: Any) -> int:
     if message := error.format_message().strip():
         if message.startswith("No such command"):
             message, near = message.partition(" Did you mean")[0], _near_member(message, error)
-        text = visible(f"av-tag: {message.rstrip('.')}; {near}see {path} --help")
-        print(text, file=sys.stderr)
+        print_error(f"{message.rstrip('.')}; {near}see {path} --help")
     return int(error.exit_code)
 
 

@@ -9,10 +9,8 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from rich.text import Text
-
-from av_tagger.cli.console import Console
-from av_tagger.cli.output import visible
+from av_tagger.cli.console import Console, stderr_console
+from av_tagger.cli.styles import QUIET, WARNING
 from av_tagger.scores import BranchInfo
 
 if TYPE_CHECKING:
@@ -31,14 +29,14 @@ def plan_of(models: ModelOptions, talk: TalkOptions) -> Plan:
     from av_tagger.weights import announcement
 
     config = settings_of(models)
-    console = Console(stderr=True, highlight=False)
+    console = stderr_console()
     with ExitStack() as stack:
         status = stack.enter_context(console.status("preparing", spinner="dots"))
 
         def watch(name: str) -> ProgressBar:
             status.stop()
             if not talk.quiet:
-                console.print(f"downloading {announcement(name)}", style="dim", soft_wrap=True)
+                console.say(f"downloading {announcement(name)}", QUIET)
             bars = ProgressBars(BYTES, console=console, quiet=talk.quiet)
             return stack.enter_context(bars).add(name)
 
@@ -59,7 +57,7 @@ def build_tagger(plan: Plan, talk: TalkOptions, first: Clip | None = None) -> Ta
     from av_tagger.media import warm_up
     from av_tagger.tagger import Tagger
 
-    console = Console(stderr=True)
+    console = stderr_console()
     warm_up(plan.config.decoder)
     early = None if first is None else plan.decoding_early(first)
     with no_collection():
@@ -72,7 +70,7 @@ def build_tagger(plan: Plan, talk: TalkOptions, first: Clip | None = None) -> Ta
         tagger = Tagger(replace(tagger.parts, open=early))
     say_used(tagger.branches, tagger.parts.run.device, talk)
     if talk.verbose and (chosen := getattr(tagger.parts.eye, "arithmetic", "")):
-        console.print(Text(f"chosen for this machine: {chosen}", style="dim"), soft_wrap=True)
+        console.say(f"chosen for this machine: {chosen}", QUIET)
     return tagger
 
 
@@ -127,11 +125,12 @@ def say_advice(plan: Plan, talk: TalkOptions) -> None:
 
 
 def say_used(branches: tuple[BranchInfo, BranchInfo], device: str, talk: TalkOptions) -> None:
-    """Print ear, eye and device to stderr, in one line."""
+    """Print ear, eye and device to stderr: their names, or with --verbose all about them."""
     from av_tagger.cli.show import used
 
     if not talk.quiet:
-        Console(stderr=True).print(Text(used(*branches, device), style="dim"), soft_wrap=True)
+        for line in used(*branches, device, verbose=talk.verbose):
+            stderr_console().say(line, QUIET)
 
 
 def settings_of(models: ModelOptions) -> Config:
@@ -149,4 +148,4 @@ def settings_of(models: ModelOptions) -> Config:
 def say(text: str, talk: TalkOptions, console: Console | None = None) -> None:
     """Print a remark to stderr, unless --quiet."""
     if not talk.quiet:
-        (console or Console(stderr=True)).print(Text(visible(text), style="yellow"), soft_wrap=True)
+        (console or stderr_console()).say(text, WARNING)

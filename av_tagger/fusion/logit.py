@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cache, cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -61,7 +61,7 @@ class LogitFusion(Weighing):
 
     @cached_property
     def _limits(self) -> Floats:
-        """(rows of scales, classes), computed once."""
+        """(rows, classes) thresholds, in the order of `scales.NAMES`."""
         both = self.rows.both
         split = self.scales is not None and self.scales.unseen
         unseen = self.scales.unseen_thresholds(both) if self.scales and split else both
@@ -84,13 +84,17 @@ def shift(fusion: LogitFusion, seen: Floats) -> Floats:
 def rivals(evidence: Floats, family: tuple[str, ...]) -> Floats:
     """By how much another class of the same family is seen better; 0 without family."""
     surpassed = np.zeros_like(evidence)
-    names = np.array(family, dtype=str)
-    for name in dict.fromkeys(family):
-        if name:
-            mine = names == name
-            best = evidence[..., mine].max(axis=-1, keepdims=True)
-            surpassed[..., mine] = best - evidence[..., mine]
+    for mine in _members(tuple(family)):
+        own = evidence[..., mine]
+        surpassed[..., mine] = own.max(axis=-1, keepdims=True) - own
     return surpassed
+
+
+@cache
+def _members(family: tuple[str, ...]) -> list[NDArray[np.int64]]:
+    """The classes of each family."""
+    names = np.array(family, dtype=str)
+    return [np.flatnonzero(names == name) for name in dict.fromkeys(family) if name]
 
 
 def logit(probabilities: Floats) -> Floats:

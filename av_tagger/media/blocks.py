@@ -14,7 +14,7 @@ import numpy as np
 from av_tagger.clip import Images
 
 SPARE = 2  # free blocks kept for the next window, or as many as were just in use together
-RECENT = 16  # windows in which they were; other free blocks are returned to the system
+RECENT = 64  # windows in which they were; other free blocks are returned to the system
 LARGEST = 2.0  # a free block more than this many times too large is kept for a larger need
 ROUND = 1 << 20  # bytes; sizes are rounded up to this, so that similar clips share blocks
 
@@ -69,7 +69,7 @@ class Blocks:
             block for block in self._spare if size <= block.size <= max(LARGEST * size, ROUND)
         ]
         if fitting:
-            best = min(fitting, key=lambda block: block.size)
+            best = min(reversed(fitting), key=lambda block: block.size)  # the warmest
             self._spare.remove(best)
         self._used += 1
         self._recent.append(self._used)

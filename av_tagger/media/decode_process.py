@@ -69,6 +69,10 @@ class DecodeProcess:
         self._interrupted = False
         self._lifeline: Lifeline | None = None
 
+    @property
+    def running(self) -> bool:
+        return self.process is not None
+
     def start(self) -> None:
         """Start the process in the background; returns at once."""
         if self._interrupted:
@@ -156,7 +160,8 @@ class DecodeProcess:
         self.start()
         assert self.channel is not None
         try:
-            self.channel.settimeout(limit_seconds)
+            if self.channel.gettimeout() != limit_seconds:
+                self.channel.settimeout(limit_seconds)
             released = [self.mapped.released.popleft() for _ in range(len(self.mapped.released))]
             send(self.channel, (verb, limit_seconds, released, *rest))
             answer = receive(self.channel, self.mapped, clip)

@@ -205,7 +205,8 @@ class _LentDecoder:
         self._lock, self._closed = threading.Lock(), False
 
     def windows(self, clip: Clip, request: DecodeRequest, limit_seconds: float) -> Iterator[Media]:
-        check_path(clip.path)
+        if not self._decoder.running:  # else the process checks it
+            check_path(clip.path)
         return self._decoder.windows(clip, request, limit_seconds)
 
     def interrupt(self) -> None:
@@ -223,7 +224,7 @@ class _LentDecoder:
 class _InProcessDecoder:
     """Decodes in this process: no time limit, no interrupt, and a crash ends the program."""
 
-    in_process = True
+    in_process, running = True, False  # no process
 
     def __init__(self, factory: str, name: str) -> None:
         self.backend: MediaBackend = import_target(factory)(name, Blocks().allocate)

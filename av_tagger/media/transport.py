@@ -23,6 +23,7 @@ from av_tagger.media.blocks import Block, Blocks, Shape
 from av_tagger.systems import anonymous_file, receive_with_files, send_with_files
 
 LARGE, MOST_ARRAYS = 1 << 16, 255  # bytes of an array that is worth a message of its own
+FIRST = 1 << 13  # bytes that are received at once: a window whose arrays are in a block
 SAMPLE, ALIGNED = 4, 64  # bytes of a sample, and where samples in a block begin
 PageLock = Callable[[int, int], Callable[[], object] | None]  # address, bytes -> its undo
 HEADER = struct.Struct("<QBB")  # bytes of pickle that follow, file descriptors, arrays
@@ -276,16 +277,14 @@ def receive(
 
     `clip` is what was asked for, if anything: a window gets it instead of a copy.
     """
-    head, descriptors = receive_with_files(channel, HEADER.size)
+    first, descriptors = receive_with_files(channel, FIRST)  # of one message: they take turns
     try:
-        head += _exactly(channel, HEADER.size - len(head)) if head else b""
-        if len(head) < HEADER.size:
+        if not first:
             raise EOFError
-        size, _, count = HEADER.unpack(head)
-        body = _exactly(channel, size)
-        arrays = [
-            _exactly(channel, *LENGTH.unpack(_exactly(channel, LENGTH.size))) for _ in range(count)
-        ]
+        rest = _Incoming(channel, memoryview(first))
+        size, _, count = HEADER.unpack(rest.take(HEADER.size))
+        body = rest.take(size)
+        arrays = [rest.take(*LENGTH.unpack(rest.take(LENGTH.size))) for _ in range(count)]
         message = pickle.loads(body, buffers=arrays)  # noqa: S301 - our own process
         return (
             (mapped or MappedBlocks()).unpack(message, descriptors, clip)
@@ -297,12 +296,23 @@ def receive(
             os.close(descriptor)
 
 
-def _exactly(channel: socket.socket, count: int) -> bytearray:
-    parts = bytearray(count)
-    view, got = memoryview(parts), 0
-    while got < count:
-        step = channel.recv_into(view[got:])
-        if not step:
-            raise EOFError
-        got += step
-    return parts
+class _Incoming:
+    """The bytes of a message: those that have been received, then those of the channel."""
+
+    def __init__(self, channel: socket.socket, received: memoryview) -> None:
+        self.channel, self.received = channel, received
+
+    def take(self, count: int) -> memoryview | bytearray:
+        """Exactly so many bytes; writable if they are more than the first part of a message."""
+        found, self.received = self.received[:count], self.received[count:]
+        if len(found) == count:
+            return found
+        parts = bytearray(count)
+        view, got = memoryview(parts), len(found)
+        view[:got] = found
+        while got < count:
+            step = self.channel.recv_into(view[got:])
+            if not step:
+                raise EOFError
+            got += step
+        return parts

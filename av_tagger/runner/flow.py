@@ -36,11 +36,12 @@ class ScoredWindow:
     number: int
     result: WindowResult | ClipProblem
     seconds: float
+    clip_seconds: float | None  # with the last window: to decode the clip
 
 
 @dataclass(frozen=True)
 class Decoded:
-    """Event: the last window of a clip is in the queue, or decoding has failed."""
+    """Event: decoding has failed, or no window told that it is the last."""
 
     sequence: int
     windows: int
@@ -190,11 +191,15 @@ class Flow:
                 seconds += lap.seconds if decoder.in_process else min(lap.seconds, limit)
                 if media is None:
                     break
+                self._check_limit(decoder, job, seconds)
+                if media.is_last:
+                    next(windows, None)  # the decoder ends with the clip
+                    self._enqueue(Window(sequence, number, media, seconds))
+                    return
                 if not self._enqueue(Window(sequence, number, media)):
                     return
                 number += 1
                 del media
-                self._check_limit(decoder, job, seconds)
         except AvTaggerError as error:
             check_disk(job)
             trace = getattr(error, "traceback", "")  # of a bug in the decoding process
@@ -222,11 +227,14 @@ class Flow:
                 begin, size = time.perf_counter(), sum(window.size for window in batch)
                 results = self._score_all(inference, [window.media for window in batch])
                 each = (time.perf_counter() - begin) / len(batch)
-                places = [(window.sequence, window.number) for window in batch]
+                scored = [
+                    ScoredWindow(window.sequence, window.number, result, each, window.clip_seconds)
+                    for window, result in zip(batch, results, strict=True)
+                ]
                 del batch
-                self.queue.leave(len(places), size)
-                for (sequence, number), result in zip(places, results, strict=True):
-                    self._events.put(ScoredWindow(sequence, number, result, each))
+                self.queue.leave(len(scored), size)
+                for event in scored:
+                    self._events.put(event)
         finally:
             inference.close()
 
@@ -286,6 +294,9 @@ class Flow:
             pending.problem = pending.problem or event.problem
             return
         pending.scored += 1
+        if event.clip_seconds is not None:
+            pending.windows = event.number + 1
+            pending.seconds += event.clip_seconds
         if isinstance(event.result, ClipProblem):
             pending.problem = event.result
         else:

@@ -27,6 +27,7 @@ class Window:
     sequence: int  # of the clip in this run
     number: int  # of the window in the clip
     media: Media
+    clip_seconds: float | None = None  # with the last window: to decode the clip
 
     @property
     def size(self) -> int:

@@ -47,7 +47,7 @@ def rectify(probabilities: NDArray[np.floating], keep: int = 10) -> Floats:
     ties: the first.
     """
     rows = np.atleast_2d(np.asarray(probabilities, dtype=np.float64))
-    if not np.isfinite(rows).all() or (rows < 0).any():
+    if rows.size and not (rows.min() >= 0 and rows.max() < np.inf):  # false for NaN
         raise ValueError("probabilities are finite and not negative")
     kept = np.where(_largest(rows, keep), rows, 0.0)
     total = kept.sum(axis=1, keepdims=True)
@@ -72,10 +72,12 @@ def _largest(rows: Floats, keep: int) -> NDArray[np.bool_]:
     if keep >= width:
         return np.ones(rows.shape, dtype=bool)
     least = np.partition(rows, width - keep, axis=1)[:, width - keep, None]
+    largest: NDArray[np.bool_] = rows >= least
+    if np.count_nonzero(largest) == keep * len(rows):  # none equal to the least one is left over
+        return largest
     above, equal = rows > least, rows == least
     left = keep - above.sum(axis=1, keepdims=True)
-    largest: NDArray[np.bool_] = above | (equal & (equal.cumsum(axis=1) <= left))
-    return largest
+    return np.asarray(above | (equal & (equal.cumsum(axis=1) <= left)))
 
 
 def evidence(
@@ -97,9 +99,8 @@ def proof_of(strength: NDArray[np.floating], assignment: Assignment) -> Floats:
 
 def evidence_of(objects: Floats, proof: Floats) -> tuple[Floats, Floats]:
     """As `evidence`, with the table of `proof_of`."""
-    by_frame = np.clip(objects @ proof, 0.0, 1.0)  # (key frames, classes)
-    best = by_frame.argmax(axis=0)
-    found = np.take_along_axis(by_frame, best[None], axis=0)[0]
+    by_frame = np.minimum(np.maximum(objects @ proof, 0.0), 1.0)  # (key frames, classes)
+    best, found = by_frame.argmax(axis=0), by_frame.max(axis=0)
     parts = objects[best].T * proof  # (objects, classes)
     return np.where(found >= LEAST_EVIDENCE, found, np.nan), parts
 

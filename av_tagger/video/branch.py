@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import io
+import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -34,6 +35,7 @@ from av_tagger.video.reasons import Reasons
 from av_tagger.video.still import merge_still
 from av_tagger.video.words import RuleName
 
+Objects = tuple[tuple[str, float], ...]  # of a key frame: name and probability
 PICTURE_SIDE = 320  # pixels of the longer side of a kept picture
 PRECISIONS = ("auto", "float32", "bfloat16", "int8")
 
@@ -191,7 +193,8 @@ class SparseEye:
             objects = self._recognise(films, chosen, pictures)
         with stage("words"):
             cuts = cuts_of(features, [film.times for film in films])
-            seen = iter(list(map(self._score, films, chosen, objects, pictures, cuts)))
+            named = self._named(objects, chosen)
+            seen = iter(list(map(self._score, films, chosen, objects, named, pictures, cuts)))
         return [
             next(seen) if len(clip) else Scores.silent(self.labels, Status.NO_TRACK)
             for clip in clips
@@ -226,17 +229,26 @@ class SparseEye:
         ends = np.cumsum([len(group) for group in rows])[:-1]
         return list(np.split(rectify(found, self.settings.keep), ends))
 
-    def _score(
+    def _named(
+        self, objects: Sequence[NDArray[np.float64] | None], chosen: Sequence[Representatives]
+    ) -> list[Sequence[Objects]]:
+        """For each clip the objects of its key frames, found for all clips at once."""
+        known = [one for one in objects if one is not None]
+        if not known:
+            return [[()] * len(pick.rows) for pick in chosen]
+        named = iter(self._reasons.named(np.concatenate(known)))
+        return [list(itertools.islice(named, len(pick.rows))) for pick in chosen]
+
+    def _score(  # what the steps before found in one clip
         self,
         film: Frames,
         chosen: Representatives,
         objects: NDArray[np.float64] | None,
+        named: Sequence[Objects],
         pictures: Images | None,
         cuts: tuple[float, ...],
     ) -> Scores:
         seconds = film.times[chosen.rows]
-        none: list[tuple[tuple[str, float], ...]] = [()] * len(seconds)
-        named = none if objects is None else self._reasons.named(objects)
         kept = pictures if self.settings.pictures else None
         jpegs = [None] * len(seconds) if kept is None else [small_jpeg(image) for image in kept]
         keyframes = tuple(map(KeyFrame, seconds.tolist(), chosen.weights.tolist(), named, jpegs))

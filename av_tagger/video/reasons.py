@@ -52,19 +52,20 @@ class Reasons:
         and only the others are looked at. `seconds` are the times of the key frames.
         """
         seen = np.flatnonzero(objects.any(axis=0))
+        shown = objects[:, seen]
         if self.assignment.how == "evidence":
-            probabilities, given = evidence_of(objects[:, seen], self._proof[seen])
+            probabilities, given = evidence_of(shown, self._proof[seen])
         else:
             given = summarise(objects, self.keep)[seen, None] * self._shares[seen]
             probabilities = given.sum(axis=0).clip(0.0, 1.0)
-        best = objects[:, seen].argmax(axis=0)  # the key frame in which each object is seen best
+        best = shown.argmax(axis=0)  # the key frame in which each object is seen best
         told = np.flatnonzero(probabilities > 0)
         parts = given[:, told]
         order = np.argsort(-parts, axis=0, kind="stable")[:MOST_EVIDENCE]
         # Plain numbers from here on: single values of arrays are slow to get.
         tables = (
             order,
-            np.take_along_axis(parts, order, axis=0) > 0,
+            parts[order, np.arange(len(told))] > 0,
             self.similarity[seen[order], told],
         )
         columns = zip(told.tolist(), *(table.T.tolist() for table in tables), strict=True)
@@ -83,7 +84,7 @@ class Reasons:
         seen = np.flatnonzero(objects.any(axis=0))
         shown = objects[:, seen]
         order = np.argsort(-shown, axis=1, kind="stable")[:, :MOST_OBJECTS]
-        values = np.take_along_axis(shown, order, axis=1).tolist()
+        values = shown[np.arange(len(shown))[:, None], order].tolist()
         return [
             tuple((self.names[o], value) for o, value in zip(best, row, strict=True) if value > 0)
             for best, row in zip(seen[order].tolist(), values, strict=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from importlib import import_module
@@ -75,7 +76,8 @@ class NetworkRecogniser:
     def recognise(self, images: Sequence[NDArray[np.uint8]]) -> NDArray[np.float32]:
         """(images, objects) probabilities, from batches laid end to end."""
         if self.classifier.geometry is None:
-            return self._probabilities([self._transformed(image) for image in images])
+            pictures = [self._transformed(image) for image in images]
+            return self._probabilities(torch.stack(pictures) if pictures else torch.empty(0))
         groups = _alike([image.shape for image in images])
         stacks = (np.stack([images[i] for i in group]) for group in groups)
         films = [Frames(stack, np.zeros(len(stack))) for stack in stacks]
@@ -89,13 +91,14 @@ class NetworkRecogniser:
 
     def recognise_frames(self, films: Sequence[Frames], rows: Sequence[Rows]) -> Floats:
         """(rows of all films, objects) probabilities; pictures of one form are prepared at once."""
-        pixels: list[Tensor] = [torch.empty(0)] * len(films)
-        for group in _alike([(type(f), f.images.shape[1:], f.luma) for f in films]):
-            ends = np.cumsum([len(rows[i]) for i in group]).tolist()
-            found = self._prepared([films[i] for i in group], [rows[i] for i in group])
-            for i, part in zip(group, found.tensor_split(ends[:-1]), strict=True):
-                pixels[i] = part
-        return self._probabilities([picture for part in pixels for picture in part])
+        groups = _alike([(type(f), f.images.shape[1:], f.luma) for f in films])
+        parts = [self._prepared([films[i] for i in g], [rows[i] for i in g]) for g in groups]
+        found = self._probabilities(torch.cat(parts) if len(parts) != 1 else parts[0])
+        if len(groups) < 2:
+            return found
+        ends = np.cumsum([len(rows[i]) for group in groups for i in group])[:-1]
+        by_film = dict(zip(itertools.chain(*groups), np.split(found, ends), strict=True))
+        return np.concatenate([by_film[i] for i in range(len(films))])
 
     def _prepared(self, films: Sequence[Frames], rows: Sequence[Rows]) -> Tensor:
         """(n, 3, crop, crop) uint8 of some rows of films of one form, on the device."""
@@ -112,17 +115,17 @@ class NetworkRecogniser:
         assert self.classifier.transform is not None
         return self.classifier.transform(Image.fromarray(image))
 
-    def _probabilities(self, pictures: Sequence[Tensor]) -> Floats:
+    def _probabilities(self, pictures: Tensor) -> Floats:
         """(pictures, objects) of prepared pictures, either uint8 or normalised already."""
-        if not pictures:
+        if not len(pictures):
             return np.empty((0, len(self.objects)), dtype=np.float32)
         found = self.batch.run(lambda size: self._in_batches(pictures, size))
         probabilities: Floats = found.cpu().numpy()
         return probabilities
 
-    def _in_batches(self, pictures: Sequence[Tensor], size: int) -> Tensor:
-        starts = range(0, len(pictures), size)
-        return torch.cat([self._forward(torch.stack(list(pictures[i : i + size]))) for i in starts])
+    def _in_batches(self, pictures: Tensor, size: int) -> Tensor:
+        found = [self._forward(part) for part in torch.split(pictures, size)]
+        return found[0] if len(found) == 1 else torch.cat(found)
 
     @torch.no_grad()
     def _forward(self, x: Tensor) -> Tensor:

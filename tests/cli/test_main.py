@@ -33,6 +33,8 @@ def words_of(monkeypatch: pytest.MonkeyPatch) -> list[str]:
         (["a.mp4"], ["tag", "a.mp4"]),
         (["a.mp4", "--json"], ["tag", "a.mp4", "--json"]),
         (["--json", "a.mp4"], ["tag", "--json", "a.mp4"]),
+        (["--classes", "Dog", "a.mp4"], ["tag", "--classes", "Dog", "a.mp4"]),
+        (["--reprot", "a.mp4"], ["tag", "--reprot", "a.mp4"]),
         (["tag", "a.mp4"], ["tag", "a.mp4"]),
         (["doctor"], ["doctor"]),
         (["./doctor"], ["tag", "./doctor"]),

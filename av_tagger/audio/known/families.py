@@ -33,8 +33,8 @@ NOT_IN_YAMNET = (  # AudioSet ids of the 527 labels that YAMNet leaves out
 EFFICIENTAT = Family(
     rate=32_000,
     # Spectrogram hop x stride of the network. The centre is measured (`studies.event_times`): by
-    # its padding row 0 is centred at 0 s, but the trained convolutions look later than that.
-    frames=FrameTimes(hop=320 * 32 / 32_000, centre=0.09),
+    # its padding row 0 is centred at 0 s, but the trained convolutions look a little later.
+    frames=FrameTimes(hop=320 * 32 / 32_000, centre=0.05),
     labels=audioset().labels,
     window_samples=10 * 32_000,
     least_samples=16 * 320,
