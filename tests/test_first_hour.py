@@ -143,8 +143,8 @@ def shown_in(page: str, start: str) -> list[str]:
 
 def skeleton(line: str) -> str:
     """What does not depend on the film: numbers are 0, and space between columns is one space."""
-    line = re.sub(r"─+", "─", re.sub(r"\d+(?:[.:]\d+)*", "0", line))
-    return " ".join(re.sub(r"\S+\.mp4", "FILE", line).split())
+    line = re.sub(r"─+", "─", re.sub(r"\S+\.mp4", "FILE", line))
+    return " ".join(re.sub(r"\d+(?:[.:]\d+)*", "0", line).split())
 
 
 def test_the_pages_have_commands() -> None:

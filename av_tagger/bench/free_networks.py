@@ -76,7 +76,7 @@ def _film_distances(frames: int) -> Tensor:
 
 
 class StoredLogits(nn.Module):
-    """Classifier outputs with a few probable objects, whatever the pictures."""
+    """Classifier outputs with a few probable objects, by the number that stands for a picture."""
 
     logits: Tensor
 
@@ -87,7 +87,7 @@ class StoredLogits(nn.Module):
         self.register_buffer("logits", 2.5 * torch.randn(PICTURES, objects, generator=generator))
 
     def forward(self, pictures: Tensor) -> Tensor:
-        return self.logits[torch.arange(len(pictures)) % PICTURES]
+        return self.logits[pictures.flatten().long() % PICTURES]
 
 
 class FreeRecogniser(NetworkRecogniser):
@@ -101,7 +101,12 @@ class FreeRecogniser(NetworkRecogniser):
         """Key frames are looked up, as a card is told to copy them from page-locked memory."""
         images = [torch.from_numpy(film.images) for film in films]
         chosen = [one[i] for one, picked in zip(images, rows, strict=True) for i in picked.tolist()]
-        return torch.zeros((len(chosen), 3, 1, 1), dtype=torch.uint8)
+        assert len(chosen) == sum(map(len, rows))
+        return torch.from_numpy(np.concatenate(rows))
+
+    def _input(self, x: Tensor) -> Tensor:
+        """Prepared on the card."""
+        return x
 
 
 class FreeEar(MilEar):

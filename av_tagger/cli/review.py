@@ -134,13 +134,10 @@ def _serve(options: ReviewOptions, session: ReviewSession) -> None:
     server = ReviewServer(ReviewRoutes(session, training, options.fusion).table(), options.port)
     session.write_tables()
     _notes(session, options)
-    stdout_console().say(f"review at {server.address}")
-    sys.stdout.flush()
-    if options.open:
-        import webbrowser
-
-        webbrowser.open(server.address)
     try:
+        stdout_console().say(f"review at {server.address}")
+        sys.stdout.flush()
+        _open_browser(server.address, options)
         server.serve()
     except KeyboardInterrupt:
         pass
@@ -148,6 +145,13 @@ def _serve(options: ReviewOptions, session: ReviewSession) -> None:
         training.stop()
         session.write_tables()
     _say(f"{len(session.log.answers)} answers in {folder}", options)
+
+
+def _open_browser(address: str, options: ReviewOptions) -> None:
+    import webbrowser
+
+    if options.open:
+        webbrowser.open(address)
 
 
 def _notes(session: ReviewSession, options: ReviewOptions) -> None:

@@ -104,9 +104,9 @@ class TrainOptions:
 
 def _train(options: TrainOptions) -> int:
     """Train an ear: av-tag train crnn-av --data train.csv --valid valid.csv -o RUN."""
+    _check(options)
     from av_tagger.cli.console import Console
     from av_tagger.cli.progress import progress_bar
-    from av_tagger.errors import UsageError
     from av_tagger.learning.prepare import Sources, read_data, skipped
     from av_tagger.learning.recipe import read_recipe
     from av_tagger.learning.repeats import Repeats, train_repeatedly
@@ -126,8 +126,6 @@ def _train(options: TrainOptions) -> int:
         initial=options.init,
     )
     repeats = from_table(Repeats, {"seeds": options.seeds, "folds": options.folds}, "av-tag train")
-    if repeats.folds and options.valid:
-        raise UsageError("--folds makes its own validation sets; leave out --valid")
     with progress_bar("reading", "clips", console=console, quiet=console.quiet) as bar:
         data = read_data(sources, _classes(options, recipe.classes), recipe, bar)
     _print_data(console, data, skipped(data))
@@ -140,6 +138,17 @@ def _train(options: TrainOptions) -> int:
         outcome = train(recipe, data, options.output, computing, watch)
     _print_outcome(console, outcome, held_out(data))
     return 0
+
+
+def _check(options: TrainOptions) -> None:
+    """Refuse what cannot work before torch is imported."""
+    from av_tagger.errors import UsageError
+    from av_tagger.learning.data.manifests import refuse_missing
+
+    if options.folds and options.valid:
+        raise UsageError("--folds makes its own validation sets; leave out --valid")
+    for source in (*options.data, *(options.valid or ())):
+        refuse_missing(source)
 
 
 def _sources(options: TrainOptions) -> dict[str, Any]:

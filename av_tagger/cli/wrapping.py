@@ -11,7 +11,8 @@ AFTER = "or|and|to|for|then|as|is|adds|writes|lists|shows"  # words that are not
 COMMAND = rf"(?:{PROGRAMS}) \S.*?(?=[;,:.)]*(?:\s\s|\s\(|\s(?:{AFTER})\b|$)|[;,:)]\s)"
 WRITTEN = r"(?<=wrote )\S[^:;,]*[/\\][^:;,]*"  # a path, which may have spaces
 QUOTED = r"(?<!\w)'[^']{1,60}'(?!\w)|\"[^\"]{1,60}\""
-PIECE = re.compile(rf"(?:{COMMAND}|{WRITTEN}|{QUOTED}|\S)+")
+AMOUNT = r"(?<![\w.])\d[\d.,]* (?:%|(?:[kMGT]i?B|s|ms|h|dB|Hz)\b)"
+PIECE = re.compile(rf"(?:{COMMAND}|{WRITTEN}|{QUOTED}|{AMOUNT}|\S)+")
 
 
 def breaks(line: str, width: int, *, indent: int = 0) -> list[int]:

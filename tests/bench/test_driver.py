@@ -11,15 +11,22 @@ import pytest
 import torch
 
 from av_tagger.bench import driver
-from av_tagger.bench.driver import Passes, linked, steps_of, summarise
+from av_tagger.bench.driver import Passes, free_tagger, linked, steps_of, summarise
 from av_tagger.bench.free_networks import LOUD, FreeEar, FreeFeatures, free_eye
 from av_tagger.bench.pipeline_report import PassCost
 from av_tagger.bench.pipeline_settings import PipelineSettings
 from av_tagger.bench.random_networks import random_ear
 from av_tagger.cli.main import main
-from av_tagger.clip import Frames, Waveform
+from av_tagger.clip import Clip, Frames, Waveform
+from av_tagger.media import DecoderPool
+from av_tagger.runner.concurrency import Concurrency, for_machine
+from av_tagger.runner.job import Item
+from av_tagger.runner.local import InProcessEngine
 from av_tagger.runner.profile import Profile
 from av_tagger.runner.profiler import Stage
+from av_tagger.runner.run import RunRequest, run
+from av_tagger.runner.worker import Worker
+from tests.assets import make_audio, make_video
 
 NETWORK = "mobilenetv3_small_050"
 
@@ -93,6 +100,33 @@ def test_steps_add_up_to_the_time_of_the_driver() -> None:
     assert steps == pytest.approx(
         {"transport": 0.1, "see": 0.2, "features": 0.2, "words": 0.1, "other": 0.4}
     )
+
+
+@pytest.mark.parametrize("detail", [False, True])
+def test_batches_of_one_and_of_many_clips_give_equal_tables(tmp_path: Path, detail: bool) -> None:
+    """The whole run as on a card, of clips that differ in length, size and tracks."""
+    made = [
+        make_video(tmp_path / "a.mp4", seconds=1.5),
+        make_video(tmp_path / "b.mp4", seconds=2.5, fps=12, size=(128, 96), start=0.4),
+        make_video(tmp_path / "silent.mp4", seconds=1.0, audio=None),
+        make_audio(tmp_path / "c.wav", seconds=2.0),
+    ]
+    (tmp_path / "broken.mp4").write_bytes(b"no media" * 100)
+    clips = [*linked(tmp_path, made, 5), tmp_path / "broken.mp4"]
+    tagger = free_tagger(PipelineSettings(recogniser=NETWORK))
+    pool, batches, tables = DecoderPool(keep=4), list[int](), list[bytes]()
+    for batch in (1, 0):
+        chosen = Concurrency(batch=batch, detail=detail, decoders=2, gather_seconds=60.0)
+        concurrency = for_machine(chosen, "cuda")
+        order = RunRequest(tmp_path / f"run{batch}", map(Item, map(Clip, clips)), "bench")
+        summary = run(order, InProcessEngine(Worker(tagger, pool.decoder), concurrency))
+        assert (summary.counts.done, summary.counts.failed) == (20, 1)
+        batches.append(summary.profile.stages["hear"].times)
+        tables.append((order.folder / "results.jsonl").read_bytes())
+    pool.close()
+    assert batches[0] >= 5, "at most four short clips cost as much as a usual one"
+    assert batches[1] <= 3, "all at once, but for what a second thread took"
+    assert tables[0] == tables[1]
 
 
 def test_links_are_as_many_files(tmp_path: Path) -> None:

@@ -32,6 +32,8 @@ def test_lines_end_between_words() -> None:
         "pip install .[ray]",
         "/a/very/long/path/with-no-spaces.html",
         "https://host/a/film.mp4",
+        "2.17 GB",
+        "94.5 %",
     ],
 )
 @pytest.mark.parametrize("width", range(40, 60))
