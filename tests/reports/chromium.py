@@ -127,6 +127,10 @@ class Chromium:
         )
         self.send("Input.dispatchKeyEvent", type="keyUp", key=key, windowsVirtualKeyCode=code)
 
+    def type(self, text: str) -> None:
+        """At once, as from the clipboard."""
+        self.send("Input.insertText", text=text)
+
     def complaints(self) -> list[str]:
         """Console messages since the page was opened: errors, blocked content, exceptions."""
         self.js("new Promise(done => setTimeout(done, 50))")

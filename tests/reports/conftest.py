@@ -29,7 +29,7 @@ from av_tagger.scores import (
     Tagged,
 )
 from tests.reports.chromium import Chromium
-from tests.reports.firefox import Firefox
+from tests.reports.firefox import DoesNotStart, Firefox
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -162,7 +162,10 @@ def started(name: str, profile: Path) -> Chromium | Firefox:
     program = next((p for p in map(shutil.which, PROGRAMS[name]) if p), None)
     if program is None or sys.platform == "win32":
         pytest.skip(f"{name.capitalize()} is not installed")
-    return (Firefox if name == "firefox" else Chromium)(program, profile)
+    try:
+        return (Firefox if name == "firefox" else Chromium)(program, profile)
+    except DoesNotStart as error:
+        pytest.skip(str(error))
 
 
 @pytest.fixture(scope="module")

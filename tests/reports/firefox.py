@@ -10,6 +10,7 @@ import socket
 import struct
 import subprocess
 import time
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -33,9 +34,13 @@ PREFERENCES: dict[str, object] = {
 }
 FLAGS = ("--headless", "--no-remote", "--remote-debugging-port=0")
 KEYS = {"ArrowRight": "\ue014", "ArrowLeft": "\ue012", "ArrowDown": "\ue015"}
-KEYS |= {"Home": "\ue011", "End": "\ue010"}
+KEYS |= {"Home": "\ue011", "End": "\ue010", "Enter": "\ue007", "Escape": "\ue00c"}
 SERVER = "WebDriverBiDiServer.json"  # in the profile: where Firefox listens
 PATIENCE = 60.0  # seconds for a start or an answer on a busy machine
+
+
+class DoesNotStart(Exception):
+    """The browser itself, whatever the page; a reason to skip."""
 
 
 class WebSocket:
@@ -120,11 +125,14 @@ class Firefox:
     def _server(self, path: Path) -> dict[str, Any]:
         until = time.monotonic() + PATIENCE
         while True:
-            assert self.process.poll() is None, "Firefox ended at its start"
+            if self.process.poll() is not None:
+                raise DoesNotStart("Firefox ends at its start on this machine")
             try:
                 server: dict[str, Any] = json.loads(path.read_text())
             except (OSError, json.JSONDecodeError):
-                assert time.monotonic() < until, "Firefox does not start"
+                if time.monotonic() > until:
+                    os.killpg(self.process.pid, signal.SIGKILL)
+                    raise DoesNotStart("Firefox does not start on this machine") from None
                 time.sleep(0.1)
             else:
                 return server
@@ -189,12 +197,15 @@ class Firefox:
         )
 
     def press(self, key: str, code: int, text: str = "") -> None:
-        value = KEYS.get(key, text or key)
-        self._act(
-            type="key",
-            id="keys",
-            actions=[{"type": "keyDown", "value": value}, {"type": "keyUp", "value": value}],
-        )
+        self._keys([KEYS.get(key, text or key)])
+
+    def type(self, text: str) -> None:
+        self._keys(text)
+
+    def _keys(self, values: Iterable[str]) -> None:
+        kinds = ("keyDown", "keyUp")
+        actions = [{"type": kind, "value": value} for value in values for kind in kinds]
+        self._act(type="key", id="keys", actions=actions)
 
     def complaints(self) -> list[str]:
         """Console messages since the page was opened: errors, blocked content, exceptions."""
