@@ -126,7 +126,8 @@ class NetworkRecogniser:
         return probabilities
 
     def _in_batches(self, pictures: Tensor, size: int) -> Tensor:
-        found = [self._forward(part) for part in pictures.split(size)]
+        starts = range(0, len(pictures), size)
+        found = [self._forward(pictures[i : i + size]) for i in starts]
         return found[0] if len(found) == 1 else torch.cat(found)
 
     @torch.no_grad()
