@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Generator, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from threading import Thread
 from typing import TypeVar
 
 T = TypeVar("T")
@@ -19,6 +20,32 @@ def one_ahead(items: Iterator[T]) -> Generator[T, None, None]:
             coming = pool.submit(next, items, None)
             yield item
             del item
+
+
+def begun(items: Iterator[T]) -> Generator[T, None, None]:
+    """The same items; the first one is made by a thread that starts now.
+
+    A daemon: where the items are not asked for after all, the program does not wait for it.
+    """
+    first: Future[T | None] = Future()
+
+    def work() -> None:
+        try:
+            first.set_result(next(items, None))
+        except BaseException as error:  # noqa: BLE001 - raised where the item is asked for
+            first.set_exception(error)
+
+    Thread(target=work, name="decode first", daemon=True).start()
+    return _after([first], items)
+
+
+def _after(first: list[Future[T | None]], items: Iterator[T]) -> Generator[T, None, None]:
+    """The future comes in a list, so that nothing holds its item while the others are made."""
+    if (item := first.pop().result()) is None:
+        return
+    yield item
+    del item
+    yield from items
 
 
 def in_threads(

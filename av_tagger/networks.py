@@ -6,13 +6,13 @@ import copy
 import itertools
 from collections.abc import Callable, Sequence
 from functools import cache, partial
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
-from torch.nn.utils.fusion import fuse_conv_bn_eval
+from torch.nn.utils.fusion import fuse_conv_bn_weights
 
 from av_tagger.systems import M_ARENA_MAX, M_MMAP_MAX, M_TRIM_THRESHOLD, tune_malloc
 
@@ -23,21 +23,46 @@ CONVOLUTION_THEN_NORM = ("ConvNormAct",)  # blocks of timm whose children run in
 
 def folded(network: N) -> N:
     """A copy in evaluation mode, with batch norms folded into the convolutions before them."""
-    copied = copy.deepcopy(network).eval()
-    for block in list(copied.modules()):
-        if isinstance(block, nn.Sequential) or type(block).__name__ in CONVOLUTION_THEN_NORM:
+    return fold(copy.deepcopy(network))
+
+
+def fold(network: N) -> N:
+    """The same without a copy: the network itself is changed. Folding twice changes nothing."""
+    for block in list(network.eval().modules()):
+        if isinstance(block, nn.Sequential) or _runs_in_order(block):
             _fold(block)
-    return copied
+    return network
+
+
+def _runs_in_order(block: nn.Module) -> bool:
+    known = type(block).__name__ in CONVOLUTION_THEN_NORM
+    return known or getattr(block, "norms_follow_convolutions", False)
 
 
 def _fold(block: nn.Module) -> None:
     """Fold neighbouring children; the activation of a norm with one (as in timm) is kept."""
     children = list(block.named_children())
-    for (name, convolution), (next_name, norm) in itertools.pairwise(children):
-        if type(convolution) is nn.Conv2d and isinstance(norm, nn.BatchNorm2d):
+    plain = not getattr(block, "norms_follow_convolutions", False)
+    for (_, convolution), (name, norm) in itertools.pairwise(children):
+        foldable = type(convolution) is nn.Conv2d if plain else isinstance(convolution, nn.Conv2d)
+        if foldable and isinstance(norm, nn.BatchNorm2d):
             activation = [getattr(norm, part) for part in ("drop", "act") if hasattr(norm, part)]
-            setattr(block, name, fuse_conv_bn_eval(convolution, norm))
-            setattr(block, next_name, nn.Sequential(*activation))
+            _absorb(cast("nn.Conv2d", convolution), norm)
+            setattr(block, name, nn.Sequential(*activation))
+
+
+def _absorb(convolution: nn.Conv2d, norm: nn.BatchNorm2d) -> None:
+    assert norm.running_mean is not None
+    assert norm.running_var is not None
+    convolution.weight, convolution.bias = fuse_conv_bn_weights(
+        convolution.weight,
+        convolution.bias,
+        norm.running_mean,
+        norm.running_var,
+        norm.eps,
+        norm.weight,
+        norm.bias,
+    )
 
 
 def upload(values: Tensor, device: torch.device) -> Tensor:

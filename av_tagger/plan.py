@@ -16,13 +16,15 @@ from av_tagger.audio.calibration import column_of
 from av_tagger.audio.combination import STARTER, calibration_of, part_names
 from av_tagger.audio.ear_source import COMBINED, EarSource
 from av_tagger.audio.header import Header
+from av_tagger.clip import Clip
 from av_tagger.config import Config, configure
 from av_tagger.devices import check_device_name, find_device
 from av_tagger.errors import UsageError
 from av_tagger.fusion import LOGIT, LogitFusion, Thresholds, Weighing, file_for_ear, load_fusion
 from av_tagger.fusion.file import build
 from av_tagger.labels import ClassList, SoundClass, audioset, choose_classes
-from av_tagger.media import make_backend, open_media, warm_up
+from av_tagger.media import check_backend, open_media, warm_up
+from av_tagger.media.early import EarlyStart, Open
 from av_tagger.protocols import AudioBranch, DecodeRequest, VideoBranch
 from av_tagger.scores import BranchInfo, RunInfo, Status
 from av_tagger.settings import fingerprint
@@ -93,11 +95,11 @@ class Plan:
     def unscored(self) -> tuple[str, ...]:
         """Classes that neither ear nor eye can know: they never get a score."""
         heard = set() if self.ear is None else set(self.ear.labels)
-        eye = self.eye
-        sees = eye is not None and eye.recogniser is not None and eye.words is not None
-        return tuple(
-            c.label for c in self.classes if c.label not in heard and (c.words == () or not sees)
-        )
+        silent = [c for c in self.classes if c.label not in heard]
+        if self.eye is None or not silent:
+            return tuple(c.label for c in silent)
+        unseen = eyes.never_seen(self.eye, silent)
+        return tuple(c.label for c in silent if c.label in unseen)
 
     @property
     def needs_torch(self) -> bool:
@@ -130,23 +132,14 @@ class Plan:
         return self._tagger(ear, eye, RunInfo(__version__, place, mark, 0.0))
 
     def _tagger(self, ear: AudioBranch | None, eye: VideoBranch | None, run: RunInfo) -> Tagger:
-        config, media = self.config, self.config.media
-        opener = partial(open_media, backend=config.decoder, limit_seconds=media.limit_seconds)
-        request = DecodeRequest(
-            audio_rate=None if ear is None else ear.rate,
-            short_side=None if eye is None else eye.short_side,
-            frame_rate=config.frame_rate,
-            window_seconds=media.window_seconds,
-            overlap_seconds=media.overlap_seconds,
-            skip_nonref=config.skip_nonref,
-        )
+        config = self.config
         parts = Parts(
             labels=self.classes.labels,
             ear=ear,
             eye=eye,
             fusion=self.fusion,
-            open=opener,
-            request=request,
+            open=self.open,
+            request=self._request(ear, eye),
             events=config.events,
             threshold=config.threshold,
             ear_thresholds=self.fusion.rows.ear,
@@ -157,6 +150,32 @@ class Plan:
         )
         return Tagger(parts)
 
+    @property
+    def open(self) -> Open:
+        """Opens clips with the decoder of the settings."""
+        config = self.config
+        limit = config.media.limit_seconds
+        return partial(open_media, backend=config.decoder, limit_seconds=limit)
+
+    def decoding_early(self, clip: Clip) -> EarlyStart | None:
+        """Start to decode a clip before networks are loaded; None where only they tell its size."""
+        if self.eye is not None and self.eye.short_side is None:
+            return None
+        return EarlyStart(self.open, clip, self._request(self.ear, self.eye))
+
+    def _request(
+        self, ear: EarSource | AudioBranch | None, eye: EyeSource | VideoBranch | None
+    ) -> DecodeRequest:
+        config, media = self.config, self.config.media
+        return DecodeRequest(
+            audio_rate=None if ear is None else ear.rate,
+            short_side=None if eye is None else eye.short_side,
+            frame_rate=config.frame_rate,
+            window_seconds=media.window_seconds,
+            overlap_seconds=media.overlap_seconds,
+            skip_nonref=config.skip_nonref,
+        )
+
 
 def make_plan(config: Config, *, download: bool = True, watch: ears.Watch | None = None) -> Plan:
     """Choose the ear, the eye, the fusion and the classes. Loads no network and no torch.
@@ -165,7 +184,7 @@ def make_plan(config: Config, *, download: bool = True, watch: ears.Watch | None
     downloaded, with `watch` for its progress; without it the plan says what would be.
     """
     check_device_name(config.device)
-    make_backend(config.decoder)
+    check_backend(config.decoder)
     config = preset.applied(config)
     ear = _ear(config)
     chosen = choose_classes(config.classes, () if ear is None else ear.labels)

@@ -48,7 +48,8 @@ def check_finite(path: Path, state: dict[str, Tensor], remedy: str = AGAIN) -> N
         if not tensor.is_floating_point() or not tensor.numel():
             continue
         least = 0.0 if name.endswith("running_var") else -LARGEST
-        if not bool(((tensor >= least) & (tensor <= LARGEST)).all()):  # NaN is neither
+        low, high = (one.item() for one in tensor.aminmax())
+        if not (low >= least and high <= LARGEST):  # NaN is neither
             reason = f"the tensor {name!r} holds numbers that are not finite, or beyond {LARGEST:g}"
             raise WeightsError(sentence(path, reason, remedy))
 

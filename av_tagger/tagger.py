@@ -17,6 +17,7 @@ from av_tagger.audio.events import EventSettings, ending_by, find_events
 from av_tagger.clip import Clip, Media
 from av_tagger.errors import AvTaggerError, MediaError, UsageError
 from av_tagger.fusion.marks import marked
+from av_tagger.media.early import Open
 from av_tagger.media.remote import Source, at_hand, named
 from av_tagger.ontology import fold
 from av_tagger.protocols import AudioBranch, DecodeRequest, Fusion, PictureBranch, VideoBranch
@@ -36,8 +37,6 @@ from av_tagger.scores import (
 )
 from av_tagger.shots import by_shot, shots_between
 from av_tagger.stitching import align, best_windows, class_scores, stitch
-
-Open = Callable[[Clip, DecodeRequest], Iterator[Media]]
 
 OFF = BranchInfo(Status.OFF, "none")
 

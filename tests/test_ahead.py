@@ -9,7 +9,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from av_tagger.ahead import in_threads, one_ahead
+from av_tagger.ahead import begun, in_threads, one_ahead
 from av_tagger.errors import MediaError
 
 
@@ -154,3 +154,48 @@ def test_an_item_that_was_handed_out_is_not_held() -> None:
         ref = weakref.ref(next(done)[0])
         assert gone(ref)
     assert next(done, None) is None
+
+
+def test_begun_items_are_made_before_they_are_asked_for() -> None:
+    made = threading.Event()
+
+    def windows() -> Iterator[int]:
+        made.set()
+        yield 1
+        yield 2
+
+    items = begun(windows())
+    assert made.wait(60)
+    assert list(items) == [1, 2]
+    assert list(begun(iter(()))) == []
+
+
+def test_an_error_of_the_first_item_is_raised_where_it_is_asked_for() -> None:
+    def windows() -> Iterator[int]:
+        raise MediaError("a.mp4", "is broken")
+        yield 1
+
+    items = begun(windows())
+    with pytest.raises(MediaError, match="is broken"):
+        next(items)
+
+
+def test_the_first_item_is_let_go_when_the_second_one_is_made() -> None:
+    class Window:
+        pass
+
+    held: list[weakref.ref[Window]] = []
+
+    def windows() -> Iterator[Window]:
+        window = Window()
+        held.append(weakref.ref(window))
+        yield window
+        del window
+        assert held[0]() is None
+        yield Window()
+
+    count = 0
+    for item in begun(windows()):
+        count += 1
+        del item
+    assert count == 2

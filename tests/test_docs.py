@@ -14,7 +14,7 @@ import pytest
 import typer
 from typer.main import get_command
 
-from av_tagger.cli.main import app
+from av_tagger.cli.main import COMMANDS, make_app
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGES = [
@@ -48,7 +48,7 @@ def commands() -> Iterator[tuple[Path, list[str]]]:
 def known() -> dict[str, set[str]]:
     """Flags by command; "weights fetch" is a command of its own."""
     found: dict[str, set[str]] = {}
-    group = get_command(app)
+    group = get_command(make_app(COMMANDS))
     assert isinstance(group, typer.core.TyperGroup)
     for name, command in group.commands.items():
         nested = getattr(command, "commands", {})
@@ -75,6 +75,29 @@ def test_commands_in_the_docs_exist() -> None:
         assert flags <= known()[name], f"{page.name}: av-tag {' '.join(words)}"
         seen += 1
     assert seen > 30
+
+
+OF_OTHERS = {  # flags that pages name alone: of pytest, docker, a program of the reader
+    "--slow",
+    "--gpus",
+    "--user",
+    "--loud",
+    "--repeat",
+}
+
+
+def test_flags_that_pages_name_alone_exist() -> None:
+    every = set().union(*known().values()) | {"--help", "--version"}
+    completion = {"--install-completion", "--show-completion"}
+    spans = [
+        (page.name, flag)
+        for page in pages()
+        for span in re.findall(r"`([^`\n]+)`", page.read_text(encoding="utf-8"))
+        if span.startswith("--")
+        for flag in re.findall(r"(?:^|\s)(--[a-z][a-z-]*)", span)
+    ]
+    assert len(spans) > 100
+    assert [s for s in spans if s[1] not in every | completion | OF_OTHERS] == []
 
 
 def test_the_table_of_floors_is_up_to_date() -> None:

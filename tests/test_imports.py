@@ -1,15 +1,37 @@
-"""No module of the package imports itself over others, also not inside functions."""
+"""No module imports itself over others, also not inside functions; a first tag loads little."""
 
 from __future__ import annotations
 
 import ast
+import os
+import subprocess
+import sys
 from collections.abc import Iterator, Mapping
 from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
 import pytest
 
+from av_tagger import weights
 from tests import ROOT
+from tests.assets import make_video
+
+# Libraries of other features, and packages of other commands.
+NOT_FOR_A_TAG = """
+timm torchvision torch._dynamo torch._inductor torch.onnx sympy scipy sklearn numba llvmlite pandas
+pyarrow matplotlib cvxpy gensim onnx onnxruntime ray yaml IPython av decord
+av_tagger.bench av_tagger.collection av_tagger.dcase av_tagger.evaluation av_tagger.learning
+av_tagger.live av_tagger.media.opening av_tagger.media.write av_tagger.reports av_tagger.review
+av_tagger.runner av_tagger.studies av_tagger.synth
+"""
+NOT_FOR_A_REFUSAL = "torch safetensors.torch av_tagger.networks av_tagger.video.load"
+PROGRAM = """
+import sys
+from av_tagger.cli.main import run
+code = run(sys.argv[2:])
+print(*sorted(set(sys.argv[1].split()) & set(sys.modules)), file=sys.stderr)
+sys.exit(code)
+"""
 
 Imports = dict[str, set[str]]
 
@@ -90,3 +112,30 @@ def test_relative_imports_are_not_used() -> None:
         if isinstance(node, ast.ImportFrom) and node.level
     ]
     assert relative == []
+
+
+def loaded(names: str, *words: object) -> tuple[int, str]:
+    """The exit code of a command, and which of these modules its process had loaded."""
+    done = subprocess.run(
+        [sys.executable, "-c", PROGRAM, names, *map(str, words)],
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    return done.returncode, done.stderr.splitlines()[-1]
+
+
+@pytest.mark.skipif(
+    weights.locate("crnn.starter") is None, reason="the starter weights are not in this checkout"
+)
+def test_a_first_tag_loads_nothing_of_other_features(tmp_path: Path) -> None:
+    film = make_video(tmp_path / "a.mp4", 1.0)
+    words = ("tag", film, "--offline", "--ear", "starter", "--quiet")
+    assert loaded(NOT_FOR_A_TAG + "torch", *words) == (0, "torch")
+
+
+def test_a_refusal_loads_no_network(tmp_path: Path) -> None:
+    film = make_video(tmp_path / "a.mp4", 1.0)
+    names = NOT_FOR_A_TAG + NOT_FOR_A_REFUSAL
+    assert loaded(names, "tag", film, "--offline", "--classes", "Trian") == (2, "")

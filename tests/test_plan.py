@@ -425,6 +425,7 @@ def test_a_fusion_file_of_another_ear_is_a_warning(own: Path, tmp_path: Path) ->
         ({"only": "ear", "classes": "Drone"}, "the ear starter knows none of them, and the eye is"),
         ({"only": "eye", "eye": {"recogniser": "inception_v4"}}, "its weights are not here"),
         ({"ear": "starter", "classes": "Silence"}, "nothing that can be seen stands for them"),
+        ({"ear": "starter", "classes": "Foo"}, "nothing that can be seen stands for them"),
     ],
 )
 def test_classes_that_nothing_can_score_are_refused(
@@ -437,11 +438,11 @@ def test_classes_that_nothing_can_score_are_refused(
 
 
 def test_what_only_the_eye_or_nothing_knows_is_said() -> None:
-    settings = {"ear": "starter", "offline": True, "classes": "Train;Drone;Silence"}
+    settings = {"ear": "starter", "offline": True, "classes": "Train;Tractor;Drone;Silence"}
     plan = make_plan(configure(None, settings))
-    assert plan.unscored == ("Silence",)
-    assert "no ear here knows Drone: the eye alone decides" in plan.advice
-    assert any(line.startswith("Silence: no score, ") for line in plan.advice)
+    assert plan.unscored == ("Drone", "Silence"), "no object of the recogniser is a drone"
+    assert "no ear here knows Tractor: the eye alone decides" in plan.advice
+    assert any(line.startswith("Drone, Silence: no score, ") for line in plan.advice)
 
 
 def test_the_best_efficientat_that_is_here(own: Path, published: dict[str, bytes]) -> None:

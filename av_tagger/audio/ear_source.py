@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from av_tagger.audio.frame_times import TIMELINE_RATE
 from av_tagger.audio.header import Header
+from av_tagger.audio.known.families import FAMILIES
 from av_tagger.scores import BranchInfo
 from av_tagger.weights_ref import WeightsRef
 
@@ -56,4 +58,6 @@ class EarSource:
     def identity(self) -> list[str]:
         """Differs where scores differ; part of a run's fingerprint."""
         own = [self.kind, self.file.identity, *filter(None, [self.digest])]
+        if self.kind in (*FAMILIES, ONNX):
+            own.append(f"timeline {TIMELINE_RATE:g}")
         return own + [text for part in self.parts for text in part.identity]

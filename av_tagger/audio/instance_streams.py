@@ -151,7 +151,7 @@ class PatchesOfSound:
 
     def __init__(self, ear: KnownEar) -> None:
         family = ear.family
-        if family.frame_rate != 1.0 or family.least_samples > family.rate:
+        if family.frames.hop != 1.0 or family.least_samples > family.rate:
             raise UsageError(
                 f"{ear.name}: its frames overlap, so that a network on it has no running"
                 " prediction; use VGGish or a run of small/embedding-cnn"

@@ -11,7 +11,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from av_tagger.audio.waveforms import check_waveforms, filled_rows, merge_rows
+from av_tagger.audio.frame_times import TIMELINE_RATE, FrameTimes
+from av_tagger.audio.waveforms import check_waveforms, filled_rows, merge_rows, with_lead
 from av_tagger.clip import Samples, Waveform
 from av_tagger.errors import UsageError, WeightsError, missing_library, sentence
 from av_tagger.protobuf import as_bytes, fields
@@ -25,7 +26,10 @@ SUFFIX = ".onnx"
 
 @dataclass(frozen=True)
 class MeanOf:
-    """The bag is the mean of the frames that hold sound: one, and one more per `hop` samples."""
+    """The bag is the mean of the frames that hold sound: one, and one more per `hop` samples.
+
+    A frame of the lead comes before them.
+    """
 
     least: int  # samples of the first frame
     hop: int
@@ -41,12 +45,22 @@ class OnnxFacts:
     name: str
     labels: tuple[str, ...]
     rate: int  # Hz
-    frame_rate: float
-    samples: int  # of a window
+    frame_rate: float  # rows per second
+    samples: int  # of a window, with its lead
     raised: tuple[tuple[int, int], ...] = ()  # broad classes, and narrower ones that count for them
     mean: MeanOf | None = None  # None: the network's own bag
     exported: str = ""  # the ear it was made of, where that has a calibration: `starter`
     header: str = ""  # of a trained ear, as in its weights file
+    centre: float | None = None  # of a published ear: seconds, the middle of its first row
+    lead: int = 0  # samples before a window, for one more row at its start
+
+    @property
+    def frames(self) -> FrameTimes | None:
+        """When its rows lie; None where they lie side by side and are the timeline themselves."""
+        centre = self.centre
+        if centre is None and self.mean is not None:  # exported before `centre` was written
+            centre = self.mean.hop / self.rate
+        return None if centre is None else FrameTimes(1 / self.frame_rate, centre)
 
 
 class OnnxEar:
@@ -57,7 +71,7 @@ class OnnxEar:
     def __init__(self, path: Path, threads: int = 1) -> None:
         self.path, self.threads = path, threads
         self.facts = read_facts(path)
-        self.window = self.facts.samples
+        self.window = self.facts.samples - self.facts.lead
 
     @property
     def labels(self) -> tuple[str, ...]:
@@ -84,14 +98,23 @@ class OnnxEar:
         if not len(wave.samples):
             return Scores.silent(self.labels, Status.NO_TRACK)
         count = max(1, -int(-len(wave.samples) * self.facts.frame_rate // self.rate))
-        timeline = np.full((count, len(self.labels)), np.nan, np.float32)
+        rows = np.full((count, len(self.labels)), np.nan, np.float32)
         bags = []
         for start in self._starts(len(wave.samples)):
-            bag, frames = self._run(wave.samples[start : start + self.window])
-            merge_rows(timeline, frames, round(start * self.facts.frame_rate / self.rate))
+            end = min(start + self.window, len(wave.samples))
+            bag, frames = self._run(with_lead(wave.samples, start, end, self.facts.lead))
+            merge_rows(rows, frames, round(start * self.facts.frame_rate / self.rate))
             bags.append(bag)
-        activity = Activity(filled_rows(timeline), self.facts.frame_rate, wave.start_seconds)
+        values, rate = self._timeline(rows, len(wave.samples) / self.rate)
+        activity = Activity(values, rate, wave.start_seconds)
         return Scores(self.labels, np.max(bags, axis=0).astype(np.float64), activity=activity)
+
+    def _timeline(self, rows: NDArray[np.float32], seconds: float) -> tuple[Samples, float]:
+        """(frames, classes), and their rate."""
+        frames = self.facts.frames
+        if frames is None:
+            return filled_rows(rows), self.facts.frame_rate
+        return frames.timeline(rows, seconds), TIMELINE_RATE
 
     def _starts(self, samples: int) -> list[int]:
         frame = self.rate / self.facts.frame_rate
@@ -99,12 +122,13 @@ class OnnxEar:
         return sorted({*range(0, latest, self.window), latest})
 
     def _run(self, samples: Samples) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-        filled = np.zeros((1, self.window), np.float32)
+        filled = np.zeros((1, self.facts.samples), np.float32)
         filled[0, : len(samples)] = samples
         bag, frames = self.session.run(list(OUTPUTS), {INPUT: filled})
         if self.facts.mean is not None:
-            frames = frames[:, : self.facts.mean.count(len(samples))]
-            bag = frames.mean(axis=1)
+            before = 1 if self.facts.lead else 0
+            frames = frames[:, : before + self.facts.mean.count(len(samples) - self.facts.lead)]
+            bag = frames[:, before:].mean(axis=1)
         for values in (bag, frames):
             for broad, narrow in self.facts.raised:
                 np.maximum(values[..., broad], values[..., narrow], out=values[..., broad])

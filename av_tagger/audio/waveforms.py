@@ -84,6 +84,13 @@ def _lowpass(up: int, down: int) -> Numbers:
     return found
 
 
+def with_lead(samples: Numbers, first: int, end: int, lead: int) -> Numbers:
+    """Samples from `first` to `end` and those before them, mirrored where the sound starts."""
+    part = samples[max(0, first - lead) : end]
+    missing = max(0, lead - first)
+    return np.pad(part, (missing, 0), mode="reflect") if missing else part
+
+
 def in_batches(
     segments: Sequence[WaveformSegment],
     padded_length: Callable[[int], int],

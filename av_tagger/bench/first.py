@@ -1,38 +1,49 @@
 """What a new user waits for: refusals, and the first tag of a short film, beside `import torch`.
 
 python -m av_tagger.bench.first --rounds 5
+python -m av_tagger.bench.first --long --seconds 180 --rounds 3: `tag` against `batch`
 """
 
 from __future__ import annotations
 
 import os
-import resource
 import statistics
 import subprocess
 import sys
 import tempfile
-import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from av_tagger.bench.clips import make_clip
+from av_tagger.bench.clips import make_clip, make_long
 from av_tagger.bench.measure import parser, run_main
 
 AV_TAG = (sys.executable, "-m", "av_tagger")
 SIZE = (640, 360)
-COLUMNS = "| what | wall s | CPU s | of import torch |\n|---|---|---|---|"
+# In a process of its own: a peak of memory counts that of the parent at the start.
+LAUNCHER = """
+import os, subprocess, sys, time
+began, none = time.perf_counter(), subprocess.DEVNULL
+process = subprocess.Popen(sys.argv[1:], stdout=none, stderr=none)
+_, _, used = os.wait4(process.pid, 0)
+wall = time.perf_counter() - began
+print(wall, used.ru_utime + used.ru_stime, used.ru_maxrss / 1024)
+"""
+COLUMNS = (
+    "| what | wall s | CPU s | x {0}, wall | x {0}, CPU | peak MB |\n|---|---|---|---|---|---|"
+)
 
 
 @dataclass(frozen=True)
 class Spent:
-    """Seconds of one process, its children included."""
+    """Seconds of one process, its children included, and the largest memory of one of them."""
 
     wall: float
     cpu: float
+    mebibytes: float
 
 
-def commands(film: Path, ear: str) -> dict[str, list[str]]:
+def first_commands(film: Path, ear: str) -> dict[str, list[str]]:
     """Commands by name; the first is what everything else is compared with."""
     tag = [*AV_TAG, "tag", str(film), "--offline", "--ear", ear]
     return {
@@ -48,33 +59,53 @@ def commands(film: Path, ear: str) -> dict[str, list[str]]:
     }
 
 
+def long_commands(film: Path, ear: str, folder: Path) -> dict[str, list[str]]:
+    """The two ways to tag one long film."""
+    flags = [str(film), "--offline", "--ear", ear]
+    batch = [*AV_TAG, "batch", *flags, "-o", str(folder / "run"), "--fresh"]
+    return {"batch": batch, "tag": [*AV_TAG, "tag", *flags]}
+
+
 def take(command: Sequence[str]) -> Spent:
     """Run a process to its end; its output is not looked at."""
-    before, began = resource.getrusage(resource.RUSAGE_CHILDREN), time.perf_counter()
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
-    subprocess.run(command, env=environment, capture_output=True, check=False)  # noqa: S603 - ours
-    wall, after = time.perf_counter() - began, resource.getrusage(resource.RUSAGE_CHILDREN)
-    cpu = after.ru_utime - before.ru_utime + after.ru_stime - before.ru_stime
-    return Spent(wall, cpu)
+    done = subprocess.run(  # noqa: S603 - ours
+        [sys.executable, "-I", "-c", LAUNCHER, *command],
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    return Spent(*map(float, done.stdout.split()))
 
 
-def measure_first(rounds: int, seconds: float, ear: str) -> None:
-    """Print a table; commands are measured in turn, after one start of each that does not count."""
-    with tempfile.TemporaryDirectory() as folder:
-        film = make_clip(Path(folder) / "film.mp4", "h264", SIZE, seconds)
-        sides = commands(film, ear)
-        for command in sides.values():
-            take(command)
-        found: dict[str, list[Spent]] = {name: [] for name in sides}
-        for _ in range(rounds):
-            for name, command in sides.items():
-                found[name].append(take(command))
-    print(f"film of {seconds:g} s, {SIZE[0]}x{SIZE[1]}, {os.cpu_count()} cores, median of {rounds}")
-    print(COLUMNS)
-    plain = statistics.median(t.cpu for t in next(iter(found.values())))
-    for name, times in found.items():
-        wall, cpu = (statistics.median(getattr(t, key) for t in times) for key in ("wall", "cpu"))
-        print(f"| {name} | {wall:.2f} | {cpu:.2f} | {cpu / plain:.2f} |")
+def measure(commands: Mapping[str, Sequence[str]], rounds: int) -> dict[str, Spent]:
+    """Medians; commands are run in turn, after one start of each that does not count."""
+    found: dict[str, list[Spent]] = {name: [] for name in commands}
+    for command in commands.values():
+        take(command)
+    for _ in range(rounds):
+        for name, command in commands.items():
+            found[name].append(take(command))
+    return {
+        name: Spent(
+            *(
+                statistics.median(getattr(t, key) for t in times)
+                for key in ("wall", "cpu", "mebibytes")
+            )
+        )
+        for name, times in found.items()
+    }
+
+
+def show(found: Mapping[str, Spent], title: str) -> None:
+    """A table; each line also as a multiple of the first."""
+    plain, base = next(iter(found.items()))
+    print(title)
+    print(COLUMNS.format(plain))
+    for name, t in found.items():
+        times = f"{t.wall / base.wall:.2f} | {t.cpu / base.cpu:.2f}"
+        print(f"| {name} | {t.wall:.2f} | {t.cpu:.2f} | {times} | {t.mebibytes:.0f} |")
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -82,8 +113,26 @@ def main(arguments: Sequence[str] | None = None) -> None:
     read.add_argument("--rounds", type=int, default=5)
     read.add_argument("--seconds", type=float, default=10.0, help="length of the film")
     read.add_argument("--ear", default="auto")
+    read.add_argument("--only", default="", help="only commands whose names begin so")
+    read.add_argument(
+        "--long", action="store_true", help="instead: tag against batch on one film of --seconds"
+    )
     given = read.parse_args(arguments)
-    measure_first(given.rounds, given.seconds, given.ear)
+    with tempfile.TemporaryDirectory() as name:
+        film = Path(name) / "film.mp4"
+        if given.long:
+            make_long(film, round(given.seconds), SIZE)
+            commands = long_commands(film, given.ear, Path(name))
+        else:
+            make_clip(film, "h264", SIZE, given.seconds)
+            every = first_commands(film, given.ear)
+            commands = {
+                k: c for k, c in every.items() if k == "import torch" or k.startswith(given.only)
+            }
+        found = measure(commands, given.rounds)
+    cores = os.cpu_count()
+    form = f"film of {given.seconds:g} s, {SIZE[0]}x{SIZE[1]}, {cores} cores"
+    show(found, f"{form}, median of {given.rounds}")
 
 
 if __name__ == "__main__":

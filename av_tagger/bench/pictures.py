@@ -2,9 +2,9 @@
 
     python -m av_tagger.bench.pictures notebooks/pictures [VIDEO]
 
-The fusion figures come from simulated scores; pages and frame from VIDEO or the demo scene, the
-search from more demo scenes. Pages need a Chromium; without one find.png, page.png and review.png
-are left as they are.
+The fusion figures come from simulated scores; pages and frame from VIDEO or the video of
+`av-tag demo`, the search from made street scenes. Pages need a Chromium; without one find.png,
+page.png and review.png are left as they are.
 """
 
 from __future__ import annotations
@@ -46,14 +46,7 @@ from av_tagger.review.units import read_units
 if TYPE_CHECKING:
     from av_tagger.scores import Tagged
 
-CLASSES = (
-    "Train horn",
-    "Bus",
-    "Fire engine, fire truck (siren)",
-    "Skateboard",
-    "Motorcycle",
-    "Car passing by",
-)
+SEED = 106  # of av-tag demo
 SIZE = (1280, 1010)  # of the browser window
 PICTURES = ("annotated", "class_f1", "find", "page", "review", "weights")
 QUERY = "any siren AND NOT bus"
@@ -77,7 +70,7 @@ def draw_all(folder: Path, video: Path | None = None) -> None:
     draw_fusion(folder)
     video = video.absolute() if video else None
     with tempfile.TemporaryDirectory() as scratch, contextlib.chdir(scratch):
-        tagged = tag(video or make_demo(Path("films") / "street.mp4"))
+        tagged = tag(video or make_demo(Path("films") / "demo.mp4"))
         draw_page(tagged, folder, Path(scratch))
         draw_review(tagged, folder, Path(scratch))
         draw_find(folder, Path(scratch))
@@ -116,15 +109,13 @@ def draw_fusion(folder: Path) -> None:
 
 
 def make_demo(path: Path) -> Path:
-    """Write the demo scene as a video."""
+    """Write the video that `av-tag demo` makes."""
     from av_tagger.media.write import write_video
-    from av_tagger.synth import SceneSettings, scene
-    from av_tagger.synth.pictures import frames
+    from av_tagger.synth.clock import clock_demo
 
     path.parent.mkdir(exist_ok=True)
-    clear = SceneSettings(counts=(3,), snr_db=(12.0, 24.0), distractor=0.0, recorder=0.0)
-    street = scene(6, 10.0, 20_000, CLASSES, clear)
-    return write_video(path, frames(street, seed=6, fps=12.0), 12.0, street.samples, street.rate)
+    scene, frames, fps = clock_demo(SEED)
+    return write_video(path, frames, fps, scene.samples, scene.rate)
 
 
 def tag(video: Path) -> Tagged:

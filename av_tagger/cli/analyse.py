@@ -74,21 +74,16 @@ def _analyse(options: AnalyseOptions) -> None:
         devices = _devices(options, first, next(iter(instances.values())))
         figures |= {"devices": devices} if devices else {}
     _print(options, console, analysis, figures)
-    console.print(
-        f"written: {', '.join(path.name for path in written)} in {options.output}",
-        highlight=False,
-        markup=False,
-        soft_wrap=True,
-    )
+    console.say(f"written: {', '.join(path.name for path in written)} in {options.output}")
 
 
 def _runs(options: AnalyseOptions) -> list[Path]:
     """All runs, in both forms."""
-    from av_tagger.cli.console import Console
+    from av_tagger.cli.console import stderr_console
 
     if options.beside:
         notice = "--with is the old form: name all runs as arguments, av-tag analyse RUN RUN"
-        Console(stderr=True).print(notice, highlight=False)
+        stderr_console().say(notice)
     return [*options.runs, *(options.beside or ())]
 
 
@@ -236,7 +231,7 @@ def _print(
         sys.stdout.write(json.dumps(plain, ensure_ascii=False, allow_nan=False) + "\n")
         return
     for line in _lines(analysis, figures):
-        console.print(line, highlight=False, markup=False, soft_wrap=True)
+        console.say(line)
 
 
 def _lines(analysis: Analysis, figures: dict[str, Any]) -> Iterator[str]:

@@ -77,7 +77,9 @@ def _settings(options: ArenaOptions) -> ArenaSettings:
 
 
 def _say(name: str) -> None:
-    print(f"{name} ...", file=sys.stderr)
+    from av_tagger.cli.console import stderr_console
+
+    stderr_console().say(f"{name} ...")
 
 
 def _as_json(found: Sequence[Standing]) -> str:
@@ -131,32 +133,34 @@ def _folder(output: Path | None) -> Iterator[Path]:
 
 
 def _show(found: Sequence[Standing]) -> None:
-    from av_tagger.cli.tables import figures_console, print_line, print_table
+    from av_tagger.cli.console import stdout_console
+    from av_tagger.cli.tables import print_table
 
-    console = figures_console()
+    console = stdout_console()
     heads = ("contestant", "mAP", "95 %", "F1", "95 %", "ECE", "x", "MiB")
     print_table(console, "Arena", heads, [_row(one) for one in found])
-    print_line(console, "mAP, F1: at shipped thresholds, intervals by recording")
-    print_line(console, "ECE: calibration error of scores of 0.1 or more")
-    print_line(console, "x: seconds of clips per second of processor time; MiB: peak memory")
+    console.say("mAP, F1: at shipped thresholds, intervals by recording")
+    console.say("ECE: calibration error of scores of 0.1 or more")
+    console.say("x: seconds of clips per second of processor time; MiB: peak memory")
     _show_losses([one for one in found if one.variants])
 
 
 def _show_losses(found: Sequence[Standing]) -> None:
     """Rows: variants; columns: contestants by number, so that many fit."""
-    from av_tagger.cli.tables import figures_console, print_line, print_table
+    from av_tagger.cli.console import stdout_console
+    from av_tagger.cli.tables import print_table
 
     if not found:
         return
-    console = figures_console()
+    console = stdout_console()
     names = list(dict.fromkeys(name for one in found for name in one.variants))
     heads = ("variant", *(str(i) for i in range(1, len(found) + 1)))
     rows = [(name, *(_loss(one, name) for one in found)) for name in names]
     print_table(console, "Change of F1 by degraded sound", heads, rows)
     for i, one in enumerate(found, 1):
-        print_line(console, f"{i}: {one.contestant.name}")
+        console.say(f"{i}: {one.contestant.name}")
     clips = max(c.clips for one in found for c in one.variants.values())
-    print_line(console, f"*: 95 % interval excludes 0; {clips} clips, paired with the clean sound")
+    console.say(f"*: 95 % interval excludes 0; {clips} clips, paired with the clean sound")
 
 
 def _loss(one: Standing, name: str) -> str:

@@ -26,11 +26,11 @@ def _batch(options: BatchOptions) -> int:
         show_summary,
         show_written,
     )
-    from av_tagger.cli.console import Console
+    from av_tagger.cli.console import stderr_console
     from av_tagger.cli.progress import progress_bar
     from av_tagger.runner.run import RunRequest, reserve, run
 
-    console = Console(stderr=True, highlight=False)
+    console = stderr_console()
     formats = _check(options)
     skipped: list[Path] = []
     with reserve(RunRequest(options.output, (), "", _selection(options), options.fresh)):

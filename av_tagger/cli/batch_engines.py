@@ -20,6 +20,7 @@ def wants_detail(options: BatchOptions) -> bool:
 def local(options: BatchOptions, console: Console) -> tuple[Engine, str]:
     """This process, or several on this machine; with several this one loads no network."""
     from av_tagger.cli.session import build_tagger, plan_of, say_advice, say_used
+    from av_tagger.cli.styles import QUIET
     from av_tagger.media import close_decoders
     from av_tagger.runner.concurrency import describe, for_machine
     from av_tagger.runner.engines import decoding
@@ -46,14 +47,15 @@ def local(options: BatchOptions, console: Console) -> tuple[Engine, str]:
         device, fingerprint = tagger.parts.run.device, tagger.parts.run.fingerprint
     if options.verbose:
         chosen = describe(for_machine(concurrency, device, len(devices)), device)
-        console.print(chosen, style="dim", soft_wrap=True)
-        console.print(decoding(options.decode, device), style="dim", soft_wrap=True)
+        console.say(chosen, QUIET)
+        console.say(decoding(options.decode, device), QUIET)
     return engine, fingerprint
 
 
 def ray(options: BatchOptions, console: Console) -> tuple[Engine, str]:
     """Ray actors; this process loads no network."""
     from av_tagger.cli.session import plan_of, say_advice, say_used
+    from av_tagger.cli.styles import QUIET
     from av_tagger.runner.on_ray import RayEngine
     from av_tagger.runner.worker import FromPlan
 
@@ -62,7 +64,7 @@ def ray(options: BatchOptions, console: Console) -> tuple[Engine, str]:
     say_used(plan.branches, f"{plan.config.device}, on each machine", options)
     concurrency = _concurrency(options, plan.config.media.limit_seconds)
     if options.verbose:
-        console.print("each actor chooses threads and memory for its machine", style="dim")
+        console.say("each actor chooses threads and memory for its machine", QUIET)
     factory, actors = FromPlan(plan, decode=options.decode), options.processes
     engine = RayEngine(factory, concurrency, plan.fingerprint, options.address, actors)
     return engine, plan.fingerprint

@@ -6,10 +6,8 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from rich.table import Table
-from rich.text import Text
-
-from av_tagger.cli.output import visible
+from av_tagger.cli.styles import ERROR, QUIET, WARNING
+from av_tagger.cli.tables import plain_table
 
 if TYPE_CHECKING:
     from collections import Counter
@@ -36,24 +34,19 @@ def show_summary(
             if count > 1
             else f"failed ({kind}): {example}"
         )
-        console.print(Text(visible(f"av-tag: {words}"), style="red"), soft_wrap=True)
+        console.say(f"av-tag: {words}", ERROR)
     if counts.failed > len(summary.failures):
-        console.print(
-            Text(
-                visible(f'av-tag: each failure is a line with "error" in {summary.files[0]}'),
-                style="red",
-            ),
-            soft_wrap=True,
-        )
+        words = f'each failure is a line with "error" in {summary.files[0]}'
+        console.say(f"av-tag: {words}", ERROR)
     for words in _repairs(summary):
-        console.print(Text(visible(f"av-tag: {words}"), style="yellow"), soft_wrap=True)
+        console.say(f"av-tag: {words}", WARNING)
     if quiet:
         return
     if skipped:
-        console.print(Text(visible(in_words(skipped))), soft_wrap=True)
+        console.say(in_words(skipped))
     if summary.failed_before:
         words = f"skipped {summary.failed_before} that failed in an earlier run"
-        console.print(Text(f"{words}; use --retry-failed to try again"), soft_wrap=True)
+        console.say(f"{words}; use --retry-failed to try again")
     fresh = counts.total - summary.skipped
     rate = f", {fresh / summary.seconds:.2f} clips/s" if fresh and summary.seconds > 0 else ""
     coverage = counts.done / counts.total
@@ -67,7 +60,7 @@ def show_summary(
         *(f"wrote {path}" for path in summary.files),
     )
     for line in lines:
-        console.print(Text(visible(line)), soft_wrap=True)
+        console.say(line)
 
 
 def _repairs(summary: Summary) -> Iterator[str]:
@@ -105,15 +98,13 @@ def _count(summary: Summary, branch: int) -> int:
 
 
 def show_profile(console: Console, summary: Summary) -> None:
-    from rich.box import SIMPLE_HEAD
-
     from av_tagger.errors import AvTaggerError
     from av_tagger.runner.profile import title
     from av_tagger.runner.profile_plot import draw
     from av_tagger.runner.profiler import WAITING
 
     profile = summary.profile
-    grid = Table(title=f"where {profile.wall:.1f} s went", title_justify="left", box=SIMPLE_HEAD)
+    grid = plain_table(title=f"where {profile.wall:.1f} s went")
     grid.add_column("stage", no_wrap=True)
     for name in ("seconds", "CPU", "calls", "threads", "share", "busy"):
         grid.add_column(name, justify="right")
@@ -127,15 +118,15 @@ def show_profile(console: Console, summary: Summary) -> None:
         )
         share = f"{row.share:.1%}" if works else ""
         grid.add_row(
-            title(row.stage), *cells, share, f"{row.busy:.0%}", style="" if works else "dim"
+            title(row.stage), *cells, share, f"{row.busy:.0%}", style="" if works else QUIET
         )
     console.print(grid)
-    console.print(Text(_overhead(profile)), soft_wrap=True)
+    console.say(_overhead(profile))
     try:
         draw(profile, path := summary.folder / "profile.png")
-        console.print(Text(visible(f"wrote {path}")), soft_wrap=True)
+        console.say(f"wrote {path}")
     except AvTaggerError as error:
-        console.print(Text(visible(str(error)), style="yellow"), soft_wrap=True)
+        console.say(str(error), WARNING)
 
 
 def _overhead(profile: Profile) -> str:
@@ -143,7 +134,7 @@ def _overhead(profile: Profile) -> str:
     seconds = f"{profile.runner:.2f} of {profile.cpu:.2f} s"
     return (
         f"overhead (all but decoding and networks): {profile.cpu_overhead:.1%} of CPU time "
-        f"({seconds}), {profile.overhead:.1%} of working time;\n"
+        f"({seconds}), {profile.overhead:.1%} of working time; "
         f"decoders or networks were working for {profile.productive:.1%} of the run, "
         "start and end included"
     )
@@ -153,7 +144,7 @@ def show_written(console: Console, written: Counter[str], *, quiet: bool) -> Non
     """One line per table, one for all files of a format that has a file per clip."""
     for name, count in written.items() if not quiet else ():
         words = f", {count} file{'s' if count != 1 else ''}" if "*" in name else ""
-        console.print(Text(visible(f"wrote {name}{words}")), soft_wrap=True)
+        console.say(f"wrote {name}{words}")
 
 
 def show_interrupted(console: Console, request: RunRequest) -> None:
@@ -171,10 +162,4 @@ def show_interrupted(console: Console, request: RunRequest) -> None:
         if count
         else "there are no results yet"
     )
-    console.print(
-        Text(
-            visible(f"av-tag: stopped; {safe}; run the same command again to resume"),
-            style="yellow",
-        ),
-        soft_wrap=True,
-    )
+    console.say(f"av-tag: stopped; {safe}; run the same command again to resume", WARNING)

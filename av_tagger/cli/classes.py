@@ -83,17 +83,19 @@ def _print_json(rows: Sequence[SoundClass], known: dict[str, frozenset[str]]) ->
 
 
 def _print_table(rows: Sequence[SoundClass], known: dict[str, frozenset[str]]) -> None:
-    names = [*known, "eye"]
-    print(f"{'class':{LABEL_WIDTH}s} {'id':{ID_WIDTH}s} {' '.join(names)}")
+    from av_tagger.cli.console import stdout_console
+
+    console, names = stdout_console(), [*known, "eye"]
+    console.say(f"{'class':{LABEL_WIDTH}s} {'id':{ID_WIDTH}s} {' '.join(names)}")
     for c in rows:
         if len(c.label) > LABEL_WIDTH:
-            print(c.label)
+            console.say(c.label)
         label = c.label if len(c.label) <= LABEL_WIDTH else ""
         marks = [c.label in labels for labels in known.values()] + [c.words != ()]
         cells = (f"{'✓' if mark else '·':^{len(n)}s}" for n, mark in zip(names, marks, strict=True))
-        print(f"{label:{LABEL_WIDTH}s} {c.id:{ID_WIDTH}s} {' '.join(cells)}".rstrip())
-    print(f"{len(rows)} class{'es' * (len(rows) != 1)}; ✓ known, · not known")
-    print('use them: av-tag video.mp4 --classes "NAME;NAME"')
+        console.say(f"{label:{LABEL_WIDTH}s} {c.id:{ID_WIDTH}s} {' '.join(cells)}".rstrip())
+    console.say(f"{len(rows)} class{'es' * (len(rows) != 1)}; ✓ known, · not known")
+    console.say('use them: av-tag video.mp4 --classes "NAME;NAME"')
 
 
 classes = command(ClassesOptions, _classes)

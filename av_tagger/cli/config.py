@@ -34,13 +34,16 @@ class Setting:
 
 def _config(options: ConfigOptions) -> None:
     """Show all settings, their values, and where each comes from."""
+    from av_tagger.cli.console import stdout_console
+
     if options.example:
         print("\n".join(_example()))
         return
+    console = stdout_console()
     for one in settings(options):
         value = "not set" if one.value is None else _toml(one.value)
-        print(f"{one.name:{NAME_WIDTH}s} {value:{VALUE_WIDTH}s} {one.origin}".rstrip())
-    print("to change them: flags, or --config FILE; av-tag config --example writes one")
+        console.say(f"{one.name:{NAME_WIDTH}s} {value:{VALUE_WIDTH}s} {one.origin}".rstrip())
+    console.say("to change them: flags, or --config FILE; av-tag config --example writes one")
 
 
 def settings(options: ModelOptions) -> Iterator[Setting]:

@@ -211,19 +211,21 @@ def _write(
     with progress_bar("cutting", "films", quiet=options.quiet) as bar:
         for film in bar.track(films, len(films)):
             target = options.output / f"{name}.{film.name}{suffix}"
-            yield cut_film(source, target, film.spans, how)
+            done = cut_film(source, target, film.spans, how)
+            with bar.hidden():
+                yield done
 
 
 def _show(film: CutFilm, source: str, options: CutCommandOptions) -> None:
-    from av_tagger.cli.tables import figures_console, print_line
+    from av_tagger.cli.console import stdout_console
 
     if options.json:
         sys.stdout.write(json.dumps(_object(film, source), allow_nan=False) + "\n")
         return
-    console = figures_console()
-    print_line(console, f"wrote {film.path}")
+    console = stdout_console()
+    console.say(f"wrote {film.path}")
     for line in _lines(film):
-        print_line(console, f"  {line}")
+        console.say(f"  {line}")
 
 
 def _lines(film: CutFilm) -> Iterator[str]:

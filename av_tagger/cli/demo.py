@@ -24,19 +24,18 @@ class DemoOptions(ModelOptions, TalkOptions):
 
 def _demo(options: DemoOptions) -> int:
     """Make a short video with sound, tag it, and write a page about it."""
-    from rich.text import Text
-
-    from av_tagger.cli.console import Console
+    from av_tagger.cli.console import stderr_console, stdout_console
     from av_tagger.cli.outputs import make_folder
     from av_tagger.cli.session import load_tagger, one_core_each
     from av_tagger.cli.show import show
+    from av_tagger.cli.styles import QUIET
     from av_tagger.media.write import write_video
     from av_tagger.reports.html import write_page
     from av_tagger.reports.spectrogram import draw_clip
     from av_tagger.synth.clock import LABEL, clock_demo
     from av_tagger.synth.pictures import demo_scene
 
-    console, errors = Console(), Console(stderr=True)
+    console, errors = stdout_console(), stderr_console()
     video, page = options.output / "demo.mp4", options.output / "demo.html"
     make_folder(options.output, "choose another folder with -o")
     tagger = one_core_each(load_tagger(options, options))
@@ -47,8 +46,9 @@ def _demo(options: DemoOptions) -> int:
     show(tagged, console, errors)
     write_page(tagged, page, draw_clip(tagged.clip))
     truth = ", ".join(f"{e.label} {e.start:.1f}–{e.end:.1f} s" for e in scene.events)
-    console.print(Text(f"ground truth: {truth}", style="dim"), soft_wrap=True)
-    console.print(Text(f"video: {video}\npage:  {page}"), soft_wrap=True)
+    console.say(f"ground truth: {truth}", QUIET)
+    console.say(f"video: {video}")
+    console.say(f"page:  {page}")
     return 0
 
 

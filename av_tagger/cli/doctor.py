@@ -6,8 +6,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from av_tagger.cli.help import wrapped
 from av_tagger.cli.options import ModelOptions, command
+from av_tagger.cli.styles import GOOD, QUIET, WARNING
+from av_tagger.cli.wrapping import wrapped
 from av_tagger.flags import option
 
 if TYPE_CHECKING:
@@ -23,7 +24,7 @@ LIBRARIES = {  # import name: (distribution, what it is for)
     "timm": ("timm", "the recognisers Inception-v4 and EfficientNet"),
     "av": ("av", "decoding"),
     "decord": ("decord", "the decoder decord"),
-    "cv2": ("opencv-python", "annotated videos and fast halving of large frames"),
+    "cv2": ("opencv-python-headless", "annotated videos and fast halving of large frames"),
     "gensim": ("gensim", "word vectors"),
     "cvxpy": ("cvxpy", "the reference solver of key frames"),
     "sklearn": ("scikit-learn", "stacked fusion, k-means key frames and t-SNE"),
@@ -58,15 +59,14 @@ class Finding:
 
 def _doctor(options: DoctorOptions) -> int:
     """Show what a run would use and why, what would be better, and what is installed."""
-    from av_tagger.cli.console import Console
+    from av_tagger.cli.console import stdout_console
 
-    console = Console(highlight=False)
+    console = stdout_console()
     if options.self_test:
         return _self_test(options, console)
     for finding in findings(options):
-        for text, style in _lines(finding, console.width):
-            console.print(text, style=style, soft_wrap=True, markup=False)
-    console.print("✓ in use or ready   – not here, optional   ! needs attention", style="dim")
+        _say(finding, console)
+    console.say("✓ in use or ready   – not here, optional   ! needs attention", QUIET)
     return 0
 
 
@@ -77,23 +77,31 @@ def _self_test(options: DoctorOptions, console: Console) -> int:
     for check in run(options.given):
         advice = () if check.passed else ("install av_tagger again, and report this if it stays",)
         failed += not check.passed
-        for text, style in _lines(Finding(check.subject, check.found, advice), console.width):
-            console.print(text, style=style, soft_wrap=True, markup=False)
+        _say(Finding(check.subject, check.found, advice), console)
     return 1 if failed else 0
 
 
-def _lines(finding: Finding, width: int) -> Iterator[tuple[str, str]]:
-    """Lines with their styles, wrapped at spaces: paths, names and addresses stay whole."""
-    mark, style = ("!", "yellow") if finding.advice else ("✓", "green")
+def _say(finding: Finding, console: Console) -> None:
+    """A mark in its colour, then what was found, under each other on a narrow terminal."""
+    from rich.text import Text
+
+    mark, colour, style = ("!", WARNING, WARNING) if finding.advice else ("✓", GOOD, "")
     if finding.absent is not None:
-        mark, style = "–", "dim"
+        mark, colour, style = "–", QUIET, QUIET
     head = f"{mark} {finding.subject:{SUBJECT_WIDTH}s} "
-    for number, line in enumerate(wrapped(finding.found, width - len(head)) or [""]):
-        yield (head if number == 0 else " " * len(head)) + line, style
+    for number, line in enumerate(_column(finding.found, len(head), console)):
+        text = Text((head if number == 0 else " " * len(head)) + line, style=style)
+        text.stylize(colour, 0, 1)
+        console.print(text, soft_wrap=True)
     for start, texts in (("  → ", finding.advice), ("    ", finding.absent or ())):
-        for text in texts:
-            for number, line in enumerate(wrapped(text, width - len(start))):
-                yield (start if number == 0 else " " * len(start)) + line, style
+        for text_line in texts:
+            for number, line in enumerate(_column(text_line, len(start), console)):
+                console.say((start if number == 0 else " " * len(start)) + line, style)
+
+
+def _column(text: str, left: int, console: Console) -> list[str]:
+    """Lines beside `left` columns; one line in a file or a pipe."""
+    return wrapped(text, console.width - left) if console.is_terminal else [text]
 
 
 def findings(options: ModelOptions) -> Iterator[Finding]:

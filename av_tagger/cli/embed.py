@@ -25,28 +25,26 @@ class EmbedOptions(TalkOptions):
 
 def _embed(options: EmbedOptions) -> int:
     """Write one embedding per second of each file."""
-    from rich.text import Text
-
-    from av_tagger.cli.console import Console
+    from av_tagger.cli.console import stderr_console
     from av_tagger.cli.inputs import at_hand, gather
-    from av_tagger.cli.output import visible
+    from av_tagger.cli.styles import ERROR
     from av_tagger.embedder import load_embedder
     from av_tagger.reports.embeddings import check_target, write_embeddings
 
-    errors = Console(stderr=True)
+    errors = stderr_console()
     check_target(options.output)
     found = gather(options.inputs)
     embedder = load_embedder(options.ear, options.device, offline=options.offline)
     with at_hand(found, offline=options.offline, quiet=options.quiet) as jobs:
         rows, failed = embedder.embed(jobs.items)
     for failure in failed:
-        errors.print(Text(visible(f"av-tag: {failure.message}"), style="red"), soft_wrap=True)
+        errors.say(f"av-tag: {failure.message}", ERROR)
     write_embeddings(rows, options.output, embedder.name)
     if not options.quiet:
         seconds = sum(len(values) for values in rows.values())
         what = f"{counted(len(rows), 'file')}, {counted(seconds, 'embedding')}"
         counts = f"{what} of {embedder.width} numbers"
-        errors.print(f"wrote {options.output}: {counts} by {embedder.name}", soft_wrap=True)
+        errors.say(f"wrote {options.output}: {counts} by {embedder.name}")
     return 1 if failed else 0
 
 

@@ -84,10 +84,10 @@ def draw(calibration: dict[str, Any], target: Path) -> None:
 
 
 def _show(report: TagReport | EventReport | OfficialReport) -> None:
-    from av_tagger.cli.tables import figures_console
+    from av_tagger.cli.console import stdout_console
     from av_tagger.evaluation.report import EventReport, TagReport
 
-    console = figures_console()
+    console = stdout_console()
     if isinstance(report, TagReport):
         _show_tags(report, console)
     elif isinstance(report, EventReport):
@@ -104,7 +104,7 @@ NOT_USED = {
 
 
 def _show_tags(report: TagReport, console: Console) -> None:
-    from av_tagger.cli.tables import print_line, print_table
+    from av_tagger.cli.tables import print_table
     from av_tagger.evaluation.modality import modality_lines
 
     content = report.as_json()
@@ -123,17 +123,17 @@ def _show_tags(report: TagReport, console: Console) -> None:
     _averages(console, {"micro-average": content["micro"], "class average": content["macro"]})
     for branch, r in report.rankings.items():
         summary = f"mAP {r.mean_ap:.3f}, mAUC {r.mean_auc:.3f}, d' {r.d_prime:.2f}"
-        print_line(console, f"{branch}: {summary} over {_scored(report, branch)}")
+        console.say(f"{branch}: {summary} over {_scored(report, branch)}")
     for branch in report.unused:
-        print_line(console, f"{branch}: {NOT_USED[branch]}")
+        console.say(f"{branch}: {NOT_USED[branch]}")
     compared = [] if report.comparison is None else report.comparison.lines()
     u = report.uncertainty
     looked = modality_lines(report.modality)
     for line in (*u.lines(), *u.reliability_lines(), *looked, *compared):
-        print_line(console, line)
+        console.say(line)
     _coverage(console, content)
     if report.repeated:
-        print_line(console, f"{report.repeated} repeated rows were counted once")
+        console.say(f"{report.repeated} repeated rows were counted once")
     _remarks(console, content)
 
 
@@ -145,7 +145,7 @@ def _scored(report: TagReport, branch: str) -> str:
 
 
 def _show_events(report: EventReport, console: Console) -> None:
-    from av_tagger.cli.tables import print_line, print_table
+    from av_tagger.cli.tables import print_table
 
     content = report.as_json()
     rows = [
@@ -157,21 +157,21 @@ def _show_events(report: EventReport, console: Console) -> None:
     parts = ", ".join(
         f"{name} {total[name]:.2f}" for name in ("substitutions", "deletions", "insertions")
     )
-    print_line(console, f"error rate {total['error_rate']:.2f} ({parts})")
+    console.say(f"error rate {total['error_rate']:.2f} ({parts})")
     _averages(console, {"segments": total})
     if "collar" in content:
         _averages(console, {f"events within {content['collar']['collar']} s": content["collar"]})
     for name, value in content.get("psds", {}).items():
-        print_line(console, f"{name.upper()} {value:.3f}")
+        console.say(f"{name.upper()} {value:.3f}")
     _coverage(console, content)
     _remarks(console, content)
-    print_line(console, "differs from the challenge:")
+    console.say("differs from the challenge:")
     for line in content["differences"]:
-        print_line(console, f"- {line}")
+        console.say(f"- {line}")
 
 
 def _show_official(report: OfficialReport, console: Console) -> None:
-    from av_tagger.cli.tables import print_line, print_table
+    from av_tagger.cli.tables import print_table
 
     content = report.as_json()
     rows = [
@@ -183,11 +183,10 @@ def _show_official(report: OfficialReport, console: Console) -> None:
         f1, precision, recall = (
             f"{100 * content[key][part]:.10f}" for part in ("f1", "precision", "recall")
         )
-        print_line(console, f"{name}: {f1}, P {precision}, R {recall}")
-    print_line(console, f"audio files in the predictions: {content['files']}")
+        console.say(f"{name}: {f1}, P {precision}, R {recall}")
+    console.say(f"audio files in the predictions: {content['files']}")
     c = content["coverage"]
-    print_line(
-        console,
+    console.say(
         f"scored {c['answered']} of {c['clips']} clips ({100 * c['share']:.1f} %);"
         " the script ignores all others",
     )
@@ -196,47 +195,36 @@ def _show_official(report: OfficialReport, console: Console) -> None:
 
 def _ignored(console: Console, content: dict[str, Any]) -> None:
     """Predicted names that the ground truth does not have, and why, where that can be told."""
-    from av_tagger.cli.tables import print_line
-
     if not (ignored := content["ignored"]):
         return
-    print_line(console, f"ignored {len(ignored)} names, such as {ignored[0]}")
+    console.say(f"ignored {len(ignored)} names, such as {ignored[0]}")
     if respelt := content["respelt"]:
-        print_line(
-            console,
+        console.say(
             f"{len(respelt)} of them are in the ground truth in another spelling, such as"
             f" {respelt[0]}: write names without the leading Y, as id_30.000_40.000.wav",
         )
 
 
 def _remarks(console: Console, content: dict[str, Any]) -> None:
-    from av_tagger.cli.tables import print_line
-
     for line in content["remarks"]:
-        print_line(console, line)
+        console.say(line)
 
 
 def _averages(console: Console, averages: dict[str, Any]) -> None:
-    from av_tagger.cli.tables import print_line
-
     heads = {"precision": "precision", "recall": "recall", "f1": "F1"}
     for name, average in averages.items():
         values = (f"{head} {100 * average[key]:.1f}" for key, head in heads.items())
-        print_line(console, f"{name}: " + ", ".join(values))
+        console.say(f"{name}: " + ", ".join(values))
 
 
 def _coverage(console: Console, content: dict[str, Any]) -> None:
-    from av_tagger.cli.tables import print_line
-
     c, failed = content["coverage"], content["failed"]
-    print_line(
-        console,
+    console.say(
         f"{c['answered']} of {c['clips']} clips have predictions ({100 * c['share']:.1f} %);"
         " the rest count as untagged",
     )
     if c["other"] or failed:
-        print_line(
-            console,
+        console.say(
             f"{c['other']} predicted clips are not in the ground truth, {failed} clips failed",
         )
 

@@ -21,15 +21,14 @@ class ExportOptions:
 def _export(options: ExportOptions) -> None:
     """Write an ear with its front end as an ONNX file, and check it against torch."""
     from av_tagger.audio.ears import fetched, load, resolve
+    from av_tagger.cli.console import stdout_console
     from av_tagger.live.export import export_ear
 
     source = resolve(options.ear, offline=options.offline, calibrated=True)
     ear = load(fetched(source, offline=options.offline), "cpu")
     done = export_ear(ear, options.output)
-    print(
-        f"wrote {done.path} ({done.bytes / 1e6:.1f} MB), differs from torch by at most"
-        f" {done.difference:.1e}"
-    )
+    size, most = f"{done.bytes / 1e6:.1f} MB", f"{done.difference:.1e}"
+    stdout_console().say(f"wrote {done.path}: {size}, differs from torch by at most {most}")
 
 
 export = command(ExportOptions, _export)

@@ -91,11 +91,12 @@ def _runs_and_query(options: FindOptions) -> tuple[list[str], str]:
 @contextmanager
 def _indexes(runs: Sequence[str], *, quiet: bool) -> Iterator[list[Index]]:
     """The indexes of all runs, up to date."""
-    from av_tagger.cli.console import Console
+    from av_tagger.cli.console import stderr_console
+    from av_tagger.cli.styles import QUIET
     from av_tagger.collection.index import Index
     from av_tagger.collection.sources import sources_of
 
-    console = Console(stderr=True, highlight=False)
+    console = stderr_console()
     with ExitStack() as stack:
         found = []
         for source in sources_of(runs):
@@ -105,7 +106,7 @@ def _indexes(runs: Sequence[str], *, quiet: bool) -> Iterator[list[Index]]:
             if new and not quiet:
                 what = "event" if source.live else "result"
                 text = f"indexed {new:,} new {what}{'s' if new > 1 else ''} of {source.path}"
-                console.print(text, style="dim", soft_wrap=True, markup=False)
+                console.say(text, QUIET)
             found.append(index)
         yield found
 
@@ -149,7 +150,7 @@ def _by_sound(
 
 
 def _show(title: str, found: Found, why: Sequence[str], options: FindOptions) -> None:
-    from av_tagger.cli.console import Console
+    from av_tagger.cli.console import stderr_console
     from av_tagger.cli.session import say
     from av_tagger.cli.show_hits import show_hits
     from av_tagger.collection.tables import json_lines
@@ -162,7 +163,7 @@ def _show(title: str, found: Found, why: Sequence[str], options: FindOptions) ->
         show_hits(found)
     for line in _write(title, found, why, options):
         if not options.quiet:
-            Console(stderr=True).print(line, soft_wrap=True, markup=False, highlight=False)
+            stderr_console().say(line)
 
 
 def _write(title: str, found: Found, why: Sequence[str], options: FindOptions) -> Iterator[str]:
@@ -183,24 +184,24 @@ def _write(title: str, found: Found, why: Sequence[str], options: FindOptions) -
 
 def _index(options: IndexOptions) -> None:
     """Make the index of runs and live journals, or bring it up to date, for av-tag find."""
-    from av_tagger.cli.console import Console
+    from av_tagger.cli.console import stderr_console
     from av_tagger.cli.help import counted
     from av_tagger.collection.like import prepare
     from av_tagger.collection.sources import embeddings_of
 
-    console = Console(stderr=True, highlight=False)
+    console = stderr_console()
     with _indexes(options.runs, quiet=True) as indexes:
         for index in indexes:
             clips, events = index.counts()
             what = f"{counted(clips, 'scene' if index.source.live else 'clip')}"
             text = f"{index.path}: {what}, {counted(events, 'event')}"
             if not options.quiet:
-                console.print(text, soft_wrap=True, markup=False)
+                console.say(text)
     for path in embeddings_of(options.runs):
         count = prepare(path)
         if not options.quiet:
             text = f"{path}: {counted(count, 'second')} for --like"
-            console.print(text, soft_wrap=True, markup=False)
+            console.say(text)
 
 
 find = command(FindOptions, _find)

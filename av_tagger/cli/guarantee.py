@@ -56,14 +56,12 @@ def _goal(options: TuneOptions) -> Goal | None:
 
 
 def _show(done: Certified, output: Path) -> None:
-    from rich.box import SIMPLE_HEAD
-    from rich.table import Table
+    from av_tagger.cli.console import stdout_console
+    from av_tagger.cli.tables import plain_table
 
-    from av_tagger.cli.console import Console
-
-    console = Console()
+    console = stdout_console()
     title = f"Guaranteed {done.goal.kind} {done.goal.value:g}"
-    table = Table(title=title, box=SIMPLE_HEAD, padding=0, show_edge=False)
+    table = plain_table(title=title, padding=0)
     table.add_column("class", overflow="fold")
     for head in ("threshold", HEADS[done.goal.kind], "tagged", "right", "clips"):
         table.add_column(head, justify="right")
@@ -84,4 +82,4 @@ def _explain(done: Certified, output: Path, console: Console) -> None:
         f"wrote {output}",
     ]
     for line in lines:
-        console.print(line, highlight=False, markup=False)
+        console.say(line)

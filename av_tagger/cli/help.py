@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import textwrap
 from collections.abc import Iterable
 from typing import Any
 
 from typer.core import TyperCommand, TyperGroup
+
+from av_tagger.cli.wrapping import wrapped
 
 ARGUMENTS, OPTIONS, COMMANDS = "Arguments", "Options", "Commands"
 WIDTH, LEFT_WIDTH = 80, 24
@@ -77,11 +78,6 @@ def _write_rows(formatter: Any, title: str, rows: Rows) -> None:
 def counted(count: int, noun: str) -> str:
     """`1 file`, `2 files`."""
     return f"{count} {noun}" + ("" if count == 1 else "s")
-
-
-def wrapped(text: str, width: int) -> list[str]:
-    """Lines broken at spaces only; longer words stay whole."""
-    return textwrap.wrap(text, max(20, width), break_on_hyphens=False, break_long_words=False)
 
 
 def _argument(parameter: Any) -> str:

@@ -33,6 +33,11 @@ class Jobs:
         return len(self.items)
 
     @property
+    def first(self) -> Clip | None:
+        """The first clip that can be tagged."""
+        return next((item for item in self.items if isinstance(item, Clip)), None)
+
+    @property
     def failures(self) -> tuple[Failed, ...]:
         return tuple(item for item in self.items if isinstance(item, Failed))
 

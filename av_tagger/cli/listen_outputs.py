@@ -6,6 +6,7 @@ import shlex
 import sys
 from typing import TYPE_CHECKING
 
+from av_tagger.cli.output import print_error
 from av_tagger.errors import UsageError
 
 if TYPE_CHECKING:
@@ -49,15 +50,14 @@ def make_outputs(options: ListenOptions, listener: Listener) -> list[LiveOutput]
 
 def _screen(options: ListenOptions) -> LiveOutput:
     """JSON lines, the live view in a terminal, or plain lines."""
-    from rich.console import Console
-
+    from av_tagger.cli.console import stdout_console
     from av_tagger.live.outputs.text import JsonLines, PlainLines
     from av_tagger.live.outputs.view import LiveView
 
     if options.json:
         return JsonLines(sys.stdout)
     if sys.stdout.isatty():
-        return LiveView(Console(highlight=False), options.source)
+        return LiveView(stdout_console(), options.source)
     return PlainLines(sys.stdout, seconds=options.seconds)
 
 
@@ -99,4 +99,4 @@ def _words(command: str) -> list[str]:
 
 
 def _complain(text: str) -> None:
-    print(f"av-tag: {text}", file=sys.stderr)
+    print_error(text)

@@ -6,62 +6,32 @@ import difflib
 import logging
 import os
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from typing import Annotated, Any
 
 import typer
 
-from av_tagger.cli import (
-    analyse,
-    arena,
-    batch,
-    bench,
-    caption,
-    classes,
-    config,
-    cut,
-    demo,
-    doctor,
-    embed,
-    evaluate,
-    export,
-    find,
-    handover,
-    listen,
-    recipes,
-    report,
-    review,
-    tag,
-    train,
-    tune,
-    vote,
-    weights,
-)
+from av_tagger.cli.commands import GROUPS, Commands
+from av_tagger.cli.completion import COMPLETING, name_the_default
 from av_tagger.cli.help import Command, Group
 from av_tagger.cli.output import (
     CANNOT_WRITE,
     CLOSED_PIPE,
     OutputError,
     guarded_output,
-    visible,
+    print_error,
 )
 from av_tagger.errors import AvTaggerError
 
 USAGE = 2
 INTERRUPTED = 130
 NEAR = 0.75  # likeness of a mistyped command, 1 is the same
-FLAGS = ("-h", "--help", "--version", "--install-completion", "--show-completion")
+VERSION = "--version"
+FLAGS = ("-h", "--help", VERSION, "--install-completion", "--show-completion")
 HELP_FLAGS = {"help_option_names": ["-h", "--help"]}
 
-app = typer.Typer(
-    name="av-tag",
-    cls=Group,
-    context_settings=HELP_FLAGS,
-    pretty_exceptions_enable=False,
-    rich_markup_mode=None,
-    epilog="av-tag video.mp4 is short for av-tag tag video.mp4. Flags: av-tag tag --help",
-)
+COMMANDS = Commands()
 
 
 def _print_version(wanted: bool) -> None:
@@ -72,23 +42,55 @@ def _print_version(wanted: bool) -> None:
         raise typer.Exit
 
 
-@app.callback()
 def about(
     version: Annotated[
-        bool, typer.Option("--version", callback=_print_version, help="Show the version.")
+        bool, typer.Option(VERSION, callback=_print_version, help="Show the version.")
     ] = False,
 ) -> None:
     """Tell which sounds happen in a video, when, and why: from its sound and its pictures."""
 
 
+def make_app(names: Iterable[str]) -> typer.Typer:
+    """The command line with these commands."""
+    made = typer.Typer(
+        name="av-tag",
+        cls=Group,
+        context_settings=HELP_FLAGS,
+        pretty_exceptions_enable=False,
+        rich_markup_mode=None,
+        epilog="av-tag video.mp4 is short for av-tag tag video.mp4. Flags: av-tag tag --help",
+    )
+    made.callback()(about)
+    for name in names:
+        found = COMMANDS[name]
+        if isinstance(found, dict):
+            group = typer.Typer(cls=Group, help=GROUPS[name], rich_markup_mode=None)
+            for member, function in found.items():
+                group.command(member, cls=Command)(function)
+            made.add_typer(group, name=name)
+        else:
+            made.command(name, cls=Command)(found)
+    return made
+
+
+def app(words: Sequence[str], **settings: Any) -> Any:
+    """Run the words; all commands are imported only where they are listed or completed."""
+    first = words[0] if words else ""
+    names: Iterable[str] = COMMANDS
+    if COMPLETING not in os.environ and first in (*COMMANDS, VERSION):
+        names = [first] if first != VERSION else []
+    return make_app(names)(words, **settings)
+
+
 def main(arguments: Sequence[str] | None = None) -> None:
-    """The console script. `av-tag FILE ...` tags; a first word that names a command runs it."""
+    """The console script. A first word that names a command runs it; all else is for `tag`."""
+    name_the_default(os.environ, {*COMMANDS, *FLAGS})
     words = list(sys.argv[1:] if arguments is None else arguments) or ["--help"]
-    if len(words) == 1 and isinstance(COMMANDS.get(words[0]), dict):
+    if len(words) == 1 and words[0] in GROUPS:
         words.append("--help")
     if words[0] not in {*COMMANDS, *FLAGS}:
         if near := _mistyped(words[0]):
-            print(f"av-tag: there is no command or file {words[0]!r}; {near}", file=sys.stderr)
+            print_error(f"there is no command or file {words[0]!r}; {near}")
             sys.exit(USAGE)
         words.insert(0, "tag")
     sys.exit(_run_guarded(words))
@@ -103,14 +105,15 @@ def _run_guarded(words: list[str]) -> int:
         if error.closed_pipe:
             return CLOSED_PIPE
         with suppress(OSError):
-            print(f"av-tag: standard output cannot be written ({error})", file=sys.stderr)
+            print_error(f"standard output cannot be written ({error})")
         return CANNOT_WRITE
 
 
 def _mistyped(word: str) -> str:
     """`did you mean 'doctor'?` for a word that is nearly a command and no file; else empty."""
     near = difflib.get_close_matches(word, COMMANDS, n=1, cutoff=NEAR)
-    if not near or not word.replace("-", "").isalpha() or os.path.lexists(word):
+    is_name = not word.startswith("-") and word.replace("-", "").isalpha()
+    if not near or not is_name or os.path.lexists(word):
         return ""
     return f"did you mean 'av-tag {near[0]}'? see av-tag --help"
 
@@ -120,10 +123,10 @@ def run(words: list[str]) -> int:
     try:
         result = app(words, standalone_mode=False, prog_name="av-tag")
     except AvTaggerError as error:
-        print("av-tag: " + visible(str(error), keep="\n"), file=sys.stderr)
+        print_error(str(error))
         return USAGE
     except KeyboardInterrupt:
-        print("av-tag: interrupted", file=sys.stderr)
+        print_error("interrupted")
         return INTERRUPTED
     except typer.Abort:
         return INTERRUPTED
@@ -140,8 +143,7 @@ def _usage_error(error: Any) -> int:
     if message := error.format_message().strip():
         if message.startswith("No such command"):
             message, near = message.partition(" Did you mean")[0], _near_member(message, error)
-        text = visible(f"av-tag: {message.rstrip('.')}; {near}see {path} --help")
-        print(text, file=sys.stderr)
+        print_error(f"{message.rstrip('.')}; {near}see {path} --help")
     return int(error.exit_code)
 
 
@@ -153,45 +155,4 @@ def _near_member(message: str, error: Any) -> str:
     return f"did you mean {near[0]!r}? " if near else ""
 
 
-def _group(name: str, members: dict[str, Callable[..., Any]], text: str) -> None:
-    group = typer.Typer(cls=Group, help=text, rich_markup_mode=None)
-    for member, function in members.items():
-        group.command(member, cls=Command)(function)
-    app.add_typer(group, name=name)
-
-
 logging.getLogger("av_tagger").addHandler(logging.NullHandler())
-
-COMMANDS: dict[str, Callable[..., Any] | dict[str, Callable[..., Any]]] = {
-    "tag": tag.tag,
-    "batch": batch.batch,
-    "listen": listen.listen,
-    "demo": demo.demo,
-    "report": report.report,
-    "find": find.find,
-    "index": find.index,
-    "review": review.review,
-    "cut": cut.cut,
-    "caption": caption.caption,
-    "handover": handover.handover,
-    "evaluate": evaluate.evaluate,
-    "tune": tune.tune,
-    "arena": arena.arena,
-    "train": train.train,
-    "vote": vote.vote,
-    "recipes": recipes.recipes,
-    "analyse": analyse.analyse,
-    "embed": embed.embed,
-    "export": export.export,
-    "bench": bench.bench,
-    "classes": classes.classes,
-    "config": config.config,
-    "doctor": doctor.doctor,
-    "weights": weights.MEMBERS,
-}
-
-for _name, _command in COMMANDS.items():
-    if isinstance(_command, dict):
-        _group(_name, _command, "List, download, check and convert weights files.")
-    else:
-        app.command(_name, cls=Command)(_command)

@@ -10,6 +10,8 @@ import unicodedata
 from collections.abc import Iterator
 from typing import Any
 
+from av_tagger.cli.wrapping import wrapped
+
 CANNOT_WRITE = 3  # exit code: standard output is full or closed
 CLOSED_PIPE = 141  # exit code: the reader of a pipe is gone; 128 + SIGPIPE, as shells report it
 OBEYED = frozenset({"Cc", "Cf", "Cs", "Zl", "Zp"})  # categories that terminals obey or refuse
@@ -28,6 +30,22 @@ def visible(text: str, keep: str = "") -> str:
         else c.encode("unicode_escape").decode("ascii")
         for c in text
     )
+
+
+def print_error(text: str) -> None:
+    """Print a sentence to stderr, wrapped on a terminal; needs none of the libraries of colour."""
+    message = f"av-tag: {visible(text, keep=chr(10))}"
+    width = _terminal_width(sys.stderr)
+    lines = [message] if width is None else wrapped(message, width)
+    print("\n".join(lines), file=sys.stderr)
+
+
+def _terminal_width(stream: Any) -> int | None:
+    """Columns of a terminal, of COLUMNS if that is set; None for a file or a pipe."""
+    if not stream.isatty():
+        return None
+    columns = os.environ.get("COLUMNS", "")
+    return int(columns) if columns.isdecimal() else os.get_terminal_size(stream.fileno()).columns
 
 
 class OutputError(Exception):

@@ -18,14 +18,15 @@ PAGE = (".html", ".htm")
 
 def check_outputs(options: OutputOptions) -> None:
     """Refuse wrong output flags before any file is searched for."""
-    from av_tagger.media.containers import check_film
-    from av_tagger.reports.writers import check_formats
-
     if options.format is not None:
+        from av_tagger.reports.writers import check_formats
+
         check_formats(options.format.split(","))
         if options.output is None:
             raise UsageError("--format needs a folder to write into; add -o FOLDER")
     if options.annotate is not None and options.annotate.suffix:
+        from av_tagger.media.containers import check_film
+
         check_film(options.annotate)
 
 
@@ -41,9 +42,9 @@ def check_targets(options: OutputOptions, count: int) -> None:
 
 def write_outputs(outcomes: Sequence[Outcome], options: OutputOptions) -> Iterator[str]:
     """Write everything that the flags ask for; a line about each file, or why there is none."""
-    from av_tagger.reports.writers import write_all
-
     if options.output is not None:
+        from av_tagger.reports.writers import write_all
+
         formats = (options.format or "json").split(",")
         yield from (f"wrote {p}" for p in write_all(formats, outcomes, options.output))
     tagged = [o for o in outcomes if isinstance(o, Tagged)]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from typing import Self, TypeVar
 
 from rich.progress import (
@@ -18,9 +18,9 @@ from rich.progress import (
     TimeRemainingColumn,
     TransferSpeedColumn,
 )
-from rich.text import Text
 
-from av_tagger.cli.console import Console
+from av_tagger.cli.console import Console, stderr_console
+from av_tagger.cli.styles import ERROR
 
 T = TypeVar("T")
 
@@ -50,9 +50,7 @@ class ProgressBar:
             count = f"{done} of {total}" if total is not None else str(done)
             if self._bars.unit == SECONDS:
                 count = f"{self._name}: {count} s"
-            self._bars.console.print(
-                Text(", ".join(filter(None, (count, failures, rate)))), soft_wrap=True
-            )
+            self._bars.console.say(", ".join(filter(None, (count, failures, rate))))
 
     def track(self, items: Iterable[T], total: int | None = None) -> Iterator[T]:
         """The same items; the bar moves on when the next one is asked for."""
@@ -64,6 +62,10 @@ class ProgressBar:
     def close(self) -> None:
         """Take the bar away: its work is done."""
         self._bars.progress.remove_task(self._task)
+
+    def hidden(self) -> AbstractContextManager[None]:
+        """See `ProgressBars.hidden`."""
+        return self._bars.hidden()
 
     def _rate(self, done: int, now: float) -> str:
         """Measured from the first new item on: neither earlier results nor loading count."""
@@ -100,7 +102,7 @@ class ProgressBars:
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.unit, self.clock = unit, clock
-        self.console = console or Console(stderr=True, highlight=False)
+        self.console = console or stderr_console()
         self.logs = log and not quiet and not self.console.is_terminal
         self.progress = Progress(
             *_columns(unit),
@@ -116,6 +118,15 @@ class ProgressBars:
 
     def __exit__(self, *_: object) -> None:
         self.progress.stop()
+
+    @contextmanager
+    def hidden(self) -> Iterator[None]:
+        """Nothing is drawn meanwhile: results can be printed on another console."""
+        self.progress.stop()
+        try:
+            yield
+        finally:
+            self.progress.start()
 
     @property
     def shown(self) -> bool:
@@ -144,7 +155,7 @@ def _columns(unit: str) -> tuple[ProgressColumn, ...]:
     counts: tuple[ProgressColumn, ...] = (MofNCompleteColumn(), TextColumn("{task.fields[rate]}"))
     if unit == BYTES:
         counts = (DownloadColumn(), TransferSpeedColumn())
-    failed = TextColumn("{task.fields[failed]}", style="red")
+    failed = TextColumn("{task.fields[failed]}", style=ERROR)
     return (
         TextColumn("{task.description}"),
         BarColumn(),

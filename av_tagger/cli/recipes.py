@@ -42,20 +42,17 @@ def _print_json(rows: list[Row]) -> None:
 
 def _print_table(rows: list[Row]) -> None:
     """The name alone on its line, so that it can be copied; then what is known of it."""
-    from rich.text import Text
+    from av_tagger.cli.console import stdout_console
+    from av_tagger.cli.styles import QUIET, STRONG
 
-    from av_tagger.cli.console import Console
-    from av_tagger.cli.help import wrapped
-
-    console = Console(highlight=False)
+    console = stdout_console()
     for name, paper, row, count, published, data in rows:
-        console.print(Text(name, style="bold"), soft_wrap=True)
+        console.say(name, STRONG)
         source = f"{paper}, {row}" if row else paper
         results = f"published {published}" if published else "no published figure"
         text = f"{source}; {count:,} parameters; {results}; learns from {data}"
-        for line in wrapped(text, console.width - 4):
-            console.print(Text(f"    {line}", style="dim"), soft_wrap=True)
-    console.print(f"{len(rows)} recipes; train one: av-tag train NAME --data DATA -o RUN")
+        console.say(f"    {text}", QUIET)
+    console.say(f"{len(rows)} recipes; train one: av-tag train NAME --data DATA -o RUN")
 
 
 recipes = command(RecipesOptions, _recipes)

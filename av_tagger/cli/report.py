@@ -33,7 +33,7 @@ class ReportOptions(TalkOptions):
 
 def _report(options: ReportOptions) -> None:
     """Write an HTML page per result, and an index to search, sort and filter them."""
-    from av_tagger.cli.console import Console
+    from av_tagger.cli.console import stderr_console
     from av_tagger.cli.progress import progress_bar
     from av_tagger.reports.html import PageOptions, write_pages
     from av_tagger.reports.schema import find_results
@@ -43,7 +43,7 @@ def _report(options: ReportOptions) -> None:
     with progress_bar("writing pages", "pages", quiet=options.quiet) as bar:
         index = write_pages(_Source(results, bar), options.output, pages)
     if not options.quiet:
-        Console(stderr=True).print(f"wrote {index}", soft_wrap=True, markup=False, highlight=False)
+        stderr_console().say(f"wrote {index}")
 
 
 @dataclass

@@ -124,6 +124,7 @@ def _session(
 
 
 def _serve(options: ReviewOptions, session: ReviewSession) -> None:
+    from av_tagger.cli.console import stdout_console
     from av_tagger.review.routes import ReviewRoutes
     from av_tagger.review.server import ReviewServer
     from av_tagger.review.training import HeadTraining
@@ -133,12 +134,10 @@ def _serve(options: ReviewOptions, session: ReviewSession) -> None:
     server = ReviewServer(ReviewRoutes(session, training, options.fusion).table(), options.port)
     session.write_tables()
     _notes(session, options)
-    print(f"review at {server.address}", flush=True)
-    if options.open:
-        import webbrowser
-
-        webbrowser.open(server.address)
     try:
+        stdout_console().say(f"review at {server.address}")
+        sys.stdout.flush()
+        _open_browser(server.address, options)
         server.serve()
     except KeyboardInterrupt:
         pass
@@ -146,6 +145,13 @@ def _serve(options: ReviewOptions, session: ReviewSession) -> None:
         training.stop()
         session.write_tables()
     _say(f"{len(session.log.answers)} answers in {folder}", options)
+
+
+def _open_browser(address: str, options: ReviewOptions) -> None:
+    import webbrowser
+
+    if options.open:
+        webbrowser.open(address)
 
 
 def _notes(session: ReviewSession, options: ReviewOptions) -> None:
@@ -162,6 +168,7 @@ def _notes(session: ReviewSession, options: ReviewOptions) -> None:
 
 def _after(options: ReviewOptions, found: FoundUnits, log: AnswerLog, media: MediaFiles) -> int:
     """The tables, the thresholds, and the fusion file if it was asked for."""
+    from av_tagger.cli.console import stdout_console
     from av_tagger.review.labels import write_labels
     from av_tagger.review.new_fusion import write_suggested
     from av_tagger.review.state import ReviewState
@@ -175,16 +182,17 @@ def _after(options: ReviewOptions, found: FoundUnits, log: AnswerLog, media: Med
         _show(advice, len(state.answers))
     if options.write_fusion:
         changed = write_suggested(found, advice, options.fusion, options.write_fusion)
-        print(f"wrote {options.write_fusion}: {', '.join(a.label for a in changed)}")
+        stdout_console().say(f"wrote {options.write_fusion}: {', '.join(a.label for a in changed)}")
     return 0
 
 
 def _show(advice: Sequence[ThresholdAdvice], answers: int) -> None:
-    from av_tagger.cli.tables import figures_console, print_line, print_table
+    from av_tagger.cli.console import stdout_console
+    from av_tagger.cli.tables import print_table
 
-    console = figures_console()
+    console = stdout_console()
     if not advice:
-        print_line(console, f"{answers} answers; none says yes or no yet")
+        console.say(f"{answers} answers; none says yes or no yet")
         return
     heads = ("class", "yes", "no", "now", "new", "F1 now", "held-out", "")
     print_table(console, f"{answers} answers", heads, [_row(a) for a in advice])
@@ -193,7 +201,7 @@ def _show(advice: Sequence[ThresholdAdvice], answers: int) -> None:
         "held-out: the threshold was chosen without the recording it is measured on",
     ]
     for line in lines:
-        print_line(console, line)
+        console.say(line)
 
 
 def _row(a: ThresholdAdvice) -> tuple[object, ...]:
@@ -206,10 +214,10 @@ def _row(a: ThresholdAdvice) -> tuple[object, ...]:
 
 
 def _say(text: str, options: ReviewOptions) -> None:
-    from av_tagger.cli.output import visible
+    from av_tagger.cli.console import stderr_console
 
     if not options.quiet:
-        print(visible(text), file=sys.stderr, flush=True)
+        stderr_console().say(text)
 
 
 review = command(ReviewOptions, _review)

@@ -6,12 +6,12 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from rich.box import SIMPLE_HEAD
-from rich.table import Table
 from rich.text import Text
 
+from av_tagger.cli.console import stdout_console
 from av_tagger.cli.output import visible
-from av_tagger.cli.tables import figures_console
+from av_tagger.cli.styles import QUIET
+from av_tagger.cli.tables import plain_table
 
 if TYPE_CHECKING:
     from av_tagger.collection.search import Found, FoundEvent, Hit
@@ -21,13 +21,13 @@ EVENTS_SHOWN = 4
 
 def show_hits(found: Found) -> None:
     """The best hits, and how many there are."""
-    console = figures_console()
+    console = stdout_console()
     if not found.hits:
-        console.print("nothing was found")
+        console.say("nothing was found")
         return
     folder = _folder(found)
     several = len({hit.source for hit in found.hits}) > 1
-    table = Table(box=SIMPLE_HEAD, padding=(0, 1, 0, 0), show_edge=False)
+    table = plain_table()
     table.add_column("score", justify="right", no_wrap=True)
     if several:
         table.add_column("run", overflow="fold", max_width=16)
@@ -39,9 +39,9 @@ def show_hits(found: Found) -> None:
         table.add_row(Text(score), *run, Text(_name(hit, folder)), Text(visible(_when(hit))))
     console.print(table)
     if folder:
-        console.print(Text(visible(f"files in {folder}")), style="dim", soft_wrap=True)
+        console.say(f"files in {folder}", QUIET)
     more = f", the best {len(found.hits):,} shown (-n N)" if found.total > len(found.hits) else ""
-    console.print(f"{found.total:,} found{more}")
+    console.say(f"{found.total:,} found{more}")
 
 
 def _folder(found: Found) -> str:

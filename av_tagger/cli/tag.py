@@ -43,7 +43,14 @@ def _tag(options: TagOptions) -> int:
     """
     from av_tagger.cli.inputs import at_hand, gather, say_skipped, without_unreadable
     from av_tagger.cli.outputs import check_outputs, check_targets, write_outputs
-    from av_tagger.cli.session import build_tagger, one_core_each, plan_of, say
+    from av_tagger.cli.session import (
+        build_tagger,
+        no_collection,
+        one_core_each,
+        plan_of,
+        say,
+        start_decoder,
+    )
     from av_tagger.scores import Failed
 
     _check(options)
@@ -53,14 +60,16 @@ def _tag(options: TagOptions) -> int:
     say_skipped(found, partial(say, talk=options))
     show = _printer(options)
     if not found.all_failed:
-        plan = plan_of(options, options)
+        start_decoder(options)
+        with no_collection():
+            plan = plan_of(options, options)
         found = without_unreadable(found, plan.config.decoder)
     if found.all_failed:
         for failure in found.failures:
             show(failure)
         return 1
     with at_hand(found, offline=plan.config.offline, quiet=options.quiet) as jobs:
-        tagger = one_core_each(build_tagger(plan, options))
+        tagger = one_core_each(build_tagger(plan, options, jobs.first))
         outcomes = list(_outcomes(jobs, tagger, show, options))
         for line in write_outputs(outcomes, options):
             say(line, options)
@@ -88,7 +97,11 @@ def tag_jobs(
     from av_tagger.cli.progress import SECONDS, ProgressBars
 
     with ProgressBars(SECONDS, quiet=quiet, log=True) as bars:
-        yield from jobs.outcomes(tagger, _Watch(bars, partial))
+        watch = _Watch(bars, partial)
+        for outcome in jobs.outcomes(tagger, watch):
+            watch.close()
+            with bars.hidden():
+                yield outcome
 
 
 @dataclass
@@ -109,11 +122,16 @@ class _Watch:
         if self.bars.shown:
             self._move(window)
 
+    def close(self) -> None:
+        """Take the bar of the last file away."""
+        if self.bar is not None:
+            self.bar.close()
+        self.clip = self.bar = None
+
     def _move(self, window: Media) -> None:
         total = None if window.total_seconds is None else max(1, round(window.total_seconds))
         if self.bar is None or window.clip is not self.clip:
-            if self.bar is not None:
-                self.bar.close()
+            self.close()
             self.clip, self.bar = window.clip, self.bars.add(_shortened(window.clip.name))
             self.bar(0, total)
         done = round(window.end_seconds - window.clip.start_seconds)
@@ -127,14 +145,15 @@ def _shortened(name: str, most: int = 28) -> str:
 
 def _printer(options: TagOptions) -> Printer:
     """Prints one outcome: a JSON line with --json, otherwise a table."""
-    from av_tagger.cli.console import Console
+    from av_tagger.cli.console import stderr_console, stdout_console
     from av_tagger.cli.show import show
-    from av_tagger.reports.schema import as_line
     from av_tagger.scores import Failed
 
-    console, errors = Console(), Console(stderr=True)
+    console, errors = stdout_console(), stderr_console()
 
     def print_json(outcome: Outcome) -> None:
+        from av_tagger.reports.schema import as_line
+
         if isinstance(outcome, Failed) and not options.quiet:
             show(outcome, console, errors)
         sys.stdout.write(as_line(outcome) + "\n")

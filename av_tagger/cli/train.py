@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from av_tagger.cli.options import command
+from av_tagger.cli.styles import STRONG, WARNING
 from av_tagger.flags import RunFlags, argument, option, required, same
 
 if TYPE_CHECKING:
@@ -103,9 +104,9 @@ class TrainOptions:
 
 def _train(options: TrainOptions) -> int:
     """Train an ear: av-tag train crnn-av --data train.csv --valid valid.csv -o RUN."""
+    _check(options)
     from av_tagger.cli.console import Console
     from av_tagger.cli.progress import progress_bar
-    from av_tagger.errors import UsageError
     from av_tagger.learning.prepare import Sources, read_data, skipped
     from av_tagger.learning.recipe import read_recipe
     from av_tagger.learning.repeats import Repeats, train_repeatedly
@@ -125,8 +126,6 @@ def _train(options: TrainOptions) -> int:
         initial=options.init,
     )
     repeats = from_table(Repeats, {"seeds": options.seeds, "folds": options.folds}, "av-tag train")
-    if repeats.folds and options.valid:
-        raise UsageError("--folds makes its own validation sets; leave out --valid")
     with progress_bar("reading", "clips", console=console, quiet=console.quiet) as bar:
         data = read_data(sources, _classes(options, recipe.classes), recipe, bar)
     _print_data(console, data, skipped(data))
@@ -139,6 +138,17 @@ def _train(options: TrainOptions) -> int:
         outcome = train(recipe, data, options.output, computing, watch)
     _print_outcome(console, outcome, held_out(data))
     return 0
+
+
+def _check(options: TrainOptions) -> None:
+    """Refuse what cannot work before torch is imported."""
+    from av_tagger.errors import UsageError
+    from av_tagger.learning.data.manifests import refuse_missing
+
+    if options.folds and options.valid:
+        raise UsageError("--folds makes its own validation sets; leave out --valid")
+    for source in (*options.data, *(options.valid or ())):
+        refuse_missing(source)
 
 
 def _sources(options: TrainOptions) -> dict[str, Any]:
@@ -169,14 +179,14 @@ def _watch(console: Console, bar: ProgressBar) -> Callable[[Mapping[str, Any]], 
 
     def watch(record: Mapping[str, Any]) -> None:
         if record["kind"] == "warning":
-            _warn(console, f"warning: {record['text']}")
+            console.say(f"warning: {record['text']}", WARNING)
             return
         if record["kind"] == "repeat":
-            console.print(record["name"], style="bold", highlight=False)
+            console.say(record["name"], STRONG)
             return
         bar(record["step"], record["steps"])
         if record["kind"] == "epoch":
-            console.print(_epoch_line(record), highlight=False)
+            console.say(_epoch_line(record))
 
     return watch
 
@@ -191,13 +201,14 @@ def _print_data(console: Console, data: TrainingData, left_out: Sequence[Skipped
     from av_tagger.learning.data.examples import summary
 
     clips = f"{len(data.training)} training clips, {len(data.validation)} validation clips"
-    console.print(f"{clips}, {len(data.training.labels)} classes", highlight=False)
+    console.say(f"{clips}, {len(data.training.labels)} classes")
     if left_out:
-        _warn(console, summary(left_out))
+        console.say(summary(left_out), WARNING)
         for each in left_out[:NAMED]:
-            _warn(console, f"  {each.name}: {each.reason}")
+            console.say(f"  {each.name}: {each.reason}", WARNING)
         if len(left_out) > NAMED:
-            _warn(console, f"  ... and {len(left_out) - NAMED} more, all listed in the run card")
+            more = f"  ... and {len(left_out) - NAMED} more, all listed in the run card"
+            console.say(more, WARNING)
 
 
 def held_out(data: TrainingData) -> str:
@@ -212,18 +223,17 @@ def held_out(data: TrainingData) -> str:
 def _print_outcome(console: Console, outcome: Outcome, clips: str) -> None:
     found = outcome.validation
     metrics = f"micro-F1 {found.micro_f1:.3f}, mAP {found.map:.3f}"
-    console.print(
-        f"best on the validation data: {metrics} {clips}; {outcome.steps} steps", highlight=False
-    )
-    files = f"weights: {outcome.best}\ncard:    {outcome.run / 'card.md'}"
-    console.print(f"{files}\n{_tagging(outcome.run)}", markup=False, soft_wrap=True)
+    console.say(f"best on the validation data: {metrics} {clips}; {outcome.steps} steps")
+    console.say(f"weights: {outcome.best}")
+    console.say(f"card:    {outcome.run / 'card.md'}")
+    console.say(_tagging(outcome.run))
 
 
 def _print_summary(console: Console, folder: Path, summary: RepeatedRuns) -> None:
     for name, mean in summary.mean.items():
-        console.print(f"{name} {mean:.4f} ± {summary.spread[name]:.4f}", highlight=False)
-    files = f"table:   {folder / 'summary.md'} ({len(summary.runs)} runs)"
-    console.print(f"{files}\n{_tagging(folder)}", markup=False, soft_wrap=True)
+        console.say(f"{name} {mean:.4f} ± {summary.spread[name]:.4f}")
+    console.say(f"table:   {folder / 'summary.md'} ({len(summary.runs)} runs)")
+    console.say(_tagging(folder))
 
 
 def _tagging(run: Path) -> str:
@@ -238,10 +248,6 @@ def _tagging(run: Path) -> str:
     missing = [p.file.entry for p in source.all_parts if p.file.path is None]
     note = f"  (downloads {', '.join(missing)})" if missing else ""
     return f"tag with it: av-tag tag --ear {shlex.quote(str(run))} FILE{note}"
-
-
-def _warn(console: Console, text: str) -> None:
-    console.print(text, style="yellow", markup=False, soft_wrap=True)
 
 
 train = command(TrainOptions, _train)

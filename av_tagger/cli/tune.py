@@ -47,13 +47,14 @@ def _tune(options: TuneOptions) -> None:
     if options.json:
         sys.stdout.write(json.dumps(figures, ensure_ascii=False, allow_nan=False) + "\n")
     else:
-        from av_tagger.cli.tables import figures_console
+        from av_tagger.cli.console import stdout_console
 
-        _show(tuning, options.output, figures_console())
+        _show(tuning, options.output, stdout_console())
 
 
 def _tune_alarms(options: TuneOptions) -> None:
     """Thresholds from a recorded day, as rules for `av-tag listen`."""
+    from av_tagger.cli.console import stdout_console
     from av_tagger.live.choose import as_rules, tune_alarms
 
     if options.alarms_per_hour is None and options.all_alarms_per_hour is None:
@@ -64,10 +65,12 @@ def _tune_alarms(options: TuneOptions) -> None:
     same_name = options.output == Path("fusion.json")
     output = Path("alarms.toml") if same_name else options.output
     output.write_text(as_rules(tuning), encoding="utf-8")
+    console = stdout_console()
     for c in tuning.choices:
         limit = "no threshold" if c.threshold is None else f"threshold {c.threshold:.4f}"
-        print(f"{c.label:<40.40} {c.kept:5d} of {c.events:5d} events, {limit}")
-    print(f"wrote {output}, from {tuning.hours:.2f} h of recording: {tuning.kept} events are left")
+        console.say(f"{c.label:<40.40} {c.kept:5d} of {c.events:5d} events, {limit}")
+    kept = f"{tuning.kept} events are left"
+    console.say(f"wrote {output}, from {tuning.hours:.2f} h of recording: {kept}")
 
 
 def _show(tuning: Tuning, output: Path, console: Console) -> None:
@@ -81,7 +84,7 @@ ROWS = {"both": ("heard", "seen"), "ear": ("heard",), "eye": ("seen",)}  # branc
 
 def _show_classes(tuning: Tuning, console: Console) -> None:
     """One row per class; nothing of a branch that scored no clip."""
-    from av_tagger.cli.tables import print_line, print_table
+    from av_tagger.cli.tables import print_table
 
     used = set(tuning.branches)
     thresholds = [row for row, needs in ROWS.items() if used >= set(needs)]
@@ -101,7 +104,7 @@ def _show_classes(tuning: Tuning, console: Console) -> None:
     title = f"Fusion: method {tuning.settings.method}, point {tuning.settings.point}"
     print_table(console, title, heads, rows)
     for line in _legend(thresholds, scores, weighted=weighted):
-        print_line(console, line)
+        console.say(line)
 
 
 def _legend(thresholds: list[str], scores: list[str], *, weighted: bool) -> list[str]:
@@ -143,8 +146,6 @@ def _show_held_out(tuning: Tuning, console: Console) -> None:
 
 
 def _show_summary(tuning: Tuning, output: Path, console: Console) -> None:
-    from av_tagger.cli.tables import print_line
-
     lines = [
         f"{tuning.clips} clips: {tuning.heard} heard, {tuning.seen} seen",
         *tuning.intervals,
@@ -161,7 +162,7 @@ def _show_summary(tuning: Tuning, output: Path, console: Console) -> None:
     if tuning.unanswered:
         lines.append(f"{tuning.unanswered} clips of the ground truth have no scores; not used")
     for line in (*lines, *tuning.remarks, f"wrote {output}"):
-        print_line(console, line)
+        console.say(line)
 
 
 tune = command(TuneOptions, _tune)

@@ -22,17 +22,16 @@ def _vote(options: VoteOptions) -> None:
     Each run decides at its thresholds; its vote weighs as much as its score on the validation
     clips; a class is tagged if at least half of the weight is for it.
     """
-    from av_tagger.cli.console import Console
+    from av_tagger.cli.console import stderr_console
     from av_tagger.learning.analysis.ensemble import combine
 
-    console = Console(stderr=True)
+    console = stderr_console()
     found = combine(options.runs, options.output, "mean" if options.mean else "vote")
     for run, metric in found.alone.items():
-        console.print(f"{run}: {metric:.3f} alone", highlight=False, soft_wrap=True)
+        console.say(f"{run}: {metric:.3f} alone")
     together = f"together: micro-F1 {found.micro_f1:.3f} on the same clips, which is optimistic"
-    console.print(together, highlight=False)
-    command_line = f"tag with it: av-tag tag --ear {options.output} FILE"
-    console.print(command_line, markup=False, soft_wrap=True)
+    console.say(together)
+    console.say(f"tag with it: av-tag tag --ear {options.output} FILE")
 
 
 vote = command(VoteOptions, _vote)

@@ -58,30 +58,32 @@ class ConvertOptions:
 
 def _list(options: ListOptions) -> None:
     """List all weights: size, licence, state, and where they are."""
-    from rich.padding import Padding
-
-    from av_tagger.cli.console import Console
+    from av_tagger.cli.console import stdout_console
+    from av_tagger.cli.styles import QUIET
     from av_tagger.weights import folders, listing
 
     del options
-    console = Console(highlight=False)
+    console = stdout_console()
     for line in listing():
-        console.print(_summary(line), soft_wrap=True)
-        about = f"{line.state}; {line.file.about}; from {line.source}"
-        console.print(Padding(about, (0, 0, 0, 4), expand=False), style="dim")
+        console.say(_summary(line))
+        console.say(f"    {line.state}; {line.file.about}; from {line.source}", QUIET)
         if line.path is not None:
-            console.print(f"    {line.path}", style="dim", soft_wrap=True, markup=False)
-    console.print("searched, in this order:", *map(str, folders()), sep="\n  ", soft_wrap=True)
+            console.say(f"    {line.path}", QUIET)
+    console.say("searched, in this order:")
+    for folder in folders():
+        console.say(f"  {folder}")
 
 
 def _summary(line: Listed) -> Text:
     """Name, size and licence, aligned."""
     from rich.text import Text
 
+    from av_tagger.cli.styles import STRONG
+
     here = line.path
     megabytes = line.file.size_text if here is None else f"{here.stat().st_size / 1e6:.1f} MB"
-    name = Text(f"{line.file.name:24s}", style="bold")
-    return name.append(f" {megabytes:>13s}  {line.file.licence}", style="not bold")
+    name = Text().append(f"{line.file.name:24s}", STRONG)
+    return name.append(f" {megabytes:>13s}  {line.file.licence}")
 
 
 def _fetch(options: FetchOptions) -> None:
@@ -108,12 +110,12 @@ def _members(name: str, members_of: Callable[[str], Sequence[str]]) -> Sequence[
 
 def _announce(name: str, *, offline: bool) -> None:
     """Say what is fetched, how large it is, and from where."""
-    from av_tagger.cli.console import Console
+    from av_tagger.cli.console import stderr_console
     from av_tagger.weights import announcement
 
     line = "" if offline or name == EYE else announcement(name)
     if line:
-        Console(stderr=True).print(line, soft_wrap=True, highlight=False)
+        stderr_console().say(line)
 
 
 PCA_FILE = "vggish_pca_params.npz"  # beside vggish_model.ckpt
@@ -143,15 +145,15 @@ def _fetched(name: str, *, offline: bool, retry: bool) -> list[Path]:
 def _check(options: CheckOptions) -> int:
     """Compare weights files with their checksums. Exit code 1 if one is damaged."""
     from av_tagger.catalogue import CATALOGUE
-    from av_tagger.cli.console import Console
+    from av_tagger.cli.console import stdout_console
     from av_tagger.weights import State, check, locate, members_of
 
-    console = Console(highlight=False)
+    console = stdout_console()
     names = [member for name in options.names or CATALOGUE for member in members_of(name)]
     states = {name: check(name) for name in names}
     for name, state in states.items():
         where = locate(name)
-        console.print(f"{name}: {state}" + (f", {where}" if where else ""), soft_wrap=True)
+        console.say(f"{name}: {state}" + (f", {where}" if where else ""))
     bad = {State.DAMAGED, State.ABSENT} if options.names else {State.DAMAGED}
     return 1 if bad & set(states.values()) else 0
 
@@ -173,10 +175,10 @@ def _convert(options: ConvertOptions) -> None:
 
 
 def _print_paths(paths: Sequence[Path]) -> None:
-    from av_tagger.cli.console import Console
+    from av_tagger.cli.console import stdout_console
 
     for path in paths:
-        Console().print(str(path), soft_wrap=True, highlight=False, markup=False)
+        stdout_console().say(str(path))
 
 
 MEMBERS: dict[str, Callable[..., Any]] = {

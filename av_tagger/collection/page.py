@@ -9,7 +9,7 @@ from pathlib import Path
 from av_tagger.collection.search import Found, FoundEvent, Hit
 from av_tagger.collection.tables import date_of, media_of, whole_of
 from av_tagger.reports.html.markup import Html, document, h, join
-from av_tagger.reports.html.parts import base_of, clock, folded, shown_folder, two_digits
+from av_tagger.reports.html.parts import base_of, breakable, clock, folded, shown_folder, two_digits
 from av_tagger.reports.html.player import media_link
 
 EVENTS_SHOWN = 12
@@ -31,20 +31,22 @@ def hits_page(query: str, why: Sequence[str], found: Found, target: Path) -> Htm
     )
     cards = [_card(hit, number, target, base) for number, hit in enumerate(hits)]
     nothing = h("p", {"class": "nothing"}, "Nothing was found.")
-    main = h("main", None, h("ul", {"class": "cards"}, cards) if cards else nothing)
+    found_here = [h("h2", None, "Best first"), h("ul", {"class": "cards"}, cards)]
+    main = h("main", None, found_here if cards else nothing)
     return document(f"{query} - av-tag find", "find.js", join([head, main]))
 
 
 def _card(hit: Hit, number: int, target: Path, base: Path | None) -> Html:
     path = Path(hit.file)
-    facts = [shown_folder(path, base), date_of(hit), ", ".join(n for n, _ in hit.tags[:6])]
+    day = (date_of(hit) or "")[:16].replace("T", " ")  # to the minute, local time
+    facts = [shown_folder(path, base), day, ", ".join(n for n, _ in hit.tags[:6])]
     score = h(
         "span", None, h("small", None, "score"), " ", h("strong", None, two_digits(hit.score))
     )
     details = h(
         "div",
         None,
-        h("div", {"class": "title"}, h("h3", None, path.name or hit.file), score),
+        h("div", {"class": "title"}, h("h3", None, breakable(path.name or hit.file)), score),
         h("p", {"class": "meta"}, [h("span", None, fact) for fact in facts if fact]),
         _times(hit, number),
     )

@@ -47,13 +47,12 @@ def marked(
 
     `pairs`: what was heard and seen in the window that decided the class.
     """
-    found_marks: dict[tuple[int, int], tuple[str, ...]] = {}  # by window
+    windows = {(id(heard), id(seen)): (heard, seen) for heard, seen in pairs}
+    marks = {key: marks_of(fusion, heard, seen) for key, (heard, seen) in windows.items()}
     classes = []
     for k, (score, (heard, seen)) in enumerate(zip(found, pairs, strict=True)):
-        window = id(heard), id(seen)
-        if window not in found_marks:
-            found_marks[window] = marks_of(fusion, heard, seen)
-        mark, limit = found_marks[window][k], _other(ear_thresholds, k, score, seen)
+        mark = marks[id(heard), id(seen)][k]
+        limit = _other(ear_thresholds, k, score, seen)
         same = mark == score.mark and limit == score.ear_threshold
         classes.append(score if same else replace(score, mark=mark, ear_threshold=limit))
     return classes

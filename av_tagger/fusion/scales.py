@@ -49,10 +49,7 @@ class ScoreScale:
             x, y = np.array(self.points, np.float64).T
             mapped: Floats = np.interp(scores, x, y)
             return np.where(np.isfinite(scores), mapped, np.nan)
-        p = np.clip(scores, CERTAIN, 1 - CERTAIN)
-        z = self.slope * (np.log(p) - np.log1p(-p)) + self.intercept
-        small = np.exp(-np.abs(z))
-        return np.where(z >= 0, 1.0, small) / (1.0 + small) + 0.0 * scores
+        return _platt(scores, self.slope, self.intercept)
 
     def inverse(self, probabilities: Floats) -> Floats:
         """The scores of these probabilities."""
@@ -73,6 +70,36 @@ class ScoreScale:
         return [list(p) for p in self.points] if self.points else [self.slope, self.intercept]
 
 
+def _platt(scores: Floats, slope: Floats | float, intercept: Floats | float) -> Floats:
+    """A line on the log-odds of the scores; NaN stays NaN."""
+    p = np.clip(scores, CERTAIN, 1 - CERTAIN)
+    z = slope * (np.log(p) - np.log1p(-p)) + intercept
+    small = np.exp(-np.abs(z))
+    scaled: Floats = np.where(z >= 0, 1.0, small) / (1.0 + small) + 0.0 * scores
+    return scaled
+
+
+class _Curves:
+    """The scales of one row, as arrays over the classes: one call scales all of them."""
+
+    def __init__(self, scales: Sequence[ScoreScale | None]) -> None:
+        moved = [(k, s) for k, s in enumerate(scales) if s is not None and not s.changes_nothing]
+        self.moves = bool(moved)  # any score
+        lines = [(k, s) for k, s in moved if not s.points]
+        self.isotonic = [(k, s) for k, s in moved if s.points]
+        self.columns = [k for k, _ in lines]
+        self.slope = np.array([s.slope for _, s in lines])
+        self.intercept = np.array([s.intercept for _, s in lines])
+
+    def __call__(self, scores: Floats) -> Floats:
+        out = scores.copy()
+        lines = np.ascontiguousarray(scores[..., self.columns])
+        out[..., self.columns] = _platt(lines, self.slope, self.intercept)
+        for k, scale in self.isotonic:
+            out[..., k] = scale(scores[..., k])
+        return out
+
+
 @dataclass(frozen=True)
 class Scales:
     """Per row of thresholds, per class: a scale, or None to keep the scores."""
@@ -84,22 +111,16 @@ class Scales:
 
     def apply(self, scores: Floats, rows: Ints) -> Floats:
         """`scores` (clips, classes), `rows` the same shape: index into NAMES."""
-        out = scores.copy()
-        for r, k, scale in self._effective:
-            mine = rows[..., k] == r
-            if mine.any():
-                out[..., k] = np.where(mine, scale(scores[..., k]), out[..., k])
-        return out
+        out = scores
+        for r, curves in enumerate(self._curves):
+            mine = rows == r
+            if curves.moves and mine.any():
+                out = np.where(mine, curves(scores), out)
+        return out.copy() if out is scores else out
 
     @cached_property
-    def _effective(self) -> list[tuple[int, int, ScoreScale]]:
-        """(row, class, scale) of all scales that change a score."""
-        return [
-            (r, k, scale)
-            for r, name in enumerate(NAMES)
-            for k, scale in enumerate(getattr(self, name))
-            if scale is not None and not scale.changes_nothing
-        ]
+    def _curves(self) -> tuple[_Curves, ...]:
+        return tuple(_Curves(getattr(self, name)) for name in NAMES)
 
     def thresholds(self, row: str, values: Floats) -> Floats:
         """Thresholds on the new scale; those above 1 (never) stay."""

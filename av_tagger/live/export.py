@@ -121,8 +121,10 @@ def export_ear(ear: AudioBranch, path: Path, seconds: float = WINDOW_SECONDS) ->
 
 
 def window_samples(ear: AudioBranch, seconds: float) -> int:
-    """Published ears have a window of their own: that of their training."""
-    return ear.family.window_samples if isinstance(ear, KnownEar) else round(seconds * ear.rate)
+    """With the lead. Published ears have a window of their own: that of their training."""
+    if isinstance(ear, KnownEar):
+        return ear.family.window_samples + ear.family.lead_samples
+    return round(seconds * ear.rate)
 
 
 def check_export(ear: AudioBranch, path: Path) -> ExportCheck:
@@ -158,13 +160,19 @@ def _facts(ear: AudioBranch, network: ExportedNetwork, samples: int) -> OnnxFact
     if isinstance(ear, KnownEar):
         mean = MeanOf(PATCH_SAMPLES, yamnet.PATCH_HOP * yamnet.HOP)
         known = isinstance(network.network, YAMNet)
-        return replace(facts, raised=tuple(narrower(ear.labels)), mean=mean if known else None)
+        return replace(
+            facts,
+            raised=tuple(narrower(ear.labels)),
+            mean=mean if known else None,
+            centre=ear.family.frames.centre,
+            lead=ear.family.lead_samples,
+        )
     header = cast("MilEar", ear).header
     return replace(facts, header=json.dumps(to_table(header)))
 
 
 def _frame_rate(ear: AudioBranch) -> float:
     if isinstance(ear, KnownEar):
-        return ear.family.frame_rate
+        return ear.family.frames.rate
     assert isinstance(ear, MilEar)
     return ear.rate / ear.instance_samples

@@ -17,6 +17,7 @@ from typing import Any, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from av_tagger.audio.frame_times import TIMELINE_RATE
 from av_tagger.clip import Frames
 from av_tagger.live.memory import Kept, chunk_of
 from av_tagger.live.threads import exported_parts
@@ -145,8 +146,8 @@ def _grids(ear: AudioBranch | None) -> list[tuple[Fraction, Fraction]]:
         parts = ear.parts if isinstance(ear, CombinedEar) else ear.members
         return [pair for part in parts for pair in _grids(part)]
     if isinstance(ear, KnownEar):
-        frame = 1 / Fraction(ear.family.frame_rate).limit_denominator(1000)
-        return [(frame, frame)]
+        frame = Fraction(ear.family.frames.hop).limit_denominator(1000)
+        return [(_common([frame, 1 / Fraction(TIMELINE_RATE)]), frame)]
     if isinstance(ear, MilEar):
         frame = Fraction(ear.instance_samples, ear.rate)
         return [(frame * chunk_of(ear), frame)]

@@ -227,6 +227,7 @@ class Listener:
     def _line(self, change: Change) -> LiveLine:
         assert self._timeline is not None
         start, end = self._timeline.seconds(change.start), self._timeline.seconds(change.end)
+        end = min(end, max(start, self.time))  # the last frame may be longer than the sound
         if not change.closed:
             self.numbers += 1
             self._numbered[change.column] = (self.numbers, end)

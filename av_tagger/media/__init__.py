@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from av_tagger.media.backend import BACKENDS, DEFAULT, make_backend
+from av_tagger.media.backend import BACKENDS, DEFAULT, check_backend, make_backend
 from av_tagger.media.decoder_pool import (
     Decoder,
     DecoderPool,
@@ -19,6 +19,7 @@ __all__ = [
     "DEFAULT",
     "Decoder",
     "DecoderPool",
+    "check_backend",
     "close_decoders",
     "decoder_pool",
     "find_media",

@@ -24,6 +24,13 @@ def probe_file(name: str, path: Path) -> MediaInfo:
     return make_backend(name).probe(path)
 
 
+def check_backend(name: str) -> None:
+    """Refuse an unknown decoder, and one whose library is missing; PyAV is a dependency."""
+    check_name(name)
+    if name != DEFAULT:
+        make_backend(name)
+
+
 def check_name(name: str) -> None:
     if name not in BACKENDS:
         raise UsageError(f"there is no decoder {name!r}; {did_you_mean(name, BACKENDS)}")

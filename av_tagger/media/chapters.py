@@ -11,7 +11,8 @@ import av
 
 from av_tagger.errors import MediaError, MissingExtra, StorageError
 from av_tagger.media.containers import container_of
-from av_tagger.media.opening import CHECK, codec_name, open_container
+from av_tagger.media.opening import codec_name, open_container
+from av_tagger.media.paths import CHECK
 from av_tagger.media.write import packets_of, written_whole
 
 KINDS = ("video", "audio", "subtitle")

@@ -15,7 +15,6 @@ from av_tagger.media.cut_chapters import moved_chapters
 from av_tagger.media.cut_encode import encode_parts, left_out
 from av_tagger.media.cut_plan import Part, Segment, copy_plan, exact_plan
 from av_tagger.media.opening import (
-    CHECK,
     Tracks,
     codec_name,
     duration_of,
@@ -23,6 +22,7 @@ from av_tagger.media.opening import (
     origin_of,
     pick_tracks,
 )
+from av_tagger.media.paths import CHECK
 from av_tagger.media.spans import Span
 from av_tagger.media.write import packets_of, written_whole
 

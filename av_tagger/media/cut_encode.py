@@ -12,7 +12,8 @@ import numpy as np
 
 from av_tagger.errors import MediaError
 from av_tagger.media.cut_plan import Segment
-from av_tagger.media.opening import BROKEN, CHECK, Tracks, is_cover
+from av_tagger.media.opening import BROKEN, Tracks, is_cover
+from av_tagger.media.paths import CHECK
 from av_tagger.media.picture import Painter
 from av_tagger.media.tracks import frame_rate
 from av_tagger.media.write import PictureWriter

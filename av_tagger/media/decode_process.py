@@ -18,7 +18,7 @@ from av_tagger.clip import Clip, Media, MediaInfo
 from av_tagger.errors import AvTaggerError, MediaError, TimedOut
 from av_tagger.media.backend import DEFAULT
 from av_tagger.media.lifeline import Lifeline
-from av_tagger.media.opening import CHECK
+from av_tagger.media.paths import CHECK
 from av_tagger.media.transport import MappedBlocks, PageLock, receive, send
 from av_tagger.protocols import DecodeRequest
 from av_tagger.systems import KILL, KILLED_FROM_OUTSIDE

@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 
 from av_tagger.clip import ColourMatrix, Images
 from av_tagger.errors import MediaError
-from av_tagger.media.opening import CHECK, codec_name
+from av_tagger.media.opening import codec_name
+from av_tagger.media.paths import CHECK
 from av_tagger.media.picture import UPRIGHT, pixel_stretch, shown_size, turn_of
 from av_tagger.media.planes import PLAIN, colour_matrix_of, halvings
 from av_tagger.media.tracks import PictureTrack

@@ -14,7 +14,7 @@ import av.error
 from av.stream import Disposition
 
 from av_tagger.errors import MediaError
-from av_tagger.media.paths import check_path, refuse_text
+from av_tagger.media.paths import CHECK, check_path, refuse_text
 
 # What FFmpeg and PyAV raise on broken input.
 BROKEN = (
@@ -31,7 +31,6 @@ OPTIONS = {"protocol_whitelist": "file,crypto,data"}  # playlists may not access
 LENIENT: dict[str, Any] = (
     {"metadata_errors": "replace"} if int(av.__version__.split(".")[0]) < 19 else {}
 )
-CHECK = "check that it plays in another player, or download it again"
 MIN_RATE, MAX_RATE = 100, 1_000_000  # Hz; other sampling rates are broken headers
 MAX_CHANNELS, MAX_PLANES = 512, 64  # of interleaved and of planar samples: limits of FFmpeg
 MAX_PIXELS = 1 << 28  # of a picture, such as 16384 x 16384

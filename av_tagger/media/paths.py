@@ -10,6 +10,7 @@ from pathlib import Path
 from av_tagger.errors import MediaError
 
 SNIFF_BYTES = 512  # that say whether a file is text
+CHECK = "check that it plays in another player, or download it again"
 
 
 def exists(path: Path) -> bool:

@@ -11,7 +11,8 @@ import numpy as np
 from av_tagger.clip import Clip, Samples
 from av_tagger.errors import MediaError
 from av_tagger.media.clock import Clock
-from av_tagger.media.opening import BROKEN, CHECK, MAX_RATE, MIN_RATE, codec_name
+from av_tagger.media.opening import BROKEN, MAX_RATE, MIN_RATE, codec_name
+from av_tagger.media.paths import CHECK
 from av_tagger.media.planes import PlanePainter
 from av_tagger.media.sound import NOTHING, Mixer, Resampler, to_mono
 from av_tagger.media.windows import MAX_GAP_SECONDS, DecodedSound, Event, Note, Picture, Skipped

@@ -18,13 +18,13 @@ from av_tagger.errors import MediaError, StorageError
 from av_tagger.media.containers import container_of
 from av_tagger.media.opening import (
     BROKEN,
-    CHECK,
     codec_name,
     describe,
     open_container,
     origin_of,
     pick_tracks,
 )
+from av_tagger.media.paths import CHECK
 from av_tagger.media.picture import SCALING, Painter
 
 VIDEO_CODECS = ("libx264", "libopenh264", "mpeg4")  # the first that this FFmpeg can write

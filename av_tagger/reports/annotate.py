@@ -282,7 +282,7 @@ def _opencv() -> Any:
         import cv2
     except (ImportError, OSError) as error:
         cause = ImportError(str(error))
-        raise missing_library("annotated videos need", "opencv-python", cause) from error
+        raise missing_library("annotated videos need", "opencv-python-headless", cause) from error
     return cv2
 
 

@@ -9,7 +9,7 @@ from typing import Any
 from av_tagger.reports.html.markup import Html, h
 
 SIDE = 240  # of the square from 0 to 1
-LEFT, TOP = 44, 34
+LEFT, TOP = 44, 40
 COUNTS = 44  # height of the bars below, which count pairs
 WIDTH, HEIGHT = LEFT + SIDE + 16, TOP + SIDE + COUNTS + 52
 TICKS = (0.0, 0.2, 0.4, 0.6, 0.8, 1.0)

@@ -121,6 +121,12 @@ def mel_weights(settings: SpectrogramSettings, rate: int, size: int) -> NDArray[
     return shares
 
 
+def band_of(hz: float, settings: SpectrogramSettings, rate: int) -> float:
+    """Where a frequency is on an axis of mel bands, from 0 (lowest) to `settings.bands`."""
+    lowest, highest = _mel(settings.lowest_hz), _mel(min(settings.highest_hz, rate / 2))
+    return settings.bands * (_mel(hz) - lowest) / (highest - lowest)
+
+
 def _mel(hz: float) -> float:
     return float(2595 * np.log10(1 + hz / 700))
 

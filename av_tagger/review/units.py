@@ -197,7 +197,8 @@ def _peak(tagged: Tagged, label: str) -> Iterator[tuple[float, float]]:
     labels = list(tagged.scores)
     if tagged.activity is not None and len(tagged.activity.values):
         column = tagged.activity.values[:, labels.index(label)]
-        seconds = tagged.activity.start_seconds + float(column.argmax()) / tagged.activity.rate
+        middle = (float(column.argmax()) + 0.5) / tagged.activity.rate
+        seconds = tagged.activity.start_seconds + middle
         yield seconds - 1, seconds + 1
 
 

@@ -25,6 +25,7 @@ from av_tagger.protocols import DecodeRequest
 from av_tagger.video.branch import EyeSettings
 from av_tagger.video.distances import distances
 from av_tagger.video.early import early_features
+from av_tagger.video.efficientnet import read_lite2
 from av_tagger.video.eye_source import DAY_ONE
 from av_tagger.video.eyes import load_features, network_source
 from av_tagger.video.features import Compute, NetworkFeatures
@@ -58,9 +59,10 @@ def candidates(alexnet: Path, sides: Sequence[int]) -> dict[str, NetworkFeatures
     found = {REFERENCE: load_features(settings, plain)}
     file = network_source(EyeSettings(network=DAY_ONE)).file
     assert file is not None
+    network = read_lite2(file.here())
     for side in sides:
         for blocks in BLOCKS:
-            features = early_features(file.here(), plain, blocks, side)
+            features = early_features(network, plain, blocks, side)
             found[features.name] = features
     found["thumbnail"] = load_features(EyeSettings(network="thumbnail"), plain)
     return found

@@ -7,28 +7,23 @@ frames that covers real films best for its cost, see the table of `studies.frame
 from __future__ import annotations
 
 from dataclasses import replace
-from pathlib import Path
-from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
 
-from av_tagger.networks import folded
 from av_tagger.video.alexnet import Geometry
-from av_tagger.video.efficientnet import load_published
 from av_tagger.video.eye_source import EARLY_BLOCKS, EARLY_SIDE
 from av_tagger.video.features import Compute, NetworkFeatures
 from av_tagger.video.folded import Normalised
-from av_tagger.video.lite import HALF, SHARE, meta_lite2
+from av_tagger.video.lite import HALF, SHARE, EfficientNetLite2
 
 
 class EarlyBlocks(nn.Module):
-    """The stem and the first blocks of an EfficientNet with timm's names."""
+    """The stem and the first blocks of an EfficientNet, shared with it."""
 
-    def __init__(self, network: nn.Module, blocks: int = EARLY_BLOCKS) -> None:
+    def __init__(self, network: EfficientNetLite2, blocks: int = EARLY_BLOCKS) -> None:
         super().__init__()
-        whole = cast("Any", folded(network))
-        self.layers = nn.Sequential(whole.conv_stem, whole.bn1, *whole.blocks[:blocks])
+        self.layers = nn.Sequential(network.conv_stem, network.bn1, *network.blocks[:blocks])
 
     def forward(self, x: Tensor) -> Tensor:
         features: Tensor = self.layers(x)
@@ -36,11 +31,9 @@ class EarlyBlocks(nn.Module):
 
 
 def early_features(
-    path: Path, how: Compute, blocks: int = EARLY_BLOCKS, side: int = EARLY_SIDE
+    network: EfficientNetLite2, how: Compute, blocks: int = EARLY_BLOCKS, side: int = EARLY_SIDE
 ) -> NetworkFeatures:
-    """From the weights of EfficientNet-Lite2; always float32, as depthwise filters need it."""
-    network = meta_lite2()
-    load_published(network, path)
+    """Of a network with its weights; always float32, as depthwise filters need it."""
     geometry = Geometry(int(side / SHARE), side, HALF, HALF)
     layers = Normalised(EarlyBlocks(network, blocks), geometry)
     name = f"efficientnet_lite2 block {blocks} at {side}"

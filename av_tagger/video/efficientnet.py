@@ -11,7 +11,9 @@ import torch
 from torch import Tensor, nn
 
 from av_tagger.errors import WeightsError, sentence
+from av_tagger.networks import fold
 from av_tagger.state_file import AGAIN, read_state
+from av_tagger.video.lite import EfficientNetLite2, meta_lite2
 from av_tagger.video.recognise import load_strictly, put_strictly, timm_network
 
 COUNTER = "num_batches_tracked"  # of batch normalisation; of use in training only
@@ -34,6 +36,13 @@ def load_published(network: nn.Module, path: Path) -> None:
     if set(state) != set(network.state_dict()):
         state = renamed(state, network, path.name)
     put_strictly(network, state, path)
+
+
+def read_lite2(path: Path) -> EfficientNetLite2:
+    """EfficientNet-Lite2 with the weights of a file, its batch norms folded."""
+    network = meta_lite2()
+    load_published(network, path)
+    return fold(network)
 
 
 def timm_name(filename: str) -> str:

@@ -20,6 +20,7 @@ class NetworkSource:
 
 DAY_ONE = "efficientnet_lite2"  # of the catalogue: recognises, and its first blocks see frames
 EARLY_BLOCKS, EARLY_SIDE = 3, 64  # of 7 blocks; pixels that they see
+DAY_ONE_SIDE = 292  # pixels of the shorter side of frames, so that its recogniser can crop 260
 
 
 def features_name(source: NetworkSource, layer: str) -> str:
@@ -50,6 +51,13 @@ class EyeSource:
     words: WordsSource | None
     degraded: bool  # thumbnails stand in for the frame features of a network
     advice: tuple[str, ...] = ()  # what is missing, and what to do about it
+
+    @property
+    def short_side(self) -> int | None:
+        """Pixels of the shorter side of frames, where they are known before networks are loaded."""
+        small = self.features.name in (DAY_ONE, "thumbnail")
+        known = small and self.recogniser is not None and self.recogniser.name == DAY_ONE
+        return DAY_ONE_SIDE if known else None
 
     @property
     def identity(self) -> list[str]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from contextlib import suppress
 from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
@@ -16,13 +18,14 @@ from av_tagger.errors import (
     did_you_mean,
     missing_library,
 )
-from av_tagger.labels import ClassList
+from av_tagger.labels import ClassList, SoundClass
 from av_tagger.path_checks import is_file
 from av_tagger.scores import BranchInfo, Status
 from av_tagger.video import fetch
 from av_tagger.video.branch import EyeSettings
 from av_tagger.video.eye_source import DAY_ONE, EyeSource, NetworkSource, WordsSource, features_name
 from av_tagger.video.word_table import load_table
+from av_tagger.video.words import unnamed
 from av_tagger.weights_ref import WeightsRef, by_size, no_such_file, of_file
 
 if TYPE_CHECKING:
@@ -64,6 +67,20 @@ def resolve(settings: EyeSettings, classes: ClassList) -> EyeSource:
     degraded = features.name == "thumbnail" != settings.network
     info = _info(settings, features, recogniser, words, degraded=degraded)
     return EyeSource(settings, info, features, recogniser, words, degraded, tuple(advice))
+
+
+def never_seen(source: EyeSource, classes: Sequence[SoundClass]) -> frozenset[str]:
+    """The labels of these classes that this eye can give no score to.
+
+    Not known, so empty, for the paper's rule and for recognisers with other objects.
+    """
+    if source.recogniser is None or source.words is None:
+        return frozenset(c.label for c in classes)
+    by_name = source.settings.word_rule == "ours" and source.words.kind != "table"
+    with suppress(MissingExtra):
+        if by_name and source.recogniser.name in BEST_RECOGNISERS:
+            return unnamed(tuple(classes))
+    return frozenset(c.label for c in classes if c.words == ())
 
 
 def load(source: EyeSource, classes: ClassList, device: torch.device | str = "cpu") -> SparseEye:

@@ -46,9 +46,11 @@ class NormAct(nn.BatchNorm2d):
 
     def __init__(self, channels: int) -> None:
         super().__init__(channels, eps=NORM_EPSILON)
+        self.act = nn.ReLU6(inplace=True)
 
     def forward(self, x: Tensor) -> Tensor:
-        return F.relu6(super().forward(x), inplace=True)
+        found: Tensor = self.act(super().forward(x))
+        return found
 
 
 def _norm(channels: int) -> nn.BatchNorm2d:
@@ -64,6 +66,8 @@ def _depthwise(channels: int, kernel: int, stride: int) -> nn.Conv2d:
 class FirstBlock(nn.Module):
     """A depthwise and a pointwise convolution."""
 
+    norms_follow_convolutions = True  # each norm is behind the convolution above it: can be folded
+
     def __init__(self, channels: int, out: int) -> None:
         super().__init__()
         self.conv_dw, self.bn1 = _depthwise(channels, 3, 1), NormAct(channels)
@@ -76,6 +80,8 @@ class FirstBlock(nn.Module):
 
 class InvertedResidual(nn.Module):
     """MBConv: more channels, a depthwise convolution, fewer channels, and the way around."""
+
+    norms_follow_convolutions = True
 
     def __init__(self, channels: int, out: int, kernel: int, stride: int) -> None:
         super().__init__()
@@ -93,6 +99,8 @@ class InvertedResidual(nn.Module):
 
 class EfficientNetLite2(nn.Module):
     """(n, 3, h, w) normalised pixels to (n, 1000) logits; parameters have timm's names."""
+
+    norms_follow_convolutions = True
 
     def __init__(self) -> None:
         super().__init__()

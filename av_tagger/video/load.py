@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from functools import cache
 from pathlib import Path
 from typing import TypeVar
 
@@ -17,11 +18,12 @@ from av_tagger.protocols import Recogniser, WordSpace
 from av_tagger.video.alexnet import ARCHITECTURES, Geometry, load_convolutions
 from av_tagger.video.branch import EyeParts, EyeSettings, SparseEye
 from av_tagger.video.early import early_features
-from av_tagger.video.efficientnet import load_published
+from av_tagger.video.efficientnet import read_lite2
 from av_tagger.video.eye_source import DAY_ONE, EyeSource, NetworkSource, WordsSource, features_name
 from av_tagger.video.features import CPU_BATCH, GPU_BATCH, THUMBNAIL, Compute, NetworkFeatures
 from av_tagger.video.folded import Folded, Normalised, Thumbnail
 from av_tagger.video.keyframes import selector
+from av_tagger.video.lite import EfficientNetLite2
 from av_tagger.video.precision import choose, has_int8
 from av_tagger.video.quantised import Quantised, works
 from av_tagger.video.recognise import (
@@ -36,6 +38,7 @@ from av_tagger.video.word_table import load_table
 from av_tagger.video.words import GloVe, class_words, words_to_keep
 
 T = TypeVar("T")
+ReadLite2 = Callable[[Path], EfficientNetLite2]
 FEWEST_PIXELS = 64  # shorter side with thumbnails only: kept key frames stay viewable
 
 
@@ -51,12 +54,14 @@ def build_eye(
     compute = _compute(settings, device)
     if compute.device.type == "cpu":
         quick_memory()
-    asked = _asked_for(settings)
+    asked, lite2 = _asked_for(settings), cache(read_lite2)  # one file for both: read once
     features = _attempt(
-        lambda: build_features(source.features, settings, compute), advice, "features" in asked
+        lambda: build_features(source.features, settings, compute, lite2),
+        advice,
+        "features" in asked,
     )
     recogniser = _attempt(
-        lambda: _recogniser(source.recogniser, compute), advice, "recogniser" in asked
+        lambda: _recogniser(source.recogniser, compute, lite2), advice, "recogniser" in asked
     )
     words = _attempt(
         lambda: _words(source.words, settings, classes, recogniser), advice, "words" in asked
@@ -77,14 +82,14 @@ def build_eye(
 
 
 def build_features(
-    source: NetworkSource, settings: EyeSettings, compute: Compute
+    source: NetworkSource, settings: EyeSettings, compute: Compute, lite2: ReadLite2 = read_lite2
 ) -> NetworkFeatures:
     """The network of the frame features, with its weights."""
     if source.file is None:
         return thumbnail(compute)
     path, name = source.file.here(), features_name(source, settings.layer)
     if source.name == DAY_ONE:
-        return early_features(path, compute)
+        return early_features(lite2(path), compute)
     if source.name in ARCHITECTURES:
         return _alexnet_features(name, source.name, settings.layer, path, compute)
     return _timm_features(source.name, path, compute)
@@ -128,18 +133,20 @@ def _compute(settings: EyeSettings, device: torch.device | str) -> Compute:
     return Compute(batch, where, choose(settings.precision, where), int8)
 
 
-def _recogniser(source: NetworkSource | None, compute: Compute) -> NetworkRecogniser | None:
-    return None if source is None else build_recogniser(source, compute)
+def _recogniser(
+    source: NetworkSource | None, compute: Compute, lite2: ReadLite2
+) -> NetworkRecogniser | None:
+    return None if source is None else build_recogniser(source, compute, lite2)
 
 
-def build_recogniser(source: NetworkSource, compute: Compute) -> NetworkRecogniser:
+def build_recogniser(
+    source: NetworkSource, compute: Compute, lite2: ReadLite2 = read_lite2
+) -> NetworkRecogniser:
     """The recogniser, with its weights."""
     assert source.file is not None
     path, filename = source.file.here(), source.file.filename
     if source.name == DAY_ONE:
-        classifier = lite2_classifier()
-        load_published(classifier.network, path)
-        return NetworkRecogniser(DAY_ONE, classifier, compute, filename)
+        return NetworkRecogniser(DAY_ONE, lite2_classifier(lite2(path)), compute, filename)
     return load_recogniser(source.name, path, compute, filename)
 
 

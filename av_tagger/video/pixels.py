@@ -230,15 +230,17 @@ def _shrink(x: Tensor, cuts: tuple[CropSpan, CropSpan], out: Tensor) -> None:
 
 
 def _packed(x: Tensor) -> Tensor:
-    """(n, h, w) to (n / 4, 4, h, w), the four side by side in memory; by arithmetic, since to copy
-    byte by byte is slow.
+    """(n, h, w) to (n / 4, 4, h, w), the four side by side in memory: numpy is quickest at that.
+
+    What a last group lacks is left undefined.
     """
-    fours = -(-len(x) // TOGETHER)
-    whole = torch.zeros((fours, *x.shape[1:]), dtype=torch.int32)
-    for k in reversed(range(TOGETHER)):
-        plane = x[k::TOGETHER]
-        whole.bitwise_left_shift_(8)[: len(plane)].bitwise_or_(plane)
-    return whole.view(torch.uint8).view(*whole.shape, TOGETHER).permute(0, 3, 1, 2)
+    pictures = x.numpy()
+    fours = -(-len(pictures) // TOGETHER)
+    whole = np.empty((fours, *pictures.shape[1:], TOGETHER), np.uint8)
+    for k in range(TOGETHER):
+        plane = pictures[k::TOGETHER]
+        whole[: len(plane), ..., k] = plane
+    return torch.from_numpy(whole).permute(0, 3, 1, 2)
 
 
 def _unpacked(fours: Tensor) -> Tensor:

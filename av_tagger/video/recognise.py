@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from av_tagger.clip import Frames, Images, Rows
 from av_tagger.errors import UsageError, WeightsError, did_you_mean, missing_library, sentence
-from av_tagger.networks import MicroBatch, folded, upload
+from av_tagger.networks import MicroBatch, fold, upload
 from av_tagger.scores import BranchInfo, Heat, Status
 from av_tagger.state_file import AGAIN, check_finite, read_state, safetensors_shapes
 from av_tagger.video.activation import activation_maps, central_area, heat_of
@@ -24,7 +24,7 @@ from av_tagger.video.alexnet import Geometry
 from av_tagger.video.card_frames import rgb_on, together
 from av_tagger.video.features import Compute
 from av_tagger.video.imagenet import object_names
-from av_tagger.video.lite import GEOMETRY, meta_lite2
+from av_tagger.video.lite import GEOMETRY, EfficientNetLite2, meta_lite2
 from av_tagger.video.pixels import by_pillow, prepare_rgb
 
 FEWEST_WEIGHTS = 16  # a filter
@@ -46,20 +46,18 @@ class Classifier:
 
 
 class NetworkRecogniser:
-    """A `Recogniser` of any classifier."""
+    """A `Recogniser` of any classifier; takes the network over and folds its batch norms."""
 
     def __init__(
         self, name: str, classifier: Classifier, how: Compute, weights: str | None = None
     ) -> None:
         self.name = name
-        network = folded(classifier.network).requires_grad_(requires_grad=False)
+        network = fold(classifier.network).requires_grad_(requires_grad=False)
         self.how = replace(
             how, dtype=how.dtype if bears_rounding(network) else torch.float32, int8=False
         )
         self.network = network.to(how.device, self.how.dtype).to(memory_format=torch.channels_last)
-        self.classifier = replace(
-            classifier, network=self.network
-        )  # the network as it came is not kept
+        self.classifier = classifier
         self.batch = MicroBatch(how.batch)
         self._branch = BranchInfo(Status.OK, name, weights)
 
@@ -126,8 +124,7 @@ class NetworkRecogniser:
         return probabilities
 
     def _in_batches(self, pictures: Tensor, size: int) -> Tensor:
-        starts = range(0, len(pictures), size)
-        found = [self._forward(pictures[i : i + size]) for i in starts]
+        found = [self._forward(part) for part in torch.split(pictures, size)]
         return found[0] if len(found) == 1 else torch.cat(found)
 
     @torch.no_grad()
@@ -258,9 +255,10 @@ def _without_background(value: Tensor, expected: Tensor | None) -> Tensor:
     return value[1:] if extra and len(value) == 1001 else value
 
 
-def lite2_classifier() -> Classifier:
-    """EfficientNet-Lite2, which needs no library of networks; on the meta device."""
-    return Classifier(meta_lite2(), None, object_names(), GEOMETRY.resize, GEOMETRY)
+def lite2_classifier(network: EfficientNetLite2 | None = None) -> Classifier:
+    """EfficientNet-Lite2, which needs no library of networks; by default without weights."""
+    network = network or meta_lite2()
+    return Classifier(network, None, object_names(), GEOMETRY.resize, GEOMETRY)
 
 
 def _of_timm(architecture: str) -> Classifier:

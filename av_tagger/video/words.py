@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from av_tagger.errors import UsageError, did_you_mean
-from av_tagger.labels import ClassList
-from av_tagger.video.imagenet import definitions
+from av_tagger.labels import ClassList, SoundClass
+from av_tagger.video.imagenet import definitions, object_names
 from av_tagger.video.kinds import kind, singular_words
 from av_tagger.video.named import Agreement, Thing, forms_of, no_agreement, strengths
 from av_tagger.video.naming import known_words, needed_words, synonyms
@@ -130,6 +131,24 @@ class WordTable:
 
 def class_words(classes: ClassList) -> dict[str, tuple[str, ...] | None]:
     return {c.label: c.words for c in classes}
+
+
+@cache
+def unnamed(classes: tuple[SoundClass, ...]) -> frozenset[str]:
+    """Classes whose visible forms name no object of ImageNet: by the rule `ours` none is ever seen.
+
+    However well the words of a name and of its kind agree.
+    """
+    objects = object_names()
+    things = [Thing.of(*one) for one in zip(objects, definitions(objects), strict=True)]
+    forms = forms_of([c.label for c in classes], {c.label: c.words for c in classes})
+    most = np.nan_to_num(strengths(things, forms, _full_agreement)).max(axis=0)
+    return frozenset(c.label for c, strength in zip(classes, most, strict=True) if strength == 0)
+
+
+def _full_agreement(word: str, other: str) -> float:
+    del word, other
+    return 1.0
 
 
 def words_to_keep(objects: Sequence[str], classes: ClassList) -> frozenset[str]:

@@ -36,5 +36,6 @@ for row, (name, request) in enumerate(requests.items()):
 plt.yticks(range(len(requests)), list(requests))
 plt.gca().invert_yaxis()
 plt.xlabel("seconds of the film; a colour per film that is written")
+plt.ylabel("flag of av-tag cut")
 plt.tight_layout()
 plt.show()

@@ -27,6 +27,7 @@ for label, weight in zip(labels, fusion.weights, strict=True):
 
 # %%
 plt.bar(labels, fusion.weights)
-plt.ylabel("share of the ear")
+plt.xlabel("class")
+plt.ylabel("share of the ear (the rest is the eye's)")
 plt.ylim(0, 1)
 plt.show()

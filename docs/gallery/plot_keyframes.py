@@ -27,5 +27,7 @@ print(chosen.rows, f"objective {chosen.objective:.4f}, at least {chosen.lower_bo
 # %%
 plt.scatter(*frames.T, color="lightgray", label="frames")
 plt.scatter(*frames[list(chosen.rows)].T, color="crimson", label="representatives")
+plt.xlabel("first feature")
+plt.ylabel("second feature")
 plt.legend()
 plt.show()

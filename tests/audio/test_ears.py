@@ -23,7 +23,7 @@ from av_tagger.audio.header import Header
 from av_tagger.audio.known.efficientat import HOP, RATE, STRIDE, EfficientAT
 from av_tagger.audio.known.families import FAMILIES
 from av_tagger.audio.known.yamnet import HOP as YAMNET_HOP
-from av_tagger.audio.known.yamnet import PATCH_HOP, YAMNet, filled
+from av_tagger.audio.known.yamnet import PATCH, PATCH_HOP, YAMNet, filled
 from av_tagger.audio.known.yamnet import RATE as YAMNET_RATE
 from av_tagger.audio.network import build_network
 from av_tagger.clip import Waveform
@@ -247,10 +247,13 @@ def test_published_names_are_in_the_catalogue() -> None:
 
 def test_facts_of_a_family_are_those_of_its_network() -> None:
     efficientat, yamnet = FAMILIES["efficientat"], FAMILIES["yamnet"]
-    assert (efficientat.rate, efficientat.frame_rate) == (RATE, RATE / (HOP * STRIDE))
+    assert (efficientat.rate, efficientat.frames.hop) == (RATE, HOP * STRIDE / RATE)
     assert efficientat.labels == audioset().labels
     assert (yamnet.rate, yamnet.window_samples) == (YAMNET_RATE, filled(10 * YAMNET_RATE))
-    assert yamnet.frame_rate == YAMNET_RATE / (YAMNET_HOP * PATCH_HOP)
+    assert filled(yamnet.least_samples) == yamnet.least_samples
+    assert yamnet.frames.hop == YAMNET_HOP * PATCH_HOP / YAMNET_RATE
+    assert yamnet.lead_samples == YAMNET_HOP * PATCH / 2
+    assert yamnet.frames.centre == 0
     for family, network in ((efficientat, EfficientAT(0.1)), (yamnet, YAMNet())):
         state = network.state_dict()
         assert family.tensor in state

@@ -9,11 +9,12 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
+from numpy.typing import NDArray
 from safetensors.torch import load_file
 
 from av_tagger.audio.ears import load_ear
 from av_tagger.audio.known.convert import convert_yamnet
-from av_tagger.audio.known.ear import KnownEar
+from av_tagger.audio.known.ear import KnownEar, narrower, raised
 from av_tagger.audio.known.families import FAMILIES
 from av_tagger.audio.known.yamnet import RATE, WIDTHS, Layer, Patches, YAMNet, filled
 from av_tagger.clip import Waveform
@@ -85,18 +86,44 @@ def test_padding_is_that_of_tensorflow() -> None:
     torch.testing.assert_close(layer(x), expected)
 
 
-def test_the_clip_is_the_mean_of_its_patches() -> None:
+def lively() -> YAMNet:
+    """Random weights that keep the size of activations, so that scores depend on the sound."""
     torch.manual_seed(0)
-    ear = KnownEar("yamnet", FAMILIES["yamnet"], YAMNet(), "cpu")
-    x = Waveform(
-        (np.random.default_rng(0).standard_normal(3 * RATE) * 0.1).astype(np.float32), RATE
-    )
+    network = YAMNet()
+    with torch.no_grad():
+        for layer in network.layers:
+            assert isinstance(layer, Layer)
+            layer.conv.weight.mul_(6**0.5)
+    return network
+
+
+def test_the_clip_is_the_mean_of_its_patches() -> None:
+    ear = KnownEar("yamnet", FAMILIES["yamnet"], lively(), "cpu")
+    swelling = np.linspace(0, 0.3, 3 * RATE) ** 2
+    samples = np.random.default_rng(0).standard_normal(3 * RATE) * swelling
+    x = Waveform(samples.astype(np.float32), RATE)
     scores = ear.hear([x])[0]
+    lead = np.concatenate([x.samples[7680:0:-1], x.samples[:7920]])  # around 0 s, mirrored
+    with torch.inference_mode():
+        waves = [torch.from_numpy(part)[None] for part in (x.samples, lead)]
+        rows, first = (ear.network(wave)[1][0].numpy() for wave in waves)
+    pairs = narrower(ear.labels)
+    rows, first = raised(rows, pairs), raised(first, pairs)
+    np.testing.assert_allclose(scores.probabilities, rows[:6].mean(axis=0), rtol=1e-4)
     assert scores.activity is not None
-    assert scores.activity.rate == pytest.approx(1 / 0.48)
-    np.testing.assert_allclose(
-        scores.probabilities, scores.activity.values[:6].mean(axis=0), rtol=1e-4
-    )
+    frames = scores.activity.values
+    # Patch k is centred at 0.48 (k + 1) s: the middle of frame 14 lies 0.01 s after patch 2.
+    np.testing.assert_allclose(frames[14], rows[2], atol=0.02)
+    # Before them is one around the start: frame 0 is centred at 0.05 s, a tenth of the way.
+    share = 0.05 / 0.48
+    expected = (1 - share) * odds(first[0]) + share * odds(rows[0])
+    np.testing.assert_allclose(odds(frames[0]), expected, atol=1e-3)
+    assert np.abs(first[0] - rows[0]).max() > 0.01
+
+
+def odds(p: NDArray[np.float32]) -> NDArray[np.float64]:
+    q = p.astype(np.float64)
+    return np.asarray(np.log(q / (1 - q)))
 
 
 def keras_file(path: Path, network: YAMNet) -> None:

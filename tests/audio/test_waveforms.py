@@ -13,6 +13,7 @@ from av_tagger.audio.waveforms import (
     check_waveforms,
     in_batches,
     polyphase,
+    with_lead,
 )
 from av_tagger.clip import Waveform
 from av_tagger.errors import MediaError
@@ -104,6 +105,15 @@ def test_resampling_is_that_of_scipy(up: int, down: int, length: int) -> None:
     found = polyphase(samples, up, down)
     assert found.dtype == np.float32
     np.testing.assert_allclose(found, expected, rtol=0, atol=2e-6)
+
+
+def test_the_lead_of_a_window_is_the_sound_before_it_or_mirrored() -> None:
+    x = np.arange(10, dtype=np.float32)
+    assert with_lead(x, 5, 8, 2).tolist() == [3, 4, 5, 6, 7]
+    assert with_lead(x, 0, 4, 3).tolist() == [3, 2, 1, 0, 1, 2, 3]
+    assert with_lead(x, 1, 4, 3).tolist() == [2, 1, 0, 1, 2, 3]
+    assert with_lead(x, 4, 12, 0).tolist() == x[4:].tolist()
+    assert with_lead(x[:2], 0, 2, 4).tolist() == [0, 1, 0, 1, 0, 1]
 
 
 def test_samples_that_the_decoder_checked_are_not_checked_again() -> None:

@@ -247,17 +247,24 @@ def test_find(run: Run, tmp_path: Path) -> None:
     assert min(numbers(r"peak memory (\d+) MB", said)) > 20
 
 
-def test_first(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
-    from av_tagger.bench import first
-
-    everything, kept = first.commands, ("import torch", "refused: unknown flag")
-    assert set(kept) < set(everything(Path("film.mp4"), "auto"))
-    monkeypatch.setattr(
-        first, "commands", lambda *words: {name: everything(*words)[name] for name in kept}
-    )
-    said = run("first", "--rounds", 1, "--seconds", 1)
+def test_first(run: Run) -> None:
+    said = run("first", "--rounds", 1, "--seconds", 1, "--only", "refused: unknown flag")
     assert numbers(r"import torch \| ([\d.]+) \|", said)[0] > 0
     assert numbers(r"unknown flag \| [\d.]+ \| ([\d.]+) \|", said)[0] > 0
+    assert numbers(r"unknown flag .* \| (\d+) \|", said)[0] > 0
+    assert "first tag" not in said
+
+
+def test_first_of_a_long_film(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    from av_tagger.bench import first
+
+    real = first.long_commands(Path("film.mp4"), "auto", Path("runs"))
+    assert [command[3] for command in real.values()] == ["batch", "tag"]
+    quick = {name: [*command[:3], "--version"] for name, command in real.items()}
+    monkeypatch.setattr(first, "long_commands", lambda *_: quick)
+    said = run("first", "--rounds", 1, "--seconds", 10, "--long")
+    assert numbers(r"\| batch \| [\d.]+ \| [\d.]+ \| ([\d.]+) \| [\d.]+ \|", said) == [1.0]
+    assert numbers(r"\| tag \| ([\d.]+) \|", said)[0] > 0
 
 
 def test_gpu(run: Run, tmp_path: Path) -> None:

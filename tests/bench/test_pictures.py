@@ -60,7 +60,7 @@ def test_colours_are_reduced_and_the_picture_stays(tmp_path: Path) -> None:
 
 
 def test_the_demo_is_a_video_with_sound(tmp_path: Path) -> None:
-    path = pictures.make_demo(tmp_path / "films" / "street.mp4")
+    path = pictures.make_demo(tmp_path / "films" / "demo.mp4")
     info = make_backend("pyav").probe(path)
     assert info.duration_seconds == pytest.approx(10, abs=0.3)
     assert info.audio is not None

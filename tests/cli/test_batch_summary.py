@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from rich.console import Console
 
 from av_tagger.cli.batch_engines import wants_detail
 from av_tagger.cli.batch_options import BatchOptions
@@ -18,6 +17,7 @@ from av_tagger.cli.batch_summary import (
     show_summary,
     show_written,
 )
+from av_tagger.cli.console import Console
 from av_tagger.errors import MissingExtra
 from av_tagger.runner import profile_plot
 from av_tagger.runner.journal import RunCounts

@@ -156,9 +156,9 @@ def test_absent_weights_have_no_tick_and_say_what_they_bring() -> None:
     assert lines["weights crnn.starter"].absent is None
 
 
-def test_the_page_fits_80_columns(av_tag: AvTag) -> None:
+def test_the_page_fits_80_columns(on_terminal: AvTag) -> None:
     """Lines break at spaces: only a path or an address alone may be longer."""
-    done = av_tag("doctor", "--ear", "starter", "--offline")
+    done = on_terminal("doctor", "--ear", "starter", "--offline")
     long = [line for line in done.lines if len(line) > 80]
     assert [line for line in long if len(line.split()) > 1] == []
     findings = done.lines[:-1]  # the last line explains the marks

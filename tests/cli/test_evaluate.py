@@ -27,8 +27,8 @@ def events(tmp_path: Path) -> tuple[Path, Path]:
     return tmp_path / "said.csv", tmp_path / "truth.csv"
 
 
-def test_tables_of_tags_fit_80_columns(run: tuple[Path, Path], av_tag: AvTag) -> None:
-    done = av_tag("evaluate", run[0], "--truth", run[1])
+def test_tables_of_tags_fit_80_columns(run: tuple[Path, Path], on_terminal: AvTag) -> None:
+    done = on_terminal("evaluate", run[0], "--truth", run[1])
     assert (done.code, done.err) == (0, "")
     for words in (
         "Tags per class",
@@ -59,19 +59,19 @@ def test_json_and_the_file_hold_the_same(
     assert set(curve) == {"thresholds", "precision", "recall", "false_positive_rate"}
 
 
-def test_intervals_and_a_comparison_are_shown(run: tuple[Path, Path], av_tag: AvTag) -> None:
+def test_intervals_and_a_comparison_are_shown(run: tuple[Path, Path], on_terminal: AvTag) -> None:
     words = ("evaluate", run[0], "--truth", run[1], "--compare", run[0] / "results.jsonl")
-    done = av_tag(*words)
+    done = on_terminal(*words)
     text = " ".join(done.out.split())
     assert "95 % intervals over 200 recordings: micro-F1 0." in text
     assert "looking adds" in text
     assert "p = 1.0000: may be chance" in text
     assert max(map(len, done.lines)) <= 80
-    content = json.loads(av_tag(*words, "--json").out)
+    content = json.loads(on_terminal(*words, "--json").out)
     assert content["comparison"]["micro_f1"]["difference"] == 0
     low, high = content["intervals"]["classes"]["Bus"]["f1"]
     assert low < content["classes"]["Bus"]["f1"] < high
-    done = av_tag(*words, "--official")
+    done = on_terminal(*words, "--official")
     assert (done.code, done.out) == (2, "")
     assert "--compare is for task a" in done.err
 
@@ -104,12 +104,12 @@ def test_official_scores_ignore_clips_without_predictions(
     assert "scored 390 of 400 clips (97.5 %); the script ignores all others" in shown.out
 
 
-def test_events_are_scored_in_segments(events: tuple[Path, Path], av_tag: AvTag) -> None:
+def test_events_are_scored_in_segments(events: tuple[Path, Path], on_terminal: AvTag) -> None:
     words = ("evaluate", events[0], "--truth", events[1], "--task", "b")
-    figures = json.loads(av_tag(*words, "--json").out)
+    figures = json.loads(on_terminal(*words, "--json").out)
     assert figures["overall"]["error_rate"] == 0.75
     assert figures["classes"]["Train"]["error_rate"] is None
-    done = av_tag(*words)
+    done = on_terminal(*words)
     assert "error rate 0.75 (substitutions 0.00, deletions 0.75, insertions 0.00)" in done.out
     assert max(map(len, done.lines)) <= 80
 

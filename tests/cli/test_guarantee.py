@@ -20,9 +20,11 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
     return run_folder(tmp_path_factory.mktemp("run"), clips=1200)
 
 
-def test_the_table_fits_80_columns(run: tuple[Path, Path], tmp_path: Path, av_tag: AvTag) -> None:
+def test_the_table_fits_80_columns(
+    run: tuple[Path, Path], tmp_path: Path, on_terminal: AvTag
+) -> None:
     target = tmp_path / "f.json"
-    done = av_tag("tune", run[0], "--truth", run[1], "-o", target, "--recall", 0.8)
+    done = on_terminal("tune", run[0], "--truth", run[1], "-o", target, "--recall", 0.8)
     assert (done.code, done.err) == (0, "")
     for words in ("Guaranteed recall 0.8", "threshold", "95 % confidence", "same distribution"):
         assert words in " ".join(done.out.split())

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 import typer
 
-from av_tagger.cli.main import COMMANDS, app
+from av_tagger.cli.main import COMMANDS, make_app
 from tests import ROOT
 from tests.cli.conftest import AvTag
 
@@ -27,7 +27,7 @@ PAGES = [
 
 
 def parameters(words: list[str]) -> list[Any]:
-    command: Any = typer.main.get_command(app)
+    command: Any = typer.main.get_command(make_app(COMMANDS))
     for word in words:
         command = command.commands[word]
     return list(command.params)

@@ -33,6 +33,8 @@ def words_of(monkeypatch: pytest.MonkeyPatch) -> list[str]:
         (["a.mp4"], ["tag", "a.mp4"]),
         (["a.mp4", "--json"], ["tag", "a.mp4", "--json"]),
         (["--json", "a.mp4"], ["tag", "--json", "a.mp4"]),
+        (["--classes", "Dog", "a.mp4"], ["tag", "--classes", "Dog", "a.mp4"]),
+        (["--reprot", "a.mp4"], ["tag", "--reprot", "a.mp4"]),
         (["tag", "a.mp4"], ["tag", "a.mp4"]),
         (["doctor"], ["doctor"]),
         (["./doctor"], ["tag", "./doctor"]),
@@ -151,7 +153,7 @@ def test_the_console_script_is_declared() -> None:
     import tomllib
 
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
-    assert project["scripts"] == {"av-tag": "av_tagger.cli.main:main"}
+    assert project["scripts"] == {"av-tag": "av_tagger.__main__:main"}
 
 
 def test_exit_code_and_streams_of_a_process(tmp_path: Path) -> None:

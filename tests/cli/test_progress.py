@@ -6,8 +6,8 @@ import io
 from collections.abc import Callable
 
 import pytest
-from rich.console import Console
 
+from av_tagger.cli.console import Console
 from av_tagger.cli.progress import BYTES, ProgressBars, progress_bar
 
 

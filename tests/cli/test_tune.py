@@ -33,8 +33,10 @@ def test_the_fusion_file_can_be_loaded(
     assert done.lines[-1] == f"wrote {target}" or done.out.replace("\n", "").endswith(str(target))
 
 
-def test_the_tables_fit_80_columns(run: tuple[Path, Path], tmp_path: Path, av_tag: AvTag) -> None:
-    done = av_tag("tune", run[0], "--truth", run[1], "-o", tmp_path / "f.json", "--folds", 2)
+def test_the_tables_fit_80_columns(
+    run: tuple[Path, Path], tmp_path: Path, on_terminal: AvTag
+) -> None:
+    done = on_terminal("tune", run[0], "--truth", run[1], "-o", tmp_path / "f.json", "--folds", 2)
     for words in (
         "method logit, point f1",
         "Car passing by",

@@ -149,7 +149,10 @@ def test_without_opencv_only_annotated_videos_are_refused(
     words = (video, "--ear", "starter", "--offline", "--annotate", tmp_path / "out.mp4")
     done = machine.run(*words)
     assert done.returncode in (1, 2)
-    assert "annotated videos need opencv-python, which cannot be imported (libGL" in done.stderr
+    assert (
+        "annotated videos need opencv-python-headless, which cannot be imported (libGL"
+        in done.stderr
+    )
     assert not (tmp_path / "out.mp4").exists()
 
 
@@ -176,7 +179,10 @@ def test_the_doctor_names_what_is_broken(machine: Machine) -> None:
     done = machine.run("doctor")
     assert done.returncode == 0
     findings = re.sub(r"\n {3,}", " ", done.stdout).splitlines()
-    for distribution, reason in (("opencv-python", "libGL.so.1"), ("gensim", "another version")):
+    for distribution, reason in (
+        ("opencv-python-headless", "libGL.so.1"),
+        ("gensim", "another version"),
+    ):
         line = next(line for line in findings if f" {distribution} " in line)
         assert line.startswith("!")
         assert "cannot be loaded" in line

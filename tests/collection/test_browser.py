@@ -13,9 +13,15 @@ import pytest
 
 from av_tagger.collection.page import hits_page
 from av_tagger.collection.search import Found, FoundEvent, Hit
-from tests.reports.conftest import browser  # noqa: F401 - a fixture
+from tests.reports.conftest import each_browser  # noqa: F401 - a fixture
 
 pytestmark = pytest.mark.browser
+
+
+@pytest.fixture
+def browser(each_browser: Any) -> Any:  # noqa: F811
+    return each_browser
+
 
 EVENTS = tuple(FoundEvent("Dog", n, n + 0.5, 0.75) for n in (1.0, 4.0))
 
@@ -47,16 +53,16 @@ def page(tmp_path: Path) -> str:
 
 
 @pytest.fixture
-def shown(page: str, browser: Any) -> Any:  # noqa: F811
+def shown(page: str, browser: Any) -> Any:
     browser.open(page)
     return browser
 
 
-def click(browser: Any, number: int) -> None:  # noqa: F811
+def click(browser: Any, number: int) -> None:
     browser.js(f"document.querySelectorAll('button[data-player]')[{number}].click()")
 
 
-def time_of(browser: Any, player: str) -> float:  # noqa: F811
+def time_of(browser: Any, player: str) -> float:
     return float(browser.js(f"document.getElementById('{player}').currentTime"))
 
 
@@ -87,6 +93,6 @@ def test_one_player_at_a_time(shown: Any) -> None:
 
 
 @pytest.mark.parametrize("width", [1280, 390])
-def test_no_page_is_wider_than_its_window(page: str, browser: Any, width: int) -> None:  # noqa: F811
+def test_no_page_is_wider_than_its_window(page: str, browser: Any, width: int) -> None:
     browser.open(page, (width, 800), phone=width < 600)
     assert browser.js("document.documentElement.scrollWidth") <= width

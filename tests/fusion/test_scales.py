@@ -186,15 +186,20 @@ def test_a_file_keeps_the_scale_without_evidence(tmp_path: Path) -> None:
     assert '"unseen_scale": [0.5, -1.0]' in (tmp_path / "f.json").read_text()
 
 
-def test_only_scales_that_change_scores_are_applied() -> None:
-    same, moved = ScoreScale(), ScoreScale(1.0, -1.0)
-    curve = ScoreScale(points=((0.0, 0.0), (0.5, 0.8), (1.0, 1.0)))
-    scales = Scales(both=(same, moved, None), ear=(curve, same, same), eye=(None, None, moved))
-    scores = np.random.default_rng(0).random((6, 3))
-    rows = np.array([[0, 0, 0], [1, 1, 1], [2, 2, 2]] * 2)
+def test_all_classes_at_once_are_scaled_as_each_class_alone() -> None:
+    """Rows and kinds of scales mixed: lines, points, unchanged and none."""
+    bent = ScoreScale(points=((0.0, 0.1), (0.5, 0.3), (1.0, 0.9)))
+    kinds = (ScoreScale(0.7, -1.0), bent, None, ScoreScale(), ScoreScale(2.0, 0.5))
+    scales = Scales(both=kinds, ear=kinds[::-1], eye=(None,) * 5)
+    random = np.random.default_rng(5)
+    scores, rows = random.random((40, 5)), random.integers(0, 4, (40, 5))
+    scores[random.random(scores.shape) < 0.2] = np.nan
     expected = scores.copy()
-    expected[rows[:, 0] == 0, 1] = moved(scores[rows[:, 0] == 0, 1])
-    expected[rows[:, 0] == 1, 0] = curve(scores[rows[:, 0] == 1, 0])
-    expected[rows[:, 0] == 2, 2] = moved(scores[rows[:, 0] == 2, 2])
-    np.testing.assert_allclose(scales.apply(scores, rows), expected, rtol=1e-12)
-    assert [(r, k) for r, k, _ in scales._effective] == [(0, 1), (1, 0), (2, 2)]
+    for clip, k in np.ndindex(*scores.shape):
+        row = (scales.both, scales.ear, scales.eye, (None,) * 5)[rows[clip, k]]
+        scale = row[k]
+        if scale is not None:
+            expected[clip, k] = scale(scores[clip : clip + 1, k])[0]
+    found = scales.apply(scores, rows)
+    np.testing.assert_array_equal(found, expected)
+    np.testing.assert_array_equal(scales.apply(scores[0], rows[0]), expected[0])

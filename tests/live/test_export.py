@@ -15,12 +15,13 @@ import torch
 from av_tagger.audio.architecture import EarArchitecture, LogMelSettings
 from av_tagger.audio.branch import MilEar
 from av_tagger.audio.ears import load, load_ear, resolve
+from av_tagger.audio.frame_times import FrameTimes
 from av_tagger.audio.header import Header
 from av_tagger.audio.known.ear import KnownEar
 from av_tagger.audio.known.efficientat import EfficientAT
 from av_tagger.audio.known.families import EFFICIENTAT
 from av_tagger.audio.network import build_network
-from av_tagger.audio.onnx_ear import OnnxEar
+from av_tagger.audio.onnx_ear import MeanOf, OnnxEar, OnnxFacts
 from av_tagger.clip import Samples, Waveform
 from av_tagger.config import configure
 from av_tagger.errors import UsageError, WeightsError
@@ -81,6 +82,13 @@ def compare(exported: AudioBranch, ear: AudioBranch, sound: Samples) -> None:
 @pytest.mark.parametrize("seconds", [0.3, 1.0, 4.3, 9.7])
 def test_yamnet_hears_short_sound_as_torch_does(yamnet_file: Path, seconds: float) -> None:
     compare(OnnxEar(yamnet_file), yamnet(), noise(16_000, seconds))
+
+
+def test_files_of_before_say_when_their_rows_lie() -> None:
+    """Without a lead the first patch of YAMNet is centred half a patch after the start."""
+    old = OnnxFacts("yamnet", ("a",), 16_000, 1 / 0.48, 161_520, mean=MeanOf(15_600, 7_680))
+    assert old.frames == FrameTimes(pytest.approx(0.48), 0.48)
+    assert OnnxFacts("run", ("a",), 20_000, 10.0, 200_000).frames is None
 
 
 @pytest.fixture(scope="module")

@@ -87,7 +87,7 @@ def test_efficientat_hears_windows_as_a_whole() -> None:
 def test_ears_together_share_a_grid() -> None:
     starter = load_ear("starter", "cpu", offline=True)
     assert grid_of(starter)[0] == pytest.approx(0.8)
-    assert grid_of(yamnet()) == (pytest.approx(0.96), pytest.approx(0.48))
+    assert grid_of(yamnet()) == (pytest.approx(2.4), pytest.approx(0.48))
     assert grid_of(None) == (1.0, 0.1)
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -13,13 +15,12 @@ from av_tagger.protocols import DecodeRequest
 from av_tagger.scores import Scores
 from av_tagger.tagger import Tagger, WindowResult
 from tests import fakes
+from tests.live.recorded import tag_samples
 
 SECONDS = 40
 
 
 def tagger(*, eye: bool = False) -> Tagger:
-    from dataclasses import replace
-
     whole = fakes.tagger()
     request = DecodeRequest(audio_rate=fakes.RATE, short_side=4 if eye else None)
     parts = replace(whole.parts, request=request, eye=whole.parts.eye if eye else None)
@@ -112,8 +113,6 @@ def test_windows_hold_the_samples_of_the_recorded_file() -> None:
 
 def offline(samples: Samples) -> list[tuple[str, float, float, float]]:
     """The events of `Tagger.tag` for the same sound."""
-    from tests.live.recorded import tag_samples
-
     tagged = tag_samples(tagger(), samples)
     return [
         (tag.label, e.start, e.end, round(e.peak, 6)) for tag in tagged.tags for e in tag.events
@@ -132,6 +131,25 @@ def test_file_windows_give_the_events_of_the_file(seconds: float) -> None:
     ]
     assert live == offline(samples)
     assert live
+
+
+class CoveringEar(fakes.LoudEar):
+    """Its last frame covers the end of the sound, and may be longer."""
+
+    def _one(self, w: Waveform) -> Scores:
+        rest = -len(w.samples) % 10
+        return super()._one(replace(w, samples=np.pad(w.samples, (0, rest))))
+
+
+def test_an_event_ends_with_the_stream_inside_a_frame() -> None:
+    covering = tagger()
+    covering = Tagger(replace(covering.parts, ear=CoveringEar()))
+    samples = sound((2.0, 4.06), seconds=4.06)
+    lines = listened(Listener(covering, LiveSettings(windows="file")), samples)
+    (closed,) = of(LineKind.CLOSE, lines)
+    (tag,) = tag_samples(covering, samples).tags
+    assert closed.end == pytest.approx(4.06)
+    assert [event.end for event in tag.events] == [pytest.approx(4.06)]
 
 
 def test_a_gap_ends_what_is_open_and_time_goes_on() -> None:

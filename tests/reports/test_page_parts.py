@@ -16,11 +16,12 @@ from av_tagger.reports.html.keyframes import FRAMES_SHOWN, keyframe_cards
 from av_tagger.reports.html.markup import Html, h, join
 from av_tagger.reports.html.parts import (
     clock,
-    evidence_chain,
     is_known,
+    match,
     meter,
     named,
     seek_button,
+    seen_object,
     two_digits,
 )
 from av_tagger.reports.html.player import PageOptions, player
@@ -113,8 +114,9 @@ class TestParts:
         assert 'x1="30.0%"' in meter(0.5, 0.3)
 
     def test_a_chain_names_its_numbers(self) -> None:
-        chain = join(evidence_chain(Evidence(3.0, "bus <1>", 0.4, 0.7), "Bus"))
-        assert text_of(chain) == "bus &lt;1&gt; 0.40 match 0.70 Bus"
+        evidence = Evidence(3.0, "bus <1>", 0.4, 0.7)
+        chain = join([seen_object(evidence), match(evidence)])
+        assert text_of(chain) == "bus &lt;1&gt; 0.40 match 0.70"
         assert 'title="probability of the object in the key frame">0.40' in chain
         assert "by its name or definition" in chain
 
@@ -126,6 +128,13 @@ class TestCards:
         assert "0:01.0 – 0:02.5 peak 0.95" in text
         assert "0:06.0 – 0:07.2 peak 0.60" in text
         assert "No single event: seen rather than heard." in text
+
+    def test_an_object_of_no_probability_is_no_reason(self, tagged: Tagged) -> None:
+        horn, bus = tagged.tags
+        faint = replace(bus.evidence[0], object="stopwatch", probability=0.004)
+        html = cards(replace(tagged, tags=(horn, replace(bus, evidence=(*bus.evidence, faint)))))
+        assert "minibus 0.34" in text_of(html)
+        assert "stopwatch" not in html
 
     def test_colours_follow_the_lanes(self, tagged: Tagged) -> None:
         tags = tuple(replace(tagged.tags[0], label=f"class {k}") for k in range(COLOURS + 1))
@@ -175,9 +184,17 @@ class TestKeyFrames:
         html = frames(tagged)
         first, second = re.findall(r"<li><button.*?</li></ul></li>", html)
         assert text_of(first).startswith("0:03.2 stands for 60 % of the clip electric locomotive")
-        assert "trolleybus 0.30 match 0.71 Bus" in text_of(first)
-        assert "minibus 0.34 match 0.83 Bus" in text_of(second)
+        assert "trolleybus 0.30 Bus match 0.71" in text_of(first)
+        assert "minibus 0.34 Bus match 0.83" in text_of(second)
         assert text_of(second).endswith("street sign 0.20"), "objects without evidence come last"
+
+    def test_an_object_is_named_once_for_all_its_classes(self, tagged: Tagged) -> None:
+        horn, bus = tagged.tags
+        train = replace(horn.evidence[0], object="trolleybus", probability=0.3, similarity=0.5)
+        tags = (replace(horn, evidence=(*horn.evidence, train)), bus)
+        first = text_of(frames(replace(tagged, tags=tags))).split(" 0:08.1 ")[0]
+        assert first.endswith("trolleybus 0.30 Train horn match 0.50 Bus match 0.71")
+        assert first.count("trolleybus") == 1
 
     def test_the_alternative_text_names_the_objects(self, tagged: Tagged) -> None:
         assert 'alt="key frame: electric locomotive, trolleybus"' in frames(tagged)
@@ -226,6 +243,21 @@ class TestTable:
         rows = [text_of(row) for row in re.findall(r"<tr[^>]*>.*?</tr>", html)[1:]]
         assert rows == ["Train 0.20 0.30 0.20 0.50", "Car – 0.10 0.10 0.50", "Bus – – – –"]
         assert html.count('data-value="-1"') == 5
+
+    def test_a_class_over_its_threshold_that_is_no_tag_says_why(self, tagged: Tagged) -> None:
+        """Vehicle, beside Bus: the same sound, which is tagged already."""
+        high = ClassScore(0.9, 0.9, 0.9, 0.4)
+        scores = {"Bus": high, "Vehicle": high, "Dog": high, "Cat": replace(high, fused=0.3)}
+        html = class_table(replace(tagged, scores=scores))
+        rows = [text_of(row) for row in re.findall(r"<tr[^>]*>.*?</tr>", html)[1:]]
+        assert [row.partition(" 0.90 ")[0] for row in rows] == [
+            "Bus tag",
+            "Vehicle see Bus",
+            "Dog left out",
+            "Cat",
+        ]
+        assert "a tag names the same sound more exactly: Bus" in html
+        assert html.count('class="tagged"') == 1
 
 
 class TestPlayer:

@@ -128,8 +128,34 @@ def test_the_contact_sheet_shows_each_key_frame(tagged: Tagged) -> None:
 
 
 def test_rows_of_a_heat_map_carry_their_names() -> None:
-    figure = plots.heat(np.zeros((4, 2)), "t", "", "frames", ("Bus", "Car"))
+    figure = plots.heat(np.zeros((4, 2)), "t", "", ("Bus", "Car"))
     assert [tick.get_text() for tick in figure.axes[0].get_yticklabels()] == ["Bus", "Car"]
+
+
+def test_axes_over_time_carry_seconds_and_colours_their_unit() -> None:
+    figure = plots.heat(np.zeros((40, 2)), "t", "mel bands", rate=10.0, unit="log energy")
+    axes, bar = figure.axes
+    assert axes.get_xlabel() == "seconds"
+    assert axes.images[0].get_extent() == [0.0, 4.0, -0.5, 1.5]
+    assert bar.get_ylabel() == "log energy"
+    axes, bar = plots.pairs(np.eye(12), "t", 6.0, "distance").axes
+    assert (axes.get_xlabel(), axes.get_ylabel(), bar.get_ylabel()) == (
+        "seconds",
+        "seconds",
+        "distance",
+    )
+    assert axes.images[0].get_extent() == [0.0, 2.0, 0.0, 2.0]
+
+
+def test_a_spectrogram_is_read_in_kilohertz() -> None:
+    """A tone is as high on the axis as the frequency that the axis names there."""
+    rate = 20_000
+    tone = np.sin(2 * np.pi * 1_000 * np.arange(rate) / rate).astype(np.float32)
+    axes = plots.sound(Waveform(tone, rate)).axes[0]
+    assert axes.get_ylabel() == "frequency in kHz"
+    assert [t.get_text() for t in axes.get_yticklabels()] == ["0.2", "1", "4", "10"]
+    loudest = int(np.asarray(axes.images[0].get_array()).sum(axis=1).argmax()) + 0.5
+    assert loudest == pytest.approx(axes.get_yticks()[1], abs=1.0)
 
 
 def test_heat_confusion_and_cost_show_their_tables() -> None:

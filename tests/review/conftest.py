@@ -25,9 +25,9 @@ from av_tagger.review.training import HeadTraining
 from av_tagger.review.units import read_units
 from av_tagger.scores import BranchInfo, ClassScore, Event, RunInfo, Status, Tag, Tagged
 from tests.assets import make_audio
-from tests.reports.conftest import browser
+from tests.reports.conftest import each_browser
 
-__all__ = ["browser"]
+__all__ = ["each_browser"]
 
 
 def tagged(path: Path, scores: dict[str, float], threshold: float = 0.5) -> Tagged:

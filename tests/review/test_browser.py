@@ -18,6 +18,13 @@ from tests.review.conftest import Served, serve, session_of, tagged, write_run
 from tests.review.test_server import HOSTILE
 
 pytestmark = pytest.mark.browser
+
+
+@pytest.fixture
+def browser(each_browser: Any) -> Any:
+    return each_browser
+
+
 KEYS = {"y": 89, "n": 78, "c": 67, "s": 83, "u": 85, "t": 84, " ": 32}
 
 
@@ -92,7 +99,7 @@ def test_another_class_is_found_by_typing(served: Served, page: Any) -> None:
     first = asked(page).rstrip("?")
     press(page, "c")
     page.wait("document.getElementById('other').open")
-    page.send("Input.insertText", text="skateb")
+    page.type("skateb")
     page.wait("document.querySelector('#matches button').textContent === 'Skateboard'")
     page.press("Enter", 13)
     wait_for_answers(page, 1)
@@ -103,7 +110,7 @@ def test_another_class_is_found_by_typing(served: Served, page: Any) -> None:
 
 def test_typing_a_name_answers_nothing_and_is_stored(served: Served, page: Any) -> None:
     page.js("document.getElementById('reviewer').focus()")
-    page.send("Input.insertText", text="Ann Yny")
+    page.type("Ann Yny")
     press(page, "n")
     page.press("Enter", 13)
     press(page, "y")
@@ -161,7 +168,7 @@ def test_hostile_texts_are_shown_as_text_beside_pictures(detailed: Served, brows
     browser.wait("document.images.length === 2 && [...document.images].every(i => i.naturalWidth)")
     assert browser.js("document.title") == "av-tag review"
     press(browser, "c")
-    browser.send("Input.insertText", text="img src")
+    browser.type("img src")
     browser.wait("document.querySelector('#matches button') !== null")
     assert browser.js("document.querySelector('#matches button').textContent") == HOSTILE
     assert browser.js("document.images.length") == 2

@@ -49,7 +49,7 @@ def test_without_an_event_the_peak_of_the_activity_is_played(tmp_path: Path) -> 
     path = tmp_path / "r.jsonl"
     path.write_text(as_line(result, detail=True) + "\n")
     (unit,) = read_units(sources_of([str(path)])).units
-    assert unit.parts == (PlayedPart(1.0, 4.0),)
+    assert unit.parts == (PlayedPart(1.05, 4.0),)
 
 
 def test_a_long_file_without_a_place_is_counted(tmp_path: Path) -> None:

@@ -21,11 +21,11 @@ import sys
 from pathlib import Path
 import torch
 from av_tagger.video.early import early_features
-from av_tagger.video.efficientnet import load_published
+from av_tagger.video.efficientnet import read_lite2
 from av_tagger.video.features import Compute
 from av_tagger.video.recognise import lite2_classifier
-load_published(lite2_classifier().network, Path(sys.argv[1]))
-early_features(Path(sys.argv[1]), Compute(1, torch.device("cpu"), torch.float32))
+classifier = lite2_classifier(read_lite2(Path(sys.argv[1])))
+early_features(classifier.network, Compute(1, torch.device("cpu"), torch.float32))
 slow = {"timm", "torchvision", "torch._dynamo", "scipy.signal", "sympy"}
 sys.exit(", ".join(sorted(slow & set(sys.modules))) or 0)
 """

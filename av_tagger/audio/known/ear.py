@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from av_tagger.audio.calibration import HEAD, EmbeddingHead
+from av_tagger.audio.frame_times import TIMELINE_RATE
 from av_tagger.audio.known.families import Family
 from av_tagger.audio.known.files import Network
 from av_tagger.audio.known.yamnet import YAMNet
@@ -22,6 +23,7 @@ from av_tagger.audio.waveforms import (
     in_batches,
     merge_rows,
     per_second,
+    with_lead,
 )
 from av_tagger.clip import Waveform
 from av_tagger.devices import find_device
@@ -74,13 +76,13 @@ class KnownEar:
         return [self._scores(w, parts) for w, parts in zip(waveforms, own, strict=True)]
 
     def embed(self, waveforms: Sequence[Waveform]) -> list[Numbers]:
-        """(seconds, width) per waveform: the mean over the frames that start in each second."""
+        """(seconds, width) per waveform: the mean of the rows of each second."""
         segments = self._segments(waveforms)
         rows = in_batches(segments, self._padded_length, BATCH_SAMPLES, self._embed, self._stacked)
-        timelines = [self._timeline(w, self.network.width) for w in waveforms]
+        timelines = [self._no_rows(w, self.network.width) for w in waveforms]
         for segment, values in zip(segments, rows, strict=True):
-            merge_rows(timelines[segment.owner], values, self._first_frame(segment.start))
-        return [per_second(filled_rows(t), self.family.frame_rate) for t in timelines]
+            merge_rows(timelines[segment.owner], values, self._first_row(segment.start))
+        return [per_second(filled_rows(t), self.family.frames.rate) for t in timelines]
 
     def _segments(self, waveforms: Sequence[Waveform]) -> list[WaveformSegment]:
         check_waveforms(waveforms, self.rate)
@@ -88,14 +90,14 @@ class KnownEar:
 
     def _windows(self, owner: int, samples: Numbers) -> Iterator[WaveformSegment]:
         """Windows that cover the waveform; the last ends with it and may overlap the one before."""
-        window = self.family.window_samples
-        frame = round(self.rate / self.family.frame_rate)
+        window, lead = self.family.window_samples, self.family.lead_samples
+        frame = round(self.rate * self.family.frames.hop)
         if not len(samples):
             return
         latest = max(0, -(-(len(samples) - window) // frame) * frame)
         for start in range(0, max(1, len(samples) - frame), window):
             first = start if start + window <= len(samples) else latest
-            yield WaveformSegment(owner, first, samples[first : first + window])
+            yield WaveformSegment(owner, first, with_lead(samples, first, first + window, lead))
 
     def _padded_length(self, samples: int) -> int:
         return max(samples, self.family.least_samples)
@@ -106,6 +108,8 @@ class KnownEar:
     def _forward(self, waves: Tensor) -> list[tuple[Numbers, Numbers]]:
         with torch.inference_mode():
             bags, frames = self.network(waves)
+            if self.family.lead_samples:  # the published score is that of the other rows
+                bags = frames[:, 1:].mean(dim=1)
         pairs = zip(bags.cpu().numpy(), frames.cpu().numpy(), strict=True)
         known = self._narrower
         return [(raised(bag, known), raised(timeline, known)) for bag, timeline in pairs]
@@ -115,22 +119,24 @@ class KnownEar:
             rows = self.network.embed(waves)
         return list(rows.float().cpu().numpy())
 
-    def _timeline(self, waveform: Waveform, width: int) -> Numbers:
-        """(frames, width) of NaN."""
-        frames = -int(-len(waveform.samples) * self.family.frame_rate // self.rate)
-        return np.full((max(1, frames), width), np.nan, np.float32)
+    def _no_rows(self, waveform: Waveform, width: int) -> Numbers:
+        """(rows, width) of NaN."""
+        rows = self.family.frames.count(len(waveform.samples) / self.rate)
+        return np.full((rows, width), np.nan, np.float32)
 
-    def _first_frame(self, sample: int) -> int:
-        return round(sample * self.family.frame_rate / self.rate)
+    def _first_row(self, sample: int) -> int:
+        return self.family.frames.row_at(sample / self.rate)
 
     def _scores(self, waveform: Waveform, parts: Sequence[tuple[int, Numbers, Numbers]]) -> Scores:
         if not parts:
             return Scores.silent(self.labels, Status.NO_TRACK)
-        timeline = self._timeline(waveform, len(self.labels))
+        rows = self._no_rows(waveform, len(self.labels))
         for start, _, frames in parts:
-            merge_rows(timeline, frames, self._first_frame(start))
+            merge_rows(rows, frames, self._first_row(start))
         bags = np.stack([bag for _, bag, _ in parts]).astype(np.float64)
-        activity = Activity(filled_rows(timeline), self.family.frame_rate, waveform.start_seconds)
+        seconds = len(waveform.samples) / self.rate
+        values = self.family.frames.timeline(rows, seconds)
+        activity = Activity(values, TIMELINE_RATE, waveform.start_seconds)
         return Scores(self.labels, bags.max(axis=0), activity=activity)
 
 

@@ -30,16 +30,21 @@ def read_examples(source: Path, classes: ClassList, media: Path | None = None) -
         return _read_corrected(source, classes, media or folder)
     if source.is_dir():
         return _read_folders(source, classes)
-    if not source.is_file():
-        raise UsageError(
-            f"{source}: there is no such data;"
-            " give a folder with a sub-folder per class, a manifest or a DCASE list"
-        )
+    refuse_missing(source)
     if is_meta(source):
         return _present(classes, read_scenes(source, classes, media or root_of(source)), [])
     if _has_header(source):
         return _read_manifest(source, classes, media or source.parent)
     return _read_dcase(source, classes, media or source.parent)
+
+
+def refuse_missing(source: Path) -> None:
+    """An error for a path where nothing is that could be read."""
+    if not source.is_file() and not source.is_dir():
+        raise UsageError(
+            f"{source}: there is no such data;"
+            " give a folder with a sub-folder per class, a manifest or a DCASE list"
+        )
 
 
 def classes_in(sources: Sequence[Path]) -> ClassList:
@@ -58,6 +63,7 @@ def _names_in(source: Path) -> set[str]:
         return {row.scene for row in read_meta(source)}
     if source.is_dir():
         return {folder.name for folder in _class_folders(source)} - set(NO_CLASS)
+    refuse_missing(source)
     return {label for row in _rows(source) for label in _split(row.get("labels"))}
 
 

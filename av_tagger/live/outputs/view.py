@@ -49,7 +49,7 @@ class LiveView(PlainOutput):
             self._bars(),
         ]
         lines = [Text(text, no_wrap=True, overflow="ellipsis") for text in self.events]
-        return Group(*rows, *(lines or [Text("no events yet", style="dim")]))
+        return Group(*rows, *(lines or [Text("no events yet")]))
 
     def _head(self) -> str:
         level = QUIETEST if self.second is None or self.second.level is None else self.second.level

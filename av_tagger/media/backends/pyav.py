@@ -16,7 +16,6 @@ from av_tagger.media.clock import Clock
 from av_tagger.media.numbered import NumberedTrack
 from av_tagger.media.opening import (
     BROKEN,
-    CHECK,
     MAX_CHANNELS,
     Tracks,
     codec_name,
@@ -26,6 +25,7 @@ from av_tagger.media.opening import (
     origin_of,
     pick_tracks,
 )
+from av_tagger.media.paths import CHECK
 from av_tagger.media.picture import Turn, pixel_stretch, shown_size, turn_of
 from av_tagger.media.tracks import PictureTrack, SoundTrack, frame_rate
 from av_tagger.media.windows import Allocate, ContainerHints, Event, Note, Windows

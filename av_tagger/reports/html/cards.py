@@ -8,13 +8,15 @@ from typing import TYPE_CHECKING
 from av_tagger.reports.html.markup import Html, h
 from av_tagger.reports.html.parts import (
     clock,
-    evidence_chain,
     folded,
     has_both,
     is_known,
     marked,
+    match,
     meter,
     seek_button,
+    seen_object,
+    spoken_for,
     two_digits,
 )
 
@@ -66,6 +68,7 @@ def _card(tag: Tag, colour: int, number: int, *, both: bool) -> Html:
         " ",
         h("strong", None, two_digits(tag.probability)),
     ]
+    reasons = spoken_for(tag)[:EVIDENCE_SHOWN]
     return h(
         "li",
         {"class": f"card c{colour}", "data-lane": number},
@@ -75,9 +78,7 @@ def _card(tag: Tag, colour: int, number: int, *, both: bool) -> Html:
         if both
         else None,
         h("div", {"class": "times"}, _times(tag.events)),
-        h("ul", {"class": "chain"}, [_reason(e, tag.label) for e in tag.evidence[:EVIDENCE_SHOWN]])
-        if tag.evidence
-        else None,
+        h("ul", {"class": "chain"}, [_reason(e) for e in reasons]) if reasons else None,
     )
 
 
@@ -100,6 +101,7 @@ def _event(event: Event) -> Html:
     return seek_button(event.start, span, h("small", None, f"peak {two_digits(event.peak)}"))
 
 
-def _reason(evidence: Evidence, label: str) -> Html:
+def _reason(evidence: Evidence) -> Html:
+    """Object, where it is seen, and how strongly it stands for the class of the card."""
     button = seek_button(evidence.seconds, clock(evidence.seconds))
-    return h("li", None, evidence_chain(evidence, label), button)
+    return h("li", None, seen_object(evidence), button, match(evidence))

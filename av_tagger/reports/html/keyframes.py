@@ -11,10 +11,12 @@ from av_tagger.reports.html.parts import (
     MATCH,
     OBJECT_PROBABILITY,
     clock,
-    evidence_chain,
     folded,
+    match,
     named,
     seek_button,
+    seen_object,
+    spoken_for,
 )
 from av_tagger.reports.schema import data_uri
 
@@ -23,6 +25,7 @@ if TYPE_CHECKING:
     from av_tagger.scores import Evidence, KeyFrame, Tagged
 
 FRAMES_SHOWN = 48
+OBJECTS_SHOWN = 2  # in a key frame, with the classes that they support
 
 Links = list[tuple["Evidence", str]]  # the evidence of a key frame, with the tag it is for
 
@@ -35,14 +38,17 @@ def keyframe_cards(tagged: Tagged, lanes: list[Lane]) -> Html:
     ranked = sorted(range(len(frames)), key=lambda i: (i not in links, -frames[i].weight))
     shown, rest = sorted(ranked[:FRAMES_SHOWN]), sorted(ranked[FRAMES_SHOWN:])
     cards = [_card(frames[i], links.get(i, []), colours) for i in shown]
-    legend = f"match: {MATCH}. The small number of an object is its probability in the key frame."
+    legend = (
+        "Under an object: the sounds that it speaks for. Its number is its probability in the key "
+        f"frame; match: {MATCH}."
+    )
     placed = any(e.where is not None for group in links.values() for e, _ in group)
     return join(
         [
             toggle() if placed else None,
             h("ol", {"class": "keyframes"}, cards),
             folded(len(rest), h("ul", {"class": "times"}, [_line(frames[i]) for i in rest])),
-            h("p", {"class": "keys"}, legend) if links else None,
+            h("p", {"class": "legend"}, legend) if links else None,
         ]
     )
 
@@ -57,7 +63,7 @@ def _links(tagged: Tagged) -> dict[int, Links]:
     """The evidence of all tags by the number of its key frame."""
     links: dict[int, Links] = {}
     for tag in tagged.tags:
-        for evidence in tag.evidence:
+        for evidence in spoken_for(tag):
             links.setdefault(_nearest(tagged, evidence), []).append((evidence, tag.label))
     return links
 
@@ -77,9 +83,7 @@ def _card(keyframe: KeyFrame, links: Links, colours: dict[str, int]) -> Html:
         h("p", {"class": "weight"}, f"stands for {100 * keyframe.weight:.0f} % of the clip")
         if math.isfinite(keyframe.weight)
         else None,
-        h("ul", {"class": "chain"}, [_link(e, label, colours) for e, label in links])
-        if links
-        else None,
+        _supports(links, colours) if links else None,
         h("ul", {"class": "objects"}, [_object(name, p) for name, p in others]) if others else None,
     )
 
@@ -101,8 +105,34 @@ def _shot(keyframe: KeyFrame, heat: Html | None) -> Html:
     )
 
 
-def _link(evidence: Evidence, label: str, colours: dict[str, int]) -> Html:
-    return h("li", {"class": f"c{colours.get(label, 0)}"}, evidence_chain(evidence, label))
+def _supports(links: Links, colours: dict[str, int]) -> Html:
+    """What the objects support; all but the first objects are folded."""
+    lines = [_for(group, colours) for group in _by_object(links)]
+    rest = folded(len(lines) - OBJECTS_SHOWN, h("ul", None, lines[OBJECTS_SHOWN:]))
+    return h("ul", {"class": "chain"}, lines[:OBJECTS_SHOWN], h("li", None, rest) if rest else None)
+
+
+def _by_object(links: Links) -> list[Links]:
+    """The links of each object, the most probable object first."""
+    groups: dict[str, Links] = {}
+    for evidence, label in links:
+        groups.setdefault(evidence.object, []).append((evidence, label))
+    return sorted(groups.values(), key=lambda group: -group[0][0].probability)
+
+
+def _for(links: Links, colours: dict[str, int]) -> Html:
+    """An object and the classes that it supports."""
+    classes = [
+        h(
+            "span",
+            {"class": f"class c{colours.get(label, 0)}"},
+            h("span", None, label),
+            " ",
+            match(evidence),
+        )
+        for evidence, label in links
+    ]
+    return h("li", None, seen_object(links[0][0]), " ", classes)
 
 
 def _object(name: str, probability: float) -> Html:

@@ -11,7 +11,7 @@ import numpy as np
 from av_tagger.reports.html.cards import tag_cards
 from av_tagger.reports.html.keyframes import keyframe_cards
 from av_tagger.reports.html.markup import Html, data_block, document, h, join
-from av_tagger.reports.html.parts import clock, shown_folder
+from av_tagger.reports.html.parts import breakable, clock, shown_folder
 from av_tagger.reports.html.player import PageOptions, player
 from av_tagger.reports.html.table import class_table
 from av_tagger.reports.html.timeline import (
@@ -40,7 +40,7 @@ _KEYS = (
     ("0", "whole timeline"),
     ("?", "these keys"),
 )
-_LEGEND = "Curves: activity, the probability per frame. Bars: events. Click to go there. "
+_LEGEND = "Curves: activity, the probability per frame. Bars: events. Click to go there."
 
 
 def page(tagged: Tagged, target: Path, spectrogram: bytes | None, options: PageOptions) -> Html:
@@ -104,7 +104,7 @@ def _header(tagged: Tagged, options: PageOptions) -> Html:
         "header",
         {"class": "top"},
         h("nav", None, h("a", {"href": options.index}, "← All files")) if options.index else None,
-        h("h1", None, clip.path.name or clip.name),
+        h("h1", None, breakable(clip.path.name or clip.name)),
         h("p", {"class": "meta"}, [h("span", None, fact) for fact in facts if fact]),
         h("ul", {"class": "branches"}, _branch("Ear", tagged.ear), _branch("Eye", tagged.eye)),
         h("ul", {"class": "notes", "role": "note"}, notes) if notes else None,
@@ -134,7 +134,8 @@ def _branch(name: str, branch: BranchInfo) -> Html:
 
 def _keys() -> Html:
     keys = [h("span", None, h("kbd", None, key), f" {what} ") for key, what in _KEYS]
-    return h("p", {"class": "keys", "id": "keys"}, _LEGEND, keys)
+    legend = h("p", {"class": "legend"}, _LEGEND)
+    return join([legend, h("p", {"class": "keys", "id": "keys"}, keys)])
 
 
 def _footer(tagged: Tagged) -> Html:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import os
+import re
 from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -12,7 +13,7 @@ from av_tagger.reports.html.markup import Child, Html, h
 from av_tagger.scores import HEARD_NOT_SEEN, SEEN_SILENT
 
 if TYPE_CHECKING:
-    from av_tagger.scores import Evidence, Tagged
+    from av_tagger.scores import Evidence, Tag, Tagged
 
 OBJECT_PROBABILITY = "probability of the object in the key frame"
 MEANING = {
@@ -33,6 +34,12 @@ def shown_folder(path: Path, base: Path | None = None) -> str:
         return "" if parent == Path() else str(parent)
     below = base or parent.parent
     return str(parent.relative_to(below)) if parent.is_relative_to(below) else parent.name
+
+
+def breakable(name: str) -> list[str | Html]:
+    """A file name that may be broken after `_`, `-` and `.` where it is too long for a line."""
+    pieces = re.split(r"(?<=[_.-])(?=[^_.-])", name)
+    return [part for piece in pieces for part in (Html("<wbr>"), piece)][1:]
 
 
 def base_of(paths: Iterable[Path]) -> Path | None:
@@ -93,17 +100,20 @@ def meter(share: float, threshold: float | None = None) -> Html:
     )
 
 
-def evidence_chain(evidence: Evidence, label: str) -> list[Html]:
-    """The recognised object, how strongly it stands for the class, and the class."""
-    object_ = h(
-        "span",
-        {"class": "object"},
-        evidence.object,
-        " ",
-        named(evidence.probability, OBJECT_PROBABILITY),
-    )
-    match = h("small", {"title": MATCH}, f"match {two_digits(evidence.similarity)}")
-    return [object_, h("span", {"class": "arrow"}, match), h("span", {"class": "class"}, label)]
+def spoken_for(tag: Tag) -> list[Evidence]:
+    """The evidence of a tag without objects that two digits would show as 0.00."""
+    return [e for e in tag.evidence if round(e.probability, 2) > 0]
+
+
+def seen_object(evidence: Evidence) -> Html:
+    """A recognised object with its probability in the key frame."""
+    number = named(evidence.probability, OBJECT_PROBABILITY)
+    return h("span", {"class": "object"}, evidence.object, " ", number)
+
+
+def match(evidence: Evidence) -> Html:
+    """How strongly the object stands for the class."""
+    return h("small", {"title": MATCH}, f"match {two_digits(evidence.similarity)}")
 
 
 def folded(more: int, content: Child) -> Html | None:

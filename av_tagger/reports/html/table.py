@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
+from av_tagger.ontology import above, below
 from av_tagger.reports.html.markup import Html, h, join
 from av_tagger.reports.html.parts import MEANING, has_both, is_known, meter, two_digits
 
@@ -13,6 +14,7 @@ if TYPE_CHECKING:
 
 SORTED_BY = "Probability"
 BRANCHES = ("Heard", "Seen")  # columns that are there where ear and eye both are
+FOLDED = "reaches its threshold; a tag names the same sound more exactly"
 ROWS_SHOWN = 25  # of more classes the rest is folded, and found with the filter
 
 
@@ -27,7 +29,7 @@ def class_table(tagged: Tagged) -> Html:
     heads = [_head("Class", "class", "none")]
     names = (*(BRANCHES if both else ()), SORTED_BY, "Threshold")
     heads += [_head(name, "n", "descending" if name == SORTED_BY else "none") for name in names]
-    body = [_row(label, score, label in tags, both=both) for label, score in rows]
+    body = [_row(label, score, tags, both=both) for label, score in rows]
     table = h(
         "div",
         {"class": "scroll"},
@@ -57,16 +59,28 @@ def _head(name: str, kind: str, order: str) -> Html:
     return h("th", attributes, h("button", {"type": "button"}, name))
 
 
-def _row(label: str, score: ClassScore, tagged: bool, *, both: bool) -> Html:
-    mark = [" ", h("span", {"class": "mark"}, "tag")] if tagged else None
+def _mark(label: str, score: ClassScore, tags: set[str]) -> Html | None:
+    """A tag, or the tag that names the same sound, for which this class is left out."""
+    if label in tags:
+        return h("span", {"class": "mark"}, "tag")
+    if not (is_known(score.fused) and score.fused >= score.threshold):
+        return None
+    same = sorted(tags & (below(label) | above(label)))
+    named = f": {', '.join(same)}" if same else ""
+    text = f"see {same[0]}" if same else "left out"
+    return h("span", {"class": "mark folded", "title": f"{FOLDED}{named}"}, text)
+
+
+def _row(label: str, score: ClassScore, tags: set[str], *, both: bool) -> Html:
+    mark = _mark(label, score, tags)
     apart = (
         [" ", h("small", {"title": MEANING.get(score.mark)}, score.mark)] if score.mark else None
     )
     bar = meter(score.fused, score.threshold) if is_known(score.fused) else None
     return h(
         "tr",
-        {"class": "tagged" if tagged else None},
-        h("th", {"scope": "row"}, label, mark, apart),
+        {"class": "tagged" if label in tags else None},
+        h("th", {"scope": "row"}, label, [" ", mark] if mark else None, apart),
         [_cell(score.heard), _cell(score.seen)] if both else None,
         _cell(score.fused, bar),
         _cell(score.threshold),

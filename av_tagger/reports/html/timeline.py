@@ -280,7 +280,13 @@ def _axis(scale: Scale) -> Html:
     texts = [
         h(
             "text",
-            {"x": f"{scale.percent(t)}%", "y": "45%", "text-anchor": _anchor(scale.percent(t))},
+            {
+                "x": f"{scale.percent(t)}%",
+                "dx": 4 if _anchor(scale.percent(t)) == "start" else None,  # beside the playhead
+                "y": "45%",
+                "text-anchor": _anchor(scale.percent(t)),
+                "class": "odd" if round(t / step) % 2 else None,  # left out on narrow screens
+            },
             clock(t, 1 if step < 1 else 0),
         )
         for t in ticks

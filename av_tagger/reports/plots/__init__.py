@@ -1,6 +1,6 @@
 """Figures: functions of results, scores and fusion weights that return a Matplotlib figure."""
 
-from av_tagger.reports.plots.clip import contact_sheet, heat, sound, timeline
+from av_tagger.reports.plots.clip import contact_sheet, heat, pairs, sound, timeline
 from av_tagger.reports.plots.figure import CYCLE, png, save
 from av_tagger.reports.plots.fusion import class_f1, cost_map, weight_curves, weight_map
 from av_tagger.reports.plots.scores import confusion, precision_recall, threshold_curves
@@ -12,6 +12,7 @@ __all__ = [
     "contact_sheet",
     "cost_map",
     "heat",
+    "pairs",
     "png",
     "precision_recall",
     "save",

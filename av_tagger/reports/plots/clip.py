@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from av_tagger.reports.plots.figure import CYCLE, SOFT, grid, single, tidy_bar
-from av_tagger.reports.spectrogram import SpectrogramSettings, levels, mel_peaks
+from av_tagger.reports.spectrogram import SpectrogramSettings, band_of, levels, mel_peaks
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
     from av_tagger.clip import Waveform
     from av_tagger.scores import KeyFrame, Tag, Tagged
+
+_MARKED_HZ = (200, 1_000, 4_000, 10_000)
 
 
 def timeline(tagged: Tagged, waveform: Waveform | None = None) -> Figure:
@@ -74,28 +76,51 @@ def _spectrogram(axes: Axes, waveform: Waveform) -> None:
         vmax=1,
         interpolation="nearest",
     )
-    axes.set(yticks=[], ylabel="mel bands")
+    marks = [hz for hz in _MARKED_HZ if hz <= min(settings.highest_hz, waveform.rate / 2)]
+    names = [f"{hz / 1000:g}" for hz in marks]
+    axes.set_yticks([band_of(hz, settings, waveform.rate) for hz in marks], names)
+    axes.set_ylabel("frequency in kHz")
 
 
 def heat(
     table: ArrayLike,
     title: str,
     ylabel: str,
-    xlabel: str = "frames",
     names: Sequence[str] = (),
+    *,
+    rate: float | None = None,
+    unit: str = "",
 ) -> Figure:
     """Any (frames, rows) table over time, such as log-mel features; bright is high.
 
-    With `names` each row carries its name, such as that of a class.
+    With `names` each row carries its name, such as that of a class. With `rate`, in frames per
+    second, the time axis is in seconds. `unit` says what the colours mean.
     """
     values = np.asarray(table, dtype=np.float64).T
+    rows, frames = values.shape
+    end = frames / rate if rate else frames - 0.5
+    extent = (0.0 if rate else -0.5, end, -0.5, rows - 0.5)
     with single(9.0, max(2.6, 0.2 * len(names))) as (figure, axes):
-        style = {"origin": "lower", "aspect": "auto", "interpolation": "nearest"}
+        style = {"origin": "lower", "aspect": "auto", "interpolation": "nearest", "extent": extent}
         image = axes.imshow(values, cmap="magma", **style)  # type: ignore[arg-type]
-        axes.set(title=title, xlabel=xlabel, ylabel=ylabel)
+        axes.set(title=title, xlabel="seconds" if rate else "frames", ylabel=ylabel)
         if names:
             axes.set_yticks(range(len(names)), names, fontsize=8)
-        tidy_bar(figure, image, axes, pad=0.01)
+        tidy_bar(figure, image, axes, pad=0.01, label=unit)
+    return figure
+
+
+def pairs(table: ArrayLike, title: str, rate: float, unit: str = "") -> Figure:
+    """An (n, n) table of pairs of frames, such as their distances; both axes in seconds."""
+    values = np.asarray(table, dtype=np.float64)
+    end = len(values) / rate
+    with single(5.2, 4.4) as (figure, axes):
+        extent = (0.0, end, 0.0, end)
+        image = axes.imshow(
+            values, cmap="magma", origin="lower", interpolation="nearest", extent=extent
+        )
+        axes.set(title=title, xlabel="seconds", ylabel="seconds")
+        tidy_bar(figure, image, axes, pad=0.02, label=unit)
     return figure
 
 
@@ -104,7 +129,8 @@ def contact_sheet(keyframes: Sequence[KeyFrame]) -> Figure:
     from matplotlib import image as pictures
 
     count = max(1, len(keyframes))
-    with grid(2.9 * count, 2.9, [1.0], count) as (figure, panels):
+    lines_below = max((min(3, len(k.objects)) for k in keyframes), default=0)
+    with grid(2.9 * count, 1.95 + 0.2 * lines_below, [1.0], count) as (figure, panels):
         for axes in panels:
             axes.axis("off")
         for axes, keyframe in zip(panels, keyframes, strict=False):

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from av_tagger.metrics import Counts, threshold_counts
-from av_tagger.reports.plots.figure import INK, colour_of, panels_of, short, single
+from av_tagger.reports.plots.figure import INK, colour_of, panels_of, short, single, tidy_bar
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -45,7 +45,8 @@ def threshold_curves(
                 axes.axvline(threshold, label=label, **style)  # type: ignore[arg-type]
             axes.set(xlim=(0, 1), ylim=(0, 1.05), xticks=[0, 0.5, 1], yticks=[0, 0.5, 1])
             axes.set_title(short(labels[k], f" ({int(y[:, k].sum())})"), fontsize=9)
-        figure.supxlabel("threshold (in brackets: clips of the class)", fontsize=10)
+        figure.supxlabel("threshold", fontsize=10)
+        figure.supylabel("share (in brackets: clips of the class)", fontsize=10)
         figure.legend(loc="outside lower right", ncols=4)
     return figure
 
@@ -109,7 +110,7 @@ def confusion(table: ArrayLike, labels: Sequence[str], title: str = "Confusion")
     counts = np.asarray(table, dtype=np.float64)
     share = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
     with single(0.5 * len(labels) + 2.6, 0.42 * len(labels) + 2.2) as (figure, axes):
-        axes.imshow(share, cmap="Blues", vmin=0, vmax=1)
+        image = axes.imshow(share, cmap="Blues", vmin=0, vmax=1)
         for (row, column), value in np.ndenumerate(counts):
             if value:
                 colour = "white" if share[row, column] > 0.55 else INK
@@ -117,5 +118,6 @@ def confusion(table: ArrayLike, labels: Sequence[str], title: str = "Confusion")
                 axes.text(column, row, f"{value:g}", **place)  # type: ignore[arg-type]
         axes.set_xticks(range(counts.shape[1]), labels[: counts.shape[1]], rotation=40, ha="right")
         axes.set_yticks(range(len(counts)), labels[: len(counts)])
-        axes.set(title=title, xlabel="predicted", ylabel="true")
+        axes.set(title=title, xlabel="predicted", ylabel="true (numbers: tags)")
+        tidy_bar(figure, image, axes, pad=0.02, shrink=0.5, label="share of the row")
     return figure

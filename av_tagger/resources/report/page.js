@@ -94,7 +94,7 @@
       const x = `${(100 * (n * step - data.start)) / span}%`;
       const label = step < 1 ? clock(n * step) : clock(n * step).slice(0, -2);
       marks.push(svg("line", { x1: x, x2: x, y1: "60%", y2: "100%" }));
-      marks.push(svg("text", { x, y: "45%", "text-anchor": "middle" }, label));
+      marks.push(svg("text", { x, y: "45%", "text-anchor": "middle", class: n % 2 ? "odd" : "" }, label));
     }
     return marks;
   }

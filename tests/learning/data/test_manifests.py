@@ -112,6 +112,12 @@ def test_classes_can_be_taken_from_the_data(tmp_path: Path) -> None:
     assert classes_in([table, tmp_path / "folders"]).labels == ("Cat", "Dog", "Owl")
 
 
+def test_missing_data_is_one_sentence(tmp_path: Path) -> None:
+    for read in (lambda path: classes_in([path]), lambda path: read_examples(path, PETS)):
+        with pytest.raises(UsageError, match="nothing: there is no such data; give a folder"):
+            read(tmp_path / "nothing")
+
+
 @pytest.mark.parametrize(
     ("text", "error", "said"),
     [
