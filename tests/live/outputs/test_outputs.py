@@ -418,8 +418,8 @@ def retained(port: int, last: str) -> dict[str, str]:
 
     reader = paho.Client(paho.CallbackAPIVersion.VERSION2)
     reader.on_message = on_message
+    reader.on_connect = lambda *_: reader.subscribe("porch/#", qos=1)
     reader.connect("127.0.0.1", port)
-    reader.subscribe("porch/#", qos=1)
     reader.loop_start()
     assert done.wait(30)
     time.sleep(0.2)  # what else is kept
@@ -457,17 +457,20 @@ def test_a_real_broker(broker: int) -> None:
         if got.get("porch/status") == "offline":
             done.set()
 
+    subscribed = threading.Event()
     reader = paho.Client(paho.CallbackAPIVersion.VERSION2)
     reader.on_message = on_message
+    reader.on_connect = lambda *_: reader.subscribe("#", qos=1)
+    reader.on_subscribe = lambda *_: subscribed.set()
     reader.connect("127.0.0.1", broker)
-    reader.subscribe("#", qos=1)
     reader.loop_start()
+    assert subscribed.wait(30)  # later it would be told the last state only
     output = MqttOutput(parse_address(f"mqtt://127.0.0.1:{broker}/porch"), ("Train horn", "Bus"))
     output.take(OPENED)
     output.take(GAP)
     output.take(CLOSED)
     output.close()
-    assert done.wait(10)
+    assert done.wait(30)
     reader.disconnect()
     reader.loop_stop()
     assert states == ["ON", "OFF"]
