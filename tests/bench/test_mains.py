@@ -13,6 +13,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from PIL import Image
@@ -288,6 +289,30 @@ def test_savings(run: Run, tmp_path: Path) -> None:
     assert [row.split()[0] for row in rows] == ["float32", "--fast"]
     assert "1 of 1" in rows[0], "the reference agrees with itself"
     assert float(rows[0].split()[5]) < 1e-3, "and covers the film as well as can be"
+
+
+def test_candidates(run: Run, tmp_path: Path) -> None:
+    """The cheap features are those of the network: with half of the frames little is lost."""
+    make_video(tmp_path / "a.mp4", 2.0, fps=12, audio=None)
+    said = run("candidates", tmp_path, "--network", "thumbnail", "--cheap", "thumbnail")
+    shares = numbers(r"([\d.]+)% of the frames", said)
+    excess = numbers(r"excess ([\d.]+)%", said)
+    assert shares == [12.5, 25.0, 50.0]
+    assert 0 <= excess[2] <= excess[0]
+
+
+def test_candidates_by_hand() -> None:
+    """Frames on a line: the farthest from all before, first."""
+    from av_tagger.bench.candidates import CandidateShare, candidates, compare
+
+    place = np.array([0.0, 1.0, 10.0, 11.0, 50.0, 51.0, 90.0, 91.0])
+    D = np.abs(place[:, None] - place)
+    assert candidates(D, 3).tolist() == [0, 4, 7]
+    found = {1.0: CandidateShare(), 0.5: CandidateShare()}
+    compare(D, D, found)
+    assert found[1.0].same == [True]
+    assert found[1.0].excess == [0.0]
+    assert found[0.5].excess[0] >= 0
 
 
 def test_savings_without_films(run: Run, tmp_path: Path) -> None:

@@ -97,5 +97,5 @@ def test_marks_are_in_json_page_and_table(tagged: Tagged) -> None:
     assert text.count("seen, silent</small>") == 1
     console = Console(width=100)
     with console.capture() as captured:
-        console.print(table(marked.tags, Look()))
+        console.print(table(marked.tags, Look(width=100)))
     assert "seen, silent: trolleybus" in " ".join(captured.get().split())
