@@ -23,6 +23,13 @@ COLOURS = re.compile(r"\x1b\[([0-9;]+)m")
 NAMED = {n: v for n, v in vars(styles).items() if n.isupper() and isinstance(v, str)}
 
 
+@pytest.fixture(autouse=True)
+def fresh_styles() -> None:
+    """Rich keeps the codes of a style for the kind of terminal that it was first shown on."""
+    Style.parse.cache_clear()
+    Style._add.cache_clear()
+
+
 def luminance(colour: Color) -> float:
     """Relative luminance of sRGB as contrast is defined by it."""
     parts = (c / 255 for c in colour.get_truecolor())
