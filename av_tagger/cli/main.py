@@ -29,6 +29,7 @@ INTERRUPTED = 130
 NEAR = 0.75  # likeness of a mistyped command, 1 is the same
 VERSION = "--version"
 FLAGS = ("-h", "--help", VERSION, "--install-completion", "--show-completion")
+SWITCHES = ("-q", "--quiet", "-v", "--verbose", "--json", "--offline")  # that many commands have
 HELP_FLAGS = {"help_option_names": ["-h", "--help"]}
 
 COMMANDS = Commands()
@@ -86,6 +87,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """The console script. A first word that names a command runs it; all else is for `tag`."""
     name_the_default(os.environ, {*COMMANDS, *FLAGS})
     words = list(sys.argv[1:] if arguments is None else arguments) or ["--help"]
+    words = _command_first(words)
     if len(words) == 1 and words[0] in GROUPS:
         words.append("--help")
     if words[0] not in {*COMMANDS, *FLAGS}:
@@ -94,6 +96,15 @@ def main(arguments: Sequence[str] | None = None) -> None:
             sys.exit(USAGE)
         words.insert(0, "tag")
     sys.exit(_run_guarded(words))
+
+
+def _command_first(words: list[str]) -> list[str]:
+    """`--quiet batch FOLDER` means `batch FOLDER --quiet`; a file called `batch` stays a file."""
+    at = next((i for i, word in enumerate(words) if word not in SWITCHES), 0)
+    name = words[at]
+    if at == 0 or "--" in words or name not in COMMANDS or os.path.lexists(name):
+        return words
+    return [*words[at:], *words[:at]]
 
 
 def _run_guarded(words: list[str]) -> int:

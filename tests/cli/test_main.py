@@ -35,6 +35,11 @@ def words_of(monkeypatch: pytest.MonkeyPatch) -> list[str]:
         (["--json", "a.mp4"], ["tag", "--json", "a.mp4"]),
         (["--classes", "Dog", "a.mp4"], ["tag", "--classes", "Dog", "a.mp4"]),
         (["--reprot", "a.mp4"], ["tag", "--reprot", "a.mp4"]),
+        (["-q", "batch", "a", "-o", "R"], ["batch", "a", "-o", "R", "-q"]),
+        (["--offline", "-v", "doctor"], ["doctor", "--offline", "-v"]),
+        (["--json", "-v"], ["tag", "--json", "-v"]),
+        (["--json", "--", "batch"], ["tag", "--json", "--", "batch"]),
+        (["--classes", "train", "a.mp4"], ["tag", "--classes", "train", "a.mp4"]),
         (["tag", "a.mp4"], ["tag", "a.mp4"]),
         (["doctor"], ["doctor"]),
         (["./doctor"], ["tag", "./doctor"]),
@@ -124,6 +129,16 @@ def test_wrong_words_are_one_sentence(words: tuple[str, ...], sentence: str, av_
     assert done.err.startswith("av-tag: ")
     assert sentence in done.err
     assert done.err.count("\n") == 1
+
+
+def test_a_file_named_like_a_command_may_stand_behind_a_flag(
+    words_of: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "batch").touch()
+    with pytest.raises(SystemExit):
+        cli.main(["--quiet", "batch"])
+    assert words_of == ["tag", "--quiet", "batch"]
 
 
 def test_a_file_named_nearly_like_a_command_is_a_file(
