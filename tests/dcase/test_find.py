@@ -168,8 +168,8 @@ def test_a_folder_that_cannot_be_read_is_reported(
     put(tmp_path, f"good/{ROW}.wav", "closed/other.wav")
     scan = os.scandir
 
-    def refuse(place: Path) -> object:
-        if place.name == "closed":
+    def refuse(place: Path | int) -> object:
+        if isinstance(place, Path) and place.name == "closed":
             raise PermissionError(place)
         return scan(place)
 

@@ -83,7 +83,7 @@ def refuse(monkeypatch: pytest.MonkeyPatch, folder: Path) -> None:
     real = os.scandir
 
     def scandir(path: Any = ".") -> Any:
-        if Path(path) == folder:
+        if not isinstance(path, int) and Path(path) == folder:
             raise PermissionError(13, "Permission denied", str(path))
         return real(path)
 
