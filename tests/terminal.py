@@ -10,6 +10,7 @@ import re
 import signal
 import struct
 import subprocess
+import sys
 import termios
 import threading
 from collections.abc import Mapping, Sequence
@@ -18,6 +19,10 @@ from pathlib import Path
 
 ROWS = 50
 LONGEST_SECONDS = 300
+# A test run that was started in the background ignores Ctrl-C, and so would its programs.
+LISTENING = (
+    "import os, signal, sys; signal.signal(2, signal.SIG_DFL); os.execvp(sys.argv[1], sys.argv[1:])"
+)
 ESCAPE = re.compile(r"\x1b\[([0-9;?]*)([a-zA-Z])")
 
 
@@ -54,7 +59,7 @@ def run(
     fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", ROWS, columns, 0, 0))
     plain = {k: v for k, v in environment.items() if k not in ("COLUMNS", "NO_COLOR")}
     process = subprocess.Popen(
-        command,
+        [sys.executable, "-c", LISTENING, *command],
         cwd=folder,
         env={**plain, "TERM": "xterm-256color"},
         stdin=theirs,

@@ -8,6 +8,7 @@ import re
 import sys
 import time
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -36,6 +37,8 @@ REFUSED = {  # commands that the few clips of this test are too few for, and wha
     r"--precision 0\.9|--recall 0\.8|--alarms-per-hour": "cannot be guaranteed",
     r"--write-fusion": "no class has a threshold that is better on held-out recordings",
 }
+if find_spec("onnx") is None:
+    REFUSED[r"av-tag export"] = "pip install onnx"  # the extra that the page names
 SERVERS = {  # commands that run until Ctrl-C, and what they print when they are ready
     r"av-tag review RUN$": "review at",
 }
