@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from av_tagger.collection.rows import Rows
-from av_tagger.collection.sources import read_only
+from av_tagger.collection.sources import line_of, read_only
 from av_tagger.errors import StorageError, sentence
 
 PAUSE_SECONDS = 60.0
@@ -82,7 +82,7 @@ class _Update:
             self.scene, last = None, 0
         for number, kind, document in lines.execute(NEW_LINES, (last,)):
             last = number
-            self._take(kind, _document(document))
+            self._take(kind, line_of(document))
         self._store()
         self.rows.flush()
         self.db.execute("INSERT OR REPLACE INTO facts VALUES ('last', ?)", (str(last),))
@@ -120,14 +120,6 @@ class _Update:
             s = self.scene
             row = (s.start, s.finish, s.finish - s.start, json.dumps(s.tags), s.clip)
             self.db.execute(CHANGE, row)
-
-
-def _document(text: str) -> dict[str, Any]:
-    try:
-        found = json.loads(text)
-    except (ValueError, RecursionError):
-        return {}
-    return found if isinstance(found, dict) else {}
 
 
 def _number(line: dict[str, Any], name: str) -> float | None:

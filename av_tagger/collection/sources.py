@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import os
 import re
 import sqlite3
@@ -10,6 +11,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import closing, suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from av_tagger import cache
 from av_tagger.errors import UsageError, sentence
@@ -87,3 +89,12 @@ def _is_journal(path: Path) -> bool:
         names = {row[1] for row in db.execute("PRAGMA table_info(lines)")}
         return {"id", "wall", "kind", "document"} <= names
     return False
+
+
+def line_of(text: str) -> dict[str, Any]:
+    """A line of a live journal; empty where its text is damaged."""
+    try:
+        found = json.loads(text)
+    except (ValueError, RecursionError):
+        return {}
+    return found if isinstance(found, dict) else {}

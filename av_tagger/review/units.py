@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from av_tagger.collection.sources import IndexSource, read_only
+from av_tagger.collection.sources import IndexSource, line_of, read_only
 from av_tagger.dcase import parse_name
 from av_tagger.reports.schema import read_results
 from av_tagger.scores import ClassScore, Evidence, Tagged, log_odds
@@ -207,7 +207,7 @@ def _of_journal(path: Path) -> Iterator[ReviewUnit]:
     closed: dict[Any, dict[str, Any]] = {}
     with closing(read_only(path)) as db:
         for _, kind, text in db.execute(LINES):
-            line = _document(text)
+            line = line_of(text)
             number = line.get("number")
             if kind == "close":
                 closed[number] = line
@@ -215,14 +215,6 @@ def _of_journal(path: Path) -> Iterator[ReviewUnit]:
                 unit = _live_unit(path, closed.pop(number), line)
                 if unit is not None:
                     yield unit
-
-
-def _document(text: str) -> dict[str, Any]:
-    try:
-        found = json.loads(text)
-    except (ValueError, RecursionError):
-        return {}
-    return found if isinstance(found, dict) else {}
 
 
 def _live_unit(journal: Path, event: dict[str, Any], kept: dict[str, Any]) -> ReviewUnit | None:
