@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import threading
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import unquote, urlsplit
@@ -55,7 +56,9 @@ class MqttOutput(PlainOutput):
     def __init__(self, address: MqttAddress, labels: tuple[str, ...]) -> None:
         self.address, self.labels = address, labels
         self._client = _client(address)
-        self._client.on_connect = self._announce
+        self._client.on_connect = self._connected
+        self._answer = threading.Event()
+        self._refusal: str | None = None
         where = f"mqtt://{address.host}:{address.port}"
         try:
             self._client.connect(address.host, address.port, KEEP_ALIVE)
@@ -63,6 +66,7 @@ class MqttOutput(PlainOutput):
             reason = f"cannot be reached ({error})"
             raise MediaError(where, reason, "check the broker's address") from error
         self._client.loop_start()
+        self._await_answer(where)
 
     def take(self, line: LiveLine) -> None:
         if line.kind not in (LineKind.OPEN, LineKind.CLOSE):
@@ -84,7 +88,24 @@ class MqttOutput(PlainOutput):
     def _topic(self, label: str) -> str:
         return f"{self.address.prefix}/{slug(label)}/state"
 
-    def _announce(self, *_: Any) -> None:
+    def _await_answer(self, where: str) -> None:
+        """States follow the announcement, also in a run that ends at once."""
+        if not self._answer.wait(OPEN_SECONDS):
+            self._refusal = f"does not answer as a broker within {OPEN_SECONDS:g} s"
+        if self._refusal is not None:
+            self._client.disconnect()
+            self._client.loop_stop()
+            raise MediaError(where, self._refusal, "check the broker's address, user and password")
+
+    def _connected(self, _: Any, __: Any, ___: Any, reason: Any, ____: Any) -> None:
+        if reason.is_failure:
+            self._refusal = f"refuses the connection ({reason})"
+        else:
+            self._refusal = None
+            self._announce()
+        self._answer.set()
+
+    def _announce(self) -> None:
         """After each connection: that this program is there, and what it can hear."""
         prefix = self.address.prefix
         self._client.publish(f"{prefix}/status", "online", qos=1, retain=True)

@@ -14,6 +14,7 @@ import threading
 import time
 import wave
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
@@ -24,6 +25,7 @@ from rich.console import Console
 
 from av_tagger.errors import MediaError, StorageError, UsageError
 from av_tagger.live.lines import LineKind, LiveLine
+from av_tagger.live.outputs import mqtt
 from av_tagger.live.outputs.delivery import Delivery, command_output, webhook_output
 from av_tagger.live.outputs.files import DailyJournal, GrowingCaptions
 from av_tagger.live.outputs.keep import KeepSettings, KeptClips
@@ -376,14 +378,14 @@ def free_port() -> int:
 
 
 @contextmanager
-def mosquitto(folder: Path, port: int) -> Iterator[None]:
+def mosquitto(folder: Path, port: int, access: str = "allow_anonymous true") -> Iterator[None]:
     """A real broker on this machine."""
     pytest.importorskip("paho.mqtt.client", reason="paho-mqtt is not installed")
     program = shutil.which("mosquitto", path="/usr/sbin:/usr/local/sbin:/usr/bin:/usr/local/bin")
     if program is None:
         pytest.skip("mosquitto is not installed")
     config = folder / "mosquitto.conf"
-    config.write_text(f"listener {port} 127.0.0.1\nallow_anonymous true\n")
+    config.write_text(f"listener {port} 127.0.0.1\n{access}\n")
     with subprocess.Popen([program, "-c", str(config)], stderr=subprocess.DEVNULL) as server:
         for _ in range(100):
             try:
@@ -402,6 +404,28 @@ def broker(tmp_path: Path) -> Iterator[int]:
     port = free_port()
     with mosquitto(tmp_path, port):
         yield port
+
+
+@contextmanager
+def relay(port: int, target: int, delay: float) -> Iterator[None]:
+    """Passes one connection on to `target`; each of the target's words arrives later."""
+    with socket.create_server(("127.0.0.1", port)) as server, ThreadPoolExecutor(2) as pool:
+        pool.submit(_relay_one, server, target, delay, pool)
+        yield
+
+
+def _relay_one(server: socket.socket, target: int, delay: float, pool: ThreadPoolExecutor) -> None:
+    here, _ = server.accept()
+    there = socket.create_connection(("127.0.0.1", target))
+    pool.submit(_copy, here, there, 0.0)
+    _copy(there, here, delay)
+
+
+def _copy(source: socket.socket, target: socket.socket, delay: float) -> None:
+    while words := source.recv(4096):
+        time.sleep(delay)
+        target.sendall(words)
+    target.close()
 
 
 def retained(port: int, last: str) -> dict[str, str]:
@@ -478,6 +502,34 @@ def test_a_real_broker(broker: int) -> None:
     entry = json.loads(got["homeassistant/binary_sensor/porch_train_horn/config"])
     assert entry["state_topic"] == "porch/train_horn/state"
     assert entry["availability_topic"] == "porch/status"
+
+
+def test_a_run_that_ends_at_once_is_announced_first(tmp_path: Path) -> None:
+    """A broker that is slow to greet gets the entries before the states, and `offline` last."""
+    port, slow = free_port(), free_port()
+    with mosquitto(tmp_path, port), relay(slow, port, delay=0.5):
+        output = MqttOutput(parse_address(f"mqtt://127.0.0.1:{slow}/porch"), ("Train horn",))
+        output.take(OPENED)
+        output.close()
+        got = retained(port, "porch/status")
+    assert (got["porch/status"], got["porch/train_horn/state"]) == ("offline", "ON")
+
+
+def test_a_broker_that_wants_a_password(tmp_path: Path) -> None:
+    port = free_port()
+    refused = pytest.raises(MediaError, match="refuses the connection")
+    with mosquitto(tmp_path, port, "allow_anonymous false"), refused as error:
+        MqttOutput(parse_address(f"mqtt://127.0.0.1:{port}"), ())
+    assert "user and password" in str(error.value)
+
+
+def test_a_server_that_is_no_broker(monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("paho.mqtt.client", reason="paho-mqtt is not installed")
+    monkeypatch.setattr(mqtt, "OPEN_SECONDS", 0.2)
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        port = silent.getsockname()[1]
+        with pytest.raises(MediaError, match="does not answer as a broker"):
+            MqttOutput(parse_address(f"mqtt://127.0.0.1:{port}"), ())
 
 
 def test_no_broker_there() -> None:
