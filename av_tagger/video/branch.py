@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import copy
-import io
 import itertools
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal, cast
@@ -27,6 +26,7 @@ from av_tagger.protocols import (
 )
 from av_tagger.scores import BranchInfo, KeyFrame, Scores, Status
 from av_tagger.settings import check_range
+from av_tagger.small_pictures import request_jpegs, small_jpeg
 from av_tagger.stages import stage
 from av_tagger.video.assign import Assignment, How, rectify
 from av_tagger.video.imagenet import short
@@ -36,7 +36,7 @@ from av_tagger.video.still import merge_still
 from av_tagger.video.words import RuleName
 
 Objects = tuple[tuple[str, float], ...]  # of a key frame: name and probability
-PICTURE_SIDE = 320  # pixels of the longer side of a kept picture
+Jpegs = Callable[[], Sequence[bytes | None]]  # of the key frames of a clip; waits for them
 PRECISIONS = ("auto", "float32", "bfloat16", "int8")
 
 
@@ -190,11 +190,15 @@ class SparseEye:
             chosen = self.parts.selector.select(features, self.settings.keyframes)
         with stage("recognise"):
             pictures = self._pictures(films, chosen)
+            jpegs = self._request_jpegs(films, chosen, pictures)
             objects = self._recognise(films, chosen, pictures)
         with stage("words"):
             cuts = cuts_of(features, [film.times for film in films])
             named = self._named(objects, chosen)
-            seen = iter(list(map(self._score, films, chosen, objects, named, pictures, cuts)))
+        with stage("pictures"):
+            frames = list(map(self._keyframes, films, chosen, named, jpegs))
+        with stage("words"):
+            seen = iter(list(map(self._score, films, chosen, objects, frames, pictures, cuts)))
         return [
             next(seen) if len(clip) else Scores.silent(self.labels, Status.NO_TRACK)
             for clip in clips
@@ -203,12 +207,28 @@ class SparseEye:
     def _pictures(
         self, films: Sequence[Frames], chosen: Sequence[Representatives]
     ) -> list[Images | None]:
-        """RGB key frames of each clip, where they are kept or the recogniser reads them."""
-        recogniser = self.parts.recogniser
-        wanted = self.settings.pictures or self.settings.where
-        if not wanted and (recogniser is None or self._of_frames is not None):
+        """RGB key frames of each clip, where the recogniser reads them."""
+        reads = self.parts.recogniser is not None and self._of_frames is None
+        if not (reads or self.settings.where):
             return [None] * len(films)
         return [film.rgb(pick.rows) for film, pick in zip(films, chosen, strict=True)]
+
+    def _request_jpegs(
+        self,
+        films: Sequence[Frames],
+        chosen: Sequence[Representatives],
+        pictures: Sequence[Images | None],
+    ) -> list[Jpegs]:
+        """Requested before the recognition, which takes its time; the same for each clip."""
+        return list(map(self._jpegs_of, films, chosen, pictures))
+
+    def _jpegs_of(self, film: Frames, chosen: Representatives, pictures: Images | None) -> Jpegs:
+        """By the decoding process; those that are here in RGB anyway cost less here."""
+        if not self.settings.pictures:
+            return lambda: [None] * len(chosen.rows)
+        if pictures is None:
+            return request_jpegs(film, chosen.rows)
+        return lambda: [small_jpeg(image) for image in pictures]
 
     def _recognise(
         self,
@@ -239,19 +259,23 @@ class SparseEye:
         named = iter(self._reasons.named(np.concatenate(known)))
         return [list(itertools.islice(named, len(pick.rows))) for pick in chosen]
 
+    @staticmethod
+    def _keyframes(
+        film: Frames, chosen: Representatives, named: Sequence[Objects], jpegs: Jpegs
+    ) -> tuple[KeyFrame, ...]:
+        seconds = film.times[chosen.rows].tolist()
+        return tuple(map(KeyFrame, seconds, chosen.weights.tolist(), named, jpegs()))
+
     def _score(  # what the steps before found in one clip
         self,
         film: Frames,
         chosen: Representatives,
         objects: NDArray[np.float64] | None,
-        named: Sequence[Objects],
+        keyframes: tuple[KeyFrame, ...],
         pictures: Images | None,
         cuts: tuple[float, ...],
     ) -> Scores:
         seconds = film.times[chosen.rows]
-        kept = pictures if self.settings.pictures else None
-        jpegs = [None] * len(seconds) if kept is None else [small_jpeg(image) for image in kept]
-        keyframes = tuple(map(KeyFrame, seconds.tolist(), chosen.weights.tolist(), named, jpegs))
         if objects is None or self.parts.words is None:
             silent = Scores.silent(self.labels, self.status)
             return replace(silent, keyframes=keyframes, cuts=cuts)
@@ -273,14 +297,3 @@ class SparseEye:
 def _frame_recogniser(recogniser: Recogniser | None) -> FrameRecogniser | None:
     reads = isinstance(recogniser, FrameRecogniser) and recogniser.reads_frames
     return cast("FrameRecogniser", recogniser) if reads else None
-
-
-def small_jpeg(image: Images, side: int = PICTURE_SIDE) -> bytes:
-    """A picture for people: its longer side at most `side` pixels."""
-    from PIL import Image
-
-    picture = Image.fromarray(image)
-    picture.thumbnail((side, side))
-    buffer = io.BytesIO()
-    picture.save(buffer, "JPEG", quality=82)
-    return buffer.getvalue()

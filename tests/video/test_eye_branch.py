@@ -18,7 +18,8 @@ from av_tagger.errors import DeviceError, UsageError
 from av_tagger.labels import ClassList, SoundClass, dcase2017
 from av_tagger.protocols import Representatives, VideoBranch
 from av_tagger.scores import BranchInfo, KeyFrame, Status
-from av_tagger.video.branch import PRECISIONS, EyeParts, EyeSettings, SparseEye, small_jpeg
+from av_tagger.small_pictures import small_jpeg
+from av_tagger.video.branch import PRECISIONS, EyeParts, EyeSettings, SparseEye
 from av_tagger.video.eyes import load_eye
 from av_tagger.video.features import Compute
 from av_tagger.video.load import thumbnail
