@@ -30,15 +30,25 @@ GEOMETRY = Geometry(int(CROP / SHARE), CROP, HALF, HALF, "bicubic")
 
 
 class SameConv(nn.Conv2d):
-    """A strided convolution padded as in TensorFlow: ceil(size / stride) outputs."""
+    """A strided convolution padded as in TensorFlow: ceil(size / stride) outputs.
+
+    Where TensorFlow pads one side more, `F.pad` would copy the input, the largest tensor here.
+    Instead the convolution pads one stride too much, and its first output is dropped.
+    """
 
     def forward(self, x: Tensor) -> Tensor:
-        edges: list[int] = []
-        sides = zip(x.shape[-2:], self.kernel_size, self.stride, strict=True)
-        for size, kernel, stride in reversed(list(sides)):
-            missing = max(0, (-(-size // stride) - 1) * stride + kernel - size)
-            edges += [missing // 2, missing - missing // 2]
-        return super().forward(F.pad(x, edges))
+        padding: list[int] = []
+        kept: list[slice] = []
+        for size, kernel, stride in zip(x.shape[-2:], self.kernel_size, self.stride, strict=True):
+            outputs = -(-size // stride)
+            missing = max(0, (outputs - 1) * stride + kernel - size)
+            uneven = missing % 2
+            padding.append(missing // 2 + uneven * stride)
+            kept.append(slice(uneven, uneven + outputs))
+        found = F.conv2d(
+            x, self.weight, self.bias, self.stride, padding, self.dilation, self.groups
+        )
+        return found[..., kept[0], kept[1]]
 
 
 class NormAct(nn.BatchNorm2d):
