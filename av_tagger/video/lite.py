@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from av_tagger.networks import same_convolution
 from av_tagger.video.alexnet import Geometry
 
 STEM, HEAD, OBJECTS = 32, 1280, 1000
@@ -30,25 +31,10 @@ GEOMETRY = Geometry(int(CROP / SHARE), CROP, HALF, HALF, "bicubic")
 
 
 class SameConv(nn.Conv2d):
-    """A strided convolution padded as in TensorFlow: ceil(size / stride) outputs.
-
-    Where TensorFlow pads one side more, `F.pad` would copy the input, the largest tensor here.
-    Instead the convolution pads one stride too much, and its first output is dropped.
-    """
+    """A strided convolution padded as in TensorFlow: ceil(size / stride) outputs."""
 
     def forward(self, x: Tensor) -> Tensor:
-        padding: list[int] = []
-        kept: list[slice] = []
-        for size, kernel, stride in zip(x.shape[-2:], self.kernel_size, self.stride, strict=True):
-            outputs = -(-size // stride)
-            missing = max(0, (outputs - 1) * stride + kernel - size)
-            uneven = missing % 2
-            padding.append(missing // 2 + uneven * stride)
-            kept.append(slice(uneven, uneven + outputs))
-        found = F.conv2d(
-            x, self.weight, self.bias, self.stride, padding, self.dilation, self.groups
-        )
-        return found[..., kept[0], kept[1]]
+        return same_convolution(x, self.weight, self.bias, self.stride[0], self.groups)
 
 
 class NormAct(nn.BatchNorm2d):
