@@ -162,13 +162,11 @@ def _rise(before: Vector, after: Vector) -> float:
     return total
 
 
-@_compiled(
-    "void(float64[:, ::1], float64[::1], float64, float64[::1], int64[::1], float64[::1])"
-)
+@_compiled("void(float64[:, ::1], float64[::1], float64, float64[::1], int64[::1], float64[::1])")
 def _leaders(  # buffers that are filled
     D: Matrix, v: Vector, risen: float, most: Vector, top: Rows, worth: Vector
 ) -> None:
-    """The rows that are worth most at v, the first of equals first; `top` holds any to begin with."""
+    """The rows that are worth most at v, the first of equals first; `top` holds some to start."""
     n, count, filled = len(D), len(top), 0
     reached = np.inf
     for m in range(count):
