@@ -17,7 +17,7 @@ import pytest
 
 from av_tagger.clip import Clip, Frames, Media, Waveform
 from av_tagger.errors import StorageError
-from av_tagger.protocols import DecodeRequest
+from av_tagger.protocols import DecodeRequest, EyeDetails
 from av_tagger.runner.concurrency import Concurrency
 from av_tagger.runner.flow import MOST_DEFECTS, Flow
 from av_tagger.runner.job import Job, Record
@@ -423,9 +423,9 @@ def test_pictures_are_made_where_they_are_kept(detail: bool) -> None:
     class Painter(RedEye):
         pictures = True
 
-        def without_pictures(self) -> Painter:
+        def reporting(self, details: EyeDetails) -> Painter:
             other = Painter()
-            other.pictures = False
+            other.pictures = details.pictures
             return other
 
         def see(self, clips: Sequence[Frames]) -> list[Scores]:
