@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 
 import numpy as np
 
-from av_tagger.fusion.logit import LOOKED, LogitFusion
+from av_tagger.fusion.logit import LOOKED, LogitFusion, or_zero
 from av_tagger.fusion.scales import ROWS
 from av_tagger.fusion.thresholds import Floats
 from av_tagger.fusion.weighing import Weighing
@@ -25,13 +25,13 @@ def marks_of(
     Heard: the ear alone reaches its threshold. Seen: the eye alone reaches its own. Classes that
     cannot be seen are never "not seen".
     """
-    if not heard or not isinstance(fusion, Weighing):
-        return [("",) * len(one.labels) for one in heard]
-    ear, eye = (np.stack([one.probabilities for one in side]) for side in (heard, seen))
     pairs = zip(heard, seen, strict=True)
     both = [h.status in LOOKED and s.status in LOOKED for h, s in pairs]
-    known, hears = np.isfinite(ear), np.nan_to_num(ear) >= fusion.rows.ear
-    evidence = np.nan_to_num(eye)
+    if not any(both) or not isinstance(fusion, Weighing):
+        return [("",) * len(one.labels) for one in heard]
+    ear, eye = (np.array([one.probabilities for one in side]) for side in (heard, seen))
+    known, hears = np.isfinite(ear), or_zero(ear) >= fusion.rows.ear
+    evidence = or_zero(eye)
     sees = _eye_alone(fusion, evidence) >= fusion.rows.eye
     visible = fusion.gain > 0 if isinstance(fusion, LogitFusion) else np.isfinite(eye)
     unseen, silent = hears & visible & (evidence < UNSEEN), known & sees & ~hears
