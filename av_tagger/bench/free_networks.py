@@ -47,7 +47,13 @@ class FreeFeatures(NetworkFeatures):
         super().__init__("free", Thumbnail(), geometry, Compute(GPU_BATCH))
 
     def _features_of(self, clips: Sequence[Frames], batch: Sequence[tuple[int, Rows]]) -> Tensor:
-        return torch.cat([_film(len(clips[c]))[rows] for c, rows in batch])
+        found = [_rows_of(_film(len(clips[c])), rows) for c, rows in batch]
+        return found[0] if len(found) == 1 else torch.cat(found)
+
+
+def _rows_of(film: Tensor, rows: Rows) -> Tensor:
+    """Without a copy where all are wanted: a network would write them there."""
+    return film if len(rows) == len(film) else film[rows]
 
 
 @cache
@@ -78,19 +84,20 @@ def _film_distances(frames: int) -> Tensor:
     return distances([_film(frames)])[0]
 
 
-class StoredLogits(nn.Module):
-    """Classifier outputs with a few probable objects, by the number that stands for a picture."""
+class StoredProbabilities(nn.Module):
+    """Answers with a few probable objects, by the number that stands for a picture."""
 
-    logits: Tensor
+    table: Tensor
 
     def __init__(self, objects: int) -> None:
         super().__init__()
         generator = torch.Generator().manual_seed(0)
+        logits = 2.5 * torch.randn(PICTURES, objects, generator=generator)
         self.num_classes = objects
-        self.register_buffer("logits", 2.5 * torch.randn(PICTURES, objects, generator=generator))
+        self.register_buffer("table", logits.softmax(dim=1))
 
     def forward(self, pictures: Tensor) -> Tensor:
-        return self.logits[pictures.flatten().long() % PICTURES]
+        return self.table[pictures % PICTURES]
 
 
 class FreeRecogniser(NetworkRecogniser):
@@ -107,9 +114,10 @@ class FreeRecogniser(NetworkRecogniser):
         assert len(chosen) == sum(map(len, rows))
         return torch.from_numpy(np.concatenate(rows))
 
-    def _input(self, x: Tensor) -> Tensor:
-        """Prepared on the card."""
-        return x
+    def _forward(self, x: Tensor) -> Tensor:
+        """The card prepares pictures, and makes probabilities of what the network says."""
+        found: Tensor = self.network(x)
+        return found
 
 
 class FreeEar(MilEar):
@@ -143,7 +151,7 @@ def _heard(instances: int, classes: int) -> tuple[NDArray[np.float32], NDArray[n
 def free_eye(recogniser: str) -> SparseEye:
     """The whole eye with stored answers; key frames, words and evidence are real."""
     classifier = build_classifier(recogniser)
-    classifier = replace(classifier, network=StoredLogits(len(classifier.objects)))
+    classifier = replace(classifier, network=StoredProbabilities(len(classifier.objects)))
     classes, settings = dcase2017(), EyeSettings()
     path = fetch.find(fetch.TABLE)
     assert path is not None, "the table of the words is in the package"
