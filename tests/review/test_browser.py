@@ -57,7 +57,7 @@ def test_questions_are_answered_by_keys_and_stored_as_they_come(
     wanted = [q["label"] for q in served.json("questions")["questions"]]
     assert asked(page) == f"{wanted[0]}?"
     page.wait("document.querySelector('#players > :not([hidden])').readyState > 2")
-    assert page.js("document.querySelectorAll('#players > [hidden]').length") == 2, "preloaded"
+    page.wait("document.querySelectorAll('#players > [hidden]').length === 2")  # preloaded
     for key in "yns":
         press(page, key)
     assert asked(page) == f"{wanted[3]}?", "no wait between answers"
