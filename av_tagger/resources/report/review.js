@@ -12,6 +12,7 @@
   let muted = false, loaded = false, timer = 0;
   const began = Date.now();
   let given = 0;
+  let ended = false; // the server: then no media file can be loaded, which is not its fault
 
   async function ask(path, body) {
     const options = body === undefined ? {} : {
@@ -22,6 +23,7 @@
     try {
       response = await fetch(path, options);
     } catch {
+      ended = true;
       throw new Error("av-tag review has ended; start it again, all answers that were sent are kept");
     }
     const text = await response.text();
@@ -77,7 +79,7 @@
       element.hidden = i > 0;
       element.muted = muted;
       if (i > 0) element.pause();
-      else if (element.broken) complain(new Error("This file cannot be played; S skips it."));
+      else if (element.broken && !ended) complain(new Error("This file cannot be played; S skips it."));
       else if (element.paused) play(element);
     });
   }
