@@ -12,7 +12,7 @@
   let muted = false, loaded = false, timer = 0;
   const began = Date.now();
   let given = 0;
-  let ended = false; // the server: then no media file can be loaded, which is not its fault
+  let refused = false; // the last answer: that is said, not that its file cannot be played
 
   async function ask(path, body) {
     const options = body === undefined ? {} : {
@@ -23,7 +23,6 @@
     try {
       response = await fetch(path, options);
     } catch {
-      ended = true;
       throw new Error("av-tag review has ended; start it again, all answers that were sent are kept");
     }
     const text = await response.text();
@@ -79,7 +78,7 @@
       element.hidden = i > 0;
       element.muted = muted;
       if (i > 0) element.pause();
-      else if (element.broken && !ended) complain(new Error("This file cannot be played; S skips it."));
+      else if (element.broken && !refused) complain(new Error("This file cannot be played; S skips it."));
       else if (element.paused) play(element);
     });
   }
@@ -165,10 +164,12 @@
     const body = { key: q.key, part: q.part, answer: kind, other: label || "", reviewer: at("reviewer").value.trim() };
     sending = sending.then(() => ask("answer", body)).then((found) => {
       unsent = unsent.filter((n) => n !== name(q));
+      refused = false;
       take(found);
     }).catch((error) => {
       unsent = unsent.filter((n) => n !== name(q));
       queue = [q, ...queue.filter((each) => name(each) !== name(q))];
+      refused = true;
       draw();
       complain(error);
     });
