@@ -109,8 +109,7 @@ def test_windows_land_in_memory_that_is_locked_once_per_block(
     seen: list[bool] = []
 
     def look(films: Sequence[Frames], rows: Sequence[Rows]) -> None:
-        for film in films:
-            seen.append(card.holds(film.images))
+        seen.extend(card.holds(film.images) for film in films)
 
     run_of(tmp_path / "run", clips, pool, look)
     assert seen == [True] * len(seen)
