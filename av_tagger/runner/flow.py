@@ -85,7 +85,7 @@ class Flow:
     def __init__(
         self, worker: Worker, concurrency: Concurrency, profiler: Profiler | None = None
     ) -> None:
-        self.worker = worker if concurrency.detail else worker.without_pictures()
+        self.worker = worker if concurrency.detail else worker.without_details()
         self.concurrency = concurrency
         self.profiler = profiler or Profiler()
         self.queue = WindowQueue(

@@ -7,7 +7,7 @@ import itertools
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Literal, cast
+from typing import TYPE_CHECKING, Literal, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,6 +16,7 @@ from av_tagger.clip import Frames, Images
 from av_tagger.labels import ClassList
 from av_tagger.precision import parse_precision
 from av_tagger.protocols import (
+    EyeDetails,
     FrameFeatures,
     FrameRecogniser,
     KeyframeSelector,
@@ -34,6 +35,9 @@ from av_tagger.video.locate import located
 from av_tagger.video.reasons import Reasons
 from av_tagger.video.still import merge_still
 from av_tagger.video.words import RuleName
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 Objects = tuple[tuple[str, float], ...]  # of a key frame: name and probability
 Jpegs = Callable[[], Sequence[bytes | None]]  # of the key frames of a clip; waits for them
@@ -110,7 +114,7 @@ class SparseEye:
     """A `VideoBranch`: key frames by sparse coding, objects in them, evidence for sound classes."""
 
     def __init__(self, parts: EyeParts, classes: ClassList, settings: EyeSettings) -> None:
-        self.parts, self.settings = parts, settings
+        self.parts, self.settings, self.details = parts, settings, EyeDetails()
         self._labels = classes.labels
         names: list[str] = []
         similarity: NDArray[np.float32] = np.empty((0, len(classes)), dtype=np.float32)
@@ -122,10 +126,10 @@ class SparseEye:
         self._of_frames = _frame_recogniser(parts.recogniser)
         self._reasons = Reasons(self._labels, names, similarity, settings.sharing, settings.keep)
 
-    def without_pictures(self) -> SparseEye:
-        """The same eye, which keeps no pictures of its key frames."""
+    def reporting(self, details: EyeDetails) -> SparseEye:
+        """The same eye, which leaves out the other details."""
         other = copy.copy(self)
-        other.settings = replace(self.settings, pictures=False)
+        other.details = details
         return other
 
     @property
@@ -177,8 +181,6 @@ class SparseEye:
 
     def see(self, clips: Sequence[Frames]) -> list[Scores]:
         """Features, key frames and recognition, each in one batched call over all clips."""
-        from av_tagger.video.cuts import cuts_of  # torch; settings are read without it
-
         films = [clip for clip in clips if len(clip)]
         if not films:
             return [Scores.silent(self.labels, Status.NO_TRACK) for _ in clips]
@@ -193,7 +195,7 @@ class SparseEye:
             jpegs = self._request_jpegs(films, chosen, pictures)
             objects = self._recognise(films, chosen, pictures)
         with stage("words"):
-            cuts = cuts_of(features, [film.times for film in films])
+            cuts = self._cuts(features, films)
             named = self._named(objects, chosen)
         with stage("pictures"):
             frames = list(map(self._keyframes, films, chosen, named, jpegs))
@@ -203,6 +205,15 @@ class SparseEye:
             next(seen) if len(clip) else Scores.silent(self.labels, Status.NO_TRACK)
             for clip in clips
         ]
+
+    def _cuts(
+        self, features: Sequence[Tensor], films: Sequence[Frames]
+    ) -> Sequence[tuple[float, ...]]:
+        from av_tagger.video.cuts import cuts_of  # torch; settings are read without it
+
+        if not self.details.cuts:
+            return [()] * len(films)
+        return cuts_of(features, [film.times for film in films])
 
     def _pictures(
         self, films: Sequence[Frames], chosen: Sequence[Representatives]
@@ -224,7 +235,7 @@ class SparseEye:
 
     def _jpegs_of(self, film: Frames, chosen: Representatives, pictures: Images | None) -> Jpegs:
         """By the decoding process; those that are here in RGB anyway cost less here."""
-        if not self.settings.pictures:
+        if not (self.settings.pictures and self.details.pictures):
             return lambda: [None] * len(chosen.rows)
         if pictures is None:
             return request_jpegs(film, chosen.rows)
@@ -254,7 +265,7 @@ class SparseEye:
     ) -> list[Sequence[Objects]]:
         """For each clip the objects of its key frames, found for all clips at once."""
         known = [one for one in objects if one is not None]
-        if not known:
+        if not (known and self.details.objects):
             return [[()] * len(pick.rows) for pick in chosen]
         named = iter(self._reasons.named(np.concatenate(known)))
         return [list(itertools.islice(named, len(pick.rows))) for pick in chosen]

@@ -24,6 +24,7 @@ from av_tagger.bench.free_networks import free_eye
 from av_tagger.bench.random_networks import random_ear
 from av_tagger.clip import ColourMatrix, Frames, Waveform
 from av_tagger.networks import upload, upload_rows
+from av_tagger.protocols import EyeDetails
 from av_tagger.video import cuts, keyframes
 from av_tagger.video.alexnet import ARCHITECTURES
 from av_tagger.video.card_frames import copied, rgb_on
@@ -123,14 +124,18 @@ class Waits:
 
 
 @pytest.mark.parametrize("clips", [1, 2, 8])
-def test_the_eye_waits_three_times_per_batch(clips: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    """For distances, for objects, and for changes of the picture; not per clip."""
-    eye, batch = free_eye("mobilenetv3_small_050").without_pictures(), films(clips)
+@pytest.mark.parametrize("cuts", [False, True])
+def test_the_eye_waits_once_per_step_and_batch(
+    clips: int, cuts: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """For distances, for objects, and for cuts where they are wanted; not per clip."""
+    details = EyeDetails(pictures=False, objects=False, cuts=cuts)
+    eye, batch = free_eye("mobilenetv3_small_050").reporting(details), films(clips)
     eye.parts = replace(eye.parts, selector=SparseKeyframes())
     monkeypatch.setattr(keyframes, "distances", lambda found: list(map(without_waiting, found)))
     eye.see(batch)
     waits = Waits(monkeypatch)
-    assert waits.of(lambda: eye.see(batch)) == 3
+    assert waits.of(lambda: eye.see(batch)) == 2 + cuts
 
 
 def test_the_ear_waits_once_per_batch(monkeypatch: pytest.MonkeyPatch) -> None:
