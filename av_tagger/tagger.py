@@ -16,7 +16,8 @@ from av_tagger.ahead import in_threads, one_ahead
 from av_tagger.audio.events import EventSettings, ending_by, find_events
 from av_tagger.clip import Clip, Media
 from av_tagger.errors import AvTaggerError, MediaError, UsageError
-from av_tagger.fusion.marks import marked
+from av_tagger.fusion.logit import LOOKED
+from av_tagger.fusion.marks import ear_limits, marks_of
 from av_tagger.media.early import Open
 from av_tagger.media.remote import Source, at_hand, named
 from av_tagger.ontology import fold
@@ -43,7 +44,7 @@ from av_tagger.scores import (
     Tagged,
 )
 from av_tagger.shots import by_shot, shots_between
-from av_tagger.stitching import align, best_windows, class_scores, stitch
+from av_tagger.stitching import align, best_windows, of_windows, stitch
 
 OFF = BranchInfo(Status.OFF, "none")
 
@@ -59,6 +60,7 @@ class WindowResult:
     fused: Scores
     thresholds: NDArray[np.float64]
     notes: tuple[str, ...] = ()
+    marks: tuple[str, ...] = ()  # one per class; see `fusion.marks`
 
 
 Watch = Callable[[Media, WindowResult], None]
@@ -174,6 +176,7 @@ class Tagger:
     ) -> list[WindowResult]:
         """Fuse the scores of ear and eye for each window."""
         fused = self.parts.fusion.fuse(heard, seen)
+        marks = marks_of(self.parts.fusion, heard, seen)
         return [
             WindowResult(
                 w.start_seconds,
@@ -183,8 +186,9 @@ class Tagger:
                 f,
                 self._thresholds(h, s),
                 (*w.notes, *w.remarks),
+                m,
             )
-            for w, h, s, f in zip(windows, heard, seen, fused, strict=True)
+            for w, h, s, f, m in zip(windows, heard, seen, fused, marks, strict=True)
         ]
 
     def merge_windows(
@@ -202,14 +206,7 @@ class Tagger:
             [(t.start_seconds, t.end_seconds) for t in window_results],
         )
         start, end = window_results[0].start_seconds, window_results[-1].end_seconds
-        fused = np.array([t.fused.probabilities for t in window_results])
-        thresholds = np.array([t.thresholds for t in window_results])
-        heard = np.array([t.heard.probabilities for t in window_results])
-        seen = np.array([t.seen.probabilities for t in window_results])
-        best = best_windows(fused, thresholds)
-        found = class_scores(best, fused, heard, seen, thresholds)
-        pairs = [(window_results[i].heard, window_results[i].seen) for i in best]
-        found = marked(found, pairs, self.parts.fusion, self.parts.ear_thresholds)
+        best, found = self._class_scores(window_results)
         scores = dict(zip(self.parts.labels, found, strict=True))
         tagged = [label for label, score in scores.items() if score.fused >= score.threshold]
         shown = fold(tagged) if self.parts.fold else frozenset(tagged)
@@ -233,6 +230,30 @@ class Tagger:
             notes=tuple(dict.fromkeys(note for t in window_results for note in t.notes)),
         )
         return by_shot(result, _shots(window_results)) if self.parts.by_shot else result
+
+    def _class_scores(
+        self, window_results: Sequence[WindowResult]
+    ) -> tuple[list[int], list[ClassScore]]:
+        """For each class the window that decides it, and the scores there."""
+        fused = np.array([t.fused.probabilities for t in window_results])
+        thresholds = np.array([t.thresholds for t in window_results])
+        best = best_windows(fused, thresholds)
+        heard, seen = (
+            of_windows(best, np.array([scores.probabilities for scores in side]))
+            for side in zip(*((t.heard, t.seen) for t in window_results), strict=True)
+        )
+        deciding = thresholds[best, np.arange(len(best))].tolist()
+        looked = [t.seen.status in LOOKED for t in window_results]
+        decided = zip(heard, deciding, [looked[i] for i in best], strict=True)
+        columns = (
+            [score or 0.0 for score in of_windows(best, fused)],
+            heard,
+            seen,
+            deciding,
+            [window_results[i].marks[k] for k, i in enumerate(best)],
+            ear_limits(self.parts.ear_thresholds, decided),
+        )
+        return best, list(map(ClassScore, *columns))
 
     def hear(self, windows: Sequence[Media]) -> list[Scores]:
         """Scores of the ear for each window."""
@@ -276,7 +297,7 @@ class Tagger:
         return self.parts.fusion.thresholds(heard, seen)
 
     def _events(self, activity: Activity | None, k: int) -> tuple[Event, ...]:
-        if activity is None or not np.isfinite(activity.values[:, k]).any():
+        if activity is None:
             return ()
         rows = self.parts.ear_thresholds
         high = (
