@@ -7,6 +7,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
 
 from av_tagger.clip import Media
@@ -20,6 +21,7 @@ from av_tagger.runner.job_shelf import JobShelf
 from av_tagger.runner.profiler import Profiler
 from av_tagger.runner.window_queue import Window, WindowQueue, cost_of, usual_cost
 from av_tagger.runner.worker import InferenceThread, Worker
+from av_tagger.stages import watched
 from av_tagger.tagger import WindowResult
 
 MOST_EVENTS = 64  # events handled before finished clips are looked for again
@@ -147,7 +149,8 @@ class Flow:
     # In the decoder threads.
 
     def _decode_on_engine(self) -> None:
-        self._decode(self._engines.popleft(), large=True)
+        with watched(self.profiler.of):
+            self._decode(self._engines.popleft(), large=True)
 
     def _decode(self, make: Callable[[], Decoder] | None = None, *, large: bool = False) -> None:
         decoder = (make or self.worker.decoder)()
@@ -189,11 +192,10 @@ class Flow:
     def _decode_one(self, decoder: Decoder, sequence: int, job: Job) -> None:
         number, seconds, problem = 0, 0.0, None
         limit = min(self.concurrency.window_limit, self.concurrency.clip_limit)
-        own_stage = None if decoder.in_process else "transport"
         try:
             windows = decoder.windows(job.clip, self.worker.tagger.parts.request, limit)
             while True:
-                with self.profiler.of("decode", own_stage) as lap:
+                with self.profiler.of("decode", None if decoder.in_process else "transport") as lap:
                     media = next(windows, None)
                 # No window takes longer than its limit: more is a clock that jumped.
                 seconds += lap.seconds if decoder.in_process else min(lap.seconds, limit)
@@ -287,11 +289,9 @@ class Flow:
     def _next_events(self) -> list[ScoredWindow | Decoded | ThreadEnded]:
         """Wait for the next event; take more that have already arrived."""
         events = [self._events.get()]
-        while len(events) < MOST_EVENTS:
-            try:
+        with suppress(queue.Empty):
+            while len(events) < MOST_EVENTS:
                 events.append(self._events.get_nowait())
-            except queue.Empty:
-                break
         return events
 
     def _note(self, event: ScoredWindow | Decoded) -> None:
