@@ -28,7 +28,7 @@ from av_tagger.errors import MediaError, UsageError
 from av_tagger.media import close_decoders
 from tests import ROOT
 
-SLICE, SLOW_SECONDS = 300, 60  # mutants of the slice; with --slow a slice with a fresh seed
+SLICE, SLOW_SECONDS = 200, 60  # mutants of the slice; with --slow a slice with a fresh seed
 
 
 @pytest.fixture(scope="module")

@@ -96,7 +96,7 @@ def test_what_is_hidden_and_what_is_not() -> None:
 def test_every_command_works(plain: PlainInstall, folder: Path) -> None:
     video, run, out = folder / "clip.mp4", folder / "run", folder / "out"
     truth = ("--truth", run / "truth.csv")
-    concert, trained = folder / "concert", out / "trained"
+    concert, trained, sound = folder / "concert", out / "trained", folder / "clip.wav"
     commands: dict[str, list[object]] = {
         "tag": ["tag", video, *EAR, "-o", out / "tag", "--format", FORMATS],
         "report page": ["tag", video, *EAR, "--report", out / "page.html"],
@@ -104,14 +104,7 @@ def test_every_command_works(plain: PlainInstall, folder: Path) -> None:
         "batch": ["batch", video, *EAR, "-o", out / "batch"],
         "listen": ["listen", video, "--pace", "fast", *EAR],
         "tag with the eye": ["tag", video, "--ear", "starter", "--offline", "--quiet"],
-        "arena": [
-            "arena",
-            folder / "clip.wav",
-            "--truth",
-            folder / "clips.csv",
-            "--ears",
-            "starter",
-        ],
+        "arena": ["arena", sound, "--truth", folder / "clips.csv", "--ears", "starter"],
         "demo": ["demo", "-o", out / "demo", *EAR],
         "report": ["report", run, "-o", out / "report", "--no-listen"],
         "find": ["find", run, "any vehicle", "--html", out / "found.html"],

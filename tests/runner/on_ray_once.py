@@ -61,7 +61,7 @@ def node(words: list[str], log: Path) -> Iterator[subprocess.Popen[bytes]]:
             [str(Path(sys.executable).with_name("ray")), *START, *words],
             stdout=file,
             stderr=file,
-            preexec_fn=end_with_parent,
+            preexec_fn=end_with_parent,  # noqa: PLW1509 - one call of prctl is safe beside threads
         )
     try:
         until(
