@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +16,8 @@ Samples = NDArray[np.float32]
 Images = NDArray[np.uint8]
 Times = NDArray[np.float64]
 Rows = NDArray[np.int64]
+# Requests small JPEGs of some rows; the function it returns waits for them: None if none come.
+Encode = Callable[[Rows], Callable[[], list[bytes] | None]]
 
 
 ADDRESS = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+://")
@@ -142,6 +145,7 @@ class Frames:
     damaged: int = 0  # frames that the decoder reported as corrupt
     luma: ColourMatrix | None = None
     first_equal: Rows | None = None  # (n,) per frame the first that equals it; None: unknown
+    encode: Encode | None = field(default=None, repr=False, compare=False)  # where decoded
 
     def __post_init__(self) -> None:
         shape = self.images.shape

@@ -1,4 +1,4 @@
-"""Faster inference with the same results: folded batch norms, uploads, memory settings."""
+"""Faster inference with the same results: batch norms, TensorFlow's padding, uploads, memory."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
+from torch.nn import functional as F
 from torch.nn.utils.fusion import fuse_conv_bn_weights
 
 from av_tagger.systems import M_ARENA_MAX, M_MMAP_MAX, M_TRIM_THRESHOLD, tune_malloc
@@ -49,6 +50,26 @@ def _fold(block: nn.Module) -> None:
             activation = [getattr(norm, part) for part in ("drop", "act") if hasattr(norm, part)]
             _absorb(cast("nn.Conv2d", convolution), norm)
             setattr(block, name, nn.Sequential(*activation))
+
+
+def same_convolution(
+    x: Tensor, weight: Tensor, bias: Tensor | None, stride: int = 1, groups: int = 1
+) -> Tensor:
+    """A convolution padded as in TensorFlow ("SAME"): ceil(size / stride) outputs.
+
+    Where TensorFlow pads one side by one more, `F.pad` would copy the whole input. Instead both
+    sides are padded and the input is shifted by a stride; the first output is dropped.
+    """
+    padding: list[int] = []
+    kept: list[slice] = []
+    for size, kernel in zip(x.shape[-2:], weight.shape[-2:], strict=True):
+        outputs = -(-size // stride)
+        missing = max(0, (outputs - 1) * stride + kernel - size)
+        uneven = missing % 2
+        padding.append(missing // 2 + uneven * stride)
+        kept.append(slice(uneven, uneven + outputs))
+    found = F.conv2d(x, weight, bias, stride, padding, groups=groups)
+    return found[..., kept[0], kept[1]]
 
 
 def _absorb(convolution: nn.Conv2d, norm: nn.BatchNorm2d) -> None:

@@ -25,10 +25,10 @@ from av_tagger.fusion.file import build
 from av_tagger.labels import ClassList, SoundClass, audioset, choose_classes
 from av_tagger.media import check_backend, open_media, warm_up
 from av_tagger.media.early import EarlyStart, Open
-from av_tagger.protocols import AudioBranch, DecodeRequest, VideoBranch
+from av_tagger.protocols import AudioBranch, DecodeRequest, EyeDetails, VideoBranch
 from av_tagger.scores import BranchInfo, RunInfo, Status
 from av_tagger.settings import fingerprint
-from av_tagger.tagger import OFF, Parts, Tagger
+from av_tagger.tagger import OFF, Parts, Tagger, eye_reporting
 from av_tagger.version import __version__
 from av_tagger.video import eyes
 from av_tagger.video.eye_source import EyeSource
@@ -133,10 +133,11 @@ class Plan:
 
     def _tagger(self, ear: AudioBranch | None, eye: VideoBranch | None, run: RunInfo) -> Tagger:
         config = self.config
+        by_shot = config.by == "shot"
         parts = Parts(
             labels=self.classes.labels,
             ear=ear,
-            eye=eye,
+            eye=eye_reporting(eye, EyeDetails(cuts=by_shot)),
             fusion=self.fusion,
             open=self.open,
             request=self._request(ear, eye),
@@ -146,7 +147,7 @@ class Plan:
             run=run,
             fold=self.fold,
             offline=config.offline,
-            by_shot=config.by == "shot",
+            by_shot=by_shot,
         )
         return Tagger(parts)
 

@@ -104,11 +104,20 @@ class VideoBranch(Protocol):
     def see(self, clips: Sequence[Frames]) -> list[Scores]: ...
 
 
-@runtime_checkable
-class PictureBranch(VideoBranch, Protocol):
-    """An eye that keeps pictures of its key frames, and can do without."""
+@dataclass(frozen=True)
+class EyeDetails:
+    """What an eye reports beside scores, evidence and times of key frames; all of it takes time."""
 
-    def without_pictures(self) -> VideoBranch: ...
+    pictures: bool = True  # of key frames
+    objects: bool = True  # names of what is in each key frame
+    cuts: bool = True  # between shots
+
+
+@runtime_checkable
+class DetailedBranch(VideoBranch, Protocol):
+    """An eye that can leave out details that its caller does not use."""
+
+    def reporting(self, details: EyeDetails) -> VideoBranch: ...
 
 
 @runtime_checkable

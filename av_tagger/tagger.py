@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TypeGuard, cast, overload
+from typing import cast, overload
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,7 +20,14 @@ from av_tagger.fusion.marks import marked
 from av_tagger.media.early import Open
 from av_tagger.media.remote import Source, at_hand, named
 from av_tagger.ontology import fold
-from av_tagger.protocols import AudioBranch, DecodeRequest, Fusion, PictureBranch, VideoBranch
+from av_tagger.protocols import (
+    AudioBranch,
+    DecodeRequest,
+    DetailedBranch,
+    EyeDetails,
+    Fusion,
+    VideoBranch,
+)
 from av_tagger.scores import (
     Activity,
     BranchInfo,
@@ -89,10 +96,10 @@ class Tagger:
         ear, eye = self.parts.ear, self.parts.eye
         return (OFF if ear is None else ear.info), (OFF if eye is None else eye.info)
 
-    def without_pictures(self) -> Tagger:
-        """The same tagger, for results that keep no pictures of key frames: these cost time."""
-        eye = self.parts.eye
-        return Tagger(replace(self.parts, eye=eye.without_pictures())) if _can_omit(eye) else self
+    def without_details(self) -> Tagger:
+        """The same tagger for documents without details: what they do not hold costs time."""
+        details = EyeDetails(pictures=False, objects=False, cuts=self.parts.by_shot)
+        return Tagger(replace(self.parts, eye=eye_reporting(self.parts.eye, details)))
 
     def with_threads(self, threads: int) -> Tagger:
         """The same tagger, with so many threads for the windows of one clip."""
@@ -339,8 +346,9 @@ def _with_status(
     return info if info.status is status else replace(info, status=status)
 
 
-def _can_omit(eye: VideoBranch | None) -> TypeGuard[PictureBranch]:
-    return isinstance(eye, PictureBranch)
+def eye_reporting(eye: VideoBranch | None, details: EyeDetails) -> VideoBranch | None:
+    """The eye with these details only, if it can leave any out."""
+    return eye.reporting(details) if isinstance(eye, DetailedBranch) else eye
 
 
 def _is_one(inputs: object) -> bool:

@@ -31,7 +31,9 @@ from av_tagger.errors import AvTaggerError, UsageError, WeightsError
 from av_tagger.fusion import LogitFusion, load_fusion, read_fusion, write_fusion
 from av_tagger.labels import dcase2017
 from av_tagger.plan import STARTER_KNOWS, Plan, load, make_plan
+from av_tagger.protocols import EyeDetails
 from av_tagger.tagger import OFF, Tagger
+from av_tagger.video.branch import SparseEye
 from tests import ROOT
 from tests.assets import make_video
 
@@ -452,6 +454,15 @@ def test_the_best_efficientat_that_is_here(own: Path, published: dict[str, bytes
     for name in ("efficientat.mn04", "efficientat.mn20"):
         (own / weights.entry(name).filename).write_bytes(published[name])
         assert full_name("efficientat") == name
+
+
+@pytest.mark.parametrize("by", ["event", "shot"])
+def test_the_eye_finds_cuts_for_shots_alone(by: str) -> None:
+    eye = (
+        make_plan(configure(None, {"ear": "starter", "offline": True, "by": by})).build().parts.eye
+    )
+    assert isinstance(eye, SparseEye)
+    assert eye.details == EyeDetails(cuts=by == "shot")
 
 
 def test_times_by_shot_have_their_own_fingerprint() -> None:

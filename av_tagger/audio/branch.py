@@ -22,7 +22,7 @@ from av_tagger.audio.waveforms import (
 from av_tagger.clip import Waveform
 from av_tagger.devices import find_device
 from av_tagger.errors import UsageError
-from av_tagger.networks import folded, quick_memory, upload, upload_rows
+from av_tagger.networks import download, folded, quick_memory, upload, upload_rows
 from av_tagger.scores import Activity, BranchInfo, Scores, Status
 
 
@@ -137,8 +137,8 @@ class MilEar:
         with torch.inference_mode(), torch.autocast(self.device.type, torch.bfloat16, enabled=half):
             heard = self.quick(self.quick.features(waves))
             bags = assumed(self.settings.assumption or self.header.assumption, heard)
-        instances = heard.instances.float().cpu().numpy()
-        return list(zip(bags.float().cpu().numpy(), instances, strict=True))
+        bags, instances = download([bags.float(), heard.instances.float()])
+        return list(zip(bags.numpy(), instances.numpy(), strict=True))
 
     def _embeddings(self, waves: Tensor) -> list[Numbers]:
         """(instances, width) of each waveform."""

@@ -1,6 +1,6 @@
 """What the driving process costs: the whole runner with networks that cost nothing.
 
-    python -m av_tagger.bench.driver [--clips 4] [--repeat 12] [--rounds 3] [--json]
+    python -m av_tagger.bench.driver [--clips 4] [--repeat 12] [--rounds 3] [--detail] [--json]
 
 The clips are decoded for real, in processes of their own, and tagged by a complete run with journal
 and table; only the networks are stand-ins (`free_networks`). The runner and decoding alone take
@@ -158,7 +158,8 @@ def bench_free(settings: PipelineSettings, repeat: int = 0) -> None:
     torch.set_num_threads(1)
     compiled.load()  # a long run has it after its first clips
     pool = DecoderPool(keep=64)
-    concurrency = for_machine(Concurrency(decoders=settings.decoders), "cuda")
+    asked = Concurrency(decoders=settings.decoders, detail=settings.detail)
+    concurrency = for_machine(asked, "cuda")
     print("networks that cost nothing: this measures the driving process alone")
     print(describe(concurrency, "a free card"))
     with tempfile.TemporaryDirectory() as folder:
@@ -185,6 +186,7 @@ def main(words: Sequence[str] | None = None) -> None:
     options.add_argument("--kinds", default=default.kinds)
     options.add_argument("--decoders", type=int, default=default.decoders)
     options.add_argument("--only", choices=("ear",), help="leave out the eye")
+    options.add_argument("--detail", action="store_true", help="keep curves and key frames")
     options.add_argument("--json", action="store_true", help="one object as the last line")
     chosen = vars(options.parse_args(words))
     repeat = chosen.pop("repeat")

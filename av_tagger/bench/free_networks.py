@@ -24,7 +24,7 @@ from av_tagger.labels import dcase2017
 from av_tagger.video import fetch
 from av_tagger.video.alexnet import ARCHITECTURES
 from av_tagger.video.branch import EyeParts, EyeSettings, SparseEye
-from av_tagger.video.distances import distances
+from av_tagger.video.distances import check_distances, distances
 from av_tagger.video.features import GPU_BATCH, Compute, NetworkFeatures
 from av_tagger.video.folded import Thumbnail
 from av_tagger.video.keyframes import SparseKeyframes
@@ -64,10 +64,13 @@ def _film(frames: int) -> Tensor:
 
 
 class FreeKeyframes(SparseKeyframes):
-    """As on a GPU, which computes the distances: the search is real."""
+    """As on a GPU, which computes the distances: their check and the search are real."""
 
     def _distances(self, features: Sequence[Tensor]) -> list[Tensor]:
-        return [_film_distances(len(one)) for one in features]
+        found = [_film_distances(len(one)) for one in features]
+        for D in found:
+            check_distances(D)
+        return found
 
 
 @cache

@@ -28,6 +28,7 @@ class PipelineSettings:
     matrix: int = 2048  # size of the matrix product that limits networks
     free_networks: bool = False  # stand-ins that cost nothing: see `driver`
     only: str | None = None  # ear: without the eye, with free networks
+    detail: bool = False  # documents with curves and key frames, with free networks
     json: bool = False  # print the figures as the last line, too
 
     @property

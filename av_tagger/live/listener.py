@@ -19,6 +19,7 @@ from av_tagger.live.lines import LineKind, LiveLine
 from av_tagger.live.schedule import FileWindows, RollingWindows, WindowSchedule, WindowSpan
 from av_tagger.live.threads import exported_parts
 from av_tagger.live.timeline import GrowingTimeline
+from av_tagger.ontology import fold
 from av_tagger.protocols import DecodeRequest
 from av_tagger.scores import Scores, Status
 from av_tagger.tagger import Parts, Tagger, WindowResult
@@ -204,10 +205,19 @@ class Listener:
         values = self._timeline.decide(activity, until)
         if self._by_score:
             values[:] = result.fused.probabilities
-        allowed = np.nan_to_num(result.fused.probabilities, nan=-1.0) >= result.thresholds
-        for change in self._events.push(values, allowed):
+        for change in self._events.push(values, self._allowed(result)):
             yield self._line(change)
         yield from self._updates(result)
+
+    def _allowed(self, result: WindowResult) -> NDArray[np.bool_]:
+        """Classes of which an event may open; no parent beside its kind, as in a file's tags."""
+        known = np.nan_to_num(result.fused.probabilities, nan=-1.0)
+        allowed: NDArray[np.bool_] = known >= result.thresholds
+        if not self.tagger.parts.fold or self._events is None:
+            return allowed
+        present = {self.labels[k] for k in (*np.flatnonzero(allowed), *self._events.open_events())}
+        shown = fold(present)
+        return allowed & np.array([label in shown for label in self.labels], np.bool_)
 
     def _hysteresis(self, result: WindowResult, rate: float, *, by_score: bool) -> Hysteresis:
         """Without frames of an ear, the fused scores of windows are the timeline."""

@@ -19,12 +19,14 @@ from av_tagger.errors import AvTaggerError, MediaError, TimedOut
 from av_tagger.media.backend import DEFAULT
 from av_tagger.media.lifeline import Lifeline
 from av_tagger.media.paths import CHECK
+from av_tagger.media.picture_channel import PictureChannel
 from av_tagger.media.transport import MappedBlocks, PageLock, receive, send
 from av_tagger.protocols import DecodeRequest
 from av_tagger.systems import KILL, KILLED_FROM_OUTSIDE
 
 LIMIT_SECONDS = 120.0
 RECYCLE_AFTER = 500  # files; bounds what a decoder leaks
+SERVER = "av_tagger.media.decode_server"
 DEATH_SECONDS = 10.0  # until a process that has closed its socket has ended, on a busy machine
 FACTORY = "av_tagger.media.backend:make_backend"
 
@@ -66,6 +68,7 @@ class DecodeProcess:
         self.channel: socket.socket | None = None
         self.page_lock = page_lock  # of the memory that windows come in
         self.mapped = MappedBlocks(page_lock)
+        self.pictures: PictureChannel | None = None
         self.files = 0
         self._interrupted = False
         self._lifeline: Lifeline | None = None
@@ -81,10 +84,14 @@ class DecodeProcess:
         if self.process is not None:
             return
         self.channel, theirs = socket.socketpair()
-        self.mapped = MappedBlocks(self.page_lock)  # block names are only valid for one process
+        pictures, their_pictures = socket.socketpair()
+        self.pictures = PictureChannel(pictures)
+        # Block names are only valid for one process.
+        self.mapped = MappedBlocks(self.page_lock, self.pictures.ask)
         line = self._lifeline = Lifeline()
-        with theirs:
-            command = [sys.executable, "-m", "av_tagger.media.decode_server", *self.search]
+        with theirs, their_pictures:
+            number = str(their_pictures.fileno())
+            command = [sys.executable, "-m", SERVER, number, *self.search]
             output = None if os.environ.get("AV_TAGGER_WORKER_STDERR") else subprocess.DEVNULL
             self.process = subprocess.Popen(  # noqa: S603 - our own module
                 command,
@@ -92,7 +99,7 @@ class DecodeProcess:
                 stdout=output,
                 stderr=output,
                 env=_environment(),
-                pass_fds=[line.reader],
+                pass_fds=[line.reader, their_pictures.fileno()],
             )
         line.tie(self.process.pid)
 
@@ -101,6 +108,9 @@ class DecodeProcess:
         process, channel = self.process, self.channel
         self.process = self.channel = None
         self.files, self._interrupted = 0, False
+        if self.pictures is not None:
+            self.pictures.close()
+            self.pictures = None
         if channel is not None:
             channel.close()
         if process is not None:

@@ -1,4 +1,8 @@
-"""The decoding process: answers requests from a socket (its standard input) until it is killed."""
+"""The decoding process: answers requests from a socket (its standard input) until it is killed.
+
+Its first argument is the number of a second socket, for small JPEGs of the windows it has sent; the
+others are folders to import from.
+"""
 
 from __future__ import annotations
 
@@ -8,6 +12,7 @@ import pickle
 import signal
 import socket
 import sys
+import threading
 import traceback
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -15,6 +20,7 @@ from typing import Any
 from av_tagger.clip import Media
 from av_tagger.errors import AvTaggerError, MediaError
 from av_tagger.media import sandbox
+from av_tagger.media.picture_channel import serve_pictures
 from av_tagger.media.transport import SharedBlocks, receive, send
 from av_tagger.systems import (
     container_memory,
@@ -91,12 +97,16 @@ def memory_share() -> int:
 
 def main() -> None:
     keep_freed_memory()
-    sys.path[:0] = sys.argv[1:]
+    sys.path[:0] = sys.argv[2:]
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the client handles Ctrl-C
     limit_address_space(memory_share())
     sandbox.enter()
     with socket.socket(fileno=os.dup(0)) as channel:
-        DecodeServer(channel).serve()
+        server = DecodeServer(channel)
+        pictures = socket.socket(fileno=int(sys.argv[1]))
+        arguments = (pictures, server.memory)
+        threading.Thread(target=serve_pictures, args=arguments, daemon=True).start()
+        server.serve()
 
 
 if __name__ == "__main__":

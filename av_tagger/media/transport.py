@@ -13,12 +13,13 @@ import weakref
 from collections import deque
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from av_tagger.clip import Clip, ColourMatrix, Frames, Images, Media, Waveform
+from av_tagger.clip import Clip, ColourMatrix, Encode, Frames, Images, Media, Rows, Waveform
 from av_tagger.media.blocks import Block, Blocks, Shape
 from av_tagger.systems import anonymous_file, receive_with_files, send_with_files
 
@@ -108,7 +109,7 @@ class _PackedSound(NamedTuple):
     finite: bool
 
 
-class _PackedFrames(NamedTuple):
+class PackedFrames(NamedTuple):
     """Pictures at the start of the block of a window; small arrays as bytes."""
 
     shape: Shape
@@ -116,6 +117,10 @@ class _PackedFrames(NamedTuple):
     damaged: int
     luma: tuple[float, float, bool] | None
     first_equal: bytearray | None
+
+
+# The memory of a window, the name of its block, its frames, rows of them -> see `Encode`.
+AskJpegs = Callable[[Images, int, PackedFrames, Rows], Callable[[], list[bytes] | None]]
 
 
 class _PackedWindow(NamedTuple):
@@ -126,7 +131,7 @@ class _PackedWindow(NamedTuple):
     clip: tuple[str, float, float | None, str]
     span: tuple[float, float]
     sound: _PackedSound | Waveform | None
-    frames: _PackedFrames | None
+    frames: PackedFrames | None
     rest: tuple[Any, ...]  # the other fields of the window
 
 
@@ -144,10 +149,11 @@ class MappedBlocks:
     """The receiver's blocks, each mapped once: mapping per window costs as much as copying.
 
     With `page_lock` each is also page-locked once, so that a GPU reads pictures where they are.
+    With `ask` frames can be encoded by the sender (see `Frames.encode`).
     """
 
-    def __init__(self, page_lock: PageLock | None = None) -> None:
-        self.page_lock = page_lock
+    def __init__(self, page_lock: PageLock | None = None, ask: AskJpegs | None = None) -> None:
+        self.page_lock, self.ask = page_lock, ask
         self.released: deque[int] = deque()  # names of blocks that the sender may reuse
         self._mapped: dict[int, LockedMap] = {}
 
@@ -164,9 +170,16 @@ class MappedBlocks:
             clip or Clip(Path(path), start, end, source),
             *packed.span,
             _waveform(packed.sound, memory),
-            None if packed.frames is None else _frames(packed.frames, memory),
+            self._frames(packed, memory),
             *packed.rest,
         )
+
+    def _frames(self, packed: _PackedWindow, memory: Images) -> Frames | None:
+        frames = packed.frames
+        if frames is None:
+            return None
+        encode = None if self.ask is None else partial(self.ask, memory, packed.name, frames)
+        return _frames(frames, memory, encode)
 
     def _map(self, descriptor: int) -> LockedMap:
         mapped = LockedMap(descriptor, 0)
@@ -184,13 +197,14 @@ def _waveform(sound: _PackedSound | Waveform | None, memory: Images) -> Waveform
     return Waveform(samples, sound.rate, sound.start_seconds, sound.finite)
 
 
-def _frames(packed: _PackedFrames, memory: Images) -> Frames:
+def _frames(packed: PackedFrames, memory: Images, encode: Encode | None) -> Frames:
     return Frames(
         memory[: math.prod(packed.shape)].reshape(packed.shape),
         np.frombuffer(packed.times, np.float64),
         packed.damaged,
         None if packed.luma is None else ColourMatrix(*packed.luma),
         None if packed.first_equal is None else np.frombuffer(packed.first_equal, np.int64),
+        encode,
     )
 
 
@@ -235,9 +249,9 @@ def _put_sound(waveform: Waveform, block: Block, offset: int) -> _PackedSound | 
     return _PackedSound(offset, len(samples), *rest)
 
 
-def _pack_frames(frames: Frames) -> _PackedFrames:
+def _pack_frames(frames: Frames) -> PackedFrames:
     luma, first = frames.luma, frames.first_equal
-    return _PackedFrames(
+    return PackedFrames(
         frames.images.shape,
         bytearray(frames.times.tobytes()),
         frames.damaged,

@@ -83,7 +83,7 @@ class Flow:
     def __init__(
         self, worker: Worker, concurrency: Concurrency, profiler: Profiler | None = None
     ) -> None:
-        self.worker = worker if concurrency.detail else worker.without_pictures()
+        self.worker = worker if concurrency.detail else worker.without_details()
         self.concurrency = concurrency
         self.profiler = profiler or Profiler()
         self.queue = WindowQueue(
@@ -155,13 +155,21 @@ class Flow:
         try:
             while (claimed := self._next_job(large=large)) is not None:
                 self._decode_one(decoder, *claimed)
+            self._decoders.remove(decoder)  # idle: no need to interrupt it
+            self._end_decoding()
         finally:
             decoder.close()
+
+    def _end_decoding(self) -> None:
+        """With details the process lives until the end of the run: it makes the pictures, too."""
         with self._source:
             self._decoding -= 1
             if not self._decoding:
                 self.queue.complete()
         self._events.put(ThreadEnded())
+        if self.concurrency.detail:
+            with self._turn:
+                self._turn.wait_for(lambda: self._stopping)
 
     def _next_job(self, *, large: bool) -> tuple[int, Job] | None:
         """The next clip, once it is within `ahead` of the oldest unfinished one."""

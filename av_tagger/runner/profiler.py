@@ -28,7 +28,8 @@ WORK = (
     "record",
     "table",
 )
-PARTS = ("features", "key frames", "recognise", "words")  # of `see`, which includes their time
+# Of `see`, which includes their time.
+PARTS = ("features", "key frames", "recognise", "words", "pictures")
 WAITING = {
     "start": "cluster starts",
     "load": "networks are loaded",

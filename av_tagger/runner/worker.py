@@ -31,9 +31,9 @@ class Worker:
     decoder: Callable[[], Decoder]
     engines: tuple[Callable[[], Decoder], ...] = ()  # decoders on a card, one thread each
 
-    def without_pictures(self) -> Worker:
-        """For documents without details, which hold no pictures."""
-        return replace(self, tagger=self.tagger.without_pictures())
+    def without_details(self) -> Worker:
+        """For documents without details."""
+        return replace(self, tagger=self.tagger.without_details())
 
     @property
     def device(self) -> str:

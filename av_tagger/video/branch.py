@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import copy
-import io
 import itertools
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Literal, cast
+from typing import TYPE_CHECKING, Literal, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,6 +16,7 @@ from av_tagger.clip import Frames, Images
 from av_tagger.labels import ClassList
 from av_tagger.precision import parse_precision
 from av_tagger.protocols import (
+    EyeDetails,
     FrameFeatures,
     FrameRecogniser,
     KeyframeSelector,
@@ -27,6 +27,7 @@ from av_tagger.protocols import (
 )
 from av_tagger.scores import BranchInfo, KeyFrame, Scores, Status
 from av_tagger.settings import check_range
+from av_tagger.small_pictures import request_jpegs, small_jpeg
 from av_tagger.stages import stage
 from av_tagger.video.assign import Assignment, How, rectify
 from av_tagger.video.imagenet import short
@@ -35,8 +36,11 @@ from av_tagger.video.reasons import Reasons
 from av_tagger.video.still import merge_still
 from av_tagger.video.words import RuleName
 
+if TYPE_CHECKING:
+    from torch import Tensor
+
 Objects = tuple[tuple[str, float], ...]  # of a key frame: name and probability
-PICTURE_SIDE = 320  # pixels of the longer side of a kept picture
+Jpegs = Callable[[], Sequence[bytes | None]]  # of the key frames of a clip; waits for them
 PRECISIONS = ("auto", "float32", "bfloat16", "int8")
 
 
@@ -110,7 +114,7 @@ class SparseEye:
     """A `VideoBranch`: key frames by sparse coding, objects in them, evidence for sound classes."""
 
     def __init__(self, parts: EyeParts, classes: ClassList, settings: EyeSettings) -> None:
-        self.parts, self.settings = parts, settings
+        self.parts, self.settings, self.details = parts, settings, EyeDetails()
         self._labels = classes.labels
         names: list[str] = []
         similarity: NDArray[np.float32] = np.empty((0, len(classes)), dtype=np.float32)
@@ -122,10 +126,10 @@ class SparseEye:
         self._of_frames = _frame_recogniser(parts.recogniser)
         self._reasons = Reasons(self._labels, names, similarity, settings.sharing, settings.keep)
 
-    def without_pictures(self) -> SparseEye:
-        """The same eye, which keeps no pictures of its key frames."""
+    def reporting(self, details: EyeDetails) -> SparseEye:
+        """The same eye, which leaves out the other details."""
         other = copy.copy(self)
-        other.settings = replace(self.settings, pictures=False)
+        other.details = details
         return other
 
     @property
@@ -177,8 +181,6 @@ class SparseEye:
 
     def see(self, clips: Sequence[Frames]) -> list[Scores]:
         """Features, key frames and recognition, each in one batched call over all clips."""
-        from av_tagger.video.cuts import cuts_of  # torch; settings are read without it
-
         films = [clip for clip in clips if len(clip)]
         if not films:
             return [Scores.silent(self.labels, Status.NO_TRACK) for _ in clips]
@@ -190,25 +192,54 @@ class SparseEye:
             chosen = self.parts.selector.select(features, self.settings.keyframes)
         with stage("recognise"):
             pictures = self._pictures(films, chosen)
+            jpegs = self._request_jpegs(films, chosen, pictures)
             objects = self._recognise(films, chosen, pictures)
         with stage("words"):
-            cuts = cuts_of(features, [film.times for film in films])
+            cuts = self._cuts(features, films)
             named = self._named(objects, chosen)
-            seen = iter(list(map(self._score, films, chosen, objects, named, pictures, cuts)))
+        with stage("pictures"):
+            frames = list(map(self._keyframes, films, chosen, named, jpegs))
+        with stage("words"):
+            seen = iter(list(map(self._score, films, chosen, objects, frames, pictures, cuts)))
         return [
             next(seen) if len(clip) else Scores.silent(self.labels, Status.NO_TRACK)
             for clip in clips
         ]
 
+    def _cuts(
+        self, features: Sequence[Tensor], films: Sequence[Frames]
+    ) -> Sequence[tuple[float, ...]]:
+        from av_tagger.video.cuts import cuts_of  # torch; settings are read without it
+
+        if not self.details.cuts:
+            return [()] * len(films)
+        return cuts_of(features, [film.times for film in films])
+
     def _pictures(
         self, films: Sequence[Frames], chosen: Sequence[Representatives]
     ) -> list[Images | None]:
-        """RGB key frames of each clip, where they are kept or the recogniser reads them."""
-        recogniser = self.parts.recogniser
-        wanted = self.settings.pictures or self.settings.where
-        if not wanted and (recogniser is None or self._of_frames is not None):
+        """RGB key frames of each clip, where the recogniser reads them."""
+        reads = self.parts.recogniser is not None and self._of_frames is None
+        if not (reads or self.settings.where):
             return [None] * len(films)
         return [film.rgb(pick.rows) for film, pick in zip(films, chosen, strict=True)]
+
+    def _request_jpegs(
+        self,
+        films: Sequence[Frames],
+        chosen: Sequence[Representatives],
+        pictures: Sequence[Images | None],
+    ) -> list[Jpegs]:
+        """Requested before the recognition, which takes its time; the same for each clip."""
+        return list(map(self._jpegs_of, films, chosen, pictures))
+
+    def _jpegs_of(self, film: Frames, chosen: Representatives, pictures: Images | None) -> Jpegs:
+        """By the decoding process; those that are here in RGB anyway cost less here."""
+        if not (self.settings.pictures and self.details.pictures):
+            return lambda: [None] * len(chosen.rows)
+        if pictures is None:
+            return request_jpegs(film, chosen.rows)
+        return lambda: [small_jpeg(image) for image in pictures]
 
     def _recognise(
         self,
@@ -234,24 +265,28 @@ class SparseEye:
     ) -> list[Sequence[Objects]]:
         """For each clip the objects of its key frames, found for all clips at once."""
         known = [one for one in objects if one is not None]
-        if not known:
+        if not (known and self.details.objects):
             return [[()] * len(pick.rows) for pick in chosen]
         named = iter(self._reasons.named(np.concatenate(known)))
         return [list(itertools.islice(named, len(pick.rows))) for pick in chosen]
+
+    @staticmethod
+    def _keyframes(
+        film: Frames, chosen: Representatives, named: Sequence[Objects], jpegs: Jpegs
+    ) -> tuple[KeyFrame, ...]:
+        seconds = film.times[chosen.rows].tolist()
+        return tuple(map(KeyFrame, seconds, chosen.weights.tolist(), named, jpegs()))
 
     def _score(  # what the steps before found in one clip
         self,
         film: Frames,
         chosen: Representatives,
         objects: NDArray[np.float64] | None,
-        named: Sequence[Objects],
+        keyframes: tuple[KeyFrame, ...],
         pictures: Images | None,
         cuts: tuple[float, ...],
     ) -> Scores:
         seconds = film.times[chosen.rows]
-        kept = pictures if self.settings.pictures else None
-        jpegs = [None] * len(seconds) if kept is None else [small_jpeg(image) for image in kept]
-        keyframes = tuple(map(KeyFrame, seconds.tolist(), chosen.weights.tolist(), named, jpegs))
         if objects is None or self.parts.words is None:
             silent = Scores.silent(self.labels, self.status)
             return replace(silent, keyframes=keyframes, cuts=cuts)
@@ -273,14 +308,3 @@ class SparseEye:
 def _frame_recogniser(recogniser: Recogniser | None) -> FrameRecogniser | None:
     reads = isinstance(recogniser, FrameRecogniser) and recogniser.reads_frames
     return cast("FrameRecogniser", recogniser) if reads else None
-
-
-def small_jpeg(image: Images, side: int = PICTURE_SIDE) -> bytes:
-    """A picture for people: its longer side at most `side` pixels."""
-    from PIL import Image
-
-    picture = Image.fromarray(image)
-    picture.thumbnail((side, side))
-    buffer = io.BytesIO()
-    picture.save(buffer, "JPEG", quality=82)
-    return buffer.getvalue()

@@ -20,6 +20,7 @@ from av_tagger.video.sparse_coding.l2 import group_sparse
 from av_tagger.video.sparse_coding.penalised import penalise
 from av_tagger.video.sparse_coding.pick import by_cores, by_itself, pick
 from av_tagger.video.sparse_coding.problem import (
+    Batch,
     Coding,
     Effort,
     Matrix,
@@ -102,7 +103,7 @@ def lambda_necessary(D: Dissimilarities) -> float:
 class _Solver:
     """How a named solver meets a count, and how a penalty (of a normalised D), if it can."""
 
-    count: Callable[[Matrix, int, bool, str], list[Coding]]
+    count: Callable[[Batch, int, bool, str], list[Coding]]
     penalty: Callable[[Matrix, float], Coding] | None = None
 
 
@@ -119,11 +120,9 @@ class _Selector:
         chosen: dict[int, Representatives] = {}
         for n in sorted({len(D) for D in matrices}):  # clips of equal length share one solver call
             at = [i for i, D in enumerate(matrices) if len(D) == n]
-            stack = np.empty((len(at), n, n))
-            for place, i in enumerate(at):
-                stack[place] = matrices[i].numpy()
+            group = [matrices[i].numpy() for i in at]
             solve = _solver(self.name, "inf")  # distances are finite and not negative
-            found = solve.count(stack, checked_count(count), self.fill, device)
+            found = solve.count(group, checked_count(count), self.fill, device)
             chosen.update(zip(at, found, strict=True))
         return [chosen[i] for i in range(len(matrices))]
 
@@ -212,14 +211,17 @@ def _at(solve: _Solver, D: Matrix, lambda_: float) -> Coding:
     )
 
 
-def _sparse_count(batch: Matrix, count: int, fill: bool, device: str) -> list[Coding]:
-    return pick(batch, count, fill=fill, form=by_cores(device) if device == "cuda" else by_itself)
+def _sparse_count(batch: Batch, count: int, fill: bool, device: str) -> list[Coding]:
+    """On the CPU one by one: a matrix then stays in the cache of its core."""
+    if device == "cuda":
+        return pick(batch, count, fill=fill, form=by_cores(device))
+    return [pick([D], count, fill=fill, form=by_itself)[0] for D in batch]
 
 
 def _penalty_count(  # the first two are bound by `_penalised`
     solve: Callable[[Matrix, float], Coding],
     norm: Norm,
-    batch: Matrix,
+    batch: Batch,
     count: int,
     fill: bool,
     device: str,
@@ -228,7 +230,8 @@ def _penalty_count(  # the first two are bound by `_penalised`
     largest sums.
     """
     del device
-    return [_easy(D, count, fill) or _heaviest(solve, norm, D, count) for D in batch]
+    wide = [np.asarray(D, np.float64) for D in batch]
+    return [_easy(D, count, fill) or _heaviest(solve, norm, D, count) for D in wide]
 
 
 def _heaviest(
@@ -259,10 +262,15 @@ def _easy(D: Matrix, count: int, fill: bool) -> Coding | None:
 
 
 def _baseline_count(
-    choose: Callable[[Matrix, int], Rows], batch: Matrix, count: int, fill: bool, device: str
+    choose: Callable[[Matrix, int], Rows],
+    batch: Batch,
+    count: int,
+    fill: bool,
+    device: str,
 ) -> list[Coding]:
     del device
-    return [_easy(D, count, fill) or coded(D, choose(normalised(D)[0], count)) for D in batch]
+    wide = [np.asarray(D, np.float64) for D in batch]
+    return [_easy(D, count, fill) or coded(D, choose(normalised(D)[0], count)) for D in wide]
 
 
 def _solver(name: str, norm: Norm) -> _Solver:

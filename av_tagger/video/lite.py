@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from av_tagger.networks import same_convolution
 from av_tagger.video.alexnet import Geometry
 
 STEM, HEAD, OBJECTS = 32, 1280, 1000
@@ -33,12 +34,7 @@ class SameConv(nn.Conv2d):
     """A strided convolution padded as in TensorFlow: ceil(size / stride) outputs."""
 
     def forward(self, x: Tensor) -> Tensor:
-        edges: list[int] = []
-        sides = zip(x.shape[-2:], self.kernel_size, self.stride, strict=True)
-        for size, kernel, stride in reversed(list(sides)):
-            missing = max(0, (-(-size // stride) - 1) * stride + kernel - size)
-            edges += [missing // 2, missing - missing // 2]
-        return super().forward(F.pad(x, edges))
+        return same_convolution(x, self.weight, self.bias, self.stride[0], self.groups)
 
 
 class NormAct(nn.BatchNorm2d):

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+import os
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -19,6 +20,7 @@ from av_tagger.bench.random_networks import random_ear
 from av_tagger.cli.main import main
 from av_tagger.clip import Clip, Frames, Waveform
 from av_tagger.media import DecoderPool
+from av_tagger.protocols import Representatives
 from av_tagger.runner.concurrency import Concurrency, for_machine
 from av_tagger.runner.job import Item
 from av_tagger.runner.local import InProcessEngine
@@ -26,6 +28,9 @@ from av_tagger.runner.profile import Profile
 from av_tagger.runner.profiler import Stage
 from av_tagger.runner.run import RunRequest, run
 from av_tagger.runner.worker import Worker
+from av_tagger.systems import KILL
+from av_tagger.tagger import Tagger
+from av_tagger.video.branch import SparseEye
 from tests.assets import make_audio, make_video
 
 NETWORK = "mobilenetv3_small_050"
@@ -127,6 +132,47 @@ def test_batches_of_one_and_of_many_clips_give_equal_tables(tmp_path: Path, deta
     assert batches[0] >= 5, "at most four short clips cost as much as a usual one"
     assert batches[1] <= 3, "all at once, but for what a second thread took"
     assert tables[0] == tables[1]
+
+
+def test_pictures_do_not_depend_on_who_makes_them(tmp_path: Path) -> None:
+    """Decoding processes, this process, or this one because those were killed: equal tables.
+
+    One batch: the processes are killed after decoding and before their pictures are asked for.
+    """
+    made = [
+        make_video(tmp_path / "a.mp4", seconds=1.5),
+        make_video(tmp_path / "b.mp4", seconds=1.0, fps=12, size=(128, 96)),
+    ]
+    clips, tables, killed = linked(tmp_path, made, 2), list[bytes](), list[int]()
+    for name in ("processes", "here", "killed"):
+        pool = DecoderPool(keep=4, isolated=name != "here")
+        tagger = free_tagger(PipelineSettings(recogniser=NETWORK))
+        if name == "killed":
+            kill_before(tagger, pool, killed)
+        chosen = Concurrency(1, 1, 1, 8, detail=True, gather_seconds=60.0)
+        order = RunRequest(tmp_path / name, map(Item, map(Clip, clips)), "bench")
+        engine = InProcessEngine(Worker(tagger, pool.decoder), for_machine(chosen, "cuda"))
+        assert run(order, engine).counts.done == 4
+        pool.close()
+        tables.append((order.folder / "results.jsonl").read_bytes())
+    assert len(killed) == 1
+    assert tables[0].count(b"data:image/jpeg;base64,") == 16
+    assert tables[0] == tables[1] == tables[2]
+
+
+def kill_before(tagger: Tagger, pool: DecoderPool, killed: list[int]) -> None:
+    """The key frames of the first batch are looked for when its decoders are gone."""
+    eye = tagger.parts.eye
+    assert isinstance(eye, SparseEye)
+    select = eye.parts.selector.select
+
+    def killing(features: Sequence[torch.Tensor], count: int) -> list[Representatives]:
+        for pid in pool.pids():
+            os.kill(pid, KILL)
+            killed.append(pid)
+        return select(features, count)
+
+    eye.parts.selector.select = killing  # type: ignore[method-assign]
 
 
 def test_links_are_as_many_files(tmp_path: Path) -> None:

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from av_tagger.clip import Frames, Media, Samples, Waveform
+from av_tagger.fusion import Thresholds, WeightedFusion
 from av_tagger.live.buffers import TimedImage
 from av_tagger.live.lines import LineKind, LiveLine
 from av_tagger.live.listener import Listener, LiveSettings
@@ -60,6 +61,32 @@ def test_an_event_opens_and_closes_with_onset_offset_and_peak() -> None:
     assert closed.peak == pytest.approx(0.9)
     assert opened.number == closed.number == 1
     assert opened.heard == pytest.approx(0.9)
+
+
+class DogEar(fakes.LoudEar):
+    """Hears a dog in loud sounds, and some animal in fainter ones, too."""
+
+    labels = ("Animal", "Dog")
+
+    def _one(self, w: Waveform) -> Scores:
+        (_, loud), activity = (scores := super()._one(w)).probabilities, scores.activity
+        assert activity is not None
+        dog = activity.values[:, 1:]
+        values = np.concatenate([np.minimum(3 * dog, 1), dog], axis=1)
+        found = np.array([min(3 * loud, 1), loud])
+        return Scores(self.labels, found, activity=replace(activity, values=values))
+
+
+@pytest.mark.parametrize("fold", [True, False])
+def test_a_parent_is_left_out_beside_its_kind(fold: bool) -> None:
+    level = np.array([0.5, 0.5])
+    fusion = WeightedFusion(DogEar.labels, Thresholds(level, level, level), weights=level)
+    parts = replace(tagger().parts, labels=DogEar.labels, ear=DogEar(), fusion=fusion, fold=fold)
+    of_dogs = Tagger(parts)
+    samples = sound((12.0, 15.5)) + sound((30.0, 33.0), level=0.3)
+    opened = [(x.label, x.start) for x in of(LineKind.OPEN, listened(Listener(of_dogs), samples))]
+    beside = [] if fold else [("Animal", 12.0)]
+    assert opened == [*beside, ("Dog", 12.0), ("Animal", 30.0)]
 
 
 def test_the_opening_comes_within_hop_and_lookahead() -> None:

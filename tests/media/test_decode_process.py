@@ -200,9 +200,12 @@ def test_blocks_that_are_too_small_are_unmapped(tmp_path: Path) -> None:
 def serve() -> tuple[subprocess.Popen[bytes], socket.socket]:
     """A decode server without the client class."""
     ours, theirs = socket.socketpair()
-    with theirs:
-        command = [sys.executable, "-m", "av_tagger.media.decode_server", str(ROOT)]
-        return subprocess.Popen(command, stdin=theirs.fileno(), cwd=ROOT), ours
+    pictures, their_pictures = socket.socketpair()
+    with theirs, pictures, their_pictures:
+        number = their_pictures.fileno()
+        command = [sys.executable, "-m", module.SERVER, str(number), str(ROOT)]
+        process = subprocess.Popen(command, stdin=theirs.fileno(), cwd=ROOT, pass_fds=[number])
+        return process, ours
 
 
 def test_the_server_ends_with_its_client() -> None:

@@ -17,7 +17,7 @@ import pytest
 
 from av_tagger.clip import Clip, Frames, Media, Waveform
 from av_tagger.errors import StorageError
-from av_tagger.protocols import DecodeRequest
+from av_tagger.protocols import DecodeRequest, EyeDetails
 from av_tagger.runner.concurrency import Concurrency
 from av_tagger.runner.flow import MOST_DEFECTS, Flow
 from av_tagger.runner.job import Job, Record
@@ -211,11 +211,11 @@ def test_an_error_of_the_job_source_ends_the_run_and_all_threads() -> None:
     assert threading.active_count() == before
 
 
-def test_closing_early_ends_all_threads() -> None:
-    before = threading.active_count()
-    with closing(
-        flow(concurrency(), delay=0.001).records(jobs([f"{i}.mp4" for i in range(1000)]))
-    ) as groups:
+@pytest.mark.parametrize("detail", [False, True])
+def test_closing_early_ends_all_threads(detail: bool) -> None:
+    before, names = threading.active_count(), [f"{i}.mp4" for i in range(1000)]
+    made = flow(concurrency(detail=detail), delay=0.001)
+    with closing(made.records(jobs(names))) as groups:
         assert next(groups)
     assert threading.active_count() == before
 
@@ -339,6 +339,34 @@ def test_decoders_are_closed_at_the_end() -> None:
     assert len(closed) == 3
 
 
+@pytest.mark.parametrize("detail", [False, True])
+def test_with_details_decoders_stay_until_all_is_scored(detail: bool) -> None:
+    """They make the pictures; without, each ends when no clip is left for it."""
+    closed, scored = threading.Semaphore(0), list[bool]()
+
+    class Closing(Decoder):
+        interrupted = False
+
+        def interrupt(self) -> None:
+            self.interrupted = True
+
+        def close(self) -> None:
+            assert not self.interrupted
+            closed.release()
+
+    def hear(_: object) -> None:
+        if not detail:
+            scored.extend(closed.acquire(timeout=20) for _ in range(3))
+            return
+        until(lambda: made._decoding == 0)
+        scored.append(not closed.acquire(blocking=False))
+
+    made = Flow(Worker(tagger(LoudEar(hear)), Closing), concurrency(detail=detail))
+    assert [r.status for r in all_of(made, ["1.mp4"])] == ["done"]
+    assert scored == [True] * (1 if detail else 3)
+    assert not made._decoders
+
+
 def test_no_jobs_are_no_records() -> None:
     assert all_of(flow(concurrency()), []) == []
 
@@ -403,9 +431,9 @@ def test_pictures_are_made_where_they_are_kept(detail: bool) -> None:
     class Painter(RedEye):
         pictures = True
 
-        def without_pictures(self) -> Painter:
+        def reporting(self, details: EyeDetails) -> Painter:
             other = Painter()
-            other.pictures = False
+            other.pictures = details.pictures
             return other
 
         def see(self, clips: Sequence[Frames]) -> list[Scores]:

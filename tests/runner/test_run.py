@@ -162,7 +162,9 @@ def test_results_appear_during_the_run(tmp_path: Path) -> None:
     assert seen[-1] == (30, 30)
 
 
-def test_an_interrupt_leaves_a_complete_table(tmp_path: Path) -> None:
+@pytest.mark.parametrize("detail", [False, True])
+def test_an_interrupt_leaves_a_complete_table(tmp_path: Path, detail: bool) -> None:
+    concurrency = replace(CONCURRENCY, detail=detail)
     paths = touch(tmp_path / "in", [f"{i}.mp4" for i in range(50)])
 
     def watch(counts: RunCounts) -> None:
@@ -172,12 +174,12 @@ def test_an_interrupt_leaves_a_complete_table(tmp_path: Path) -> None:
     with pytest.raises(KeyboardInterrupt):
         run(
             RunRequest(tmp_path / "run", items(paths), "fake"),
-            InProcessEngine(FakeWorkerFactory(0.002)(), replace(CONCURRENCY, ahead=8)),
+            InProcessEngine(FakeWorkerFactory(0.002)(), replace(concurrency, ahead=8)),
             watch,
         )
     done = lines(tmp_path / "run")
     assert 10 <= len(done) < 50
-    summary = go(tmp_path / "run", paths)
+    summary = go(tmp_path / "run", paths, concurrency=concurrency)
     assert (summary.counts.done, summary.skipped) == (50, len(done))
 
 
@@ -265,10 +267,12 @@ def test_damaged_results_are_made_again_and_the_old_table_is_kept(tmp_path: Path
     assert (folder / "results.before-repair.jsonl").read_bytes() == table
 
 
+@pytest.mark.parametrize("detail", [False, True])
 def test_a_full_disk_ends_the_run_and_keeps_the_results(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, detail: bool
 ) -> None:
     """With SQLite's limit of pages, which it reports like a full disk."""
+    concurrency = replace(CONCURRENCY, detail=detail)
     paths = touch(tmp_path / "in", [f"{i}.mp4" for i in range(200)])
     original = Journal.record
 
@@ -280,11 +284,11 @@ def test_a_full_disk_ends_the_run_and_keeps_the_results(
 
     monkeypatch.setattr(Journal, "record", record)
     with pytest.raises(StorageError, match=r"database or disk is full.*run the same command again"):
-        go(tmp_path / "run", paths)
+        go(tmp_path / "run", paths, concurrency=concurrency)
     monkeypatch.undo()
     kept = len(lines(tmp_path / "run"))
     assert kept >= 5
-    summary = go(tmp_path / "run", paths)
+    summary = go(tmp_path / "run", paths, concurrency=concurrency)
     assert summary.counts.done == 200
     assert summary.skipped >= kept
 

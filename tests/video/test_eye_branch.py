@@ -16,9 +16,10 @@ from PIL import Image
 from av_tagger.clip import Frames
 from av_tagger.errors import DeviceError, UsageError
 from av_tagger.labels import ClassList, SoundClass, dcase2017
-from av_tagger.protocols import Representatives, VideoBranch
+from av_tagger.protocols import DetailedBranch, EyeDetails, Representatives, VideoBranch
 from av_tagger.scores import BranchInfo, KeyFrame, Status
-from av_tagger.video.branch import PRECISIONS, EyeParts, EyeSettings, SparseEye, small_jpeg
+from av_tagger.small_pictures import small_jpeg
+from av_tagger.video.branch import PRECISIONS, EyeParts, EyeSettings, SparseEye
 from av_tagger.video.eyes import load_eye
 from av_tagger.video.features import Compute
 from av_tagger.video.load import thumbnail
@@ -181,6 +182,20 @@ def test_without_words_objects_are_named_but_no_class_is() -> None:
     assert seen.status is Status.NO_WEIGHTS
     assert not seen.has_opinion
     assert seen.keyframes[0].objects[0][0] == "gong"
+
+
+def test_details_are_left_out_where_they_are_not_wanted() -> None:
+    whole: DetailedBranch = eye()
+    films = [film([10] * 8 + [20] * 8)]
+    everything, nothing = (
+        whole.reporting(EyeDetails(one, one, one)).see(films)[0] for one in (True, False)
+    )
+    assert (everything.cuts, nothing.cuts) == ((2.0,), ())
+    assert all(frame.objects and frame.picture for frame in everything.keyframes)
+    assert not any(frame.objects or frame.picture for frame in nothing.keyframes)
+    assert [f.seconds for f in nothing.keyframes] == [f.seconds for f in everything.keyframes]
+    np.testing.assert_array_equal(nothing.probabilities, everything.probabilities)
+    assert nothing.evidence == everything.evidence
 
 
 def test_thumbnail_features_are_said_to_be_a_makeshift() -> None:

@@ -8,10 +8,11 @@ import sys
 
 import pytest
 import torch
+from torch.nn import functional as F
 
 from av_tagger import weights
 from av_tagger.video.imagenet import _of_files
-from av_tagger.video.lite import GEOMETRY
+from av_tagger.video.lite import GEOMETRY, SameConv
 from av_tagger.video.recognise import build_classifier, lite2_classifier
 from tests import ROOT
 
@@ -32,7 +33,7 @@ sys.exit(", ".join(sorted(slow & set(sys.modules))) or 0)
 
 
 @pytest.mark.parametrize("side", [64, 71, 260])
-def test_the_same_bits_as_timm(side: int) -> None:
+def test_the_same_results_as_timm(side: int) -> None:
     """With random weights, so that no layer is left out by chance."""
     torch.manual_seed(0)
     theirs = build_classifier(TIMM)
@@ -51,7 +52,24 @@ def test_the_same_bits_as_timm(side: int) -> None:
     with torch.no_grad():
         expected, found = theirs.network(x), ours.network(x)
     assert expected.std() > 0
-    assert torch.equal(found, expected)
+    torch.testing.assert_close(found, expected, atol=1e-4, rtol=1e-4)
+
+
+@pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last])
+@pytest.mark.parametrize("kernel", [3, 5])
+@pytest.mark.parametrize("size", [(64, 114), (33, 20), (7, 7), (1, 2)])
+def test_strided_layers_pad_as_tensorflow(
+    size: tuple[int, int], kernel: int, layout: torch.memory_format
+) -> None:
+    torch.manual_seed(0)
+    layer = SameConv(6, 6, kernel, 2, groups=6).requires_grad_(requires_grad=False)
+    x = torch.rand(2, 6, *size).to(memory_format=layout)
+    height, width = (max(0, (-(-n // 2) - 1) * 2 + kernel - n) for n in size)
+    edges = (width // 2, -(-width // 2), height // 2, -(-height // 2))
+    expected = F.conv2d(F.pad(x, edges), layer.weight, layer.bias, 2, groups=6)
+    found = layer(x)
+    assert found.shape[-2:] == tuple(-(-n // 2) for n in size)
+    torch.testing.assert_close(found, expected, atol=1e-6, rtol=1e-6)
 
 
 def test_preprocessing_and_names_are_those_of_timm() -> None:

@@ -174,7 +174,8 @@ class EfficientAT(nn.Module):
 
     def embed(self, waveforms: Tensor) -> Tensor:
         """(B, samples) to (B, frames of 0.32 s, width): input of the head, mean over frequency."""
-        features: Tensor = self.features(self.frontend(waveforms))
+        image = self.frontend(waveforms).to(memory_format=torch.channels_last)  # faster
+        features: Tensor = self.features(image)
         return features.mean(dim=2).transpose(1, 2)
 
     def head(self, embeddings: Tensor) -> Tensor:

@@ -126,14 +126,13 @@ def _swap(  # buffers that are filled
     return total
 
 
-@_compiled("void(float64[:, ::1], float64[::1], float64[::1])")
-def _gains(D: Matrix, v: Vector, rho: Vector) -> None:
-    n = len(D)
-    for i in range(n):
-        total = 0.0
-        for j in range(n):
-            total += max(0.0, v[j] - D[i, j])
-        rho[i] = total
+@_compiled("float64(float64[:, ::1], int64, float64[::1])")
+def _worth(D: Matrix, i: int, v: Vector) -> float:
+    """What row i is worth when column j pays v_j."""
+    total = 0.0
+    for j in range(len(v)):
+        total += max(0.0, v[j] - D[i, j])
+    return total
 
 
 def gains(D: Matrix, v: Vector) -> Vector:
@@ -143,37 +142,79 @@ def gains(D: Matrix, v: Vector) -> Vector:
     return rho
 
 
+@_compiled("void(float64[:, ::1], float64[::1], float64[::1])")
+def _gains(D: Matrix, v: Vector, rho: Vector) -> None:
+    for i in range(len(D)):
+        rho[i] = _worth(D, i, v)
+
+
+# Most rows are far from the best, and need not be looked at again in every step: prices that rise
+# by r in all raise no worth by more than r, and prices that fall raise none. So `most`, the last
+# worth of each row less what prices had risen by until then, tells which rows may be among the best
+# now; these alone are computed. The same rows and sums come out as if all had been.
+
+
+@_compiled("float64(float64[::1], float64[::1])")
+def _rise(before: Vector, after: Vector) -> float:
+    total = 0.0
+    for j in range(len(after)):
+        total += max(0.0, after[j] - before[j])
+    return total
+
+
+@_compiled("void(float64[:, ::1], float64[::1], float64, float64[::1], int64[::1], float64[::1])")
+def _leaders(  # buffers that are filled
+    D: Matrix, v: Vector, risen: float, most: Vector, top: Rows, worth: Vector
+) -> None:
+    """The rows that are worth most at v, the first of equals first; `top` holds some to start."""
+    n, count, filled = len(D), len(top), 0
+    reached = np.inf
+    for m in range(count):
+        reached = min(reached, _worth(D, top[m], v))
+    slack = _EPSILON * (n + risen)  # far above rounding
+    for i in range(n):
+        if most[i] + risen < reached - slack:
+            continue
+        w = _worth(D, i, v)
+        most[i] = w - risen
+        if filled == count and w <= worth[count - 1]:
+            continue
+        m = min(filled, count - 1)
+        while m > 0 and worth[m - 1] < w:
+            worth[m], top[m] = worth[m - 1], top[m - 1]
+            m -= 1
+        worth[m], top[m] = w, i
+        filled = min(filled + 1, count)
+        if filled == count:
+            reached = max(reached, worth[count - 1])
+
+
 @_compiled("void(float64[:, ::1], int64[::1])")
 def _greedy(D: Matrix, rows: Rows) -> None:
-    rho = np.empty(len(D))
-    reach = np.full(len(D), 2.0 * _most(D) + 1.0)  # above every d: first the least row sum
-    for m in range(len(rows)):
-        _gains(D, reach, rho)
-        rho[rows[:m]] = -1.0
-        rows[m] = np.argmax(rho)
-        for j in range(len(D)):
+    """The least row sum, then each time the row that lowers the cost most."""
+    n = len(D)
+    sums, most, worth = np.zeros(n), np.full(n, np.inf), np.empty(1)
+    for i in range(n):
+        for j in range(n):
+            sums[i] += D[i, j]
+    rows[0] = np.argmin(sums)
+    reach = D[rows[0]].copy()
+    for m in range(1, len(rows)):
+        most[rows[m - 1]] = -np.inf  # not again
+        rows[m] = np.argmax(most)
+        _leaders(D, reach, 0.0, most, rows[m : m + 1], worth)
+        for j in range(n):
             reach[j] = min(reach[j], D[rows[m], j])
-
-
-@_compiled("void(float64[::1], int64[::1])")
-def _largest(rho: Vector, top: Rows) -> None:
-    """The indices of the largest entries, the first of equals first; rho is used up."""
-    for m in range(len(top)):
-        top[m] = np.argmax(rho)
-        rho[top[m]] = -np.inf
 
 
 @_compiled(
     "UniTuple(float64, 2)(float64[:, ::1], float64[::1], int64[::1], float64[::1], float64[::1])"
 )
-def _look(D: Matrix, v: Vector, top: Rows, rho: Vector, slope: Vector) -> tuple[float, float]:
+def _look(D: Matrix, v: Vector, top: Rows, worth: Vector, slope: Vector) -> tuple[float, float]:
     """LB_k at v, and the cost of the rows that are worth most there."""
-    _gains(D, v, rho)
-    worth = rho.copy()
-    _largest(rho, top)
     bound, cost = 0.0, 0.0
     for m in range(len(top)):
-        bound -= worth[top[m]]
+        bound -= worth[m]
     for j in range(len(D)):
         paid, low = 0.0, np.inf
         for m in range(len(top)):
@@ -200,14 +241,16 @@ def _climb(v: Vector, direction: Vector, slope: Vector, theta: float, gap: float
 def search(D: Matrix, count: int, iterations: int, tolerance: float) -> tuple[Rows, Vector]:
     n = len(D)
     rows, top, near = np.empty(count, np.int64), np.empty(count, np.int64), np.empty(n, np.int64)
-    d1, d2, rho, slope, direction = np.empty(n), np.empty(n), np.empty(n), np.empty(n), np.zeros(n)
-    change = np.empty((n, count))
+    d1, d2, slope, direction = np.empty(n), np.empty(n), np.empty(n), np.zeros(n)
+    change, worth, most, risen = np.empty((n, count)), np.empty(count), np.full(n, np.inf), 0.0
     _greedy(D, rows)
     upper = _swap(D, rows, near, d1, d2, change)
     v = 0.5 * (d1 + d2)
-    best_v, best, theta, stalled = v.copy(), -np.inf, 1.0, 0
+    top[:] = rows
+    best_v, before, best, theta, stalled = v.copy(), v.copy(), -np.inf, 1.0, 0
     for step in range(iterations):
-        bound, cost = _look(D, v, top, rho, slope)
+        _leaders(D, v, risen, most, top, worth)
+        bound, cost = _look(D, v, top, worth, slope)
         if bound > best:
             best, stalled = bound, 0
             best_v[:] = v
@@ -218,6 +261,7 @@ def search(D: Matrix, count: int, iterations: int, tolerance: float) -> tuple[Ro
         if cost < upper - _EPSILON * n:
             rows[:] = top
             upper = _swap(D, rows, near, d1, d2, change)
+        before[:] = v
         if stalled >= _PATIENCE:
             theta, stalled = 0.5 * theta, 0
             v[:] = best_v
@@ -227,5 +271,6 @@ def search(D: Matrix, count: int, iterations: int, tolerance: float) -> tuple[Ro
         if step < iterations // 2:
             for j in range(n):
                 v[j] = min(max(v[j], d1[j]), d2[j])
+        risen += _rise(before, v)
     rows.sort()
     return rows, best_v

@@ -18,7 +18,9 @@ from av_tagger.video.sparse_coding.branch import finish
 from av_tagger.video.sparse_coding.compiled import Search, compiled
 from av_tagger.video.sparse_coding.plain import Prices
 from av_tagger.video.sparse_coding.problem import (
+    Batch,
     Coding,
+    Dissimilarity,
     Effort,
     Matrix,
     Rows,
@@ -26,7 +28,7 @@ from av_tagger.video.sparse_coding.problem import (
     cost,
     evenly,
     fill_evenly,
-    normalised,
+    scaled,
 )
 
 Found = list[tuple[Rows, Prices]]
@@ -106,40 +108,38 @@ def _cores() -> ThreadPoolExecutor:
 
 
 def pick(
-    batch: Matrix,
+    batch: Batch,
     count: int,
     *,
     fill: bool = True,
     effort: Effort | None = None,
     form: Form = by_itself,
 ) -> list[Coding]:
-    """The best `count` rows of each checked matrix; with fewer distinct frames those, and with
-    `fill` more of them evenly in time.
+    """The best `count` rows of each checked matrix, all of one size; with fewer distinct frames
+    those, and with `fill` more of them evenly in time.
     """
     effort = effort or Effort()
-    b, n, _ = batch.shape
-    tops = [float(D.max()) for D in batch] if n > count else [0.0] * b
-    hard = [i for i in range(b) if tops[i] > 0.0]
+    n = len(batch[0]) if len(batch) else 0
+    tops = [float(D.max()) if n > count else 0.0 for D in batch]
+    hard = [i for i, top in enumerate(tops) if top > 0.0]
     stack = np.empty((len(hard), n, n))
-    scaled = [normalised(batch[i], stack[row], tops[i]) for row, i in enumerate(hard)]
+    scales = [scaled(batch[i], D, tops[i]) for D, i in zip(stack, hard, strict=True)]
     found = form(stack, count, effort) if hard else []
     proven = {
-        i: _proven(D, scale, rows, v, effort)
-        for i, (D, scale), (rows, v) in zip(hard, scaled, found, strict=True)
+        i: _distinct(D, _proven(D, rows, v, effort), count, fill=fill).in_units_of(scale)
+        for i, D, scale, (rows, v) in zip(hard, stack, scales, found, strict=True)
     }
-    return [
-        _distinct(D, proven.get(i) or _easy(D, count), count, fill=fill)
-        for i, D in enumerate(batch)
-    ]
+    return [proven.get(i) or _easy(D, count, fill=fill) for i, D in enumerate(batch)]
 
 
-def _easy(D: Matrix, count: int) -> Coding:
+def _easy(D: Dissimilarity, count: int, *, fill: bool) -> Coding:
     """Everything, when there is no choice; evenly spaced rows, when there is no difference."""
+    wide = np.asarray(D, np.float64)
     rows = np.arange(len(D)) if len(D) <= count else evenly(len(D), count)
-    return coded(D, rows, np.inf)
+    return _distinct(wide, coded(wide, rows, np.inf), count, fill=fill)
 
 
-def _proven(D: Matrix, scale: float, rows: Rows, v: Prices, effort: Effort) -> Coding:
+def _proven(D: Matrix, rows: Rows, v: Prices, effort: Effort) -> Coding:
     """The certificate, computed here from D and v whatever the search claimed, and completed by
     branching when a gap stays.
     """
@@ -154,11 +154,7 @@ def _proven(D: Matrix, scale: float, rows: Rows, v: Prices, effort: Effort) -> C
         )
     else:
         lambdas = lambda_interval(D, v, len(rows), rho)
-    answer = coded(D, rows, lower)
-    units = (lambdas[0] * scale, lambdas[1] * scale) if lambdas else None
-    return Coding(
-        answer.rows, answer.weights, answer.objective * scale, answer.lower_bound * scale, units
-    )
+    return coded(D, rows, lower, lambdas)
 
 
 def _links(D: Matrix, rows: Rows, v: Prices, effort: Effort) -> bool:
