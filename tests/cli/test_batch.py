@@ -32,6 +32,7 @@ from av_tagger.reports.schema import read_outcomes
 from av_tagger.scores import Failed, Tagged
 from av_tagger.tagger import Tagger
 from tests.assets import make_audio, make_video
+from tests.test_plan import driver
 from tests.waiting import until
 
 needs_ray = pytest.mark.skipif(
@@ -256,14 +257,11 @@ def test_batch_size_and_processes_do_not_change_results(
 
 @needs_ray
 def test_ray_does_not_change_results(clips: Path, ear: Path, tmp_path: Path) -> None:
-    """In its own process, as Ray warns and forks."""
+    """In its own process, as Ray warns and forks; that one imports no network."""
     assert go([clips, "-o", tmp_path / "plain", "--detail"], ear) == 1
-    words = command(
-        [clips, "-o", tmp_path / "other", "--detail", "--engine", "ray", "--processes", "2"], ear
-    )
-    done = subprocess.run(words, capture_output=True, text=True, check=False)
-    assert done.returncode == 1, done.stderr
-    assert "2 of 3 done" in done.stderr
+    words = ("--detail", "--engine", "ray", "--processes", "2", "--ear", str(ear), "--offline")
+    last = driver(tmp_path, "batch", str(clips), "-o", str(tmp_path / "other"), *words)
+    assert last == "ended with 1 after importing []"
     same(tmp_path / "plain", tmp_path / "other")
 
 

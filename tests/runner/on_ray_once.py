@@ -9,6 +9,7 @@ opens when the lost actor has been replaced.
 
 from __future__ import annotations
 
+import ctypes
 import faulthandler
 import json
 import os
@@ -47,12 +48,20 @@ START = (
 )
 
 
+def end_with_parent() -> None:
+    """Also where this process is killed, and cannot end the cluster."""
+    ctypes.CDLL(None).prctl(1, signal.SIGTERM)  # PR_SET_PDEATHSIG
+
+
 @contextmanager
 def node(words: list[str], log: Path) -> Iterator[subprocess.Popen[bytes]]:
     """`ray start` on this machine; it is ready when the block is entered."""
     with log.open("wb") as file:
         started = subprocess.Popen(
-            [str(Path(sys.executable).with_name("ray")), *START, *words], stdout=file, stderr=file
+            [str(Path(sys.executable).with_name("ray")), *START, *words],
+            stdout=file,
+            stderr=file,
+            preexec_fn=end_with_parent,  # noqa: PLW1509 - one call of prctl is safe beside threads
         )
     try:
         until(
