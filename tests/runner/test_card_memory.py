@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -37,12 +38,18 @@ class Card:
     def __init__(self) -> None:
         self.held: dict[int, int] = {}
         self.registered = 0
+        self.devices: set[str] = set()
 
     def is_available(self) -> bool:
         return True
 
     def cudart(self) -> Card:
         return self
+
+    @contextmanager
+    def device(self, name: str) -> Iterator[None]:
+        self.devices.add(name)
+        yield
 
     def cudaHostRegister(self, address: int, size: int, flags: int) -> int:
         assert address not in self.held
@@ -156,6 +163,7 @@ def test_a_worker_on_a_card_locks_the_memory_of_its_decoders(
     assert lock is not None
     undo = lock(4096, 100)
     assert card.held == {4096: 100}
+    assert card.devices == {"cuda:1"}
     assert undo is not None
     undo()
     assert card.held == {}
