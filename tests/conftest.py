@@ -11,11 +11,14 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import HealthCheck, settings
 
+from av_tagger import download
 from tests import ROOT
 
 SHARED = ROOT.parent / "shared"
@@ -58,8 +61,21 @@ def shared() -> Path:
     return SHARED
 
 
-def pytest_configure() -> None:
-    """Use a cache folder of its own from the start, before any module-wide fixture is made."""
+def pytest_configure(config: pytest.Config) -> None:
+    """Examples of Hypothesis: the same in every run, but with --slow; however long they take.
+
+    Use a cache folder of its own from the start, before any module-wide fixture is made.
+    """
+    settings.register_profile(
+        "any machine",
+        deadline=None,
+        derandomize=not config.getoption("--slow"),
+        database=None,
+        suppress_health_check=[HealthCheck.too_slow],
+    )
+    settings.load_profile("any machine")
+    patience = replace(download.PATIENCE, probe_seconds=60.0)  # for a server in the same process
+    download.PATIENCE = patience
     folder = tempfile.mkdtemp(prefix="av-tagger-tests-")
     atexit.register(shutil.rmtree, folder, ignore_errors=True)
     os.environ["AV_TAGGER_CACHE"] = folder

@@ -264,7 +264,7 @@ def misbehave(how: str, clip: Clip) -> None:
         case "hang":
             threading.Event().wait()
         case "hang with lock":
-            ctypes.PyDLL(None).sleep(60)  # PyDLL keeps the interpreter's lock
+            ctypes.PyDLL(None).sleep(600)  # PyDLL keeps the interpreter's lock
         case "crash":
             os.kill(os.getpid(), signal.SIGSEGV)
         case "killed":

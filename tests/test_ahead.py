@@ -6,11 +6,14 @@ import threading
 import time
 import weakref
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 import pytest
 
 from av_tagger.ahead import begun, in_threads, one_ahead
 from av_tagger.errors import MediaError
+from tests.waiting import LIMIT
 
 
 def test_the_next_window_is_made_while_one_is_used() -> None:
@@ -77,7 +80,7 @@ def test_a_window_is_made_before_it_is_asked_for() -> None:
 
     ahead = one_ahead(windows())
     next(ahead)
-    assert second.wait(10), "while the first is in use"
+    assert second.wait(LIMIT), "while the first is in use"
     ahead.close()
 
 
@@ -96,14 +99,21 @@ def test_leaving_early_makes_one_more_item_at_most_and_leaves_no_thread() -> Non
     assert not [t for t in threading.enumerate() if t.name.startswith("decode ahead")]
 
 
-def test_an_error_cancels_jobs_that_have_not_begun() -> None:
+def test_an_error_cancels_jobs_that_have_not_begun(monkeypatch: pytest.MonkeyPatch) -> None:
     started: list[int] = []
-    both, never = threading.Barrier(3, timeout=10), threading.Event()
+    both, cancelled = threading.Barrier(3, timeout=LIMIT), threading.Event()
+    shutdown = ThreadPoolExecutor.__exit__
+
+    def end(self: ThreadPoolExecutor, *error: Any) -> bool | None:
+        cancelled.set()
+        return shutdown(self, *error)
+
+    monkeypatch.setattr(ThreadPoolExecutor, "__exit__", end)
 
     def job(n: int) -> int:
         started.append(n)
         both.wait()
-        never.wait(0.1)  # while the other jobs are cancelled
+        assert cancelled.wait(LIMIT), "the jobs are cancelled before the threads are waited for"
         return n
 
     def items() -> Iterator[int]:
@@ -123,7 +133,7 @@ class Item:
 
 def gone(ref: weakref.ref[Item]) -> bool:
     """Whether it is let go of; threads may take a moment."""
-    for _ in range(300):
+    for _ in range(6000):
         if ref() is None:
             return True
         time.sleep(0.01)
@@ -165,7 +175,7 @@ def test_begun_items_are_made_before_they_are_asked_for() -> None:
         yield 2
 
     items = begun(windows())
-    assert made.wait(60)
+    assert made.wait(LIMIT)
     assert list(items) == [1, 2]
     assert list(begun(iter(()))) == []
 

@@ -20,6 +20,8 @@ import pytest
 from av_tagger import download
 from av_tagger.download import ExpectedFile
 from av_tagger.errors import StorageError, UsageError, WeightsError
+from tests.ports import closed_port
+from tests.waiting import LIMIT
 
 BODY = bytes(range(256)) * 4000  # a megabyte
 SHA = hashlib.sha256(BODY).hexdigest()
@@ -33,6 +35,7 @@ class Server:
 
     script: list[str] = field(default_factory=lambda: ["serve"])
     etag: str = '"v1"'
+    ended: threading.Event = field(default_factory=threading.Event)
     ranges: list[str | None] = field(default_factory=list)
     address: str = ""
 
@@ -80,7 +83,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
         self._send(BODY, start, ranged=False)
 
     def _hang(self, start: int) -> None:
-        time.sleep(0.5)
+        self.plan.ended.wait(LIMIT)
         self.close_connection = True
 
     def _slow(self, start: int) -> None:
@@ -116,14 +119,14 @@ def server() -> Iterator[Server]:
             target=running.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True
         ).start()
         yield plan
+        plan.ended.set()
         running.shutdown()
 
 
 @pytest.fixture(autouse=True)
 def hasty(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(
-        download, "PATIENCE", replace(download.PATIENCE, read_seconds=0.2, pause_seconds=0.01)
-    )
+    patient = replace(download.PATIENCE, probe_seconds=LIMIT, read_seconds=LIMIT)
+    monkeypatch.setattr(download, "PATIENCE", replace(patient, pause_seconds=0.01))
     monkeypatch.setattr(download, "_unreachable", {})
     for name in (
         "http_proxy",
@@ -139,6 +142,10 @@ def hasty(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture
 def target(tmp_path: Path) -> Path:
     return tmp_path / "cache" / "ear.safetensors"
+
+
+def give_up_after(monkeypatch: pytest.MonkeyPatch, seconds: float) -> None:
+    monkeypatch.setattr(download, "PATIENCE", replace(download.PATIENCE, read_seconds=seconds))
 
 
 def get(server: Server, target: Path, expected: ExpectedFile = WHOLE) -> bytes:
@@ -203,8 +210,12 @@ def test_a_part_of_unknown_origin_is_not_continued(server: Server, target: Path)
     "script",
     [["cut", "rangeless"], ["cut", "unfit", "serve"], ["broken", "serve"], ["hang", "serve"]],
 )
-def test_failures_that_are_repeated(server: Server, target: Path, script: list[str]) -> None:
+def test_failures_that_are_repeated(
+    server: Server, target: Path, monkeypatch: pytest.MonkeyPatch, script: list[str]
+) -> None:
     server.script = script
+    if "hang" in script:
+        give_up_after(monkeypatch, 2.0)
     assert get(server, target) == BODY
 
 
@@ -219,9 +230,11 @@ def test_failures_that_are_repeated(server: Server, target: Path, script: list[s
     ],
 )
 def test_failures_say_what_to_do_by_hand(
-    server: Server, target: Path, script: list[str], message: str
+    server: Server, target: Path, monkeypatch: pytest.MonkeyPatch, script: list[str], message: str
 ) -> None:
     server.script = script
+    if "hang" in script:
+        give_up_after(monkeypatch, 0.2)
     with pytest.raises(WeightsError, match=message) as caught:
         get(server, target)
     assert str(caught.value).startswith("ear.safetensors: cannot be downloaded")
@@ -243,19 +256,15 @@ def test_the_second_address_is_tried(server: Server, target: Path) -> None:
     assert target.read_bytes() == BODY
 
 
-def closed_port() -> str:
-    with socket.socket() as s:
-        s.bind(("127.0.0.1", 0))
-        return f"http://127.0.0.1:{s.getsockname()[1]}/ear.safetensors"
-
-
 def test_an_unreachable_host_is_probed_once(target: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    address, asked = closed_port(), []
+    asked: list[str] = []
     real = download.is_reachable
     monkeypatch.setattr(download, "is_reachable", lambda a, s: asked.append(a) or real(a, s))
-    for message in ("cannot be reached within 0.7 s", "could not be reached a moment ago"):
-        with pytest.raises(WeightsError, match=message):
-            download.fetch([address], target, WHOLE)
+    with closed_port() as port:
+        address = f"http://127.0.0.1:{port}/ear.safetensors"
+        for message in ("cannot be reached within 60 s", "could not be reached a moment ago"):
+            with pytest.raises(WeightsError, match=message):
+                download.fetch([address], target, WHOLE)
     assert asked == [address]
 
 
@@ -271,21 +280,18 @@ def test_a_name_lookup_that_hangs_is_not_waited_for(monkeypatch: pytest.MonkeyPa
     assert not download.is_reachable("http://example.invalid/x", 0.05)
     assert not ended.is_set(), "it waited for the lookup"
     released.set()
-    assert ended.wait(5)
+    assert ended.wait(LIMIT)
 
 
 def test_a_proxy_is_probed_instead_of_the_host(
     server: Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("http_proxy", server.address.rsplit("/", 1)[0])
-    assert download.is_reachable("http://weights.example/x", 5)
+    assert download.is_reachable("http://weights.example/x", LIMIT)
 
 
-def test_two_at_a_time_download_once(
-    server: Server, target: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_two_at_a_time_download_once(server: Server, target: Path) -> None:
     server.script = ["slow"]
-    monkeypatch.setattr(download, "PATIENCE", replace(download.PATIENCE, read_seconds=5))
     failures: list[BaseException] = []
 
     def one() -> None:

@@ -31,6 +31,7 @@ from av_tagger.evaluation.predictions import Prediction, Predictions
 from av_tagger.evaluation.truth import WeakTruth, read_truth
 from av_tagger.evaluation.uncertainty import Comparison, Uncertainty, compare, uncertainty
 from av_tagger.media.suffixes import SOUND
+from av_tagger.runner.processes import end_with_parent
 
 EARS = ("starter", "yamnet", "efficientat:mn04", "efficientat:mn10", "efficientat:mn20")
 TOGETHER = (  # the last that is here is the one that fusions use: the default ear
@@ -147,7 +148,7 @@ def run_arena(
         job = ArenaJob(
             contestant, classes, tuple(clips), settings.drawn(clips), settings.with_clean, place
         )
-        with ProcessPoolExecutor(1, get_context("spawn")) as pool:
+        with ProcessPoolExecutor(1, get_context("spawn"), end_with_parent) as pool:
             cost = pool.submit(compete, job).result()
         yield standing(job, cost, real)
 

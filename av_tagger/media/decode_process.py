@@ -27,6 +27,7 @@ from av_tagger.systems import KILL, KILLED_FROM_OUTSIDE
 LIMIT_SECONDS = 120.0
 RECYCLE_AFTER = 500  # files; bounds what a decoder leaks
 SERVER = "av_tagger.media.decode_server"
+DEATH_SECONDS = 10.0  # until a process that has closed its socket has ended, on a busy machine
 FACTORY = "av_tagger.media.backend:make_backend"
 
 
@@ -192,7 +193,7 @@ class DecodeProcess:
         process, interrupted = self.process, self._interrupted
         assert process is not None
         try:
-            status = process.wait(timeout=2)
+            status = process.wait(DEATH_SECONDS)
         except subprocess.TimeoutExpired:
             status = -KILL
         self.close()

@@ -5,8 +5,11 @@ from __future__ import annotations
 import hmac
 import json
 import secrets
+import socket
 import sys
+import time
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
@@ -19,6 +22,7 @@ from av_tagger.review.replies import FileReply, Reply
 HOST = "127.0.0.1"
 MOST_BYTES = 20_000  # of a request's body
 IDLE_SECONDS = 60.0  # of a connection
+LINGER_SECONDS, MOST_DRAINED = 2.0, 1 << 20  # of a body that was refused and is still sent
 
 
 @dataclass(frozen=True)
@@ -77,6 +81,21 @@ class ReviewServer:
 class _Http(ThreadingHTTPServer):
     daemon_threads = True
     allow_reuse_address = False  # another program must not take over the port
+
+    def shutdown_request(self, request: Any) -> None:
+        """Take what a client still sends: closing on it would reset the connection, and the client
+        could lose the answer.
+        """
+        until, left = time.monotonic() + LINGER_SECONDS, MOST_DRAINED
+        with suppress(OSError):
+            request.shutdown(socket.SHUT_WR)
+            while left > 0 and (seconds := until - time.monotonic()) > 0:
+                request.settimeout(seconds)
+                piece = request.recv(1 << 16)
+                if not piece:
+                    break
+                left -= len(piece)
+        self.close_request(request)
 
     def handle_error(self, request: Any, client_address: Any) -> None:
         """A browser that closes a connection early is no error."""

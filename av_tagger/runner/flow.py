@@ -7,6 +7,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 
 from av_tagger.clip import Media
 from av_tagger.errors import AvTaggerError, TimedOut
@@ -27,6 +28,7 @@ from av_tagger.runner.pending import (
 from av_tagger.runner.profiler import Profiler
 from av_tagger.runner.window_queue import Window, WindowQueue, cost_of, usual_cost
 from av_tagger.runner.worker import InferenceThread, Worker
+from av_tagger.stages import watched
 
 MOST_EVENTS = 64  # events handled before finished clips are looked for again
 LOOK_AHEAD = 4  # jobs per engine from which the largest files go to the engines
@@ -110,7 +112,8 @@ class Flow:
     # In the decoder threads.
 
     def _decode_on_engine(self) -> None:
-        self._decode(self._engines.popleft(), large=True)
+        with watched(self.profiler.of):
+            self._decode(self._engines.popleft(), large=True)
 
     def _decode(self, make: Callable[[], Decoder] | None = None, *, large: bool = False) -> None:
         decoder = (make or self.worker.decoder)()
@@ -152,11 +155,10 @@ class Flow:
     def _decode_one(self, decoder: Decoder, sequence: int, job: Job) -> None:
         number, seconds, problem = 0, 0.0, None
         limit = min(self.concurrency.window_limit, self.concurrency.clip_limit)
-        own_stage = None if decoder.in_process else "transport"
         try:
             windows = decoder.windows(job.clip, self.worker.tagger.parts.request, limit)
             while True:
-                with self.profiler.of("decode", own_stage) as lap:
+                with self.profiler.of("decode", None if decoder.in_process else "transport") as lap:
                     media = next(windows, None)
                 # No window takes longer than its limit: more is a clock that jumped.
                 seconds += lap.seconds if decoder.in_process else min(lap.seconds, limit)
@@ -252,11 +254,9 @@ class Flow:
         """Wait for the next event, and for others soon after the last group of records."""
         events = [self._events.get()]
         self._groups.wait()
-        while len(events) < MOST_EVENTS:
-            try:
+        with suppress(queue.Empty):
+            while len(events) < MOST_EVENTS:
                 events.append(self._events.get_nowait())
-            except queue.Empty:
-                break
         return events
 
     def _note(self, event: ScoredWindow | Decoded) -> None:

@@ -128,7 +128,7 @@ def run_worker(args: WorkerArgs, channel: Connection) -> None:
     """The main function of a worker process."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the driver handles Ctrl-C
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
-    threading.Thread(target=_exit_with_driver, daemon=True).start()
+    end_with_parent()
     try:
         profiler = Profiler()
         worker = load_worker(args.factory, profiler)
@@ -155,8 +155,12 @@ def check_fingerprint(own: str, expected: str, where: str) -> None:
         raise UsageError(f"{where}: {reason}; give every machine the same files")
 
 
+def end_with_parent() -> None:
+    """Watch the process that started this one: if it is killed, no worker must stay behind."""
+    threading.Thread(target=_exit_with_driver, daemon=True).start()
+
+
 def _exit_with_driver() -> None:
-    """A killed driver must leave no worker behind."""
     driver = multiprocessing.parent_process()
     if driver is not None:
         driver.join()

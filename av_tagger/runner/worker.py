@@ -79,7 +79,7 @@ def page_lock_of(device: str) -> PageLock | None:
         return None
     from av_tagger.networks import page_lock
 
-    return page_lock
+    return partial(page_lock, device=device)
 
 
 class InferenceThread:

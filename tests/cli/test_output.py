@@ -115,7 +115,8 @@ def test_a_closed_pipe_is_silent(words: str) -> None:
 
 @pytest.mark.skipif(os.name != "posix", reason="needs a POSIX shell")
 def test_a_reader_that_is_gone_has_a_code_of_its_own() -> None:
-    wait = "import sys, time; time.sleep(0.5); from av_tagger.cli.main import main; main()"
+    gone = "import select; pipe = select.poll(); pipe.register(1, 0); pipe.poll()"
+    wait = f"{gone}; from av_tagger.cli.main import main; main()"
     command = f"'{sys.executable}' -c '{wait}' recipes | true; exit ${{PIPESTATUS[0]}}"
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
     done = subprocess.run(

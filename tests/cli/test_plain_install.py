@@ -15,7 +15,7 @@ from av_tagger import weights
 from av_tagger.cli.main import COMMANDS
 from av_tagger.reports.writers import WRITERS
 from tests import ROOT
-from tests.assets import make_video
+from tests.assets import make_audio, make_video
 from tests.cli.conftest import Done
 from tests.cli.plain_install import hidden_modules, main_dependencies, write_blocker
 from tests.evaluation.runs import run_folder
@@ -75,10 +75,11 @@ def plain(tmp_path_factory: pytest.TempPathFactory) -> PlainInstall:
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A video, a run with its ground truth, and a folder of labelled sounds."""
+    """A video, a sound, a run with its ground truth, and a folder of labelled sounds."""
     folder = tmp_path_factory.mktemp("work")
     make_video(folder / "clip.mp4", seconds=1.0)
-    (folder / "clips.csv").write_text("file,labels\nclip.mp4,Train\n")
+    make_audio(folder / "clip.wav", seconds=1.0)  # the arena needs one process for it, not one
+    (folder / "clips.csv").write_text("file,labels\nclip.wav,Train\n")  # per fusion
     (folder / "run").mkdir()
     run_folder(folder / "run", clips=60, missing=2)
     write_folders(folder / "concert")
@@ -95,14 +96,15 @@ def test_what_is_hidden_and_what_is_not() -> None:
 def test_every_command_works(plain: PlainInstall, folder: Path) -> None:
     video, run, out = folder / "clip.mp4", folder / "run", folder / "out"
     truth = ("--truth", run / "truth.csv")
-    concert, trained = folder / "concert", out / "trained"
+    concert, trained, sound = folder / "concert", out / "trained", folder / "clip.wav"
     commands: dict[str, list[object]] = {
         "tag": ["tag", video, *EAR, "-o", out / "tag", "--format", FORMATS],
         "report page": ["tag", video, *EAR, "--report", out / "page.html"],
         "annotate": ["tag", video, *EAR, "--annotate", out / "copy.mp4"],
         "batch": ["batch", video, *EAR, "-o", out / "batch"],
         "listen": ["listen", video, "--pace", "fast", *EAR],
-        "arena": ["arena", video, "--truth", folder / "clips.csv", "--ears", "starter"],
+        "tag with the eye": ["tag", video, "--ear", "starter", "--offline", "--quiet"],
+        "arena": ["arena", sound, "--truth", folder / "clips.csv", "--ears", "starter"],
         "demo": ["demo", "-o", out / "demo", *EAR],
         "report": ["report", run, "-o", out / "report", "--no-listen"],
         "find": ["find", run, "any vehicle", "--html", out / "found.html"],

@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import os
-import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -13,6 +12,7 @@ from av_tagger.errors import DeviceError, UsageError
 from av_tagger.learning.distributed import joined
 from tests import ROOT
 from tests.learning.shared_run import learn
+from tests.ports import own_port
 
 
 def start(run: Path, rank: int, port: int) -> subprocess.Popen[bytes]:
@@ -32,12 +32,10 @@ def start(run: Path, rank: int, port: int) -> subprocess.Popen[bytes]:
 
 def test_two_processes_train_like_one(tmp_path: Path) -> None:
     """Seven bags between two processes, four and three: the gradient is that of all seven."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+    port = own_port()
     processes = [start(tmp_path / "two", rank, port) for rank in (0, 1)]
     learn(tmp_path / "one")
-    assert [process.wait(200) for process in processes] == [0, 0]
+    assert [process.wait(400) for process in processes] == [0, 0]
     one, two = (
         torch.load(tmp_path / run / "state.pt", weights_only=True) for run in ("one", "two")
     )

@@ -9,7 +9,9 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any, Protocol
 
 import numpy as np
 import pytest
@@ -25,6 +27,7 @@ from av_tagger.media.transport import receive, send
 from av_tagger.protocols import DecodeRequest
 from tests import ROOT
 from tests.assets import make_video
+from tests.waiting import LIMIT
 
 CLIP = Clip(Path("some clip.mp4"))
 REQUEST = DecodeRequest()
@@ -36,14 +39,33 @@ def no_processes_left() -> Iterator[None]:
     close_decoders()
 
 
+class Interruptible(Protocol):
+    """A decoder, lent or not."""
+
+    def interrupt(self) -> None: ...
+
+
 def fake(name: str) -> DecodeProcess:
     return DecodeProcess(name, factory="tests.fakes:make_backend", search=[ROOT])
+
+
+@contextmanager
+def interrupted(decoder: Interruptible) -> Iterator[None]:
+    """A request of the decoder is interrupted once it has been sent."""
+
+    def interrupting(*given: Any) -> Any:
+        threading.Thread(target=decoder.interrupt).start()
+        return receive(*given)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(module, "receive", interrupting)
+        yield
 
 
 @pytest.mark.parametrize("name", ["good", "copied"])
 def test_windows_arrive_as_they_were_made(name: str) -> None:
     with fake(name) as decoder:
-        found = list(decoder.windows(CLIP, REQUEST, 20))
+        found = list(decoder.windows(CLIP, REQUEST))
     assert [m.start_seconds for m in found] == [0.0, 1.0, 2.0]
     for number, media in enumerate(found):
         assert media.frames is not None
@@ -58,13 +80,13 @@ def test_windows_arrive_as_they_were_made(name: str) -> None:
 def test_a_hang_ends_at_the_time_limit(name: str) -> None:
     with fake(name) as decoder:
         decoder.call("tests.fakes:add", 2, 3, path=CLIP.path)  # waits for the slow start
-        windows = decoder.windows(CLIP, REQUEST, 1.0)
+        windows = decoder.windows(CLIP, REQUEST, 2.0)
         next(windows)
-        with pytest.raises(TimedOut, match=r"some clip\.mp4: took longer than 1 s"):
+        with pytest.raises(TimedOut, match=r"some clip\.mp4: took longer than 2 s"):
             next(windows)
         assert decoder.process is None
         decoder.backend = "good"
-        assert len(list(decoder.windows(CLIP, REQUEST, 20))) == 3
+        assert len(list(decoder.windows(CLIP, REQUEST))) == 3
 
 
 @pytest.mark.parametrize(
@@ -80,37 +102,34 @@ def test_a_hang_ends_at_the_time_limit(name: str) -> None:
 def test_a_failure_costs_one_file(name: str, words: str) -> None:
     with fake(name) as decoder:
         with pytest.raises(MediaError, match=rf"some clip\.mp4: {words}"):
-            list(decoder.windows(CLIP, REQUEST, 20))
+            list(decoder.windows(CLIP, REQUEST))
         decoder.backend = "good"
-        assert len(list(decoder.windows(CLIP, REQUEST, 20))) == 3
+        assert len(list(decoder.windows(CLIP, REQUEST))) == 3
 
 
 def test_a_refusal_keeps_its_type() -> None:
     decoder = DecodeProcess("pyav", factory="tests.fakes:make_no_backend", search=[ROOT])
     with decoder, pytest.raises(MissingExtra, match="no such library"):
-        list(decoder.windows(CLIP, REQUEST, 20))
+        list(decoder.windows(CLIP, REQUEST))
 
 
 def test_an_abandoned_file_does_not_answer_for_the_next() -> None:
     with fake("good") as decoder:
-        next(decoder.windows(CLIP, REQUEST, 20))
+        next(decoder.windows(CLIP, REQUEST))
         other = Clip(Path("other.mp4"))
-        names = [m.clip.name for m in decoder.windows(other, REQUEST, 20)]
+        names = [m.clip.name for m in decoder.windows(other, REQUEST)]
         assert names == ["other.mp4"] * 3
 
 
 def test_an_interrupt_ends_a_wait_and_the_next_clip_is_decoded() -> None:
     with fake("hang") as decoder:
-        windows = decoder.windows(CLIP, REQUEST, 60)
+        windows = decoder.windows(CLIP, REQUEST)
         next(windows)
-        timer = threading.Timer(0.1, decoder.interrupt)
-        timer.start()
-        with pytest.raises(MediaError, match="SIGKILL"):
+        with interrupted(decoder), pytest.raises(MediaError, match="SIGKILL"):
             next(windows)
-        timer.join()
         decoder.interrupt()  # while it is idle
         decoder.backend = "good"
-        assert len(list(decoder.windows(CLIP, REQUEST, 20))) == 3
+        assert len(list(decoder.windows(CLIP, REQUEST))) == 3
 
 
 def test_ctrl_c_while_waiting_ends_the_process(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -124,9 +143,9 @@ def test_ctrl_c_while_waiting_ends_the_process(monkeypatch: pytest.MonkeyPatch) 
         with monkeypatch.context() as patch:
             patch.setattr(module, "receive", interrupted)
             with pytest.raises(KeyboardInterrupt):
-                next(decoder.windows(CLIP, REQUEST, 20))
+                next(decoder.windows(CLIP, REQUEST))
         assert decoder.process is None
-        assert len(list(decoder.windows(CLIP, REQUEST, 20))) == 3
+        assert len(list(decoder.windows(CLIP, REQUEST))) == 3
 
 
 def test_a_process_is_replaced_after_many_files(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -134,13 +153,13 @@ def test_a_process_is_replaced_after_many_files(monkeypatch: pytest.MonkeyPatch)
     pids = []
     with fake("good") as decoder:
         for _ in range(4):
-            pids += [media.notes[0] for media in decoder.windows(CLIP, REQUEST, 20)][:1]
+            pids += [media.notes[0] for media in decoder.windows(CLIP, REQUEST)][:1]
     assert pids[0] == pids[1] != pids[2] == pids[3]
 
 
 def test_any_function_can_run_in_the_process() -> None:
     with fake("good") as decoder:
-        assert decoder.call("tests.fakes:add", 2, 3, path=CLIP.path, limit_seconds=20) == 5
+        assert decoder.call("tests.fakes:add", 2, 3, path=CLIP.path) == 5
 
 
 def test_targets_name_a_module_and_a_function() -> None:
@@ -192,9 +211,9 @@ def serve() -> tuple[subprocess.Popen[bytes], socket.socket]:
 def test_the_server_ends_with_its_client() -> None:
     process, channel = serve()
     with channel:
-        send(channel, ("call", 20.0, [], "tests.fakes:add", (1, 2)))
+        send(channel, ("call", LIMIT, [], "tests.fakes:add", (1, 2)))
         assert receive(channel) == ("value", 3)
-    assert process.wait(20) == 0
+    assert process.wait(LIMIT) == 0
 
 
 def test_the_server_ends_itself_when_it_hangs_without_a_client() -> None:
@@ -202,15 +221,15 @@ def test_the_server_ends_itself_when_it_hangs_without_a_client() -> None:
     process, channel = serve()
     with channel:
         send(channel, ("call", 0.1 - GRACE_SECONDS, [], "time:sleep", (60,)))
-    assert process.wait(20) == -signal.SIGALRM
+    assert process.wait(LIMIT) == -signal.SIGALRM
 
 
 def test_the_server_ignores_ctrl_c() -> None:
     process, channel = serve()
     with channel:
-        send(channel, ("call", 20.0, [], "tests.fakes:add", (1, 2)))
+        send(channel, ("call", LIMIT, [], "tests.fakes:add", (1, 2)))
         assert receive(channel) == ("value", 3)
         process.send_signal(signal.SIGINT)
-        send(channel, ("call", 20.0, [], "tests.fakes:add", (2, 2)))
+        send(channel, ("call", LIMIT, [], "tests.fakes:add", (2, 2)))
         assert receive(channel) == ("value", 4)
-    assert process.wait(20) == 0
+    assert process.wait(LIMIT) == 0

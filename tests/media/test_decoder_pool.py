@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import signal
-import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -27,6 +26,8 @@ from av_tagger.media.sandbox import SWITCH
 from av_tagger.protocols import DecodeRequest, MediaBackend
 from tests import ROOT
 from tests.assets import make_audio, make_video
+from tests.media.test_decode_process import interrupted
+from tests.waiting import LIMIT
 
 REQUEST = DecodeRequest()
 
@@ -65,14 +66,14 @@ def test_an_idle_process_decodes_the_next_file(pool: DecoderPool, clip: Clip) ->
     first = pids_of(pool, clip)
     assert pids_of(pool, clip) == first == set(pool.pids())
     decoder = pool.decoder()
-    assert {int(m.notes[0]) for m in decoder.windows(clip, REQUEST, 20)} == first
+    assert {int(m.notes[0]) for m in decoder.windows(clip, REQUEST, LIMIT)} == first
     decoder.close()
     assert pids_of(pool, clip) == first
 
 
 def test_lent_decoders_are_processes_of_their_own(pool: DecoderPool, clip: Clip) -> None:
     one, other = pool.decoder(), pool.decoder()
-    pids = [int(next(d.windows(clip, REQUEST, 20)).notes[0]) for d in (one, other)]
+    pids = [int(next(d.windows(clip, REQUEST, LIMIT)).notes[0]) for d in (one, other)]
     assert sorted(pids) == sorted(pool.pids())
     assert len(set(pids)) == 2
     assert not one.in_process
@@ -85,7 +86,7 @@ def test_only_so_many_idle_processes_are_kept(clip: Clip) -> None:
         pool = fake_pool(keep=keep)
         decoders = [pool.decoder() for _ in range(3)]
         for decoder in decoders:
-            next(decoder.windows(clip, REQUEST, 20))
+            next(decoder.windows(clip, REQUEST, LIMIT))
         assert len(pool.pids()) == 3
         for decoder in decoders:
             decoder.close()
@@ -96,7 +97,7 @@ def test_only_so_many_idle_processes_are_kept(clip: Clip) -> None:
 
 def test_close_leaves_lent_decoders_alone(pool: DecoderPool, clip: Clip) -> None:
     decoder = pool.decoder()
-    windows = decoder.windows(clip, REQUEST, 20)
+    windows = decoder.windows(clip, REQUEST, LIMIT)
     next(windows)
     pool.close()
     assert len(list(windows)) == 2
@@ -105,10 +106,10 @@ def test_close_leaves_lent_decoders_alone(pool: DecoderPool, clip: Clip) -> None
 
 def test_a_closed_decoder_cannot_interrupt_the_next_user(pool: DecoderPool, clip: Clip) -> None:
     first = pool.decoder()
-    pid = int(next(first.windows(clip, REQUEST, 20)).notes[0])
+    pid = int(next(first.windows(clip, REQUEST, LIMIT)).notes[0])
     first.close()
     second = pool.decoder()
-    windows = second.windows(clip, REQUEST, 20)
+    windows = second.windows(clip, REQUEST, LIMIT)
     assert int(next(windows).notes[0]) == pid
     first.interrupt()
     first.close()
@@ -120,10 +121,9 @@ def test_a_closed_decoder_cannot_interrupt_the_next_user(pool: DecoderPool, clip
 def test_an_interrupted_decoder_can_be_lent_again(clip: Clip) -> None:
     pool = fake_pool("hang")
     decoder = pool.decoder()
-    windows = decoder.windows(clip, REQUEST, 60)
+    windows = decoder.windows(clip, REQUEST, LIMIT)
     next(windows)
-    threading.Timer(0.1, decoder.interrupt).start()
-    with pytest.raises(MediaError, match="SIGKILL"):
+    with interrupted(decoder), pytest.raises(MediaError, match="SIGKILL"):
         next(windows)
     decoder.close()
     assert int(next(pool.windows(clip, REQUEST)).notes[0]) in pool.pids()
@@ -155,7 +155,7 @@ def test_a_missing_file_starts_no_process(pool: DecoderPool, tmp_path: Path) -> 
     for attempt in (
         lambda: pool.windows(clip, REQUEST),
         lambda: pool.probe(clip.path),
-        lambda: pool.decoder().windows(clip, REQUEST, 20),
+        lambda: pool.decoder().windows(clip, REQUEST, LIMIT),
     ):
         with pytest.raises(MediaError, match=r"nope\.mp4: there is no such file; check the name"):
             attempt()
@@ -177,7 +177,7 @@ def test_without_isolation_files_are_decoded_here(clip: Clip) -> None:
     pool = fake_pool(isolated=False)
     decoder = pool.decoder()
     assert decoder.in_process
-    found = [*decoder.windows(clip, REQUEST, 20), *pool.windows(clip, REQUEST)]
+    found = [*decoder.windows(clip, REQUEST, LIMIT), *pool.windows(clip, REQUEST)]
     assert {int(media.notes[0]) for media in found} == {os.getpid()}
     assert [media.frames.images[0, 0, 0, 0] for media in found if media.frames] == [1, 2, 3] * 2
     assert pool.probe(clip.path).container == "fake"

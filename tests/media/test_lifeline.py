@@ -5,13 +5,13 @@ from __future__ import annotations
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
 
 from av_tagger.media.lifeline import Lifeline
 from tests import ROOT
+from tests.waiting import LIMIT, until
 
 PARENT = """
 import sys
@@ -21,7 +21,7 @@ from av_tagger.media.decode_process import DecodeProcess
 from av_tagger.protocols import DecodeRequest
 
 decoder = DecodeProcess("hang with lock", factory="tests.fakes:make_backend", search=[Path(".")])
-windows = decoder.windows(Clip(Path("a.mp4")), DecodeRequest(), 60)
+windows = decoder.windows(Clip(Path("a.mp4")), DecodeRequest())
 next(windows)
 print(decoder.process.pid, flush=True)
 next(windows)
@@ -38,11 +38,11 @@ def state_of(pid: int) -> str:
 
 def test_a_closed_lifeline_ends_the_child() -> None:
     line = Lifeline()
-    child = subprocess.Popen(["sleep", "60"], pass_fds=[line.reader])
+    child = subprocess.Popen(["sleep", "600"], pass_fds=[line.reader])
     line.tie(child.pid)
     assert child.poll() is None
     line.close()
-    assert child.wait(10) == -signal.SIGIO
+    assert child.wait(LIMIT) == -signal.SIGIO
 
 
 @pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="needs /proc")
@@ -56,7 +56,4 @@ def test_a_busy_decoder_ends_when_its_parent_is_killed() -> None:
         pid = int(parent.stdout.readline())
     parent.kill()
     parent.wait()
-    deadline = time.monotonic() + 10
-    while state_of(pid) not in ("", "Z") and time.monotonic() < deadline:
-        time.sleep(0.01)
-    assert state_of(pid) in ("", "Z")
+    until(lambda: state_of(pid) in ("", "Z"), "the decoder has ended")

@@ -13,6 +13,8 @@ import time
 from pathlib import Path
 from typing import Any
 
+from tests.waiting import LIMIT
+
 
 class Chromium:
     """No port is opened."""
@@ -26,7 +28,7 @@ class Chromium:
         flags = (
             "--headless --no-sandbox --disable-gpu --no-first-run --disable-background-networking "
             "--disable-component-update --disable-sync --disable-extensions --mute-audio "
-            "--hide-scrollbars "
+            "--hide-scrollbars --disable-dev-shm-usage "
             "--autoplay-policy=no-user-gesture-required --remote-debugging-pipe"
         )
 
@@ -68,7 +70,7 @@ class Chromium:
                 return answer["result"]
             self.events.append(answer)
 
-    def _next(self, limit: float = 20.0) -> dict[str, Any]:
+    def _next(self, limit: float = LIMIT) -> dict[str, Any]:
         until = time.monotonic() + limit
         while b"\0" not in self.buffer:
             ready, _, _ = select.select([self.answers], [], [], max(0.0, until - time.monotonic()))
@@ -110,7 +112,7 @@ class Chromium:
         assert "exceptionDetails" not in result, result
         return result["result"].get("value")
 
-    def wait(self, expression: str, limit: float = 10.0) -> None:
+    def wait(self, expression: str, limit: float = LIMIT) -> None:
         until = time.monotonic() + limit
         while not self.js(expression):
             assert time.monotonic() < until, f"never came true: {expression}"
@@ -166,5 +168,5 @@ class Chromium:
             self.process.wait(5)
         except subprocess.TimeoutExpired:
             os.killpg(self.process.pid, signal.SIGKILL)
-            self.process.wait(5)
+            self.process.wait(LIMIT)
         os.close(self.answers)

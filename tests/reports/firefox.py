@@ -14,6 +14,8 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+from tests.waiting import LIMIT
+
 PREFERENCES: dict[str, object] = {
     "app.normandy.enabled": False,
     "app.update.disabledForTesting": True,
@@ -176,7 +178,7 @@ class Firefox:
         assert answer["type"] == "success", answer
         return plain(answer["result"])
 
-    def wait(self, expression: str, limit: float = 20.0) -> None:
+    def wait(self, expression: str, limit: float = LIMIT) -> None:
         until = time.monotonic() + limit
         while not self.js(expression):
             assert time.monotonic() < until, f"never came true: {expression}"
@@ -227,10 +229,10 @@ class Firefox:
         self.line.close()
         os.killpg(self.process.pid, signal.SIGTERM)
         try:
-            self.process.wait(20)
+            self.process.wait(LIMIT)
         except subprocess.TimeoutExpired:
             os.killpg(self.process.pid, signal.SIGKILL)
-            self.process.wait(20)
+            self.process.wait(LIMIT)
 
 
 def plain(value: dict[str, Any]) -> Any:

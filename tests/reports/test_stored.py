@@ -95,7 +95,7 @@ print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
 
 
 @pytest.mark.parametrize(
-    ("count", "detail"), [(3000, False), pytest.param(10_000, True, marks=pytest.mark.slow)]
+    ("count", "detail"), [(1200, False), pytest.param(10_000, True, marks=pytest.mark.slow)]
 )
 def test_memory_does_not_grow_with_the_number_of_results(
     tmp_path: Path, count: int, detail: bool, tagged: Tagged

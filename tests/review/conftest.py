@@ -26,6 +26,7 @@ from av_tagger.review.units import read_units
 from av_tagger.scores import BranchInfo, ClassScore, Event, RunInfo, Status, Tag, Tagged
 from tests.assets import make_audio
 from tests.reports.conftest import each_browser
+from tests.waiting import LIMIT
 
 __all__ = ["each_browser"]
 
@@ -87,7 +88,7 @@ class Served:
         headers: dict[str, str] | None = None,
         method: str | None = None,
     ) -> tuple[int, dict[str, str], bytes]:
-        connection = http.client.HTTPConnection("127.0.0.1", self.server.port, timeout=30)
+        connection = http.client.HTTPConnection("127.0.0.1", self.server.port, timeout=LIMIT)
         content = None if body is None else json.dumps(body)
         known = {} if body is None else {"Content-Type": "application/json"}
         verb = method or ("GET" if body is None else "POST")

@@ -10,7 +10,9 @@ from pathlib import Path
 import pytest
 
 from av_tagger.reports.schema import as_line
+from av_tagger.review import server
 from tests.review.conftest import Served, serve, session_of, tagged, write_run
+from tests.waiting import LIMIT
 
 HOSTILE = '<img src=x onerror="document.title=1">&"\'</script><script>document.title=2</script>'
 
@@ -184,6 +186,23 @@ def test_a_long_body_is_not_read(served: Served) -> None:
     assert served.ask("answer", {"key": "x" * 30_000})[0] == 400
 
 
+def test_a_refused_body_can_be_sent_to_its_end(
+    served: Served, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else a slow client would find the connection reset, and no answer."""
+    monkeypatch.setattr(server, "LINGER_SECONDS", LIMIT)
+    head = (
+        f"POST /{served.server.token}/answer HTTP/1.1\r\nHost: 127.0.0.1:{served.server.port}\r\n"
+        "Content-Type: application/json\r\nContent-Length: 400000\r\n\r\n"
+    )
+    with socket.create_connection(("127.0.0.1", served.server.port), timeout=LIMIT) as connection:
+        connection.sendall(head.encode())
+        answer = b"".join(iter(lambda: connection.recv(65536), b""))
+        for _ in range(4):
+            connection.sendall(b"x" * 100_000)
+    assert answer.startswith(b"HTTP/1.1 400 ")
+
+
 BODY_AND_MORE = b'{"key": "a"}GET / HTTP/1.1\r\nHost: evil.example\r\n\r\n'
 
 
@@ -212,7 +231,7 @@ def posted(served: Served, length: str | None, body: bytes) -> bytes:
         "Content-Type: application/json",
         *([] if length is None else [f"Content-Length: {length}"]),
     ]
-    with socket.create_connection(("127.0.0.1", served.server.port), timeout=10) as connection:
+    with socket.create_connection(("127.0.0.1", served.server.port), timeout=LIMIT) as connection:
         connection.sendall("\r\n".join([*lines, "", ""]).encode() + body)
         connection.shutdown(socket.SHUT_WR)
         return b"".join(iter(lambda: connection.recv(65536), b""))

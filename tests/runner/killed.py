@@ -1,10 +1,12 @@
 """Run by test_run.py in its own process: starts the same run repeatedly and kills it each time.
 
-It forks, which is faster than new interpreters, and prints how often a kill met a running run.
+It forks, which is faster than new interpreters, and prints how often a kill met a running run:
+always, as the run waits to be killed a few clips later.
 """
 
 from __future__ import annotations
 
+import math
 import os
 import random
 import signal
@@ -22,8 +24,10 @@ from av_tagger.runner.local import InProcessEngine
 from av_tagger.runner.run import RunRequest, run
 from av_tagger.runner.worker import Worker
 from tests.fakes import Decoder, tagger
+from tests.waiting import until
 
 CONCURRENCY = Concurrency(2, 1, 1, 3, 1 << 20, 6)
+FEW = 6  # clips between the one at which a run may be killed and the one at which it waits
 
 
 @dataclass
@@ -31,6 +35,7 @@ class Logged(Decoder):
     """Logs every clip that is opened, so that a test can see what was done twice."""
 
     log: Path
+    most: float = math.inf  # opened in all, then it waits to be killed
 
     def __post_init__(self) -> None:
         super().__init__(delay=0.004)
@@ -38,14 +43,16 @@ class Logged(Decoder):
     def windows(self, clip: Clip, request: DecodeRequest, limit_seconds: float) -> Iterator[Media]:
         with self.log.open("a") as file:
             file.write(f"{clip.path.name}\n")
+        while opened(self.log) > self.most:
+            time.sleep(0.001)
         return super().windows(clip, request, limit_seconds)
 
 
-def once(folder: Path, log: Path) -> None:
+def once(folder: Path, log: Path, most: float = math.inf) -> None:
     items = (Item(Clip(path)) for path in sorted((folder.parent / "in").iterdir()))
     run(
         RunRequest(folder, items, "fake"),
-        InProcessEngine(Worker(tagger(), lambda: Logged(log)), CONCURRENCY),
+        InProcessEngine(Worker(tagger(), lambda: Logged(log, most)), CONCURRENCY),
     )
 
 
@@ -55,12 +62,10 @@ def killed(folder: Path, log: Path, clips: int, wait: float) -> bool:
     child = os.fork()
     if child == 0:
         try:
-            once(folder, log)
+            once(folder, log, target + FEW)
         finally:
             os._exit(0)
-    deadline = time.monotonic() + 60
-    while opened(log) < target and time.monotonic() < deadline:
-        time.sleep(0.001)
+    until(lambda: opened(log) >= target)
     time.sleep(wait)
     os.kill(child, signal.SIGKILL)
     _, status = os.waitpid(child, 0)

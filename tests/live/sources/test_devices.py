@@ -25,6 +25,7 @@ from av_tagger.live.sources.base import (
 from av_tagger.live.sources.devices import BlockQueue, MicrophoneSource, device_lines
 from av_tagger.live.sources.paired import PairedSource
 from av_tagger.protocols import DecodeRequest
+from tests.waiting import LIMIT
 
 T = TypeVar("T")
 
@@ -228,7 +229,7 @@ def test_pictures_get_the_time_of_the_sound() -> None:
     portaudio, eye = FakePortAudio(), FakeCamera([image(100.0), image(100.5)])
     items = PairedSource(microphone(portaudio), eye).items(BOTH)
     assert next(items) == StreamOpened(sound=True, pictures=True)
-    assert eye.sent.wait(10)
+    assert eye.sent.wait(LIMIT)
     portaudio.deliver(0.1)
     assert next_of(items, SoundBlock).seconds == 0.0
     times = [next_of(items, TimedImage).seconds for _ in range(2)]
@@ -254,6 +255,7 @@ def test_a_camera_that_breaks_or_sends_nothing_breaks_both(
 ) -> None:
     away = MediaError("/dev/video0", "is away")
     portaudio = FakePortAudio()
+    monkeypatch.setattr(paired, "READ_SECONDS", 1e6)  # of sound, which is faster here than a thread
     items = PairedSource(microphone(portaudio), FakeCamera([away])).items(BOTH)
     next(items)
     with pytest.raises(MediaError, match="/dev/video0: is away"):

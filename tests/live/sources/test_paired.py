@@ -23,10 +23,10 @@ from av_tagger.live.sources.base import (
 )
 from av_tagger.live.sources.paired import LEAST_STEP, PairedSource
 from av_tagger.protocols import DecodeRequest
+from tests.waiting import LIMIT
 
 RATE = 100
 BOTH = DecodeRequest(audio_rate=RATE, short_side=8)
-LIMIT = 10  # seconds that a test waits for a thread
 
 
 class Sound:
@@ -125,7 +125,7 @@ def test_a_camera_that_ends_is_an_error_of_the_camera() -> None:
     """The sound goes on until its thread has said so; blocks of no samples let no time pass."""
 
     def blocks() -> Iterator[StreamItem]:
-        for _ in range(100 * LIMIT):
+        for _ in range(int(100 * LIMIT)):
             yield block(0.0, 0)
             time.sleep(0.01)
 

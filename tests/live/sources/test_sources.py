@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import http.server
 import io
 import itertools
 import shutil
-import socket
 import subprocess
 import threading
 from collections.abc import Iterator
@@ -20,7 +20,7 @@ import pytest
 from av_tagger.clip import Clip, Samples
 from av_tagger.errors import MediaError, UsageError
 from av_tagger.live.buffers import TimedImage
-from av_tagger.live.sources import SourceSettings, make_source
+from av_tagger.live.sources import SourceSettings, make_source, reopen
 from av_tagger.live.sources.base import (
     SoundBlock,
     StreamBroken,
@@ -35,6 +35,8 @@ from av_tagger.media import make_backend
 from av_tagger.protocols import DecodeRequest
 from tests.assets import Audio, make_audio, make_video
 from tests.live.rtsp import RATE, RtspServer
+from tests.ports import closed_port, own_port
+from tests.waiting import LIMIT, until
 
 REQUEST = DecodeRequest(audio_rate=16_000, short_side=None)
 FAST = SourceSettings(pace="fast")
@@ -181,33 +183,32 @@ def test_access_that_is_refused() -> None:
 
 
 def test_a_server_that_is_not_there() -> None:
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
-    with pytest.raises(MediaError, match="cannot be opened"):
+    with closed_port() as port, pytest.raises(MediaError, match="cannot be opened"):
         list(reopened(make_source(f"rtsp://127.0.0.1:{port}/x", FAST), REQUEST))
 
 
 @pytest.mark.skipif(shutil.which("ffmpeg") is None, reason="ffmpeg is not installed")
 def test_http_stream_of_ffmpeg(wav: Path) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        url = f"http://127.0.0.1:{free.getsockname()[1]}/live.ts"
+    url = f"http://127.0.0.1:{own_port()}/live.ts"
     words = ["ffmpeg", "-v", "error", "-i", str(wav), "-c:a", "mp2", "-f", "mpegts"]
     with subprocess.Popen([*words, "-listen", "1", url]) as server:
-        items = _retried(url)
-        server.wait(20)
+        items = _retried(url, server)
+        server.wait(LIMIT)
     assert len(sound_of(items)) / 16_000 == pytest.approx(3.0, abs=0.2)
 
 
-def _retried(url: str) -> list[StreamItem]:
+def _retried(url: str, server: subprocess.Popen[bytes]) -> list[StreamItem]:
     """Once the server listens."""
-    import time
+    items: list[StreamItem] = []
 
-    for _ in range(100):
-        try:
-            return list(make_source(url, FAST).items(REQUEST))
-        except MediaError:
-            time.sleep(0.1)
-    raise AssertionError("the server never listened")
+    def received() -> bool:
+        assert server.poll() is None, "the server has ended"
+        with contextlib.suppress(MediaError):
+            items.extend(make_source(url, FAST).items(REQUEST))
+        return bool(items)
+
+    until(received, "the server listens")
+    return items
 
 
 class LivePlaylist(http.server.SimpleHTTPRequestHandler):
@@ -305,12 +306,16 @@ def test_a_time_stamp_that_jumps_ahead_by_an_hour(tmp_path: Path) -> None:
 
 
 class Scripted:
-    """A live source that does one thing after another, one per opening."""
+    """A live source that does one thing after another, one per opening.
+
+    `hangs` is set when it has sent what it sends, and hangs.
+    """
 
     name, live = "scripted", True
 
     def __init__(self, *scripts: object) -> None:
         self.scripts = list(scripts)
+        self.hangs = threading.Event()
 
     def items(self, request: DecodeRequest) -> Iterator[StreamItem]:
         script = self.scripts.pop(0)
@@ -319,6 +324,7 @@ class Scripted:
         yield StreamOpened(sound=True, pictures=False)
         yield SoundBlock(np.zeros(10, np.float32), 0.0)
         if script == "hang":
+            self.hangs.set()
             threading.Event().wait(5)
 
 
@@ -344,10 +350,19 @@ def test_an_error_before_the_first_sound_is_raised() -> None:
         events_of(Scripted(MediaError("scripted", "is away")), ReopenSettings())
 
 
-def test_a_source_that_sends_nothing_is_broken() -> None:
+def test_a_source_that_sends_nothing_is_broken(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Sent(reopen.ReadAhead):
+        """Is read when the source has sent all it will: its thread may start late."""
+
+        def __iter__(self) -> Iterator[StreamItem]:
+            assert source.hangs.wait(LIMIT)
+            return super().__iter__()
+
+    monkeypatch.setattr(reopen, "ReadAhead", Sent)
     settings = ReopenSettings(stall_seconds=0.2, sleep=lambda _: None, most_failures=1)
     away = MediaError("scripted", "is away")
-    items = events_of(Scripted("hang", away, away), settings)
+    source = Scripted("hang", away, away)
+    items = events_of(source, settings)
     broken = [i.text for i in items if isinstance(i, StreamBroken)]
     assert broken[:1] == ["scripted: has sent nothing for 0.2 s; check it"]
 
