@@ -17,7 +17,7 @@ from av_tagger.errors import UsageError
 from av_tagger.video.sparse_coding import baselines, batched, bounds, branch, l2, plain, reference
 from av_tagger.video.sparse_coding.penalised import penalise
 from av_tagger.video.sparse_coding.pick import by_numpy, by_torch, pick
-from av_tagger.video.sparse_coding.problem import Effort, cost, fill_evenly, normalised
+from av_tagger.video.sparse_coding.problem import Effort, cost, fill_evenly, normalised, scaled
 
 Array = NDArray[np.float64]
 TIGHT = 1.0 + 1e-9
@@ -284,3 +284,15 @@ def test_cvxpy_prints_nothing(capfd: pytest.CaptureFixture[str], solver: str, no
     reference.solve(D, 1.0, solver, norm)  # type: ignore[arg-type]
     printed = capfd.readouterr()
     assert printed.out == printed.err == ""
+
+
+@pytest.mark.parametrize("unit", [1e-300, 3e-5, 1.0, 7e4, 1e300])
+def test_scaling_rounds_nothing(unit: float) -> None:
+    D = unit * np.random.default_rng(0).random((20, 20))
+    out = np.empty(D.shape)
+    power = scaled(D, out, float(D.max()))
+    assert np.log2(power) == np.round(np.log2(power))
+    np.testing.assert_array_equal(out * power, D)
+    assert 0.99 < out.mean() < 2.01
+    single = D.astype(np.float32) if 1e-30 < unit < 1e30 else D
+    assert scaled(single, out, float(single.max())) == power
