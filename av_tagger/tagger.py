@@ -16,8 +16,8 @@ from av_tagger.ahead import in_threads, one_ahead
 from av_tagger.audio.events import EventSettings, ending_by, find_events
 from av_tagger.clip import Clip, Media
 from av_tagger.errors import AvTaggerError, MediaError, UsageError
-from av_tagger.fusion.logit import LOOKED
-from av_tagger.fusion.marks import ear_limits, marks_of
+from av_tagger.fusion.marks import marks_of
+from av_tagger.fusion.windows import WindowResult, all_keyframes, class_scores
 from av_tagger.media.early import Open
 from av_tagger.media.remote import Source, at_hand, named
 from av_tagger.ontology import fold
@@ -35,7 +35,6 @@ from av_tagger.scores import (
     ClassScore,
     Event,
     Failed,
-    KeyFrame,
     Outcome,
     RunInfo,
     Scores,
@@ -44,23 +43,9 @@ from av_tagger.scores import (
     Tagged,
 )
 from av_tagger.shots import by_shot, shots_between
-from av_tagger.stitching import align, best_windows, of_windows, stitch
+from av_tagger.stitching import align, stitch
 
 OFF = BranchInfo(Status.OFF, "none")
-
-
-@dataclass(frozen=True)
-class WindowResult:
-    """Scores of ear and eye for one window of a clip, and the fused scores."""
-
-    start_seconds: float
-    end_seconds: float
-    heard: Scores
-    seen: Scores
-    fused: Scores
-    thresholds: NDArray[np.float64]
-    notes: tuple[str, ...] = ()
-    marks: tuple[str, ...] = ()  # one per class; see `fusion.marks`
 
 
 Watch = Callable[[Media, WindowResult], None]
@@ -206,7 +191,7 @@ class Tagger:
             [(t.start_seconds, t.end_seconds) for t in window_results],
         )
         start, end = window_results[0].start_seconds, window_results[-1].end_seconds
-        best, found = self._class_scores(window_results)
+        best, found = class_scores(window_results, self.parts.ear_thresholds)
         scores = dict(zip(self.parts.labels, found, strict=True))
         tagged = [label for label, score in scores.items() if score.fused >= score.threshold]
         shown = fold(tagged) if self.parts.fold else frozenset(tagged)
@@ -222,7 +207,7 @@ class Tagger:
             duration_seconds=end - start,
             tags=tuple(sorted(tags, key=lambda t: -t.probability)),
             scores=scores,
-            keyframes=_all_keyframes(window_results),
+            keyframes=all_keyframes(window_results),
             ear=_with_status(self.parts.ear, [t.heard.status for t in window_results]),
             eye=_with_status(self.parts.eye, [t.seen.status for t in window_results]),
             run=replace(self.parts.run, seconds=seconds),
@@ -230,30 +215,6 @@ class Tagger:
             notes=tuple(dict.fromkeys(note for t in window_results for note in t.notes)),
         )
         return by_shot(result, _shots(window_results)) if self.parts.by_shot else result
-
-    def _class_scores(
-        self, window_results: Sequence[WindowResult]
-    ) -> tuple[list[int], list[ClassScore]]:
-        """For each class the window that decides it, and the scores there."""
-        fused = np.array([t.fused.probabilities for t in window_results])
-        thresholds = np.array([t.thresholds for t in window_results])
-        best = best_windows(fused, thresholds)
-        heard, seen = (
-            of_windows(best, np.array([scores.probabilities for scores in side]))
-            for side in zip(*((t.heard, t.seen) for t in window_results), strict=True)
-        )
-        deciding = thresholds[best, np.arange(len(best))].tolist()
-        looked = [t.seen.status in LOOKED for t in window_results]
-        decided = zip(heard, deciding, [looked[i] for i in best], strict=True)
-        columns = (
-            [score or 0.0 for score in of_windows(best, fused)],
-            heard,
-            seen,
-            deciding,
-            [window_results[i].marks[k] for k, i in enumerate(best)],
-            ear_limits(self.parts.ear_thresholds, decided),
-        )
-        return best, list(map(ClassScore, *columns))
 
     def hear(self, windows: Sequence[Media]) -> list[Scores]:
         """Scores of the ear for each window."""
@@ -345,15 +306,6 @@ def _naming_the_file(windows: Sequence[Media]) -> Iterator[None]:
             if sound is not None and not np.isfinite(sound.samples).all():
                 raise MediaError(window.clip.path, error.reason, error.remedy) from error
         raise
-
-
-def _all_keyframes(window_results: Sequence[WindowResult]) -> tuple[KeyFrame, ...]:
-    """Key frames of all windows in order of time; their weights sum to one."""
-    many = sum(bool(t.seen.keyframes) for t in window_results)
-    frames = [frame for t in window_results for frame in t.seen.keyframes]
-    if many > 1:
-        frames = [replace(frame, weight=frame.weight / many) for frame in frames]
-    return tuple(sorted(frames, key=lambda frame: frame.seconds))
 
 
 def _with_status(

@@ -11,12 +11,14 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, settings
 
+from av_tagger import download
 from tests import ROOT
 
 SHARED = ROOT.parent / "shared"
@@ -72,6 +74,8 @@ def pytest_configure(config: pytest.Config) -> None:
         suppress_health_check=[HealthCheck.too_slow],
     )
     settings.load_profile("any machine")
+    patience = replace(download.PATIENCE, probe_seconds=60.0)  # for a server in the same process
+    download.PATIENCE = patience
     folder = tempfile.mkdtemp(prefix="av-tagger-tests-")
     atexit.register(shutil.rmtree, folder, ignore_errors=True)
     os.environ["AV_TAGGER_CACHE"] = folder

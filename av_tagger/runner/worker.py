@@ -12,12 +12,13 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Protocol
 
 from av_tagger.clip import Media
+from av_tagger.fusion.windows import WindowResult
 from av_tagger.media import Decoder, DecoderPool
 from av_tagger.media.transport import PageLock
 from av_tagger.runner.engines import CardEngine, EngineDecoder, engines_of
 from av_tagger.runner.profiler import Profiler
 from av_tagger.stages import watched
-from av_tagger.tagger import Tagger, WindowResult
+from av_tagger.tagger import Tagger
 
 if TYPE_CHECKING:
     from av_tagger.plan import Plan

@@ -57,7 +57,7 @@ def test_seconds_of_one_call() -> None:
 
 
 def test_cpu_seconds_are_those_of_other_processes() -> None:
-    code = "import sys; sum(range(4_000_000)); print(flush=True); sys.stdin.read()"
+    code = "import sys; sum(range(10_000_000)); print(flush=True); sys.stdin.read()"
     command = [sys.executable, "-c", code]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as busy:
         assert busy.stdout is not None

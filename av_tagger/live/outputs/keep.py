@@ -192,7 +192,7 @@ class KeptClips:
     def _shrink(self, newest: Path) -> None:
         """Delete the oldest clips beyond the size limit, never the newest, and no other files."""
         clips = [p for p in self.settings.folder.iterdir() if NAMES.fullmatch(p.name)]
-        clips.sort(key=lambda p: p.stat().st_mtime_ns)
+        clips.sort(key=lambda p: (p.stat().st_mtime_ns, p.name))  # file systems round times
         total = sum(p.stat().st_size for p in clips)
         for path in clips:
             if total <= self.settings.limit_bytes:
