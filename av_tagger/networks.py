@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import itertools
+import threading
 from collections.abc import Callable, Sequence
 from functools import cache, partial
 from typing import Any, TypeVar, cast
@@ -123,18 +124,26 @@ def download(values: Sequence[Tensor]) -> list[Tensor]:
     return copies
 
 
-def page_lock(address: int, size: int) -> Callable[[], object] | None:
+def page_lock(address: int, size: int, device: str = "cuda") -> Callable[[], object] | None:
     """Page-lock memory of this process, so that a GPU reads it without a copy; returns the undo.
 
     None where there is no GPU, or the system allows no more locked memory: `upload` then stages.
+
+    In a thread of its own: after a refusal CUDA reports it again to the next kernel of that thread.
     """
     cuda: Any = torch.cuda
     if not cuda.is_available():
         return None
-    runtime = cuda.cudart()
-    if int(runtime.cudaHostRegister(address, size, PORTABLE)) != 0:
-        return None
-    return partial(runtime.cudaHostUnregister, address)
+    runtime, codes = cuda.cudart(), list[int]()
+
+    def register() -> None:
+        with cuda.device(device):  # else the first one, where it would need memory, too
+            codes.append(int(runtime.cudaHostRegister(address, size, PORTABLE)))
+
+    thread = threading.Thread(target=register, name="page lock")
+    thread.start()
+    thread.join()
+    return partial(runtime.cudaHostUnregister, address) if codes == [0] else None
 
 
 def out_of_memory(error: BaseException) -> bool:

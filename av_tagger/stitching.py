@@ -9,7 +9,7 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
-from av_tagger.scores import Activity, ClassScore, Scores
+from av_tagger.scores import Activity, Scores
 
 Table = NDArray[np.float64]
 
@@ -72,17 +72,7 @@ def best_windows(fused: Table, thresholds: Table) -> list[int]:
     return best
 
 
-def class_scores(
-    best: Sequence[int], fused: Table, heard: Table, seen: Table, thresholds: Table
-) -> list[ClassScore]:
-    """Each class from its own window; the tables are (windows, classes)."""
-    columns = np.arange(len(best))
-    rows = (table[best, columns].tolist() for table in (fused, heard, seen, thresholds))
-    return [
-        ClassScore(0.0 if math.isnan(f) else f, _number(h), _number(s), t)
-        for f, h, s, t in zip(*rows, strict=True)
-    ]
-
-
-def _number(value: float) -> float | None:
-    return None if math.isnan(value) else value
+def of_windows(best: Sequence[int], table: Table) -> list[float | None]:
+    """Each class from its own window of a table (windows, classes); None for NaN."""
+    values = table[best, np.arange(len(best))].tolist()
+    return [None if math.isnan(value) else value for value in values]

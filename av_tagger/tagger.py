@@ -16,7 +16,8 @@ from av_tagger.ahead import in_threads, one_ahead
 from av_tagger.audio.events import EventSettings, ending_by, find_events
 from av_tagger.clip import Clip, Media
 from av_tagger.errors import AvTaggerError, MediaError, UsageError
-from av_tagger.fusion.marks import marked
+from av_tagger.fusion.marks import marks_of
+from av_tagger.fusion.windows import WindowResult, all_keyframes, class_scores
 from av_tagger.media.early import Open
 from av_tagger.media.remote import Source, at_hand, named
 from av_tagger.ontology import fold
@@ -34,7 +35,6 @@ from av_tagger.scores import (
     ClassScore,
     Event,
     Failed,
-    KeyFrame,
     Outcome,
     RunInfo,
     Scores,
@@ -43,22 +43,9 @@ from av_tagger.scores import (
     Tagged,
 )
 from av_tagger.shots import by_shot, shots_between
-from av_tagger.stitching import align, best_windows, class_scores, stitch
+from av_tagger.stitching import align, stitch
 
 OFF = BranchInfo(Status.OFF, "none")
-
-
-@dataclass(frozen=True)
-class WindowResult:
-    """Scores of ear and eye for one window of a clip, and the fused scores."""
-
-    start_seconds: float
-    end_seconds: float
-    heard: Scores
-    seen: Scores
-    fused: Scores
-    thresholds: NDArray[np.float64]
-    notes: tuple[str, ...] = ()
 
 
 Watch = Callable[[Media, WindowResult], None]
@@ -174,6 +161,7 @@ class Tagger:
     ) -> list[WindowResult]:
         """Fuse the scores of ear and eye for each window."""
         fused = self.parts.fusion.fuse(heard, seen)
+        marks = marks_of(self.parts.fusion, heard, seen)
         return [
             WindowResult(
                 w.start_seconds,
@@ -183,8 +171,9 @@ class Tagger:
                 f,
                 self._thresholds(h, s),
                 (*w.notes, *w.remarks),
+                m,
             )
-            for w, h, s, f in zip(windows, heard, seen, fused, strict=True)
+            for w, h, s, f, m in zip(windows, heard, seen, fused, marks, strict=True)
         ]
 
     def merge_windows(
@@ -202,14 +191,7 @@ class Tagger:
             [(t.start_seconds, t.end_seconds) for t in window_results],
         )
         start, end = window_results[0].start_seconds, window_results[-1].end_seconds
-        fused = np.array([t.fused.probabilities for t in window_results])
-        thresholds = np.array([t.thresholds for t in window_results])
-        heard = np.array([t.heard.probabilities for t in window_results])
-        seen = np.array([t.seen.probabilities for t in window_results])
-        best = best_windows(fused, thresholds)
-        found = class_scores(best, fused, heard, seen, thresholds)
-        pairs = [(window_results[i].heard, window_results[i].seen) for i in best]
-        found = marked(found, pairs, self.parts.fusion, self.parts.ear_thresholds)
+        best, found = class_scores(window_results, self.parts.ear_thresholds)
         scores = dict(zip(self.parts.labels, found, strict=True))
         tagged = [label for label, score in scores.items() if score.fused >= score.threshold]
         shown = fold(tagged) if self.parts.fold else frozenset(tagged)
@@ -225,7 +207,7 @@ class Tagger:
             duration_seconds=end - start,
             tags=tuple(sorted(tags, key=lambda t: -t.probability)),
             scores=scores,
-            keyframes=_all_keyframes(window_results),
+            keyframes=all_keyframes(window_results),
             ear=_with_status(self.parts.ear, [t.heard.status for t in window_results]),
             eye=_with_status(self.parts.eye, [t.seen.status for t in window_results]),
             run=replace(self.parts.run, seconds=seconds),
@@ -276,7 +258,7 @@ class Tagger:
         return self.parts.fusion.thresholds(heard, seen)
 
     def _events(self, activity: Activity | None, k: int) -> tuple[Event, ...]:
-        if activity is None or not np.isfinite(activity.values[:, k]).any():
+        if activity is None:
             return ()
         rows = self.parts.ear_thresholds
         high = (
@@ -324,15 +306,6 @@ def _naming_the_file(windows: Sequence[Media]) -> Iterator[None]:
             if sound is not None and not np.isfinite(sound.samples).all():
                 raise MediaError(window.clip.path, error.reason, error.remedy) from error
         raise
-
-
-def _all_keyframes(window_results: Sequence[WindowResult]) -> tuple[KeyFrame, ...]:
-    """Key frames of all windows in order of time; their weights sum to one."""
-    many = sum(bool(t.seen.keyframes) for t in window_results)
-    frames = [frame for t in window_results for frame in t.seen.keyframes]
-    if many > 1:
-        frames = [replace(frame, weight=frame.weight / many) for frame in frames]
-    return tuple(sorted(frames, key=lambda frame: frame.seconds))
 
 
 def _with_status(

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from types import SimpleNamespace
 
 import numpy as np
@@ -82,8 +85,14 @@ class Driver:
     def __init__(self, code: int) -> None:
         self.code, self.locked = code, {}
 
+    @contextmanager
+    def device(self, name: str) -> Iterator[None]:
+        self.name = name
+        yield
+
     def cudaHostRegister(self, address: int, size: int, flags: int) -> int:
         assert flags == 1
+        self.thread = threading.current_thread()
         self.locked[address] = size
         return self.code
 
@@ -95,10 +104,14 @@ class Driver:
 def test_memory_is_locked_by_the_driver_until_it_is_undone(monkeypatch: pytest.MonkeyPatch) -> None:
     for code in (0, 2):
         driver = Driver(code)
-        cuda = SimpleNamespace(is_available=lambda: True, cudart=lambda d=driver: d)
+        cuda = SimpleNamespace(
+            is_available=lambda: True, cudart=lambda d=driver: d, device=driver.device
+        )
         monkeypatch.setattr(torch, "cuda", cuda)
-        undo = page_lock(4096, 100)
+        undo = page_lock(4096, 100, "cuda:1")
         assert driver.locked == {4096: 100}
+        assert driver.name == "cuda:1"
+        assert driver.thread is not threading.current_thread(), "which may launch kernels"
         assert (undo is None) == (code != 0), "a refusal is no error: memory is staged then"
         if undo is not None:
             undo()

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from av_tagger.audio.waveforms import check_waveforms
 from av_tagger.clip import Clip, Frames, Media, Waveform
 from av_tagger.errors import MediaError, UsageError
+from av_tagger.fusion.windows import WindowResult
 from av_tagger.media.recording import from_arrays
 from av_tagger.protocols import DecodeRequest
 from av_tagger.scores import (
@@ -24,7 +25,7 @@ from av_tagger.scores import (
     Tagged,
 )
 from av_tagger.stitching import align, stitch
-from av_tagger.tagger import Parts, Tagger, WindowResult
+from av_tagger.tagger import Parts, Tagger
 from tests.fakes import LABELS, RATE, LoudEar, RedEye, fusion
 
 

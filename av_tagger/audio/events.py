@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -10,6 +10,9 @@ from numpy.typing import NDArray
 
 from av_tagger.scores import Event
 from av_tagger.settings import check_range
+
+TOLERANCE = 5e-4  # frames: 0.3 s at 10 Hz are three frames, whatever 0.3 * 10 rounds to
+Run = tuple[int, int, float]  # first frame, end (exclusive), peak
 
 
 @dataclass(frozen=True)
@@ -36,18 +39,17 @@ def find_events(
     values: NDArray[np.floating], rate: float, start_seconds: float, settings: EventSettings
 ) -> list[Event]:
     """Events of one class in order of time; frame j lasts from j / rate to (j + 1) / rate."""
-    known = np.full(len(values) + 1, -np.inf)  # one more, so that the last run ends before it
-    np.copyto(known[:-1], values, where=~np.isnan(values))
-    runs = _runs(known >= settings.low)
-    if not len(runs):
-        return []
-    runs = runs[_peaks(known, runs) >= settings.high]
-    runs = _merged(runs, settings.gap_seconds * rate)
-    # 5e-4 frames of tolerance: 0.3 s at 10 Hz are three frames, whatever 0.3 * 10 rounds to.
-    runs = runs[runs[:, 1] - runs[:, 0] >= settings.minimum_seconds * rate - 5e-4]
-    times = start_seconds + runs / rate
-    peaks = _peaks(known, runs).tolist()
-    return [Event(a, b, p) for (a, b), p in zip(times.tolist(), peaks, strict=True)]
+    known = np.asarray(values, np.float64)
+    runs = _runs(known >= settings.low)  # False for NaN
+    numbers = known.tolist() if runs else []
+    peaked = ((a, b, max(numbers[a:b])) for a, b in runs)
+    high = [run for run in peaked if run[2] >= settings.high]
+    least = settings.minimum_seconds * rate - TOLERANCE
+    return [
+        Event(start_seconds + a / rate, start_seconds + b / rate, peak)
+        for a, b, peak in _merged(high, settings.gap_seconds * rate)
+        if b - a >= least
+    ]
 
 
 def ending_by(events: Iterable[Event], end: float) -> tuple[Event, ...]:
@@ -55,24 +57,25 @@ def ending_by(events: Iterable[Event], end: float) -> tuple[Event, ...]:
     return tuple(e if e.end <= end else replace(e, end=end) for e in events if e.start < end)
 
 
-def _runs(active: NDArray[np.bool_]) -> NDArray[np.int64]:
-    """(runs, 2): first frame and end (exclusive) of each run of True; the last one is False."""
-    edges = np.flatnonzero(active[1:] != active[:-1]) + 1
-    return (np.concatenate([[0], edges]) if active[0] else edges).reshape(-1, 2)
+def _runs(active: NDArray[np.bool_]) -> list[tuple[int, int]]:
+    """First frame and end (exclusive) of each run of True."""
+    flags, found = active.tobytes(), []
+    begin = flags.find(1)
+    while begin >= 0:
+        end = flags.find(0, begin)
+        end = len(flags) if end < 0 else end
+        found.append((begin, end))
+        begin = flags.find(1, end)
+    return found
 
 
-def _peaks(values: NDArray[np.float64], runs: NDArray[np.int64]) -> NDArray[np.float64]:
-    if not len(runs):
-        return np.empty(0)
-    # reduceat over [a0, b0, a1, b1, ...]: every second piece is a run.
-    return np.asarray(np.maximum.reduceat(values, runs.ravel())[::2])
-
-
-def _merged(runs: NDArray[np.int64], gap_frames: float) -> NDArray[np.int64]:
+def _merged(runs: Sequence[Run], gap_frames: float) -> list[Run]:
     """Join runs that are less than the gap apart."""
-    if len(runs) < 2:
-        return runs
-    apart = runs[1:, 0] - runs[:-1, 1] >= gap_frames - 5e-4
-    first = np.concatenate([[True], apart])
-    last = np.concatenate([apart, [True]])
-    return np.stack([runs[first, 0], runs[last, 1]], axis=1)
+    joined: list[Run] = []
+    for run in runs:
+        begin, end, peak = joined[-1] if joined else run
+        if joined and run[0] - end < gap_frames - TOLERANCE:
+            joined[-1] = (begin, run[1], max(peak, run[2]))
+        else:
+            joined.append(run)
+    return joined

@@ -6,7 +6,8 @@
 The GPU tests of the checkout; then, for each codec and size, a complete run against decoding alone
 (A B A B, random weights) with the steps of the driving process and the stages of the run; then both
 forms of the key-frame search. A step that fails does not stop the others. FOLDER gets report.json
-and a profile per kind. With --device cpu the same script runs without a GPU, slowly.
+and a profile per kind. After eight minutes (--minutes) no step begins. With --device cpu the same
+script runs without a GPU, slowly.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ import tempfile
 import time
 from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import torch
@@ -31,6 +32,7 @@ from av_tagger.bench.measure import parser, run_main
 from av_tagger.bench.pipeline import RunnerSide, by_runner, make_clips, make_tagger
 from av_tagger.bench.pipeline_report import report_profile
 from av_tagger.bench.pipeline_settings import PipelineSettings
+from av_tagger.devices import find_device
 from av_tagger.media import DecoderPool
 from av_tagger.runner.concurrency import Concurrency, describe, for_machine
 from av_tagger.runner.profile_plot import draw
@@ -43,6 +45,7 @@ KINDS = ",".join(
 )
 REPEAT = {360: 48, 720: 24, 1080: 12}  # links to each made clip: some ten seconds of decoding
 TESTS_SECONDS = 150
+MINUTES = 8.0
 KEYFRAMES = ("-m", "av_tagger.bench.keyframes", "--sizes", "240", "--clips", "2", "--rounds", "1")
 
 
@@ -55,6 +58,16 @@ class GpuBench:
     repeat: int = 0  # links to each made clip; 0: by the size of the pictures
     tests: bool = True
     keyframes: bool = True
+    minutes: float = MINUTES
+    began: float = field(default_factory=time.monotonic)
+
+    @property
+    def left(self) -> float:
+        """Seconds."""
+        return self.began + 60 * self.minutes - time.monotonic()
+
+    def no_time(self) -> dict[str, object]:
+        return {"skipped": f"less than needed is left of {self.minutes:g} minutes"}
 
 
 def machine(device: str) -> dict[str, object]:
@@ -66,13 +79,13 @@ def machine(device: str) -> dict[str, object]:
     return {"card": card, "cores": available_cores(), "processor": platform.processor(), **versions}
 
 
-def run_tests() -> dict[str, object]:
+def run_tests(limit: float) -> dict[str, object]:
     """The GPU tests of this checkout; none of them may be skipped."""
     root = Path(__file__).resolve().parents[2]
     if not (root / "tests").is_dir():
         return {"skipped": "there is no folder of tests beside this package"}
     words = ("-m", "pytest", "-q", "-m", "gpu", "-p", "no:cacheprovider", "tests")
-    return _python(words, root, {"AV_TAGGER_GPU": "1"}, TESTS_SECONDS)
+    return _python(words, root, {"AV_TAGGER_GPU": "1"}, limit)
 
 
 def _python(
@@ -148,25 +161,39 @@ def run_all(bench: GpuBench) -> dict[str, object]:
     found: dict[str, object] = {"machine": machine(bench.settings.device)}
     print(json.dumps(found["machine"]), flush=True)
     if bench.tests:
-        found["tests"] = run_tests()
+        limit = min(TESTS_SECONDS, bench.left)
+        found["tests"] = run_tests(limit) if limit > 0 else bench.no_time()
         _write(bench, found)
     compiled.warm()
     kinds: dict[str, object] = {}
+    longest = 0.0
     for kind in bench.settings.kinds.split(","):
         began = time.perf_counter()
-        with tempfile.TemporaryDirectory() as folder:
-            try:
-                kinds[kind] = run_kind(bench, kind, Path(folder))
-            except Exception as error:  # noqa: BLE001 - the other kinds are still worth measuring
-                kinds[kind] = {"failed": f"{type(error).__name__}: {error}"}
-                print(f"{kind} failed: {error}", flush=True)
+        kinds[kind] = try_kind(bench, kind) if bench.left > longest else bench.no_time()
+        longest = max(longest, time.perf_counter() - began)
         print(f"{kind}: {time.perf_counter() - began:.0f} s in all", flush=True)
         found["kinds"] = kinds
         _write(bench, found)
     if bench.keyframes:
-        found["keyframes"] = _python(KEYFRAMES, Path.cwd(), {}, TESTS_SECONDS)
+        limit = min(TESTS_SECONDS, bench.left)
+        found["keyframes"] = search_forms(limit) if limit > 0 else bench.no_time()
         _write(bench, found)
     return found
+
+
+def search_forms(limit: float) -> dict[str, object]:
+    """Both forms of the key-frame search."""
+    return _python(KEYFRAMES, Path.cwd(), {}, limit)
+
+
+def try_kind(bench: GpuBench, kind: str) -> dict[str, object]:
+    """A failure does not stop the other kinds: these are still worth measuring."""
+    with tempfile.TemporaryDirectory() as folder:
+        try:
+            return run_kind(bench, kind, Path(folder))
+        except Exception as error:  # noqa: BLE001 - said in the report
+            print(f"{kind} failed: {error}", flush=True)
+            return {"failed": f"{type(error).__name__}: {error}"}
 
 
 def _write(bench: GpuBench, found: dict[str, object]) -> None:
@@ -184,16 +211,15 @@ def main(words: Sequence[str] | None = None) -> None:
     options.add_argument("--seconds", type=float, default=10.0, help="per clip")
     options.add_argument("--decoders", type=int, default=0)
     options.add_argument("--recogniser", default="inception_v4", help="a network of timm")
+    options.add_argument("--minutes", type=float, default=MINUTES, help="no step begins later")
     options.add_argument("--no-tests", action="store_true")
     options.add_argument("--no-keyframes", action="store_true")
     chosen = options.parse_args(words)
     names = ("device", "kinds", "clips", "rounds", "seconds", "decoders", "recogniser")
     settings = PipelineSettings(**{name: getattr(chosen, name) for name in names})
-    run_all(
-        GpuBench(
-            chosen.output, settings, chosen.repeat, not chosen.no_tests, not chosen.no_keyframes
-        )
-    )
+    find_device(settings.device)  # one sentence where there is none
+    wanted = not chosen.no_tests, not chosen.no_keyframes
+    run_all(GpuBench(chosen.output, settings, chosen.repeat, *wanted, chosen.minutes))
 
 
 if __name__ == "__main__":

@@ -15,12 +15,13 @@ import numpy as np
 
 from av_tagger.clip import Media
 from av_tagger.errors import UsageError
+from av_tagger.fusion.windows import WindowResult
 from av_tagger.live.listener import Listener, LiveSettings
 from av_tagger.live.run import LiveRun
 from av_tagger.live.sources import SourceSettings, make_source
 from av_tagger.live.sources.reopen import reopened
 from av_tagger.scores import Scores, Tagged
-from av_tagger.tagger import Tagger, WindowResult
+from av_tagger.tagger import Tagger
 
 RATE, SECONDS = 16_000, 30.0
 START = (sys.executable, "-c", "from av_tagger.cli.main import main; main()")

@@ -15,8 +15,9 @@ if TYPE_CHECKING:
     from av_tagger.cli.inputs import Jobs
     from av_tagger.cli.progress import ProgressBar, ProgressBars
     from av_tagger.clip import Clip, Media
+    from av_tagger.fusion.windows import WindowResult
     from av_tagger.scores import Outcome
-    from av_tagger.tagger import Tagger, WindowResult
+    from av_tagger.tagger import Tagger
 
 Printer = Callable[["Outcome"], None]
 INPUTS = "Files, folders, globs, playlists or web addresses; - for standard input."

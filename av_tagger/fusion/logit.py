@@ -70,15 +70,20 @@ class LogitFusion(Weighing):
     def row_of(self, heard: Floats, seen: Floats, looked: NDArray[np.bool_]) -> NDArray[np.int64]:
         """3: heard, and looked for without any evidence, where that has a scale of its own."""
         split = self.scales is not None and self.scales.unseen
-        both = np.where(np.nan_to_num(seen) < EVIDENCE, UNSEEN, 0) if split else 0
+        both = np.where(or_zero(seen) < EVIDENCE, UNSEEN, 0) if split else 0
         return np.where(np.isfinite(heard), np.where(looked[:, None], both, 1), 2)
 
 
 def shift(fusion: LogitFusion, seen: Floats) -> Floats:
     """(clips, classes) what looking adds to the log-odds; 0 without evidence."""
-    evidence = np.nan_to_num(seen)
+    evidence = or_zero(seen)
     moved: Floats = fusion.gain * evidence - fusion.against * rivals(evidence, fusion.family)
     return moved
+
+
+def or_zero(scores: Floats) -> Floats:
+    """0 for classes without a score: `np.nan_to_num` takes five times as long for so few."""
+    return np.where(np.isnan(scores), 0.0, scores)
 
 
 def rivals(evidence: Floats, family: tuple[str, ...]) -> Floats:

@@ -2,73 +2,60 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import replace
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 
-from av_tagger.fusion.logit import LOOKED, LogitFusion
+from av_tagger.fusion.logit import LOOKED, LogitFusion, or_zero
 from av_tagger.fusion.scales import ROWS
 from av_tagger.fusion.thresholds import Floats
 from av_tagger.fusion.weighing import Weighing
-from av_tagger.scores import HEARD_NOT_SEEN, SEEN_SILENT, ClassScore, Scores
+from av_tagger.scores import HEARD_NOT_SEEN, SEEN_SILENT, Scores
 
+MARKS = ("", HEARD_NOT_SEEN, SEEN_SILENT)
 UNSEEN = 0.1  # evidence below it is none
 
 
-def marks_of(fusion: object, heard: Scores, seen: Scores) -> tuple[str, ...]:
-    """One per class, empty where the two agree or one had nothing to look at or listen to.
+def marks_of(
+    fusion: object, heard: Sequence[Scores], seen: Sequence[Scores]
+) -> list[tuple[str, ...]]:
+    """For each window one mark per class, empty where the two agree or one had nothing to look at
+    or listen to.
 
     Heard: the ear alone reaches its threshold. Seen: the eye alone reaches its own. Classes that
     cannot be seen are never "not seen".
     """
-    agree = ("",) * len(heard.labels)
-    if not isinstance(fusion, Weighing) or not {heard.status, seen.status} <= set(LOOKED):
-        return agree
-    hears = np.nan_to_num(heard.probabilities) >= fusion.rows.ear
-    evidence = np.nan_to_num(seen.probabilities)
+    pairs = zip(heard, seen, strict=True)
+    both = [h.status in LOOKED and s.status in LOOKED for h, s in pairs]
+    if not any(both) or not isinstance(fusion, Weighing):
+        return [("",) * len(one.labels) for one in heard]
+    ear, eye = (np.array([one.probabilities for one in side]) for side in (heard, seen))
+    known, hears = np.isfinite(ear), or_zero(ear) >= fusion.rows.ear
+    evidence = or_zero(eye)
     sees = _eye_alone(fusion, evidence) >= fusion.rows.eye
-    visible = (
-        fusion.gain > 0 if isinstance(fusion, LogitFusion) else np.isfinite(seen.probabilities)
-    )
-    known = np.isfinite(heard.probabilities)
+    visible = fusion.gain > 0 if isinstance(fusion, LogitFusion) else np.isfinite(eye)
     unseen, silent = hears & visible & (evidence < UNSEEN), known & sees & ~hears
-    marks = np.where(unseen, HEARD_NOT_SEEN, np.where(silent, SEEN_SILENT, ""))
-    return tuple(marks.tolist())
+    which = np.where(unseen, 1, np.where(silent, 2, 0)) * np.array(both)[:, None]
+    return [tuple(MARKS[mark] for mark in row) for row in which.tolist()]
 
 
-def marked(
-    found: Sequence[ClassScore],
-    pairs: Sequence[tuple[Scores, Scores]],
-    fusion: object,
-    ear_thresholds: Floats | None,
-) -> list[ClassScore]:
-    """Each class with its mark, and the ear's own threshold where another one decided.
+def ear_limits(
+    ear_thresholds: Floats | None, scores: Iterable[tuple[float | None, float, bool]]
+) -> list[float | None]:
+    """For each class the ear's own threshold, where another one decided.
 
-    `pairs`: what was heard and seen in the window that decided the class.
+    `scores`: what was heard, the threshold that decided, and whether the eye could look.
     """
-    windows = {(id(heard), id(seen)): (heard, seen) for heard, seen in pairs}
-    marks = {key: marks_of(fusion, heard, seen) for key, (heard, seen) in windows.items()}
-    classes = []
-    for k, (score, (heard, seen)) in enumerate(zip(found, pairs, strict=True)):
-        mark = marks[id(heard), id(seen)][k]
-        limit = _other(ear_thresholds, k, score, seen)
-        same = mark == score.mark and limit == score.ear_threshold
-        classes.append(score if same else replace(score, mark=mark, ear_threshold=limit))
-    return classes
-
-
-def _other(rows: Floats | None, k: int, score: ClassScore, seen: Scores) -> float | None:
-    if rows is None or score.heard is None or seen.status not in LOOKED:
-        return None
-    ear = float(rows[k])
-    return ear if ear != score.threshold and ear <= 1 else None
+    if ear_thresholds is None:
+        return [None for _ in scores]
+    return [
+        ear if heard is not None and looked and threshold != ear <= 1 else None
+        for ear, (heard, threshold, looked) in zip(ear_thresholds.tolist(), scores, strict=True)
+    ]
 
 
 def _eye_alone(fusion: Weighing, evidence: Floats) -> Floats:
     """On the scale of the thresholds of the eye alone."""
     if fusion.scales is None:
         return evidence
-    row = np.full((1, len(evidence)), ROWS.index("eye"))
-    scaled: Floats = fusion.scales.apply(evidence[None], row)[0]
-    return scaled
+    return fusion.scales.apply(evidence, np.full(evidence.shape, ROWS.index("eye")))

@@ -71,7 +71,7 @@ class Weighing:
                     "ear, eye and fusion know the same classes in the same order: "
                     f"{branch.labels = }, {self.labels = }"
                 )
-        tables = [np.stack([branch.probabilities for branch in side]) for side in (heard, seen)]
+        tables = [np.array([branch.probabilities for branch in side]) for side in (heard, seen)]
         looked = np.array([s.status in (Status.OK, Status.DEGRADED) for s in seen])
         fused = self.scaled(tables[0], tables[1], looked)
         return [_scores(h, s, row) for (h, s), row in zip(pairs, fused, strict=True)]

@@ -7,10 +7,9 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from av_tagger.audio.events import EventSettings
+from av_tagger.audio.events import TOLERANCE, EventSettings
 
 MOST_LATE = 2000  # changes per class that wait for their class to be allowed
-TOLERANCE = 5e-4  # frames: 0.3 s at 10 Hz are three frames, whatever 0.3 * 10 rounds to
 
 
 @dataclass

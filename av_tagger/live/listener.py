@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from av_tagger.clip import Clip, Media, Samples
+from av_tagger.fusion.windows import WindowResult
 from av_tagger.live.buffers import FrameBuffer, SampleBuffer, TimedImage
 from av_tagger.live.hysteresis import Change, Hysteresis
 from av_tagger.live.kept import grid_of, kept_ear, kept_eye
@@ -22,7 +23,7 @@ from av_tagger.live.timeline import GrowingTimeline
 from av_tagger.ontology import fold
 from av_tagger.protocols import DecodeRequest
 from av_tagger.scores import Scores, Status
-from av_tagger.tagger import Parts, Tagger, WindowResult
+from av_tagger.tagger import Parts, Tagger
 
 STREAM = Clip(Path("stream"))
 LEAD_SECONDS = 0.3  # sound does not wait longer than this for pictures

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import itertools
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
@@ -13,6 +14,8 @@ from av_tagger.clip import Clip, Frames, Media
 from av_tagger.errors import AvTaggerError, MediaError, MissingExtra, UsageError, missing_library
 from av_tagger.media import Decoder
 from av_tagger.protocols import DecodeRequest
+from av_tagger.runner import profiler
+from av_tagger.stages import stage
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -67,7 +70,7 @@ class EngineDecoder:
                     given += 1
                     yield media
                     del media
-            except (MediaError, EngineError, RuntimeError):  # of the library: RuntimeError
+            except (MediaError, EngineError, RuntimeError):  # of torch: RuntimeError
                 if self._interrupted:
                     raise
             else:
@@ -91,9 +94,13 @@ class EngineDecoder:
                 yield media
                 continue
             if pictures is None:
-                film = self.engine.open(clip.path)
+                with stage(profiler.ENGINES):
+                    film = self.engine.open(clip.path)
                 pictures = NumberedPictures(film, request.short_side or 0)
-            yield replace(media, frames=pictures.of(media.frames))
+            with stage(profiler.ENGINES):
+                frames = pictures.of(media.frames)
+            yield replace(media, frames=frames)
+            del frames
             del media
 
 
@@ -167,16 +174,17 @@ class NvdecEngine:
                 self._decoder.reconfigure_decoder(str(path))
             except Exception:  # noqa: BLE001 - another codec, or larger: a new decoder
                 self._decoder = None
-        if self._decoder is None:
-            width, height = LARGEST
-            self._decoder = self.codec.SimpleDecoder(
-                str(path),
-                gpu_id=self.gpu,
-                use_device_memory=True,
-                max_width=width,
-                max_height=height,
-            )
-        return _NvdecFilm(self._decoder)
+        with _library_errors():
+            if self._decoder is None:
+                width, height = LARGEST
+                self._decoder = self.codec.SimpleDecoder(
+                    str(path),
+                    gpu_id=self.gpu,
+                    use_device_memory=True,
+                    max_width=width,
+                    max_height=height,
+                )
+            return _NvdecFilm(self._decoder)
 
 
 class _NvdecFilm:
@@ -187,11 +195,21 @@ class _NvdecFilm:
         """A copy: the decoder uses its own memory again."""
         torch: Any = importlib.import_module("torch")
         end = min(self.at + count, self.count)
-        frames = [torch.from_dlpack(self.decoder[i]).clone() for i in range(self.at, end)]
+        with _library_errors():
+            frames = [torch.from_dlpack(self.decoder[i]).clone() for i in range(self.at, end)]
         self.at = end
         empty = torch.empty((0, 3, 2), dtype=torch.uint8)
         pictures: Tensor = torch.stack(frames) if frames else empty
         return pictures
+
+
+@contextmanager
+def _library_errors() -> Iterator[None]:
+    """The library raises plain `Exception` for files that it does not read."""
+    try:
+        yield
+    except Exception as error:
+        raise EngineError(f"{LIBRARY}: {error}") from error
 
 
 def _library() -> Any:

@@ -7,69 +7,33 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from contextlib import suppress
 
 from av_tagger.clip import Media
 from av_tagger.errors import AvTaggerError, TimedOut
+from av_tagger.fusion.windows import WindowResult
 from av_tagger.media import Decoder
 from av_tagger.runner.clip_problem import ClipProblem, is_out_of_memory, problem_of
 from av_tagger.runner.concurrency import Concurrency
 from av_tagger.runner.disks import check_disk
 from av_tagger.runner.job import CRASH, Job, Record, failure, record, suspect
 from av_tagger.runner.job_shelf import JobShelf
+from av_tagger.runner.pending import (
+    Decoded,
+    GroupTimer,
+    PendingClip,
+    ScoredWindow,
+    ThreadEnded,
+)
 from av_tagger.runner.profiler import Profiler
 from av_tagger.runner.window_queue import Window, WindowQueue, cost_of, usual_cost
 from av_tagger.runner.worker import InferenceThread, Worker
-from av_tagger.tagger import WindowResult
+from av_tagger.stages import watched
 
 MOST_EVENTS = 64  # events handled before finished clips are looked for again
 LOOK_AHEAD = 4  # jobs per engine from which the largest files go to the engines
 GATHERED = 4  # batches of clips that may be started, or threads do not wait for a full one
 MOST_DEFECTS = 20  # clips in a row that fail with a bug: more end the run with the traceback
-
-
-@dataclass(frozen=True)
-class ScoredWindow:
-    """Event: the networks are done with a window."""
-
-    sequence: int
-    number: int
-    result: WindowResult | ClipProblem
-    seconds: float
-    clip_seconds: float | None  # with the last window: to decode the clip
-
-
-@dataclass(frozen=True)
-class Decoded:
-    """Event: decoding has failed, or no window told that it is the last."""
-
-    sequence: int
-    windows: int
-    problem: ClipProblem | None
-    seconds: float
-
-
-@dataclass(frozen=True)
-class ThreadEnded:
-    """Event: a decoder thread has ended, or any thread has failed in a way that ends the run."""
-
-    error: BaseException | None = None
-
-
-@dataclass
-class PendingClip:
-    """A clip that is not finished."""
-
-    job: Job
-    window_results: dict[int, WindowResult] = field(default_factory=dict)
-    scored: int = 0
-    windows: int | None = None  # known once the clip is decoded
-    problem: ClipProblem | None = None
-    seconds: float = 0.0
-
-    @property
-    def complete(self) -> bool:
-        return self.windows is not None and self.scored == self.windows
 
 
 class Flow:
@@ -97,6 +61,7 @@ class Flow:
             self.queue.gather_seconds = concurrency.gather_seconds
         self._events: queue.SimpleQueue[ScoredWindow | Decoded | ThreadEnded] = queue.SimpleQueue()
         self._turn, self._source = threading.Condition(), threading.Lock()
+        self._groups = GroupTimer(concurrency.ahead)
         self._finished = 0  # clips whose records have been yielded
         self._pending: dict[int, PendingClip] = {}
         self._stopping = False
@@ -147,7 +112,8 @@ class Flow:
     # In the decoder threads.
 
     def _decode_on_engine(self) -> None:
-        self._decode(self._engines.popleft(), large=True)
+        with watched(self.profiler.of):
+            self._decode(self._engines.popleft(), large=True)
 
     def _decode(self, make: Callable[[], Decoder] | None = None, *, large: bool = False) -> None:
         decoder = (make or self.worker.decoder)()
@@ -189,11 +155,10 @@ class Flow:
     def _decode_one(self, decoder: Decoder, sequence: int, job: Job) -> None:
         number, seconds, problem = 0, 0.0, None
         limit = min(self.concurrency.window_limit, self.concurrency.clip_limit)
-        own_stage = None if decoder.in_process else "transport"
         try:
             windows = decoder.windows(job.clip, self.worker.tagger.parts.request, limit)
             while True:
-                with self.profiler.of("decode", own_stage) as lap:
+                with self.profiler.of("decode", None if decoder.in_process else "transport") as lap:
                     media = next(windows, None)
                 # No window takes longer than its limit: more is a clock that jumped.
                 seconds += lap.seconds if decoder.in_process else min(lap.seconds, limit)
@@ -283,15 +248,15 @@ class Flow:
                     self._note(event)
             if ready := list(self._finished_records()):
                 yield ready
+                self._groups.restart()
 
     def _next_events(self) -> list[ScoredWindow | Decoded | ThreadEnded]:
-        """Wait for the next event; take more that have already arrived."""
+        """Wait for the next event, and for others soon after the last group of records."""
         events = [self._events.get()]
-        while len(events) < MOST_EVENTS:
-            try:
+        self._groups.wait()
+        with suppress(queue.Empty):
+            while len(events) < MOST_EVENTS:
                 events.append(self._events.get_nowait())
-            except queue.Empty:
-                break
         return events
 
     def _note(self, event: ScoredWindow | Decoded) -> None:

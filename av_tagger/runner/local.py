@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from dataclasses import dataclass, replace
@@ -12,6 +13,9 @@ from av_tagger.runner.job import Job
 from av_tagger.runner.journal import Journal
 from av_tagger.runner.profiler import ONLY_PROCESS, Profiler
 from av_tagger.runner.worker import Worker
+
+CLAIM_SECONDS = 0.5  # of work for the decoders in a claim
+MOST_CLAIMED = 16  # clips at once
 
 Tick = Callable[[], None]  # called after each group of records
 
@@ -62,13 +66,20 @@ def _record_all(journal: Journal, flow: Flow, jobs: Iterator[Job], tick: Tick) -
 
 
 def _claims(journal: Journal, owner: str, flow: Flow) -> Iterator[Job]:
-    """Few at a time, so that all processes finish together and a death makes few suspects."""
+    """Few at a time, so that all processes finish together and a death makes few suspects.
+
+    More of them where clips are so short that claims would take a part of the time.
+    """
+    count = least = max(2, flow.concurrency.decoders, flow.concurrency.batch)
     while True:
+        began = time.monotonic()
         with flow.profiler.of("claim"):
-            jobs = journal.claim(owner, max(2, flow.concurrency.decoders, flow.concurrency.batch))
+            jobs = journal.claim(owner, count)
         if not jobs:
             return
         yield from jobs
+        short = time.monotonic() - began < CLAIM_SECONDS
+        count = min(MOST_CLAIMED, 2 * count) if short else max(least, count // 2)
 
 
 def _suspects(journal: Journal, owner: str) -> Iterator[Job]:

@@ -10,7 +10,7 @@ from typing import Any
 from av_tagger.runner.profiler import (
     MOST_SPANS,
     ONLY_PROCESS,
-    PARTS,
+    PARTS_OF,
     PRODUCTIVE,
     WAITING,
     WORK,
@@ -34,7 +34,8 @@ class ProfileRow:
 
 def title(stage: str) -> str:
     """The name of a stage in the table and the chart."""
-    return f"  {stage}" if stage in PARTS else WAITING.get(stage, stage)
+    is_part = any(stage in parts for parts in PARTS_OF.values())
+    return f"  {stage}" if is_part else WAITING.get(stage, stage)
 
 
 @dataclass(frozen=True)
@@ -77,9 +78,7 @@ class Profile:
 
     def rows(self) -> list[ProfileRow]:
         """Work in the order of the data, then waiting."""
-        order = [
-            name for stage in WORK for name in ((stage, *PARTS) if stage == "see" else (stage,))
-        ]
+        order = [name for stage in WORK for name in (stage, *PARTS_OF.get(stage, ()))]
         known = [name for name in (*order, *WAITING) if name in self.stages]
         total = sum(self.stages[name].seconds for name in known if name in WORK) or 1.0
         return [self._row(name, total) for name in known]

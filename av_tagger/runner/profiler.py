@@ -28,8 +28,9 @@ WORK = (
     "record",
     "table",
 )
-# Of `see`, which includes their time.
 PARTS = ("features", "key frames", "recognise", "words", "pictures")
+ENGINES = "engines of the card"
+PARTS_OF = {"decode": (ENGINES,), "see": PARTS}  # stages that include the time of others
 WAITING = {
     "start": "cluster starts",
     "load": "networks are loaded",

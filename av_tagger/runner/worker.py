@@ -12,12 +12,13 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Protocol
 
 from av_tagger.clip import Media
+from av_tagger.fusion.windows import WindowResult
 from av_tagger.media import Decoder, DecoderPool
 from av_tagger.media.transport import PageLock
 from av_tagger.runner.engines import CardEngine, EngineDecoder, engines_of
 from av_tagger.runner.profiler import Profiler
 from av_tagger.stages import watched
-from av_tagger.tagger import Tagger, WindowResult
+from av_tagger.tagger import Tagger
 
 if TYPE_CHECKING:
     from av_tagger.plan import Plan
@@ -78,7 +79,7 @@ def page_lock_of(device: str) -> PageLock | None:
         return None
     from av_tagger.networks import page_lock
 
-    return page_lock
+    return partial(page_lock, device=device)
 
 
 class InferenceThread:

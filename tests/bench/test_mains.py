@@ -19,6 +19,8 @@ import torch
 from PIL import Image
 
 from av_tagger.audio.known.efficientat import EfficientAT
+from av_tagger.bench import gpu
+from av_tagger.errors import DeviceError
 from tests import ROOT
 from tests.assets import Audio, make_audio, make_video, tone
 
@@ -279,6 +281,23 @@ def test_gpu(run: Run, tmp_path: Path) -> None:
     assert {"decode", "see"} <= set(found["kinds"]["mpeg4:96x64"]["stages"])
     assert (tmp_path / "profile.mpeg4-96x64.png").stat().st_size > 1000
     assert "runner against decode only" in said
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="this machine has a GPU")
+def test_gpu_says_that_there_is_none(run: Run, tmp_path: Path) -> None:
+    with pytest.raises(DeviceError, match="cuda"):
+        run("gpu", "-o", tmp_path / "report")
+    assert not (tmp_path / "report").exists()
+
+
+def test_gpu_ends_in_time(run: Run, tmp_path: Path) -> None:
+    """No step begins when its time is over, and the report says so."""
+    run("gpu", "-o", tmp_path, "--device", "cpu", "--minutes", 0)
+    found = json.loads((tmp_path / "report.json").read_text())
+    steps = [found["tests"], found["keyframes"], *found["kinds"].values()]
+    assert len(steps) == 8
+    assert all("less than needed is left of 0 minutes" in step["skipped"] for step in steps)
+    assert gpu.MINUTES <= 8
 
 
 def test_savings(run: Run, tmp_path: Path) -> None:

@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 
 from av_tagger.fusion import LogitFusion, MaxFusion, Thresholds
-from av_tagger.fusion.marks import marked, marks_of
+from av_tagger.fusion.marks import ear_limits, marks_of
 from av_tagger.fusion.scales import Scales, ScoreScale
-from av_tagger.scores import HEARD_NOT_SEEN, SEEN_SILENT, ClassScore, Scores, Status
+from av_tagger.scores import HEARD_NOT_SEEN, SEEN_SILENT, Scores, Status
 
 LABELS = ("Bus", "Car", "Truck", "Train horn")
 ROWS = Thresholds(np.full(4, 0.6), np.full(4, 0.4), np.full(4, 0.3))
@@ -26,14 +26,13 @@ SEEN = Scores(LABELS, np.array([np.nan, 0.7, 0.5, np.nan]))
 
 
 def test_marks_by_hand() -> None:
-    assert marks_of(FUSION, HEARD, SEEN) == (HEARD_NOT_SEEN, SEEN_SILENT, "", "")
+    assert marks_of(FUSION, [HEARD], [SEEN]) == [(HEARD_NOT_SEEN, SEEN_SILENT, "", "")]
 
 
 @pytest.mark.parametrize("status", [Status.OFF, Status.NO_TRACK, Status.NO_WEIGHTS])
 def test_no_mark_where_one_of_them_had_nothing(status: Status) -> None:
     nothing = Scores.silent(LABELS, status)
-    assert marks_of(FUSION, HEARD, nothing) == ("",) * 4
-    assert marks_of(FUSION, nothing, SEEN) == ("",) * 4
+    assert marks_of(FUSION, [HEARD, nothing], [nothing, SEEN]) == [("",) * 4] * 2
 
 
 def test_thresholds_of_the_eye_are_those_of_its_scale() -> None:
@@ -43,42 +42,33 @@ def test_thresholds_of_the_eye_are_those_of_its_scale() -> None:
     moved = scales.thresholds("eye", ROWS.eye)
     scaled = replace(FUSION.with_thresholds(eye=moved), scales=scales)
     assert moved[0] < 0.05
-    assert marks_of(scaled, HEARD, SEEN) == marks_of(FUSION, HEARD, SEEN)
+    assert marks_of(scaled, [HEARD], [SEEN]) == marks_of(FUSION, [HEARD], [SEEN])
 
 
 def test_other_fusions_know_what_is_seen_by_its_score() -> None:
     seen = Scores(LABELS, np.array([0.0, 0.7, np.nan, np.nan]))
-    assert marks_of(MaxFusion(LABELS, ROWS), HEARD, seen) == (HEARD_NOT_SEEN, SEEN_SILENT, "", "")
-    assert marks_of(object(), HEARD, seen) == ("",) * 4
+    fusion = MaxFusion(LABELS, ROWS)
+    assert marks_of(fusion, [HEARD], [seen]) == [(HEARD_NOT_SEEN, SEEN_SILENT, "", "")]
+    assert marks_of(object(), [HEARD], [seen]) == [("",) * 4]
 
 
-def test_scores_keep_mark_and_the_threshold_of_the_ear() -> None:
-    found = [ClassScore(0.5, 0.5, None, 0.6), ClassScore(0.7, 0.2, 0.7, 0.6)]
-    bus, car = marked(found, [(HEARD, SEEN)] * 2, FUSION, ROWS.ear)
-    assert (bus.mark, bus.ear_threshold, bus.ear_limit) == (HEARD_NOT_SEEN, 0.4, 0.4)
-    assert car.mark == SEEN_SILENT
-    (same,) = marked([ClassScore(0.5, 0.5, None, 0.4)], [(HEARD, SEEN)], FUSION, ROWS.ear)
-    assert (same.ear_threshold, same.ear_limit) == (None, 0.4)
-    alone = Scores.silent(LABELS, Status.OFF)
-    (one,) = marked([ClassScore(0.5, 0.5, None, 0.6)], [(HEARD, alone)], FUSION, ROWS.ear)
-    assert (one.mark, one.ear_threshold) == ("", None)
-
-
-def test_marks_are_made_once_per_window_and_only_changed_scores_are_new(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
+def test_windows_of_a_batch_have_the_marks_that_each_has_alone() -> None:
     other = replace(HEARD, probabilities=np.zeros(4))
-    pairs = [(HEARD, SEEN), (HEARD, SEEN), (other, SEEN), (other, SEEN)]
-    expected = [marks_of(FUSION, heard, SEEN)[k] for k, (heard, _) in enumerate(pairs)]
-    calls: list[Scores] = []
+    heard, seen = [HEARD, other, HEARD], [SEEN, SEEN, Scores.silent(LABELS, Status.NO_TRACK)]
+    alone = [marks_of(FUSION, [h], [s])[0] for h, s in zip(heard, seen, strict=True)]
+    assert marks_of(FUSION, heard, seen) == alone
+    assert len(set(alone)) == 3
+    assert marks_of(FUSION, [], []) == []
 
-    def counted(fusion: object, heard: Scores, seen: Scores) -> tuple[str, ...]:
-        calls.append(heard)
-        return marks_of(fusion, heard, seen)
 
-    monkeypatch.setattr("av_tagger.fusion.marks.marks_of", counted)
-    found = [ClassScore(0.5, 0.5, 0.5, 0.6)] * 4
-    answers = marked(found, pairs, FUSION, None)
-    assert [one.mark for one in answers] == expected
-    assert len(calls) == 2
-    assert all((new is old) == (new.mark == "") for new, old in zip(answers, found, strict=True))
+def test_the_threshold_of_the_ear_is_told_where_another_one_decided() -> None:
+    rows = np.array([0.4, 0.4, 0.4, 0.4, 1.5])
+    scores = [
+        (0.5, 0.6, True),
+        (0.5, 0.4, True),  # the same
+        (None, 0.6, True),  # not heard
+        (0.5, 0.6, False),  # the eye had nothing to look at
+        (0.5, 0.6, True),  # never by the ear alone
+    ]
+    assert ear_limits(rows, scores) == [0.4, None, None, None, None]
+    assert ear_limits(None, scores) == [None] * 5

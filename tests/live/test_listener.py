@@ -9,12 +9,13 @@ import pytest
 
 from av_tagger.clip import Frames, Media, Samples, Waveform
 from av_tagger.fusion import Thresholds, WeightedFusion
+from av_tagger.fusion.windows import WindowResult
 from av_tagger.live.buffers import TimedImage
 from av_tagger.live.lines import LineKind, LiveLine
 from av_tagger.live.listener import Listener, LiveSettings
 from av_tagger.protocols import DecodeRequest
 from av_tagger.scores import Scores
-from av_tagger.tagger import Tagger, WindowResult
+from av_tagger.tagger import Tagger
 from tests import fakes
 from tests.live.recorded import tag_samples
 

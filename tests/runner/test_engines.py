@@ -29,6 +29,9 @@ from av_tagger.runner.engines import (
     engines_of,
     suits,
 )
+from av_tagger.runner.profile import Profile, title
+from av_tagger.runner.profiler import Profiler
+from av_tagger.stages import watched
 from av_tagger.video.card_frames import CardFrames, planes_of_nv12
 from av_tagger.video.features import Compute
 from av_tagger.video.load import thumbnail
@@ -260,6 +263,17 @@ class SimpleDecoder:
         return torch.full((6, 4), i, dtype=torch.uint8)
 
 
+def test_the_time_of_engines_is_a_part_of_decoding_in_the_profile(clip: Path) -> None:
+    noted = Profiler()
+    decoder = EngineDecoder(CoresEngine(), cores())
+    with watched(noted.of), noted.of("decode"):
+        windows(decoder, clip)
+    profile = Profile.of([("here", noted.as_text())])
+    assert [title(row.stage) for row in profile.rows()] == ["decode", "  engines of the card"]
+    decode, part = profile.rows()
+    assert 0 < part.seconds < decode.seconds
+
+
 @pytest.fixture
 def library(monkeypatch: pytest.MonkeyPatch) -> type[SimpleDecoder]:
     monkeypatch.setitem(
@@ -279,6 +293,32 @@ def test_a_decoder_is_kept_from_file_to_file(library: type[SimpleDecoder]) -> No
         assert read == [[0, 1], [2, 3], [4], []]
     assert [decoder.again for decoder in library.made] == [1, 1]
     assert library.made[0].settings["gpu_id"] == 1
+
+
+@pytest.mark.parametrize("when", ["open", "reconfigure", "read"])
+def test_what_the_library_refuses_is_an_error_of_the_engine(
+    library: type[SimpleDecoder], when: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It raises plain `Exception`: the cores decode such a file, and the run goes on."""
+
+    def refused(*_: object, **__: object) -> None:
+        raise Exception("Elementary streams not supported")  # noqa: TRY002 - as the library does
+
+    engine = NvdecEngine("cuda")
+    if when == "open":
+        monkeypatch.setattr(library, "__init__", refused)
+        with pytest.raises(EngineError, match="PyNvVideoCodec: Elementary streams"):
+            engine.open(Path("a.h264"))
+        return
+    film = engine.open(Path("a.h264"))
+    if when == "read":
+        monkeypatch.setattr(library, "__getitem__", refused)
+        with pytest.raises(EngineError, match="PyNvVideoCodec: Elementary streams"):
+            film.read(1)
+        return
+    monkeypatch.setattr(library, "reconfigure_decoder", refused)
+    engine.open(Path("b.h264"))
+    assert [decoder.path for decoder in library.made] == ["a.h264", "b.h264"]
 
 
 def test_which_engines_a_run_has(

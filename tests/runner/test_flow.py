@@ -468,6 +468,12 @@ def test_engines_decode_beside_the_cores_and_take_the_large_files_first(tmp_path
     class OnEngine(Noted):
         who = "engine"
 
+        def windows(
+            self, clip: Clip, request: DecodeRequest, limit_seconds: float
+        ) -> Iterator[Media]:
+            with stage("engines of the card"):
+                return super().windows(clip, request, limit_seconds)
+
         def may_go(self) -> bool:
             return len(by["engine"]) <= 4 or len(by["cores"]) > 0
 
@@ -481,5 +487,53 @@ def test_engines_decode_beside_the_cores_and_take_the_large_files_first(tmp_path
     assert [r.document for r in found] == [r.document for r in expected]
     assert by["engine"][0] in ("3.mp4", "4.mp4")
     assert len(by["engine"]) > 3
+    assert made.profiler.stages["engines of the card"].times == len(by["engine"])
     threads = {span.thread for span in made.profiler.spans if span.stage == "decode"}
     assert threads == {"decoder 1", "engine 1"}
+
+
+def test_shares_of_engines_and_cores_follow_their_rates() -> None:
+    """What is free takes the next clip: the cores get one while the engine does nine."""
+    by: dict[str, int] = {"cores": 0, "engine": 0}
+    begun, enough = threading.Event(), threading.Event()
+
+    class Slow(Decoder):
+        def windows(
+            self, clip: Clip, request: DecodeRequest, limit_seconds: float
+        ) -> Iterator[Media]:
+            by["cores"] += 1
+            begun.set()
+            assert enough.wait(20)
+            return super().windows(clip, request, limit_seconds)
+
+    class Quick(Decoder):
+        def windows(
+            self, clip: Clip, request: DecodeRequest, limit_seconds: float
+        ) -> Iterator[Media]:
+            assert begun.wait(20)
+            by["engine"] += 1
+            if sum(by.values()) == 10:
+                enough.set()
+            return super().windows(clip, request, limit_seconds)
+
+    made = Flow(Worker(tagger(), Slow, (Quick,)), concurrency(decoders=1, ahead=16))
+    assert len(all_of(made, [f"{i}.mp4" for i in range(10)])) == 10
+    assert by == {"cores": 1, "engine": 9}
+
+
+def test_a_batch_is_started_while_another_is_waited_for() -> None:
+    """As a card works on two: results of the first are read while the second one runs."""
+    sizes: list[int] = []
+    second = threading.Event()
+
+    def hear(waveforms: Sequence[Waveform]) -> None:
+        sizes.append(len(waveforms))
+        if len(sizes) == 1:
+            assert second.wait(20), "no other batch was started meanwhile"
+        else:
+            second.set()
+
+    settings = concurrency(batch=4, inference_threads=2, ahead=64)
+    found = all_of(flow(settings, ear=LoudEar(hear)), [f"{i}.mp4" for i in range(20)])
+    assert {r.status for r in found} == {"done"}
+    assert len(sizes) >= 2

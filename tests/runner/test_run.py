@@ -145,7 +145,8 @@ def test_a_run_adopts_the_results_of_its_shards(tmp_path: Path) -> None:
     assert [Path(line["file"]).name for line in lines(tmp_path / "run")] == [p.name for p in paths]
 
 
-def test_results_appear_during_the_run(tmp_path: Path) -> None:
+def test_results_appear_during_the_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("av_tagger.runner.pending.GROUP_SECONDS", 0.0)
     paths = touch(tmp_path / "in", [f"{i}.mp4" for i in range(30)])
     seen: list[tuple[int, int]] = []
 

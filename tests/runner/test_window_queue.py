@@ -158,6 +158,34 @@ def test_batches_cost_alike_whatever_is_in_the_stream() -> None:
     assert len({len(batch) for batch in batches}) > 1, "not by count"
 
 
+@pytest.mark.parametrize("gathering", [False, True])
+def test_a_card_is_as_busy_with_small_films_as_with_large_ones(gathering: bool) -> None:
+    """24 and 60 fps, 1 to 10 s, 180p to 720p in random order: no batch costs less than a full one
+    by more than the window that did not fit into it.
+    """
+    random = np.random.default_rng(0)
+    sizes = [(180, 320), (360, 640), (540, 960), (720, 1280)]
+    made = [
+        of(float(random.choice([1, 3, 10])), float(random.choice([24, 30, 60])), sizes[i % 4])
+        for i in range(60)
+    ]
+    queue = WindowQueue(1 << 50, 1000, 16, 1, usual_cost(REQUEST))
+    queue.gather_seconds = 1000.0 if gathering else 0.0
+    for one in made:
+        assert queue.put(one)
+    largest = max(one.cost for one in made)
+    batches = []
+    while queue._spent > queue.budget:
+        batches.append(queue.take())
+    costs = [sum(one.cost for one in batch) for batch in batches]
+    assert len(costs) >= 3
+    assert max(costs) <= queue.budget
+    assert min(costs) >= queue.budget - largest
+    assert min(costs) > 0.75 * max(costs)
+    counts = [len(batch) for batch in batches]
+    assert max(counts) > min(counts)
+
+
 def test_a_window_that_costs_more_than_a_batch_is_taken_alone() -> None:
     queue = WindowQueue(1 << 40, 100, 1, 1, usual_cost(REQUEST))
     big, small = of(10, 60), of(1, 24)

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import Any
+
 import numpy as np
 import pytest
 import torch
@@ -9,6 +12,7 @@ from numpy.typing import NDArray
 
 from av_tagger.errors import UsageError
 from av_tagger.protocols import KeyframeSelector, Representatives
+from av_tagger.video import keyframes
 from av_tagger.video.keyframes import (
     SELECTORS,
     default_lambda,
@@ -199,6 +203,21 @@ def test_selectors_keep_to_the_socket(name: str) -> None:
         assert a.weights.sum() == pytest.approx(1.0)
         assert np.array_equal(chosen.select([clip], 4)[0].rows, a.rows)
     assert chosen.select([], 4) == []
+
+
+def test_clips_of_equal_length_share_one_solver_call(monkeypatch: pytest.MonkeyPatch) -> None:
+    solve, sizes = keyframes._sparse_count, list[tuple[int, int]]()
+
+    def counted(batch: Sequence[NDArray[np.float64]], *given: Any) -> Any:
+        sizes.append((len(batch), len(batch[0])))
+        return solve(batch, *given)
+
+    monkeypatch.setattr(keyframes, "_sparse_count", counted)
+    clips = [scenes(4, 3, 5, 4 + i % 2, seed=i) for i in range(9)]
+    found = selector().select(clips, 4)
+    assert sorted(sizes) == [(4, 17), (5, 16)]
+    for one, together in zip(clips, found, strict=True):
+        np.testing.assert_array_equal(selector().select([one], 4)[0].rows, together.rows)
 
 
 def test_images_as_features() -> None:

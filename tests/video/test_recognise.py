@@ -82,6 +82,9 @@ def test_pictures_are_prepared_as_the_library_does(inception: Classifier) -> Non
     )
 
 
+ODD = [(343, 611), (301, 299), (37, 53), (480, 201)]  # sides, enlarged, a narrow strip
+
+
 @pytest.mark.parametrize("name", ["inception_v4", "mobilenetv2_100", "torchvision:squeezenet1_0"])
 def test_a_batch_is_prepared_as_by_the_library(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """On the CPU bit for bit, on a GPU within a level of 255; harsh noise is the worst case."""
@@ -89,7 +92,7 @@ def test_a_batch_is_prepared_as_by_the_library(name: str, monkeypatch: pytest.Mo
     classifier = small_classifier(name)
     assert classifier.geometry is not None
     std = torch.tensor(classifier.geometry.std)[:, None, None]
-    for size in [(342, 608), (360, 640), (640, 360), (341, 341), (200, 700), (1080, 1920)]:
+    for size in [(342, 608), (360, 640), (640, 360), (341, 341), (200, 700), (1080, 1920), *ODD]:
         images = np.stack(noisy(2, *size))
         oracle = torch.stack([classifier.transform(Image.fromarray(image)) for image in images])
         here = pixels.by_pillow(images, classifier.geometry)

@@ -4,8 +4,10 @@ cold.
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -212,3 +214,34 @@ def test_a_warming_process_that_died_is_replaced(fresh: room.Compiled, tmp_path:
     assert not room._claimed(note)
     os.utime(note, (0, 0))
     assert room._claimed(note)
+
+
+def test_beside_a_card_a_batch_is_searched_on_several_cores_without_the_lock(
+    search: room.Search, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Two searches of one batch are under way at the same time; the answers are those of one."""
+    assert search.targetoptions["nogil"]  # type: ignore[attr-defined]
+    both, batch = threading.Barrier(2, timeout=60), points(2, 30)
+
+    def at_once(D: np.ndarray, *given: Any) -> Any:
+        both.wait()
+        return search(D, *given)
+
+    monkeypatch.setattr(picking.compiled, "search", lambda: at_once)
+    found = picking.pick(batch, 4, form=picking.by_cores("cuda"))
+    monkeypatch.setattr(picking.compiled, "search", lambda: search)
+    for ours, alone in zip(found, picking.pick(batch, 4), strict=True):
+        np.testing.assert_array_equal(ours.rows, alone.rows)
+        np.testing.assert_array_equal(ours.weights, alone.weights)
+
+
+def test_beside_a_card_nothing_waits_for_the_compiler(cold: list[str]) -> None:
+    """The whole batch is searched on the device meanwhile."""
+    batch = points(3, 30)
+    for ours, other in zip(
+        picking.pick(batch, 4, form=picking.by_cores("cpu")),
+        picking.pick(batch, 4, form=picking.by_numpy),
+        strict=True,
+    ):
+        assert ours.objective == pytest.approx(other.objective, rel=1e-6)
+    assert len(cold) <= 1

@@ -16,6 +16,10 @@ import torch
 from torch._subclasses.fake_tensor import DataDependentOutputException, FakeTensorMode
 
 from av_tagger.audio import branch
+from av_tagger.audio.known import ear as known_ear
+from av_tagger.audio.known.ear import KnownEar
+from av_tagger.audio.known.efficientat import EfficientAT
+from av_tagger.audio.known.families import FAMILIES
 from av_tagger.bench.free_networks import free_eye
 from av_tagger.bench.random_networks import random_ear
 from av_tagger.clip import ColourMatrix, Frames, Waveform
@@ -139,5 +143,16 @@ def test_the_ear_waits_once_per_batch(monkeypatch: pytest.MonkeyPatch) -> None:
     waves = [Waveform(np.zeros(ear.rate, np.float32), ear.rate) for _ in range(6)]
     waits = Waits(monkeypatch)
     monkeypatch.setattr(branch, "download", waits.download)
+    assert waits.of(lambda: ear.hear(waves[:1])) == 1
+    assert waits.of(lambda: ear.hear(waves)) == 1
+
+
+def test_a_known_ear_waits_once_per_batch(monkeypatch: pytest.MonkeyPatch) -> None:
+    """EfficientAT without its weights."""
+    ear = KnownEar("efficientat.tiny", FAMILIES["efficientat"], EfficientAT(0.1))
+    waves = [Waveform(np.zeros(ear.rate, np.float32), ear.rate) for _ in range(3)]
+    waits = Waits(monkeypatch)
+    monkeypatch.setattr(known_ear, "download", waits.download)
+    monkeypatch.setattr(known_ear, "BATCH_SAMPLES", 1 << 30)
     assert waits.of(lambda: ear.hear(waves[:1])) == 1
     assert waits.of(lambda: ear.hear(waves)) == 1

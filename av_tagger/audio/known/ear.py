@@ -29,7 +29,7 @@ from av_tagger.clip import Waveform
 from av_tagger.devices import find_device
 from av_tagger.errors import UsageError, WeightsError
 from av_tagger.labels import audioset
-from av_tagger.networks import folded, quick_memory, upload_rows
+from av_tagger.networks import download, folded, quick_memory, upload_rows
 from av_tagger.scores import Activity, BranchInfo, Scores, Status
 
 BATCH_SAMPLES = 160 * 32_000  # per forward pass, bounds memory: 16 windows of 10 s
@@ -110,8 +110,9 @@ class KnownEar:
             bags, frames = self.network(waves)
             if self.family.lead_samples:  # the published score is that of the other rows
                 bags = frames[:, 1:].mean(dim=1)
-        pairs = zip(bags.cpu().numpy(), frames.cpu().numpy(), strict=True)
+        scores, timelines = (found.numpy() for found in download([bags, frames]))
         known = self._narrower
+        pairs = zip(scores, timelines, strict=True)
         return [(raised(bag, known), raised(timeline, known)) for bag, timeline in pairs]
 
     def _embed(self, waves: Tensor) -> list[Numbers]:

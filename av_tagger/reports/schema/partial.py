@@ -9,7 +9,7 @@ from av_tagger.reports.schema.read import SCHEMA, Document
 
 if TYPE_CHECKING:
     from av_tagger.clip import Clip
-    from av_tagger.tagger import WindowResult
+    from av_tagger.fusion.windows import WindowResult
 
 PARTIAL = "partial"  # the key by which readers know such a line; it has no "tags" of its own
 

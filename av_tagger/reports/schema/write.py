@@ -30,7 +30,7 @@ _PROBABILITY_DIGITS = 6
 _SECONDS_DIGITS = 3
 _PLACE_DIGITS = 3  # of shares of a picture
 _HEAT_DIGITS = 2
-_ENCODER = json.JSONEncoder(allow_nan=False)
+_ENCODER = json.JSONEncoder(allow_nan=False, check_circular=False)  # documents are trees
 _ACTIVITY_DIGITS = 4  # for display; keeps an hour of 17 classes under 5 MB
 
 
