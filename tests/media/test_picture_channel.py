@@ -122,6 +122,7 @@ def test_closing_the_decoder_ends_a_wait(decoder: DecodeProcess, films: list[Pat
     (one,) = frames_of(decoder, films[0])
     assert decoder.process is not None
     os.kill(decoder.process.pid, signal.SIGSTOP)
+    os.waitpid(decoder.process.pid, os.WUNTRACED)  # until it has stopped
     assert one.encode is not None
     wait = one.encode(ROWS)
     closing = threading.Timer(0.05, decoder.close)
