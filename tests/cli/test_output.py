@@ -79,7 +79,7 @@ def test_a_failed_clip_is_shown_escaped() -> None:
     assert errors.file.getvalue() == f"av-tag: {SHOWN}: is broken\n"
 
 
-def shell(tail: str, words: str = "recipes") -> tuple[int, str]:
+def shell(tail: str, words: str = "classes") -> tuple[int, str]:
     """Exit code and stderr of `av-tag WORDS TAIL` in a shell."""
     code = "from av_tagger.cli.main import main; main()"
     command = f"'{sys.executable}' -c '{code}' {words} {tail}"
@@ -91,7 +91,7 @@ def shell(tail: str, words: str = "recipes") -> tuple[int, str]:
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full")
-@pytest.mark.parametrize("words", ["recipes", "--help"])
+@pytest.mark.parametrize("words", ["classes", "--help"])
 def test_a_full_standard_output_is_one_sentence(words: str) -> None:
     code, said = shell(">/dev/full", words)
     assert said == "av-tag: standard output cannot be written (No space left on device)\n"
@@ -106,7 +106,7 @@ def test_a_closed_standard_output_is_one_sentence() -> None:
 
 
 @pytest.mark.skipif(os.name != "posix", reason="needs a POSIX shell")
-@pytest.mark.parametrize("words", ["recipes --json", "recipes", "--help"])
+@pytest.mark.parametrize("words", ["classes --json", "classes", "--help"])
 def test_a_closed_pipe_is_silent(words: str) -> None:
     code, said = shell("| true; exit ${PIPESTATUS[0]}", f"{words}")
     assert said == ""
@@ -117,7 +117,7 @@ def test_a_closed_pipe_is_silent(words: str) -> None:
 def test_a_reader_that_is_gone_has_a_code_of_its_own() -> None:
     gone = "import select; pipe = select.poll(); pipe.register(1, 0); pipe.poll()"
     wait = f"{gone}; from av_tagger.cli.main import main; main()"
-    command = f"'{sys.executable}' -c '{wait}' recipes | true; exit ${{PIPESTATUS[0]}}"
+    command = f"'{sys.executable}' -c '{wait}' classes | true; exit ${{PIPESTATUS[0]}}"
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
     done = subprocess.run(
         ["bash", "-c", command], env=environment, capture_output=True, text=True, check=False

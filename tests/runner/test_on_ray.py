@@ -54,7 +54,7 @@ def command(folder: Path, media: Path, kind: str, actors: int) -> list[str]:
 
 
 def on_ray(folder: Path, media: Path, kind: str, actors: int = 2) -> dict[str, Any]:
-    """What the run said. A cluster that hangs while it starts is started once more."""
+    """What the run said. A cluster that does not start is started once more."""
     for attempt in (1, 2):
         done = subprocess.run(
             command(folder, media, kind, actors),
@@ -64,7 +64,8 @@ def on_ray(folder: Path, media: Path, kind: str, actors: int = 2) -> dict[str, A
             timeout=270,
             check=False,
         )
-        starting = "Timeout" in done.stderr and " in _cluster" in done.stderr
+        hangs = "Timeout" in done.stderr and " in _cluster" in done.stderr
+        starting = hangs or "timed out during startup" in done.stderr  # of Ray: after 30 s
         if attempt == 2 or not starting:
             break
     assert done.returncode == 0, done.stderr[-3000:]
