@@ -15,7 +15,7 @@ import time
 import wave
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -431,16 +431,20 @@ def relay(port: int, target: int, delay: float) -> Iterator[None]:
 
 def _relay_one(server: socket.socket, target: int, delay: float, pool: ThreadPoolExecutor) -> None:
     here, _ = server.accept()
-    there = socket.create_connection(("127.0.0.1", target))
-    pool.submit(_copy, here, there, 0.0)
-    _copy(there, here, delay)
+    with here, socket.create_connection(("127.0.0.1", target)) as there:
+        forth = pool.submit(_copy, here, there, 0.0)
+        _copy(there, here, delay)
+        forth.result()
 
 
 def _copy(source: socket.socket, target: socket.socket, delay: float) -> None:
-    while words := source.recv(4096):
-        time.sleep(delay)
-        target.sendall(words)
-    target.close()
+    """Until one of them is closed; then the other copy ends, too."""
+    with suppress(OSError):
+        while words := source.recv(4096):
+            time.sleep(delay)
+            target.sendall(words)
+    with suppress(OSError):
+        target.shutdown(socket.SHUT_RDWR)
 
 
 def retained(port: int, last: str) -> dict[str, str]:
